@@ -1,0 +1,51 @@
+//! What a job of Farebox is, and the queue that carries it.
+//!
+//! One file per typed job: its payload, its unique key, its retry policy. What a job *does* stands beside the step
+//! it undoes, in the `farebox` crate; this crate is the contract between those who enqueue and those who run.
+
+pub mod ids;
+mod order_add;
+mod order_add_seats;
+mod order_calc_money;
+mod order_cancel;
+mod order_seats;
+mod order_unpaid;
+mod pay;
+mod pay_back;
+mod pay_check;
+mod pay_money;
+mod payload;
+pub mod queue;
+mod retry;
+mod tag;
+
+pub use order_add::OrderAdd;
+pub use order_add_seats::OrderAddSeats;
+pub use order_calc_money::OrderCalcMoney;
+pub use order_cancel::OrderCancel;
+pub use order_seats::OrderSeats;
+pub use order_unpaid::OrderUnpaid;
+pub use pay::Pay;
+pub use pay_back::PayBack;
+pub use pay_check::PayCheck;
+pub use pay_money::PayMoney;
+pub use payload::{Booking, Paying};
+pub use tag::{MqTag, UnknownTag};
+
+use queue::{Job, RetryPolicy};
+
+/// The retry policy of a tag's job.
+pub fn retry_policy(tag: MqTag) -> RetryPolicy {
+    match tag {
+        MqTag::OrderSeats => OrderSeats::RETRY,
+        MqTag::OrderAddSeats => OrderAddSeats::RETRY,
+        MqTag::OrderCalcMoney => OrderCalcMoney::RETRY,
+        MqTag::OrderAdd => OrderAdd::RETRY,
+        MqTag::OrderCancel => OrderCancel::RETRY,
+        MqTag::PayCheck => PayCheck::RETRY,
+        MqTag::PayMoney => PayMoney::RETRY,
+        MqTag::Pay => Pay::RETRY,
+        MqTag::PayBack => PayBack::RETRY,
+        MqTag::OrderUnpaid => OrderUnpaid::RETRY,
+    }
+}

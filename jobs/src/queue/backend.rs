@@ -1,0 +1,86 @@
+//! The queue as an apalis backend: apalis runs the handlers; the [`Driver`] talks to the database.
+
+use super::{Delivery, driver::Driver, supervise::Supervise, worker::Phase};
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    task::Task,
+    worker::context::WorkerContext,
+};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use uuid::Uuid;
+
+/// The driver has ended though nobody stopped it: a bug, and the end of the worker.
+#[derive(Debug, thiserror::Error)]
+#[error("the queue's driver has stopped")]
+pub(super) struct DriverStopped;
+
+/// What apalis polls.
+pub(super) struct PgBackend {
+    /// The driver until the first poll starts it.
+    driver: Option<Driver>,
+    /// The driver's task after that; dropping it ends the driver.
+    running: JoinSet<()>,
+    deliveries: mpsc::Receiver<Delivery>,
+    phase: Arc<watch::Sender<Phase>>,
+    layer: Supervise,
+}
+
+impl PgBackend {
+    pub(super) fn new(
+        driver: Driver,
+        deliveries: mpsc::Receiver<Delivery>,
+        phase: Arc<watch::Sender<Phase>>,
+        layer: Supervise,
+    ) -> Self {
+        Self { driver: Some(driver), running: JoinSet::new(), deliveries, phase, layer }
+    }
+}
+
+impl Backend for PgBackend {
+    type Task = Task<Delivery>;
+    type Error = DriverStopped;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), DriverStopped>> {
+        if let Some(driver) = self.driver.take() {
+            self.running.spawn(driver.run());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Task<Delivery>, DriverStopped>>> {
+        self.deliveries.poll_recv(cx).map(|delivery| Some(delivery.map(Task::new).ok_or(DriverStopped)))
+    }
+
+    /// The driver writes down what it still has, then ends.
+    fn poll_close(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), DriverStopped>> {
+        self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Closing) != Phase::Closing);
+        self.running.poll_join_next(cx).map(|_| Ok(()))
+    }
+}
+
+impl BackendConfig for PgBackend {
+    type Args = Delivery;
+    type Id = Uuid;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = Supervise;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Supervise {
+        self.layer.clone()
+    }
+}

@@ -1,0 +1,107 @@
+//! What a handler is given, and what it answers.
+
+use super::{Job, JobError, Lease, job::VERSION_FIELD};
+use serde_json::Value;
+
+/// One attempt at one job.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The right to change the job.
+    pub lease: Lease,
+    /// The payload as enqueued.
+    pub payload: Value,
+}
+
+/// How an attempt ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler completed or snoozed the job in its own transaction.
+    Settled,
+    /// The job is done and the queue is to say so, with this note. The note of completion commits after the
+    /// effect, not with it: a crash in between runs the job again.
+    Done(Option<String>),
+}
+
+impl Delivery {
+    /// The payload in its typed form.
+    ///
+    /// # Errors
+    /// [`JobError::Undecodable`]: another tag, a newer version, or not this type's fields.
+    pub fn decode<J: Job>(&self) -> Result<J, JobError> {
+        if self.lease.tag != J::TAG {
+            return Err(JobError::undecodable(format!(
+                "a {:?} where a {:?} is read",
+                self.lease.tag,
+                J::TAG
+            )));
+        }
+        let mut payload = self.payload.clone();
+        let version = payload.as_object_mut().and_then(|fields| fields.remove(VERSION_FIELD));
+        let version = version.as_ref().and_then(Value::as_u64).unwrap_or(0);
+        if version > u64::from(J::VERSION) {
+            return Err(JobError::undecodable(format!(
+                "version {version}; this build reads up to {}",
+                J::VERSION
+            )));
+        }
+        serde_json::from_value(payload).map_err(JobError::undecodable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{NewJob, RetryPolicy};
+    use chrono::Utc;
+    use serde::{Deserialize, Serialize};
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Greet {
+        name: String,
+        #[serde(default)]
+        loudly: bool,
+    }
+
+    impl Job for Greet {
+        const TAG: &'static str = "greet";
+        const VERSION: u16 = 2;
+        const RETRY: RetryPolicy = RetryPolicy { max_attempts: 3, base: Duration::ZERO, cap: Duration::ZERO };
+
+        fn key(&self) -> String {
+            self.name.clone()
+        }
+    }
+
+    fn delivery(payload: Value) -> Delivery {
+        let lease = Lease {
+            job_id: Uuid::nil(),
+            tag: "greet".to_owned(),
+            key: "ann".to_owned(),
+            token: Uuid::nil(),
+            attempt: 1,
+            max_attempts: 3,
+            run_at: Utc::now(),
+        };
+        Delivery { lease, payload }
+    }
+
+    #[test]
+    fn a_payload_reads_back_in_its_own_and_in_older_versions() {
+        let job = Greet { name: "ann".to_owned(), loudly: true };
+        assert_eq!(delivery(NewJob::of(&job).payload).decode::<Greet>().ok(), Some(job));
+        let older = delivery(serde_json::json!({ "v": 1, "name": "ann" })).decode::<Greet>();
+        assert_eq!(older.ok(), Some(Greet { name: "ann".to_owned(), loudly: false }));
+    }
+
+    #[test]
+    fn a_newer_or_a_broken_payload_is_undecodable() {
+        for payload in
+            [serde_json::json!({ "v": 3, "name": "ann" }), serde_json::json!({ "v": 2 }), Value::Null]
+        {
+            assert!(matches!(delivery(payload).decode::<Greet>(), Err(JobError::Undecodable(_))));
+        }
+    }
+}

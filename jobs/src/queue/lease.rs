@@ -1,0 +1,93 @@
+//! The lease: the right of one attempt to change its job. The token is the fence: whoever's token the row does not
+//! carry changes nothing.
+
+use super::JobError;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// One attempt's hold on its job.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The job.
+    pub job_id: Uuid,
+    /// Its tag.
+    pub tag: String,
+    /// Its key.
+    pub key: String,
+    /// This attempt's fence.
+    pub token: Uuid,
+    /// Which attempt this is, from 1.
+    pub attempt: i32,
+    /// After how many attempts the job is given up.
+    pub max_attempts: i32,
+    /// When the job was due.
+    pub run_at: DateTime<Utc>,
+}
+
+/// Why a job could not be settled. The caller gives up his transaction.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The job has ended, or another attempt holds it.
+    #[error("the lease is lost")]
+    LeaseLost,
+    /// The database's error.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<SettleError> for JobError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::LeaseLost => Self::LeaseLost,
+            SettleError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Lease {
+    /// Ends the job as done, in the caller's transaction: effect and completion commit together.
+    ///
+    /// # Errors
+    /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.
+    pub async fn complete(&self, conn: &mut PgConnection, note: Option<&str>) -> Result<(), SettleError> {
+        let ended = sqlx::query!(
+            "with gone as (delete from queue.job where id = $1 and lease_token = $2 returning *)
+             insert into queue.finished
+                 (id, tag, key, payload, outcome, attempt, worker, note, failures,
+                  run_at, created_at, started_at, ended_at)
+             select id, tag, key, payload, 'done', attempt, worker, $3, failures,
+                    run_at, created_at, leased_at, clock_timestamp()
+             from gone",
+            self.job_id,
+            self.token,
+            note,
+        )
+        .execute(conn)
+        .await?;
+        still_held(ended.rows_affected())
+    }
+
+    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction.
+    ///
+    /// # Errors
+    /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.
+    pub async fn snooze(&self, conn: &mut PgConnection, until: DateTime<Utc>) -> Result<(), SettleError> {
+        let given_back = sqlx::query!(
+            "update queue.job
+             set run_at = $3, attempt = attempt - 1,
+                 lease_token = null, lease_until = null, leased_at = null, worker = null
+             where id = $1 and lease_token = $2",
+            self.job_id,
+            self.token,
+            until,
+        )
+        .execute(conn)
+        .await?;
+        still_held(given_back.rows_affected())
+    }
+}
+
+fn still_held(rows: u64) -> Result<(), SettleError> {
+    if rows == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
+}

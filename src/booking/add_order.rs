@@ -1,0 +1,88 @@
+//! Step 4, `order_add_cancle`: the order, unpaid. The last step: it retires the undo that the claim armed.
+
+use super::{Request, STEPS, release, unpaid};
+use crate::{
+    domain::{CloseReason, OrderStatus},
+    flow::{Desk, Flow, StepError, barrier},
+    orders::{self, OrderView},
+};
+use farebox_jobs::{
+    MqTag, OrderAdd,
+    queue::{Delivery, JobError, Outcome},
+};
+
+/// Adds one order, with the answer its client gets again for the same key.
+///
+/// # Errors
+/// Barred by its own undo; the database's.
+pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<(), StepError> {
+    add_all(flow, &[(request, order)]).await.map_err(StepError::from)
+}
+
+async fn add_all(flow: &Flow, orders: &[(&Request, &OrderView)]) -> Result<(), sqlx::Error> {
+    let each = |f: fn(&(&Request, &OrderView)) -> String| orders.iter().map(f).collect::<Vec<_>>();
+    sqlx::query!(
+        r#"with request as materialized (
+               select order_id, rider_id, trip_id, seats::int[] as seats, unit_price, amount, created_at, expires_at,
+                      key, body
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::numeric[],
+                           $7::timestamptz[], $8::timestamptz[], $9::text[], $10::jsonb[])
+                   as r(order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at, key, body)
+           ), stepped as (
+               insert into barrier (subject, step, done_at) select order_id, $11, now() from request
+           ), added as (
+               insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at, expires_at)
+               select order_id, rider_id, trip_id, seats, unit_price, amount, 'unpaid', created_at, expires_at
+               from request
+           ), told as (
+               insert into order_event (order_id, status, reason) select order_id, 'unpaid', 'booked' from request
+           ), retired as (
+               delete from queue.job j using request r
+               where j.tag = $12 and j.key = r.order_id::text and j.lease_token is null
+           )
+           update idempotency i set status = 201, body = r.body
+           from request r where i.actor = r.rider_id and i.key = r.key and i.subject = r.order_id"#,
+        &orders.iter().map(|(r, _)| r.order_id.0).collect::<Vec<_>>(),
+        &orders.iter().map(|(r, _)| r.rider_id.0).collect::<Vec<_>>(),
+        &orders.iter().map(|(r, _)| r.trip_id.0).collect::<Vec<_>>(),
+        &each(|(r, _)| array_literal(r.seats.numbers())),
+        &orders.iter().map(|(_, o)| o.unit_price.decimal()).collect::<Vec<_>>(),
+        &orders.iter().map(|(_, o)| o.amount.decimal()).collect::<Vec<_>>(),
+        &orders.iter().map(|(_, o)| o.created_at).collect::<Vec<_>>(),
+        &orders.iter().map(|(_, o)| o.expires_at).collect::<Vec<_>>(),
+        &orders.iter().map(|(r, _)| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &orders.iter().map(|(_, o)| o.to_json()).collect::<Vec<_>>(),
+        MqTag::OrderAdd.wire(),
+        MqTag::OrderAddSeats.wire(),
+    )
+    .execute(&flow.pool)
+    .await
+    .map(drop)
+}
+
+/// `{1,2}`: arrays of different lengths cannot be one array of arrays in SQL, so each travels as text.
+fn array_literal(seats: &[i32]) -> String {
+    format!("{{{}}}", seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+}
+
+/// The undo: closes the order as cancelled by the system and gives its seats back; refused once it is paid.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: OrderAdd = delivery.decode()?;
+    let order_id = job.booking().order_id;
+    let mut tx = desk.begin().await?;
+    barrier::bar(&mut tx, order_id.0, &STEPS).await?;
+    let note = match orders::lock_status(&mut tx, order_id).await? {
+        None => release::claims(&mut tx, job.booking()).await?,
+        Some(OrderStatus::Unpaid) => {
+            unpaid::close(&mut tx, order_id, CloseReason::CancelledBySystem).await?;
+            barrier::mark_undone(&mut tx, order_id.0, &STEPS).await?;
+            "order closed, seats given back"
+        }
+        Some(OrderStatus::Closed) => "the order was closed already",
+        Some(_) => "refused: the order has been paid since",
+    };
+    desk.settle(tx, delivery, note).await
+}

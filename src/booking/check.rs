@@ -1,0 +1,89 @@
+//! Step 1, `order_seats_cancel`: is the trip open, do the seats exist, are they free? Writes nothing.
+//!
+//! Seats past their deadline are given back here and now, by the code of the unpaid-order job, so that they can be
+//! booked again even when no worker runs.
+
+use super::{Request, STEPS, unpaid};
+use crate::{
+    domain::{FieldError, OrderId, Refusal},
+    flow::{Desk, Flow, StepError, barrier},
+};
+use farebox_jobs::{
+    OrderSeats,
+    queue::{Delivery, JobError, Outcome},
+};
+
+/// Looks, and refuses what the claim would refuse anyway, at the price of a read.
+///
+/// # Errors
+/// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
+pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
+    let seen = sqlx::query!(
+        r#"select t.cancelled_at is not null as "cancelled!",
+                  t.departs_at - make_interval(secs => $3) <= now() as "closed!",
+                  s.known as "known!", s.taken as "taken!", s.overdue as "overdue!"
+           from trip t, lateral (
+               select coalesce(array_agg(seat), '{}') as known,
+                      coalesce(array_agg(seat) filter (where not lapsed), '{}') as taken,
+                      coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
+               from (select s.seat, s.order_id,
+                            s.held_until <= now() and coalesce(o.status, 'unpaid') = 'unpaid' as lapsed
+                     from seat s left join orders o on o.id = s.order_id
+                     where s.trip_id = t.id and s.seat = any($2)) as wanted
+           ) as s
+           where t.id = $1"#,
+        request.trip_id.0,
+        request.seats.numbers(),
+        flow.rules.cut_off_secs,
+    )
+    .fetch_optional(&flow.pool)
+    .await?
+    .ok_or(Refusal::NotFound("trip"))?;
+
+    if seen.cancelled {
+        return Err(Refusal::TripCancelled.into());
+    }
+    if seen.closed {
+        return Err(Refusal::TripClosed.into());
+    }
+    if let Some(seat) = request.seats.numbers().iter().find(|seat| !seen.known.contains(seat)) {
+        return Err(
+            Refusal::Invalid(FieldError::new("/seats", format!("the trip has no seat {seat}"))).into()
+        );
+    }
+    if !seen.taken.is_empty() {
+        let mut taken = seen.taken;
+        taken.sort_unstable();
+        return Err(Refusal::SeatsTaken(taken).into());
+    }
+    for order in seen.overdue {
+        unpaid::evict(flow, OrderId(order), request).await?;
+    }
+    Ok(())
+}
+
+/// The undo: bars the flow's writing steps and proves that none ran.
+///
+/// # Errors
+/// Needs an operator if a seat is held after all; else what may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: OrderSeats = delivery.decode()?;
+    let booking = job.booking();
+    let mut tx = desk.begin().await?;
+    barrier::bar(&mut tx, booking.order_id.0, &STEPS).await?;
+    let held = sqlx::query_scalar!(
+        r#"select count(*) as "held!" from seat where trip_id = $1 and seat = any($2) and order_id = $3"#,
+        booking.trip_id.0,
+        &booking.seats,
+        booking.order_id.0
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if held > 0 {
+        return Err(JobError::needs_operator(format!(
+            "the check of order {} failed, yet {held} seats are held for it",
+            booking.order_id
+        )));
+    }
+    desk.settle(tx, delivery, "barred; nothing was written").await
+}

@@ -1,0 +1,161 @@
+//! Step 2, `order_add_seats_cancle`: the seats get this order as their owner, all of them or none.
+//!
+//! One statement for any number of bookings: it locks the wanted seats in one order everywhere (so two bookings never
+//! deadlock), judges each booking by what it then sees, and for those that won takes the client's key, writes the
+//! barrier row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost seat is a row's result.
+
+use super::{Request, release};
+use crate::{
+    domain::{Money, Refusal},
+    flow::{Desk, Flow, StepError, idempotency},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    Booking, MqTag, OrderAddSeats, OrderUnpaid,
+    queue::{Delivery, Job, JobError, NewJob, Outcome},
+};
+use rust_decimal::Decimal;
+
+/// What a claim brings back for the steps after it.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The trip's price of one seat; never the client's.
+    pub unit_price: Money,
+    /// The database's time of the claim, microseconds.
+    pub at: DateTime<Utc>,
+    /// Until when the seats are held: the hold, but never past the trip's cut-off.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// One booking's row of the statement's result.
+struct Verdict {
+    won: bool,
+    known: bool,
+    lost: Vec<i32>,
+    unit_price: Option<Decimal>,
+    at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Claims the seats of one booking.
+///
+/// # Errors
+/// Seats taken, trip closed, key taken; barred by its own undo; the database's.
+pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
+    let verdicts = claim_all(flow, &[(request, booking)]).await?;
+    let verdict = verdicts.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    match verdict {
+        Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
+        Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
+        Verdict { won: true, unit_price: Some(price), at, expires_at: Some(expires_at), .. } => {
+            Ok(Claimed { unit_price: Money::from_database(price), at, expires_at })
+        }
+        _ => Err(StepError::KeyTaken),
+    }
+}
+
+async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let orders: Vec<_> = bookings.iter().map(|(r, _)| r.order_id.0).collect();
+    let riders: Vec<_> = bookings.iter().map(|(r, _)| r.rider_id.0).collect();
+    let trips: Vec<_> = bookings.iter().map(|(r, _)| r.trip_id.0).collect();
+    let keys: Vec<_> = bookings.iter().map(|(r, _)| r.key.as_ref().map(|k| k.key.clone())).collect();
+    let prints: Vec<_> =
+        bookings.iter().map(|(r, _)| r.key.as_ref().map(|k| k.fingerprint.clone())).collect();
+    let undos: Vec<_> = bookings.iter().map(|(_, b)| NewJob::of(&OrderAddSeats::new(b))).collect();
+    let timers: Vec<_> = bookings.iter().map(|(_, b)| NewJob::of(&OrderUnpaid::new(b))).collect();
+    let (owners, seats): (Vec<_>, Vec<_>) =
+        bookings.iter().flat_map(|(r, _)| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
+    sqlx::query_as!(
+        Verdict,
+        r#"with request as materialized (
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[],
+                                    $6::uuid[], $7::jsonb[], $8::uuid[], $9::jsonb[])
+                   with ordinality
+                   as r(order_id, rider_id, trip_id, key, fingerprint, undo, undo_payload, timer, timer_payload, nr)
+           ), open as materialized (
+               select r.*, t.price,
+                      least(now() + make_interval(secs => $12), t.departs_at - make_interval(secs => $13)) as expires_at
+               from request r join trip t on t.id = r.trip_id
+               where t.cancelled_at is null and t.departs_at - make_interval(secs => $13) > now()
+           ), wanted as materialized (
+               select o.nr, o.order_id, o.trip_id, w.seat,
+                      row_number() over (partition by o.trip_id, w.seat order by o.nr) = 1 as first
+               from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join open o using (order_id)
+           ), locked as materialized (
+               select s.trip_id, s.seat, s.order_id as owner
+               from seat s
+               where (s.trip_id, s.seat) in (select w.trip_id, w.seat from wanted w)
+               order by s.trip_id, s.seat
+               for update
+           ), verdict as materialized (
+               select w.nr, w.order_id,
+                      coalesce(array_agg(w.seat order by w.seat)
+                               filter (where l.seat is null or l.owner is not null or not w.first), '{}') as lost
+               from wanted w left join locked l using (trip_id, seat)
+               group by w.nr, w.order_id
+           ), keyed as (
+               insert into idempotency as i (actor, key, fingerprint, subject)
+               select o.rider_id, o.key, o.fingerprint, o.order_id
+               from open o join verdict v using (order_id)
+               where v.lost = '{}' and o.key is not null
+               on conflict (actor, key) do update
+                   set subject = excluded.subject, started_at = now()
+                   where i.status is null and i.fingerprint = excluded.fingerprint
+                     and i.started_at < now() - make_interval(secs => $14)
+               returning i.subject
+           ), won as materialized (
+               select o.* from open o join verdict v using (order_id)
+               where v.lost = '{}' and (o.key is null or o.order_id in (select subject from keyed))
+           ), stepped as (
+               insert into barrier (subject, step, done_at) select order_id, $15, now() from won
+           ), taken as (
+               update seat s set order_id = w.order_id, held_until = w.expires_at
+               from wanted p join won w using (order_id)
+               where s.trip_id = p.trip_id and s.seat = p.seat
+           ), armed as (
+               insert into queue.job (id, tag, key, payload, max_attempts, run_at)
+               select undo, $15, order_id::text, undo_payload, $16::int, now() + make_interval(secs => $17) from won
+               union all
+               select timer, $18, order_id::text, timer_payload, $19::int, expires_at from won
+           )
+           select w.order_id is not null as "won!", o.order_id is not null as "known!",
+                  coalesce(v.lost, '{}') as "lost!", o.price as unit_price, now() as "at!", o.expires_at
+           from request r
+           left join open o using (order_id)
+           left join verdict v using (order_id)
+           left join won w using (order_id)
+           order by r.nr"#,
+        &orders,
+        &riders,
+        &trips,
+        &keys as &[Option<String>],
+        &prints as &[Option<Vec<u8>>],
+        &undos.iter().map(|job| job.id).collect::<Vec<_>>(),
+        &undos.iter().map(|job| job.payload.clone()).collect::<Vec<_>>(),
+        &timers.iter().map(|job| job.id).collect::<Vec<_>>(),
+        &timers.iter().map(|job| job.payload.clone()).collect::<Vec<_>>(),
+        &owners,
+        &seats,
+        flow.rules.hold_secs,
+        flow.rules.cut_off_secs,
+        idempotency::stale_secs(),
+        MqTag::OrderAddSeats.wire(),
+        OrderAddSeats::RETRY.max_attempts,
+        flow.undo_after().as_seconds_f64(),
+        MqTag::OrderUnpaid.wire(),
+        OrderUnpaid::RETRY.max_attempts,
+    )
+    .fetch_all(&flow.pool)
+    .await
+}
+
+/// The undo: gives this order's seats back, unless the booking went on and its order was added.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: OrderAddSeats = delivery.decode()?;
+    let mut tx = desk.begin().await?;
+    let note = release::claims(&mut tx, job.booking()).await?;
+    desk.settle(tx, delivery, note).await
+}

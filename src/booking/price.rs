@@ -1,0 +1,31 @@
+//! Step 3, `order_calc_money_cancle`: the total is the trip's price times the seats, exactly. Writes nothing.
+
+use super::{claim::Claimed, release};
+use crate::{
+    domain::{Money, SeatSet},
+    flow::{Desk, StepError},
+};
+use farebox_jobs::{
+    OrderCalcMoney,
+    queue::{Delivery, JobError, Outcome},
+};
+
+/// The amount of the order.
+///
+/// # Errors
+/// An amount beyond what the database can hold.
+pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, StepError> {
+    let amount = claimed.unit_price.times(seats.numbers().len());
+    amount.ok_or_else(|| StepError::Broken("the amount of the order is out of range".into()))
+}
+
+/// The undo: gives this order's seats back.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: OrderCalcMoney = delivery.decode()?;
+    let mut tx = desk.begin().await?;
+    let note = release::claims(&mut tx, job.booking()).await?;
+    desk.settle(tx, delivery, note).await
+}

@@ -1,0 +1,129 @@
+//! Closing an unpaid order: at its deadline (the unpaid-order job, `order_unpaid`), by its rider, or by the system.
+//!
+//! One compare-and-set decides: whoever turns `unpaid` into something else first, paying or closing, has won.
+
+use super::{Request, release};
+use crate::{
+    domain::{CloseReason, OrderId},
+    flow::{Desk, Flow, StepError},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    Booking, OrderUnpaid,
+    queue::{Delivery, Job, JobError, Outcome},
+};
+use sqlx::PgConnection;
+
+/// Closes the order if it is unpaid (and, for [`CloseReason::Expired`], overdue by the database's clock), frees its
+/// seats and takes its timer off, in one statement. Returns whether it did.
+///
+/// # Errors
+/// The database's.
+pub async fn close(
+    conn: &mut PgConnection,
+    order: OrderId,
+    reason: CloseReason,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"with closed as (
+               update orders set status = 'closed', closed_reason = $2, closed_at = now()
+               where id = $1 and status = 'unpaid' and ($2 <> 'expired' or expires_at <= now())
+               returning id, trip_id, seats
+           ), mine as materialized (
+               select s.trip_id, s.seat
+               from seat s join closed c on s.trip_id = c.trip_id and s.seat = any(c.seats) and s.order_id = c.id
+               order by s.trip_id, s.seat for update of s
+           ), freed as (
+               update seat s set order_id = null, held_until = null
+               from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $1
+           ), told as (
+               insert into order_event (order_id, status, reason) select id, 'closed', $2 from closed
+           ), retired as (
+               delete from queue.job j using closed c
+               where j.tag = $3 and j.key = c.id::text and j.lease_token is null
+           )
+           select exists(select from closed) as "closed!""#,
+        order.0,
+        reason.as_str(),
+        OrderUnpaid::TAG
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The unpaid-order job. For a paid order, a closed one, or one that is gone it does nothing; early, it waits on.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: OrderUnpaid = delivery.decode()?;
+    let order = job.booking().order_id;
+    let mut tx = desk.begin().await?;
+    // Without an order there may be a claim to give back. Barring waits for an order that is being added just now,
+    // and only what comes after it sees that order: so the closing comes last.
+    let released = match standing(&mut tx, order).await? {
+        None => Some(release::claims(&mut tx, job.booking()).await?),
+        Some(_) => None,
+    };
+    let note = if close(&mut tx, order, CloseReason::Expired).await? {
+        "closed: not paid in time"
+    } else {
+        match standing(&mut tx, order).await? {
+            Some(Standing { open: true, expires_at }) => return desk.snooze(tx, delivery, expires_at).await,
+            Some(_) => "nothing to do: the order is settled",
+            None => released.unwrap_or("nothing to do: there is no such order"),
+        }
+    };
+    desk.settle(tx, delivery, note).await
+}
+
+struct Standing {
+    open: bool,
+    expires_at: DateTime<Utc>,
+}
+
+async fn standing(conn: &mut PgConnection, order: OrderId) -> Result<Option<Standing>, sqlx::Error> {
+    sqlx::query_as!(
+        Standing,
+        r#"select status = 'unpaid' as "open!", expires_at from orders where id = $1"#,
+        order.0
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Gives back what an overdue order holds of the seats that `request` wants: its timer's work, done early because no
+/// worker may be running. An order that was claimed and never added is barred from being added.
+///
+/// # Errors
+/// The database's.
+pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), StepError> {
+    let mut tx = flow.pool.begin().await?;
+    if !close(&mut tx, overdue, CloseReason::Expired).await? && standing(&mut tx, overdue).await?.is_none() {
+        let orphan = Booking {
+            order_id: overdue,
+            rider_id: request.rider_id,
+            trip_id: request.trip_id,
+            seats: whole_claim(&mut tx, overdue, request).await?,
+        };
+        release::claims(&mut tx, &orphan).await?;
+    }
+    tx.commit().await?;
+    tracing::info!(order = %overdue, "overdue seats given back to book them again");
+    Ok(())
+}
+
+/// All seats of the trip that the orphan holds: its undo's barrier can be passed once, so it must free them all.
+async fn whole_claim(
+    conn: &mut PgConnection,
+    orphan: OrderId,
+    request: &Request,
+) -> Result<Vec<i32>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select seat from seat where trip_id = $1 and order_id = $2 order by seat",
+        request.trip_id.0,
+        orphan.0
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,89 @@
+//! Exact money with two decimal places.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{fmt, str::FromStr};
+
+/// Decimal places of every amount.
+const PLACES: u32 = 2;
+/// The largest amount the database's `numeric(14, 2)` holds.
+const LARGEST: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 0); // 999_999_999_999 whole units
+
+/// An amount of money, in whole cents; a string with two places in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money(Decimal);
+
+impl Money {
+    /// The amount as the database keeps it, which is never finer than a cent.
+    pub fn from_database(amount: Decimal) -> Self {
+        Self(amount)
+    }
+
+    /// The exact decimal.
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// This unit price times `count`, exactly. `None` beyond what the database can hold.
+    pub fn times(self, count: usize) -> Option<Self> {
+        let count = Decimal::from(u32::try_from(count).ok()?);
+        self.0.checked_mul(count).filter(|amount| *amount <= LARGEST).map(Self)
+    }
+
+    /// Whether this is more than nothing.
+    pub fn is_positive(self) -> bool {
+        self.0 > Decimal::ZERO
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}", self.0)
+    }
+}
+
+impl FromStr for Money {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const RULE: &str = "an amount is a decimal string with at most two places, like \"4.00\"";
+        let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
+        let amount = Decimal::from_str_exact(text).ok().filter(|_| plain).ok_or(RULE)?;
+        if amount.scale() > PLACES || amount.abs() > LARGEST {
+            return Err(RULE);
+        }
+        Ok(Self(amount))
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_exact_and_prints_two_places() {
+        let price: Money = "4".parse().expect("a whole amount");
+        assert_eq!(price.to_string(), "4.00");
+        assert_eq!(price.times(3).expect("small").to_string(), "12.00");
+        assert_eq!(LARGEST.to_string(), "999999999999");
+    }
+
+    #[test]
+    fn what_is_not_money_is_refused() {
+        for text in ["", "4.001", "1e3", "+4", " 4", "4,00", "1000000000000", "NaN"] {
+            assert!(text.parse::<Money>().is_err(), "{text:?} was taken for money");
+        }
+    }
+}

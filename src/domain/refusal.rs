@@ -1,0 +1,64 @@
+//! Business answers that are a "no". A refusal is an answer, not a failure: it rolls nothing back.
+
+use super::{Money, OrderStatus};
+use chrono::{DateTime, Utc};
+
+/// A field that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// A JSON pointer into the body, or the name of a query or path parameter.
+    pub pointer: String,
+    /// The rule, as a sentence for the client's developer.
+    pub rule: String,
+}
+
+impl FieldError {
+    /// Field and rule.
+    pub fn new(pointer: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), rule: rule.into() }
+    }
+}
+
+/// Why a request that was understood is not carried out. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A field breaks a rule.
+    Invalid(FieldError),
+    /// There is no such thing, or it is somebody else's.
+    NotFound(&'static str),
+    /// The user name or the password is wrong.
+    WrongCredentials,
+    /// The user name is taken.
+    UserNameTaken,
+    /// These seats are somebody else's.
+    SeatsTaken(Vec<i32>),
+    /// The trip departed, or booking it has closed.
+    TripClosed,
+    /// The trip was cancelled.
+    TripCancelled,
+    /// The pay password is wrong; so many tries are left.
+    WrongPayPassword {
+        /// Tries left before it is locked.
+        tries_left: i32,
+    },
+    /// Too many wrong pay passwords.
+    PayPasswordLocked {
+        /// When it opens again.
+        until: DateTime<Utc>,
+    },
+    /// No pay password was ever set.
+    PayPasswordMissing,
+    /// The wallet holds less than the amount.
+    BalanceTooLow {
+        /// What it holds.
+        balance: Money,
+    },
+    /// The order was not paid in time.
+    OrderExpired,
+    /// The order is in a state that does not allow this.
+    WrongState(OrderStatus),
+    /// Another payment for the order is under way.
+    AlreadyPaying,
+    /// The trip leaves too soon, or has left.
+    TooLateToRefund,
+}

@@ -1,0 +1,70 @@
+//! Where undos are done: each begins its transaction here and settles its job in it.
+
+use super::{Faults, Flow};
+use chrono::{DateTime, Utc};
+use farebox_jobs::queue::{Delivery, JobError, Outcome};
+use sqlx::{PgPool, Postgres, Transaction};
+
+/// What an undo works at: it begins its transaction here and settles its job in it.
+#[derive(Clone)]
+pub struct Desk {
+    pool: PgPool,
+    faults: Faults,
+}
+
+impl Desk {
+    /// For the worker of this flow's database.
+    pub fn new(flow: &Flow) -> Self {
+        Self { pool: flow.pool.clone(), faults: flow.faults.clone() }
+    }
+
+    /// The faults armed for this process.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The database.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins an undo's transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    /// Completes the job in the undo's own transaction and commits both. A worker that has lost its lease gets an
+    /// error instead, and with it loses the effect.
+    ///
+    /// # Errors
+    /// The lease is lost; the database's.
+    pub async fn settle(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        delivery: &Delivery,
+        note: &str,
+    ) -> Result<Outcome, JobError> {
+        delivery.lease.complete(&mut tx, Some(note)).await?;
+        tx.commit().await?;
+        tracing::info!(tag = %delivery.lease.tag, key = %delivery.lease.key, note, "job done");
+        Ok(Outcome::Settled)
+    }
+
+    /// Gives the job back until `at`, without costing the attempt.
+    ///
+    /// # Errors
+    /// The lease is lost; the database's.
+    pub async fn snooze(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        delivery: &Delivery,
+        at: DateTime<Utc>,
+    ) -> Result<Outcome, JobError> {
+        delivery.lease.snooze(&mut tx, at).await?;
+        tx.commit().await?;
+        Ok(Outcome::Settled)
+    }
+}

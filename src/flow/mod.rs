@@ -1,0 +1,38 @@
+//! What every flow is made of: steps with tags, barriers, faults, idempotency keys, and raising a rollback.
+
+pub mod barrier;
+mod desk;
+mod faults;
+pub mod idempotency;
+mod rollback;
+mod step;
+
+pub use desk::Desk;
+pub use faults::{FaultSyntax, Faults, Moment};
+pub use idempotency::IdempotencyKey;
+pub use rollback::{Raised, Rollback, raise};
+pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
+
+use crate::{passwords::Passwords, settings::Booking as BookingRules};
+use chrono::Duration;
+use sqlx::PgPool;
+
+/// What a flow runs with: the database, the rules and the faults that are armed for it.
+#[derive(Clone)]
+pub struct Flow {
+    /// The database.
+    pub pool: PgPool,
+    /// Hold time, cut-offs, the delay of armed undos.
+    pub rules: BookingRules,
+    /// Hashes and checks passwords, off the request threads.
+    pub passwords: Passwords,
+    /// Faults armed for this process and this request.
+    pub faults: Faults,
+}
+
+impl Flow {
+    /// How long after its step an armed undo falls due by itself.
+    pub fn undo_after(&self) -> Duration {
+        Duration::milliseconds(self.rules.undo_after_ms)
+    }
+}

@@ -1,0 +1,110 @@
+//! Running a step under its tag.
+
+use super::{Faults, Moment};
+use crate::domain::Refusal;
+use farebox_jobs::MqTag;
+use futures_util::FutureExt;
+use std::{future::Future, panic::AssertUnwindSafe};
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a step ends when it does not succeed.
+#[derive(Debug)]
+pub enum StepError {
+    /// The business answer is no. Nothing was written.
+    Refused(Refusal),
+    /// The client's idempotency key was taken by another request meanwhile. Nothing was written.
+    KeyTaken,
+    /// Something broke; whether the step committed may be unknown.
+    Broken(BoxError),
+}
+
+/// Why a flow stopped.
+#[derive(Debug)]
+pub enum Stop {
+    /// The business answer is no.
+    Refused(Refusal),
+    /// The client's idempotency key was taken by another request meanwhile.
+    KeyTaken,
+    /// A step failed; its tag says which rollback is owed.
+    Failed(Failure),
+}
+
+/// A failed step.
+#[derive(Debug)]
+pub struct Failure {
+    /// The tag of the step.
+    pub tag: MqTag,
+    /// What went wrong.
+    pub cause: BoxError,
+}
+
+impl Failure {
+    /// Whether the database could not be reached or would not write, which passes by itself.
+    pub fn is_outage(&self) -> bool {
+        self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::schema::is_outage)
+    }
+}
+
+impl From<Refusal> for StepError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<sqlx::Error> for StepError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Broken(Box::new(error))
+    }
+}
+
+/// Runs one step under its tag. A panic is a failure like any other, and belongs to this step of this flow alone.
+///
+/// # Errors
+/// The step's refusal, or its failure with the tag.
+pub async fn step<T>(
+    faults: &Faults,
+    tag: MqTag,
+    work: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, Stop> {
+    let watched = async {
+        faults.in_step(tag, Moment::Before).await.map_err(StepError::Broken)?;
+        let done = work.await?;
+        faults.in_step(tag, Moment::After).await.map_err(StepError::Broken)?;
+        Ok(done)
+    };
+    let cause = match AssertUnwindSafe(watched).catch_unwind().await {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(StepError::Refused(refusal))) => return Err(Stop::Refused(refusal)),
+        Ok(Err(StepError::KeyTaken)) => return Err(Stop::KeyTaken),
+        Ok(Err(StepError::Broken(cause))) => cause,
+        Err(panic) => panic_text(&*panic).into(),
+    };
+    tracing::error!(%tag, error = %chain(&*cause), "step failed");
+    Err(Stop::Failed(Failure { tag, cause }))
+}
+
+/// Runs a flow to its end even if the client hangs up: a dropped request must not leave a flow half way.
+///
+/// # Errors
+/// The flow's own, or the panic of code between its steps, as a failure under `tag`.
+pub async fn to_the_end<T: Send + 'static>(
+    tag: MqTag,
+    flow: impl Future<Output = Result<T, Stop>> + Send + 'static,
+) -> Result<T, Stop> {
+    match tokio::spawn(flow).await {
+        Ok(result) => result,
+        Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.as_deref().unwrap_or("no message"))
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,227 @@
+//! The preamble of a handler as one argument: who calls, the body, the idempotency key, the armed faults.
+
+use super::{App, problem::Problem};
+use crate::{
+    domain::{FieldError, OrderId, RiderId, TripId},
+    flow::{Faults, Flow, IdempotencyKey},
+    riders::Caller,
+};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use futures_util::StreamExt;
+use serde::{Deserialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Longest idempotency key.
+const LONGEST_KEY: usize = 200;
+/// How much of a body that is too large is read before the connection is given up, bytes.
+const DRAIN: usize = 32 * 1024 * 1024;
+/// Items of a page when the client names no limit, and at the most.
+const PAGE: (u16, u16) = (20, 100);
+
+/// Any signed-in caller.
+pub(super) struct SignedIn(pub(super) Caller);
+
+/// A caller who may read the operations side.
+pub(super) struct Viewer;
+
+/// A body and what it says; the caller need not be known.
+pub(super) struct Body<T>(pub(super) T);
+
+/// A change by a signed-in caller.
+pub(super) struct Change<T> {
+    pub(super) caller: Caller,
+    pub(super) flow: Flow,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) body: T,
+}
+
+/// A change by an operator.
+pub(super) struct OpsChange<T>(pub(super) Change<T>);
+
+/// A body that has nothing to say: absent, or `{}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// `?limit=&after=`.
+#[derive(Deserialize)]
+pub(super) struct Paging {
+    limit: Option<u16>,
+    pub(super) after: Option<String>,
+}
+
+impl Paging {
+    pub(super) fn limit(&self) -> Result<u16, Problem> {
+        let limit = self.limit.unwrap_or(PAGE.0);
+        if (1..=PAGE.1).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Problem::field(&FieldError::new("limit", format!("1 to {}", PAGE.1))))
+    }
+}
+
+/// A query string's parameters.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, app).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::field(&FieldError::new("query", rejection.body_text()))),
+        }
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        caller(&parts.headers, app).map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if caller(&parts.headers, app)?.role.may_view() { Ok(Self) } else { Err(Problem::denied()) }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        parse(&bytes(request, app).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let caller = caller(request.headers(), app)?;
+        let faults = faults(request.headers(), app)?;
+        let key = idempotency_key(&request)?;
+        let scope = format!("{} {}\n", request.method(), request.uri().path());
+        let bytes = bytes(request, app).await?;
+        let body = parse(&bytes)?;
+        let key = key.map(|key| {
+            let fingerprint = Sha256::new().chain_update(scope).chain_update(&bytes).finalize().to_vec();
+            IdempotencyKey { actor: caller.rider_id, key, fingerprint }
+        });
+        Ok(Self { caller, flow: Flow { faults, ..app.flow.clone() }, key, body })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for OpsChange<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        if !caller(request.headers(), app)?.role.may_operate() {
+            return Err(Problem::denied());
+        }
+        Change::from_request(request, app).await.map(Self)
+    }
+}
+
+/// The caller if there is a valid token, nobody otherwise: for pages that anybody may read.
+pub(super) fn maybe_caller(headers: &HeaderMap, app: &App) -> Option<Caller> {
+    caller(headers, app).ok()
+}
+
+/// An id of the path. One that is no id names nothing.
+pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
+    id(text, "order").map(OrderId)
+}
+
+pub(super) fn trip_id(text: &str) -> Result<TripId, Problem> {
+    id(text, "trip").map(TripId)
+}
+
+pub(super) fn rider_id(text: &str) -> Result<RiderId, Problem> {
+    id(text, "rider").map(RiderId)
+}
+
+fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
+    text.parse().map_err(|_| crate::domain::Refusal::NotFound(what).into())
+}
+
+fn caller(headers: &HeaderMap, app: &App) -> Result<Caller, Problem> {
+    let token =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    token.and_then(|token| app.sessions.read(token)).ok_or_else(Problem::token)
+}
+
+fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
+    let Some(value) = headers.get("farebox-fault") else { return Ok(app.flow.faults.clone()) };
+    let error = |rule: String| Problem::field(&FieldError::new("Farebox-Fault", rule));
+    if !app.settings.faults.enabled {
+        return Err(error("faults are switched off here".to_owned()));
+    }
+    let text = value.to_str().map_err(|e| error(e.to_string()))?;
+    let more: Faults = text.parse().map_err(|e: crate::flow::FaultSyntax| error(e.to_string()))?;
+    Ok(app.flow.faults.and(&more))
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
+    let rule = || Problem::field(&FieldError::new("Idempotency-Key", "1 to 200 printable ASCII characters"));
+    text.map(|text| Some(text.to_owned())).ok_or_else(rule)
+}
+
+/// Reads a body up to the limit. What comes beyond it is read and thrown away, up to [`DRAIN`]: a client that is still
+/// sending would otherwise see a broken connection instead of the answer.
+async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
+    let limit = app.settings.http.body_limit_bytes;
+    let mut stream = request.into_body().into_data_stream();
+    let (mut body, mut length) = (Vec::new(), 0_usize);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("the body could not be read"))?;
+        length += chunk.len();
+        if length <= limit {
+            body.extend_from_slice(&chunk);
+        } else if length > DRAIN {
+            break;
+        }
+    }
+    if length <= limit { Ok(body) } else { Err(Problem::too_large(limit)) }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+    json.end().map_err(|error| Problem::malformed(&format!("the body is not one JSON value: {error}")))?;
+    Ok(value)
+}
+
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    let rule = inner.to_string();
+    let rule = rule.split(" at line ").next().unwrap_or_default();
+    if !inner.is_data() {
+        return Problem::malformed(&format!("the body is not JSON: {inner}"));
+    }
+    // serde names the field of these two only in its text.
+    let named = |prefix: &str| rule.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
+    if let Some(name) = named("missing field `") {
+        return Problem::missing(&FieldError::new(format!("/{name}"), "this field is required"));
+    }
+    if let Some(name) = named("unknown field `") {
+        return Problem::field(&FieldError::new(
+            format!("/{name}"),
+            format!("this field is not taken: {rule}"),
+        ));
+    }
+    let path =
+        error.path().iter().map(|segment| format!("/{segment}").replace(['[', ']'], "")).collect::<String>();
+    Problem::field(&FieldError::new(path, rule))
+}

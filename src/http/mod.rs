@@ -1,0 +1,91 @@
+//! The HTTP API: the route table on one screen, thin handlers, problem bodies.
+
+mod context;
+mod extract;
+mod health;
+mod ops;
+mod orders;
+mod problem;
+mod riders;
+mod trips;
+
+use crate::{flow::Flow, riders::Sessions, settings::Settings};
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{delete, get, post, put},
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// What flows run with.
+    pub flow: Flow,
+    /// Reads and makes tokens.
+    pub sessions: Sessions,
+    /// The settings.
+    pub settings: Arc<Settings>,
+}
+
+/// The route table, by who calls.
+pub fn router(app: App) -> Router {
+    Router::new()
+        // anybody
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/v1/riders", post(riders::register))
+        .route("/v1/sessions", post(riders::sign_in))
+        .route("/v1/trips", get(trips::list))
+        .route("/v1/trips/{id}", get(trips::show))
+        // riders
+        .route("/v1/sessions/current", delete(riders::sign_out))
+        .route("/v1/riders/me", get(riders::me))
+        .route("/v1/riders/me/pay-password", put(riders::set_pay_password))
+        .route("/v1/wallet", get(riders::balance))
+        .route("/v1/wallet/entries", get(riders::entries))
+        .route("/v1/orders", get(orders::list).post(orders::create))
+        .route("/v1/orders/{id}", get(orders::show))
+        .route("/v1/orders/{id}/pay", post(orders::pay))
+        .route("/v1/orders/{id}/cancel", post(orders::cancel))
+        .route("/v1/orders/{id}/refund", post(orders::refund))
+        // operators
+        .route("/v1/ops/trips", post(ops::add_trip))
+        .route("/v1/ops/wallets/{rider_id}/top-ups", post(ops::top_up))
+        .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
+        .route("/v1/ops/verify", get(ops::verify))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(from_fn_with_state(app.clone(), context::wrap))
+        .with_state(app)
+}
+
+/// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.
+///
+/// # Errors
+/// The listener's.
+pub async fn serve(
+    app: App,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let grace = Duration::from_millis(app.settings.http.grace_ms);
+    let watching = tokio::spawn(app.sessions.clone().watch(app.flow.pool.clone()));
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let signal = async move {
+        shutdown.await;
+        drop(stopping);
+    };
+    let out_of_time = async move {
+        // Resolves with an error when the sender is dropped: the stop has begun.
+        let _ = stopped.await;
+        tokio::time::sleep(grace).await;
+    };
+    let served = tokio::select! {
+        served = axum::serve(listener, router(app)).with_graceful_shutdown(signal) => served,
+        () = out_of_time => Ok(()),
+    };
+    watching.abort();
+    served
+}

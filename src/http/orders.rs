@@ -1,0 +1,180 @@
+//! Orders: booking, paying, cancelling, refunding, looking.
+
+use super::{
+    App,
+    extract::{Change, Nothing, Paging, Params, SignedIn, order_id},
+    problem::Problem,
+};
+use crate::{
+    booking,
+    domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
+    flow::{Flow, IdempotencyKey, Raised, Stop, idempotency, idempotency::Kept, to_the_end},
+    orders::{self, Command, List, OrderView, Page},
+    payment,
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use farebox_jobs::MqTag;
+use serde::Deserialize;
+use serde_json::Value;
+use std::future::Future;
+use uuid::Uuid;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// How a flow ends.
+type Ending = Result<OrderView, (Stop, Option<Raised>)>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOrder {
+    trip_id: Uuid,
+    seats: Vec<String>,
+}
+
+pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> Result<Response, Problem> {
+    let seats =
+        SeatSet::parse(&change.body.seats, app.settings.booking.max_seats).map_err(|e| Problem::field(&e))?;
+    let order_id = OrderId::new();
+    let request = booking::Request {
+        order_id,
+        rider_id: change.caller.rider_id,
+        trip_id: TripId(change.body.trip_id),
+        seats,
+        key: change.key.clone(),
+    };
+    let flow = change.flow.clone();
+    let ending = run(MqTag::OrderAddSeats, async move { booking::book(&flow, request).await }).await;
+    conclude(&change.flow, change.key.as_ref(), order_id, order_id.0, StatusCode::CREATED, ending).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PayWith {
+    pay_password: String,
+}
+
+pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Result<Response, Problem> {
+    let (order_id, payment_id) = (order_id(&id)?, PaymentId::new());
+    let request = payment::Request {
+        payment_id,
+        order_id,
+        rider_id: change.caller.rider_id,
+        pay_password: change.body.pay_password,
+        key: change.key.clone(),
+    };
+    let flow = change.flow.clone();
+    let ending = run(MqTag::PayMoney, async move { payment::pay(&flow, request).await }).await;
+    conclude(&change.flow, change.key.as_ref(), order_id, payment_id.0, StatusCode::OK, ending).await
+}
+
+pub(super) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+    let command = command(&id, &change)?;
+    let (flow, asked) = (change.flow.clone(), command.clone());
+    let work = async move { booking::cancel::cancel(&flow, &asked).await };
+    let ending = run(MqTag::OrderCancel, work).await;
+    conclude(&change.flow, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+        .await
+}
+
+pub(super) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+    let command = command(&id, &change)?;
+    let (flow, asked) = (change.flow.clone(), command.clone());
+    let work = async move { payment::refund::refund(&flow, &asked).await };
+    let ending = run(MqTag::PayBack, work).await;
+    conclude(&change.flow, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+        .await
+}
+
+fn command(id: &str, change: &Change<Nothing>) -> Result<Command, Problem> {
+    Ok(Command {
+        attempt: Uuid::now_v7(),
+        order_id: order_id(id)?,
+        rider_id: change.caller.rider_id,
+        key: change.key.clone(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    list: Option<List>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Params(which): Params<Which>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<OrderView>>, Problem> {
+    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
+    let after = paging.after.as_deref().map(|text| order_id(text).map_err(rule)).transpose()?;
+    let list = which.list.unwrap_or_default();
+    Ok(Json(orders::list(&app.flow.pool, caller.rider_id, list, after, paging.limit()?).await?))
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<OrderView>, Problem> {
+    let order = orders::find(&app.flow.pool, order_id(&id)?, Some(caller.rider_id)).await?;
+    order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
+}
+
+/// Runs a flow on its own task, so that it ends whole even if the client hangs up.
+async fn run(tag: MqTag, flow: impl Future<Output = Ending> + Send + 'static) -> Ending {
+    match to_the_end(tag, async move { Ok(flow.await) }).await {
+        Ok(ending) => ending,
+        Err(stop) => Err((stop, None)),
+    }
+}
+
+/// Turns a flow's ending into the answer, and keeps a refusal under the client's key. Success kept itself, in the
+/// last step's own transaction; a failure is never kept.
+async fn conclude(
+    flow: &Flow,
+    key: Option<&IdempotencyKey>,
+    order: OrderId,
+    subject: Uuid,
+    success: StatusCode,
+    ending: Ending,
+) -> Result<Response, Problem> {
+    match (ending, key) {
+        (Ok(order), _) => Ok((success, Json(order.to_json())).into_response()),
+        (Err((Stop::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
+        (Err((Stop::Refused(refusal), _)), None) => Err(refusal.into()),
+        (Err((Stop::Refused(refusal), _)), Some(key)) => {
+            let problem = Problem::from(refusal);
+            let body = Value::Object(problem.body.clone());
+            match idempotency::keep(&flow.pool, key, subject, problem.status.as_u16(), &body).await? {
+                Kept::Ours => Err(problem),
+                earlier => replay(earlier),
+            }
+        }
+        (Err((Stop::KeyTaken, _)), Some(key)) => {
+            replay(idempotency::load(&flow.pool, key).await?.unwrap_or(Kept::Running))
+        }
+        (Err((Stop::KeyTaken, _)), None) => Err(Problem::broken()),
+    }
+}
+
+fn replay(kept: Kept) -> Result<Response, Problem> {
+    match kept {
+        Kept::Earlier { status, body } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let mut response = (status, Json(body)).into_response();
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            if !status.is_success() {
+                let problem = HeaderValue::from_static("application/problem+json");
+                response.headers_mut().insert(header::CONTENT_TYPE, problem);
+            }
+            Ok(response)
+        }
+        Kept::OtherBody => Err(Problem::key_reused()),
+        Kept::Running | Kept::Ours => Err(Problem::running()),
+    }
+}

@@ -1,0 +1,251 @@
+//! Problem bodies (RFC 9457) with the original's six-digit codes, titled in English or Chinese.
+
+use super::context::CONTEXT;
+use crate::{
+    domain::{FieldError, OrderId, Refusal},
+    flow::{Failure, Raised, StepError},
+    schema::is_outage,
+};
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+
+/// What a client waits after a 503, seconds.
+const RETRY_AFTER_OUTAGE: i64 = 2;
+/// What a client waits while its first request runs, seconds.
+const RETRY_AFTER_RUNNING: i64 = 1;
+
+/// A code, with its status and both titles.
+struct Kind(StatusCode, &'static str, &'static str, &'static str);
+
+const CREDENTIALS: Kind =
+    Kind(StatusCode::UNAUTHORIZED, "003001", "User name or password wrong", "用户名或密码错误");
+const TOKEN: Kind = Kind(StatusCode::UNAUTHORIZED, "003002", "Token invalid", "令牌无效");
+const NAME_TAKEN: Kind = Kind(StatusCode::CONFLICT, "003003", "User name taken", "用户名已存在");
+const UNKNOWN: Kind = Kind(StatusCode::NOT_FOUND, "003070", "Does not exist", "不存在");
+const MISSING: Kind =
+    Kind(StatusCode::UNPROCESSABLE_ENTITY, "003073", "Required parameter missing", "缺少必要参数");
+const INVALID: Kind = Kind(StatusCode::UNPROCESSABLE_ENTITY, "003074", "Parameter wrong", "参数错误");
+const MALFORMED: Kind = Kind(StatusCode::BAD_REQUEST, "003074", "Parameter wrong", "参数错误");
+const TOO_LARGE: Kind = Kind(StatusCode::PAYLOAD_TOO_LARGE, "003074", "Body too large", "请求体过大");
+const DENIED: Kind = Kind(StatusCode::FORBIDDEN, "003091", "Permission denied", "权限不足");
+const DATABASE: Kind = Kind(StatusCode::SERVICE_UNAVAILABLE, "003097", "Database unavailable", "数据库异常");
+const TIMED_OUT: Kind = Kind(StatusCode::SERVICE_UNAVAILABLE, "003098", "Timed out", "请求超时");
+const SYSTEM: Kind = Kind(StatusCode::INTERNAL_SERVER_ERROR, "003099", "System error", "系统错误");
+const METHOD: Kind = Kind(StatusCode::METHOD_NOT_ALLOWED, "003074", "Method not allowed", "方法不允许");
+const SEATS_TAKEN: Kind =
+    Kind(StatusCode::CONFLICT, "004000", "Seat already chosen", "座位已被选择，请重新选择座位");
+const PAY_PASSWORD: Kind = Kind(StatusCode::FORBIDDEN, "004001", "Pay password wrong", "支付密码错误");
+const BALANCE: Kind = Kind(StatusCode::PAYMENT_REQUIRED, "004002", "Balance too low", "用户余额不足，请充值");
+const EXPIRED: Kind = Kind(StatusCode::CONFLICT, "006001", "Order expired", "订单已过期");
+const STATE: Kind =
+    Kind(StatusCode::CONFLICT, "006002", "Order in a state that does not allow this", "订单状态不允许此操作");
+const TRIP_CLOSED: Kind = Kind(StatusCode::CONFLICT, "006003", "Trip closed for booking", "场次已停止预订");
+const TRIP_CANCELLED: Kind = Kind(StatusCode::CONFLICT, "006004", "Trip cancelled", "场次已取消");
+const KEY_REUSED: Kind = Kind(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "006005",
+    "Idempotency key used with another body",
+    "幂等键已用于其他请求",
+);
+const RUNNING: Kind = Kind(StatusCode::CONFLICT, "006006", "First request still running", "首次请求仍在处理");
+const LOCKED: Kind = Kind(StatusCode::LOCKED, "006007", "Pay password locked", "支付密码已锁定");
+const NO_PAY_PASSWORD: Kind = Kind(StatusCode::CONFLICT, "006008", "No pay password set", "尚未设置支付密码");
+const TOO_LATE: Kind = Kind(StatusCode::CONFLICT, "006009", "Too late to refund", "已过退款时间");
+const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is under way", "该订单正在支付");
+
+/// An error answer.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    pub(super) body: Map<String, Value>,
+}
+
+impl Problem {
+    fn new(kind: &Kind, detail: impl Into<String>) -> Self {
+        let Kind(status, code, english, chinese) = kind;
+        let (trace_id, title) = CONTEXT
+            .try_with(|c| (c.trace_id.clone(), if c.chinese { chinese } else { english }))
+            .unwrap_or_else(|_| (String::new(), english));
+        let mut problem = Self { status: *status, body: Map::new() };
+        problem.set("type", json!(format!("urn:farebox:problem:{code}")));
+        problem.set("title", json!(title));
+        problem.set("status", json!(status.as_u16()));
+        problem.set("detail", json!(detail.into()));
+        problem.set("code", json!(code));
+        problem.set("trace_id", json!(trace_id));
+        problem
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        self.body.insert(key.to_owned(), value);
+    }
+
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    pub(super) fn field(error: &FieldError) -> Self {
+        Self::new(&INVALID, format!("{}: {}", error.pointer, error.rule)).at(error)
+    }
+
+    pub(super) fn missing(error: &FieldError) -> Self {
+        Self::new(&MISSING, format!("{}: {}", error.pointer, error.rule)).at(error)
+    }
+
+    fn at(self, error: &FieldError) -> Self {
+        self.with("field", json!(error.pointer)).with("rule", json!(error.rule))
+    }
+
+    pub(super) fn malformed(rule: &str) -> Self {
+        Self::new(&MALFORMED, rule)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new(&TOO_LARGE, format!("a body has at most {limit} bytes"))
+    }
+
+    pub(super) fn token() -> Self {
+        Self::new(&TOKEN, "sign in, and send the token as Authorization: Bearer")
+    }
+
+    pub(super) fn denied() -> Self {
+        Self::new(&DENIED, "your role does not allow this")
+    }
+
+    pub(super) fn key_reused() -> Self {
+        Self::new(&KEY_REUSED, "this Idempotency-Key was used for another request")
+            .with("field", json!("Idempotency-Key"))
+    }
+
+    pub(super) fn running() -> Self {
+        Self::new(&RUNNING, "the first request with this Idempotency-Key is still running")
+            .with("retry_after", json!(RETRY_AFTER_RUNNING))
+    }
+
+    pub(super) fn timed_out() -> Self {
+        Self::new(&TIMED_OUT, "the request took too long; what it began goes on, ask again with the same key")
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
+    pub(super) fn broken() -> Self {
+        Self::new(&SYSTEM, "something went wrong on our side")
+    }
+
+    /// The answer to a failed step.
+    pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
+        let problem = if failure.is_outage() {
+            Self::outage()
+        } else {
+            Self::new(&SYSTEM, "a step failed; what was done is being undone")
+        };
+        let rollback = raised.map_or("armed", Raised::as_str);
+        problem
+            .with("order_id", json!(order))
+            .with("tag", json!(failure.tag.wire()))
+            .with("rollback", json!(rollback))
+    }
+
+    fn outage() -> Self {
+        Self::new(&DATABASE, "the database cannot be reached just now")
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+}
+
+pub(super) async fn no_such_route() -> Problem {
+    Problem::new(&UNKNOWN, "no such address")
+}
+
+pub(super) async fn no_such_method() -> Problem {
+    Problem::new(&METHOD, "the address exists, but not for this method")
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(error) => Self::field(&error),
+            Refusal::NotFound(what) => Self::new(&UNKNOWN, format!("there is no such {what}")),
+            Refusal::WrongCredentials => Self::new(&CREDENTIALS, "user name or password is wrong"),
+            Refusal::UserNameTaken => {
+                Self::new(&NAME_TAKEN, "choose another user name").with("field", json!("/user_name"))
+            }
+            Refusal::SeatsTaken(seats) => {
+                let labels: Vec<String> = seats.iter().map(ToString::to_string).collect();
+                Self::new(&SEATS_TAKEN, format!("taken: {}", labels.join(", "))).with("seats", json!(labels))
+            }
+            Refusal::TripClosed => {
+                Self::new(&TRIP_CLOSED, "the trip departed, or leaves too soon to be booked")
+            }
+            Refusal::TripCancelled => Self::new(&TRIP_CANCELLED, "the trip was cancelled"),
+            Refusal::WrongPayPassword { tries_left } => {
+                Self::new(&PAY_PASSWORD, format!("{tries_left} tries left"))
+                    .with("tries_left", json!(tries_left))
+            }
+            Refusal::PayPasswordLocked { until } => {
+                let secs = (until - Utc::now()).num_seconds().max(1);
+                Self::new(&LOCKED, "too many wrong tries").with("retry_after", json!(secs))
+            }
+            Refusal::PayPasswordMissing => {
+                Self::new(&NO_PAY_PASSWORD, "set one: PUT /v1/riders/me/pay-password")
+            }
+            Refusal::BalanceTooLow { balance } => {
+                Self::new(&BALANCE, format!("the wallet holds {balance}")).with("balance", json!(balance))
+            }
+            Refusal::OrderExpired => {
+                Self::new(&EXPIRED, "the order was not paid in time; nothing was charged")
+            }
+            Refusal::WrongState(status) => Self::new(&STATE, format!("the order is {}", status.as_str()))
+                .with("order_status", json!(status)),
+            Refusal::AlreadyPaying => Self::new(&PAYING, "another payment of this order is under way"),
+            Refusal::TooLateToRefund => Self::new(&TOO_LATE, "refunding has ended for this trip"),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if is_outage(&error) {
+            tracing::warn!(%error, "database unavailable");
+            return Self::outage();
+        }
+        tracing::error!(%error, "database error");
+        Self::broken()
+    }
+}
+
+impl From<StepError> for Problem {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Refused(refusal) => refusal.into(),
+            StepError::KeyTaken => Self::running(),
+            StepError::Broken(cause) => match cause.downcast::<sqlx::Error>() {
+                Ok(error) => Self::from(*error),
+                Err(cause) => {
+                    tracing::error!(error = %cause, "request failed");
+                    Self::broken()
+                }
+            },
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
+        let mut response = (self.status, Json(Value::Object(self.body))).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(secs) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,85 @@
+//! Accounts, sessions, wallets.
+
+use super::{
+    App,
+    extract::{Body, Change, Paging, Params, SignedIn},
+    problem::Problem,
+};
+use crate::{
+    domain::{FieldError, Money, Refusal},
+    orders::Page,
+    payment::pay_password,
+    riders::{self, NewRider, Rider, Role, Session, wallet},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub(super) async fn register(
+    State(app): State<App>,
+    Body(new): Body<NewRider>,
+) -> Result<(StatusCode, Json<Rider>), Problem> {
+    let rider = riders::register(&app.flow.pool, &app.flow.passwords, &new, Role::Rider).await?;
+    Ok((StatusCode::CREATED, Json(rider)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    user_name: String,
+    password: String,
+}
+
+pub(super) async fn sign_in(
+    State(app): State<App>,
+    Body(with): Body<Credentials>,
+) -> Result<(StatusCode, Json<Session>), Problem> {
+    let rider = riders::sign_in(&app.flow.pool, &app.flow.passwords, &with.user_name, &with.password).await?;
+    let session = app.sessions.open(&app.flow.pool, rider).await?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+pub(super) async fn sign_out(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+) -> Result<StatusCode, Problem> {
+    app.sessions.revoke(&app.flow.pool, caller.session_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Result<Json<Rider>, Problem> {
+    let rider = riders::find(&app.flow.pool, caller.rider_id).await?;
+    rider.map(Json).ok_or_else(|| Refusal::NotFound("rider").into())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PayPassword {
+    current: Option<String>,
+    new: String,
+}
+
+pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<StatusCode, Problem> {
+    let PayPassword { current, new } = change.body;
+    pay_password::set(&change.flow, change.caller.rider_id, current.as_deref(), &new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn balance(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+) -> Result<Json<Value>, Problem> {
+    let balance: Option<Money> = wallet::balance(&app.flow.pool, caller.rider_id).await?;
+    let balance = balance.ok_or(Refusal::NotFound("wallet"))?;
+    Ok(Json(json!({ "balance": balance })))
+}
+
+pub(super) async fn entries(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<wallet::Entry>>, Problem> {
+    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
+    let after = paging.after.as_deref().map(|text| text.parse().map_err(|_| rule())).transpose()?;
+    Ok(Json(wallet::entries(&app.flow.pool, caller.rider_id, after, paging.limit()?).await?))
+}

@@ -1,0 +1,21 @@
+//! Farebox: seat booking and wallet payment as sagas over a PostgreSQL queue.
+//!
+//! ARCHITECTURE.md tells the rooms and the flows; start reading at [`booking`] and [`payment`].
+
+pub mod booking;
+pub mod demo;
+pub mod domain;
+pub mod embedded;
+pub mod flow;
+pub mod http;
+pub mod orders;
+pub mod passwords;
+pub mod payment;
+pub mod process;
+pub mod riders;
+pub mod schema;
+pub mod settings;
+pub mod telemetry;
+pub mod trips;
+pub mod verify;
+pub mod worker;

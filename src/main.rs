@@ -1,0 +1,252 @@
+//! `farebox`: development in one process, and the operator's commands.
+
+use clap::{Args, Parser, Subcommand};
+use farebox::{
+    demo,
+    embedded::{self, Server},
+    flow::BoxError,
+    http, process,
+    riders::{self, NewRider, Role},
+    schema,
+    settings::Settings,
+    trips, verify, worker,
+};
+use farebox_jobs::MqTag;
+use sqlx::PgPool;
+use std::{
+    io::{BufRead, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use tokio::net::TcpListener;
+
+/// The database of the embedded server.
+const DATABASE: &str = "farebox";
+
+#[derive(Parser)]
+#[command(
+    version,
+    about = "Seat booking and wallet payment as sagas over a PostgreSQL queue",
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    dev: Dev,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything in one process, with demo data (the default).
+    Dev(Dev),
+    /// Bring the database's schema up to this build.
+    Migrate(Data),
+    /// Check every invariant; exit code 1 on a breach.
+    Verify(Verify),
+    /// Make the trips of the coming days from the timetable.
+    Trips(Trips),
+    /// Who may use the operations side.
+    #[command(subcommand)]
+    Operators(Operators),
+    /// Print the database's URL.
+    Url(Data),
+}
+
+#[derive(Args)]
+struct Data {
+    /// The folder of the embedded database, used when DATABASE_URL is not set.
+    #[arg(long, env = "FAREBOX_DATA", global = true)]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Dev {
+    #[command(flatten)]
+    data: Data,
+    /// The port on 127.0.0.1.
+    #[arg(long)]
+    port: Option<u16>,
+    /// How long an unpaid order holds its seats, seconds.
+    #[arg(long, value_name = "SECONDS")]
+    hold: Option<f64>,
+    /// Start from an empty database (of the embedded server only).
+    #[arg(long)]
+    fresh: bool,
+}
+
+#[derive(Args)]
+struct Verify {
+    #[command(flatten)]
+    data: Data,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Trips {
+    #[command(flatten)]
+    data: Data,
+    /// From today on, in the timetable's zone.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(trips::MOST_DAYS)))]
+    days: u16,
+}
+
+#[derive(Subcommand)]
+enum Operators {
+    /// Add one; the password is read from standard input.
+    Add(NewOperator),
+}
+
+#[derive(Args)]
+struct NewOperator {
+    #[command(flatten)]
+    data: Data,
+    /// The name for signing in.
+    name: String,
+    /// viewer, operator or admin.
+    #[arg(long, default_value = "operator")]
+    role: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    process::report(run(Cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
+    match cli.command.unwrap_or(Command::Dev(cli.dev)) {
+        Command::Dev(args) => dev(args).await?,
+        Command::Migrate(data) => {
+            let (settings, database) = (process::settings(&[])?, Database::open(&data, false).await?);
+            schema::migrate(&database.pool(&settings)?).await?;
+        }
+        Command::Verify(args) => return verify(args).await,
+        Command::Trips(args) => {
+            let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
+            let zone = settings.trips.zone;
+            let today = chrono::Utc::now().with_timezone(&zone).date_naive();
+            let made = trips::generate(&database.pool(&settings)?, zone, today, args.days).await?;
+            println!("{made} trips made");
+        }
+        Command::Operators(Operators::Add(args)) => add_operator(args).await?,
+        Command::Url(data) => println!("{}", Database::open(&data, false).await?.url),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The database of a command: `DATABASE_URL`, else the embedded server, which is held for as long as this lives.
+struct Database {
+    url: String,
+    folder: PathBuf,
+    _server: Option<Server>,
+}
+
+impl Database {
+    async fn open(data: &Data, fresh: bool) -> Result<Self, BoxError> {
+        let folder = data.data.clone().unwrap_or_else(embedded::default_data_dir);
+        if let Ok(url) = std::env::var("DATABASE_URL") {
+            return Ok(Self { url, folder, _server: None });
+        }
+        let options = embedded::Options { data: folder.clone(), durable: true, max_connections: 200 };
+        let server = embedded::start(&options).await?;
+        if fresh {
+            embedded::drop_database(&server, DATABASE).await?;
+        }
+        embedded::ensure_database(&server, DATABASE).await?;
+        Ok(Self { url: server.url(DATABASE), folder, _server: Some(server) })
+    }
+
+    fn pool(&self, settings: &Settings) -> Result<PgPool, sqlx::Error> {
+        schema::pool(&self.url, &settings.database, "farebox")
+    }
+}
+
+async fn dev(args: Dev) -> Result<(), BoxError> {
+    let mut overrides = vec![("faults.enabled", "true".to_owned())];
+    overrides.extend(args.port.map(|port| ("http.listen", format!("127.0.0.1:{port}"))));
+    overrides.extend(args.hold.map(|hold| ("booking.hold_secs", hold.to_string())));
+    let mut settings = process::settings(&overrides)?;
+    if settings.environment == "production" {
+        return Err("`farebox dev` is not for production: run farebox-api and farebox-worker".into());
+    }
+    let listener = TcpListener::bind(&settings.http.listen).await?;
+    let database = Database::open(&args.data, args.fresh).await?;
+    if settings.require_secrets().is_err() {
+        (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;
+    }
+    let pool = database.pool(&settings)?;
+    schema::migrate(&pool).await?;
+    let flow = process::flow(&settings, pool)?;
+    demo::seed(&flow, settings.trips.zone).await?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    println!("Farebox listens on http://{address}");
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+        // An error means that the sender is gone: stop as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let works = worker::work(&flow, &settings.worker, &MqTag::ALL, until(stopped.clone()));
+    let serves = http::serve(process::app(settings.clone(), flow.clone()), listener, until(stopped));
+    let signal = async {
+        process::stop_signal().await;
+        stop.send_replace(true);
+    };
+    let (worked, served, ()) = tokio::join!(works, serves, signal);
+    worked?;
+    served?;
+    Ok(())
+}
+
+/// Dev's own secrets, made once and kept beside its data, readable by their owner only.
+fn dev_secrets(folder: &Path) -> Result<(String, String), BoxError> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join("dev-secrets");
+    let fresh = || uuid::Uuid::new_v4().simple().to_string();
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => writeln!(file, "{}{}\n{}{}", fresh(), fresh(), fresh(), fresh())?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.into()),
+    }
+    let text = std::fs::read_to_string(&path)?;
+    let mut lines = text.lines().map(str::to_owned);
+    lines.next().zip(lines.next()).ok_or_else(|| format!("{} is damaged: delete it", path.display()).into())
+}
+
+async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
+    let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
+    let verdicts = verify::verify(&database.pool(&settings)?).await?;
+    let holds = verdicts.iter().all(|verdict| verdict.holds);
+    if args.json {
+        println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
+    } else {
+        for verdict in &verdicts {
+            println!("{} {}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
+            verdict.samples.iter().for_each(|id| println!("         {id}"));
+        }
+    }
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
+    let mut settings = process::settings(&[])?;
+    let database = Database::open(&args.data, false).await?;
+    if settings.require_secrets().is_err() {
+        (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;
+    }
+    let role: Role = args.role.parse()?;
+    if !role.may_view() {
+        return Err("an operator's role is viewer, operator or admin".into());
+    }
+    let password = std::io::stdin().lock().lines().next().transpose()?.unwrap_or_default();
+    let flow = process::flow(&settings, database.pool(&settings)?)?;
+    let new = NewRider { user_name: args.name, password, pay_password: None, email: None, phone: None };
+    let added = riders::register(&flow.pool, &flow.passwords, &new, role).await;
+    let added = added.map_err(|error| format!("not added: {error:?}"))?;
+    println!("{} added as {}", added.user_name, role.as_str());
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Orders as their riders see them, and the one place that reads an order's row.
+
+mod list;
+mod timeline;
+
+pub use list::{List, Page, list};
+pub use timeline::{Event, timeline};
+
+use crate::{
+    domain::{Money, OrderId, OrderStatus, RiderId, TripId},
+    flow::IdempotencyKey,
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+/// What a rider asks of an order of his: to cancel it, or to give it back.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// This very request; what its idempotency key is taken for.
+    pub attempt: Uuid,
+    /// Which order.
+    pub order_id: OrderId,
+    /// Who asks.
+    pub rider_id: RiderId,
+    /// The client's idempotency key.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// An order in an answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct OrderView {
+    /// Its id.
+    pub id: OrderId,
+    /// The trip.
+    pub trip_id: TripId,
+    /// Seat labels, ascending.
+    pub seats: Vec<String>,
+    /// The price of one seat.
+    pub unit_price: Money,
+    /// Unit price times seats.
+    pub amount: Money,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// When the seats were claimed.
+    #[serde(serialize_with = "micros")]
+    pub created_at: DateTime<Utc>,
+    /// Until when it must be paid.
+    #[serde(serialize_with = "micros")]
+    pub expires_at: DateTime<Utc>,
+    /// When it was paid.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    pub paid_at: Option<DateTime<Utc>>,
+    /// Why it was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_reason: Option<String>,
+}
+
+/// RFC 3339 with six digits, as the database writes it, so that a kept answer and a fresh one are the same text.
+pub fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// [`micros`] for a time that may be absent.
+pub fn some_micros<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => micros(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl OrderView {
+    /// The body of an answer. Through a `Value`, so that a replay from the database has the same text.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// A row of [`OrderView`], before its words are read.
+pub(crate) struct OrderRow {
+    pub(crate) id: Uuid,
+    pub(crate) trip_id: Uuid,
+    pub(crate) seats: Vec<i32>,
+    pub(crate) unit_price: Decimal,
+    pub(crate) amount: Decimal,
+    pub(crate) status: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) paid_at: Option<DateTime<Utc>>,
+    pub(crate) closed_reason: Option<String>,
+}
+
+impl TryFrom<OrderRow> for OrderView {
+    type Error = sqlx::Error;
+
+    fn try_from(row: OrderRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: OrderId(row.id),
+            trip_id: TripId(row.trip_id),
+            seats: row.seats.iter().map(ToString::to_string).collect(),
+            unit_price: Money::from_database(row.unit_price),
+            amount: Money::from_database(row.amount),
+            status: read_status(&row.status)?,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            closed_reason: row.closed_reason,
+        })
+    }
+}
+
+fn read_status(text: &str) -> Result<OrderStatus, sqlx::Error> {
+    text.parse().map_err(|error: String| sqlx::Error::Decode(error.into()))
+}
+
+/// The order, if it is this rider's (or anybody's, for `None`).
+///
+/// # Errors
+/// The database's.
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    order: OrderId,
+    rider: Option<RiderId>,
+) -> Result<Option<OrderView>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        OrderRow,
+        r#"select o.id, o.trip_id, o.seats, o.unit_price, o.amount,
+                  case when o.status = 'unpaid'
+                        and exists(select from payment p where p.order_id = o.id and p.state = 'debited')
+                       then 'paying' else o.status end as "status!",
+                  o.created_at, o.expires_at, o.paid_at, o.closed_reason
+           from orders o where o.id = $1 and ($2::uuid is null or o.rider_id = $2)"#,
+        order.0,
+        rider.map(|r| r.0)
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(OrderView::try_from).transpose()
+}
+
+/// Locks the order's row and tells its stored state, for an undo to decide by.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_status(
+    conn: &mut PgConnection,
+    order: OrderId,
+) -> Result<Option<OrderStatus>, sqlx::Error> {
+    let status = sqlx::query_scalar!("select status from orders where id = $1 for update", order.0)
+        .fetch_optional(conn)
+        .await?;
+    status.as_deref().map(read_status).transpose()
+}

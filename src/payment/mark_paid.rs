@@ -1,0 +1,124 @@
+//! Step 3, `pay_cancle`: unpaid becomes paid, if in time by the database's clock. The last step: it retires the undo
+//! that the debit armed and takes the unpaid-order timer off.
+
+use super::{Request, reverse};
+use crate::{
+    domain::OrderStatus,
+    flow::{Desk, Flow, StepError},
+    orders::{self, OrderView},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    MqTag, Pay, Paying,
+    queue::{Delivery, JobError, Outcome},
+};
+use serde_json::Value;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+/// Marks one order paid; `None` if it closed before, or its deadline passed.
+///
+/// # Errors
+/// Barred by its own undo; the database's.
+pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<Option<OrderView>, StepError> {
+    let mut paid = order.clone();
+    paid.status = OrderStatus::Paid;
+    let mark = Mark {
+        payment: request.payment_id.0,
+        order: request.order_id.0,
+        actor: request.rider_id.0,
+        key: request.key.as_ref().map(|k| k.key.clone()),
+        answer: paid.to_json(),
+    };
+    let marked = mark_all(&flow.pool, &[mark]).await?;
+    Ok(marked.into_iter().next().map(|(_, at)| OrderView { paid_at: Some(at), ..paid }))
+}
+
+/// One order to mark, with the answer its client gets again for the same key (without `paid_at`, which the database
+/// adds).
+struct Mark {
+    payment: Uuid,
+    order: Uuid,
+    actor: Uuid,
+    key: Option<String>,
+    answer: Value,
+}
+
+async fn mark_all(
+    db: impl PgExecutor<'_>,
+    marks: &[Mark],
+) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
+    let marked = sqlx::query!(
+        r#"with request as materialized (
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::jsonb[])
+                   as r(payment_id, order_id, actor, key, answer)
+           ), due as materialized (
+               select o.id from orders o where o.id in (select order_id from request) order by o.id for update
+           ), marked as (
+               update orders o set status = 'paid', paid_at = clock_timestamp(), payment_id = r.payment_id
+               from request r
+               where o.id = r.order_id and o.id in (select id from due)
+                 and o.status = 'unpaid' and o.expires_at > clock_timestamp()
+               returning o.id, o.paid_at, r.payment_id, r.actor, r.key, r.answer
+           ), stepped as (
+               insert into barrier (subject, step, done_at) select payment_id, $6, now() from marked
+           ), settled as (
+               update payment p set state = 'settled', changed_at = now()
+               from marked m where p.id = m.payment_id and p.state = 'debited'
+           ), told as (
+               insert into order_event (order_id, status, reason) select id, 'paid', 'paid by its rider' from marked
+           ), retired as (
+               delete from queue.job j using marked m
+               where j.lease_token is null
+                 and ((j.tag = $7 and j.key = m.payment_id::text) or (j.tag = $8 and j.key = m.id::text))
+           ), answered as (
+               update idempotency i
+               set status = 200,
+                   body = m.answer || jsonb_build_object(
+                       'paid_at', to_char(m.paid_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+               from marked m where i.actor = m.actor and i.key = m.key and i.subject = m.payment_id
+           )
+           select id, paid_at as "paid_at!" from marked"#,
+        &marks.iter().map(|m| m.payment).collect::<Vec<_>>(),
+        &marks.iter().map(|m| m.order).collect::<Vec<_>>(),
+        &marks.iter().map(|m| m.actor).collect::<Vec<_>>(),
+        &marks.iter().map(|m| m.key.clone()).collect::<Vec<_>>() as &[Option<String>],
+        &marks.iter().map(|m| m.answer.clone()).collect::<Vec<_>>(),
+        MqTag::Pay.wire(),
+        MqTag::PayMoney.wire(),
+        MqTag::OrderUnpaid.wire(),
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(marked.into_iter().map(|row| (row.id, row.paid_at)).collect())
+}
+
+/// The undo: if the order can still become paid, finishes it; else gives the money back.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: Pay = delivery.decode()?;
+    let paying = job.paying();
+    let mut tx = desk.begin().await?;
+    let note = if reverse::is_owed(&mut tx, paying).await? && finish(&mut tx, paying).await? {
+        "finished: the order is paid"
+    } else {
+        reverse::payment(&mut tx, paying).await?
+    };
+    desk.settle(tx, delivery, note).await
+}
+
+async fn finish(tx: &mut sqlx::PgConnection, paying: &Paying) -> Result<bool, sqlx::Error> {
+    if orders::lock_status(tx, paying.order_id).await? != Some(OrderStatus::Unpaid) {
+        return Ok(false);
+    }
+    let mark = Mark {
+        payment: paying.payment_id.0,
+        order: paying.order_id.0,
+        actor: paying.rider_id.0,
+        key: None,
+        answer: Value::Null,
+    };
+    Ok(!mark_all(&mut *tx, &[mark]).await?.is_empty())
+}

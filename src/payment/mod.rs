@@ -1,0 +1,109 @@
+//! Paying: check → debit → mark paid; and refunding, the way back.
+//!
+//! | step | tag | writes | undo |
+//! |---|---|---|---|
+//! | [`check`] | `pay_check_cancle` | nothing | bars late steps and proves it |
+//! | [`debit`] | `pay_money_cancle` | wallet, ledger entry, payment; arms the undo | one reversing entry |
+//! | [`mark_paid`] | `pay_cancle` | the order; retires the armed undo and the timer | finishes it, or gives the money back |
+
+pub mod check;
+pub mod debit;
+pub mod mark_paid;
+pub mod pay_password;
+pub mod refund;
+mod reverse;
+
+use crate::{
+    domain::{OrderId, PaymentId, Refusal, RiderId},
+    flow::{Flow, IdempotencyKey, Raised, Rollback, StepError, Stop, raise, step},
+    orders::OrderView,
+};
+use farebox_jobs::{
+    MqTag, Pay, PayCheck, PayMoney, Paying,
+    queue::{Job, NewJob},
+};
+
+/// The steps whose barrier rows a payment has, the latest first: an undo bars from the end.
+const STEPS: [MqTag; 2] = [MqTag::Pay, MqTag::PayMoney];
+
+/// What a rider asks for.
+#[derive(Clone)]
+pub struct Request {
+    /// The id this try will have.
+    pub payment_id: PaymentId,
+    /// Which order.
+    pub order_id: OrderId,
+    /// Who pays.
+    pub rider_id: RiderId,
+    /// In plain text, for as long as the check takes.
+    pub pay_password: String,
+    /// The client's idempotency key.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Pays the order: the whole flow.
+///
+/// # Errors
+/// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
+pub async fn pay(flow: &Flow, request: Request) -> Result<OrderView, (Stop, Option<Raised>)> {
+    let paying = request.paying();
+    match steps(flow, &request, &paying).await {
+        Ok(order) => Ok(order),
+        Err(Stop::Failed(failure)) => {
+            let rollback = Rollback {
+                undo: undo_of(failure.tag, &paying),
+                replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
+                key: request.key.as_ref(),
+                subject: request.payment_id.0,
+            };
+            let raised = raise(flow, rollback).await;
+            Err((Stop::Failed(failure), Some(raised)))
+        }
+        Err(stop) => Err((stop, None)),
+    }
+}
+
+async fn steps(flow: &Flow, request: &Request, paying: &Paying) -> Result<OrderView, Stop> {
+    let faults = &flow.faults;
+    let order = step(faults, MqTag::PayCheck, check::run(flow, request)).await?;
+    step(faults, MqTag::PayMoney, debit::run(flow, request, paying, &order)).await?;
+    match step(faults, MqTag::Pay, mark_paid::run(flow, request, &order)).await? {
+        Some(paid) => Ok(paid),
+        None => Err(late(flow, request, paying).await),
+    }
+}
+
+/// The order closed between the debit and here: the money goes back before the client is told. Should that fail, the
+/// undo that the debit armed does it.
+async fn late(flow: &Flow, request: &Request, paying: &Paying) -> Stop {
+    if let Err(error) = reverse::now(&flow.pool, paying).await {
+        tracing::warn!(payment = %paying.payment_id, %error, "late payment not reversed yet; its armed undo will");
+    }
+    Stop::Refused(match check::order(flow, request).await {
+        Err(StepError::Refused(refusal)) => refusal,
+        _ => Refusal::OrderExpired,
+    })
+}
+
+impl Request {
+    fn paying(&self) -> Paying {
+        Paying { payment_id: self.payment_id, order_id: self.order_id, rider_id: self.rider_id }
+    }
+}
+
+/// The undo a failure under `tag` raises. A tag outside this flow cannot fail in it; the debit's undo, which any
+/// payment may owe, stands in.
+fn undo_of(tag: MqTag, paying: &Paying) -> NewJob {
+    match tag {
+        MqTag::PayCheck => NewJob::of(&PayCheck::new(paying)),
+        MqTag::Pay => NewJob::of(&Pay::new(paying)),
+        MqTag::PayMoney
+        | MqTag::OrderSeats
+        | MqTag::OrderAddSeats
+        | MqTag::OrderCalcMoney
+        | MqTag::OrderAdd
+        | MqTag::OrderCancel
+        | MqTag::PayBack
+        | MqTag::OrderUnpaid => NewJob::of(&PayMoney::new(paying)),
+    }
+}

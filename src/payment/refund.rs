@@ -1,0 +1,136 @@
+//! Refunding, `pay_back_cancle`: paid → refunding → money back → seats free → refunded. Every step moves forward and
+//! can be repeated; a refund that stops half way is carried on by its job, which its first step armed.
+
+use super::reverse;
+use crate::{
+    domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
+    flow::{Desk, Flow, Raised, Rollback, StepError, Stop, idempotency, raise, step},
+    orders::{self, Command, OrderView},
+};
+use farebox_jobs::{
+    MqTag, PayBack, Paying,
+    queue::{self, Delivery, Due, Job, JobError, NewJob, Outcome},
+};
+use sqlx::PgConnection;
+
+/// Refunds the rider's paid order, before the trip's cut-off.
+///
+/// # Errors
+/// Not his, not paid, too late; on a failure the job that carries the refund on has been raised.
+pub async fn refund(flow: &Flow, command: &Command) -> Result<OrderView, (Stop, Option<Raised>)> {
+    match step(&flow.faults, MqTag::PayBack, run(flow, command)).await {
+        Err(Stop::Failed(failure)) => {
+            let undo = NewJob::of(&PayBack::new(command.order_id));
+            let key = command.key.as_ref();
+            let raised = raise(flow, Rollback { undo, replaces: None, key, subject: command.attempt }).await;
+            Err((Stop::Failed(failure), Some(raised)))
+        }
+        other => other.map_err(|stop| (stop, None)),
+    }
+}
+
+async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+    let Command { attempt, order_id, rider_id, ref key } = *command;
+    begin(flow, command).await?;
+    money_back(&mut *flow.pool.acquire().await?, order_id).await?;
+    let mut tx = flow.pool.begin().await?;
+    free_seats(&mut tx, order_id).await?;
+    queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
+    let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;
+    idempotency::answer(&mut tx, key.as_ref(), attempt, 200, &order.to_json()).await?;
+    tx.commit().await?;
+    Ok(order)
+}
+
+/// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job that carries
+/// the refund on.
+async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
+    let (order, rider) = (command.order_id, command.rider_id);
+    let mut tx = flow.pool.begin().await?;
+    idempotency::take(&mut tx, command.key.as_ref(), command.attempt).await?;
+    let begun = sqlx::query!(
+        "with begun as (
+             update orders o set status = 'refunding' from trip t
+             where o.id = $1 and o.rider_id = $2 and o.status = 'paid'
+               and t.id = o.trip_id and t.departs_at - make_interval(secs => $3) > now()
+             returning o.id
+         )
+         insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider' from begun",
+        order.0,
+        rider.0,
+        flow.rules.refund_cut_off_secs,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if begun.rows_affected() == 0 {
+        let found = orders::find(&mut *tx, order, Some(rider)).await?.ok_or(Refusal::NotFound("order"))?;
+        return Err(match found.status {
+            OrderStatus::Paid => Refusal::TooLateToRefund.into(),
+            status => Refusal::WrongState(status).into(),
+        });
+    }
+    queue::enqueue(
+        &mut tx,
+        &[NewJob::of(&PayBack::new(order))],
+        Due::In(flow.undo_after().to_std().unwrap_or_default()),
+    )
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The money goes back with one entry; a repeat moves none.
+async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select payment_id as "payment_id!", rider_id from orders where id = $1 and status = 'refunding'"#,
+        order.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let paying =
+        Paying { payment_id: PaymentId(row.payment_id), order_id: order, rider_id: RiderId(row.rider_id) };
+    reverse::give_back(conn, &paying, "refund").await.map(drop)
+}
+
+/// Refunding becomes refunded and the seats are free, once the money is back.
+async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "with refunded as (
+             update orders o set status = 'refunded', closed_at = now() from payment p
+             where o.id = $1 and o.status = 'refunding' and p.id = o.payment_id and p.state = 'refunded'
+             returning o.id, o.trip_id, o.seats
+         ), mine as materialized (
+             select s.trip_id, s.seat
+             from seat s join refunded r on s.trip_id = r.trip_id and s.seat = any(r.seats) and s.order_id = r.id
+             order by s.trip_id, s.seat for update of s
+         ), freed as (
+             update seat s set order_id = null, held_until = null
+             from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $1
+         )
+         insert into order_event (order_id, status, reason) select id, 'refunded', 'money back, seats free' from refunded",
+        order.0
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// The undo carries a begun refund to its end. Of one that never began it does nothing.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let job: PayBack = delivery.decode()?;
+    let order = job.order_id();
+    money_back(&mut *desk.pool().acquire().await?, order).await?;
+    let mut tx = desk.begin().await?;
+    free_seats(&mut tx, order).await?;
+    let note = match orders::lock_status(&mut tx, order).await? {
+        Some(OrderStatus::Refunded) => "refunded",
+        // Begun after this job looked for the money to give back: nobody else may be there to carry it on.
+        Some(OrderStatus::Refunding) => return Err(JobError::retry("the refund began meanwhile")),
+        _ => "nothing to do: no refund was begun",
+    };
+    desk.settle(tx, delivery, note).await
+}

@@ -1,0 +1,95 @@
+//! What the binaries share: settings, the flow's parts, waiting for the database, stop signals.
+
+use crate::{
+    flow::{BoxError, Faults, Flow},
+    http::App,
+    passwords::Passwords,
+    riders::Sessions,
+    schema::{self, SchemaError},
+    settings::Settings,
+    telemetry,
+};
+use sqlx::PgPool;
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a process without its database tries again.
+const RETRY_DATABASE: Duration = Duration::from_secs(1);
+
+/// Runs a binary's work and tells an error as a sentence, not as a debug dump.
+pub fn report(done: Result<ExitCode, BoxError>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Settings of the environment that `FAREBOX_ENV` names, with logging started and safety checked.
+///
+/// # Errors
+/// Settings that cannot be used, missing secrets, faults in production.
+pub fn settings(overrides: &[(&str, String)]) -> Result<Settings, BoxError> {
+    let environment = std::env::var("FAREBOX_ENV").unwrap_or_else(|_| "development".to_owned());
+    let settings = Settings::load(&environment, overrides)?;
+    telemetry::start(&settings.log);
+    settings.require_safe_faults()?;
+    Ok(settings)
+}
+
+/// `DATABASE_URL`, which the server binaries need.
+///
+/// # Errors
+/// If it is not set.
+pub fn database_url() -> Result<String, BoxError> {
+    std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL must be set (only `farebox` brings its own database)".into())
+}
+
+/// What flows run with, from the settings.
+///
+/// # Errors
+/// A password cost Argon2 refuses, faults that do not read.
+pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
+    let armed = std::env::var("FAREBOX_FAULTS").ok().filter(|_| settings.faults.enabled);
+    let faults: Faults = armed.as_deref().unwrap_or_default().parse()?;
+    if !faults.is_empty() {
+        tracing::warn!(?faults, "faults are armed");
+    }
+    let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
+    Ok(Flow { pool, rules: settings.booking.clone(), passwords, faults })
+}
+
+/// What handlers share.
+pub fn app(settings: Settings, flow: Flow) -> App {
+    App { flow, sessions: Sessions::new(settings.secrets.token_key.as_bytes()), settings: Arc::new(settings) }
+}
+
+/// Waits for the database for as long as it is away, then refuses a schema other than this build's.
+///
+/// # Errors
+/// The schema's version, or an error that does not pass by itself.
+pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
+    loop {
+        match schema::require_current(pool).await {
+            Err(SchemaError::Database(error)) if schema::is_outage(&error) => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(RETRY_DATABASE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Resolves at SIGINT or SIGTERM.
+pub async fn stop_signal() {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("stop signals cannot be heard");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    tracing::info!("stopping");
+}

@@ -1,0 +1,233 @@
+//! Registering, signing in, and what an account looks like from outside.
+
+use crate::{
+    domain::{FieldError, Refusal, RiderId},
+    flow::StepError,
+    passwords::Passwords,
+    payment::pay_password,
+};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Shortest password.
+const SHORTEST_PASSWORD: usize = 8;
+/// Longest password and profile text, in bytes.
+const LONGEST_TEXT: usize = 200;
+/// Length of a user name.
+const USER_NAME: std::ops::RangeInclusive<usize> = 3..=40;
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Books and pays.
+    Rider,
+    /// Reads the operations side.
+    Viewer,
+    /// Acts on the operations side.
+    Operator,
+    /// An operator who may add operators.
+    Admin,
+}
+
+impl Role {
+    /// The word for it in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rider => "rider",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// May read the operations side.
+    pub fn may_view(self) -> bool {
+        self != Self::Rider
+    }
+
+    /// May act on the operations side.
+    pub fn may_operate(self) -> bool {
+        matches!(self, Self::Operator | Self::Admin)
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Rider, Self::Viewer, Self::Operator, Self::Admin];
+        all.into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| format!("no role is called {text:?}"))
+    }
+}
+
+/// A registration as it comes in.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRider {
+    /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
+    pub user_name: String,
+    /// At least 8 characters.
+    pub password: String,
+    /// Six digits; may be set later.
+    pub pay_password: Option<String>,
+    /// Optional, unverified.
+    pub email: Option<String>,
+    /// Optional, unverified.
+    pub phone: Option<String>,
+}
+
+/// An account, as it is answered: never a balance, a password or a hash.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rider {
+    /// Its id.
+    pub id: RiderId,
+    /// Its name for signing in.
+    pub user_name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nick_name: Option<String>,
+    /// Optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sex: Option<String>,
+    /// Optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Optional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Whether it can pay.
+    pub has_pay_password: bool,
+}
+
+/// Registers an account with its empty wallet, in one statement.
+///
+/// # Errors
+/// A field that breaks a rule, a taken user name; the database's.
+pub async fn register(
+    pool: &PgPool,
+    passwords: &Passwords,
+    new: &NewRider,
+    role: Role,
+) -> Result<Rider, StepError> {
+    check(new).map_err(Refusal::Invalid)?;
+    let hash = passwords.hash(&new.password).await.map_err(StepError::Broken)?;
+    let pay_hash = match &new.pay_password {
+        Some(pay) => Some(passwords.hash(pay).await.map_err(StepError::Broken)?),
+        None => None,
+    };
+    let id = RiderId::new();
+    let added = sqlx::query_scalar!(
+        r#"with added as (
+               insert into rider (id, user_name, password_hash, role, email, phone)
+               values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name)) do nothing returning id
+           ), purse as (
+               insert into wallet (rider_id) select id from added
+           ), secret as (
+               insert into pay_password (rider_id, hash) select id, $7 from added where $7::text is not null
+           )
+           select exists(select from added) as "added!""#,
+        id.0,
+        new.user_name,
+        hash,
+        role.as_str(),
+        new.email,
+        new.phone,
+        pay_hash,
+    )
+    .fetch_one(pool)
+    .await?;
+    if !added {
+        return Err(Refusal::UserNameTaken.into());
+    }
+    find(pool, id).await?.ok_or_else(|| Refusal::NotFound("rider").into())
+}
+
+fn check(new: &NewRider) -> Result<(), FieldError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !USER_NAME.contains(&new.user_name.len()) || !new.user_name.chars().all(plain) {
+        return Err(FieldError::new("/user_name", "3 to 40 letters, digits, dots, dashes or underscores"));
+    }
+    if !(SHORTEST_PASSWORD..=LONGEST_TEXT).contains(&new.password.len()) {
+        return Err(FieldError::new("/password", "8 to 200 characters"));
+    }
+    if let Some(pay) = &new.pay_password {
+        pay_password::check_form("/pay_password", pay)?;
+    }
+    for (pointer, text) in [("/email", &new.email), ("/phone", &new.phone)] {
+        if text.as_ref().is_some_and(|t| t.is_empty() || t.len() > LONGEST_TEXT) {
+            return Err(FieldError::new(pointer, "1 to 200 characters, or left out"));
+        }
+    }
+    Ok(())
+}
+
+/// The account of a user name and password.
+///
+/// # Errors
+/// [`Refusal::WrongCredentials`] for either being wrong; the database's.
+pub async fn sign_in(
+    pool: &PgPool,
+    passwords: &Passwords,
+    user_name: &str,
+    password: &str,
+) -> Result<Rider, StepError> {
+    let row =
+        sqlx::query!("select id, password_hash from rider where lower(user_name) = lower($1)", user_name)
+            .fetch_optional(pool)
+            .await?;
+    let Some(row) = row else {
+        // As much work as for a known name, so that the time taken tells nobody which names exist.
+        passwords.hash(password).await.map_err(StepError::Broken)?;
+        return Err(Refusal::WrongCredentials.into());
+    };
+    if !passwords.verify(password, &row.password_hash).await.map_err(StepError::Broken)? {
+        return Err(Refusal::WrongCredentials.into());
+    }
+    find(pool, RiderId(row.id)).await?.ok_or_else(|| Refusal::WrongCredentials.into())
+}
+
+/// The account of an id.
+///
+/// # Errors
+/// The database's.
+pub async fn find(pool: &PgPool, id: RiderId) -> Result<Option<Rider>, sqlx::Error> {
+    struct Row {
+        id: Uuid,
+        user_name: String,
+        role: String,
+        nick_name: Option<String>,
+        sex: Option<String>,
+        email: Option<String>,
+        phone: Option<String>,
+        has_pay_password: bool,
+    }
+    let row = sqlx::query_as!(
+        Row,
+        r#"select r.id, r.user_name, r.role, r.nick_name, r.sex, r.email, r.phone,
+                  exists(select from pay_password p where p.rider_id = r.id) as "has_pay_password!"
+           from rider r where r.id = $1"#,
+        id.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        Ok(Rider {
+            id: RiderId(row.id),
+            user_name: row.user_name,
+            role: row.role.parse().map_err(|e: String| sqlx::Error::Decode(e.into()))?,
+            nick_name: row.nick_name,
+            sex: row.sex,
+            email: row.email,
+            phone: row.phone,
+            has_pay_password: row.has_pay_password,
+        })
+    })
+    .transpose()
+}

@@ -1,0 +1,137 @@
+//! Wallets and their ledgers: reading, and topping up. Payments and refunds are in [`crate::payment`].
+
+use crate::{
+    domain::{FieldError, Money, Refusal, RiderId},
+    flow::StepError,
+    orders::Page,
+};
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Longest reference of a top-up.
+const LONGEST_REFERENCE: usize = 100;
+
+/// A ledger entry, as it is answered.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Its id.
+    pub id: Uuid,
+    /// The order it was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Uuid>,
+    /// `top_up`, `payment`, `payment_reversed` or `refund`.
+    pub kind: String,
+    /// Signed.
+    pub amount: Money,
+    /// What the wallet held after it.
+    pub balance_after: Money,
+    /// When.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub at: DateTime<Utc>,
+}
+
+/// What the wallet holds; `None` for a rider without one.
+///
+/// # Errors
+/// The database's.
+pub async fn balance(pool: &PgPool, rider: RiderId) -> Result<Option<Money>, sqlx::Error> {
+    let balance = sqlx::query_scalar!("select balance from wallet where rider_id = $1", rider.0)
+        .fetch_optional(pool)
+        .await?;
+    Ok(balance.map(Money::from_database))
+}
+
+/// A page of the ledger, newest first; `after` is the number of the entry before it.
+///
+/// # Errors
+/// The database's.
+pub async fn entries(
+    pool: &PgPool,
+    rider: RiderId,
+    after: Option<i64>,
+    limit: u16,
+) -> Result<Page<Entry>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select seq, id, order_id, kind, amount, balance_after, at from ledger_entry
+         where rider_id = $1 and seq < coalesce($2, 9223372036854775807) order by seq desc limit $3",
+        rider.0,
+        after,
+        i64::from(limit) + 1
+    )
+    .fetch_all(pool)
+    .await?;
+    let more = rows.len() > usize::from(limit);
+    let next = rows.get(usize::from(limit).saturating_sub(1)).filter(|_| more).map(|row| row.seq.to_string());
+    let items = rows.into_iter().take(limit.into()).map(|row| Entry {
+        id: row.id,
+        order_id: row.order_id,
+        kind: row.kind,
+        amount: Money::from_database(row.amount),
+        balance_after: Money::from_database(row.balance_after),
+        at: row.at,
+    });
+    Ok(Page { items: items.collect(), next })
+}
+
+/// Puts money into a rider's wallet, once for each reference; a repeat answers the first entry.
+///
+/// # Errors
+/// An amount that is not positive, a bad reference, the same reference with another amount, no such wallet; the
+/// database's.
+pub async fn top_up(
+    conn: &mut PgConnection,
+    rider: RiderId,
+    amount: Money,
+    reference: &str,
+) -> Result<Entry, StepError> {
+    if !amount.is_positive() {
+        return Err(Refusal::Invalid(FieldError::new("/amount", "an amount above zero")).into());
+    }
+    if reference.is_empty() || reference.len() > LONGEST_REFERENCE {
+        return Err(Refusal::Invalid(FieldError::new("/reference", "1 to 100 characters")).into());
+    }
+    // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the first's entry.
+    let locked =
+        sqlx::query!("select balance, last_entry from wallet where rider_id = $1 for update", rider.0)
+            .fetch_optional(&mut *conn)
+            .await?
+            .ok_or(Refusal::NotFound("wallet"))?;
+    let balance: Decimal = locked.balance + amount.decimal();
+    let seq = locked.last_entry.unwrap_or(0) + 1;
+    let row = sqlx::query!(
+        r#"with before as (
+               select id, amount, balance_after, at from ledger_entry where rider_id = $1 and reference = $2
+           ), entered as (
+               insert into ledger_entry (rider_id, seq, id, kind, amount, balance_after, reference)
+               select $1, $3, $4, 'top_up', $5, $6, $2 where not exists(select from before)
+               returning id, amount, balance_after, at
+           ), moved as (
+               update wallet set balance = e.balance_after, last_entry = $3 from entered e where rider_id = $1
+           )
+           select id as "id!", amount as "amount!", balance_after as "balance_after!", at as "at!"
+           from (select * from entered union all select * from before) as entry"#,
+        rider.0,
+        reference,
+        seq,
+        Uuid::now_v7(),
+        amount.decimal(),
+        balance,
+    )
+    .fetch_one(conn)
+    .await?;
+    if row.amount != amount.decimal() {
+        let rule = "the reference was used for another amount";
+        return Err(Refusal::Invalid(FieldError::new("/reference", rule)).into());
+    }
+    Ok(Entry {
+        id: row.id,
+        order_id: None,
+        kind: "top_up".to_owned(),
+        amount,
+        balance_after: Money::from_database(row.balance_after),
+        at: row.at,
+    })
+}

@@ -1,0 +1,104 @@
+//! The database: connecting, the schema's version, and which of its errors pass by themselves.
+
+use crate::settings::Database;
+use sqlx::{
+    PgPool,
+    migrate::{Migrate, MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{str::FromStr, time::Duration};
+
+/// The migrations, built in.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Oldest and newest server the SQL is meant for, majors.
+const SERVERS: std::ops::RangeInclusive<u32> = 15..=18;
+
+/// Why a process refuses a database.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It lacks migrations, or has some that this build does not know.
+    #[error(
+        "the database's schema is at migration {found}, this build needs {needed}; run `farebox migrate` of the same build"
+    )]
+    Version {
+        /// What the database has.
+        found: i64,
+        /// What this build knows last.
+        needed: i64,
+    },
+    /// The server is older or newer than the SQL is meant for.
+    #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
+    Server(u32),
+    /// The database failed.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("migration: {0}")]
+    Migration(#[from] MigrateError),
+}
+
+/// A pool that connects on first use. No ping before each use: it would cost every request a round trip, and a broken
+/// connection shows itself in the statement.
+///
+/// # Errors
+/// A URL that does not parse.
+pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url)?.application_name(name).options([
+        ("statement_timeout", settings.statement_timeout_ms.to_string()),
+        ("lock_timeout", settings.lock_timeout_ms.to_string()),
+        ("idle_in_transaction_session_timeout", settings.statement_timeout_ms.to_string()),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(Duration::from_millis(settings.acquire_timeout_ms))
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
+
+/// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock).
+///
+/// # Errors
+/// An unsupported server, a failed migration.
+pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
+    require_server(pool).await?;
+    MIGRATIONS.run(pool).await?;
+    Ok(())
+}
+
+/// Refuses a schema other than this build's.
+///
+/// # Errors
+/// [`SchemaError::Version`] with both numbers.
+pub async fn require_current(pool: &PgPool) -> Result<(), SchemaError> {
+    require_server(pool).await?;
+    let needed = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let mut conn = pool.acquire().await?;
+    let table = &MIGRATIONS.table_name;
+    conn.ensure_migrations_table(table).await?;
+    let found = conn.list_applied_migrations(table).await?.iter().map(|m| m.version).max().unwrap_or(0);
+    if found == needed { Ok(()) } else { Err(SchemaError::Version { found, needed }) }
+}
+
+async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
+    let number: String = sqlx::query_scalar("show server_version_num").fetch_one(pool).await?;
+    let major = number.parse::<u32>().unwrap_or(0) / 10_000;
+    if SERVERS.contains(&major) { Ok(()) } else { Err(SchemaError::Server(major)) }
+}
+
+/// Whether the database could not be reached or would not write just now: a 503, not a 500.
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // 08 connection, 53 resources, 57P0x shutting down or starting up, 25006 read-only after a failover.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "25006"
+        }),
+        _ => false,
+    }
+}

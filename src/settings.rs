@@ -1,0 +1,264 @@
+//! Settings: `config/default.toml` (built in), then `config/<environment>.toml`, then `FAREBOX__SECTION__KEY`.
+
+use crate::passwords::Cost;
+use chrono_tz::Tz;
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+use serde::Deserialize;
+use std::path::Path;
+
+/// The defaults; every key there is has its line and its comment in this file.
+const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key nobody reads: most often a slip.
+    #[error("unknown setting `{key}`; did you mean `{nearest}`?")]
+    Unknown {
+        /// The key as it was given.
+        key: String,
+        /// The known key most like it.
+        nearest: String,
+    },
+    /// A value that does not fit.
+    #[error("settings: {0}")]
+    Unreadable(#[from] config::ConfigError),
+    /// A rule that a file cannot express.
+    #[error("settings: {0}")]
+    Refused(String),
+}
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Settings {
+    /// `development` or `production`.
+    pub environment: String,
+    /// The HTTP API.
+    pub http: Http,
+    /// The database.
+    pub database: Database,
+    /// Booking, paying and refunding.
+    pub booking: Booking,
+    /// Trips.
+    pub trips: Trips,
+    /// The cost of hashing passwords.
+    pub passwords: PasswordSettings,
+    /// Keys with no default.
+    pub secrets: Secrets,
+    /// The simulated exceptions.
+    pub faults: FaultSettings,
+    /// The worker.
+    pub worker: Worker,
+    /// Logging.
+    pub log: Log,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Http {
+    /// Address and port.
+    pub listen: String,
+    /// Largest body, bytes.
+    pub body_limit_bytes: usize,
+    /// Longest request, milliseconds.
+    pub timeout_ms: u64,
+    /// How long a stop waits for requests that run, milliseconds.
+    pub grace_ms: u64,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Database {
+    /// Connections of one process.
+    pub max_connections: u32,
+    /// How long a request waits for one, milliseconds.
+    pub acquire_timeout_ms: u64,
+    /// Longest statement, milliseconds.
+    pub statement_timeout_ms: u64,
+    /// Longest wait for a lock, milliseconds.
+    pub lock_timeout_ms: u64,
+}
+
+/// Booking, paying and refunding.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Booking {
+    /// How long an unpaid order holds its seats, seconds.
+    pub hold_secs: f64,
+    /// Booking and holding end so long before departure, seconds.
+    pub cut_off_secs: f64,
+    /// Refunding ends so long before departure, seconds.
+    pub refund_cut_off_secs: f64,
+    /// When an armed undo falls due by itself, milliseconds after its step.
+    pub undo_after_ms: i64,
+    /// Seats of one order at the most.
+    pub max_seats: usize,
+}
+
+/// Trips.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Trips {
+    /// The zone of the timetable and of `?date=`.
+    pub zone: Tz,
+}
+
+/// The cost of hashing passwords.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PasswordSettings {
+    /// Argon2 memory, KiB.
+    pub memory_kib: u32,
+    /// Argon2 passes.
+    pub passes: u32,
+    /// Hashes at once in one process.
+    pub parallel: usize,
+}
+
+impl From<&PasswordSettings> for Cost {
+    fn from(from: &PasswordSettings) -> Self {
+        Self { memory_kib: from.memory_kib, passes: from.passes, parallel: from.parallel }
+    }
+}
+
+/// Keys with no default; dev makes its own.
+#[derive(Clone, Deserialize)]
+pub struct Secrets {
+    /// Signs session tokens.
+    pub token_key: String,
+    /// Goes into every password hash.
+    pub pepper: String,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+/// The simulated exceptions.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FaultSettings {
+    /// Whether the header and the variable are heeded.
+    pub enabled: bool,
+}
+
+/// The worker.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Worker {
+    /// Jobs at once.
+    pub concurrency: usize,
+    /// How long a claimed job stays claimed without a sign of life, milliseconds.
+    pub lease_ms: u64,
+    /// How often to look when nothing wakes the worker, milliseconds.
+    pub poll_ms: u64,
+    /// How long a stop waits for jobs that run, milliseconds.
+    pub grace_ms: u64,
+    /// The longest an attempt may take, milliseconds.
+    pub attempt_ms: u64,
+    /// Whether to LISTEN for new jobs; polling alone works too.
+    pub listen: bool,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Log {
+    /// A `tracing` filter.
+    pub filter: String,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+impl Settings {
+    /// Reads the settings of `environment`; `overrides` (from the command line) win over everything.
+    ///
+    /// # Errors
+    /// Unknown keys, values that do not fit.
+    pub fn load(environment: &str, overrides: &[(&str, String)]) -> Result<Self, SettingsError> {
+        let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+        let file = Path::new("config").join(environment);
+        let variables =
+            Environment::with_prefix("FAREBOX").prefix_separator("__").separator("__").try_parsing(true);
+        let mut builder = Config::builder()
+            .add_source(defaults.clone())
+            .add_source(File::from(file).format(FileFormat::Toml).required(false))
+            .add_source(variables)
+            .set_override("environment", environment)?;
+        for (key, value) in overrides {
+            builder = builder.set_override(*key, value.as_str())?;
+        }
+        let merged = builder.build()?;
+        let known = keys(&Config::builder().add_source(defaults).build()?);
+        for key in keys(&merged) {
+            if !known.contains(&key) {
+                return Err(unknown(key, &known));
+            }
+        }
+        Ok(merged.try_deserialize()?)
+    }
+
+    /// The token key and the pepper, which a server must have been given.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or too short.
+    pub fn require_secrets(&self) -> Result<(), SettingsError> {
+        const SHORTEST: usize = 16;
+        for (name, value) in [("TOKEN_KEY", &self.secrets.token_key), ("PEPPER", &self.secrets.pepper)] {
+            if value.len() < SHORTEST {
+                return Err(SettingsError::Refused(format!(
+                    "FAREBOX__SECRETS__{name} must be set to at least {SHORTEST} characters"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses faults in production.
+    ///
+    /// # Errors
+    /// If they are on there.
+    pub fn require_safe_faults(&self) -> Result<(), SettingsError> {
+        let variable = std::env::var_os("FAREBOX_FAULTS").is_some();
+        if self.environment == "production" && (self.faults.enabled || variable) {
+            return Err(SettingsError::Refused("faults are refused in production".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn keys(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Ok(table) = config.cache.clone().into_table() {
+        table.into_iter().for_each(|(key, value)| collect(&mut found, key, value));
+    }
+    found
+}
+
+fn collect(found: &mut Vec<String>, key: String, value: Value) {
+    match value.kind {
+        ValueKind::Table(table) => {
+            table.into_iter().for_each(|(inner, value)| collect(found, format!("{key}.{inner}"), value));
+        }
+        _ => found.push(key),
+    }
+}
+
+fn unknown(key: String, known: &[String]) -> SettingsError {
+    let likeness = |other: &&String| (strsim::jaro_winkler(&key, other) * 1e6) as u64;
+    let nearest = known.iter().max_by_key(likeness).cloned().unwrap_or_default();
+    SettingsError::Unknown { key, nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_whole_and_a_slip_is_named() {
+        let settings = Settings::load("development", &[]).expect("the defaults alone suffice");
+        assert!((settings.booking.hold_secs - 300.0).abs() < f64::EPSILON);
+        assert!(settings.require_secrets().is_err(), "secrets have no default");
+        let slip = Settings::load("development", &[("booking.hold_sec", "1".to_owned())]);
+        assert_eq!(
+            slip.expect_err("a key nobody reads").to_string(),
+            "unknown setting `booking.hold_sec`; did you mean `booking.hold_secs`?"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! Trips as riders see them.
+
+use crate::domain::{Money, RiderId, TripId, place_of};
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// The most trips one day shows.
+const MOST_TRIPS: i64 = 500;
+
+/// A trip in an answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trip {
+    /// Its id.
+    pub id: TripId,
+    /// Its bus.
+    pub bus_id: i32,
+    /// 0 or 1.
+    pub direction: i16,
+    /// When it leaves.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub departs_at: DateTime<Utc>,
+    /// When it is there.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub arrives_at: DateTime<Utc>,
+    /// Of one seat.
+    pub price: Money,
+    /// Seats of the bus.
+    pub capacity: i32,
+    /// Seats nobody holds.
+    pub free_seats: i64,
+    /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
+    pub status: &'static str,
+}
+
+/// A trip with its bus and each seat.
+#[derive(Clone, Debug, Serialize)]
+pub struct TripDetail {
+    /// The trip.
+    #[serde(flatten)]
+    pub trip: Trip,
+    /// Its bus.
+    pub bus: Bus,
+    /// Seats in a row, left and right of the aisle.
+    pub layout: Layout,
+    /// Each seat, ascending.
+    pub seats: Vec<Seat>,
+}
+
+/// How the seats stand in the bus.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Layout {
+    /// Rows.
+    pub rows: i32,
+    /// Seats left of the aisle.
+    pub left: i32,
+    /// Seats right of the aisle.
+    pub right: i32,
+}
+
+/// A bus and who drives it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bus {
+    /// Its number.
+    pub id: i32,
+    /// The driver.
+    pub driver_name: String,
+    /// The driver's phone.
+    pub driver_phone: String,
+}
+
+/// A seat in the map.
+#[derive(Clone, Debug, Serialize)]
+pub struct Seat {
+    /// Its label.
+    pub seat: String,
+    /// From the front, from 1.
+    pub row: i32,
+    /// `left` or `right` of the aisle.
+    pub side: &'static str,
+    /// `free`, `held`, `sold` or `mine`.
+    pub state: &'static str,
+}
+
+struct TripRow {
+    id: Uuid,
+    bus_id: i32,
+    direction: i16,
+    departs_at: DateTime<Utc>,
+    arrives_at: DateTime<Utc>,
+    price: Decimal,
+    capacity: i32,
+    free_seats: i64,
+    cancelled: bool,
+    now: DateTime<Utc>,
+}
+
+impl From<TripRow> for Trip {
+    fn from(row: TripRow) -> Self {
+        let status = match row.now {
+            _ if row.cancelled => "cancelled",
+            now if now < row.departs_at => "scheduled",
+            now if now < row.arrives_at => "in_transit",
+            _ => "arrived",
+        };
+        Self {
+            id: TripId(row.id),
+            bus_id: row.bus_id,
+            direction: row.direction,
+            departs_at: row.departs_at,
+            arrives_at: row.arrives_at,
+            price: Money::from_database(row.price),
+            capacity: row.capacity,
+            free_seats: row.free_seats,
+            status,
+        }
+    }
+}
+
+/// The trips that depart on a local date of `zone`, in one direction or both, soonest first.
+///
+/// # Errors
+/// The database's.
+pub async fn of_day(
+    pool: &PgPool,
+    zone: Tz,
+    day: NaiveDate,
+    direction: Option<i16>,
+) -> Result<Vec<Trip>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        TripRow,
+        r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
+                  (select count(*) from seat s where s.trip_id = t.id and s.order_id is null) as "free_seats!",
+                  t.cancelled_at is not null as "cancelled!", now() as "now!"
+           from trip t
+           where t.departs_at >= ($1::date)::timestamp at time zone $2
+             and t.departs_at < ($1::date + 1)::timestamp at time zone $2
+             and ($3::smallint is null or t.direction = $3)
+           order by t.departs_at, t.id limit $4"#,
+        day,
+        zone.name(),
+        direction,
+        MOST_TRIPS
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Trip::from).collect())
+}
+
+/// One trip with its seats as `viewer` sees them.
+///
+/// # Errors
+/// The database's.
+pub async fn detail(
+    pool: &PgPool,
+    trip: TripId,
+    viewer: Option<RiderId>,
+) -> Result<Option<TripDetail>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
+                  t.cancelled_at is not null as "cancelled!", now() as "now!", b.driver_name, b.driver_phone
+           from trip t join bus b on b.id = t.bus_id where t.id = $1"#,
+        trip.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let seats = seats(pool, trip, viewer).await?;
+    let free = seats.iter().filter(|seat| seat.state == "free").count();
+    let bus = Bus { id: row.bus_id, driver_name: row.driver_name, driver_phone: row.driver_phone };
+    let (rows, _) = place_of(row.capacity);
+    let trip = Trip::from(TripRow {
+        id: row.id,
+        bus_id: row.bus_id,
+        direction: row.direction,
+        departs_at: row.departs_at,
+        arrives_at: row.arrives_at,
+        price: row.price,
+        capacity: row.capacity,
+        free_seats: i64::try_from(free).unwrap_or(i64::MAX),
+        cancelled: row.cancelled,
+        now: row.now,
+    });
+    Ok(Some(TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats }))
+}
+
+async fn seats(pool: &PgPool, trip: TripId, viewer: Option<RiderId>) -> Result<Vec<Seat>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select s.seat, s.order_id is not null as "owned!",
+                  coalesce(o.status not in ('unpaid', 'closed'), false) as "sold!",
+                  coalesce(o.rider_id = $2, false) as "mine!"
+           from seat s left join orders o on o.id = s.order_id
+           where s.trip_id = $1 order by s.seat"#,
+        trip.0,
+        viewer.map(|v| v.0)
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let (place, side) = place_of(row.seat);
+            let state = match (row.owned, row.mine, row.sold) {
+                (false, ..) => "free",
+                (true, true, _) => "mine",
+                (true, false, true) => "sold",
+                (true, false, false) => "held",
+            };
+            Seat { seat: row.seat.to_string(), row: place, side, state }
+        })
+        .collect())
+}

@@ -1,0 +1,78 @@
+//! The worker: one exhaustive match from tag to undo. A new tag does not compile without its undo.
+
+use crate::{
+    booking,
+    domain::FieldError,
+    flow::{Desk, Flow, Moment},
+    payment,
+    settings::Worker as WorkerSettings,
+};
+use farebox_jobs::{
+    MqTag,
+    queue::{self, Delivery, JobError, Outcome, WorkerConfig, WorkerError},
+    retry_policy,
+};
+use std::{future::Future, time::Duration};
+
+/// Does one job.
+///
+/// # Errors
+/// What the queue is to do with it: try again, or leave it to an operator.
+pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
+    desk.faults().in_undo(tag, Moment::Before).await.map_err(JobError::Retry)?;
+    let outcome = match tag {
+        MqTag::OrderSeats => booking::check::undo(desk, delivery).await?,
+        MqTag::OrderAddSeats => booking::claim::undo(desk, delivery).await?,
+        MqTag::OrderCalcMoney => booking::price::undo(desk, delivery).await?,
+        MqTag::OrderAdd => booking::add_order::undo(desk, delivery).await?,
+        MqTag::OrderCancel => booking::cancel::undo(desk, delivery).await?,
+        MqTag::PayCheck => payment::check::undo(desk, delivery).await?,
+        MqTag::PayMoney => payment::debit::undo(desk, delivery).await?,
+        MqTag::Pay => payment::mark_paid::undo(desk, delivery).await?,
+        MqTag::PayBack => payment::refund::undo(desk, delivery).await?,
+        MqTag::OrderUnpaid => booking::unpaid::expire(desk, delivery).await?,
+    };
+    desk.faults().in_undo(tag, Moment::After).await.map_err(JobError::Retry)?;
+    Ok(outcome)
+}
+
+/// Reads `--tags`: the wire names, separated by commas; none means all.
+///
+/// # Errors
+/// Names the tag nobody knows.
+pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
+    let Some(text) = text else { return Ok(MqTag::ALL.to_vec()) };
+    text.split(',')
+        .map(|tag| tag.trim().parse().map_err(|e| FieldError::new("--tags", format!("{e}"))))
+        .collect()
+}
+
+/// Works until `shutdown`, then stops gracefully.
+///
+/// # Errors
+/// apalis's own, if its worker cannot run.
+pub async fn work(
+    flow: &Flow,
+    settings: &WorkerSettings,
+    tags: &[MqTag],
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), WorkerError> {
+    let config = WorkerConfig {
+        name: "farebox-worker".to_owned(),
+        tags: tags.iter().map(|tag| tag.wire().to_owned()).collect(),
+        concurrency: settings.concurrency,
+        lease: Duration::from_millis(settings.lease_ms),
+        poll: Duration::from_millis(settings.poll_ms),
+        grace: Duration::from_millis(settings.grace_ms),
+        attempt_deadline: Duration::from_millis(settings.attempt_ms),
+        listen: settings.listen,
+    };
+    let desk = Desk::new(flow);
+    let handler = move |delivery: Delivery| {
+        let desk = desk.clone();
+        async move { run(&desk, &delivery).await }
+    };
+    let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
+    queue::run(flow.pool.clone(), config, policy, handler, shutdown).await
+}

@@ -1,0 +1,246 @@
+//! Booking, cancelling and the unpaid-order timer, without anything going wrong in our own house.
+
+use crate::harness::{World, count, until};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_clients_on_one_seat_get_one_yes() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let tries = (0..200).map(|_| {
+        let (rider, trip) = (rider.clone(), trip.clone());
+        tokio::spawn(async move { rider.book(&trip, &["7"]).await })
+    });
+    let mut codes = HashMap::new();
+    for answer in futures_util::future::join_all(tries).await {
+        let answer = answer.unwrap();
+        if answer.status == 409 {
+            answer.problem(409, "004000");
+            assert_eq!(answer.body["seats"], json!(["7"]));
+        }
+        *codes.entry(answer.status.as_u16()).or_insert(0) += 1;
+    }
+    assert_eq!(codes, HashMap::from([(201, 1), (409, 199)]));
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_clients_on_twenty_seats_all_sit() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let tries = (1..=20).map(|seat| {
+        let (rider, trip) = (rider.clone(), trip.clone());
+        tokio::spawn(async move { rider.book(&trip, &[&seat.to_string()]).await })
+    });
+    for answer in futures_util::future::join_all(tries).await {
+        answer.unwrap().expect(201);
+    }
+    let seen = rider.get(&format!("/v1/trips/{trip}")).await;
+    assert_eq!(seen.expect(200)["free_seats"], 0);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overlapping_seats_in_opposite_order_never_deadlock() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let sets = [["1", "2", "3"], ["3", "2", "1"], ["2", "3", "4"], ["4", "1", "2"]];
+    for _ in 0..10 {
+        let tries = sets.iter().cycle().take(16).map(|set| {
+            let (rider, trip, set) = (rider.clone(), trip.clone(), *set);
+            tokio::spawn(async move { rider.book(&trip, &set).await })
+        });
+        let mut won = Vec::new();
+        for answer in futures_util::future::join_all(tries).await {
+            let answer = answer.unwrap();
+            if answer.status == 201 {
+                won.push(answer.body["id"].as_str().unwrap().to_owned());
+            } else {
+                answer.problem(409, "004000");
+            }
+        }
+        assert_eq!(won.len(), 1, "any two of the sets overlap");
+        rider.cancel(&won[0]).await.expect(200);
+    }
+    assert_eq!(world.free_seats(&trip).await, 20);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_takes_all_its_seats_or_none() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (a, b) = (world.rider("0").await, world.rider("0").await);
+    a.booked(&trip, &["2"]).await;
+    let lost = b.book(&trip, &["3", "2", "1"]).await;
+    assert_eq!(lost.problem(409, "004000")["seats"], json!(["2"]));
+    assert_eq!(world.free_seats(&trip).await, 19);
+    assert_eq!(count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_timer_leaves_the_next_owner_alone() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (a, b) = (world.rider("0").await, world.rider("10.00").await);
+    let first = a.booked(&trip, &["5"]).await;
+    let timer: Value = sqlx::query_scalar("select payload from queue.job where tag = 'order_unpaid'")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    a.cancel(&first).await.expect(200);
+    let second = b.booked(&trip, &["5"]).await;
+    b.pay(&second).await.expect(200);
+    // A's timer was taken off; put it back, as a queue that delivers twice would.
+    sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), 'order_unpaid', $1, $2, 5)")
+        .bind(&first).bind(&timer).execute(&world.pool).await.unwrap();
+    let _worker = world.worker();
+    world.drained().await;
+    assert_eq!(world.order(&second).await["status"], "paid");
+    let seats = b.get(&format!("/v1/trips/{trip}")).await;
+    assert_eq!(seats.expect(200)["seats"][4]["state"], "mine");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unpaid_order_is_closed_at_its_deadline_and_not_before() {
+    let world = World::with(&[("FAREBOX__BOOKING__HOLD_SECS", "1.5")]).await;
+    let _worker = world.worker();
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let order = rider.booked(&trip, &["1", "2"]).await;
+    until("the timer has closed the order", || async { world.order(&order).await["status"] == "closed" })
+        .await;
+    let early = count(&world.pool, "select count(*) from orders where closed_at < expires_at").await;
+    assert_eq!(early, 0, "closed before its deadline");
+    assert_eq!(rider.get(&format!("/v1/orders/{order}")).await.expect(200)["closed_reason"], "expired");
+    assert_eq!(world.free_seats(&trip).await, 20);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overdue_seat_can_be_booked_again_without_any_worker() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (a, b) = (world.rider("100.00").await, world.rider("0").await);
+    let old = a.booked(&trip, &["1", "2"]).await;
+    b.book(&trip, &["2"]).await.problem(409, "004000");
+    world.pass_deadline(&old).await;
+    b.booked(&trip, &["2"]).await;
+    assert_eq!(world.order(&old).await["closed_reason"], "expired");
+    assert_eq!(world.free_seats(&trip).await, 19, "seat 1 is free as well");
+    a.pay(&old).await.problem(409, "006001");
+    assert_eq!(a.balance().await, "100.00");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_that_come_early_twice_or_too_late_do_nothing() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("100.00").await;
+    let (unpaid, paid) = (rider.booked(&trip, &["1"]).await, rider.booked(&trip, &["2"]).await);
+    let payload: Value =
+        sqlx::query_scalar("select payload from queue.job where key = $1 and tag = 'order_unpaid'")
+            .bind(&paid)
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    rider.pay(&paid).await.expect(200);
+    for key in ["again", "and again"] {
+        sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), 'order_unpaid', $1, $2, 5)")
+            .bind(key).bind(&payload).execute(&world.pool).await.unwrap();
+    }
+    sqlx::query("update queue.job set run_at = now() where key = $1")
+        .bind(&unpaid)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let _worker = world.worker();
+    world.drained().await;
+    assert_eq!(world.order(&unpaid).await["status"], "unpaid", "early: it waits on");
+    assert_eq!(world.order(&paid).await["status"], "paid", "for a paid order: nothing");
+    let on_time = "select count(*) from queue.job j join orders o on j.key = o.id::text where j.run_at = o.expires_at and j.attempt = 0";
+    assert_eq!(
+        count(&world.pool, on_time).await,
+        1,
+        "the early one is due at the deadline, no attempt spent"
+    );
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_books_once() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await.key("k1");
+    let tries = (0..30).map(|_| {
+        let (rider, trip) = (rider.clone(), trip.clone());
+        tokio::spawn(async move { rider.book(&trip, &["3", "4"]).await })
+    });
+    let (mut first, mut replayed) = (Vec::new(), 0);
+    for answer in futures_util::future::join_all(tries).await {
+        let answer = answer.unwrap();
+        match answer.status.as_u16() {
+            201 if answer.headers.contains_key("idempotent-replayed") => replayed += 1,
+            201 => first.push(answer.text),
+            _ => drop(answer.problem(409, "006006")),
+        }
+    }
+    assert_eq!(first.len(), 1, "{replayed} replayed");
+    let again = rider.book(&trip, &["3", "4"]).await;
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(again.text, first[0], "the replay is the first answer to the letter");
+    rider.book(&trip, &["5"]).await.problem(422, "006005");
+    let other = world.rider("0").await.key("k1");
+    other.book(&trip, &["5"]).await.expect(201);
+    assert_eq!(count(&world.pool, "select count(*) from orders").await, 2);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_replayed_too() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (a, b) = (world.rider("0").await, world.rider("0").await.key("x"));
+    let order = a.booked(&trip, &["1"]).await;
+    b.book(&trip, &["1"]).await.problem(409, "004000");
+    a.cancel(&order).await.expect(200);
+    let again = b.book(&trip, &["1"]).await;
+    again.problem(409, "004000");
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    b.key("y").book(&trip, &["1"]).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_are_listed_in_pages_and_belong_to_their_rider() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (rider, other) = (world.rider("100.00").await, world.rider("0").await);
+    let mut orders = Vec::new();
+    for seat in 1..=5 {
+        orders.push(rider.booked(&trip, &[&seat.to_string()]).await);
+    }
+    rider.pay(&orders[0]).await.expect(200);
+    rider.cancel(&orders[1]).await.expect(200);
+    let ids =
+        |page: &Value| page["items"].as_array().unwrap().iter().map(|o| o["id"].clone()).collect::<Vec<_>>();
+    let page = rider.get("/v1/orders?list=unpaid&limit=2").await;
+    assert_eq!(ids(page.expect(200)), [json!(orders[4]), json!(orders[3])]);
+    let next = page.body["next"].as_str().unwrap();
+    let page = rider.get(&format!("/v1/orders?list=unpaid&limit=2&after={next}")).await;
+    assert_eq!(ids(page.expect(200)), [json!(orders[2])]);
+    assert_eq!(page.body["next"], Value::Null);
+    assert_eq!(ids(rider.get("/v1/orders?list=upcoming").await.expect(200)), [json!(orders[0])]);
+    assert_eq!(ids(rider.get("/v1/orders?list=closed").await.expect(200)), [json!(orders[1])]);
+    assert_eq!(ids(other.get("/v1/orders").await.expect(200)), Vec::<Value>::new());
+    other.get(&format!("/v1/orders/{}", orders[0])).await.problem(404, "003070");
+    other.cancel(&orders[2]).await.problem(404, "003070");
+    other.pay(&orders[2]).await.problem(404, "003070");
+    other.refund(&orders[0]).await.problem(404, "003070");
+    world.verify().await;
+}

@@ -1,0 +1,140 @@
+//! Crashes, hanging steps, and the barrier.
+
+use crate::harness::{World, count, until};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_two_commits_is_undone_within_the_bound() {
+    let world = World::new().await;
+    let mut api = crate::harness::Process::api(&world.db.url, &[("FAREBOX__BOOKING__UNDO_AFTER_MS", "1000")]);
+    let _worker = world.worker();
+    let trip = world.trip(20).await;
+    let rider = world.rider("100.00").await;
+    let dying = rider.at(&api.base()).fault("order_calc_money_cancle.before=abort");
+    assert!(dying.try_post("/v1/orders", &json!({"trip_id": trip, "seats": ["1", "2"]})).await.is_err());
+    api.wait();
+    // Nobody raised anything and nothing is moved by hand: the armed undo falls due by itself.
+    until("the seats are back", || async { world.free_seats(&trip).await == 20 }).await;
+    world.drained().await;
+    assert_eq!(count(&world.pool, "select count(*) from orders").await, 0);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_arrives_after_its_undo_fails_for_good() {
+    let world = World::new().await;
+    let _worker = world.worker();
+    let trip = world.trip(20).await;
+    let (a, b) = (world.rider("0").await, world.rider("0").await);
+    // The booking hangs between claim and add; its armed undo falls due meanwhile, and the seats go to somebody else.
+    let hanging = a.fault("order_calc_money_cancle.after=sleep:2500");
+    let late = {
+        let trip = trip.clone();
+        tokio::spawn(async move { hanging.book(&trip, &["1"]).await })
+    };
+    until("the seat is claimed", || async { world.free_seats(&trip).await == 19 }).await;
+    world.pass_undo_delay().await;
+    until("the seat is back", || async { world.free_seats(&trip).await == 20 }).await;
+    b.booked(&trip, &["1"]).await;
+    late.await.unwrap().problem(500, "003099");
+    world.drained().await;
+    assert_eq!(count(&world.pool, "select count(*) from orders").await, 1);
+    assert_eq!(world.free_seats(&trip).await, 19);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debit_that_hangs_past_its_undo_is_not_marked_paid() {
+    let world = World::new().await;
+    let _worker = world.worker();
+    let trip = world.trip(20).await;
+    let rider = world.rider("100.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    let hanging = rider.fault("pay_cancle.before=sleep:2500");
+    let late = {
+        let order = order.clone();
+        tokio::spawn(async move { hanging.pay(&order).await })
+    };
+    until("the wallet is debited", || async { rider.balance().await == "96.00" }).await;
+    world.pass_undo_delay().await;
+    until("the money is back", || async { rider.balance().await == "100.00" }).await;
+    late.await.unwrap().problem(500, "003099");
+    world.drained().await;
+    assert_eq!(world.order(&order).await["status"], "unpaid");
+    rider.pay(&order).await.expect(200);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_waits_for_a_step_whose_transaction_is_open() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let failed = rider.fault("order_seats_cancel.after=error").book(&trip, &["1"]).await;
+    let order = failed.problem(500, "003099")["order_id"].as_str().unwrap().to_owned();
+    // The claim of that very order, still uncommitted, as if its request lived on elsewhere.
+    let mut step = world.pool.begin().await.unwrap();
+    sqlx::query(
+        "insert into barrier (subject, step, done_at) values ($1::uuid, 'order_add_seats_cancle', now())",
+    )
+    .bind(&order)
+    .execute(&mut *step)
+    .await
+    .unwrap();
+    sqlx::query("update seat set order_id = $1::uuid, held_until = now() + interval '5 min' where trip_id = $2::uuid and seat = 1")
+        .bind(&order).bind(&trip).execute(&mut *step).await.unwrap();
+    sqlx::query("update queue.job set tag = 'order_add_seats_cancle'").execute(&world.pool).await.unwrap();
+    let _worker = world.worker();
+    until("the undo waits", || async {
+        count(&world.pool, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%barrier%' and datname = current_database()").await > 0
+    })
+    .await;
+    step.commit().await.unwrap();
+    world.drained().await;
+    assert_eq!(world.free_seats(&trip).await, 20, "the undo saw what it waited for");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_a_whole_booking() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let slow = rider.fault("order_calc_money_cancle.before=sleep:700").key("hung-up");
+    let hung_up = tokio::spawn({
+        let (slow, trip) = (slow.clone(), trip.clone());
+        async move { slow.book(&trip, &["1"]).await }
+    });
+    until("the seat is claimed", || async { world.free_seats(&trip).await == 19 }).await;
+    hung_up.abort();
+    until("the booking is whole", || async { count(&world.pool, "select count(*) from orders").await == 1 })
+        .await;
+    let again = rider.key("hung-up").book(&trip, &["1"]).await;
+    assert_eq!(again.expect(201)["status"], "unpaid");
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_between_commit_and_answer_the_key_gives_the_answer() {
+    let world = World::new().await;
+    let mut api = world.another_api();
+    let trip = world.trip(20).await;
+    let rider = world.rider("100.00").await;
+    let dying = rider.at(&api.base()).fault("order_add_cancle.after=abort").key("once");
+    assert!(dying.try_post("/v1/orders", &json!({"trip_id": trip, "seats": ["1"]})).await.is_err());
+    api.wait();
+    let answer = rider.key("once").book(&trip, &["1"]).await;
+    let order = answer.expect(201)["id"].as_str().unwrap();
+    let mut api = world.another_api();
+    let dying = rider.at(&api.base()).fault("pay_cancle.after=abort").key("pay once");
+    assert!(
+        dying.try_post(&format!("/v1/orders/{order}/pay"), &json!({"pay_password": "123456"})).await.is_err()
+    );
+    api.wait();
+    let answer = rider.key("pay once").pay(order).await;
+    assert_eq!(answer.expect(200)["status"], "paid");
+    assert!(answer.body["paid_at"].is_string(), "{}", answer.text);
+    assert_eq!(rider.balance().await, "96.00");
+    world.verify().await;
+}

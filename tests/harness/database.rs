@@ -1,0 +1,84 @@
+//! One disposable server for all test processes, one database for each test, cloned from a migrated template.
+
+use farebox::{embedded, schema, settings::Settings};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::OnceCell;
+
+/// A test's database is dropped by a later run once it is this old, seconds.
+const KEEP: u64 = 3600;
+/// Databases one run drops at the most: a DROP takes a tenth of a second.
+const DROPS: usize = 100;
+/// Key of the advisory lock under which the template is made.
+const LOCK: i64 = 0x0FA2_EB0C;
+
+static SERVER: OnceCell<(embedded::Server, String)> = OnceCell::const_new();
+
+pub struct Database {
+    pub url: String,
+}
+
+impl Database {
+    pub async fn fresh() -> Self {
+        let (server, template) = SERVER.get_or_init(start).await;
+        let name = format!("t_{}_{}", now(), uuid::Uuid::new_v4().simple());
+        let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let create = format!("create database {name} template {template} strategy file_copy");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
+        Self { url: server.url(&name) }
+    }
+}
+
+/// The server outlives this process for a moment only: it stops when nobody holds it.
+async fn start() -> (embedded::Server, String) {
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-server");
+    let options = embedded::Options { data, durable: false, max_connections: 500 };
+    let server = embedded::start(&options).await.expect("a PostgreSQL server for the tests");
+    let template = template(&server).await;
+    (server, template)
+}
+
+async fn template(server: &embedded::Server) -> String {
+    let sums = schema::MIGRATIONS.iter().flat_map(|m| m.checksum.iter());
+    let sum = sums.fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let name = format!("template_{sum:016x}");
+    let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut db).await.unwrap();
+    let sql = "select exists(select from pg_database where datname = $1 and datistemplate)";
+    if !sqlx::query_scalar::<_, bool>(sql).bind(&name).fetch_one(&mut db).await.unwrap() {
+        embedded::drop_database(server, &name).await.unwrap();
+        embedded::ensure_database(server, &name).await.unwrap();
+        let settings = Settings::load("development", &[]).unwrap();
+        let pool = schema::pool(&server.url(&name), &settings.database, "template").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        pool.close().await;
+        let finish = format!("alter database {name} is_template true");
+        sqlx::raw_sql(AssertSqlSafe(finish)).execute(&mut db).await.unwrap();
+    }
+    drop_old(&mut db).await;
+    db.close().await.unwrap();
+    name
+}
+
+async fn drop_old(db: &mut PgConnection) {
+    let names: Vec<String> =
+        sqlx::query_scalar("select datname::text from pg_database where datname like 't\\_%'")
+            .fetch_all(&mut *db)
+            .await
+            .unwrap();
+    let old = |name: &&String| {
+        let made = name.split('_').nth(1).and_then(|secs| secs.parse::<u64>().ok());
+        made.is_some_and(|made| made + KEEP < now())
+    };
+    for name in names.iter().filter(old).take(DROPS) {
+        let drop = format!("drop database if exists {name} with (force)");
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *db).await.unwrap();
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}

@@ -1,0 +1,194 @@
+//! What every test stands on: a database of its own, API and worker processes, clients.
+
+mod client;
+mod database;
+mod process;
+
+pub use client::{Answer, Client};
+pub use database::Database;
+pub use process::{Process, command};
+
+use farebox::{
+    domain::RiderId,
+    flow::Flow,
+    process as parts,
+    riders::{self, NewRider, Role},
+    settings::Settings,
+    verify,
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::{
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How long a condition may take to come true before its test fails. Never a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(15);
+
+pub const TOKEN_KEY: &str = "a token key for tests only";
+pub const PEPPER: &str = "a pepper for tests only";
+pub const PASSWORD: &str = "correct horse";
+pub const PAY_PASSWORD: &str = "123456";
+
+/// One test's world.
+pub struct World {
+    pub db: Database,
+    pub pool: PgPool,
+    pub flow: Flow,
+    pub api: Process,
+    pub ops: Client,
+    riders: AtomicUsize,
+}
+
+impl World {
+    /// A fresh database, one API process, an operator; no worker.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same, with settings for the API process.
+    pub async fn with(env: &[(&str, &str)]) -> Self {
+        let db = Database::fresh().await;
+        let settings = settings();
+        let pool = farebox::schema::pool(&db.url, &settings.database, "test").unwrap();
+        let flow = parts::flow(&settings, pool.clone()).unwrap();
+        let api = Process::api(&db.url, env);
+        let account = new_rider("ops");
+        riders::register(&pool, &flow.passwords, &account, Role::Operator).await.unwrap();
+        let ops = Client::sign_in(&api.base(), "ops").await;
+        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0) }
+    }
+
+    pub fn worker(&self) -> Process {
+        Process::worker(&self.db.url, &[], &[])
+    }
+
+    /// Another API process on the same database.
+    pub fn another_api(&self) -> Process {
+        Process::api(&self.db.url, &[])
+    }
+
+    /// A signed-in rider with this much money.
+    pub async fn rider(&self, money: &str) -> Client {
+        let name = format!("rider{}", self.riders.fetch_add(1, Ordering::Relaxed));
+        let rider =
+            riders::register(&self.pool, &self.flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        let client = Client::sign_in(&self.api.base(), &name).await;
+        if money != "0" {
+            self.top_up(rider.id, money, "first").await;
+        }
+        client
+    }
+
+    pub async fn top_up(&self, rider: RiderId, money: &str, reference: &str) -> Answer {
+        let path = format!("/v1/ops/wallets/{rider}/top-ups");
+        self.ops.post(&path, &json!({ "amount": money, "reference": reference })).await
+    }
+
+    /// A trip tomorrow at 4.00 a seat.
+    pub async fn trip(&self, capacity: i32) -> String {
+        self.trip_in(chrono::Duration::days(1), capacity).await
+    }
+
+    pub async fn trip_in(&self, from_now: chrono::Duration, capacity: i32) -> String {
+        let departs = chrono::Utc::now() + from_now;
+        let body = json!({
+            "bus_id": 1, "direction": 0, "departs_at": departs, "arrives_at": departs + chrono::Duration::hours(1),
+            "price": "4.00", "capacity": capacity,
+        });
+        let answer = self.ops.post("/v1/ops/trips", &body).await;
+        answer.expect(201)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Lets time pass for one order: its deadline, its seats' and its timer's lie in the past now.
+    pub async fn pass_deadline(&self, order: &str) {
+        let order: uuid::Uuid = order.parse().unwrap();
+        sqlx::query("update orders set created_at = created_at - interval '1 day', expires_at = now() - interval '1 ms' where id = $1")
+            .bind(order).execute(&self.pool).await.unwrap();
+        sqlx::query("update seat set held_until = now() - interval '1 ms' where order_id = $1")
+            .bind(order)
+            .execute(&self.pool)
+            .await
+            .unwrap();
+        sqlx::query("update queue.job set run_at = now() - interval '1 ms' where tag = 'order_unpaid' and key = $1::text")
+            .bind(order).execute(&self.pool).await.unwrap();
+    }
+
+    /// Lets the time pass after which armed undos fall due.
+    pub async fn pass_undo_delay(&self) {
+        sqlx::query("update queue.job set run_at = now() where tag <> 'order_unpaid'")
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until no undo is left in the queue (timers of live orders may be).
+    pub async fn drained(&self) {
+        until("the undos are done", || async {
+            count(&self.pool, "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()")
+                .await
+                == 0
+        })
+        .await;
+    }
+
+    pub async fn order(&self, id: &str) -> Value {
+        let sql = "select to_jsonb(o) from orders o where id = $1::uuid";
+        sqlx::query_scalar(sql).bind(id).fetch_optional(&self.pool).await.unwrap().unwrap_or(Value::Null)
+    }
+
+    pub async fn free_seats(&self, trip: &str) -> i64 {
+        let sql = "select count(*) from seat where trip_id = $1::uuid and order_id is null";
+        sqlx::query_scalar(sql).bind(trip).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// The kinds of an order's ledger entries, in order.
+    pub async fn ledger(&self, order: &str) -> Vec<String> {
+        let sql = "select kind from ledger_entry where order_id = $1::uuid order by seq";
+        sqlx::query_scalar(sql).bind(order).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Every invariant holds.
+    pub async fn verify(&self) {
+        for verdict in verify::verify(&self.pool).await.unwrap() {
+            assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
+        }
+    }
+}
+
+pub fn new_rider(name: &str) -> NewRider {
+    NewRider {
+        user_name: name.to_owned(),
+        password: PASSWORD.to_owned(),
+        pay_password: Some(PAY_PASSWORD.to_owned()),
+        email: None,
+        phone: None,
+    }
+}
+
+pub fn settings() -> Settings {
+    let cheap = [
+        ("passwords.memory_kib", "64"),
+        ("passwords.passes", "1"),
+        ("secrets.token_key", TOKEN_KEY),
+        ("secrets.pepper", PEPPER),
+    ];
+    Settings::load("development", &cheap.map(|(key, value)| (key, value.to_owned()))).unwrap()
+}
+
+/// Waits for a condition.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+pub async fn count(pool: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}

@@ -1,0 +1,152 @@
+//! Real processes of the binaries under test. Each is killed when its test ends.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a process may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Process {
+    child: Child,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+impl Process {
+    /// An API process that listens; faults are heeded.
+    pub fn api(url: &str, env: &[(&str, &str)]) -> Self {
+        let process = Self::start(command(env!("CARGO_BIN_EXE_farebox-api"), url, env));
+        process.wait_for_line("listening");
+        process
+    }
+
+    /// A worker process.
+    pub fn worker(url: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
+        let mut command = command(env!("CARGO_BIN_EXE_farebox-worker"), url, env);
+        command.args(args);
+        Self::start(command)
+    }
+
+    pub fn start(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Log::default());
+        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                kept.lines.lock().unwrap().push(line);
+                kept.more.notify_all();
+            }
+        });
+        Self { child, log }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn base(&self) -> String {
+        let line = self.wait_for_line("listening");
+        let address = line.split("address").nth(1).unwrap();
+        let digits = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
+        let address: String =
+            address.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| digits(*c)).collect();
+        format!("http://{address}")
+    }
+
+    /// The first line that holds `text`, once it is there.
+    pub fn wait_for_line(&self, text: &str) -> String {
+        let began = Instant::now();
+        let mut lines = self.lines();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return strip_colours(line);
+            }
+            assert!(began.elapsed() < PATIENCE, "no {text:?} in:\n{}", lines.join("\n"));
+            let waited = self.log.more.wait_timeout(lines, Duration::from_millis(200));
+            lines = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What it said so far, even if a waiting test panicked meanwhile.
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn log(&self) -> String {
+        strip_colours(&self.lines().join("\n"))
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// SIGKILL, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "the process does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- process {} said:\n{}", self.child.id(), self.log());
+        }
+    }
+}
+
+pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("DATABASE_URL", url)
+        .env("FAREBOX_ENV", "development")
+        .env("FAREBOX__HTTP__LISTEN", "127.0.0.1:0")
+        .env("FAREBOX__SECRETS__TOKEN_KEY", super::TOKEN_KEY)
+        .env("FAREBOX__SECRETS__PEPPER", super::PEPPER)
+        .env("FAREBOX__PASSWORDS__MEMORY_KIB", "64")
+        .env("FAREBOX__PASSWORDS__PASSES", "1")
+        .env("FAREBOX__FAULTS__ENABLED", "true")
+        .env("FAREBOX__WORKER__POLL_MS", "50")
+        .env("FAREBOX__DATABASE__MAX_CONNECTIONS", "16")
+        .env_remove("FAREBOX_FAULTS")
+        .envs(env.iter().copied());
+    command
+}
+
+fn strip_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            chars.by_ref().take_while(|c| *c != 'm').for_each(drop);
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}

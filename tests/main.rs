@@ -1,0 +1,13 @@
+//! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod bad_input;
+mod booking;
+mod crashes;
+mod harness;
+mod matrix;
+mod outage;
+mod paying;
+mod queue;
+mod sessions;
+mod tour;

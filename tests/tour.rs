@@ -1,0 +1,44 @@
+//! The README's tour, as written: its very text is run by a shell against `cargo run`'s binary.
+
+use crate::harness::{Process, until};
+use std::process::Command;
+
+/// The first ```sh block under the tour's heading, and all that follow.
+fn tour() -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let tour = readme.split("## A five-minute tour").nth(1).expect("the tour's heading");
+    let tour = tour.split("\n## ").next().unwrap();
+    tour.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_tour_works_as_written() {
+    let data = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tour-{}", std::process::id()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+    command.args(["--port", "0", "--hold", "20", "--data"]).arg(&data);
+    command.env_remove("DATABASE_URL").env("FAREBOX_ENV", "development");
+    let farebox = Process::start(command);
+    let base = farebox.base();
+    let script = tour().replace("http://127.0.0.1:8087", &base);
+    let ran = tokio::task::spawn_blocking(move || {
+        Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap()
+    })
+    .await
+    .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{out}\n{err}");
+    for seen in [
+        "\"status\":\"unpaid\"",
+        "\"status\":\"paid\"",
+        "\"rollback\":\"queued\"",
+        "\"closed_reason\":\"expired\"",
+        "\"status\":\"refunded\"",
+        "\"holds\":true",
+    ] {
+        assert!(out.contains(seen), "no {seen} in:\n{out}\n{err}");
+    }
+    farebox.signal("-INT");
+    until("it has stopped", || async { farebox.log().contains("stopping") }).await;
+    drop(farebox);
+    let _ = std::fs::remove_dir_all(&data);
+}
