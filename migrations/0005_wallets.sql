@@ -65,3 +65,11 @@ create table payment (
 -- Two devices paying one order at once: one debit.
 create unique index one_live_payment_per_order on payment (order_id) where state <> 'reversed';
 create index payment_by_order on payment (order_id);
+
+-- An order as it is shown: unpaid shows as paying while money is debited for it. Derived, so nothing has to be set back.
+create view order_shown as
+select o.id, o.rider_id, o.trip_id, o.seats, o.unit_price, o.amount,
+       case when o.status = 'unpaid' and exists (select from payment p where p.order_id = o.id and p.state = 'debited')
+            then 'paying' else o.status end as status,
+       o.created_at, o.expires_at, o.paid_at, o.closed_reason
+from orders o;

@@ -138,3 +138,57 @@ async fn after_a_crash_between_commit_and_answer_the_key_gives_the_answer() {
     assert_eq!(rider.balance().await, "96.00");
     world.verify().await;
 }
+
+/// Undos fail too: at their start and after their commit, by an error, a panic, and the death of the worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_fails_is_done_in_the_end_and_once() {
+    let world = World::new().await;
+    let rider = world.rider("100.00").await;
+    let tags = ["order_add_seats_cancle", "order_calc_money_cancle", "order_add_cancle", "pay_money_cancle"];
+    for when in ["before", "after"] {
+        for action in ["error", "panic", "abort"] {
+            let trip = world.trip(8).await;
+            let mut orders = Vec::new();
+            for tag in &tags[..3] {
+                rider.fault(&format!("{tag}.after=error")).book(&trip, &["1"]).await.problem(500, "003099");
+                rider.book(&trip, &["1"]).await.problem(409, "004000");
+                undo(&world, tag, when, action).await;
+                assert_eq!(world.free_seats(&trip).await, 8, "{tag} {when} {action}");
+            }
+            orders.push(rider.booked(&trip, &["2"]).await);
+            rider.fault("pay_money_cancle.after=error").pay(&orders[0]).await.problem(500, "003099");
+            undo(&world, tags[3], when, action).await;
+            assert_eq!(world.ledger(&orders[0]).await, ["payment", "payment_reversed"], "{when} {action}");
+            world.verify().await;
+        }
+    }
+    assert_eq!(rider.balance().await, "100.00");
+}
+
+/// A worker with the fault tries first, then one without it, for what the first has left.
+async fn undo(world: &World, tag: &str, when: &str, action: &str) {
+    let fault = format!("undo.{tag}.{when}={action}");
+    let mut failing = crate::harness::Process::worker(
+        &world.db.url,
+        &[("FAREBOX_FAULTS", &fault), ("FAREBOX__WORKER__LEASE_MS", "300")],
+        &[],
+    );
+    if action == "abort" {
+        assert!(!failing.wait().success(), "{fault}: the worker was to die");
+    } else {
+        let tried = "select count(*) from queue.job where tag <> 'order_unpaid' and attempt = 0";
+        until("the failing worker has tried", || async { count(&world.pool, tried).await == 0 }).await;
+    }
+    drop(failing);
+    let _worker = world.worker();
+    until("the other has done it", || async {
+        sqlx::query(
+            "update queue.job set run_at = now() where tag <> 'order_unpaid' and lease_token is null",
+        )
+        .execute(&world.pool)
+        .await
+        .unwrap();
+        count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
+    })
+    .await;
+}

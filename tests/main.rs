@@ -4,10 +4,12 @@
 mod bad_input;
 mod booking;
 mod crashes;
+mod embedded;
 mod harness;
 mod matrix;
 mod outage;
 mod paying;
 mod queue;
 mod sessions;
+mod storm;
 mod tour;

@@ -4,7 +4,7 @@
 use super::unpaid;
 use crate::{
     domain::{CloseReason, OrderStatus, Refusal},
-    flow::{Desk, Flow, Raised, Rollback, StepError, Stop, idempotency, raise, step},
+    flow::{Desk, Ending, Flow, Rollback, StepError, idempotency, or_roll_back, step},
     orders::{self, Command, OrderView},
 };
 use farebox_jobs::{
@@ -16,16 +16,15 @@ use farebox_jobs::{
 ///
 /// # Errors
 /// Not his, or not unpaid; on a failure the job that finishes the cancelling has been raised.
-pub async fn cancel(flow: &Flow, command: &Command) -> Result<OrderView, (Stop, Option<Raised>)> {
-    match step(&flow.faults, MqTag::OrderCancel, run(flow, command)).await {
-        Err(Stop::Failed(failure)) => {
-            let undo = NewJob::of(&OrderCancel::new(command.order_id));
-            let key = command.key.as_ref();
-            let raised = raise(flow, Rollback { undo, replaces: None, key, subject: command.attempt }).await;
-            Err((Stop::Failed(failure), Some(raised)))
-        }
-        other => other.map_err(|stop| (stop, None)),
-    }
+pub async fn cancel(flow: &Flow, command: &Command) -> Ending<OrderView> {
+    let ended = step(&flow.faults, MqTag::OrderCancel, run(flow, command)).await;
+    let owed = |_| Rollback {
+        undo: NewJob::of(&OrderCancel::new(command.order_id)),
+        replaces: None,
+        key: command.key.as_ref(),
+        subject: command.attempt,
+    };
+    or_roll_back(flow, ended, owed).await
 }
 
 async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {

@@ -17,7 +17,7 @@ pub mod unpaid;
 
 use crate::{
     domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
-    flow::{Flow, IdempotencyKey, Raised, Rollback, Stop, raise, step},
+    flow::{Ending, Flow, IdempotencyKey, Rollback, Stop, or_roll_back, step},
     orders::OrderView,
 };
 use claim::Claimed;
@@ -48,22 +48,16 @@ pub struct Request {
 ///
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
-pub async fn book(flow: &Flow, request: Request) -> Result<OrderView, (Stop, Option<Raised>)> {
+pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
     let booking = request.booking();
-    match steps(flow, &request, &booking).await {
-        Ok(order) => Ok(order),
-        Err(Stop::Failed(failure)) => {
-            let rollback = Rollback {
-                undo: undo_of(failure.tag, &booking),
-                replaces: Some(armed_undo(&booking)),
-                key: request.key.as_ref(),
-                subject: request.order_id.0,
-            };
-            let raised = raise(flow, rollback).await;
-            Err((Stop::Failed(failure), Some(raised)))
-        }
-        Err(stop) => Err((stop, None)),
-    }
+    let ended = steps(flow, &request, &booking).await;
+    let owed = |tag| Rollback {
+        undo: undo_of(tag, &booking),
+        replaces: Some(armed_undo(&booking)),
+        key: request.key.as_ref(),
+        subject: request.order_id.0,
+    };
+    or_roll_back(flow, ended, owed).await
 }
 
 async fn steps(flow: &Flow, request: &Request, booking: &Booking) -> Result<OrderView, Stop> {

@@ -10,7 +10,7 @@ mod step;
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;
-pub use rollback::{Raised, Rollback, raise};
+pub use rollback::{Ending, Raised, Rollback, or_roll_back};
 pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
 
 use crate::{passwords::Passwords, settings::Booking as BookingRules};

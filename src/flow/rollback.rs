@@ -1,7 +1,10 @@
 //! Raising a rollback: the failed step's undo becomes due now.
 
-use super::{Flow, IdempotencyKey, idempotency};
-use farebox_jobs::queue::{self, NewJob};
+use super::{Flow, IdempotencyKey, Stop, idempotency};
+use farebox_jobs::{
+    MqTag,
+    queue::{self, NewJob},
+};
 use uuid::Uuid;
 
 /// What a failed flow owes.
@@ -35,8 +38,30 @@ impl Raised {
     }
 }
 
+/// A flow's end: what it brought, or why it stopped; after a failure also where its rollback stands.
+pub type Ending<T> = Result<T, (Stop, Option<Raised>)>;
+
+/// Ends a flow: a failed step raises its tag's rollback, which `owed` knows.
+///
+/// # Errors
+/// Why the flow stopped.
+pub async fn or_roll_back<'a, T>(
+    flow: &Flow,
+    ended: Result<T, Stop>,
+    owed: impl FnOnce(MqTag) -> Rollback<'a>,
+) -> Ending<T> {
+    match ended {
+        Ok(done) => Ok(done),
+        Err(Stop::Failed(failure)) => {
+            let raised = raise(flow, owed(failure.tag)).await;
+            Err((Stop::Failed(failure), Some(raised)))
+        }
+        Err(stop) => Err((stop, None)),
+    }
+}
+
 /// Makes the undo due now. That this may fail is no danger: see [`Raised::Armed`].
-pub async fn raise(flow: &Flow, rollback: Rollback<'_>) -> Raised {
+async fn raise(flow: &Flow, rollback: Rollback<'_>) -> Raised {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
     match send(flow, rollback).await {
         Ok(()) => Raised::Queued,

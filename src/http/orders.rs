@@ -8,7 +8,7 @@ use super::{
 use crate::{
     booking,
     domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
-    flow::{Flow, IdempotencyKey, Raised, Stop, idempotency, idempotency::Kept, to_the_end},
+    flow::{Ending, Flow, IdempotencyKey, Stop, idempotency, idempotency::Kept, to_the_end},
     orders::{self, Command, List, OrderView, Page},
     payment,
 };
@@ -25,9 +25,6 @@ use std::future::Future;
 use uuid::Uuid;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// How a flow ends.
-type Ending = Result<OrderView, (Stop, Option<Raised>)>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +123,10 @@ pub(super) async fn show(
 }
 
 /// Runs a flow on its own task, so that it ends whole even if the client hangs up.
-async fn run(tag: MqTag, flow: impl Future<Output = Ending> + Send + 'static) -> Ending {
+async fn run(
+    tag: MqTag,
+    flow: impl Future<Output = Ending<OrderView>> + Send + 'static,
+) -> Ending<OrderView> {
     match to_the_end(tag, async move { Ok(flow.await) }).await {
         Ok(ending) => ending,
         Err(stop) => Err((stop, None)),
@@ -141,7 +141,7 @@ async fn conclude(
     order: OrderId,
     subject: Uuid,
     success: StatusCode,
-    ending: Ending,
+    ending: Ending<OrderView>,
 ) -> Result<Response, Problem> {
     match (ending, key) {
         (Ok(order), _) => Ok((success, Json(order.to_json())).into_response()),

@@ -43,8 +43,8 @@ pub async fn list(
     limit: u16,
 ) -> Result<Page<OrderView>, sqlx::Error> {
     let statuses: &[&str] = match list {
-        List::All => &["unpaid", "paid", "refunding", "refunded", "closed"],
-        List::Unpaid => &["unpaid"],
+        List::All => &["unpaid", "paying", "paid", "refunding", "refunded", "closed"],
+        List::Unpaid => &["unpaid", "paying"],
         List::Upcoming | List::ToEvaluate => &["paid"],
         List::Closed => &["refunding", "refunded", "closed"],
     };
@@ -55,12 +55,10 @@ pub async fn list(
     };
     let rows = sqlx::query_as!(
         OrderRow,
-        r#"select o.id, o.trip_id, o.seats, o.unit_price, o.amount,
-                  case when o.status = 'unpaid'
-                        and exists(select from payment p where p.order_id = o.id and p.state = 'debited')
-                       then 'paying' else o.status end as "status!",
-                  o.created_at, o.expires_at, o.paid_at, o.closed_reason
-           from orders o join trip t on t.id = o.trip_id
+        r#"select o.id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
+                  amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                  expires_at as "expires_at!", paid_at, closed_reason
+           from order_shown o join trip t on t.id = o.trip_id
            where o.rider_id = $1 and o.status = any($2) and ($3::uuid is null or o.id < $3)
              and ($4::bool is null or (t.departs_at <= now()) = $4)
            order by o.id desc limit $5"#,

@@ -127,12 +127,9 @@ pub async fn find(
 ) -> Result<Option<OrderView>, sqlx::Error> {
     let row = sqlx::query_as!(
         OrderRow,
-        r#"select o.id, o.trip_id, o.seats, o.unit_price, o.amount,
-                  case when o.status = 'unpaid'
-                        and exists(select from payment p where p.order_id = o.id and p.state = 'debited')
-                       then 'paying' else o.status end as "status!",
-                  o.created_at, o.expires_at, o.paid_at, o.closed_reason
-           from orders o where o.id = $1 and ($2::uuid is null or o.rider_id = $2)"#,
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!", amount as "amount!",
+                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at, closed_reason
+           from order_shown where id = $1 and ($2::uuid is null or rider_id = $2)"#,
         order.0,
         rider.map(|r| r.0)
     )

@@ -15,7 +15,7 @@ mod reverse;
 
 use crate::{
     domain::{OrderId, PaymentId, Refusal, RiderId},
-    flow::{Flow, IdempotencyKey, Raised, Rollback, StepError, Stop, raise, step},
+    flow::{Ending, Flow, IdempotencyKey, Rollback, StepError, Stop, or_roll_back, step},
     orders::OrderView,
 };
 use farebox_jobs::{
@@ -45,22 +45,16 @@ pub struct Request {
 ///
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
-pub async fn pay(flow: &Flow, request: Request) -> Result<OrderView, (Stop, Option<Raised>)> {
+pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
     let paying = request.paying();
-    match steps(flow, &request, &paying).await {
-        Ok(order) => Ok(order),
-        Err(Stop::Failed(failure)) => {
-            let rollback = Rollback {
-                undo: undo_of(failure.tag, &paying),
-                replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
-                key: request.key.as_ref(),
-                subject: request.payment_id.0,
-            };
-            let raised = raise(flow, rollback).await;
-            Err((Stop::Failed(failure), Some(raised)))
-        }
-        Err(stop) => Err((stop, None)),
-    }
+    let ended = steps(flow, &request, &paying).await;
+    let owed = |tag| Rollback {
+        undo: undo_of(tag, &paying),
+        replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
+        key: request.key.as_ref(),
+        subject: request.payment_id.0,
+    };
+    or_roll_back(flow, ended, owed).await
 }
 
 async fn steps(flow: &Flow, request: &Request, paying: &Paying) -> Result<OrderView, Stop> {

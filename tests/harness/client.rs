@@ -51,9 +51,13 @@ impl Client {
     }
 
     pub async fn sign_in(base: &str, user_name: &str) -> Self {
+        Self::with_password(base, user_name, PASSWORD).await
+    }
+
+    pub async fn with_password(base: &str, user_name: &str, password: &str) -> Self {
         let stranger = Self::stranger(base);
         let answer =
-            stranger.post("/v1/sessions", &json!({ "user_name": user_name, "password": PASSWORD })).await;
+            stranger.post("/v1/sessions", &json!({ "user_name": user_name, "password": password })).await;
         let body = answer.expect(201);
         let id = RiderId(body["rider"]["id"].as_str().unwrap().parse().unwrap());
         Self { token: body["token"].as_str().unwrap().to_owned(), id, ..stranger }

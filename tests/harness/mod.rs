@@ -136,6 +136,18 @@ impl World {
         .await;
     }
 
+    /// Lets all deadlines pass: what is unpaid then is closed by its timer.
+    pub async fn pass_all_deadlines(&self) {
+        let unpaid: Vec<uuid::Uuid> = sqlx::query_scalar("select id from orders where status = 'unpaid'")
+            .fetch_all(&self.pool)
+            .await
+            .unwrap();
+        for order in unpaid {
+            self.pass_deadline(&order.to_string()).await;
+        }
+        sqlx::query("update queue.job set run_at = now()").execute(&self.pool).await.unwrap();
+    }
+
     pub async fn order(&self, id: &str) -> Value {
         let sql = "select to_jsonb(o) from orders o where id = $1::uuid";
         sqlx::query_scalar(sql).bind(id).fetch_optional(&self.pool).await.unwrap().unwrap_or(Value::Null)

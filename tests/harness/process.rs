@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Process {
     child: Child,
     log: Arc<Log>,
+    url: String,
 }
 
 #[derive(Default)]
@@ -24,7 +25,8 @@ struct Log {
 impl Process {
     /// An API process that listens; faults are heeded.
     pub fn api(url: &str, env: &[(&str, &str)]) -> Self {
-        let process = Self::start(command(env!("CARGO_BIN_EXE_farebox-api"), url, env));
+        let mut process = Self::start(command(env!("CARGO_BIN_EXE_farebox-api"), url, env));
+        url.clone_into(&mut process.url);
         process.wait_for_line("listening");
         process
     }
@@ -47,7 +49,7 @@ impl Process {
                 kept.more.notify_all();
             }
         });
-        Self { child, log }
+        Self { child, log, url: String::new() }
     }
 
     /// `http://127.0.0.1:port`.
@@ -85,6 +87,15 @@ impl Process {
 
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// An API process in the place of this one, which has died.
+    pub fn again(&self) -> Self {
+        Self::api(&self.url, &[])
     }
 
     /// SIGKILL, as a power cut would.

@@ -17,6 +17,7 @@ mod lease;
 mod link;
 mod listen;
 mod policy;
+mod round;
 mod supervise;
 mod verdict;
 mod worker;
