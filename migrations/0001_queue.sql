@@ -72,3 +72,13 @@ create table queue.dead_letter (
     constraint dead_letter_reason_is_known check (reason in ('exhausted', 'fatal', 'undecodable', 'operator', 'crashed'))
 );
 create index dead_letter_by_key on queue.dead_letter (key, tag);
+create index dead_letter_by_tag on queue.dead_letter (tag, id);
+
+-- Tags that no worker claims for now: an operator's switch. Jobs of a paused tag wait; running ones end.
+create table queue.paused (
+    tag       text        not null,
+    paused_at timestamptz not null default now(),
+    paused_by text        not null,
+    reason    text        not null,
+    constraint paused_pkey primary key (tag)
+);

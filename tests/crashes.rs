@@ -192,3 +192,43 @@ async fn undo(world: &World, tag: &str, when: &str, action: &str) {
     })
     .await;
 }
+
+/// The undos of several steps of one booking, in every order: the outcome is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn undos_may_come_in_any_order() {
+    let world = World::new().await;
+    let rider = world.rider("0").await;
+    let trip = world.trip(8).await;
+    let mut tags = ["order_add_seats_cancle", "order_calc_money_cancle", "order_add_cancle"];
+    for round in 0..6 {
+        let failed = rider.fault("order_add_cancle.after=error").book(&trip, &["1", "2"]).await;
+        let order = failed.problem(500, "003099")["order_id"].as_str().unwrap().to_owned();
+        let payload: serde_json::Value =
+            sqlx::query_scalar("select payload from queue.job where tag = 'order_add_cancle'")
+                .fetch_one(&world.pool)
+                .await
+                .unwrap();
+        sqlx::query("delete from queue.job where tag = 'order_add_cancle'")
+            .execute(&world.pool)
+            .await
+            .unwrap();
+        for tag in tags {
+            sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), $1, $2, $3, 5)")
+                .bind(tag)
+                .bind(&order)
+                .bind(&payload)
+                .execute(&world.pool)
+                .await
+                .unwrap();
+            let worker = world.worker();
+            world.drained().await;
+            drop(worker);
+        }
+        assert_eq!(world.order(&order).await["status"], "closed");
+        assert_eq!(world.free_seats(&trip).await, 8);
+        let undone = count(&world.pool, "select count(*) from barrier where undone_at is not null").await;
+        assert_eq!(undone, 2 * (round + 1), "each step is undone once");
+        if round % 2 == 0 { tags.swap(0, 1) } else { tags.rotate_left(1) }
+    }
+    world.verify().await;
+}

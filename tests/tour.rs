@@ -13,6 +13,10 @@ fn tour() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_tour_works_as_written() {
+    for tool in ["curl", "jq"] {
+        let there = Command::new(tool).arg("--version").output().is_ok();
+        assert!(there, "the README's tour needs `{tool}`: install the package {tool}");
+    }
     let data = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tour-{}", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
     command.args(["--port", "0", "--hold", "20", "--data"]).arg(&data);

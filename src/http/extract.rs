@@ -145,6 +145,10 @@ pub(super) fn trip_id(text: &str) -> Result<TripId, Problem> {
     id(text, "trip").map(TripId)
 }
 
+pub(super) fn job_id(text: &str) -> Result<Uuid, Problem> {
+    id(text, "job")
+}
+
 pub(super) fn rider_id(text: &str) -> Result<RiderId, Problem> {
     id(text, "rider").map(RiderId)
 }

@@ -3,6 +3,7 @@
 mod context;
 mod extract;
 mod health;
+mod jobs;
 mod ops;
 mod orders;
 mod problem;
@@ -54,6 +55,14 @@ pub fn router(app: App) -> Router {
         .route("/v1/ops/trips", post(ops::add_trip))
         .route("/v1/ops/wallets/{rider_id}/top-ups", post(ops::top_up))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
+        .route("/v1/ops/jobs", get(jobs::list))
+        .route("/v1/ops/jobs/{id}", get(jobs::show))
+        .route("/v1/ops/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/ops/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/ops/queues", get(jobs::queues))
+        .route("/v1/ops/queues/{tag}/pause", post(jobs::pause))
+        .route("/v1/ops/queues/{tag}/resume", post(jobs::resume))
+        .route("/v1/ops/queues/{tag}/redrive", post(jobs::redrive))
         .route("/v1/ops/verify", get(ops::verify))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)

@@ -58,6 +58,8 @@ const NO_PAY_PASSWORD: Kind = Kind(StatusCode::CONFLICT, "006008", "No pay passw
 const TOO_LATE: Kind = Kind(StatusCode::CONFLICT, "006009", "Too late to refund", "已过退款时间");
 const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is under way", "该订单正在支付");
 
+const BUSY_JOB: Kind = Kind(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -125,6 +127,11 @@ impl Problem {
 
     pub(super) fn running() -> Self {
         Self::new(&RUNNING, "the first request with this Idempotency-Key is still running")
+            .with("retry_after", json!(RETRY_AFTER_RUNNING))
+    }
+
+    pub(super) fn busy_job() -> Self {
+        Self::new(&BUSY_JOB, "an attempt is running, or a live job has its key; look again in a moment")
             .with("retry_after", json!(RETRY_AFTER_RUNNING))
     }
 

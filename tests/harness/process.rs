@@ -68,7 +68,7 @@ impl Process {
         let mut lines = self.lines();
         loop {
             if let Some(line) = lines.iter().find(|line| line.contains(text)) {
-                return strip_colours(line);
+                return line.clone();
             }
             assert!(began.elapsed() < PATIENCE, "no {text:?} in:\n{}", lines.join("\n"));
             let waited = self.log.more.wait_timeout(lines, Duration::from_millis(200));
@@ -82,7 +82,7 @@ impl Process {
     }
 
     pub fn log(&self) -> String {
-        strip_colours(&self.lines().join("\n"))
+        self.lines().join("\n")
     }
 
     pub fn pid(&self) -> i32 {
@@ -147,17 +147,4 @@ pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
         .env_remove("FAREBOX_FAULTS")
         .envs(env.iter().copied());
     command
-}
-
-fn strip_colours(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            chars.by_ref().take_while(|c| *c != 'm').for_each(drop);
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
 }

@@ -47,7 +47,8 @@ pub(super) async fn claim(
                from unnest($1::text[]) as t (tag)
                cross join lateral (
                    select job.id, job.attempt, job.max_attempts from queue.job
-                   where job.tag = t.tag and job.run_at <= now()
+                   where job.tag = t.tag and not exists (select from queue.paused p where p.tag = t.tag)
+                     and job.run_at <= now()
                      and (job.lease_until is null or job.lease_until <= now())
                    order by job.run_at limit $2::bigint for update skip locked
                ) found
@@ -128,6 +129,7 @@ pub(super) async fn next_due(
            cross join lateral (
                select job.run_at from queue.job
                where job.tag = t.tag and job.lease_token is null and job.attempt < job.max_attempts
+                 and not exists (select from queue.paused p where p.tag = t.tag)
                order by job.run_at limit 1
            ) soonest"#,
         tags,

@@ -6,6 +6,7 @@
 //! transaction with [`Lease::complete`], fenced by the lease's token.
 
 mod ack;
+pub mod admin;
 mod backend;
 mod claim;
 mod delivery;
