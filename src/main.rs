@@ -128,7 +128,7 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
             let zone = settings.trips.zone;
             let today = chrono::Utc::now().with_timezone(&zone).date_naive();
-            let made = trips::generate(&database.pool(&settings)?, zone, today, args.days).await?;
+            let made = trips::generate(&database.current(&settings).await?, zone, today, args.days).await?;
             println!("{made} trips made");
         }
         Command::Operators(Operators::Add(args)) => add_operator(args).await?,
@@ -157,6 +157,13 @@ impl Database {
         }
         embedded::ensure_database(&server, DATABASE).await?;
         Ok(Self { url: server.url(DATABASE), folder, _server: Some(server) })
+    }
+
+    /// A pool for a command that needs this build's schema to be there.
+    async fn current(&self, settings: &Settings) -> Result<PgPool, BoxError> {
+        let pool = self.pool(settings)?;
+        schema::require_current(&pool).await?;
+        Ok(pool)
     }
 
     fn pool(&self, settings: &Settings) -> Result<PgPool, sqlx::Error> {
@@ -219,7 +226,7 @@ fn dev_secrets(folder: &Path) -> Result<(String, String), BoxError> {
 
 async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
-    let verdicts = verify::verify(&database.pool(&settings)?).await?;
+    let verdicts = verify::verify(&database.current(&settings).await?).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
@@ -243,7 +250,7 @@ async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
         return Err("an operator's role is viewer, operator or admin".into());
     }
     let password = std::io::stdin().lock().lines().next().transpose()?.unwrap_or_default();
-    let flow = process::flow(&settings, database.pool(&settings)?)?;
+    let flow = process::flow(&settings, database.current(&settings).await?)?;
     let new = NewRider { user_name: args.name, password, pay_password: None, email: None, phone: None };
     let added = riders::register(&flow.pool, &flow.passwords, &new, role).await;
     let added = added.map_err(|error| format!("not added: {error:?}"))?;

@@ -38,7 +38,11 @@ pub enum SchemaError {
     Migration(#[from] MigrateError),
 }
 
-/// A pool that connects on first use. No ping before each use: it would cost every request a round trip, and a broken
+/// A pool that connects on first use.
+///
+/// Plans are kept while tables grow from empty to huge, and a plan made on an empty table would scan it for as long as
+/// nobody analyzes it. Every statement of a flow has its index, so scans are switched off here ([`crate::verify`], which
+/// reads whole tables, switches them on). No ping before each use: it would cost every request a round trip, and a broken
 /// connection shows itself in the statement.
 ///
 /// # Errors
@@ -48,6 +52,8 @@ pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::
         ("statement_timeout", settings.statement_timeout_ms.to_string()),
         ("lock_timeout", settings.lock_timeout_ms.to_string()),
         ("idle_in_transaction_session_timeout", settings.statement_timeout_ms.to_string()),
+        ("enable_seqscan", "off".to_owned()),
+        ("jit", "off".to_owned()),
     ]);
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)

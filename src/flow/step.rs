@@ -5,6 +5,7 @@ use crate::domain::Refusal;
 use farebox_jobs::MqTag;
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe};
+use tracing::Instrument;
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -93,7 +94,7 @@ pub async fn to_the_end<T: Send + 'static>(
     tag: MqTag,
     flow: impl Future<Output = Result<T, Stop>> + Send + 'static,
 ) -> Result<T, Stop> {
-    match tokio::spawn(flow).await {
+    match tokio::spawn(flow.in_current_span()).await {
         Ok(result) => result,
         Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
     }

@@ -12,6 +12,7 @@ use std::{
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// The request's trace id in the answer.
@@ -39,7 +40,10 @@ async fn answer(app: App, request: Request, next: Next, context: Context) -> Res
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let limit = Duration::from_millis(app.settings.http.timeout_ms);
-    let run = AssertUnwindSafe(tokio::time::timeout(limit, next.run(request))).catch_unwind();
+    // What a flow logs, on whatever task, carries the trace id of its request.
+    let span = tracing::info_span!("request", trace_id = %context.trace_id);
+    let run =
+        AssertUnwindSafe(tokio::time::timeout(limit, next.run(request).instrument(span))).catch_unwind();
     let mut response = match run.await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Problem::timed_out().into_response(),

@@ -114,6 +114,7 @@ pub struct Verdict {
 pub async fn verify(pool: &PgPool) -> Result<Vec<Verdict>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
     let tags: Vec<String> = farebox_jobs::MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
     let mut verdicts = Vec::with_capacity(INVARIANTS.len());
     for (name, sentence, query) in INVARIANTS {
