@@ -241,6 +241,10 @@ async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
 
 async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let mut settings = process::settings(&[])?;
+    if settings.environment == "production" {
+        // A hash made with another pepper than the API's would never be right.
+        settings.require_secrets()?;
+    }
     let database = Database::open(&args.data, false).await?;
     if settings.require_secrets().is_err() {
         (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;

@@ -232,3 +232,26 @@ async fn undos_may_come_in_any_order() {
     }
     world.verify().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_comes_before_its_order_is_added_waits() {
+    let world = World::new().await;
+    let trip = world.trip(8).await;
+    let rider = world.rider("0").await;
+    let slow = rider.fault("order_calc_money_cancle.before=sleep:1500");
+    let booking = tokio::spawn({
+        let trip = trip.clone();
+        async move { slow.book(&trip, &["1"]).await }
+    });
+    until("the seat is claimed", || async { world.free_seats(&trip).await == 7 }).await;
+    sqlx::query("update queue.job set run_at = now() where tag = 'order_unpaid'")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let _worker = world.worker();
+    let waits =
+        "select count(*) from queue.job where tag = 'order_unpaid' and run_at > now() and attempt = 0";
+    until("the timer waits on", || async { count(&world.pool, waits).await == 1 }).await;
+    booking.await.unwrap().expect(201);
+    world.verify().await;
+}

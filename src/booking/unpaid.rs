@@ -62,7 +62,10 @@ pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobErro
     // Without an order there may be a claim to give back. Barring waits for an order that is being added just now,
     // and only what comes after it sees that order: so the closing comes last.
     let released = match standing(&mut tx, order).await? {
-        None => Some(release::claims(&mut tx, job.booking()).await?),
+        None => match held_until(&mut tx, job.booking()).await? {
+            Some(held_until) => return desk.snooze(tx, delivery, held_until).await,
+            None => Some(release::claims(&mut tx, job.booking()).await?),
+        },
         Some(_) => None,
     };
     let note = if close(&mut tx, order, CloseReason::Expired).await? {
@@ -89,6 +92,22 @@ async fn standing(conn: &mut PgConnection, order: OrderId) -> Result<Option<Stan
         order.0
     )
     .fetch_optional(conn)
+    .await
+}
+
+/// Until when the booking's claim holds, if it has not lapsed yet.
+async fn held_until(
+    conn: &mut PgConnection,
+    booking: &Booking,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select max(held_until) from seat
+         where trip_id = $1 and seat = any($2) and order_id = $3 and held_until > now()",
+        booking.trip_id.0,
+        &booking.seats,
+        booking.order_id.0
+    )
+    .fetch_one(conn)
     .await
 }
 
