@@ -1,6 +1,7 @@
-//! The driver's writing side: what became of a batch of attempts, in one statement.
+//! The driver's careful writing: whatever became of a batch of attempts, in one statement. What simply ended well goes
+//! with the next claim instead (claim.rs).
 
-use super::{Lease, error::storable};
+use super::{Lease, driver::Fence, error::storable};
 use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
@@ -48,7 +49,7 @@ impl Verdict {
         }
     }
 
-    fn text(&self) -> Option<String> {
+    pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Done(note) => note.as_deref().map(storable),
             Self::Retry(error, _) | Self::Dead(_, error) => Some(storable(error)),
@@ -62,11 +63,11 @@ impl Verdict {
 }
 
 /// Writes down these verdicts, each only under its own token. Locked rows are passed over, so that one handler's
-/// open transaction never holds up the others' acks. The answers carry the tokens, in no order.
+/// open transaction never holds up the others' acks. The answers come in no order.
 pub(super) async fn write(
     conn: &mut PgConnection,
     acks: &[Ack],
-) -> Result<Vec<(Uuid, Written)>, sqlx::Error> {
+) -> Result<Vec<(Fence, Written)>, sqlx::Error> {
     let ids: Vec<Uuid> = acks.iter().map(|ack| ack.lease.job_id).collect();
     let tokens: Vec<Uuid> = acks.iter().map(|ack| ack.lease.token).collect();
     let words: Vec<String> = acks.iter().map(|ack| ack.verdict.word().to_owned()).collect();
@@ -113,8 +114,8 @@ pub(super) async fn write(
                    set attempt = excluded.attempt, reason = excluded.reason, failures = excluded.failures,
                        died_at = excluded.died_at
            )
-           select token as "token!", token in (select token from mine) as "written!",
-                  case when token in (select token from mine) then true else exists (
+           select id as "id!", token as "token!", (id, token) in (select id, token from mine) as "written!",
+                  case when (id, token) in (select id, token from mine) then true else exists (
                       select from queue.job where job.id = ack.id and job.lease_token = ack.token) end as "held!"
            from ack"#,
         &ids,
@@ -130,5 +131,5 @@ pub(super) async fn write(
         (false, true) => Written::Locked,
         (false, false) => Written::Lost,
     };
-    Ok(rows.into_iter().map(|row| (row.token, written(row.written, row.held))).collect())
+    Ok(rows.into_iter().map(|row| ((row.id, row.token), written(row.written, row.held))).collect())
 }

@@ -3,12 +3,13 @@
 
 use super::{
     Delivery, Lease, WorkerConfig,
-    ack::Ack,
+    ack::{Ack, Verdict},
     link::Link,
     listen::listen,
     policy::jittered,
     round::NAP_MIN,
     supervise::Report,
+    tags::Tags,
     verdict::{Policies, verdict},
     worker::Phase,
 };
@@ -25,8 +26,13 @@ use uuid::Uuid;
 const TROUBLE_MIN: Duration = Duration::from_millis(100);
 /// The longest wait after a database error.
 const TROUBLE_MAX: Duration = Duration::from_secs(5);
+/// How long after one report the next is waited for before both are written down.
+const GATHER: Duration = Duration::from_micros(50);
 /// Leases are renewed this often in their length.
 pub(super) const RENEWALS_PER_LEASE: u32 = 3;
+
+/// A job and the token of one attempt at it.
+pub(super) type Fence = (Uuid, Uuid);
 
 /// A lease that is held.
 pub(super) struct Held {
@@ -47,8 +53,12 @@ pub(super) struct Driver {
     /// Says that the worker claims no more and holds nothing.
     drained: watch::Sender<bool>,
     bell: Arc<Notify>,
-    /// By token: what has been delivered and not reported, or reported and not written down.
-    pub(super) held: HashMap<Uuid, Held>,
+    pub(super) tags: Tags,
+    /// What has been delivered and not reported, or reported and not written down.
+    pub(super) held: HashMap<Fence, Held>,
+    /// What ended well and is to be completed; all of it are [`Verdict::Done`].
+    pub(super) done: Vec<Ack>,
+    /// What else is to be written down.
     pub(super) acks: Vec<Ack>,
     pub(super) renew_at: Instant,
     pub(super) nap: Duration,
@@ -68,6 +78,7 @@ impl Driver {
         Self {
             link: Link::new(options.clone()),
             renew_at: Instant::now() + config.lease / RENEWALS_PER_LEASE,
+            tags: Tags::new(config.tags.clone()),
             options,
             config,
             retry,
@@ -77,6 +88,7 @@ impl Driver {
             drained,
             bell: Arc::new(Notify::new()),
             held: HashMap::new(),
+            done: Vec::new(),
             acks: Vec::new(),
             nap: NAP_MIN,
             trouble: TROUBLE_MIN,
@@ -116,7 +128,7 @@ impl Driver {
         if phase != Phase::Working && self.held.is_empty() {
             self.drained.send_replace(true);
         }
-        phase == Phase::Closing && self.acks.is_empty() && self.reports.is_empty()
+        phase == Phase::Closing && self.done.is_empty() && self.acks.is_empty() && self.reports.is_empty()
     }
 
     async fn sit_out(&mut self, error: &sqlx::Error) {
@@ -137,8 +149,21 @@ impl Driver {
         };
         if let Some(report) = report {
             self.take(report);
-            // Attempts that ended together report one after the other: let them share a statement.
+            self.gather().await;
+        }
+    }
+
+    /// Attempts that were begun together end one after the other: lets them share a statement. Far shorter than the
+    /// statement takes, and than a timer can tell.
+    async fn gather(&mut self) {
+        let mut last = Instant::now();
+        while self.done.len() + self.acks.len() < self.held.len() && last.elapsed() < GATHER {
             yield_now().await;
+            let before = self.done.len() + self.acks.len() + self.held.len();
+            self.take_reports();
+            if before != self.done.len() + self.acks.len() + self.held.len() {
+                last = Instant::now();
+            }
         }
     }
 
@@ -150,10 +175,15 @@ impl Driver {
 
     fn take(&mut self, report: Report) {
         match verdict(&report, &self.config.name, &*self.retry) {
+            Some(verdict @ Verdict::Done(_)) => self.done.push(Ack { lease: report.lease, verdict }),
             Some(verdict) => self.acks.push(Ack { lease: report.lease, verdict }),
             None => {
-                self.held.remove(&report.lease.token);
+                self.held.remove(&fence(&report.lease));
             }
         }
     }
+}
+
+pub(super) fn fence(lease: &Lease) -> Fence {
+    (lease.job_id, lease.token)
 }

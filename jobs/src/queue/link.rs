@@ -10,6 +10,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// By how much.
 const STATEMENT_MARGIN: Duration = Duration::from_secs(1);
+/// How long one statement may wait for a row that somebody holds. Most pass over such rows anyway.
+const LOCK_LIMIT: Duration = Duration::from_millis(50);
 
 /// A connection that is made when it is needed and dropped on the first error.
 pub(super) struct Link {
@@ -46,17 +48,18 @@ impl Link {
 }
 
 /// The queue's tables go from empty to huge and back while plans are kept, so the plans are settled here: every
-/// statement of the driver walks an index, and never reads or sorts a table.
+/// statement of the driver walks an index, never reads or sorts a table, and is planned once.
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(
         "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
-         set enable_mergejoin = off; set jit = off",
+         set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
     )
     .await?;
     sqlx::query!(
-        "select set_config('statement_timeout', $1, false)",
-        STATEMENT_LIMIT.as_millis().to_string()
+        "select set_config('statement_timeout', $1, false) as statement, set_config('lock_timeout', $2, false) as lock",
+        STATEMENT_LIMIT.as_millis().to_string(),
+        LOCK_LIMIT.as_millis().to_string()
     )
     .fetch_one(&mut conn)
     .await?;

@@ -20,6 +20,7 @@ mod listen;
 mod policy;
 mod round;
 mod supervise;
+mod tags;
 mod verdict;
 mod worker;
 

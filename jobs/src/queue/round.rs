@@ -1,10 +1,10 @@
 //! One round of the driver with the database: write down what ended, renew what is held, claim what is due.
 
 use super::{
-    Delivery, Lease, WorkerConfig,
+    Delivery, Lease,
     ack::{self, Ack, Verdict, Written},
-    claim::{self, Claimed},
-    driver::{Driver, Held, RENEWALS_PER_LEASE},
+    claim::{self, Claimed, Round, Want},
+    driver::{Driver, Fence, Held, RENEWALS_PER_LEASE, fence},
     worker::Phase,
 };
 use std::{collections::HashMap, time::Duration};
@@ -25,16 +25,11 @@ impl Driver {
         if Instant::now() >= self.renew_at {
             self.renew().await?;
         }
-        let free = self.config.concurrency.saturating_sub(self.held.len()).min(BATCH_MAX);
-        let nap = if *self.phase.borrow() == Phase::Working && free > 0 {
-            self.claim(free).await?
-        } else {
-            self.config.poll
-        };
+        let nap = self.complete_and_claim().await?;
         Ok(if self.acks.is_empty() { nap } else { nap.min(LOCKED_NAP) })
     }
 
-    /// Writes down what ended. Acks of rows that are locked stay for the next round.
+    /// Writes down what did not simply end well. Acks of rows that are locked stay for the next round.
     async fn write_acks(&mut self) -> Result<(), sqlx::Error> {
         let mut batch = BATCH_MAX;
         let mut locked = Vec::new();
@@ -62,9 +57,9 @@ impl Driver {
         Ok(())
     }
 
-    fn written(&mut self, batch: usize, answers: &HashMap<Uuid, Written>, locked: &mut Vec<Ack>) {
+    fn written(&mut self, batch: usize, answers: &HashMap<Fence, Written>, locked: &mut Vec<Ack>) {
         for ack in self.acks.drain(..self.acks.len().min(batch)) {
-            match answers.get(&ack.lease.token) {
+            match answers.get(&fence(&ack.lease)) {
                 Some(Written::Locked) => {
                     locked.push(ack);
                     continue;
@@ -72,7 +67,7 @@ impl Driver {
                 Some(Written::Lost) => lost(&ack.lease, &self.config.name),
                 Some(Written::Yes) | None => {}
             }
-            self.held.remove(&ack.lease.token);
+            self.held.remove(&fence(&ack.lease));
         }
     }
 
@@ -83,8 +78,8 @@ impl Driver {
                 self.held.values().map(|held| (held.lease.job_id, held.lease.token)).unzip();
             let begun = Instant::now();
             let renewed = self.link.run(async |conn| claim::renew(conn, &ids, &tokens, lease).await).await?;
-            for token in renewed {
-                if let Some(held) = self.held.get_mut(&token) {
+            for fence in renewed {
+                if let Some(held) = self.held.get_mut(&fence) {
                     held.renewed_at = begun;
                 }
             }
@@ -99,44 +94,89 @@ impl Driver {
         Ok(())
     }
 
-    async fn claim(&mut self, free: usize) -> Result<Duration, sqlx::Error> {
-        // The tags take turns at being first, so that a busy one cannot starve the others.
-        let turn = usize::from(self.config.tags.len() > 1);
-        self.config.tags.rotate_left(turn);
-        let WorkerConfig { tags, name, lease, poll, .. } = &self.config;
-        let begun = Instant::now();
-        let claimed = self.link.run(async |conn| claim::claim(conn, tags, free, name, *lease).await).await?;
-        if claimed.len() == free {
-            self.deliver(claimed, begun);
-            self.nap = NAP_MIN;
-            return Ok(if self.held.len() < self.config.concurrency {
-                Duration::ZERO
-            } else {
-                self.config.poll
-            });
+    /// The usual round: what ended well makes room for what is due, in one statement.
+    async fn complete_and_claim(&mut self) -> Result<Duration, sqlx::Error> {
+        let done = &self.done[..self.done.len().min(BATCH_MAX)];
+        let running = self.held.len() - done.len();
+        let working = *self.phase.borrow() == Phase::Working;
+        let slots = if working { self.config.concurrency.saturating_sub(running).min(BATCH_MAX) } else { 0 };
+        if done.is_empty() && slots == 0 {
+            return Ok(self.config.poll);
         }
-        let some = !claimed.is_empty();
-        let poll = *poll;
-        self.deliver(claimed, begun);
-        let tags = &self.config.tags;
+        self.tags.take_turns();
+        let (worker, lease, token) = (&*self.config.name, self.config.lease, Uuid::new_v4());
+        let want = Want { tags: &self.tags, slots, worker, lease, token };
+        let begun = Instant::now();
+        match self.link.run(async |conn| claim::complete_and_claim(conn, done, &want).await).await {
+            Ok(round) => self.conclude(round, slots, begun).await,
+            // One of the completions cannot be made now: leave them all to the statement that sorts them out.
+            Err(error) if !done.is_empty() && (refused(&error) || timed_out_on_lock(&error)) => {
+                self.acks.append(&mut self.done);
+                Ok(Duration::ZERO)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn conclude(
+        &mut self,
+        round: Round,
+        slots: usize,
+        begun: Instant,
+    ) -> Result<Duration, sqlx::Error> {
+        self.completed(&round.completed);
+        let (found, whole) = (round.claimed.len(), self.tags.whole());
+        self.deliver(round.claimed, begun);
+        if !self.done.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        if slots == 0 {
+            return Ok(self.config.poll);
+        }
+        if found == slots {
+            self.nap = NAP_MIN;
+            let full = self.held.len() >= self.config.concurrency;
+            return Ok(if full { self.config.poll } else { Duration::ZERO });
+        }
+        self.tags.look_back();
+        if !whole {
+            return Ok(Duration::ZERO);
+        }
+        self.until_next(found > 0).await
+    }
+
+    /// How long until a job is due, when a claim left slots free.
+    async fn until_next(&mut self, found: bool) -> Result<Duration, sqlx::Error> {
+        let (tags, poll) = (&self.tags.names, self.config.poll);
         let next = self.link.run(async |conn| claim::next_due(conn, tags).await).await?;
-        if some || next.is_none_or(|next| next > Duration::ZERO) {
+        if found || next.is_none_or(|next| next > Duration::ZERO) {
             self.nap = NAP_MIN;
             return Ok(next.unwrap_or(poll).clamp(NAP_MIN, poll));
         }
         Ok(self.longer_nap())
     }
 
+    /// Takes the batch off the list. The answer comes in no order; as a rule nothing is missing.
+    fn completed(&mut self, completed: &[Uuid]) {
+        let batch = self.done.len().min(BATCH_MAX);
+        let all = completed.len() == batch;
+        for ack in self.done.drain(..batch) {
+            if !all && !completed.contains(&ack.lease.job_id) {
+                lost(&ack.lease, &self.config.name);
+            }
+            self.held.remove(&fence(&ack.lease));
+        }
+    }
+
     fn deliver(&mut self, claimed: Vec<Claimed>, begun: Instant) {
-        for row in claimed {
-            let crashed = row.crashed;
-            let (lease, payload) = row.into_parts();
+        for Claimed { lease, payload, crashed } in claimed {
+            self.tags.start_at(&lease);
             if crashed {
                 crash(&lease, &self.config.name);
                 continue;
             }
-            self.held.insert(lease.token, Held { lease: lease.clone(), renewed_at: begun, warned: false });
-            match payload {
+            self.held.insert(fence(&lease), Held { lease: lease.clone(), renewed_at: begun, warned: false });
+            match serde_json::from_str(&payload) {
                 // Never full (worker.rs); closed only when the worker is gone, and then the lease runs out.
                 Ok(payload) => drop(self.deliveries.try_send(Delivery { lease, payload })),
                 Err(why) => {
@@ -167,4 +207,9 @@ fn crash(lease: &Lease, worker: &str) {
 fn refused(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// Whether the statement gave up waiting for somebody who holds one of its rows.
+fn timed_out_on_lock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
 }

@@ -1,0 +1,156 @@
+//! The queue against its floor and its peers, in one run on one server. See ../../BENCHMARK.md.
+
+mod counter;
+mod meter;
+mod ours;
+mod peers;
+mod tables;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use counter::COUNTER;
+use meter::{Cost, Meter};
+use peers::{graphile, stock};
+use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longer than any measurement takes.
+const LIMIT: Duration = Duration::from_secs(180);
+
+#[derive(Parser)]
+pub struct Args {
+    /// A database that may be filled with benchmark tables; its role must be a superuser.
+    #[arg(long, env = "BENCH_URL")]
+    url: String,
+    /// No-op jobs of a measurement at concurrency 100; a half of it at 10, a tenth at 1; 0 for none.
+    #[arg(long, default_value_t = 40_000)]
+    jobs: usize,
+    /// Measurements of each kind, taking turns; the median counts.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Only contenders whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only throughput.
+    #[arg(long)]
+    quick: bool,
+    /// Also with 1,000,000 ready jobs and this many million finished ones.
+    #[arg(long)]
+    backlog: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Contender {
+    Floor,
+    Done,
+    Settled,
+    Graphile,
+    Graphile500,
+    Stock,
+}
+
+impl Contender {
+    pub const ALL: [Self; 6] =
+        [Self::Floor, Self::Done, Self::Settled, Self::Graphile, Self::Graphile500, Self::Stock];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Done => "ours, acked in batches",
+            Self::Settled => "ours, settled by the handler",
+            Self::Graphile => "graphile_worker, local queue = slots",
+            Self::Graphile500 => "graphile_worker, local queue 500",
+            Self::Stock => "apalis-postgres",
+        }
+    }
+
+    async fn fill(self, pool: &PgPool, jobs: usize) -> Result<()> {
+        match self {
+            Self::Floor | Self::Done | Self::Settled => ours::fill(pool, jobs).await,
+            Self::Graphile | Self::Graphile500 => graphile::fill(pool, jobs).await,
+            Self::Stock => stock::fill(pool, jobs).await,
+        }
+    }
+
+    async fn work(self, pool: &PgPool, concurrency: usize) -> Result<()> {
+        match self {
+            Self::Floor => ours::floor(&pool.connect_options(), concurrency).await,
+            Self::Done => ours::work(pool, concurrency, false).await,
+            Self::Settled => ours::work(pool, concurrency, true).await,
+            Self::Graphile => graphile::work(pool, concurrency, concurrency).await,
+            Self::Graphile500 => graphile::work(pool, concurrency, 500).await,
+            Self::Stock => stock::work(pool, concurrency).await,
+        }
+    }
+
+    /// Enqueues one job in a transaction of its own.
+    async fn send(self, pool: &PgPool, n: usize) -> Result<()> {
+        match self {
+            Self::Graphile | Self::Graphile500 => graphile::send(pool, n).await,
+            Self::Stock => stock::push(pool, &[n]).await,
+            _ => tables::send(pool, n).await,
+        }
+    }
+}
+
+/// Jobs a second, and their cost.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    pub rate: f64,
+    pub cost: Cost,
+}
+
+/// A pool of the worker's own, so that closing it makes its backends report their statistics.
+pub async fn pool(url: &str) -> Result<PgPool> {
+    Ok(PgPoolOptions::new().max_connections(16).connect(url).await?)
+}
+
+pub async fn measure(
+    who: Contender,
+    url: &str,
+    concurrency: usize,
+    jobs: usize,
+    fill: bool,
+) -> Result<Measured> {
+    let control = pool(url).await?;
+    if fill {
+        who.fill(&control, jobs).await.context("filling")?;
+    }
+    control.execute("checkpoint").await?;
+    COUNTER.begin(jobs, false);
+    let workers = pool(url).await?;
+    let meter = Meter::start(&control).await?;
+    timeout(LIMIT, who.work(&workers, concurrency)).await.context("took too long")??;
+    let mut cost = meter.stop(&control, jobs).await?;
+    workers.close().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cost.tuples(&control, jobs).await?;
+    Ok(Measured { rate: COUNTER.rate(), cost })
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let control = pool(&args.url).await?;
+    ours::setup(&control).await?;
+    let settings: Vec<(String, String)> = sqlx::query_as(
+        "select name, setting from pg_settings where name in ('server_version', 'fsync', 'synchronous_commit',
+         'full_page_writes', 'shared_buffers', 'autovacuum') order by name",
+    )
+    .fetch_all(&control)
+    .await?;
+    println!("server: {settings:?}; cpus: {}", std::thread::available_parallelism()?);
+    if args.jobs > 0 {
+        tables::throughput(&args).await?;
+    }
+    if !args.quick {
+        tables::pickup(&args).await?;
+        tables::lateness(&args).await?;
+        tables::business(&args).await?;
+    }
+    if let Some(millions) = args.backlog {
+        tables::backlog(&args, millions).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Ours, under the apalis worker, and the floor on the same table.
+
+use crate::counter::COUNTER;
+use anyhow::Result;
+use farebox_jobs::queue::{self, Delivery, Due, JobError, NewJob, Outcome, RetryPolicy, WorkerConfig};
+use sqlx::{Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use uuid::Uuid;
+
+pub const TAG: &str = "noop";
+const RETRY: RetryPolicy =
+    RetryPolicy { max_attempts: 5, base: Duration::from_millis(100), cap: Duration::from_secs(1) };
+
+/// Jobs that were handled before they were due.
+pub static EARLY: AtomicU64 = AtomicU64::new(0);
+
+pub fn job(n: usize) -> NewJob {
+    let id = Uuid::now_v7();
+    NewJob {
+        id,
+        tag: TAG,
+        key: id.to_string(),
+        payload: serde_json::json!({ "v": 1, "n": n }),
+        max_attempts: 5,
+    }
+}
+
+pub async fn setup(pool: &PgPool) -> Result<()> {
+    let here: bool =
+        sqlx::query_scalar("select to_regclass('queue.job') is not null").fetch_one(pool).await?;
+    if !here {
+        pool.execute(sqlx::raw_sql(include_str!("../../../migrations/0001_queue.sql"))).await?;
+    }
+    pool.execute("create table if not exists public.bench_effect (id bigserial primary key, note text)")
+        .await?;
+    Ok(())
+}
+
+pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
+    pool.execute("truncate queue.job, queue.finished, queue.dead_letter").await?;
+    let numbers: Vec<usize> = (0..jobs).collect();
+    for chunk in numbers.chunks(1_000) {
+        let jobs: Vec<NewJob> = chunk.iter().copied().map(job).collect();
+        queue::enqueue(&mut *pool.acquire().await?, &jobs, Due::Now).await?;
+    }
+    pool.execute("vacuum analyze queue.job").await?;
+    Ok(())
+}
+
+async fn handle(delivery: Delivery, settle_in: Option<PgPool>) -> Result<Outcome, JobError> {
+    let n = delivery.payload["n"].as_u64().unwrap_or(0);
+    if chrono_nanos(&delivery) > crate::counter::clock() {
+        EARLY.fetch_add(1, Ordering::Relaxed);
+    }
+    COUNTER.handled(usize::try_from(n).unwrap_or(0));
+    let Some(pool) = settle_in else { return Ok(Outcome::Done(None)) };
+    let mut tx = pool.begin().await?;
+    delivery.lease.complete(&mut tx, None).await?;
+    tx.commit().await?;
+    Ok(Outcome::Settled)
+}
+
+fn chrono_nanos(delivery: &Delivery) -> u64 {
+    u64::try_from(delivery.lease.run_at.timestamp_nanos_opt().unwrap_or(0)).unwrap_or(0)
+}
+
+/// Runs until everything is handled.
+pub async fn work(pool: &PgPool, concurrency: usize, settled: bool) -> Result<()> {
+    let config = WorkerConfig {
+        name: "bench".to_owned(),
+        tags: vec![TAG.to_owned()],
+        concurrency,
+        lease: Duration::from_secs(30),
+        poll: Duration::from_secs(1),
+        grace: Duration::from_secs(10),
+        attempt_deadline: Duration::from_secs(60),
+        listen: true,
+    };
+    let own = settled.then(|| pool.clone());
+    let handler = move |delivery| handle(delivery, own.clone());
+    queue::run(pool.clone(), config, |_: &str| RETRY, handler, COUNTER.reached()).await?;
+    Ok(())
+}
+
+const FLOOR: &str = "
+    with ended as (
+        delete from queue.job where id = any($1::uuid[]) and lease_token = $2 returning *
+    ), finished as (
+        insert into queue.finished (id, tag, key, payload, outcome, attempt, worker, failures,
+                                    run_at, created_at, started_at, ended_at)
+        select id, tag, key, payload, 'done', attempt, worker, failures,
+               run_at, created_at, leased_at, clock_timestamp() from ended
+    ), claimed as (
+        update queue.job set attempt = attempt + 1, worker = 'floor', leased_at = clock_timestamp(),
+               lease_token = $2, lease_until = now() + interval '30 s'
+        where ctid = any(array(
+            select ctid from queue.job where tag = 'noop' and run_at <= now() and lease_until is null
+            order by run_at limit $3 for update skip locked))
+        returning id, tag, key, payload::text
+    )
+    select id, tag, key, payload from claimed";
+
+/// The loop that hardly anything can beat: one statement completes the last batch and claims the next.
+pub async fn floor(options: &PgConnectOptions, concurrency: usize) -> Result<()> {
+    let mut conn = PgConnection::connect_with(options).await?;
+    conn.execute(
+        "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
+         set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
+    )
+    .await?;
+    let (token, mut ids) = (Uuid::now_v7(), Vec::<Uuid>::new());
+    loop {
+        let rows: Vec<(Uuid, String, String, String)> = sqlx::query_as(FLOOR)
+            .bind(&ids)
+            .bind(token)
+            .bind(i64::try_from(concurrency)?)
+            .fetch_all(&mut conn)
+            .await?;
+        if rows.is_empty() && ids.is_empty() {
+            break;
+        }
+        ids = rows.into_iter().map(|(id, ..)| id).collect();
+        ids.iter().for_each(|_| COUNTER.handled(0));
+    }
+    COUNTER.reached().await;
+    conn.close().await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The peers: graphile_worker with its local queue, and apalis's own PostgreSQL storage.
+
+use crate::counter::COUNTER;
+use anyhow::Result;
+use apalis::{layers::WorkerBuilderExt, prelude::*};
+use apalis_postgres::{Config, PostgresStorage};
+use graphile_worker::{IntoTaskHandlerResult, LocalQueueConfig, TaskHandler, WorkerOptions};
+use serde::{Deserialize, Serialize};
+use sqlx::{Executor, PgPool};
+use std::time::Duration;
+
+#[derive(Deserialize, Serialize)]
+pub struct Noop {
+    pub n: usize,
+}
+
+impl TaskHandler for Noop {
+    const IDENTIFIER: &'static str = "noop";
+
+    async fn run(self, _: graphile_worker::WorkerContext) -> impl IntoTaskHandlerResult {
+        COUNTER.handled(self.n);
+        Ok::<(), String>(())
+    }
+}
+
+pub mod graphile {
+    use super::*;
+
+    async fn worker(pool: &PgPool, concurrency: usize, queue: usize) -> Result<graphile_worker::Worker> {
+        Ok(WorkerOptions::default()
+            .pg_pool(pool.clone())
+            .schema("graphile_worker")
+            .concurrency(concurrency)
+            .poll_interval(Duration::from_secs(1))
+            .listen_os_shutdown_signals(false)
+            .local_queue(LocalQueueConfig::builder().size(queue).build())
+            .complete_job_batch_delay(Duration::ZERO)
+            .define_job::<Noop>()
+            .init()
+            .await?)
+    }
+
+    pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
+        drop(worker(pool, 1, 1).await?); // its migrations
+        pool.execute("truncate graphile_worker._private_jobs cascade").await?;
+        sqlx::query(
+            "select count(*) from generate_series(0, $1 - 1) n,
+             lateral graphile_worker.add_job('noop', json_build_object('n', n))",
+        )
+        .bind(i32::try_from(jobs)?)
+        .execute(pool)
+        .await?;
+        pool.execute("vacuum analyze graphile_worker._private_jobs").await?;
+        Ok(())
+    }
+
+    pub async fn send(pool: &PgPool, n: usize) -> Result<()> {
+        let mut tx = pool.begin().await?;
+        sqlx::query("select graphile_worker.add_job('noop', json_build_object('n', $1::int))")
+            .bind(i32::try_from(n)?)
+            .execute(&mut *tx)
+            .await?;
+        COUNTER.sent(n);
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub async fn work(pool: &PgPool, concurrency: usize, queue: usize) -> Result<()> {
+        let worker = worker(pool, concurrency, queue).await?;
+        let stop = async {
+            COUNTER.reached().await;
+            worker.request_shutdown();
+        };
+        let (ended, ()) = tokio::join!(worker.run(), stop);
+        Ok(ended?)
+    }
+}
+
+pub mod stock {
+    use super::*;
+
+    const QUEUE: &str = "bench";
+
+    async fn noop(job: Noop) -> Result<(), BoxDynError> {
+        COUNTER.handled(job.n);
+        Ok(())
+    }
+
+    pub async fn push(pool: &PgPool, numbers: &[usize]) -> Result<()> {
+        let tasks = numbers
+            .iter()
+            .map(|&n| Ok(TaskBuilder::new(serde_json::to_vec(&Noop { n })?).build()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut tx = pool.begin().await?;
+        apalis_postgres::queries::push_tasks(&mut *tx, QUEUE, tasks).await?;
+        if let [n] = numbers
+            && COUNTER.timed()
+        {
+            COUNTER.sent(*n);
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
+        PostgresStorage::setup(pool).await?;
+        pool.execute("truncate apalis.jobs, apalis.workers cascade").await?;
+        let numbers: Vec<usize> = (0..jobs).collect();
+        for chunk in numbers.chunks(1_000) {
+            push(pool, chunk).await?;
+        }
+        pool.execute("vacuum analyze apalis.jobs").await?;
+        Ok(())
+    }
+
+    pub async fn work(pool: &PgPool, concurrency: usize) -> Result<()> {
+        let config = Config::default().queue(QUEUE).batch_size(concurrency);
+        let backend = PostgresStorage::new(pool)
+            .with_config(config)
+            .with_pubsub()
+            .poll_with_interval(Duration::from_millis(100));
+        let worker = WorkerBuilder::new(format!("bench-{}", uuid::Uuid::now_v7()))
+            .backend(backend)
+            .concurrency(concurrency)
+            .build(noop);
+        let stop = async {
+            COUNTER.reached().await;
+            Ok::<(), std::io::Error>(())
+        };
+        Ok(worker.run_until(stop).await?)
+    }
+}
