@@ -20,6 +20,7 @@ use farebox_jobs::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 /// The states a job may be asked for.
@@ -133,10 +134,8 @@ pub(super) async fn retry(
 ) -> Result<Json<Job>, Problem> {
     let (id, why) = (job_id(&id)?, Why::told(&change)?);
     let mut tx = change.flow.pool.begin().await?;
-    changed(admin::retry(&mut tx, id).await?)?;
-    tx.commit().await?;
-    tracing::info!(job = %id, why, "job retried");
-    job(&app, id).await
+    let changed = admin::retry(&mut tx, id).await?;
+    acted(&app, tx, id, changed, "retried", &why).await
 }
 
 pub(super) async fn cancel(
@@ -146,10 +145,8 @@ pub(super) async fn cancel(
 ) -> Result<Json<Job>, Problem> {
     let (id, why) = (job_id(&id)?, Why::told(&change)?);
     let mut tx = change.flow.pool.begin().await?;
-    changed(admin::cancel(&mut tx, id, &why).await?)?;
-    tx.commit().await?;
-    tracing::info!(job = %id, why, "job cancelled");
-    job(&app, id).await
+    let changed = admin::cancel(&mut tx, id, &why).await?;
+    acted(&app, tx, id, changed, "cancelled", &why).await
 }
 
 /// A tag's numbers in an answer.
@@ -224,6 +221,24 @@ pub(super) async fn redrive(
     Ok(Json(Redriven { redriven }))
 }
 
+/// Ends an operator's act on one job: commits it and shows the job, or says why nothing was changed.
+async fn acted(
+    app: &App,
+    tx: Transaction<'static, Postgres>,
+    id: Uuid,
+    changed: Changed,
+    what: &'static str,
+    why: &str,
+) -> Result<Json<Job>, Problem> {
+    match changed {
+        Changed::Yes => tx.commit().await?,
+        Changed::Busy => return Err(Problem::busy_job()),
+        Changed::Gone => return Err(Refusal::NotFound("waiting job").into()),
+    }
+    tracing::info!(job = %id, why, "job {what}");
+    job(app, id).await
+}
+
 async fn job(app: &App, id: Uuid) -> Result<Json<Job>, Problem> {
     let job = admin::find(&app.flow.pool, id).await?;
     job.map(|job| Json(job.into())).ok_or_else(|| Refusal::NotFound("job").into())
@@ -236,12 +251,4 @@ async fn queue(app: &App, tag: MqTag) -> Result<Json<Queue>, Problem> {
 
 fn known_tag(tag: &str) -> Result<MqTag, Problem> {
     tag.parse().map_err(|_| Refusal::NotFound("tag").into())
-}
-
-fn changed(changed: Changed) -> Result<(), Problem> {
-    match changed {
-        Changed::Yes => Ok(()),
-        Changed::Busy => Err(Problem::busy_job()),
-        Changed::Gone => Err(Refusal::NotFound("waiting job").into()),
-    }
 }
