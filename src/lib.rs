@@ -8,6 +8,7 @@ pub mod domain;
 pub mod embedded;
 pub mod flow;
 pub mod http;
+pub mod metrics;
 pub mod orders;
 pub mod passwords;
 pub mod payment;

@@ -197,8 +197,9 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
         // An error means that the sender is gone: stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let works = worker::work(&flow, &settings.worker, &MqTag::ALL, until(stopped.clone()));
-    let serves = http::serve(process::app(settings.clone(), flow.clone()), listener, until(stopped));
+    let app = process::app(settings.clone(), flow.clone());
+    let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
+    let serves = http::serve(app.clone(), listener, until(stopped));
     let signal = async {
         process::stop_signal().await;
         stop.send_replace(true);

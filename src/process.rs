@@ -3,6 +3,7 @@
 use crate::{
     flow::{BoxError, Faults, Flow},
     http::App,
+    metrics::Metrics,
     passwords::Passwords,
     riders::Sessions,
     schema::{self, SchemaError},
@@ -61,7 +62,8 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
 
 /// What handlers share.
 pub fn app(settings: Settings, flow: Flow) -> App {
-    App { flow, sessions: Sessions::new(settings.secrets.token_key.as_bytes()), settings: Arc::new(settings) }
+    let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
+    App { flow, sessions, settings: Arc::new(settings), metrics: Metrics::default() }
 }
 
 /// Waits for the database for as long as it is away, then refuses a schema other than this build's.

@@ -153,8 +153,16 @@ pub struct Worker {
     pub grace_ms: u64,
     /// The longest an attempt may take, milliseconds.
     pub attempt_ms: u64,
+    /// Jobs one statement completes and claims at the most.
+    pub batch: usize,
     /// Whether to LISTEN for new jobs; polling alone works too.
     pub listen: bool,
+    /// Whether the database is reached through a pooler in transaction mode.
+    pub pooled: bool,
+    /// How long ended jobs are kept, days.
+    pub retention_days: u64,
+    /// Address and port of the worker's metrics and health; none if empty.
+    pub metrics_listen: String,
 }
 
 /// Logging.

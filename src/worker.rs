@@ -4,6 +4,7 @@ use crate::{
     booking,
     domain::FieldError,
     flow::{Desk, Flow, Moment},
+    metrics::Metrics,
     payment,
     settings::Worker as WorkerSettings,
 };
@@ -21,6 +22,9 @@ use std::{future::Future, time::Duration};
 pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
     desk.faults().in_undo(tag, Moment::Before).await.map_err(JobError::Retry)?;
+    if delivery.is_cancelled() {
+        return Err(JobError::Cancelled);
+    }
     let outcome = match tag {
         MqTag::OrderSeats => booking::check::undo(desk, delivery).await?,
         MqTag::OrderAddSeats => booking::claim::undo(desk, delivery).await?,
@@ -56,17 +60,24 @@ pub async fn work(
     flow: &Flow,
     settings: &WorkerSettings,
     tags: &[MqTag],
+    metrics: &Metrics,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), WorkerError> {
+    let names: Vec<&str> = tags.iter().map(|tag| tag.wire()).collect();
     let config = WorkerConfig {
-        name: "farebox-worker".to_owned(),
-        tags: tags.iter().map(|tag| tag.wire().to_owned()).collect(),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
         concurrency: settings.concurrency,
+        batch: settings.batch,
         lease: Duration::from_millis(settings.lease_ms),
         poll: Duration::from_millis(settings.poll_ms),
         grace: Duration::from_millis(settings.grace_ms),
         attempt_deadline: Duration::from_millis(settings.attempt_ms),
         listen: settings.listen,
+        pooled: settings.pooled,
+        retention: Duration::from_secs(settings.retention_days * 24 * 3_600),
+        metrics: metrics.queue.clone(),
+        ..WorkerConfig::new("farebox-worker", &names)
     };
     let desk = Desk::new(flow);
     let handler = move |delivery: Delivery| {

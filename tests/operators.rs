@@ -65,14 +65,14 @@ async fn a_paused_tag_waits_and_goes_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_is_called_off_and_a_running_one_is_not() {
+async fn a_waiting_job_is_called_off_and_a_running_one_is_asked_to_end() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
     rider.fault("order_add_seats_cancle.after=error").book(&trip, &["1"]).await.problem(500, "003099");
     let jobs = world.ops.get("/v1/ops/jobs?tag=order_add_seats_cancle").await;
     let id = jobs.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
-    let path = format!("/v1/ops/jobs/{id}/cancel");
+    let key = jobs.body["items"][0]["key"].clone();
     let slow = Process::worker(
         &world.db.url,
         &[("FAREBOX_FAULTS", "undo.order_add_seats_cancle.before=sleep:800")],
@@ -82,10 +82,19 @@ async fn a_waiting_job_is_called_off_and_a_running_one_is_not() {
         world.ops.get(&format!("/v1/ops/jobs/{id}")).await.body["state"] == "running"
     })
     .await;
-    world.ops.post_text(&path, NOTHING).await.problem(409, "006011");
+    world.ops.post_text(&format!("/v1/ops/jobs/{id}/retry"), NOTHING).await.problem(409, "006011");
+    let asked = world
+        .ops
+        .post("/v1/ops/queues/order_add_seats_cancle/cancel", &json!({"key": key, "reason": "by its key"}))
+        .await;
+    assert_eq!(asked.expect(202)["state"], "running", "it is asked, not torn down");
     world.drained().await;
     drop(slow);
-    world.ops.post_text(&path, NOTHING).await.problem(404, "003070");
+    let ended = world.ops.get(&format!("/v1/ops/jobs/{id}")).await;
+    assert_eq!(ended.expect(200)["state"], "cancelled");
+    assert!(ended.body["note"].as_str().unwrap().starts_with("by its key"), "{}", ended.text);
+    assert_eq!(world.free_seats(&trip).await, 19, "the attempt changed nothing");
+    world.ops.post_text(&format!("/v1/ops/jobs/{id}/cancel"), NOTHING).await.problem(404, "003070");
 
     let order = rider.booked(&trip, &["2"]).await;
     let timer = world.ops.get(&format!("/v1/ops/jobs?key={order}&state=delayed")).await;

@@ -1,8 +1,9 @@
 //! `farebox-worker`: runs rollbacks and timers. Any number of them, on any machine, for all tags or some.
 
 use clap::Parser;
-use farebox::{flow::BoxError, process, schema, worker};
+use farebox::{flow::BoxError, http, metrics::Metrics, process, schema, worker};
 use std::process::ExitCode;
+use tokio::{net::TcpListener, task::JoinSet};
 
 #[derive(Parser)]
 #[command(version, about = "Runs Farebox's rollbacks and timers")]
@@ -24,6 +25,15 @@ async fn run() -> Result<ExitCode, BoxError> {
     let pool = schema::pool(&process::database_url()?, &settings.database, "farebox-worker")?;
     process::wait_for_schema(&pool).await?;
     let flow = process::flow(&settings, pool)?;
-    worker::work(&flow, &settings.worker, &tags, process::stop_signal()).await?;
+    let metrics = Metrics::default();
+    let listen = &settings.worker.metrics_listen;
+    let mut telling = JoinSet::new();
+    if !listen.is_empty() {
+        let listener =
+            TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        telling.spawn(http::tell(flow.pool.clone(), metrics.clone(), listener));
+    }
+    worker::work(&flow, &settings.worker, &tags, &metrics, process::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use super::{Faults, Moment};
 use crate::domain::Refusal;
-use farebox_jobs::MqTag;
+use farebox_jobs::{MqTag, queue};
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe};
 use tracing::Instrument;
@@ -94,7 +94,7 @@ pub async fn to_the_end<T: Send + 'static>(
     tag: MqTag,
     flow: impl Future<Output = Result<T, Stop>> + Send + 'static,
 ) -> Result<T, Stop> {
-    match tokio::spawn(flow.in_current_span()).await {
+    match tokio::spawn(queue::carried(flow).in_current_span()).await {
         Ok(result) => result,
         Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
     }

@@ -7,6 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use farebox_jobs::queue;
 use futures_util::FutureExt;
 use std::{
     panic::AssertUnwindSafe,
@@ -32,7 +33,8 @@ tokio::task_local! {
 pub(super) async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
     let context =
         Context { trace_id: Uuid::now_v7().simple().to_string(), chinese: prefers_chinese(&request) };
-    CONTEXT.scope(context.clone(), answer(app, request, next, context)).await
+    let trace_id = context.trace_id.clone();
+    queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(app, request, next, context))).await
 }
 
 async fn answer(app: App, request: Request, next: Next, context: Context) -> Response {

@@ -8,25 +8,37 @@ use super::{
 use crate::{
     domain::{FieldError, Refusal},
     orders::{Page, micros},
+    riders::Caller,
 };
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, Changed, JobFilter, JobView, QueueView},
+    queue::{
+        BOUNDS,
+        admin::{
+            self, Changed, DeadFilter, JobFilter, JobView, Minute, QueueView, Which as Called, WorkerView,
+        },
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The states a job may be asked for.
 const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
 /// Longest reason, bytes.
 const LONGEST_REASON: usize = 500;
+/// The longest an answer waits for a tag to drain, seconds; shorter than a request may take.
+const LONGEST_DRAIN: u64 = 15;
+/// How far back the roll-ups are shown, minutes.
+const LONGEST_BACK: u32 = 1_440;
 
 /// A job in an answer.
 #[derive(Serialize)]
@@ -39,6 +51,16 @@ pub(super) struct Job {
     max_attempts: i32,
     #[serde(serialize_with = "micros")]
     run_at: DateTime<Utc>,
+    #[serde(serialize_with = "micros")]
+    created_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +87,11 @@ impl From<JobView> for Job {
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             run_at: job.run_at,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            ended_at: job.ended_at,
+            serial: job.serial,
+            trace_id: job.payload["trace"].as_str().map(str::to_owned),
             note: job.note,
             worker: job.worker,
             attempts: job.attempts,
@@ -93,7 +120,7 @@ pub(super) async fn list(
     }
     let after = paging.after.as_deref().map(job_id).transpose()?;
     let limit = paging.limit()?;
-    let filter = JobFilter { tag: which.tag, state: which.state, key: which.key, after };
+    let filter = JobFilter { tag: which.tag, state: which.state, key: which.key, holds: None, after };
     let mut jobs = admin::list(&app.flow.pool, &filter, i64::from(limit) + 1).await?;
     let more = jobs.len() > usize::from(limit);
     jobs.truncate(limit.into());
@@ -117,14 +144,18 @@ pub(super) struct Why {
 }
 
 impl Why {
-    /// The reason with who gives it, as it is kept.
     fn told(change: &Change<Self>) -> Result<String, Problem> {
-        let reason = change.body.reason.as_deref().unwrap_or("no reason given");
-        if reason.is_empty() || reason.len() > LONGEST_REASON {
-            return Err(Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out")));
-        }
-        Ok(format!("{reason} (operator {})", change.caller.rider_id))
+        told(change.body.reason.as_deref(), &change.caller)
     }
+}
+
+/// The reason with who gives it, as it is kept.
+fn told(reason: Option<&str>, by: &Caller) -> Result<String, Problem> {
+    let reason = reason.unwrap_or("no reason given");
+    if reason.is_empty() || reason.len() > LONGEST_REASON {
+        return Err(Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out")));
+    }
+    Ok(format!("{reason} (operator {})", by.rider_id))
 }
 
 pub(super) async fn retry(
@@ -138,15 +169,43 @@ pub(super) async fn retry(
     acted(&app, tx, id, changed, "retried", &why).await
 }
 
+/// 200: it is called off. 202: it runs and has been asked to end.
 pub(super) async fn cancel(
     State(app): State<App>,
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<(StatusCode, Json<Job>), Problem> {
     let (id, why) = (job_id(&id)?, Why::told(&change)?);
     let mut tx = change.flow.pool.begin().await?;
-    let changed = admin::cancel(&mut tx, id, &why).await?;
-    acted(&app, tx, id, changed, "cancelled", &why).await
+    let changed = admin::cancel(&mut tx, Called::Id(id), &why).await?;
+    let status = if changed == Changed::Asked { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, acted(&app, tx, id, changed, "cancelled", &why).await?))
+}
+
+/// A live job of a tag by its key, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByKey {
+    key: String,
+    reason: Option<String>,
+}
+
+/// As [`cancel`].
+pub(super) async fn cancel_key(
+    State(app): State<App>,
+    Path(tag): Path<String>,
+    OpsChange(change): OpsChange<ByKey>,
+) -> Result<(StatusCode, Json<Job>), Problem> {
+    let tag = known_tag(&tag)?;
+    let why = told(change.body.reason.as_deref(), &change.caller)?;
+    let mut tx = change.flow.pool.begin().await?;
+    let filter =
+        JobFilter { tag: Some(tag.wire().to_owned()), key: Some(change.body.key), ..JobFilter::default() };
+    let live = admin::list(&mut *tx, &filter, 1).await?;
+    let id = live.first().map(|job| job.id).ok_or(Refusal::NotFound("live job"))?;
+    let changed = admin::cancel(&mut tx, Called::Id(id), &why).await?;
+    let status = if changed == Changed::Asked { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, acted(&app, tx, id, changed, "cancelled", &why).await?))
 }
 
 /// A tag's numbers in an answer.
@@ -160,12 +219,33 @@ pub(super) struct Queue {
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_ready_secs: Option<f64>,
     paused: bool,
+    /// `open`; `draining`: paused while attempts still run; `paused`.
+    state: &'static str,
+    done_last_hour: i64,
+    failed_last_hour: i64,
 }
 
 impl From<QueueView> for Queue {
     fn from(queue: QueueView) -> Self {
-        let QueueView { tag, ready, delayed, running, dead, oldest_ready_secs, paused } = queue;
-        Self { tag, ready, delayed, running, dead, oldest_ready_secs, paused }
+        let state = match (queue.paused, queue.running) {
+            (false, _) => "open",
+            (true, 0) => "paused",
+            (true, _) => "draining",
+        };
+        let QueueView { tag, ready, delayed, running, dead, oldest_ready_secs, paused, .. } = queue;
+        let QueueView { done_last_hour, failed_last_hour, .. } = queue;
+        Self {
+            tag,
+            ready,
+            delayed,
+            running,
+            dead,
+            oldest_ready_secs,
+            paused,
+            state,
+            done_last_hour,
+            failed_last_hour,
+        }
     }
 }
 
@@ -195,12 +275,47 @@ pub(super) async fn resume(
     queue(&app, tag).await
 }
 
-/// Which dead letters of a tag, and why.
+/// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drain {
+    reason: Option<String>,
+    wait_secs: Option<u64>,
+}
+
+/// Pauses a tag and waits for its running attempts to end; the answer's state tells whether they have.
+pub(super) async fn drain(
+    State(app): State<App>,
+    Path(tag): Path<String>,
+    OpsChange(change): OpsChange<Drain>,
+) -> Result<Json<Queue>, Problem> {
+    let tag = known_tag(&tag)?;
+    let why = told(change.body.reason.as_deref(), &change.caller)?;
+    let wait = change.body.wait_secs.unwrap_or(0);
+    if wait > LONGEST_DRAIN {
+        return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))));
+    }
+    let by = change.caller.rider_id.to_string();
+    let mut conn = app.flow.pool.acquire().await?;
+    admin::drain(&mut conn, tag.wire(), &by, &why, Duration::from_secs(wait)).await?;
+    drop(conn);
+    queue(&app, tag).await
+}
+
+/// Which dead letters of a tag.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redrive {
+    /// Only of this tag.
+    tag: Option<String>,
     /// Only those given up for this reason.
     given_up: Option<String>,
+    /// Only those whose last error contains this.
+    error: Option<String>,
+    /// Only those given up since then.
+    since: Option<DateTime<Utc>>,
+    /// Only those given up before then.
+    before: Option<DateTime<Utc>>,
 }
 
 /// How many came back to life.
@@ -209,16 +324,110 @@ pub(super) struct Redriven {
     redriven: u64,
 }
 
-pub(super) async fn redrive(
+pub(super) async fn redrive_tag(
     Path(tag): Path<String>,
-    OpsChange(change): OpsChange<Redrive>,
+    OpsChange(mut change): OpsChange<Redrive>,
 ) -> Result<Json<Redriven>, Problem> {
-    let tag = known_tag(&tag)?;
+    if change.body.tag.as_ref().is_some_and(|other| *other != tag) {
+        return Err(Problem::field(&FieldError::new("/tag", "left out, or the address's")));
+    }
+    change.body.tag = Some(tag);
+    redrive(OpsChange(change)).await
+}
+
+pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Json<Redriven>, Problem> {
+    let Redrive { tag, given_up: reason, error, since, before } = change.body;
+    if let Some(tag) = &tag {
+        known_tag(tag)?;
+    }
+    let which = DeadFilter { tag, reason, error, since, before };
     let mut tx = change.flow.pool.begin().await?;
-    let redriven = admin::redrive(&mut tx, tag.wire(), change.body.given_up.as_deref()).await?;
+    let redriven = admin::redrive(&mut tx, &which).await?;
     tx.commit().await?;
-    tracing::info!(%tag, redriven, by = %change.caller.rider_id, "dead letters redriven");
+    tracing::info!(?which, redriven, by = %change.caller.rider_id, "dead letters redriven");
     Ok(Json(Redriven { redriven }))
+}
+
+/// A worker in an answer.
+#[derive(Serialize)]
+pub(super) struct Worker {
+    id: String,
+    name: String,
+    host: String,
+    pid: i32,
+    build: String,
+    tags: Vec<String>,
+    slots: i32,
+    held: i32,
+    state: String,
+    #[serde(serialize_with = "micros")]
+    started_at: DateTime<Utc>,
+    #[serde(serialize_with = "micros")]
+    last_seen_at: DateTime<Utc>,
+}
+
+impl From<WorkerView> for Worker {
+    fn from(worker: WorkerView) -> Self {
+        let WorkerView { id, name, host, pid, build, tags, slots, held, state, started_at, last_seen_at } =
+            worker;
+        Self { id, name, host, pid, build, tags, slots, held, state, started_at, last_seen_at }
+    }
+}
+
+pub(super) async fn workers(State(app): State<App>, _: Viewer) -> Result<Json<Page<Worker>>, Problem> {
+    let workers = admin::workers(&app.flow.pool).await?;
+    Ok(Json(Page { items: workers.into_iter().map(Worker::from).collect(), next: None }))
+}
+
+/// How far back.
+#[derive(Deserialize)]
+pub(super) struct Back {
+    minutes: Option<u32>,
+}
+
+/// What ended in each minute; `pickup`, `lateness` and `run` count by the upper bounds in `bounds_secs`, and beyond.
+#[derive(Serialize)]
+pub(super) struct Minutes {
+    bounds_secs: [f64; BOUNDS.len()],
+    items: Vec<OneMinute>,
+}
+
+#[derive(Serialize)]
+struct OneMinute {
+    #[serde(serialize_with = "micros")]
+    minute: DateTime<Utc>,
+    done: i64,
+    failed: i64,
+    dead: i64,
+    cancelled: i64,
+    rescued: i64,
+    lost: i64,
+    run_secs: f64,
+    pickup: Vec<i64>,
+    lateness: Vec<i64>,
+    run: Vec<i64>,
+}
+
+pub(super) async fn minutes(
+    State(app): State<App>,
+    _: Viewer,
+    Path(tag): Path<String>,
+    Params(back): Params<Back>,
+) -> Result<Json<Minutes>, Problem> {
+    let tag = known_tag(&tag)?;
+    let back = back.minutes.unwrap_or(60);
+    if !(1..=LONGEST_BACK).contains(&back) {
+        return Err(Problem::field(&FieldError::new("minutes", format!("1 to {LONGEST_BACK}"))));
+    }
+    let since = Utc::now() - chrono::Duration::minutes(back.into());
+    let mut conn = app.flow.pool.acquire().await?;
+    let minutes = admin::minutes(&mut conn, tag.wire(), since).await?;
+    let items = minutes.into_iter().map(|minute| {
+        let Minute { minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run } =
+            minute;
+        OneMinute { minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run }
+    });
+    Ok(Json(Minutes { bounds_secs: BOUNDS, items: items.collect() }))
 }
 
 /// Ends an operator's act on one job: commits it and shows the job, or says why nothing was changed.
@@ -231,7 +440,7 @@ async fn acted(
     why: &str,
 ) -> Result<Json<Job>, Problem> {
     match changed {
-        Changed::Yes => tx.commit().await?,
+        Changed::Yes | Changed::Asked => tx.commit().await?,
         Changed::Busy => return Err(Problem::busy_job()),
         Changed::Gone => return Err(Refusal::NotFound("waiting job").into()),
     }

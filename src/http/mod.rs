@@ -10,7 +10,9 @@ mod problem;
 mod riders;
 mod trips;
 
-use crate::{flow::Flow, riders::Sessions, settings::Settings};
+pub use health::tell;
+
+use crate::{flow::Flow, metrics::Metrics, riders::Sessions, settings::Settings};
 use axum::{
     Router,
     middleware::from_fn_with_state,
@@ -28,6 +30,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The settings.
     pub settings: Arc<Settings>,
+    /// What a scraper reads.
+    pub metrics: Metrics,
 }
 
 /// The route table, by who calls.
@@ -36,6 +40,7 @@ pub fn router(app: App) -> Router {
         // anybody
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .route("/v1/riders", post(riders::register))
         .route("/v1/sessions", post(riders::sign_in))
         .route("/v1/trips", get(trips::list))
@@ -62,7 +67,12 @@ pub fn router(app: App) -> Router {
         .route("/v1/ops/queues", get(jobs::queues))
         .route("/v1/ops/queues/{tag}/pause", post(jobs::pause))
         .route("/v1/ops/queues/{tag}/resume", post(jobs::resume))
-        .route("/v1/ops/queues/{tag}/redrive", post(jobs::redrive))
+        .route("/v1/ops/queues/{tag}/drain", post(jobs::drain))
+        .route("/v1/ops/queues/{tag}/cancel", post(jobs::cancel_key))
+        .route("/v1/ops/queues/{tag}/redrive", post(jobs::redrive_tag))
+        .route("/v1/ops/queues/{tag}/minutes", get(jobs::minutes))
+        .route("/v1/ops/dead-letters/redrive", post(jobs::redrive))
+        .route("/v1/ops/workers", get(jobs::workers))
         .route("/v1/ops/verify", get(ops::verify))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)

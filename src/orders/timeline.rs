@@ -33,16 +33,8 @@ pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx:
         r#"with subject as (
                select $1::uuid as id union all select id from payment where order_id = $1
            ), jobs as (
-               select id, tag, key, run_at, failures, created_at, started_at, ended_at, outcome, note
-               from queue.finished where key in (select id::text from subject)
-               union all
-               select id, tag, key, run_at, failures, created_at, leased_at, null,
-                      case when lease_token is not null then 'running' when run_at > now() then 'delayed'
-                           else 'ready' end, null
-               from queue.job where key in (select id::text from subject) and tag = any($3)
-               union all
-               select id, tag, key, run_at, failures, created_at, null, died_at, 'dead', reason
-               from queue.dead_letter where key in (select id::text from subject)
+               select id, tag, key, state, run_at, failures, created_at, started_at, ended_at, note
+               from queue.any_job where key in (select id::text from subject) and tag = any($3)
            )
            select at as "at!", kind as "kind!", what as "what!", detail as "detail!" from (
                select done_at as at, 'step' as kind, step as what, jsonb_build_object('subject', subject) as detail
@@ -61,7 +53,7 @@ pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx:
                from ledger_entry e where payment_id in (select id from subject)
                union all
                select coalesce(ended_at, started_at, run_at), 'job', tag,
-                      jsonb_build_object('id', id, 'key', key, 'state', outcome, 'run_at', run_at,
+                      jsonb_build_object('id', id, 'key', key, 'state', state, 'run_at', run_at,
                                          'created_at', created_at, 'note', note, 'attempts', failures)
                from jobs
            ) as story order by 1, 2 limit $2"#,

@@ -32,6 +32,9 @@ pub struct Args {
     /// Only contenders whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// The numbers of slots.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100])]
+    slots: Vec<usize>,
     /// Only throughput.
     #[arg(long)]
     quick: bool,
@@ -43,51 +46,49 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
     Floor,
+    Bare,
     Done,
     Settled,
     Graphile,
-    Graphile500,
     Stock,
 }
 
 impl Contender {
-    pub const ALL: [Self; 6] =
-        [Self::Floor, Self::Done, Self::Settled, Self::Graphile, Self::Graphile500, Self::Stock];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::Bare => "our statement in the floor's loop",
             Self::Done => "ours, acked in batches",
             Self::Settled => "ours, settled by the handler",
-            Self::Graphile => "graphile_worker, local queue = slots",
-            Self::Graphile500 => "graphile_worker, local queue 500",
+            Self::Graphile => "graphile_worker",
             Self::Stock => "apalis-postgres",
         }
     }
 
     async fn fill(self, pool: &PgPool, jobs: usize) -> Result<()> {
         match self {
-            Self::Floor | Self::Done | Self::Settled => ours::fill(pool, jobs).await,
-            Self::Graphile | Self::Graphile500 => graphile::fill(pool, jobs).await,
+            Self::Floor | Self::Bare | Self::Done | Self::Settled => ours::fill(pool, jobs).await,
+            Self::Graphile => graphile::fill(pool, jobs).await,
             Self::Stock => stock::fill(pool, jobs).await,
         }
     }
 
-    async fn work(self, pool: &PgPool, concurrency: usize) -> Result<()> {
+    /// `batch`: the jobs of one statement; to graphile_worker, the size of its local queue.
+    async fn work(self, pool: &PgPool, slots: usize, batch: usize) -> Result<()> {
         match self {
-            Self::Floor => ours::floor(&pool.connect_options(), concurrency).await,
-            Self::Done => ours::work(pool, concurrency, false).await,
-            Self::Settled => ours::work(pool, concurrency, true).await,
-            Self::Graphile => graphile::work(pool, concurrency, concurrency).await,
-            Self::Graphile500 => graphile::work(pool, concurrency, 500).await,
-            Self::Stock => stock::work(pool, concurrency).await,
+            Self::Floor => ours::floor(&pool.connect_options(), batch).await,
+            Self::Bare => ours::bare(&pool.connect_options(), batch).await,
+            Self::Done => ours::work(pool, slots, batch, false).await,
+            Self::Settled => ours::work(pool, slots, batch, true).await,
+            Self::Graphile => graphile::work(pool, slots, batch).await,
+            Self::Stock => stock::work(pool, slots).await,
         }
     }
 
     /// Enqueues one job in a transaction of its own.
     async fn send(self, pool: &PgPool, n: usize) -> Result<()> {
         match self {
-            Self::Graphile | Self::Graphile500 => graphile::send(pool, n).await,
+            Self::Graphile => graphile::send(pool, n).await,
             Self::Stock => stock::push(pool, &[n]).await,
             _ => tables::send(pool, n).await,
         }
@@ -109,7 +110,8 @@ pub async fn pool(url: &str) -> Result<PgPool> {
 pub async fn measure(
     who: Contender,
     url: &str,
-    concurrency: usize,
+    slots: usize,
+    batch: usize,
     jobs: usize,
     fill: bool,
 ) -> Result<Measured> {
@@ -121,7 +123,7 @@ pub async fn measure(
     COUNTER.begin(jobs, false);
     let workers = pool(url).await?;
     let meter = Meter::start(&control).await?;
-    timeout(LIMIT, who.work(&workers, concurrency)).await.context("took too long")??;
+    timeout(LIMIT, who.work(&workers, slots, batch)).await.context("took too long")??;
     let mut cost = meter.stop(&control, jobs).await?;
     workers.close().await;
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -34,8 +34,8 @@ impl Meter {
         let (client, server) = (own_seconds() - self.client, server_seconds(pool).await);
         Ok(Cost {
             wal: (wal(pool).await? - self.wal) as f64 / jobs as f64,
-            client,
-            server: server.zip(self.server).map(|(now, then)| now - then),
+            client: client / jobs as f64,
+            server: server.zip(self.server).map(|(now, then)| (now - then) / jobs as f64),
             ..Cost::default()
         })
     }

@@ -2,10 +2,17 @@
 
 use crate::counter::COUNTER;
 use anyhow::Result;
-use farebox_jobs::queue::{self, Delivery, Due, JobError, NewJob, Outcome, RetryPolicy, WorkerConfig};
+use farebox_jobs::queue::{
+    self, Delivery, Due, JobError, NewJob, Outcome, Priority, RetryPolicy, WorkerConfig,
+    protocol::{Ack, Tags, Verdict, Want, complete_and_claim},
+};
+use serde::Deserialize;
 use sqlx::{Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use uuid::Uuid;
@@ -23,6 +30,8 @@ pub fn job(n: usize) -> NewJob {
         id,
         tag: TAG,
         key: id.to_string(),
+        priority: Priority::Normal,
+        serial: None,
         payload: serde_json::json!({ "v": 1, "n": n }),
         max_attempts: 5,
     }
@@ -33,6 +42,7 @@ pub async fn setup(pool: &PgPool) -> Result<()> {
         sqlx::query_scalar("select to_regclass('queue.job') is not null").fetch_one(pool).await?;
     if !here {
         pool.execute(sqlx::raw_sql(include_str!("../../../migrations/0001_queue.sql"))).await?;
+        pool.execute(sqlx::raw_sql(include_str!("../../../migrations/0007_queue_depth.sql"))).await?;
     }
     pool.execute("create table if not exists public.bench_effect (id bigserial primary key, note text)")
         .await?;
@@ -50,12 +60,17 @@ pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
     Ok(())
 }
 
+#[derive(Deserialize)]
+struct Payload {
+    n: usize,
+}
+
 async fn handle(delivery: Delivery, settle_in: Option<PgPool>) -> Result<Outcome, JobError> {
-    let n = delivery.payload["n"].as_u64().unwrap_or(0);
-    if chrono_nanos(&delivery) > crate::counter::clock() {
+    let payload: Payload = serde_json::from_str(&delivery.payload).map_err(JobError::fatal)?;
+    if COUNTER.timed() && nanos(&delivery) > crate::counter::clock() {
         EARLY.fetch_add(1, Ordering::Relaxed);
     }
-    COUNTER.handled(usize::try_from(n).unwrap_or(0));
+    COUNTER.handled(payload.n);
     let Some(pool) = settle_in else { return Ok(Outcome::Done(None)) };
     let mut tx = pool.begin().await?;
     delivery.lease.complete(&mut tx, None).await?;
@@ -63,27 +78,28 @@ async fn handle(delivery: Delivery, settle_in: Option<PgPool>) -> Result<Outcome
     Ok(Outcome::Settled)
 }
 
-fn chrono_nanos(delivery: &Delivery) -> u64 {
+fn nanos(delivery: &Delivery) -> u64 {
     u64::try_from(delivery.lease.run_at.timestamp_nanos_opt().unwrap_or(0)).unwrap_or(0)
 }
 
 /// Runs until everything is handled.
-pub async fn work(pool: &PgPool, concurrency: usize, settled: bool) -> Result<()> {
+pub async fn work(pool: &PgPool, concurrency: usize, batch: usize, settled: bool) -> Result<()> {
     let config = WorkerConfig {
-        name: "bench".to_owned(),
-        tags: vec![TAG.to_owned()],
         concurrency,
+        batch,
         lease: Duration::from_secs(30),
         poll: Duration::from_secs(1),
-        grace: Duration::from_secs(10),
-        attempt_deadline: Duration::from_secs(60),
-        listen: true,
+        ..WorkerConfig::new("bench", &[TAG])
     };
     let own = settled.then(|| pool.clone());
     let handler = move |delivery| handle(delivery, own.clone());
     queue::run(pool.clone(), config, |_: &str| RETRY, handler, COUNTER.reached()).await?;
     Ok(())
 }
+
+/// As the driver sets them.
+const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
+     set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan";
 
 const FLOOR: &str = "
     with ended as (
@@ -97,26 +113,22 @@ const FLOOR: &str = "
         update queue.job set attempt = attempt + 1, worker = 'floor', leased_at = clock_timestamp(),
                lease_token = $2, lease_until = now() + interval '30 s'
         where ctid = any(array(
-            select ctid from queue.job where tag = 'noop' and run_at <= now() and lease_until is null
+            select ctid from queue.job where tag = 'noop' and priority = 1 and run_at <= now() and lease_until is null
             order by run_at limit $3 for update skip locked))
         returning id, tag, key, payload::text
     )
     select id, tag, key, payload from claimed";
 
 /// The loop that hardly anything can beat: one statement completes the last batch and claims the next.
-pub async fn floor(options: &PgConnectOptions, concurrency: usize) -> Result<()> {
+pub async fn floor(options: &PgConnectOptions, batch: usize) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
-    conn.execute(
-        "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
-         set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
-    )
-    .await?;
+    conn.execute(SETTINGS).await?;
     let (token, mut ids) = (Uuid::now_v7(), Vec::<Uuid>::new());
     loop {
         let rows: Vec<(Uuid, String, String, String)> = sqlx::query_as(FLOOR)
             .bind(&ids)
             .bind(token)
-            .bind(i64::try_from(concurrency)?)
+            .bind(i64::try_from(batch)?)
             .fetch_all(&mut conn)
             .await?;
         if rows.is_empty() && ids.is_empty() {
@@ -124,6 +136,31 @@ pub async fn floor(options: &PgConnectOptions, concurrency: usize) -> Result<()>
         }
         ids = rows.into_iter().map(|(id, ..)| id).collect();
         ids.iter().for_each(|_| COUNTER.handled(0));
+    }
+    COUNTER.reached().await;
+    conn.close().await?;
+    Ok(())
+}
+
+/// Our statement in the floor's loop: what the statement costs, without the worker around it.
+pub async fn bare(options: &PgConnectOptions, batch: usize) -> Result<()> {
+    let mut conn = PgConnection::connect_with(options).await?;
+    conn.execute(SETTINGS).await?;
+    let mut tags = Tags::new(&[TAG.to_owned()]);
+    let mut done: Vec<Ack> = Vec::new();
+    loop {
+        let (token, lease) = (Uuid::new_v4(), Duration::from_secs(30));
+        let want = Want { tags: &tags, slots: batch, worker: "bare", lease, token };
+        let round = complete_and_claim(&mut conn, &done, &want).await?;
+        if round.claimed.is_empty() && done.is_empty() {
+            break;
+        }
+        done.clear();
+        for job in round.claimed {
+            tags.start_at(&job.lease, job.priority);
+            COUNTER.handled(0);
+            done.push(Ack { lease: Arc::new(job.lease), verdict: Verdict::Done(None) });
+        }
     }
     COUNTER.reached().await;
     conn.close().await?;

@@ -11,6 +11,8 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 
 const CONNECTIONS: usize = 8;
+/// The large batch, as graphile_worker's local queue is measured with.
+const LARGE: usize = 500;
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -24,42 +26,62 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-fn contenders(args: &Args) -> Vec<Contender> {
+/// Who is measured at so many slots, and with which batch.
+fn contenders(args: &Args, slots: usize) -> Vec<(Contender, usize)> {
+    use Contender::{Bare, Done, Floor, Graphile, Settled, Stock};
+    let all = [
+        (Floor, slots),
+        (Bare, slots),
+        (Done, slots),
+        (Settled, slots),
+        (Graphile, slots),
+        (Stock, slots),
+        (Floor, LARGE),
+        (Bare, LARGE),
+        (Done, LARGE),
+        (Graphile, LARGE),
+    ];
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    Contender::ALL.into_iter().filter(|who| *who == Contender::Floor || wanted(who.name())).collect()
+    all.into_iter().filter(|(who, _)| *who == Floor || wanted(who.name())).collect()
 }
 
 pub async fn throughput(args: &Args) -> Result<()> {
     println!(
-        "\n| slots | | × floor | jobs/s | WAL B/job | dead/job | updates/job (HOT) | client CPU µs/job | server CPU µs/job |"
+        "\n| slots | batch | | × floor of that batch | jobs/s | WAL B/job | dead/job | updates/job (HOT) | client CPU µs/job | server CPU µs/job |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for (concurrency, jobs) in [(1, args.jobs / 10), (10, args.jobs / 2), (100, args.jobs)] {
-        let who = contenders(args);
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for slots in args.slots.iter().copied() {
+        let who = contenders(args, slots);
         let mut results: Vec<Vec<Measured>> = vec![Vec::new(); who.len()];
         for _ in 0..args.runs {
-            for (contender, results) in who.iter().zip(&mut results) {
-                match measure(*contender, &args.url, concurrency, jobs, true).await {
+            for ((contender, batch), results) in who.iter().zip(&mut results) {
+                let jobs = match (contender, (*batch).max(slots)) {
+                    (Contender::Settled | Contender::Stock, _) => args.jobs / 8,
+                    (_, 1) => args.jobs / 8,
+                    (_, 2..100) => args.jobs / 2,
+                    _ => args.jobs,
+                };
+                match measure(*contender, &args.url, slots, *batch, jobs, true).await {
                     Ok(measured) => results.push(measured),
-                    Err(error) => println!("<!-- {} at {concurrency}: {error:#} -->", contender.name()),
+                    Err(error) => println!("<!-- {} at {slots}: {error:#} -->", contender.name()),
                 }
             }
         }
         let of =
             |results: &[Measured], value: fn(&Measured) -> f64| median(results.iter().map(value).collect());
-        let floor = of(&results[0], |m| m.rate);
-        for (contender, results) in who.iter().zip(&results) {
-            let rate = of(results, |m| m.rate);
+        for (at, ((contender, batch), measured)) in who.iter().zip(&results).enumerate() {
+            let floor = who.iter().position(|peer| *peer == (Contender::Floor, *batch)).unwrap_or(at);
+            let (rate, floor) = (of(measured, |m| m.rate), of(&results[floor], |m| m.rate));
             println!(
-                "| {concurrency} | {} | {:.2} | {rate:.0} | {:.0} | {:.2} | {:.2} ({:.2}) | {:.1} | {:.1} |",
+                "| {slots} | {batch} | {} | {:.2} | {rate:.0} | {:.0} | {:.2} | {:.2} ({:.2}) | {:.1} | {:.1} |",
                 contender.name(),
                 rate / floor,
-                of(results, |m| m.cost.wal),
-                of(results, |m| m.cost.dead),
-                of(results, |m| m.cost.updates),
-                of(results, |m| m.cost.hot),
-                of(results, |m| m.cost.client) / jobs as f64 * 1e6,
-                of(results, |m| m.cost.server.unwrap_or(f64::NAN)) / jobs as f64 * 1e6,
+                of(measured, |m| m.cost.wal),
+                of(measured, |m| m.cost.dead),
+                of(measured, |m| m.cost.updates),
+                of(measured, |m| m.cost.hot),
+                of(measured, |m| m.cost.client) * 1e6,
+                of(measured, |m| m.cost.server.unwrap_or(f64::NAN)) * 1e6,
             );
         }
     }
@@ -95,7 +117,7 @@ async fn pickup_at(args: &Args, who: Contender, rate: usize) -> Result<()> {
     COUNTER.begin(jobs, true);
     let worker = {
         let pool = crate::pool(&args.url).await?;
-        tokio::spawn(async move { who.work(&pool, 100).await })
+        tokio::spawn(async move { who.work(&pool, 100, 100).await })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
@@ -138,7 +160,7 @@ pub async fn lateness(args: &Args) -> Result<()> {
     }
     tx.commit().await?;
     anyhow::ensure!(base > std::time::SystemTime::now(), "enqueuing took too long");
-    timeout(Duration::from_secs(60), ours::work(&pool, 100, false))
+    timeout(Duration::from_secs(60), ours::work(&pool, 100, 100, false))
         .await
         .context("jobs were left over")??;
     let waits = COUNTER.waits();
@@ -214,7 +236,7 @@ async fn transactions(args: &Args, with: With) -> Result<f64> {
 /// The same measurement before and behind a backlog.
 pub async fn backlog(args: &Args, millions: usize) -> Result<()> {
     let who = Contender::Done;
-    let alone = measure(who, &args.url, 100, args.jobs, true).await?.rate;
+    let alone = measure(who, &args.url, 100, 100, args.jobs, true).await?.rate;
     let pool = pool(&args.url).await?;
     ours::fill(&pool, 0).await?;
     for _ in 0..millions {
@@ -232,7 +254,7 @@ pub async fn backlog(args: &Args, millions: usize) -> Result<()> {
     )
     .await?;
     pool.execute("vacuum analyze queue.job").await?;
-    let behind = measure(who, &args.url, 100, args.jobs, false).await?.rate;
+    let behind = measure(who, &args.url, 100, 100, args.jobs, false).await?.rate;
     println!(
         "\n1,000,000 ready and {millions},000,000 finished jobs: {behind:.0} jobs/s against {alone:.0}: × {:.2}",
         behind / alone

@@ -3,7 +3,7 @@
 
 use super::{Lease, driver::Fence, error::storable};
 use sqlx::PgConnection;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// The longest wait for another attempt: 30 days.
@@ -11,26 +11,33 @@ const WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// What the queue is to do with a job after an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// Ended well.
     Done(Option<String>),
     /// Failed; due again after this time.
     Retry(String, Duration),
     /// Given up, for a reason `queue.dead_letter` knows.
     Dead(&'static str, String),
+    /// Ended without being done, because somebody asked for it; the error, if the attempt failed.
+    Cancelled(Option<String>),
+    /// Given up: its last attempt went without a word. The claim that found it has written that into its history.
+    Crashed,
     /// Never started: the attempt does not count.
     Release,
 }
 
 /// A verdict and the lease it is given under.
 #[derive(Clone, Debug)]
-pub(super) struct Ack {
-    pub(super) lease: Lease,
-    pub(super) verdict: Verdict,
+pub struct Ack {
+    /// The attempt's right.
+    pub lease: Arc<Lease>,
+    /// What is to become of the job.
+    pub verdict: Verdict,
 }
 
 /// What came of an [`Ack`].
-pub(super) enum Written {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
     /// The job is changed.
     Yes,
     /// Somebody holds the row at this moment: try again.
@@ -45,15 +52,17 @@ impl Verdict {
             Self::Done(_) => "done",
             Self::Retry(..) => "retry",
             Self::Dead(reason, _) => reason,
+            Self::Cancelled(_) => "cancelled",
+            Self::Crashed => "crashed",
             Self::Release => "release",
         }
     }
 
     pub(super) fn text(&self) -> Option<String> {
         match self {
-            Self::Done(note) => note.as_deref().map(storable),
+            Self::Done(note) | Self::Cancelled(note) => note.as_deref().map(storable),
             Self::Retry(error, _) | Self::Dead(_, error) => Some(storable(error)),
-            Self::Release => None,
+            Self::Crashed | Self::Release => None,
         }
     }
 
@@ -63,11 +72,12 @@ impl Verdict {
 }
 
 /// Writes down these verdicts, each only under its own token. Locked rows are passed over, so that one handler's
-/// open transaction never holds up the others' acks. The answers come in no order.
-pub(super) async fn write(
-    conn: &mut PgConnection,
-    acks: &[Ack],
-) -> Result<Vec<(Fence, Written)>, sqlx::Error> {
+/// open transaction never holds up the others' acks. A job whose end was asked for is not tried again: it is cancelled.
+/// The answers come in no order.
+///
+/// # Errors
+/// The database's.
+pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(Fence, Written)>, sqlx::Error> {
     let ids: Vec<Uuid> = acks.iter().map(|ack| ack.lease.job_id).collect();
     let tokens: Vec<Uuid> = acks.iter().map(|ack| ack.lease.token).collect();
     let words: Vec<String> = acks.iter().map(|ack| ack.verdict.word().to_owned()).collect();
@@ -78,10 +88,13 @@ pub(super) async fn write(
                select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[])
                    as a (id, token, word, text, wait_secs)
            ), mine as (
-               select job.id, ack.token, ack.word, ack.text, ack.wait_secs,
-                      case when ack.word in ('done', 'release') then job.failures else
+               select job.id, ack.token, ack.text, ack.wait_secs,
+                      case when ack.word in ('retry', 'release') and job.cancel_asked is not null then 'cancelled'
+                           else ack.word end as word,
+                      case when ack.word in ('done', 'release') or ack.text is null then job.failures else
                           job.failures || jsonb_build_object('attempt', job.attempt, 'worker', job.worker,
-                              'started_at', job.leased_at, 'ended_at', clock_timestamp(), 'error', ack.text) end
+                              'started_at', job.leased_at, 'ended_at', clock_timestamp(),
+                              'trace_id', job.payload->>'trace', 'error', ack.text) end
                           as failures
                from ack join queue.job on job.id = ack.id and job.lease_token = ack.token
                for update of job skip locked
@@ -93,23 +106,31 @@ pub(super) async fn write(
                    failures = mine.failures,
                    lease_token = null, lease_until = null, leased_at = null, worker = null
                from mine where job.id = mine.id and mine.word in ('retry', 'release')
+               returning job.id, job.serial
            ), ended as (
                delete from queue.job using mine
                where job.id = mine.id and mine.word not in ('retry', 'release')
-               returning job.id, job.tag, job.key, job.payload, job.max_attempts, job.attempt, job.worker,
-                         job.run_at, job.created_at, job.leased_at, mine.failures, mine.word, mine.text
+               returning job.id, job.tag, job.key, job.payload, job.priority, job.serial, job.max_attempts, job.attempt,
+                         job.worker, job.run_at, job.created_at, job.leased_at, job.cancel_asked, mine.failures,
+                         mine.word, mine.text
+           ), freed as (
+               delete from queue.serial using (
+                   select id, serial from given_back union all select id, serial from ended
+               ) let_go
+               where queue.serial.key = let_go.serial and job_id = let_go.id
            ), finished as (
                insert into queue.finished
                    (id, tag, key, payload, outcome, attempt, worker, note, failures,
                     run_at, created_at, started_at, ended_at)
-               select id, tag, key, payload, 'done', attempt, worker, text, failures,
+               select id, tag, key, payload, word, attempt, worker,
+                      case when word = 'done' then text else coalesce(cancel_asked, 'by its handler') end, failures,
                       run_at, created_at, leased_at, clock_timestamp()
-               from ended where word = 'done'
+               from ended where word in ('done', 'cancelled')
            ), buried as (
                insert into queue.dead_letter
-                   (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)
-               select id, tag, key, payload, max_attempts, attempt, word, failures, run_at, created_at
-               from ended where word <> 'done'
+                   (id, tag, key, payload, priority, serial, max_attempts, attempt, reason, failures, run_at, created_at)
+               select id, tag, key, payload, priority, serial, max_attempts, attempt, word, failures, run_at, created_at
+               from ended where word not in ('done', 'cancelled')
                on conflict (id) do update
                    set attempt = excluded.attempt, reason = excluded.reason, failures = excluded.failures,
                        died_at = excluded.died_at

@@ -1,15 +1,25 @@
-//! What people do with the queue: look, try again, call off, pause. Every act is one statement, keeps who and why, and
-//! leaves a running attempt alone.
+//! What people do with the queue: look, try again, call off, pause, drain. Every act is one statement, keeps who and why,
+//! and leaves a running attempt alone; cancelling asks it to end.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
+
+use super::Priority;
+
+pub use super::upkeep::{Minute, minutes};
 
 /// Jobs one [`redrive`] moves at the most.
 pub const REDRIVE_MAX: i64 = 1_000;
 /// Jobs of one tag and state that are counted; there may be more.
 pub const COUNT_MAX: i64 = 10_000;
+/// How often a job that begins or ends at this moment is looked at again before it is left alone.
+const LOOKS: usize = 5;
+/// How often [`drain`] looks.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// A job wherever it is: live, finished, or a dead letter.
 #[derive(Clone, Debug)]
@@ -22,17 +32,27 @@ pub struct JobView {
     pub key: String,
     /// `ready`, `delayed`, `running`, `done`, `dead` or `cancelled`.
     pub state: String,
+    /// The rank of its priority, 0 before 1 before 2; not kept of a finished job.
+    pub priority: Option<i16>,
+    /// Its serial key; not kept of a finished job.
+    pub serial: Option<String>,
     /// Attempts begun.
     pub attempt: i32,
     /// Attempts before it is given up; of a finished job, those it took.
     pub max_attempts: i32,
     /// When it is, or was, due.
     pub run_at: DateTime<Utc>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When its attempt began, or its last one if it is done.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
     /// As enqueued.
     pub payload: Value,
-    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, error}`.
+    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, trace_id, error}`.
     pub attempts: Value,
-    /// How it ended: the handler's note, or the reason it was given up for.
+    /// How it ended: the handler's note, or the reason it was given up for. Of a running job: why it is to end.
     pub note: Option<String>,
     /// Who runs it, or ran it last.
     pub worker: Option<String>,
@@ -47,8 +67,34 @@ pub struct JobFilter {
     pub state: Option<String>,
     /// With this key.
     pub key: Option<String>,
+    /// Whose payload holds this, as `@>` does.
+    pub holds: Option<Value>,
     /// Older than this one.
     pub after: Option<Uuid>,
+}
+
+/// Which dead letters; all that is given must fit.
+#[derive(Clone, Debug, Default)]
+pub struct DeadFilter {
+    /// Of this tag.
+    pub tag: Option<String>,
+    /// Given up for this reason.
+    pub reason: Option<String>,
+    /// Whose last error contains this.
+    pub error: Option<String>,
+    /// Given up since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Given up before then.
+    pub before: Option<DateTime<Utc>>,
+}
+
+/// A job, by its id or by its key.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// By id.
+    Id(Uuid),
+    /// By tag and key: the live one.
+    Key(&'a str, &'a str),
 }
 
 /// What became of a job that somebody wanted to change.
@@ -56,6 +102,8 @@ pub struct JobFilter {
 pub enum Changed {
     /// It is changed.
     Yes,
+    /// It runs: its attempt has been asked to end. It ends as cancelled, unless it is done before it heeds that.
+    Asked,
     /// An attempt is running, or its key is taken by a live job: nothing was changed.
     Busy,
     /// It has ended, or there is no such job: nothing was changed.
@@ -67,11 +115,11 @@ pub enum Changed {
 pub struct QueueView {
     /// The tag.
     pub tag: String,
-    /// Due and not running, counted up to [`COUNT_MAX`].
+    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest.
     pub ready: i64,
     /// Not yet due, counted up to [`COUNT_MAX`].
     pub delayed: i64,
-    /// Running.
+    /// Running, among the same.
     pub running: i64,
     /// Dead letters, counted up to [`COUNT_MAX`].
     pub dead: i64,
@@ -79,6 +127,37 @@ pub struct QueueView {
     pub oldest_ready_secs: Option<f64>,
     /// Whether workers leave it alone.
     pub paused: bool,
+    /// Jobs done in the last hour, from the roll-ups.
+    pub done_last_hour: i64,
+    /// Attempts failed in the last hour, dead letters included, from the roll-ups.
+    pub failed_last_hour: i64,
+}
+
+/// One worker.
+#[derive(Clone, Debug)]
+pub struct WorkerView {
+    /// Unique for each start.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The machine.
+    pub host: String,
+    /// The process there.
+    pub pid: i32,
+    /// The build.
+    pub build: String,
+    /// What it works for.
+    pub tags: Vec<String>,
+    /// How many attempts it runs at a time.
+    pub slots: i32,
+    /// Jobs it held at its last sign of life.
+    pub held: i32,
+    /// `working`, `draining`, or `missing`: no sign of life for longer than its leases last.
+    pub state: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Its last sign of life.
+    pub last_seen_at: DateTime<Utc>,
 }
 
 /// A page of jobs, newest first.
@@ -92,37 +171,19 @@ pub async fn list(
 ) -> Result<Vec<JobView>, sqlx::Error> {
     sqlx::query_as!(
         JobView,
-        r#"with live as (
-               select id, tag, key,
-                      case when lease_token is not null then 'running' when run_at > now() then 'delayed'
-                           else 'ready' end as state,
-                      attempt, max_attempts, run_at, payload, failures, null::text as note, worker
-               from queue.job
-           ), ended as (
-               select id, tag, key, outcome as state, attempt, attempt as max_attempts, run_at, payload, failures, note,
-                      worker
-               from queue.finished
-           ), dead as (
-               select id, tag, key, 'dead' as state, attempt, max_attempts, run_at, payload, failures, reason as note,
-                      null::text as worker
-               from queue.dead_letter
-           )
-           select id as "id!", tag as "tag!", key as "key!", state as "state!", attempt as "attempt!",
-                  max_attempts as "max_attempts!", run_at as "run_at!", payload as "payload!",
-                  failures as "attempts!", note, worker
-           from (
-               (select * from live where ($1::text is null or tag = $1) and ($2::text is null or state = $2)
-                    and ($3::text is null or key = $3) and ($4::uuid is null or id < $4) order by id desc limit $5)
-               union all
-               (select * from ended where ($1::text is null or tag = $1) and ($2::text is null or state = $2)
-                    and ($3::text is null or key = $3) and ($4::uuid is null or id < $4) order by id desc limit $5)
-               union all
-               (select * from dead where ($1::text is null or tag = $1) and ($2::text is null or state = $2)
-                    and ($3::text is null or key = $3) and ($4::uuid is null or id < $4) order by id desc limit $5)
-           ) as any_job order by id desc limit $5"#,
+        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
+                  attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
+                  created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
+                  note, worker
+           from queue.any_job
+           where ($1::text is null or tag = $1) and ($2::text is null or state = $2)
+             and ($3::text is null or key = $3) and ($4::jsonb is null or payload @> $4)
+             and ($5::uuid is null or id < $5)
+           order by id desc limit $6"#,
         filter.tag,
         filter.state,
         filter.key,
+        filter.holds,
         filter.after,
         limit
     )
@@ -137,22 +198,11 @@ pub async fn list(
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
     sqlx::query_as!(
         JobView,
-        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", attempt as "attempt!",
-                  max_attempts as "max_attempts!", run_at as "run_at!", payload as "payload!",
-                  failures as "attempts!", note, worker
-           from (
-               select 1 as rank, id, tag, key,
-                      case when lease_token is not null then 'running' when run_at > now() then 'delayed'
-                           else 'ready' end as state,
-                      attempt, max_attempts, run_at, payload, failures, null::text as note, worker
-               from queue.job where id = $1
-               union all
-               select 2, id, tag, key, 'dead', attempt, max_attempts, run_at, payload, failures, reason, null
-               from queue.dead_letter where id = $1
-               union all
-               (select 3, id, tag, key, outcome, attempt, attempt, run_at, payload, failures, note, worker
-                from queue.finished where id = $1 order by ended_at desc limit 1)
-           ) as any_job order by rank limit 1"#,
+        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
+                  attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
+                  created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
+                  note, worker
+           from queue.any_job where id = $1 order by rank, ended_at desc limit 1"#,
         id
     )
     .fetch_optional(db)
@@ -182,19 +232,24 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::E
     busy_or_gone(conn, id).await
 }
 
-/// Brings dead letters of a tag back to life, the oldest first, [`REDRIVE_MAX`] at the most; those whose key is taken
-/// by a live job stay where they are. Returns how many.
+/// Brings dead letters back to life, the oldest first, [`REDRIVE_MAX`] at the most; those whose key is taken by a live job
+/// stay where they are. Returns how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn redrive(conn: &mut PgConnection, tag: &str, reason: Option<&str>) -> Result<u64, sqlx::Error> {
+pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64, sqlx::Error> {
     let dead = sqlx::query_scalar!(
         "select id from queue.dead_letter d
-         where tag = $1 and ($2::text is null or reason = $2)
+         where ($1::text is null or tag = $1) and ($2::text is null or reason = $2)
+           and ($3::text is null or strpos(failures->-1->>'error', $3) > 0)
+           and ($4::timestamptz is null or died_at >= $4) and ($5::timestamptz is null or died_at < $5)
            and not exists (select from queue.job j where j.tag = d.tag and j.key = d.key)
-         order by id limit $3",
-        tag,
-        reason,
+         order by id limit $6",
+        which.tag,
+        which.reason,
+        which.error,
+        which.since,
+        which.before,
         REDRIVE_MAX
     )
     .fetch_all(&mut *conn)
@@ -208,8 +263,8 @@ async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<u64, sqlx::Erro
         r#"with chosen as materialized (
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
-               insert into queue.job (id, tag, key, payload, max_attempts, failures, created_at)
-               select id, tag, key, payload, max_attempts, failures, created_at from chosen
+               insert into queue.job (id, tag, key, payload, priority, serial, max_attempts, failures, created_at)
+               select id, tag, key, payload, priority, serial, max_attempts, failures, created_at from chosen
                on conflict do nothing
                returning id
            ), gone as (
@@ -223,22 +278,64 @@ async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<u64, sqlx::Erro
     Ok(revived.unsigned_abs())
 }
 
-/// Calls off a job that waits; it ends as `cancelled` with the note. What it would have done stays undone: that is the
-/// caller's to know.
+/// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
+/// asked to end ([`Changed::Asked`]), and its worker hears of it when the transaction commits, or at its next sign of life
+/// if it only polls. What the job would have done stays undone: that is the caller's to know.
 ///
 /// # Errors
 /// The database's.
-pub async fn cancel(conn: &mut PgConnection, id: Uuid, note: &str) -> Result<Changed, sqlx::Error> {
-    let called_off = sqlx::query!(
-        "with gone as (delete from queue.job where id = $1 and lease_token is null returning *)
-         insert into queue.finished (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
-         select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp() from gone",
+pub async fn cancel(conn: &mut PgConnection, which: Which<'_>, note: &str) -> Result<Changed, sqlx::Error> {
+    for _ in 0..LOOKS {
+        let Some(id) = live(conn, which).await? else { return Ok(Changed::Gone) };
+        let changed = call_off(conn, id, note).await?;
+        if changed != Changed::Busy {
+            return Ok(changed);
+        }
+    }
+    Ok(Changed::Busy)
+}
+
+async fn live(conn: &mut PgConnection, which: Which<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+    match which {
+        Which::Id(id) => {
+            sqlx::query_scalar!("select id from queue.job where id = $1", id).fetch_optional(conn).await
+        }
+        Which::Key(tag, key) => {
+            sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2", tag, key)
+                .fetch_optional(conn)
+                .await
+        }
+    }
+}
+
+/// [`Changed::Busy`]: it began or ended at this moment.
+async fn call_off(conn: &mut PgConnection, id: Uuid, note: &str) -> Result<Changed, sqlx::Error> {
+    let did = sqlx::query!(
+        r#"with gone as (
+               delete from queue.job where id = $1 and lease_token is null returning *
+           ), finished as (
+               insert into queue.finished
+                   (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
+               select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp()
+               from gone
+           ), asked as (
+               update queue.job set cancel_asked = coalesce(cancel_asked, $2)
+               where id = $1 and lease_token is not null
+               returning id
+           ), told as (
+               select pg_notify('farebox_jobs', 'cancel') from asked
+           )
+           select exists(select from gone) as "gone!", (select count(*) from told) > 0 as "asked!""#,
         id,
         note
     )
-    .execute(&mut *conn)
+    .fetch_one(conn)
     .await?;
-    if called_off.rows_affected() == 1 { Ok(Changed::Yes) } else { busy_or_gone(conn, id).await }
+    Ok(match (did.gone, did.asked) {
+        (true, _) => Changed::Yes,
+        (_, true) => Changed::Asked,
+        _ => Changed::Busy,
+    })
 }
 
 async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {
@@ -283,6 +380,56 @@ pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Erro
     .map(drop)
 }
 
+/// Pauses a tag and waits until none of its attempts runs, for `wait` at the most. Returns how many still run.
+///
+/// # Errors
+/// The database's.
+pub async fn drain(
+    conn: &mut PgConnection,
+    tag: &str,
+    by: &str,
+    reason: &str,
+    wait: Duration,
+) -> Result<i64, sqlx::Error> {
+    pause(&mut *conn, tag, by, reason).await?;
+    let until = Instant::now() + wait;
+    loop {
+        let running = sqlx::query_scalar!(
+            r#"select count(j.lease_token) as "running!"
+               from unnest($2::smallint[]) p cross join lateral (
+                   select lease_token from queue.job where tag = $1 and priority = p and run_at <= now()
+                   order by run_at limit $3) j"#,
+            tag,
+            &Priority::ALL.map(Priority::rank),
+            COUNT_MAX
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        if running == 0 || Instant::now() >= until {
+            return Ok(running);
+        }
+        sleep(DRAIN_LOOK).await;
+    }
+}
+
+/// The workers, those that went missing included; the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn workers(db: impl PgExecutor<'_>) -> Result<Vec<WorkerView>, sqlx::Error> {
+    sqlx::query_as!(
+        WorkerView,
+        r#"select id, name, host, pid, build, tags, slots, held,
+                  case when last_seen_at < now() - make_interval(secs => lease_secs) then 'missing' else state end
+                      as "state!",
+                  started_at, last_seen_at
+           from queue.worker order by started_at desc limit $1"#,
+        COUNT_MAX
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no more to look at.
 ///
 /// # Errors
@@ -291,20 +438,32 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
     sqlx::query_as!(
         QueueView,
         r#"select t.tag as "tag!",
-                  (select count(*) from (select from queue.job j where j.tag = t.tag and j.run_at <= now()
-                       and j.lease_token is null limit $2) r) as "ready!",
-                  (select count(*) from (select from queue.job j where j.tag = t.tag and j.run_at > now()
-                       limit $2) d) as "delayed!",
-                  (select count(*) from (select from queue.job j where j.tag = t.tag and j.run_at <= now()
-                       and j.lease_token is not null limit $2) l) as "running!",
+                  due.ready as "ready!",
+                  (select count(*) from (select from unnest($3::smallint[]) p, queue.job j where j.tag = t.tag
+                       and j.priority = p and j.run_at > now() limit $2) d) as "delayed!",
+                  due.running as "running!",
                   (select count(*) from (select from queue.dead_letter d where d.tag = t.tag limit $2) d) as "dead!",
-                  (select extract(epoch from now() - min(o.run_at))::float8 from (
-                       select run_at from queue.job j where j.tag = t.tag and j.lease_token is null and j.run_at <= now()
-                       order by run_at limit 1) o) as oldest_ready_secs,
-                  exists(select from queue.paused p where p.tag = t.tag) as "paused!"
-           from unnest($1::text[]) with ordinality as t (tag, nr) order by t.nr"#,
+                  (select extract(epoch from now() - min(o.run_at))::float8
+                   from unnest($3::smallint[]) p cross join lateral (
+                       select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.lease_token is null
+                       and j.run_at <= now() order by run_at limit 1) o) as oldest_ready_secs,
+                  exists(select from queue.paused p where p.tag = t.tag) as "paused!",
+                  coalesce(h.done, 0)::bigint as "done_last_hour!", coalesce(h.failed, 0)::bigint as "failed_last_hour!"
+           from unnest($1::text[]) with ordinality as t (tag, nr)
+           cross join lateral (
+               select count(*) filter (where j.lease_token is null) as ready, count(j.lease_token) as running
+               from unnest($3::smallint[]) p cross join lateral (
+                   select lease_token from queue.job where tag = t.tag and priority = p and run_at <= now()
+                   order by run_at limit $2) j
+           ) due
+           left join (
+               select tag, sum(done) as done, sum(failed + dead) as failed
+               from queue.tally where minute > now() - interval '1 hour' group by tag
+           ) h using (tag)
+           order by t.nr"#,
         tags,
-        COUNT_MAX
+        COUNT_MAX,
+        &Priority::ALL.map(Priority::rank)
     )
     .fetch_all(db)
     .await

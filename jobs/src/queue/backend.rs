@@ -1,6 +1,6 @@
 //! The queue as an apalis backend: apalis runs the handlers; the [`Driver`] talks to the database.
 
-use super::{Delivery, driver::Driver, supervise::Supervise, worker::Phase};
+use super::{Delivery, driver::Driver, shelf::Shelf, supervise::Supervise, worker::Phase};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
     task::Task,
@@ -10,10 +10,8 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
+use tower::{layer::util::Stack, limit::ConcurrencyLimitLayer};
 use uuid::Uuid;
 
 /// The driver has ended though nobody stopped it: a bug, and the end of the worker.
@@ -27,19 +25,21 @@ pub(super) struct PgBackend {
     driver: Option<Driver>,
     /// The driver's task after that; dropping it ends the driver.
     running: JoinSet<()>,
-    deliveries: mpsc::Receiver<Delivery>,
+    shelf: Arc<Shelf>,
     phase: Arc<watch::Sender<Phase>>,
     layer: Supervise,
+    slots: usize,
 }
 
 impl PgBackend {
     pub(super) fn new(
         driver: Driver,
-        deliveries: mpsc::Receiver<Delivery>,
+        shelf: Arc<Shelf>,
         phase: Arc<watch::Sender<Phase>>,
         layer: Supervise,
+        slots: usize,
     ) -> Self {
-        Self { driver: Some(driver), running: JoinSet::new(), deliveries, phase, layer }
+        Self { driver: Some(driver), running: JoinSet::new(), shelf, phase, layer, slots }
     }
 }
 
@@ -54,12 +54,13 @@ impl Backend for PgBackend {
         Poll::Ready(Ok(()))
     }
 
+    /// Asked only while a slot is free.
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Task<Delivery>, DriverStopped>>> {
-        self.deliveries.poll_recv(cx).map(|delivery| Some(delivery.map(Task::new).ok_or(DriverStopped)))
+        self.shelf.poll_take(cx).map(|delivery| Some(delivery.map(Task::new).ok_or(DriverStopped)))
     }
 
     /// The driver writes down what it still has, then ends.
@@ -74,13 +75,14 @@ impl BackendConfig for PgBackend {
     type Id = Uuid;
     type Kind = Ephemeral;
     type Config = ();
-    type Layer = Supervise;
+    type Layer = Stack<Supervise, ConcurrencyLimitLayer>;
 
     fn config(&self) -> &() {
         &()
     }
 
-    fn middleware(&mut self, _: &mut WorkerContext) -> Supervise {
-        self.layer.clone()
+    /// A slot is taken from when a job is taken off the shelf until its report is with the driver.
+    fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
+        Stack::new(self.layer.clone(), ConcurrencyLimitLayer::new(self.slots))
     }
 }

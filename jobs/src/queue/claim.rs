@@ -1,44 +1,77 @@
-//! The driver's main statement, which completes and claims; renew what is held, ask when the next job falls due.
+//! The driver's main statement: complete what ended well, claim what is due, tell when the next falls due.
 
-use super::{Lease, ack::Ack, driver::Fence, tags::Tags};
+use super::{Lease, ack::Ack, tags::Tags};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// A job the claim took hold of.
-pub(super) struct Claimed {
-    pub(super) lease: Lease,
+#[derive(Debug)]
+pub struct Claimed {
+    /// The new attempt's right.
+    pub lease: Lease,
     /// JSON, maybe of a kind that Rust cannot hold.
-    pub(super) payload: String,
-    /// Its last attempt's lease ran out: now a dead letter, not to be run.
-    pub(super) crashed: bool,
+    pub payload: String,
+    /// The rank of its [`Priority`](super::Priority).
+    pub priority: i16,
+    /// What it is to the worker.
+    pub how: How,
+}
+
+/// What a claimed job is to the worker.
+#[derive(Debug, PartialEq, Eq)]
+pub enum How {
+    /// To be run.
+    Fresh,
+    /// To be run: its last attempt's lease ran out.
+    Rescued,
+    /// Not to be run: somebody asked for its end. The worker writes that down, under the lease.
+    CalledOff,
+    /// Not to be run: its last attempt's lease ran out, and it was its last. The worker buries it, under the lease.
+    Crashed,
 }
 
 /// What is to be claimed.
-pub(super) struct Want<'a> {
+#[derive(Debug)]
+pub struct Want<'a> {
     /// Of these tags, and how far back in each.
-    pub(super) tags: &'a Tags,
+    pub tags: &'a Tags,
     /// At the most so many.
-    pub(super) slots: usize,
-    pub(super) worker: &'a str,
-    pub(super) lease: Duration,
+    pub slots: usize,
+    /// Who claims.
+    pub worker: &'a str,
+    /// For how long.
+    pub lease: Duration,
     /// One for all of them, and for no other claim: with the job's id it is the fence of an attempt.
-    pub(super) token: Uuid,
+    pub token: Uuid,
 }
 
 /// What a round did.
-pub(super) struct Round {
-    /// The jobs that were completed; those that are missing had lost their lease.
-    pub(super) completed: Vec<Uuid>,
-    pub(super) claimed: Vec<Claimed>,
+#[derive(Debug)]
+pub struct Round {
+    /// The jobs that were completed, unless all were; those that are missing had lost their lease.
+    pub completed: Option<Vec<Uuid>>,
+    /// Longest due first within a priority.
+    pub claimed: Vec<Claimed>,
+    /// Whether as many were due as were wanted: there may be more.
+    pub full: bool,
+    /// If not full: how long until the next one falls due, if there is one.
+    pub next: Option<Duration>,
 }
 
-/// Completes these jobs, each under its own token, and leases up to `slots` due ones, the longest due of each tag
-/// first: one statement, one commit. A job whose lease has run out is due as well: it gets another attempt, or, having
-/// had them all, becomes the dead letter of a crash. A completion waits for whoever holds the row, up to the
-/// link's limit; a claim passes over locked rows.
-pub(super) async fn complete_and_claim(
+/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority and the longest due of
+/// each tag first: one statement, one commit. A job whose lease has run out is due as well. A completion waits for
+/// whoever holds the row, up to the link's limit; a claim passes over locked rows, paused tags, and jobs whose serial
+/// key is taken.
+///
+/// The rare cases are left to statements of their own ([`take_serials`], [`write`](super::ack::write)), under the lease
+/// that is taken here: what this one costs is mostly the making of its plan's nodes.
+///
+/// # Errors
+/// The database's.
+pub async fn complete_and_claim(
     conn: &mut PgConnection,
     done: &[Ack],
     want: &Want<'_>,
@@ -47,14 +80,15 @@ pub(super) async fn complete_and_claim(
         done.iter().map(|ack| (ack.lease.job_id, ack.lease.token)).unzip();
     let notes: Vec<Option<String>> = done.iter().map(|ack| ack.verdict.text()).collect();
     // A lost claim is a claim not made (the token fences whoever thinks he has it), so the commit of claims alone
-    // need not wait for the disk: hence synchronous_commit, off for that transaction. A completion does wait.
+    // need not wait for the disk: hence synchronous_commit, off for that transaction. A completion does wait. It is set
+    // in the limit because that is evaluated once.
     let rows = sqlx::query_as!(
         Row,
         r#"with ended as (
                delete from queue.job
                using unnest($1::uuid[], $2::uuid[], $3::text[]) as done (id, token, note)
                where job.id = done.id and job.lease_token = done.token
-               returning job.*, done.note
+               returning job.id, tag, key, payload, attempt, worker, note, failures, run_at, created_at, leased_at
            ), finished as (
                insert into queue.finished
                    (id, tag, key, payload, outcome, attempt, worker, note, failures,
@@ -62,56 +96,63 @@ pub(super) async fn complete_and_claim(
                select id, tag, key, payload, 'done', attempt, worker, note, failures,
                       run_at, created_at, leased_at, clock_timestamp()
                from ended
-           ), due as materialized (
-               select found.at, found.attempt < found.max_attempts as again
-               from unnest($4::text[], $5::timestamptz[]) as t (tag, since)
-               cross join lateral (
-                   select job.ctid as at, job.attempt, job.max_attempts from queue.job
-                   where job.tag = t.tag and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
-                     and (job.lease_until is null or job.lease_until <= now())
-                   order by job.run_at limit $6::bigint for update skip locked
-               ) found
-               cross join (
-                   select set_config('synchronous_commit', case when cardinality($1) = 0 then 'off'
-                                     else current_setting('synchronous_commit') end, true) offset 0
-               ) unhurried
+           ), looked_at as (
+               select tag, priority, since
+               from unnest($4::text[], $5::smallint[], $6::timestamptz[]) as t (tag, priority, since)
                where not exists (select from queue.paused where paused.tag = t.tag)
-               limit $6::bigint
-           ), crashed as (
-               delete from queue.job where ctid = any(array(select at from due where not again)) returning *
-           ), buried as (
-               insert into queue.dead_letter
-                   (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)
-               select id, tag, key, payload, max_attempts, attempt, 'crashed',
-                      failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
-                                                     'ended_at', clock_timestamp(), 'error', 'lease expired'),
-                      run_at, created_at
-               from crashed
-               on conflict (id) do update
-                   set attempt = excluded.attempt, reason = excluded.reason, failures = excluded.failures,
-                       died_at = excluded.died_at
+           ), due as materialized (
+               select found.at, found.expired
+               from looked_at t
+               cross join lateral (
+                   select job.ctid as at, job.lease_token is not null as expired
+                   from queue.job
+                   where job.tag = t.tag and job.priority = t.priority
+                     and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
+                     and (job.lease_until is null or job.lease_until <= now())
+                     and (job.serial is null or job.lease_token is not null
+                          or job.serial <> all (array(select key from queue.serial)))
+                   order by job.run_at limit $7::bigint for update of job skip locked
+               ) found
+               limit case when set_config('synchronous_commit', case when cardinality($1) = 0 then 'off'
+                                          else current_setting('synchronous_commit') end, true) is not null then $7 end
            ), claimed as (
                update queue.job
-               set attempt = attempt + 1, worker = $7, leased_at = clock_timestamp(),
-                   lease_token = $8, lease_until = now() + make_interval(secs => $9::float8),
-                   failures = case when lease_token is null then failures else
+               set attempt = least(attempt + 1, max_attempts), worker = $8, leased_at = clock_timestamp(),
+                   lease_token = $9, lease_until = now() + make_interval(secs => $10::float8),
+                   failures = case when not due.expired then failures else
                        failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
-                                                      'ended_at', clock_timestamp(), 'error', 'lease expired') end
-               where ctid = any(array(select at from due where again))
-               returning *
+                                                      'ended_at', clock_timestamp(), 'trace_id', payload->>'trace',
+                                                      'error', 'lease expired') end
+               from due
+               where ctid = due.at
+               returning id, tag, key, payload::text, payload->>'trace' as trace, attempt, max_attempts, run_at,
+                         priority, serial, run_at > created_at as delayed,
+                         extract(epoch from leased_at - run_at)::float8 as waited, expired,
+                         expired and jsonb_array_length(failures) > 0 and (failures->-1->>'attempt')::integer = attempt
+                             as spent,
+                         cancel_asked is not null as called_off
            )
-           select id, tag, key, payload::text, attempt, max_attempts, run_at, false as "crashed!",
-                  null::uuid[] as completed
-           from claimed
-           union all
-           select id, tag, key, payload::text, attempt, max_attempts, run_at, true, null from crashed
-           union all
-           select null, null, null, null, null, null, null, false, array(select id from ended)
-           where cardinality($1) > 0"#,
+           select c.*, answer.completed, answer.due = $7 as "full!", answer.next
+           from (
+               select (select count(*) from due) as due,
+                      case when (select count(*) from ended) < cardinality($1) then array(select id from ended) end
+                          as completed,
+                      case when (select count(*) from due) < $7 then (
+                          select extract(epoch from min(soonest.run_at) - clock_timestamp())::float8
+                          from looked_at t
+                          cross join lateral (
+                              select job.run_at from queue.job
+                              where job.tag = t.tag and job.priority = t.priority and job.run_at > now()
+                              order by job.run_at limit 1
+                          ) soonest
+                      ) end as next
+           ) answer
+           left join claimed c on true"#,
         &ids,
         &tokens,
         &notes as &[Option<String>],
         &want.tags.names,
+        &want.tags.priorities,
         &want.tags.since as &[Option<DateTime<Utc>>],
         i64::try_from(want.slots).unwrap_or(i64::MAX),
         want.worker,
@@ -123,21 +164,68 @@ pub(super) async fn complete_and_claim(
     Ok(Round::of(rows, want.token))
 }
 
-/// A row of the round's answer: a job that was claimed or buried, or the list of those that were completed.
+/// Takes the serial keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
+/// the others' keys are another job's at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn take_serials(
+    conn: &mut PgConnection,
+    jobs: &[(Uuid, String)],
+    token: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let (ids, keys): (Vec<Uuid>, Vec<String>) = jobs.iter().cloned().unzip();
+    sqlx::query_scalar!(
+        r#"with mine as materialized (
+               select job.id, wanted.key from unnest($1::uuid[], $2::text[]) as wanted (id, key)
+               join queue.job on job.id = wanted.id and job.lease_token = $3
+               for update of job
+           )
+           insert into queue.serial (key, job_id)
+           select distinct on (key) key, id from mine order by key, id
+           on conflict (key) do update set job_id = excluded.job_id where serial.job_id = excluded.job_id
+           returning job_id"#,
+        &ids,
+        &keys,
+        token
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A row of the round's answer: a job that was claimed, if any was, and the answer as a whole.
 struct Row {
     id: Option<Uuid>,
     tag: Option<String>,
     key: Option<String>,
     payload: Option<String>,
+    trace: Option<String>,
     attempt: Option<i32>,
     max_attempts: Option<i32>,
     run_at: Option<DateTime<Utc>>,
-    crashed: bool,
+    priority: Option<i16>,
+    serial: Option<String>,
+    delayed: Option<bool>,
+    waited: Option<f64>,
+    expired: Option<bool>,
+    spent: Option<bool>,
+    called_off: Option<bool>,
     completed: Option<Vec<Uuid>>,
+    full: bool,
+    next: Option<f64>,
 }
 
 impl Row {
-    fn job(self, token: Uuid) -> Option<Claimed> {
+    fn job(self, token: Uuid, claimed: Instant) -> Option<Claimed> {
+        let how = if self.called_off == Some(true) {
+            How::CalledOff
+        } else if self.spent == Some(true) {
+            How::Crashed
+        } else if self.expired == Some(true) {
+            How::Rescued
+        } else {
+            How::Fresh
+        };
         Some(Claimed {
             lease: Lease {
                 job_id: self.id?,
@@ -147,72 +235,31 @@ impl Row {
                 attempt: self.attempt?,
                 max_attempts: self.max_attempts?,
                 run_at: self.run_at?,
+                trace: self.trace,
+                serial: self.serial,
+                waited: seconds(self.waited.unwrap_or(0.0)),
+                delayed: self.delayed.unwrap_or(false),
+                claimed,
             },
             payload: self.payload?,
-            crashed: self.crashed,
+            priority: self.priority?,
+            how,
         })
     }
 }
 
 impl Round {
-    fn of(rows: Vec<Row>, token: Uuid) -> Self {
-        let mut completed = Vec::new();
-        let mut claimed = Vec::with_capacity(rows.len());
-        for mut row in rows {
-            match row.completed.take() {
-                Some(ids) => completed = ids,
-                None => claimed.extend(row.job(token)),
-            }
-        }
-        claimed.sort_by_key(|job: &Claimed| job.lease.run_at);
-        Self { completed, claimed }
+    fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
+        let now = Instant::now();
+        let answer = rows.first_mut();
+        let (completed, full, next) =
+            answer.map_or((None, false, None), |row| (row.completed.take(), row.full, row.next));
+        rows.sort_by_key(|row| (row.priority, row.run_at));
+        let claimed = rows.into_iter().filter_map(|row| row.job(token, now)).collect();
+        Self { completed, claimed, full, next: next.map(seconds) }
     }
 }
 
-/// Renews these leases. A row that is locked is left out: its handler is completing it, and nobody can take it
-/// meanwhile. Returns those that were renewed.
-pub(super) async fn renew(
-    conn: &mut PgConnection,
-    ids: &[Uuid],
-    tokens: &[Uuid],
-    lease: Duration,
-) -> Result<Vec<Fence>, sqlx::Error> {
-    let renewed = sqlx::query!(
-        r#"with mine as (
-               select job.id from unnest($1::uuid[], $2::uuid[]) as held (id, token)
-               join queue.job on job.id = held.id and job.lease_token = held.token
-               for update of job skip locked
-           )
-           update queue.job set lease_until = now() + make_interval(secs => $3::float8)
-           where id = any(array(select id from mine))
-           returning id, lease_token as "token!""#,
-        ids,
-        tokens,
-        lease.as_secs_f64(),
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(renewed.into_iter().map(|row| (row.id, row.token)).collect())
-}
-
-/// How long until a job of these tags that nobody holds falls due; zero if one already is; none if there is none.
-/// Jobs of a paused tag do not count.
-pub(super) async fn next_due(
-    conn: &mut PgConnection,
-    tags: &[String],
-) -> Result<Option<Duration>, sqlx::Error> {
-    let secs = sqlx::query_scalar!(
-        r#"select extract(epoch from min(soonest.run_at) - clock_timestamp())::float8
-           from unnest($1::text[]) as t (tag)
-           cross join lateral (
-               select job.run_at from queue.job
-               where job.tag = t.tag and job.lease_token is null and job.attempt < job.max_attempts
-               order by job.run_at limit 1
-           ) soonest
-           where not exists (select from queue.paused where paused.tag = t.tag)"#,
-        tags,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(secs.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX)))
+fn seconds(secs: f64) -> Duration {
+    Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX)
 }

@@ -1,15 +1,21 @@
 //! What a handler is given, and what it answers.
 
-use super::{Job, JobError, Lease, job::VERSION_FIELD};
+use super::{
+    Job, JobError, Lease,
+    job::{TRACE_FIELD, VERSION_FIELD},
+};
 use serde_json::Value;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
-/// One attempt at one job.
+/// One attempt at one job. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The right to change the job.
-    pub lease: Lease,
-    /// The payload as enqueued.
-    pub payload: Value,
+    pub lease: Arc<Lease>,
+    /// The payload as enqueued: JSON, maybe of a kind that Rust cannot hold.
+    pub payload: Arc<str>,
+    pub(super) cancelled: CancellationToken,
 }
 
 /// How an attempt ended well.
@@ -23,6 +29,10 @@ pub enum Outcome {
 }
 
 impl Delivery {
+    pub(super) fn new(lease: Lease, payload: &str) -> Self {
+        Self { lease: Arc::new(lease), payload: payload.into(), cancelled: CancellationToken::new() }
+    }
+
     /// The payload in its typed form.
     ///
     /// # Errors
@@ -35,9 +45,12 @@ impl Delivery {
                 J::TAG
             )));
         }
-        let mut payload = self.payload.clone();
-        let version = payload.as_object_mut().and_then(|fields| fields.remove(VERSION_FIELD));
-        let version = version.as_ref().and_then(Value::as_u64).unwrap_or(0);
+        let mut payload: Value = serde_json::from_str(&self.payload).map_err(JobError::undecodable)?;
+        let mut version = 0;
+        if let Some(fields) = payload.as_object_mut() {
+            fields.remove(TRACE_FIELD);
+            version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
+        }
         if version > u64::from(J::VERSION) {
             return Err(JobError::undecodable(format!(
                 "version {version}; this build reads up to {}",
@@ -46,15 +59,27 @@ impl Delivery {
         }
         serde_json::from_value(payload).map_err(JobError::undecodable)
     }
+
+    /// Whether somebody wants the job to end without being done. A handler that heeds it changes nothing and returns
+    /// [`JobError::Cancelled`]; one that does not may still complete the job, and then it is done.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+
+    /// Waits until [`Self::is_cancelled`].
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::{NewJob, RetryPolicy};
+    use crate::queue::{NewJob, RetryPolicy, traced};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
+    use tokio::time::Instant;
     use uuid::Uuid;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -75,7 +100,7 @@ mod tests {
         }
     }
 
-    fn delivery(payload: Value) -> Delivery {
+    fn delivery(payload: &Value) -> Delivery {
         let lease = Lease {
             job_id: Uuid::nil(),
             tag: "greet".to_owned(),
@@ -84,15 +109,22 @@ mod tests {
             attempt: 1,
             max_attempts: 3,
             run_at: Utc::now(),
+            trace: None,
+            serial: None,
+            waited: Duration::ZERO,
+            delayed: false,
+            claimed: Instant::now(),
         };
-        Delivery { lease, payload }
+        Delivery::new(lease, &payload.to_string())
     }
 
-    #[test]
-    fn a_payload_reads_back_in_its_own_and_in_older_versions() {
+    #[tokio::test]
+    async fn a_payload_reads_back_in_its_own_and_in_older_versions() {
         let job = Greet { name: "ann".to_owned(), loudly: true };
-        assert_eq!(delivery(NewJob::of(&job).payload).decode::<Greet>().ok(), Some(job));
-        let older = delivery(serde_json::json!({ "v": 1, "name": "ann" })).decode::<Greet>();
+        let made = traced("4bf92f".to_owned(), async { NewJob::of(&job) }).await;
+        assert_eq!(made.payload["trace"], "4bf92f");
+        assert_eq!(delivery(&made.payload).decode::<Greet>().ok(), Some(job));
+        let older = delivery(&serde_json::json!({ "v": 1, "name": "ann" })).decode::<Greet>();
         assert_eq!(older.ok(), Some(Greet { name: "ann".to_owned(), loudly: false }));
     }
 
@@ -101,7 +133,7 @@ mod tests {
         for payload in
             [serde_json::json!({ "v": 3, "name": "ann" }), serde_json::json!({ "v": 2 }), Value::Null]
         {
-            assert!(matches!(delivery(payload).decode::<Greet>(), Err(JobError::Undecodable(_))));
+            assert!(matches!(delivery(&payload).decode::<Greet>(), Err(JobError::Undecodable(_))));
         }
     }
 }

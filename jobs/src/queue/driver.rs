@@ -2,24 +2,31 @@
 //! the database for the worker, and no error of the database ends it or touches a running attempt.
 
 use super::{
-    Delivery, Lease, WorkerConfig,
+    Lease, WorkerConfig,
     ack::{Ack, Verdict},
     link::Link,
-    listen::listen,
+    listen::{Bell, listen},
+    metrics::Meter,
+    pace::Pace,
     policy::jittered,
-    round::NAP_MIN,
+    shelf::Shelf,
     supervise::Report,
     tags::Tags,
-    verdict::{Policies, verdict},
+    verdict::{Policies, counted, verdict},
     worker::Phase,
 };
 use sqlx::postgres::PgConnectOptions;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::{JoinSet, yield_now},
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The wait after the first database error in a row; it doubles.
@@ -32,13 +39,20 @@ const GATHER: Duration = Duration::from_micros(50);
 pub(super) const RENEWALS_PER_LEASE: u32 = 3;
 
 /// A job and the token of one attempt at it.
-pub(super) type Fence = (Uuid, Uuid);
+pub type Fence = (Uuid, Uuid);
 
 /// A lease that is held.
 pub(super) struct Held {
-    pub(super) lease: Lease,
+    pub(super) lease: Arc<Lease>,
     pub(super) renewed_at: Instant,
     pub(super) warned: bool,
+    pub(super) cancelled: CancellationToken,
+}
+
+impl Held {
+    pub(super) fn new(lease: &Arc<Lease>, renewed_at: Instant, cancelled: CancellationToken) -> Self {
+        Self { lease: Arc::clone(lease), renewed_at, warned: false, cancelled }
+    }
 }
 
 /// The loop's state.
@@ -47,21 +61,22 @@ pub(super) struct Driver {
     options: PgConnectOptions,
     pub(super) config: WorkerConfig,
     retry: Arc<Policies>,
-    pub(super) deliveries: mpsc::Sender<Delivery>,
+    pub(super) shelf: Arc<Shelf>,
     reports: mpsc::Receiver<Report>,
     pub(super) phase: watch::Receiver<Phase>,
     /// Says that the worker claims no more and holds nothing.
     drained: watch::Sender<bool>,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
     pub(super) tags: Tags,
-    /// What has been delivered and not reported, or reported and not written down.
+    pub(super) meter: Meter,
+    pub(super) pace: Pace,
+    /// What has been claimed and not reported, or reported and not written down.
     pub(super) held: HashMap<Fence, Held>,
-    /// What ended well and is to be completed; all of it are [`Verdict::Done`].
+    /// What ended well and is to be completed with the next claim; all of it are [`Verdict::Done`] without a serial key.
     pub(super) done: Vec<Ack>,
     /// What else is to be written down.
     pub(super) acks: Vec<Ack>,
     pub(super) renew_at: Instant,
-    pub(super) nap: Duration,
     trouble: Duration,
 }
 
@@ -70,27 +85,28 @@ impl Driver {
         options: PgConnectOptions,
         config: WorkerConfig,
         retry: Arc<Policies>,
-        deliveries: mpsc::Sender<Delivery>,
+        shelf: Arc<Shelf>,
         reports: mpsc::Receiver<Report>,
         phase: watch::Receiver<Phase>,
         drained: watch::Sender<bool>,
     ) -> Self {
         Self {
-            link: Link::new(options.clone()),
-            renew_at: Instant::now() + config.lease / RENEWALS_PER_LEASE,
-            tags: Tags::new(config.tags.clone()),
+            link: Link::new(options.clone(), config.pooled),
+            renew_at: Instant::now(), // the first sign of life at once
+            tags: Tags::new(&config.tags),
+            meter: Meter::new(config.metrics.clone(), &config.tags),
+            pace: Pace::new(),
             options,
             config,
             retry,
-            deliveries,
+            shelf,
             reports,
             phase,
             drained,
-            bell: Arc::new(Notify::new()),
+            bell: Arc::default(),
             held: HashMap::new(),
             done: Vec::new(),
             acks: Vec::new(),
-            nap: NAP_MIN,
             trouble: TROUBLE_MIN,
         }
     }
@@ -98,10 +114,12 @@ impl Driver {
     /// Runs until the phase is `Closing` and all is written down.
     pub(super) async fn run(mut self) {
         let mut listener = JoinSet::new();
-        if self.config.listen {
-            listener.spawn(listen(self.options.clone(), Arc::clone(&self.bell), self.config.name.clone()));
+        if self.config.listen && !self.config.pooled {
+            let (bell, id, metrics) =
+                (Arc::clone(&self.bell), self.config.id.clone(), self.config.metrics.clone());
+            listener.spawn(listen(self.options.clone(), bell, id, metrics));
         }
-        tracing::info!(worker = %self.config.name, tags = ?self.config.tags, "working");
+        tracing::info!(worker = %self.config.id, tags = ?self.config.tags, "working");
         loop {
             self.take_reports();
             let nap = match self.turn().await {
@@ -117,10 +135,13 @@ impl Driver {
             if self.ended() {
                 break;
             }
-            self.wait(nap).await;
+            if nap > Duration::ZERO {
+                self.wait(nap).await;
+            }
         }
+        self.sign_off().await;
         self.link.close().await;
-        tracing::info!(worker = %self.config.name, "stopped");
+        tracing::info!(worker = %self.config.id, "stopped");
     }
 
     fn ended(&self) -> bool {
@@ -133,20 +154,27 @@ impl Driver {
 
     async fn sit_out(&mut self, error: &sqlx::Error) {
         let wait = jittered(self.trouble);
-        tracing::warn!(worker = %self.config.name, %error, held = self.held.len(), ?wait, "database trouble");
+        self.meter.metrics().error();
+        self.meter.metrics().reconnect("driver");
+        tracing::warn!(worker = %self.config.id, %error, held = self.held.len(), ?wait, "database trouble");
         self.trouble = (self.trouble * 2).min(TROUBLE_MAX);
         sleep(wait).await;
     }
 
-    /// Until something ended, somebody enqueued, the worker is to stop, a lease is to be renewed, or `nap` is over.
+    /// Until something ended, somebody enqueued or cancelled, the worker is to stop, a lease is to be renewed, a claimed
+    /// job has waited too long for a slot, or `nap` is over.
     async fn wait(&mut self, nap: Duration) {
         let wake_at = (Instant::now() + nap).min(self.renew_at);
+        let wake_at = self.shelf.overdue_at().map_or(wake_at, |overdue| overdue.min(wake_at));
         let report = tokio::select! {
             report = self.reports.recv() => report,
-            () = self.bell.notified() => None,
+            () = self.bell.rung.notified() => None,
             _ = self.phase.changed() => None,
             () = sleep_until(wake_at) => None,
         };
+        if self.bell.cancel.swap(false, Ordering::Relaxed) && !self.held.is_empty() {
+            self.renew_at = Instant::now();
+        }
         if let Some(report) = report {
             self.take(report);
             self.gather().await;
@@ -173,14 +201,38 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, report: Report) {
-        match verdict(&report, &self.config.name, &*self.retry) {
-            Some(verdict @ Verdict::Done(_)) => self.done.push(Ack { lease: report.lease, verdict }),
+    pub(super) fn take(&mut self, report: Report) {
+        let verdict = verdict(&report, &self.config.id, &*self.retry);
+        self.count(&report, verdict.as_ref());
+        match verdict {
+            Some(verdict @ Verdict::Done(_)) if report.lease.serial.is_none() => {
+                self.done.push(Ack { lease: report.lease, verdict })
+            }
             Some(verdict) => self.acks.push(Ack { lease: report.lease, verdict }),
             None => {
                 self.held.remove(&fence(&report.lease));
             }
         }
+    }
+
+    fn count(&mut self, report: &Report, verdict: Option<&Verdict>) {
+        let tag = &report.lease.tag;
+        if let Some((began, took)) = report.ran {
+            let waited = report.lease.waited + began.duration_since(report.lease.claimed);
+            self.meter.began(tag, waited, report.lease.delayed);
+            self.meter.ran(tag, took);
+            self.pace.ran(took);
+        }
+        match counted(report, verdict) {
+            Some(how) => self.meter.ended(tag, how),
+            None => self.meter.lost(tag),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shelf.close();
     }
 }
 

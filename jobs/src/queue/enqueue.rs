@@ -73,13 +73,16 @@ async fn insert(
     let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
     let payloads: Vec<Value> = jobs.iter().map(|job| job.payload.clone()).collect();
     let max_attempts: Vec<i32> = jobs.iter().map(|job| job.max_attempts).collect();
+    let priorities: Vec<i16> = jobs.iter().map(|job| job.priority.rank()).collect();
+    let serials: Vec<Option<String>> = jobs.iter().map(|job| job.serial.clone()).collect();
     let rows = sqlx::query!(
         r#"with given as (
-               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::integer[])
-                   as g (id, tag, key, payload, max_attempts)
+               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::integer[], $8::smallint[],
+                                    $9::text[])
+                   as g (id, tag, key, payload, max_attempts, priority, serial)
            ), fresh as (
-               insert into queue.job (id, tag, key, payload, max_attempts, run_at)
-               select id, tag, key, payload, max_attempts,
+               insert into queue.job (id, tag, key, payload, max_attempts, priority, serial, created_at, run_at)
+               select id, tag, key, payload, max_attempts, priority, serial, statement_timestamp(),
                       coalesce($6::timestamptz, statement_timestamp()) + make_interval(secs => $7::float8)
                from given order by tag, key
                on conflict (tag, key) do nothing
@@ -98,6 +101,8 @@ async fn insert(
         &max_attempts,
         due.at(),
         due.delay_secs(),
+        &priorities,
+        &serials as &[Option<String>],
     )
     .fetch_all(conn)
     .await?;

@@ -31,6 +31,10 @@ pub enum JobError {
     /// Another attempt holds the job now; this one must change nothing.
     #[error("the lease is lost")]
     LeaseLost,
+    /// The handler heeded [`Delivery::is_cancelled`](super::Delivery::is_cancelled) and changed nothing: the job ends as
+    /// cancelled.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl JobError {

@@ -1,12 +1,41 @@
 //! A typed job's contract, and a job that is ready to be enqueued.
 
-use super::RetryPolicy;
+use super::{RetryPolicy, trace};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// The payload's field that carries [`Job::VERSION`]; a job must not have a field of this name.
 pub(super) const VERSION_FIELD: &str = "v";
+/// The payload's field that carries the trace id of who enqueued; a job must not have a field of this name either.
+pub(super) const TRACE_FIELD: &str = "trace";
+
+/// What is claimed before what else is due. Strictly: a low job waits for as long as there are higher ones that are
+/// due, whatever their tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// First.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// Last.
+    Low,
+}
+
+impl Priority {
+    /// All, in the order they are claimed in.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
+
+    /// As it stands in `queue.job.priority`.
+    pub const fn rank(self) -> i16 {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+}
 
 /// A kind of job: its tag, its payload (what `Self` serializes to), its unique key.
 pub trait Job: Serialize + DeserializeOwned {
@@ -17,9 +46,16 @@ pub trait Job: Serialize + DeserializeOwned {
     const VERSION: u16;
     /// How often and how patiently it is tried.
     const RETRY: RetryPolicy;
+    /// What it is claimed before.
+    const PRIORITY: Priority = Priority::Normal;
 
     /// Unique among the live jobs of this tag; 1 to 200 characters.
     fn key(&self) -> String;
+
+    /// If given: at most one job with this serial key runs at a time, whatever its tag and key; 1 to 200 characters.
+    fn serial(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A job that is not yet in the queue.
@@ -31,7 +67,11 @@ pub struct NewJob {
     pub tag: &'static str,
     /// Its key, unique with the tag among live jobs.
     pub key: String,
-    /// Its payload, a JSON object with the version in the field `v`.
+    /// What it is claimed before.
+    pub priority: Priority,
+    /// Jobs that share one run one at a time.
+    pub serial: Option<String>,
+    /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it was enqueued under.
     pub payload: Value,
     /// Attempts before it is a dead letter.
     pub max_attempts: i32,
@@ -46,6 +86,17 @@ impl NewJob {
         let mut payload = serde_json::to_value(job).expect("a job serializes to JSON");
         let fields = payload.as_object_mut().expect("a job serializes to a JSON object");
         fields.insert(VERSION_FIELD.to_owned(), J::VERSION.into());
-        Self { id: Uuid::now_v7(), tag: J::TAG, key: job.key(), payload, max_attempts: J::RETRY.max_attempts }
+        if let Some(id) = trace::current() {
+            fields.insert(TRACE_FIELD.to_owned(), id.into());
+        }
+        Self {
+            id: Uuid::now_v7(),
+            tag: J::TAG,
+            key: job.key(),
+            priority: J::PRIORITY,
+            serial: job.serial(),
+            payload,
+            max_attempts: J::RETRY.max_attempts,
+        }
     }
 }

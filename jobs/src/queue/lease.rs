@@ -4,6 +4,8 @@
 use super::JobError;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// One attempt's hold on its job.
@@ -23,6 +25,16 @@ pub struct Lease {
     pub max_attempts: i32,
     /// When the job was due.
     pub run_at: DateTime<Utc>,
+    /// The trace id it was enqueued under.
+    pub trace: Option<String>,
+    /// Its serial key, which this attempt has.
+    pub(super) serial: Option<String>,
+    /// How long it had been due when it was claimed, by the database's clock.
+    pub(super) waited: Duration,
+    /// Whether it was enqueued for later than at once.
+    pub(super) delayed: bool,
+    /// When this process had the claim's answer.
+    pub(super) claimed: Instant,
 }
 
 /// Why a job could not be settled. The caller gives up his transaction.
@@ -63,9 +75,10 @@ impl Lease {
             self.token,
             note,
         )
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-        still_held(ended.rows_affected())
+        still_held(ended.rows_affected())?;
+        self.free_serial(conn).await
     }
 
     /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction.
@@ -82,9 +95,19 @@ impl Lease {
             self.token,
             until,
         )
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-        still_held(given_back.rows_affected())
+        still_held(given_back.rows_affected())?;
+        self.free_serial(conn).await
+    }
+
+    async fn free_serial(&self, conn: &mut PgConnection) -> Result<(), SettleError> {
+        if let Some(key) = &self.serial {
+            sqlx::query!("delete from queue.serial where key = $1 and job_id = $2", key, self.job_id)
+                .execute(conn)
+                .await?;
+        }
+        Ok(())
     }
 }
 

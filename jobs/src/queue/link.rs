@@ -16,54 +16,99 @@ const LOCK_LIMIT: Duration = Duration::from_millis(50);
 /// A connection that is made when it is needed and dropped on the first error.
 pub(super) struct Link {
     options: PgConnectOptions,
+    pooled: bool,
     conn: Option<PgConnection>,
 }
 
+/// The queue's tables go from empty to huge and back while plans are kept, so the plans are settled here: every
+/// statement of the driver walks an index, never reads or sorts a table, and is planned once.
+macro_rules! plans {
+    ($set:literal) => {
+        concat!(
+            $set,
+            " enable_seqscan = off; ",
+            $set,
+            " enable_bitmapscan = off; ",
+            $set,
+            " enable_hashjoin = off; ",
+            $set,
+            " enable_mergejoin = off; ",
+            $set,
+            " jit = off; ",
+            $set,
+            " plan_cache_mode = force_generic_plan"
+        )
+    };
+}
+
 impl Link {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, conn: None }
+    /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no prepared statements.
+    pub(super) fn new(options: PgConnectOptions, pooled: bool) -> Self {
+        let options = if pooled { options.statement_cache_capacity(0) } else { options };
+        Self { options, pooled, conn: None }
     }
 
-    /// Runs one statement, within bounded time. After an error the next call connects anew: what the failed
-    /// statement did is unknown, and every statement of the driver stands that.
+    /// Runs one statement, within bounded time. After an error that may be the connection's, or the server's, the next
+    /// call connects anew: what the failed statement did is unknown, and every statement of the driver stands that.
     pub(super) async fn run<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => limited(CONNECT_LIMIT, connect(&self.options)).await?,
+            None => limited(CONNECT_LIMIT, self.connect()).await?,
         };
-        let answer = limited(STATEMENT_LIMIT + STATEMENT_MARGIN, statement(&mut conn)).await?;
-        self.conn = Some(conn);
-        Ok(answer)
+        let work = async {
+            if !self.pooled {
+                return statement(&mut conn).await;
+            }
+            let mut tx = conn.begin().await?;
+            tx.execute(plans!("set local")).await?;
+            limit(&mut tx, true).await?;
+            let answer = statement(&mut tx).await?;
+            tx.commit().await?;
+            Ok(answer)
+        };
+        let answer = limited(STATEMENT_LIMIT + STATEMENT_MARGIN, work).await;
+        if answer.as_ref().err().is_none_or(harmless) {
+            self.conn = Some(conn);
+        }
+        answer
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut conn = PgConnection::connect_with(&self.options).await?;
+        if !self.pooled {
+            conn.execute(plans!("set")).await?;
+            limit(&mut conn, false).await?;
+        }
+        Ok(conn)
     }
 
     /// Says goodbye to the server.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         if let Some(conn) = self.conn.take() {
             let _ = limited(CONNECT_LIMIT, conn.close()).await;
         }
     }
 }
 
-/// The queue's tables go from empty to huge and back while plans are kept, so the plans are settled here: every
-/// statement of the driver walks an index, never reads or sorts a table, and is planned once.
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    let mut conn = PgConnection::connect_with(options).await?;
-    conn.execute(
-        "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
-         set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan",
-    )
-    .await?;
+async fn limit(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "select set_config('statement_timeout', $1, false) as statement, set_config('lock_timeout', $2, false) as lock",
+        "select set_config('statement_timeout', $1, $3) as statement, set_config('lock_timeout', $2, $3) as lock",
         STATEMENT_LIMIT.as_millis().to_string(),
-        LOCK_LIMIT.as_millis().to_string()
+        LOCK_LIMIT.as_millis().to_string(),
+        local
     )
-    .fetch_one(&mut conn)
-    .await?;
-    Ok(conn)
+    .fetch_one(conn)
+    .await
+    .map(drop)
+}
+
+/// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not get.
+fn harmless(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["22", "23", "40", "55"].iter().any(|class| code.starts_with(class)))
 }
 
 async fn limited<T>(

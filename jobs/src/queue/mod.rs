@@ -8,6 +8,7 @@
 mod ack;
 pub mod admin;
 mod backend;
+mod beat;
 mod claim;
 mod delivery;
 mod driver;
@@ -17,10 +18,15 @@ mod job;
 mod lease;
 mod link;
 mod listen;
+mod metrics;
+mod pace;
 mod policy;
 mod round;
+mod shelf;
 mod supervise;
 mod tags;
+mod trace;
+mod upkeep;
 mod verdict;
 mod worker;
 
@@ -28,10 +34,26 @@ pub use apalis::prelude::WorkerError;
 pub use delivery::{Delivery, Outcome};
 pub use enqueue::{Due, Enqueued, enqueue, hurry, take_off};
 pub use error::{BoxError, JobError};
-pub use job::{Job, NewJob};
+pub use job::{Job, NewJob, Priority};
 pub use lease::{Lease, SettleError};
+pub use metrics::{BOUNDS, Metrics};
 pub use policy::RetryPolicy;
+pub use trace::{carried, traced};
 pub use worker::{WorkerConfig, run};
 
-/// Where an immediate job announces itself; the payload is empty.
+/// The statements of the driver, each a transaction of its own: for those who check them, or drive a worker otherwise.
+pub mod protocol {
+    pub use super::{
+        ack::{Ack, Verdict, Written, write},
+        beat::{Renewed, beat},
+        claim::{Claimed, How, Round, Want, complete_and_claim, take_serials},
+        driver::Fence,
+        tags::Tags,
+        upkeep::retain,
+    };
+}
+
+/// Where an immediate job announces itself, with an empty payload, and a wish to cancel with [`CANCEL`].
 pub const CHANNEL: &str = "farebox_jobs";
+/// The payload of a message that a job which runs is to be cancelled.
+pub const CANCEL: &str = "cancel";

@@ -1,19 +1,20 @@
 //! The backend's middleware: runs each attempt on a task of its own, ends it at its deadline, and reports to the
 //! driver what became of it. A panic stays in its task; a handler that blocks its thread holds up nobody else.
 
-use super::{Delivery, JobError, Lease, Outcome, error::BoxError, worker::Phase};
+use super::{Delivery, JobError, Lease, Outcome, error::BoxError, trace::traced, worker::Phase};
 use apalis_core::task::Task;
 use futures_util::future::BoxFuture;
 use std::{
     any::Any,
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    task::{JoinError, JoinHandle},
+    time::{Instant, sleep, timeout},
 };
 use tower::{Layer, Service};
 use tracing::Instrument;
@@ -31,13 +32,26 @@ pub(super) enum Ending {
     Broken(String),
     /// It was never started.
     Unstarted,
+    /// It was never started, because somebody asked for the job's end.
+    CalledOff,
 }
 
 /// An attempt's end, on its way to the driver.
 #[derive(Debug)]
 pub(super) struct Report {
-    pub(super) lease: Lease,
+    pub(super) lease: Arc<Lease>,
     pub(super) ending: Ending,
+    /// When it began and how long it took, if it was started.
+    pub(super) ran: Option<(Instant, Duration)>,
+    /// Whether somebody had asked for its end.
+    pub(super) cancelled: bool,
+}
+
+impl Report {
+    /// Of an attempt that is not started.
+    pub(super) fn unstarted(lease: Arc<Lease>) -> Self {
+        Self { lease, ending: Ending::Unstarted, ran: None, cancelled: false }
+    }
 }
 
 /// The layer of [`Supervised`].
@@ -79,19 +93,34 @@ where
     }
 
     fn call(&mut self, task: Task<Delivery>) -> Self::Future {
-        let lease = task.args.lease.clone();
+        let Delivery { lease, cancelled, .. } = task.args.clone();
         let by = self.by.clone();
-        let begun = *by.phase.borrow() == Phase::Working;
-        let attempt = begun.then(|| self.inner.call(task));
+        let working = *by.phase.borrow() == Phase::Working;
+        // Boxed before it is moved about: what apalis makes of a handler is large.
+        let attempt = (working && !cancelled.is_cancelled()).then(|| Box::pin(self.inner.call(task)));
         Box::pin(async move {
-            let ending = match attempt {
-                Some(attempt) => by.watch_over(attempt, &lease).await,
-                None => Ending::Unstarted,
+            let began = Instant::now();
+            let (ending, ran) = match attempt {
+                Some(attempt) => {
+                    let ending = by.watch_over(attempt, &lease).await;
+                    (ending, Some((began, began.elapsed())))
+                }
+                None if cancelled.is_cancelled() => (Ending::CalledOff, None),
+                None => (Ending::Unstarted, None),
             };
             // Fails only when the driver is gone; then the lease runs out.
-            let _ = by.reports.send(Report { lease, ending }).await;
+            let _ = by.reports.send(Report { lease, ending, ran, cancelled: cancelled.is_cancelled() }).await;
             Ok(())
         })
+    }
+}
+
+/// A task that ends with its owner.
+struct Owned<T>(JoinHandle<T>);
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -100,21 +129,21 @@ impl Supervise {
     where
         F: Future<Output = Result<Outcome, BoxError>> + Send + 'static,
     {
+        let trace_id = lease.trace.clone().unwrap_or_else(|| lease.job_id.simple().to_string());
         let span = tracing::info_span!(
-            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt, worker = %self.worker
+            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt, worker = %self.worker,
+            %trace_id
         );
-        // A set aborts its task when it is dropped, so an attempt never outlives its worker.
-        let mut running = JoinSet::new();
-        running.spawn(attempt.instrument(span));
+        let mut running = Owned(tokio::spawn(traced(trace_id, attempt).instrument(span)));
         let why = tokio::select! {
-            Some(end) = running.join_next() => return ending(end),
+            end = &mut running.0 => return ending(end),
             () = sleep(self.deadline) => format!("stopped at its deadline of {:?}", self.deadline),
             () = self.out_of_grace() => "stopped: the worker's grace was over".to_owned(),
         };
-        running.abort_all();
-        match timeout(ABORT_LIMIT, running.join_next()).await {
-            Ok(Some(Ok(result))) => ending(Ok(result)),
-            Ok(_) => Ending::Broken(why),
+        running.0.abort();
+        match timeout(ABORT_LIMIT, &mut running.0).await {
+            Ok(Ok(result)) => ending(Ok(result)),
+            Ok(Err(_)) => Ending::Broken(why),
             Err(_) => Ending::Broken(format!("{why}, and did not let go")),
         }
     }

@@ -1,6 +1,6 @@
-//! The tags a worker claims, and how far back it looks in each.
+//! The tags a worker claims, by priority, and how far back it looks in each.
 
-use super::Lease;
+use super::{Lease, Priority};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -9,26 +9,34 @@ use tokio::time::Instant;
 /// turned up behind that mark (its transaction committed late, its lease ran out) waits that much longer.
 const LOOK_BACK_EVERY: Duration = Duration::from_millis(50);
 
-/// Two columns of one list: a busy queue's index begins with the entries of jobs that have just ended, and a claim
-/// that started there each time would walk over all of them.
-pub(super) struct Tags {
+/// Columns of one list, in the order of looking: a busy queue's index begins with the entries of jobs that have just
+/// ended, and a claim that started there each time would walk over all of them.
+#[derive(Debug)]
+pub struct Tags {
     pub(super) names: Vec<String>,
-    /// Earlier jobs of this tag have been claimed. Nothing: look from the beginning.
+    pub(super) priorities: Vec<i16>,
+    /// Earlier jobs of this tag and priority have been claimed. Nothing: look from the beginning.
     pub(super) since: Vec<Option<DateTime<Utc>>>,
     looked_back: Instant,
 }
 
 impl Tags {
-    pub(super) fn new(names: Vec<String>) -> Self {
+    /// These tags, from the beginning of each.
+    pub fn new(tags: &[String]) -> Self {
+        let each = Priority::ALL
+            .iter()
+            .flat_map(|priority| tags.iter().map(move |tag| (tag.clone(), priority.rank())));
+        let (names, priorities): (Vec<_>, Vec<_>) = each.unzip();
         let since = vec![None; names.len()];
-        Self { names, since, looked_back: Instant::now() }
+        Self { names, priorities, since, looked_back: Instant::now() }
     }
 
-    /// The tags take turns at being first, so that a busy one cannot starve the others.
+    /// Of each priority the tags take turns at being first, so that a busy one cannot starve the others.
     pub(super) fn take_turns(&mut self) {
-        if self.names.len() > 1 {
-            self.names.rotate_left(1);
-            self.since.rotate_left(1);
+        let tags = self.names.len() / Priority::ALL.len();
+        if tags > 1 {
+            self.names.chunks_mut(tags).for_each(|names| names.rotate_left(1));
+            self.since.chunks_mut(tags).for_each(|since| since.rotate_left(1));
         }
         if self.looked_back.elapsed() >= LOOK_BACK_EVERY {
             self.look_back();
@@ -46,9 +54,14 @@ impl Tags {
         self.looked_back = Instant::now();
     }
 
-    /// The next claim starts at this job, the last of its tag that was claimed.
-    pub(super) fn start_at(&mut self, lease: &Lease) {
-        if let Some(at) = self.names.iter().position(|name| *name == lease.tag) {
+    /// The next claim starts at this job, the last of its tag and priority that was claimed.
+    pub fn start_at(&mut self, lease: &Lease, priority: i16) {
+        let at = self
+            .names
+            .iter()
+            .zip(&self.priorities)
+            .position(|(name, rank)| *rank == priority && *name == lease.tag);
+        if let Some(at) = at {
             self.since[at] = Some(lease.run_at);
         }
     }

@@ -4,6 +4,7 @@ use super::{
     JobError, Lease, Outcome, RetryPolicy,
     ack::Verdict,
     error::chain,
+    metrics::Counted,
     supervise::{Ending, Report},
 };
 use std::time::Duration;
@@ -16,18 +17,34 @@ pub(super) fn verdict(report: &Report, worker: &str, policies: &Policies) -> Opt
     let lease = &report.lease;
     let verdict = match &report.ending {
         Ending::Unstarted => return Some(Verdict::Release),
+        Ending::CalledOff => Verdict::Cancelled(None),
         Ending::Returned(Ok(Outcome::Settled)) => return None,
         Ending::Returned(Ok(Outcome::Done(note))) => return Some(Verdict::Done(note.clone())),
         Ending::Returned(Err(JobError::LeaseLost)) => {
-            let Lease { job_id, tag, key, attempt, .. } = lease;
+            let Lease { job_id, tag, key, attempt, .. } = &**lease;
             tracing::warn!(%job_id, %tag, %key, attempt, worker, "the lease was lost; the attempt was given up");
             return None;
         }
+        Ending::Returned(Err(JobError::Cancelled)) => Verdict::Cancelled(None),
+        Ending::Returned(Err(error)) if report.cancelled => Verdict::Cancelled(Some(chain(error))),
+        Ending::Broken(why) if report.cancelled => Verdict::Cancelled(Some(why.clone())),
         Ending::Returned(Err(error)) => failed(lease, error, policies),
         Ending::Broken(why) => again(lease, why.clone(), None, policies),
     };
     log(lease, worker, &verdict);
     Some(verdict)
+}
+
+/// How an attempt with this end is counted; one that lost its lease is not.
+pub(super) fn counted(report: &Report, verdict: Option<&Verdict>) -> Option<Counted> {
+    match verdict {
+        Some(Verdict::Done(_)) => Some(Counted::Done),
+        Some(Verdict::Retry(..)) => Some(Counted::Failed),
+        Some(Verdict::Dead(..) | Verdict::Crashed) => Some(Counted::Dead),
+        Some(Verdict::Cancelled(_)) => Some(Counted::Cancelled),
+        Some(Verdict::Release) => Some(Counted::Released),
+        None => matches!(report.ending, Ending::Returned(Ok(_))).then_some(Counted::Done),
+    }
 }
 
 fn failed(lease: &Lease, error: &JobError, policies: &Policies) -> Verdict {
@@ -37,7 +54,7 @@ fn failed(lease: &Lease, error: &JobError, policies: &Policies) -> Verdict {
         JobError::Fatal(_) => Verdict::Dead("fatal", text),
         JobError::NeedsOperator(_) => Verdict::Dead("operator", text),
         JobError::Undecodable(_) => Verdict::Dead("undecodable", text),
-        JobError::Retry(_) | JobError::LeaseLost => again(lease, text, None, policies),
+        JobError::Retry(_) | JobError::LeaseLost | JobError::Cancelled => again(lease, text, None, policies),
     }
 }
 
@@ -58,6 +75,7 @@ fn log(lease: &Lease, worker: &str, verdict: &Verdict) {
         Verdict::Retry(error, wait) => {
             tracing::warn!(%job_id, %tag, %key, attempt, worker, error, ?wait, "attempt failed");
         }
-        Verdict::Done(_) | Verdict::Release => {}
+        Verdict::Cancelled(error) => tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled"),
+        Verdict::Done(_) | Verdict::Crashed | Verdict::Release => {}
     }
 }

@@ -1,8 +1,8 @@
 //! Running a worker: building it, and stopping it in order.
 
 use super::{
-    Delivery, JobError, Outcome, RetryPolicy, WorkerError, backend::PgBackend, driver::Driver,
-    supervise::Supervise, verdict::Policies,
+    Delivery, JobError, Metrics, Outcome, RetryPolicy, WorkerError, backend::PgBackend, driver::Driver,
+    shelf::Shelf, supervise::Supervise, upkeep, verdict::Policies,
 };
 use apalis::prelude::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
@@ -10,12 +10,15 @@ use sqlx::PgPool;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::timeout,
 };
 use uuid::Uuid;
 
 /// The most attempts one worker runs at a time.
 const CONCURRENCY_MAX: usize = 10_000;
+/// The most jobs one statement completes or claims.
+const BATCH_MAX: usize = 1_000;
 /// The shortest lease; renewing it takes a third of it.
 const LEASE_MIN: Duration = Duration::from_millis(100);
 /// The shortest time between two polls.
@@ -28,12 +31,21 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// The base of its name; each start adds an id of its own, so two workers of one base are never confused.
+    /// What people call it.
     pub name: String,
+    /// What the queue calls it; unique for each start, so two workers of one name are never confused.
+    pub id: String,
+    /// The machine it runs on, for the registry.
+    pub host: String,
+    /// The build it runs, for the registry.
+    pub build: String,
     /// The tags it works for.
     pub tags: Vec<String>,
     /// How many attempts it runs at a time; at least 1.
     pub concurrency: usize,
+    /// How many jobs one statement completes, and claims, at the most; 1 to 1,000. While attempts are shorter than a
+    /// statement, so many may be claimed beyond the free slots.
+    pub batch: usize,
     /// How long a lease lasts. It is renewed every third of it; a crashed worker's jobs wait this long.
     pub lease: Duration,
     /// How often it looks for due jobs if nothing wakes it.
@@ -44,6 +56,37 @@ pub struct WorkerConfig {
     pub attempt_deadline: Duration,
     /// Whether it listens for immediate jobs, on one more connection.
     pub listen: bool,
+    /// Whether it reaches the database through a pooler in transaction mode, where nothing stays on a connection from
+    /// one transaction to the next. It then polls, whatever `listen` says, and asks in transactions of four round trips.
+    pub pooled: bool,
+    /// How long ended jobs are kept, in whole days' partitions.
+    pub retention: Duration,
+    /// Where it counts.
+    pub metrics: Metrics,
+}
+
+impl WorkerConfig {
+    /// A worker of this name for these tags: 8 slots, batches of 100, leases of 15 s, polls every 500 ms, a grace of 10 s,
+    /// attempts of a minute, ended jobs kept for 30 days.
+    pub fn new(name: &str, tags: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: format!("{name}-{}", Uuid::now_v7()),
+            host: String::new(),
+            build: String::new(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            concurrency: 8,
+            batch: 100,
+            lease: Duration::from_secs(15),
+            poll: Duration::from_millis(500),
+            grace: Duration::from_secs(10),
+            attempt_deadline: Duration::from_secs(60),
+            listen: true,
+            pooled: false,
+            retention: Duration::from_secs(30 * 24 * 3_600),
+            metrics: Metrics::default(),
+        }
+    }
 }
 
 /// A worker's life, in its order.
@@ -79,7 +122,9 @@ where
     F: Future<Output = Result<Outcome, JobError>> + Send + 'static,
 {
     let config = bounded(config);
-    let context = WorkerContext::new(&config.name);
+    let context = WorkerContext::new(&config.id);
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(upkeep::keep(pool.clone(), config.tags.clone(), config.retention, config.id.clone()));
     let (phase, _) = watch::channel(Phase::Working);
     let (phase, grace) = (Arc::new(phase), config.grace);
     let (drained_tx, drained) = watch::channel(false);
@@ -98,14 +143,14 @@ where
 }
 
 fn bounded(mut config: WorkerConfig) -> WorkerConfig {
-    config.name = format!("{}-{}", config.name, Uuid::now_v7());
     config.concurrency = config.concurrency.clamp(1, CONCURRENCY_MAX);
+    config.batch = config.batch.clamp(1, BATCH_MAX);
     config.lease = config.lease.max(LEASE_MIN);
     config.poll = config.poll.max(POLL_MIN);
     config
 }
 
-/// Both channels hold as many as can be held at a time, so neither is ever full.
+/// The channel holds as many as can run at a time, so it is never full.
 fn backend(
     pool: &PgPool,
     config: WorkerConfig,
@@ -113,17 +158,17 @@ fn backend(
     phase: &Arc<watch::Sender<Phase>>,
     drained: watch::Sender<bool>,
 ) -> PgBackend {
-    let (deliveries_tx, deliveries) = mpsc::channel(config.concurrency);
-    let (reports_tx, reports) = mpsc::channel(config.concurrency);
+    let (slots, shelf) = (config.concurrency, Arc::new(Shelf::default()));
+    let (reports_tx, reports) = mpsc::channel(slots);
     let layer = Supervise {
         reports: reports_tx,
         phase: phase.subscribe(),
         deadline: config.attempt_deadline,
-        worker: config.name.clone(),
+        worker: config.id.clone(),
     };
     let options = (*pool.connect_options()).clone();
-    let driver = Driver::new(options, config, retry, deliveries_tx, reports, phase.subscribe(), drained);
-    PgBackend::new(driver, deliveries, Arc::clone(phase), layer)
+    let driver = Driver::new(options, config, retry, Arc::clone(&shelf), reports, phase.subscribe(), drained);
+    PgBackend::new(driver, shelf, Arc::clone(phase), layer, slots)
 }
 
 /// Lets what runs end, for `grace`; aborts the rest.

@@ -1,0 +1,77 @@
+//! What a scraper reads: what this process's workers did, and how much lies in the queue.
+
+use farebox_jobs::{
+    MqTag,
+    queue::{self, admin},
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+use sqlx::PgPool;
+use std::sync::{Arc, atomic::AtomicU64};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfTag {
+    tag: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InState {
+    tag: &'static str,
+    state: &'static str,
+}
+
+/// The metrics of one process. Cloning them shares them.
+#[derive(Clone)]
+pub struct Metrics {
+    /// What its workers did.
+    pub queue: queue::Metrics,
+    jobs: Family<InState, Gauge>,
+    paused: Family<OfTag, Gauge>,
+    oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
+    registry: Arc<Registry>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("farebox");
+        let queue = queue::Metrics::default();
+        queue.register(&mut registry);
+        let (jobs, paused, oldest) = (Family::default(), Family::default(), Family::default());
+        registry.register("jobs", "Jobs in the queue, counted up to 10,000 of a tag and state", jobs.clone());
+        registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
+        let help = "How long the longest due job has waited";
+        registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
+        Self { queue, jobs, paused, oldest, registry: Arc::new(registry) }
+    }
+}
+
+impl Metrics {
+    /// All of them, in the OpenMetrics text format, with the queue's depth as it is now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn text(&self, pool: &PgPool) -> Result<String, sqlx::Error> {
+        let tags = MqTag::ALL.map(MqTag::wire);
+        let queues = admin::queues(pool, &tags.map(str::to_owned)).await?;
+        for (tag, queue) in tags.into_iter().zip(queues) {
+            let counts = [
+                ("ready", queue.ready),
+                ("delayed", queue.delayed),
+                ("running", queue.running),
+                ("dead", queue.dead),
+            ];
+            for (state, jobs) in counts {
+                self.jobs.get_or_create(&InState { tag, state }).set(jobs);
+            }
+            self.paused.get_or_create(&OfTag { tag }).set(queue.paused.into());
+            self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
+        }
+        let mut text = String::new();
+        // Writing to a string fails for no reason.
+        let _ = text::encode(&mut text, &self.registry);
+        Ok(text)
+    }
+}
