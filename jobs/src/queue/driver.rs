@@ -206,7 +206,7 @@ impl Driver {
         self.count(&report, verdict.as_ref());
         match verdict {
             Some(verdict @ Verdict::Done(_)) if report.lease.serial.is_none() => {
-                self.done.push(Ack { lease: report.lease, verdict })
+                self.done.push(Ack { lease: report.lease, verdict });
             }
             Some(verdict) => self.acks.push(Ack { lease: report.lease, verdict }),
             None => {
