@@ -12,6 +12,7 @@ mod operators;
 mod outage;
 mod paying;
 mod queue;
+mod queue_faults;
 mod queue_features;
 mod sessions;
 mod storm;

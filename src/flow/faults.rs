@@ -4,7 +4,7 @@
 use farebox_jobs::MqTag;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
-/// Longest `sleep:MS`, so that a fault never outlives a request by much.
+/// Longest `sleep:MS` and `block:MS`, so that a fault never outlives a request by much.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Which side of the step's (or undo's) commit.
@@ -22,6 +22,8 @@ enum Action {
     Panic,
     Abort,
     Sleep(Duration),
+    /// Sleeps without giving up its thread, as a handler does that computes or calls something blocking.
+    Block(Duration),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +40,7 @@ pub struct Faults(Arc<[Fault]>);
 
 /// The fault's text does not read as one.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no fault: write [undo.]<tag>.<before|after>=<error|panic|abort|sleep:MS>")]
+#[error("{0:?} is no fault: write [undo.]<tag>.<before|after>=<error|panic|abort|sleep:MS|block:MS>")]
 pub struct FaultSyntax(String);
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,7 @@ impl Faults {
                 Action::Panic => panic!("simulated panic {moment:?} {tag}"),
                 Action::Abort => std::process::abort(),
                 Action::Sleep(time) => tokio::time::sleep(time).await,
+                Action::Block(time) => std::thread::sleep(time),
             }
         }
         Ok(())
@@ -119,13 +122,15 @@ fn parse(text: &str) -> Option<Fault> {
             None if action == "error" => Action::Error,
             None if action == "panic" => Action::Panic,
             None if action == "abort" => Action::Abort,
-            Some(("sleep", ms)) => {
-                let time = Duration::from_millis(ms.parse().ok()?);
-                Action::Sleep(Some(time).filter(|t| *t <= LONGEST_SLEEP)?)
-            }
+            Some(("sleep", ms)) => Action::Sleep(time(ms)?),
+            Some(("block", ms)) => Action::Block(time(ms)?),
             _ => return None,
         },
     })
+}
+
+fn time(ms: &str) -> Option<Duration> {
+    Some(Duration::from_millis(ms.parse().ok()?)).filter(|time| *time <= LONGEST_SLEEP)
 }
 
 #[cfg(test)]
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn faults_are_read_and_nonsense_is_refused() {
-        let two = "order_add_cancle.after=abort, undo.pay_cancle.before=sleep:20".parse::<Faults>();
+        let two = "order_add_cancle.after=abort, undo.pay_cancle.before=block:20".parse::<Faults>();
         assert_eq!(two.expect("two faults").0.len(), 2);
         for bad in ["x", "order_add.after=abort", "pay_cancle.during=error", "pay_cancle.after=sleep:9999999"]
         {
