@@ -7,10 +7,10 @@ use super::{
 use apalis::prelude::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use sqlx::PgPool;
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::timeout,
 };
 use uuid::Uuid;
@@ -130,16 +130,31 @@ where
     let (drained_tx, drained) = watch::channel(false);
     let backend = backend(&pool, config, Arc::new(retry), &phase, drained_tx);
     let worker = WorkerBuilder::new(&context).backend(backend).build(handler);
-    let mut running = pin!(worker.run());
+    // On the runtime's own threads, beside the attempts and the driver: the thread that waits here, in `block_on` as a
+    // rule, would have to be woken for each job.
+    let mut running = JoinSet::new();
+    running.spawn(worker.run());
     tokio::select! {
         biased;
-        ended = &mut running => return ended,
+        ended = running.join_next() => return end(ended),
         () = async { shutdown.await; drain(&phase, drained, grace).await } => context.stop()?,
     }
-    timeout(CLOSE_WAIT, running).await.unwrap_or_else(|_| {
-        tracing::warn!(worker = context.name(), "stopped without closing; leases will run out");
-        Ok(())
-    })
+    timeout(CLOSE_WAIT, running.join_next()).await.map_or_else(
+        |_| {
+            tracing::warn!(worker = context.name(), "stopped without closing; leases will run out");
+            Ok(())
+        },
+        end,
+    )
+}
+
+/// What became of apalis's worker. A panic of it is passed on.
+fn end(ended: Option<Result<Result<(), WorkerError>, JoinError>>) -> Result<(), WorkerError> {
+    match ended {
+        Some(Ok(ended)) => ended,
+        Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+        Some(Err(_)) | None => Ok(()),
+    }
 }
 
 fn bounded(mut config: WorkerConfig) -> WorkerConfig {
