@@ -14,6 +14,7 @@ mod paying;
 mod queue;
 mod queue_faults;
 mod queue_features;
+mod queue_model;
 mod sessions;
 mod storm;
 mod tour;
