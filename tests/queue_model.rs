@@ -800,12 +800,8 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// No lease runs out between a claim and its serial keys. What a worker skips over while its claims come back full,
-    /// it skips for moments only: not after a jump.
+    /// What a worker skips over while its claims come back full, it skips for moments only: not after a jump.
     async fn jump(&mut self, hours: Hours) -> TestCaseResult {
-        for worker in 0..WORKERS {
-            self.begin(worker).await?;
-        }
         sqlx::query(JUMP).bind(i32::try_from(hours).unwrap()).execute(&mut *self.conn).await.unwrap();
         self.model.now += hours;
         self.workers.iter_mut().for_each(Worker::look_back);

@@ -182,7 +182,9 @@ pub async fn take_serials(
                for update of job
            )
            insert into queue.serial (key, job_id)
-           select distinct on (key) key, id from mine order by key, id
+           select distinct on (mine.key) mine.key, mine.id
+           from mine left join queue.serial taken on taken.key = mine.key
+           order by mine.key, taken.job_id is distinct from mine.id, mine.id
            on conflict (key) do update set job_id = excluded.job_id where serial.job_id = excluded.job_id
            returning job_id"#,
         &ids,

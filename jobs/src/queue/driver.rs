@@ -1,5 +1,8 @@
 //! The driver: one loop that writes down what ended, renews what is held, and claims what is due. It alone talks to
 //! the database for the worker, and no error of the database ends it or touches a running attempt.
+//!
+//! It has two connections, so that while the server is at one round (completing a batch, claiming the next) the results
+//! of another are made into jobs and the next batch ends. The second is made when it is first needed: at low load, never.
 
 use super::{
     Lease, WorkerConfig,
@@ -9,6 +12,7 @@ use super::{
     metrics::Meter,
     pace::Pace,
     policy::jittered,
+    round::Flight,
     shelf::Shelf,
     supervise::Report,
     tags::Tags,
@@ -35,6 +39,8 @@ const TROUBLE_MIN: Duration = Duration::from_millis(100);
 const TROUBLE_MAX: Duration = Duration::from_secs(5);
 /// How long after one report the next is waited for before both are written down.
 const GATHER: Duration = Duration::from_micros(50);
+/// Rounds that may be under way at once.
+const LINKS: usize = 2;
 /// Leases are renewed this often in their length.
 pub(super) const RENEWALS_PER_LEASE: u32 = 3;
 
@@ -57,7 +63,18 @@ impl Held {
 
 /// The loop's state.
 pub(super) struct Driver {
-    pub(super) link: Link,
+    /// Connections that are idle.
+    pub(super) links: Vec<Link>,
+    /// Rounds that are under way, with their connections.
+    pub(super) flights: JoinSet<Flight>,
+    /// Completions that are on their way with them.
+    pub(super) flying_done: usize,
+    /// Slots that they are to fill.
+    pub(super) flying_slots: usize,
+    /// Something may be due now: somebody enqueued, a claim came back full, a job was given back.
+    pub(super) stirred: bool,
+    /// If nothing stirs: when to look for due jobs again.
+    pub(super) look_at: Instant,
     options: PgConnectOptions,
     pub(super) config: WorkerConfig,
     retry: Arc<Policies>,
@@ -76,6 +93,10 @@ pub(super) struct Driver {
     pub(super) done: Vec<Ack>,
     /// What else is to be written down.
     pub(super) acks: Vec<Ack>,
+    /// Of these, those whose rows somebody else holds.
+    pub(super) locked: Vec<Ack>,
+    /// Until then they rest.
+    pub(super) locked_until: Instant,
     pub(super) renew_at: Instant,
     trouble: Duration,
 }
@@ -91,7 +112,12 @@ impl Driver {
         drained: watch::Sender<bool>,
     ) -> Self {
         Self {
-            link: Link::new(options.clone(), config.pooled),
+            links: (0..LINKS).map(|_| Link::new(options.clone(), config.pooled)).collect(),
+            flights: JoinSet::new(),
+            flying_done: 0,
+            flying_slots: 0,
+            stirred: true,
+            look_at: Instant::now(),
             renew_at: Instant::now(), // the first sign of life at once
             tags: Tags::new(&config.tags),
             meter: Meter::new(config.metrics.clone(), &config.tags),
@@ -107,6 +133,8 @@ impl Driver {
             held: HashMap::new(),
             done: Vec::new(),
             acks: Vec::new(),
+            locked: Vec::new(),
+            locked_until: Instant::now(),
             trouble: TROUBLE_MIN,
         }
     }
@@ -120,36 +148,34 @@ impl Driver {
             listener.spawn(listen(self.options.clone(), bell, id, metrics));
         }
         tracing::info!(worker = %self.config.id, tags = ?self.config.tags, "working");
-        loop {
+        while !self.ended() {
             self.take_reports();
-            let nap = match self.turn().await {
-                Ok(nap) => {
-                    self.trouble = TROUBLE_MIN;
-                    nap
-                }
-                Err(error) => {
-                    self.sit_out(&error).await;
-                    continue;
-                }
+            let went = match self.turn().await {
+                Ok(()) => self.wait().await,
+                Err(error) => Err(error),
             };
-            if self.ended() {
-                break;
-            }
-            if nap > Duration::ZERO {
-                self.wait(nap).await;
+            if let Err(error) = went {
+                self.sit_out(&error).await;
             }
         }
         self.sign_off().await;
-        self.link.close().await;
+        for link in &mut self.links {
+            link.close().await;
+        }
         tracing::info!(worker = %self.config.id, "stopped");
     }
 
     fn ended(&self) -> bool {
         let phase = *self.phase.borrow();
-        if phase != Phase::Working && self.held.is_empty() {
+        if phase != Phase::Working && self.held.is_empty() && self.flights.is_empty() {
             self.drained.send_replace(true);
         }
-        phase == Phase::Closing && self.done.is_empty() && self.acks.is_empty() && self.reports.is_empty()
+        phase == Phase::Closing
+            && self.flights.is_empty()
+            && self.done.is_empty()
+            && self.acks.is_empty()
+            && self.locked.is_empty()
+            && self.reports.is_empty()
     }
 
     async fn sit_out(&mut self, error: &sqlx::Error) {
@@ -161,38 +187,61 @@ impl Driver {
         sleep(wait).await;
     }
 
-    /// Until something ended, somebody enqueued or cancelled, the worker is to stop, a lease is to be renewed, a claimed
-    /// job has waited too long for a slot, or `nap` is over.
-    async fn wait(&mut self, nap: Duration) {
-        let wake_at = (Instant::now() + nap).min(self.renew_at);
-        let wake_at = self.shelf.overdue_at().map_or(wake_at, |overdue| overdue.min(wake_at));
-        let report = tokio::select! {
-            report = self.reports.recv() => report,
-            () = self.bell.rung.notified() => None,
-            _ = self.phase.changed() => None,
-            () = sleep_until(wake_at) => None,
-        };
+    /// The database answers.
+    pub(super) fn calm(&mut self) {
+        self.trouble = TROUBLE_MIN;
+    }
+
+    /// Until a round is back, something ended, somebody enqueued or cancelled, the worker is to stop, or it is time: to
+    /// look, to renew a lease, to try a locked row again, to give back a job that has waited too long for a slot.
+    async fn wait(&mut self) -> Result<(), sqlx::Error> {
+        let wake_at = self.wake_at();
+        let mut report = None;
+        tokio::select! {
+            Some(flight) = self.flights.join_next() => self.land(flight)?,
+            ended = self.reports.recv() => report = ended,
+            () = self.bell.rung.notified() => self.stirred = true,
+            _ = self.phase.changed() => {}
+            () = sleep_until(wake_at) => {}
+        }
         if self.bell.cancel.swap(false, Ordering::Relaxed) && !self.held.is_empty() {
             self.renew_at = Instant::now();
         }
         if let Some(report) = report {
             self.take(report);
-            self.gather().await;
+            if !self.links.is_empty() {
+                self.gather().await;
+            }
         }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Instant {
+        let looks = self.flights.is_empty() && self.room() > 0;
+        let tries_again = !self.locked.is_empty();
+        [looks.then_some(self.look_at), tries_again.then_some(self.locked_until), self.shelf.overdue_at()]
+            .into_iter()
+            .flatten()
+            .fold(self.renew_at, Instant::min)
     }
 
     /// Attempts that were begun together end one after the other: lets them share a statement. Far shorter than the
     /// statement takes, and than a timer can tell.
     async fn gather(&mut self) {
         let mut last = Instant::now();
-        while self.done.len() + self.acks.len() < self.held.len() && last.elapsed() < GATHER {
+        while self.unwritten() < self.held.len() && last.elapsed() < GATHER {
             yield_now().await;
-            let before = self.done.len() + self.acks.len() + self.held.len();
+            let before = self.unwritten() + self.held.len();
             self.take_reports();
-            if before != self.done.len() + self.acks.len() + self.held.len() {
+            if before != self.unwritten() + self.held.len() {
                 last = Instant::now();
             }
         }
+    }
+
+    /// Jobs that have ended and are held only until that is written down.
+    fn unwritten(&self) -> usize {
+        self.done.len() + self.acks.len() + self.locked.len() + self.flying_done
     }
 
     fn take_reports(&mut self) {
@@ -210,6 +259,7 @@ impl Driver {
             }
             Some(verdict) => self.acks.push(Ack { lease: report.lease, verdict }),
             None => {
+                self.stirred = true;
                 self.held.remove(&fence(&report.lease));
             }
         }

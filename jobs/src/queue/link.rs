@@ -1,4 +1,4 @@
-//! The driver's own connection, outside the pool: handlers that use up the pool cannot keep it from renewing leases.
+//! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it from renewing leases.
 
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
@@ -109,6 +109,17 @@ async fn limit(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> 
 fn harmless(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| ["22", "23", "40", "55"].iter().any(|class| code.starts_with(class)))
+}
+
+/// Whether the database refuses what a statement says (a data or constraint error), as against being unable to run it.
+pub(super) fn refused(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// Whether the statement gave up waiting for somebody who holds one of its rows.
+pub(super) fn timed_out_on_lock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
 }
 
 async fn limited<T>(

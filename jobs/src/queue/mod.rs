@@ -9,6 +9,7 @@ mod ack;
 pub mod admin;
 mod backend;
 mod beat;
+mod chores;
 mod claim;
 mod delivery;
 mod driver;

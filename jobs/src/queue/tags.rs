@@ -11,7 +11,7 @@ const LOOK_BACK_EVERY: Duration = Duration::from_millis(50);
 
 /// Columns of one list, in the order of looking: a busy queue's index begins with the entries of jobs that have just
 /// ended, and a claim that started there each time would walk over all of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tags {
     pub(super) names: Vec<String>,
     pub(super) priorities: Vec<i16>,
