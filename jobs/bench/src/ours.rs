@@ -45,8 +45,6 @@ pub async fn setup(pool: &PgPool) -> Result<()> {
         pool.execute(sqlx::raw_sql(include_str!("../../../migrations/0007_queue_depth.sql"))).await?;
         pool.execute(sqlx::raw_sql(include_str!("../../../migrations/0008_queue_fill.sql"))).await?;
     }
-    pool.execute("create table if not exists public.bench_effect (id bigserial primary key, note text)")
-        .await?;
     Ok(())
 }
 

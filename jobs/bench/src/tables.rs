@@ -3,12 +3,13 @@
 use crate::{Args, Contender, Measured, counter::COUNTER, measure, ours, pool};
 use anyhow::{Context, Result};
 use farebox_jobs::queue::{self, Due};
-use sqlx::{Executor, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 use tokio::{task::JoinSet, time::timeout};
+use uuid::Uuid;
 
 const CONNECTIONS: usize = 8;
 /// The large batch, as graphile_worker's local queue is measured with.
@@ -174,54 +175,80 @@ pub async fn lateness(args: &Args) -> Result<()> {
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-enum With {
-    Nothing,
-    Delayed,
-    Immediate,
-}
+/// Trips and their seats in the booking that is measured.
+const TRIPS: i64 = 5_000;
+const SEATS: i64 = 40;
 
+/// A booking as Farebox's claim makes one: in one statement the seat gets its owner and the undo is armed, or not.
+const CLAIM: &str = "
+    with taken as (
+        update bench_seat set owner = $3 where trip = $1 and seat = $2 and owner is null returning owner
+    ), barrier as (
+        insert into bench_barrier (subject, step, done_at) select owner, 'claim', now() from taken
+    )";
+const BOOK: &str = ", booked as (
+        insert into bench_order (id, trip, seats, amount, status, created_at, expires_at)
+        select owner, $1, array[$2], 4.00, 'unpaid', now(), now() + interval '5 min' from taken
+    ) select count(*) from taken";
+const ARM: &str = ", armed as (
+        insert into queue.job (id, tag, key, payload, max_attempts, run_at)
+        select $4, 'noop', owner::text, $5, 25, now() + interval '30 s' from taken
+    )";
+
+/// What an enqueue costs the booking that makes it, in one statement with it.
 pub async fn business(args: &Args) -> Result<()> {
-    let kinds = [With::Nothing, With::Delayed, With::Immediate];
-    let mut rates = vec![Vec::new(); kinds.len()];
+    let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..args.runs {
-        for (kind, rates) in kinds.iter().zip(&mut rates) {
-            rates.push(transactions(args, *kind).await?);
+        for (arms, rates) in [false, true].into_iter().zip(&mut rates) {
+            rates.push(bookings(args, arms).await?);
         }
     }
-    let rates: Vec<f64> = rates.into_iter().map(median).collect();
+    let [without, with] = rates.map(median);
     println!(
-        "\nA transaction of one insert, {CONNECTIONS} connections, no worker:\n\n| | × without | transactions/s |\n|---|---|---|"
+        "\nA booking of one seat in one statement, {CONNECTIONS} connections, no worker:\n\n| | × without | bookings/s |\n|---|---|---|"
     );
-    for (name, rate) in ["without", "with a delayed job", "with an immediate job"].iter().zip(&rates) {
-        println!("| {name} | {:.2} | {rate:.0} |", rate / rates[0]);
-    }
+    println!("| without a job | 1.00 | {without:.0} |\n| arms its undo | {:.2} | {with:.0} |", with / without);
     Ok(())
 }
 
-async fn transactions(args: &Args, with: With) -> Result<f64> {
+async fn bookings(args: &Args, arms: bool) -> Result<f64> {
     static DONE: AtomicU64 = AtomicU64::new(0);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let pool = pool(&args.url).await?;
     ours::fill(&pool, 0).await?;
-    pool.execute("truncate bench_effect").await?;
+    pool.execute(sqlx::raw_sql(
+        "drop table if exists bench_seat, bench_barrier, bench_order;
+         create table bench_seat (trip bigint, seat bigint, owner uuid, primary key (trip, seat)) with (fillfactor = 50);
+         create table bench_barrier (subject uuid, step text, done_at timestamptz, undone_at timestamptz,
+                                     primary key (subject, step));
+         create table bench_order (id uuid primary key, trip bigint, seats bigint[], amount numeric(14, 2), status text,
+                                   created_at timestamptz, expires_at timestamptz)",
+    ))
+    .await?;
+    sqlx::query("insert into bench_seat select t, s, null from generate_series(1, $1) t, generate_series(1, $2) s")
+        .bind(TRIPS)
+        .bind(SEATS)
+        .execute(&pool)
+        .await?;
+    pool.execute("vacuum analyze bench_seat").await?;
+    pool.execute("checkpoint").await?;
     DONE.store(0, Ordering::SeqCst);
+    NEXT.store(0, Ordering::SeqCst);
+    let sql = if arms { format!("{CLAIM}{ARM}{BOOK}") } else { format!("{CLAIM}{BOOK}") };
     let begun = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let pool = pool.clone();
+        let (pool, sql) = (pool.clone(), sql.clone());
         clients.spawn(async move {
-            while begun.elapsed() < Duration::from_secs(3) {
-                let mut tx = pool.begin().await?;
-                sqlx::query("insert into bench_effect (note) values ('booked')").execute(&mut *tx).await?;
-                let due = match with {
-                    With::Nothing => None,
-                    With::Delayed => Some(Due::In(Duration::from_secs(3_600))),
-                    With::Immediate => Some(Due::Now),
-                };
-                if let Some(due) = due {
-                    queue::enqueue(&mut tx, &[ours::job(0)], due).await?;
-                }
-                tx.commit().await?;
+            let mut conn = pool.acquire().await?;
+            while begun.elapsed() < Duration::from_secs(5) {
+                // Each seat once, on trips far apart, until they are all gone.
+                let at = i64::try_from(NEXT.fetch_add(1, Ordering::Relaxed))?;
+                let (trip, seat) = (at * 7_919 % TRIPS + 1, at / TRIPS % SEATS + 1);
+                let job = ours::job(0);
+                let query = sqlx::query(AssertSqlSafe(sql.as_str())).bind(trip).bind(seat).bind(job.id);
+                let query = if arms { query.bind(Uuid::now_v7()).bind(job.payload) } else { query };
+                query.execute(&mut *conn).await?;
                 DONE.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
