@@ -3,11 +3,12 @@
 //! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is one
 //! compare-and-set in SQL (`orders`), and `order_event` holds each state at most once.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
 
 /// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is never stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
     /// Holds its seats until `expires_at`.

@@ -25,6 +25,7 @@ use farebox_jobs::{
         },
     },
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
@@ -32,7 +33,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The states a job may be asked for.
-const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
+pub(super) const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
 /// Longest reason, bytes.
 const LONGEST_REASON: usize = 500;
 /// The longest an answer waits for a tag to drain, seconds; shorter than a request may take.
@@ -41,7 +42,7 @@ const LONGEST_DRAIN: u64 = 15;
 const LONGEST_BACK: u32 = 1_440;
 
 /// A job in an answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Job {
     id: Uuid,
     tag: String,
@@ -137,7 +138,7 @@ pub(super) async fn show(
 }
 
 /// Why an operator acts.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
     reason: Option<String>,
@@ -183,7 +184,7 @@ pub(super) async fn cancel(
 }
 
 /// A live job of a tag by its key, and why.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
     key: String,
@@ -209,7 +210,7 @@ pub(super) async fn cancel_key(
 }
 
 /// A tag's numbers in an answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Queue {
     tag: String,
     ready: i64,
@@ -276,7 +277,7 @@ pub(super) async fn resume(
 }
 
 /// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
     reason: Option<String>,
@@ -303,7 +304,7 @@ pub(super) async fn drain(
 }
 
 /// Which dead letters of a tag.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redrive {
     /// Only of this tag.
@@ -319,7 +320,7 @@ pub(super) struct Redrive {
 }
 
 /// How many came back to life.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Redriven {
     redriven: u64,
 }
@@ -349,7 +350,7 @@ pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Jso
 }
 
 /// A worker in an answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Worker {
     id: String,
     name: String,
@@ -386,13 +387,13 @@ pub(super) struct Back {
 }
 
 /// What ended in each minute; `pickup`, `lateness` and `run` count by the upper bounds in `bounds_secs`, and beyond.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Minutes {
     bounds_secs: [f64; BOUNDS.len()],
     items: Vec<OneMinute>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OneMinute {
     #[serde(serialize_with = "micros")]
     minute: DateTime<Utc>,

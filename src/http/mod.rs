@@ -1,9 +1,11 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
 mod context;
+mod docs;
 mod extract;
 mod health;
 mod jobs;
+mod openapi;
 mod ops;
 mod orders;
 mod problem;
@@ -41,6 +43,8 @@ pub fn router(app: App) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(docs::page))
         .route("/v1/riders", post(riders::register))
         .route("/v1/sessions", post(riders::sign_in))
         .route("/v1/trips", get(trips::list))

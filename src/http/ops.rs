@@ -17,9 +17,10 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: Money,
@@ -46,7 +47,7 @@ pub(super) async fn add_trip(
     Ok((StatusCode::CREATED, Json(trip)))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Timeline {
     items: Vec<Event>,
 }
@@ -60,7 +61,7 @@ pub(super) async fn timeline(
     if items.is_empty() { Err(Refusal::NotFound("order").into()) } else { Ok(Json(Timeline { items })) }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Report {
     holds: bool,
     invariants: Vec<Verdict>,

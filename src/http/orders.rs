@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use farebox_jobs::MqTag;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::future::Future;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
     trip_id: Uuid,
@@ -49,7 +50,7 @@ pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     conclude(&change.flow, change.key.as_ref(), order_id, order_id.0, StatusCode::CREATED, ending).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayWith {
     pay_password: String,

@@ -1,5 +1,7 @@
 //! Problem bodies (RFC 9457) with the original's six-digit codes, titled in English or Chinese.
 
+pub(super) mod catalogue;
+
 use super::context::CONTEXT;
 use crate::{
     domain::{FieldError, OrderId, Refusal},

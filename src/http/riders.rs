@@ -12,6 +12,7 @@ use crate::{
     riders::{self, NewRider, Rider, Role, Session, wallet},
 };
 use axum::{Json, extract::State, http::StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(rider)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     user_name: String,
@@ -52,7 +53,7 @@ pub(super) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Re
     rider.map(Json).ok_or_else(|| Refusal::NotFound("rider").into())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayPassword {
     current: Option<String>,

@@ -15,6 +15,7 @@ use axum::{
     http::HeaderMap,
 };
 use chrono::{NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -23,7 +24,7 @@ pub(super) struct Day {
     direction: Option<i16>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Trips {
     items: Vec<Trip>,
     next: Option<String>,

@@ -12,6 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
@@ -31,7 +32,7 @@ pub struct Command {
 }
 
 /// An order in an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OrderView {
     /// Its id.
     pub id: OrderId,

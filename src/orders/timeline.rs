@@ -2,6 +2,7 @@
 
 use crate::domain::OrderId;
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -10,7 +11,7 @@ use sqlx::PgPool;
 const MOST_EVENTS: i64 = 1_000;
 
 /// One thing that happened (or, for a live job, will).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Event {
     /// When.
     #[serde(serialize_with = "super::micros")]

@@ -6,6 +6,7 @@ use crate::{
     passwords::Passwords,
     payment::pay_password,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use std::str::FromStr;
@@ -19,7 +20,7 @@ const LONGEST_TEXT: usize = 200;
 const USER_NAME: std::ops::RangeInclusive<usize> = 3..=40;
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Books and pays.
@@ -66,7 +67,7 @@ impl FromStr for Role {
 }
 
 /// A registration as it comes in.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
     /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
@@ -82,7 +83,7 @@ pub struct NewRider {
 }
 
 /// An account, as it is answered: never a balance, a password or a hash.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Rider {
     /// Its id.
     pub id: RiderId,

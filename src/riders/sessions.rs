@@ -6,6 +6,7 @@ use crate::domain::RiderId;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use hmac::{Hmac, Mac};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::Sha256;
 use sqlx::PgPool;
@@ -38,7 +39,7 @@ pub struct Caller {
 }
 
 /// A fresh session, as it is answered.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Session {
     /// Goes into `Authorization: Bearer`.
     pub token: String,

@@ -6,6 +6,7 @@ use crate::{
 };
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -55,7 +56,7 @@ async fn generate_day(pool: &PgPool, zone: Tz, day: NaiveDate) -> Result<u64, sq
 }
 
 /// An extra trip as it comes in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTrip {
     /// Which bus.

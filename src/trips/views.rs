@@ -4,6 +4,7 @@ use crate::domain::{Money, RiderId, TripId, place_of};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 const MOST_TRIPS: i64 = 500;
 
 /// A trip in an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Trip {
     /// Its id.
     pub id: TripId,
@@ -37,7 +38,7 @@ pub struct Trip {
 }
 
 /// A trip with its bus and each seat.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TripDetail {
     /// The trip.
     #[serde(flatten)]
@@ -51,7 +52,7 @@ pub struct TripDetail {
 }
 
 /// How the seats stand in the bus.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Layout {
     /// Rows.
     pub rows: i32,
@@ -62,7 +63,7 @@ pub struct Layout {
 }
 
 /// A bus and who drives it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Bus {
     /// Its number.
     pub id: i32,
@@ -73,7 +74,7 @@ pub struct Bus {
 }
 
 /// A seat in the map.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Seat {
     /// Its label.
     pub seat: String,

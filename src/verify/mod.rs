@@ -1,5 +1,6 @@
 //! The invariants, one query each. Read-only, in one snapshot; a breach comes with the ids it was found in.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -95,7 +96,7 @@ const INVARIANTS: [(&str, &str, &str); 13] = [
 ];
 
 /// One invariant's verdict.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Verdict {
     /// Its name.
     pub name: &'static str,

@@ -1,0 +1,521 @@
+//! The API's description, OpenAPI 3.1: the schemas from the types that handlers take and give, the errors from the one
+//! table of problems, and here, one line or two an operation, who may call it and what it answers.
+
+use super::{
+    extract::Nothing,
+    jobs, ops, orders as http_orders,
+    problem::catalogue::{self, Listed},
+    riders as http_riders, trips as http_trips,
+};
+use crate::{
+    orders::{OrderView, Page},
+    riders::{NewRider, Rider, Session, wallet::Entry},
+    trips::{NewTrip, TripDetail},
+};
+use axum::{Json, http::header, response::IntoResponse};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// Who may call an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anybody.
+    Anybody,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Viewers, operators and admins.
+    Viewer,
+    /// Operators and admins.
+    Operator,
+}
+
+/// One operation, as it is described.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) access: Access,
+    /// Name, meaning, schema.
+    query: Vec<(&'static str, &'static str, Value)>,
+    /// Schema and example; required unless everything in it may be left out.
+    body: Option<(Value, Value, bool)>,
+    /// Status, meaning, media type and schema.
+    answers: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
+    /// Codes of the problems of its own.
+    problems: &'static str,
+    /// Whether it heeds an Idempotency-Key.
+    keyed: bool,
+}
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+
+/// The schemas that operations refer to.
+struct Schemas {
+    taken: SchemaGenerator,
+    given: SchemaGenerator,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12().with(|settings| {
+                settings.definitions_path = "/components/schemas".into();
+                settings.meta_schema = None;
+            })
+        };
+        Self {
+            taken: settings().for_deserialize().into_generator(),
+            given: settings().for_serialize().into_generator(),
+        }
+    }
+
+    fn takes<T: JsonSchema>(&mut self) -> Value {
+        self.taken.subschema_for::<T>().to_value()
+    }
+
+    fn gives<T: JsonSchema>(&mut self) -> Value {
+        self.given.subschema_for::<T>().to_value()
+    }
+
+    fn all(mut self) -> Map<String, Value> {
+        let mut all = self.taken.take_definitions(true);
+        all.extend(self.given.take_definitions(true));
+        all
+    }
+}
+
+fn operation(method: &'static str, path: &'static str, access: Access, summary: &'static str) -> Operation {
+    let (query, answers) = (Vec::new(), Vec::new());
+    Operation { method, path, summary, access, query, body: None, answers, problems: "", keyed: false }
+}
+
+impl Operation {
+    fn query(mut self, name: &'static str, meaning: &'static str, schema: Value) -> Self {
+        self.query.push((name, meaning, schema));
+        self
+    }
+
+    fn paged(self) -> Self {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
+        self.query("limit", "Items of the page at the most", limit).query(
+            "after",
+            "The `next` of the page before",
+            json!({ "type": "string" }),
+        )
+    }
+
+    fn takes(mut self, schema: Value, example: Value) -> Self {
+        self.body = Some((schema, example, true));
+        self
+    }
+
+    /// Of a body that may be left out.
+    fn may_take(mut self, schema: Value, example: Value) -> Self {
+        self.body = Some((schema, example, false));
+        self
+    }
+
+    fn gives(mut self, status: u16, meaning: &'static str, schema: Value) -> Self {
+        self.answers.push((status, meaning, Some((JSON, schema))));
+        self
+    }
+
+    fn gives_text(mut self, media: &'static str, meaning: &'static str) -> Self {
+        self.answers.push((200, meaning, Some((media, json!({ "type": "string" })))));
+        self
+    }
+
+    fn gives_nothing(mut self, meaning: &'static str) -> Self {
+        self.answers.push((204, meaning, None));
+        self
+    }
+
+    /// Problems of its own, by code. What any operation of its kind may answer is added by itself.
+    fn refuses(mut self, codes: &'static str) -> Self {
+        self.problems = codes;
+        self
+    }
+
+    fn keyed(mut self) -> Self {
+        self.keyed = true;
+        self
+    }
+
+    fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+    }
+
+    /// Every kind of problem that it may answer.
+    fn kinds(&self) -> Vec<Listed> {
+        let has_path = self.path_parameters().next().is_some();
+        let may = |kind: &Listed| {
+            let code = kind.code();
+            match (kind.status().as_u16(), code) {
+                (500, _) | (503, _) => true,
+                (401, "003002") => self.access != Access::Anybody,
+                (403, "003091") => matches!(self.access, Access::Viewer | Access::Operator),
+                (404, _) => has_path,
+                (400 | 413, _) | (422, "003073") => self.body.is_some(),
+                (422, "003074") => self.body.is_some() || self.keyed || !self.query.is_empty(),
+                (422, "006005") | (409, "006006") => self.keyed,
+                (429, _) => true,
+                _ => false,
+            }
+        };
+        catalogue::all()
+            .filter(|kind| may(kind) || self.problems.split(' ').any(|code| code == kind.code()))
+            .collect()
+    }
+
+    fn describe(&self) -> Value {
+        let mut parameters: Vec<Value> = self.path_parameters().map(path_parameter).collect();
+        parameters.extend(self.query.iter().map(|(name, meaning, schema)| {
+            json!({ "name": name, "in": "query", "description": meaning, "schema": schema })
+        }));
+        if self.keyed {
+            parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
+        }
+        let id = format!("{} {}", self.method, self.path)
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty() && *word != "v1")
+            .collect::<Vec<_>>()
+            .join("_");
+        let mut described = json!({
+            "operationId": id,
+            "summary": self.summary,
+            "tags": [self.tag()],
+            "parameters": parameters,
+            "responses": self.responses(),
+            "security": if self.access == Access::Anybody { json!([]) } else { json!([{ "token": [] }]) },
+        });
+        if let Some((schema, example, required)) = &self.body {
+            described["requestBody"] = json!({
+                "required": required,
+                "content": { JSON: { "schema": schema, "example": example } },
+            });
+        }
+        described
+    }
+
+    /// What the page shows of it: titles, each with its text.
+    pub(super) fn parts(&self) -> Vec<(String, String)> {
+        let pretty = |json: &Value| serde_json::to_string_pretty(json).unwrap_or_default();
+        let mut parts = Vec::new();
+        if self.keyed {
+            parts.push(("Header".to_owned(), "Idempotency-Key: any text of 1 to 200 characters".to_owned()));
+        }
+        for (name, meaning, schema) in &self.query {
+            parts.push((format!("?{name}= {meaning}"), schema.to_string()));
+        }
+        if let Some((schema, example, required)) = &self.body {
+            let title = if *required { "Body" } else { "Body, may be left out" };
+            parts.push((title.to_owned(), format!("{}\n\n{}", pretty(example), name_of(schema))));
+        }
+        for (status, meaning, content) in &self.answers {
+            let content = content.as_ref().map(|(media, schema)| format!("{media} {}", name_of(schema)));
+            parts.push((format!("{status}: {meaning}"), content.unwrap_or_default()));
+        }
+        let kinds = self.kinds();
+        let problems = kinds.iter().map(|k| format!("{} {} {}", k.status().as_u16(), k.code(), k.english()));
+        parts.push(("Problems".to_owned(), problems.collect::<Vec<_>>().join("\n")));
+        parts
+    }
+
+    pub(super) fn tag(&self) -> &'static str {
+        match self.access {
+            Access::Viewer | Access::Operator => "operations",
+            Access::Anybody | Access::SignedIn => {
+                let tags = ["riders", "sessions", "wallet", "trips", "orders"];
+                let part = self.path.split('/').nth(2).unwrap_or_default();
+                tags.into_iter().find(|tag| *tag == part).unwrap_or("service")
+            }
+        }
+    }
+
+    fn responses(&self) -> Value {
+        let mut responses: BTreeMap<String, Value> = BTreeMap::new();
+        for (status, meaning, content) in &self.answers {
+            let headers = json!({ "X-Trace-Id": { "$ref": "#/components/headers/TraceId" } });
+            let mut answer = json!({ "description": meaning, "headers": headers });
+            if let Some((media, schema)) = content {
+                answer["content"] = json!({ *media: { "schema": schema } });
+            }
+            responses.insert(status.to_string(), answer);
+        }
+        let mut by_status: BTreeMap<u16, Vec<Listed>> = BTreeMap::new();
+        for kind in self.kinds() {
+            by_status.entry(kind.status().as_u16()).or_default().push(kind);
+        }
+        for (status, kinds) in by_status {
+            let names: Vec<String> = kinds.iter().map(|k| format!("{} {}", k.code(), k.english())).collect();
+            let examples: Map<String, Value> = kinds
+                .iter()
+                .map(|kind| (kind.code().to_owned(), json!({ "value": kind.example() })))
+                .collect();
+            let schema = json!({ "$ref": "#/components/schemas/Problem" });
+            responses.insert(
+                status.to_string(),
+                json!({
+                    "description": names.join(" · "),
+                    "content": { PROBLEM: { "schema": schema, "examples": examples } },
+                }),
+            );
+        }
+        json!(responses)
+    }
+}
+
+/// A schema by its name in the document.
+fn name_of(schema: &Value) -> String {
+    schema["$ref"].as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default().to_owned()
+}
+
+fn path_parameter(name: &str) -> Value {
+    let schema = if name == "tag" {
+        json!({ "type": "string", "enum": farebox_jobs::MqTag::ALL.map(|tag| tag.wire()) })
+    } else {
+        json!({ "type": "string", "format": "uuid" })
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+}
+
+/// Every operation of the router (a test compares them).
+fn operations(s: &mut Schemas) -> Vec<Operation> {
+    use Access::{Anybody, Operator, SignedIn, Viewer};
+    let text = || json!({ "type": "string" });
+    let why = json!({ "reason": "the wallet is unlocked again" });
+    vec![
+        operation("get", "/health/live", Anybody, "Whether the process lives").gives(200, "It does", json!({})),
+        operation("get", "/health/ready", Anybody, "Whether it can serve").gives(200, "It can", json!({})),
+        operation("get", "/metrics", Anybody, "Metrics for a scraper")
+            .gives_text("application/openmetrics-text", "OpenMetrics"),
+        operation("get", "/openapi.json", Anybody, "This description").gives(200, "OpenAPI 3.1", json!({})),
+        operation("get", "/docs", Anybody, "This description as a page").gives_text("text/html", "A page"),
+        operation("post", "/v1/riders", Anybody, "Register")
+            .takes(s.takes::<NewRider>(), json!({ "user_name": "mei", "password": "correct horse", "pay_password": "123456" }))
+            .gives(201, "The account", s.gives::<Rider>())
+            .refuses("003003"),
+        operation("post", "/v1/sessions", Anybody, "Sign in")
+            .takes(s.takes::<http_riders::Credentials>(), json!({ "user_name": "mei", "password": "correct horse" }))
+            .gives(201, "A token", s.gives::<Session>())
+            .refuses("003001"),
+        operation("delete", "/v1/sessions/current", SignedIn, "Sign out, on every replica within a second")
+            .gives_nothing("Signed out"),
+        operation("get", "/v1/riders/me", SignedIn, "One's own profile").gives(200, "The profile", s.gives::<Rider>()),
+        operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
+            .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
+            .gives_nothing("It is set")
+            .refuses("004001 006007"),
+        operation("get", "/v1/wallet", SignedIn, "The wallet's balance").gives(
+            200,
+            "The balance",
+            json!({ "type": "object", "required": ["balance"], "properties": { "balance": s.gives::<crate::domain::Money>() } }),
+        ).refuses("003070"),
+        operation("get", "/v1/wallet/entries", SignedIn, "The wallet's ledger, newest first")
+            .paged()
+            .gives(200, "A page", s.gives::<Page<Entry>>()),
+        operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
+            .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date" }))
+            .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
+            .gives(200, "The trips", s.gives::<http_trips::Trips>()),
+        operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
+            .gives(200, "The trip", s.gives::<TripDetail>()),
+        operation("get", "/v1/orders", SignedIn, "One's own orders, newest first")
+            .query("list", "Which of them", s.takes::<crate::orders::List>())
+            .paged()
+            .gives(200, "A page", s.gives::<Page<OrderView>>()),
+        operation("post", "/v1/orders", SignedIn, "Book seats")
+            .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
+            .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
+            .refuses("004000 006003 006004 003070")
+            .keyed(),
+        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order", s.gives::<OrderView>()),
+        operation("post", "/v1/orders/{id}/pay", SignedIn, "Pay an order from the wallet")
+            .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "123456" }))
+            .gives(200, "The order, paid", s.gives::<OrderView>())
+            .refuses("004001 004002 006001 006002 006004 006007 006008 006010")
+            .keyed(),
+        operation("post", "/v1/orders/{id}/cancel", SignedIn, "Cancel an unpaid order")
+            .may_take(s.takes::<Nothing>(), json!({}))
+            .gives(200, "The order, closed", s.gives::<OrderView>())
+            .refuses("006001 006002")
+            .keyed(),
+        operation("post", "/v1/orders/{id}/refund", SignedIn, "Give a paid order back, before the cut-off")
+            .may_take(s.takes::<Nothing>(), json!({}))
+            .gives(200, "The order, refunded", s.gives::<OrderView>())
+            .refuses("006002 006009")
+            .keyed(),
+        operation("post", "/v1/ops/trips", Operator, "Add an extra trip")
+            .takes(
+                s.takes::<NewTrip>(),
+                json!({ "bus_id": 1, "direction": 0, "departs_at": "2030-01-01T08:00:00Z", "arrives_at": "2030-01-01T09:00:00Z", "price": "4.00" }),
+            )
+            .gives(201, "The trip", s.gives::<TripDetail>()),
+        operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
+            .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
+            .gives(201, "The ledger entry", s.gives::<Entry>()),
+        operation("get", "/v1/ops/orders/{id}/timeline", Viewer, "All that happened to an order")
+            .gives(200, "Events in order", s.gives::<ops::Timeline>()),
+        operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")
+            .query("tag", "Of this tag", text())
+            .query("state", "In this state", json!({ "type": "string", "enum": jobs::STATES }))
+            .query("key", "With this key", text())
+            .paged()
+            .gives(200, "A page", s.gives::<Page<jobs::Job>>())
+            .refuses("003070"),
+        operation("get", "/v1/ops/jobs/{id}", Viewer, "A job with its attempts").gives(200, "The job", s.gives::<jobs::Job>()),
+        operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
+            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .gives(200, "The job", s.gives::<jobs::Job>())
+            .refuses("006011"),
+        operation("post", "/v1/ops/jobs/{id}/cancel", Operator, "Call a job off")
+            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .gives(200, "The job, called off", s.gives::<jobs::Job>())
+            .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
+            .refuses("006011"),
+        operation("get", "/v1/ops/queues", Viewer, "Every tag with its numbers").gives(200, "The tags", s.gives::<Page<jobs::Queue>>()),
+        operation("post", "/v1/ops/queues/{tag}/pause", Operator, "Claim no more of a tag")
+            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+        operation("post", "/v1/ops/queues/{tag}/resume", Operator, "Claim a tag again")
+            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+        operation("post", "/v1/ops/queues/{tag}/drain", Operator, "Pause a tag and wait for its running attempts")
+            .may_take(s.takes::<jobs::Drain>(), json!({ "reason": "a new build", "wait_secs": 5 }))
+            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+        operation("post", "/v1/ops/queues/{tag}/cancel", Operator, "Call a live job off by its key")
+            .takes(s.takes::<jobs::ByKey>(), json!({ "key": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "reason": "asked by its rider" }))
+            .gives(200, "The job, called off", s.gives::<jobs::Job>())
+            .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
+            .refuses("006011"),
+        operation("post", "/v1/ops/queues/{tag}/redrive", Operator, "Bring a tag's dead letters back to life")
+            .may_take(s.takes::<jobs::Redrive>(), json!({ "error": "timed out" }))
+            .gives(200, "How many", s.gives::<jobs::Redriven>()),
+        operation("get", "/v1/ops/queues/{tag}/minutes", Viewer, "What ended in each minute")
+            .query("minutes", "How far back", json!({ "type": "integer", "minimum": 1, "maximum": 1440, "default": 60 }))
+            .gives(200, "The roll-ups", s.gives::<jobs::Minutes>()),
+        operation("post", "/v1/ops/dead-letters/redrive", Operator, "Bring dead letters back to life")
+            .may_take(s.takes::<jobs::Redrive>(), json!({ "tag": "pay_money_cancle", "error": "timed out" }))
+            .gives(200, "How many", s.gives::<jobs::Redriven>())
+            .refuses("003070"),
+        operation("get", "/v1/ops/workers", Viewer, "The workers").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
+        operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict").gives(200, "The verdicts", s.gives::<ops::Report>()),
+    ]
+}
+
+fn build() -> (Vec<Operation>, Value) {
+    let mut schemas = Schemas::new();
+    let operations = operations(&mut schemas);
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for operation in &operations {
+        paths.entry(operation.path).or_default().insert(operation.method.to_owned(), operation.describe());
+    }
+    let mut schemas = schemas.all();
+    schemas.insert("Problem".to_owned(), problem());
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Farebox",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Seat booking and wallet payment",
+            "description": INTRODUCTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "parameters": { "IdempotencyKey": {
+                "name": "Idempotency-Key", "in": "header", "required": false,
+                "description": "The same key and body give the first answer again, marked `Idempotent-Replayed: true`.",
+                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$" },
+            } },
+            "headers": { "TraceId": {
+                "description": "Names this request in the logs and in what it left behind.",
+                "schema": { "type": "string" },
+            } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+    });
+    (operations, document)
+}
+
+const INTRODUCTION: &str = "Money is a decimal string with two places, times are RFC 3339 UTC, ids are UUIDv7, seats \
+    are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
+    `Accept-Language`. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "RFC 9457. Further members help with this very problem: the seats lost, the balance, when to retry.",
+        "required": ["type", "title", "status", "detail", "code", "trace_id"],
+        "properties": {
+            "type": { "type": "string", "description": "A URN that ends in the code." },
+            "title": { "type": "string", "description": "English, or Chinese by Accept-Language." },
+            "status": { "type": "integer" },
+            "detail": { "type": "string", "description": "For the client's developer." },
+            "code": { "type": "string", "pattern": "^[0-9]{6}$" },
+            "trace_id": { "type": "string" },
+            "field": { "type": "string", "description": "The field at fault, as a JSON pointer, or a parameter's name." },
+            "rule": { "type": "string", "description": "The rule it breaks." },
+            "seats": { "type": "array", "items": { "type": "string" }, "description": "The seats lost." },
+            "balance": { "type": "string", "description": "What the wallet holds." },
+            "retry_after": { "type": "integer", "description": "Seconds." },
+            "order_id": { "type": "string", "description": "The order whose flow failed." },
+            "rollback": { "type": "string", "description": "Where its undo stands." },
+        },
+    })
+}
+
+static BUILT: LazyLock<(Vec<Operation>, Value)> = LazyLock::new(build);
+
+/// Every operation.
+pub(super) fn described() -> &'static [Operation] {
+    &BUILT.0
+}
+
+pub(super) async fn document() -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(&BUILT.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The router's text, read as a table: `.route("path", method(..).method(..))`.
+    fn routed() -> BTreeSet<(String, String)> {
+        let text = include_str!("mod.rs");
+        let mut found = BTreeSet::new();
+        for line in text.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+            let (path, methods) = line.split_once('"').expect("a path");
+            for method in ["get", "post", "put", "patch", "delete"] {
+                if methods.contains(&format!(" {method}(")) || methods.contains(&format!(".{method}(")) {
+                    found.insert((method.to_owned(), path.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_route_is_described_and_no_other() {
+        let described: BTreeSet<_> =
+            described().iter().map(|op| (op.method.to_owned(), op.path.to_owned())).collect();
+        assert_eq!(routed(), described);
+    }
+
+    #[test]
+    fn every_problem_is_some_operations_and_every_code_is_known() {
+        let of_operations: BTreeSet<&str> =
+            described().iter().flat_map(|op| op.kinds()).map(Listed::code).collect();
+        let all: BTreeSet<&str> = catalogue::all().map(Listed::code).collect();
+        assert_eq!(of_operations, all);
+        for op in described() {
+            for code in op.problems.split(' ').filter(|code| !code.is_empty()) {
+                assert!(all.contains(code), "{code} of {}", op.path);
+            }
+        }
+    }
+}
