@@ -202,6 +202,10 @@ async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = if bytes.is_empty() { b"{}" } else { bytes };
+    // A list would do as well for serde, field after field in the order of the source.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::malformed("the body is a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
     json.end().map_err(|error| Problem::malformed(&format!("the body is not one JSON value: {error}")))?;

@@ -141,6 +141,7 @@ pub(super) async fn show(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
+    #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }
 
@@ -188,6 +189,7 @@ pub(super) async fn cancel(
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
     key: String,
+    #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }
 
@@ -269,10 +271,11 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(app): State<App>,
     Path(tag): Path<String>,
-    OpsChange(_): OpsChange<Why>,
+    OpsChange(change): OpsChange<Why>,
 ) -> Result<Json<Queue>, Problem> {
-    let tag = known_tag(&tag)?;
+    let (tag, why) = (known_tag(&tag)?, Why::told(&change)?);
     admin::resume(&app.flow.pool, tag.wire()).await?;
+    tracing::info!(%tag, why, "tag resumed");
     queue(&app, tag).await
 }
 
@@ -280,7 +283,9 @@ pub(super) async fn resume(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
+    #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
+    #[schemars(range(max = 15))]
     wait_secs: Option<u64>,
 }
 

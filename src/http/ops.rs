@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: Money,
+    #[schemars(length(min = 1, max = 100))]
     reference: String,
 }
 

@@ -31,6 +31,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
     trip_id: Uuid,
+    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
 }
 

@@ -57,6 +57,7 @@ pub(super) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Re
 #[serde(deny_unknown_fields)]
 pub(super) struct PayPassword {
     current: Option<String>,
+    #[schemars(regex(pattern = "^[0-9]{6}$"))]
     new: String,
 }
 

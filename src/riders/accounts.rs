@@ -71,14 +71,19 @@ impl FromStr for Role {
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
     /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
+    #[schemars(length(min = 3, max = 40), regex(pattern = "^[A-Za-z0-9._-]+$"))]
     pub user_name: String,
     /// At least 8 characters.
+    #[schemars(length(min = 8, max = 200))]
     pub password: String,
     /// Six digits; may be set later.
+    #[schemars(regex(pattern = "^[0-9]{6}$"))]
     pub pay_password: Option<String>,
     /// Optional, unverified.
+    #[schemars(length(min = 1, max = 200))]
     pub email: Option<String>,
     /// Optional, unverified.
+    #[schemars(length(min = 1, max = 200))]
     pub phone: Option<String>,
 }
 

@@ -62,6 +62,7 @@ pub struct NewTrip {
     /// Which bus.
     pub bus_id: i32,
     /// 0 or 1.
+    #[schemars(range(min = 0, max = 1))]
     pub direction: i16,
     /// When it leaves.
     pub departs_at: DateTime<Utc>,
@@ -70,6 +71,7 @@ pub struct NewTrip {
     /// Of one seat.
     pub price: Money,
     /// Seats, if not the bus's own number.
+    #[schemars(range(min = 1, max = 100_000))]
     pub capacity: Option<i32>,
 }
 
