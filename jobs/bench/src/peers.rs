@@ -26,9 +26,6 @@ impl TaskHandler for Noop {
 pub mod graphile {
     use super::*;
 
-    /// Jobs filled in one transaction.
-    const CHUNK: usize = 1_000;
-
     async fn worker(pool: &PgPool, concurrency: usize, queue: usize) -> Result<graphile_worker::Worker> {
         Ok(WorkerOptions::default()
             .pg_pool(pool.clone())
@@ -46,17 +43,16 @@ pub mod graphile {
     pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
         drop(worker(pool, 1, 1).await?); // its migrations
         pool.execute("truncate graphile_worker._private_jobs cascade").await?;
-        // In transactions of a thousand: one for all takes minutes.
-        for first in (0..jobs).step_by(CHUNK) {
-            sqlx::query(
-                "select count(*) from generate_series($1, $2 - 1) n,
-                 lateral graphile_worker.add_job('noop', json_build_object('n', n))",
-            )
-            .bind(i32::try_from(first)?)
-            .bind(i32::try_from((first + CHUNK).min(jobs))?)
-            .execute(pool)
-            .await?;
-        }
+        // All at once: each call walks over the whole table.
+        sqlx::query(
+            "select count(*) from graphile_worker.add_jobs((
+                 select array_agg(('noop', json_build_object('n', n), null, null, null, null, null, null)
+                                  ::graphile_worker.job_spec)
+                 from generate_series(0, $1 - 1) n))",
+        )
+        .bind(i32::try_from(jobs)?)
+        .execute(pool)
+        .await?;
         pool.execute("vacuum analyze graphile_worker._private_jobs").await?;
         Ok(())
     }
