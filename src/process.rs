@@ -9,6 +9,7 @@ use crate::{
     schema::{self, SchemaError},
     settings::Settings,
     telemetry,
+    trips::live::Live,
 };
 use sqlx::PgPool;
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -57,13 +58,14 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
         tracing::warn!(?faults, "faults are armed");
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
-    Ok(Flow { pool, rules: settings.booking.clone(), passwords, faults })
+    Ok(Flow { pool, rules: settings.booking.clone(), trips: settings.trips.clone(), passwords, faults })
 }
 
 /// What handlers share.
 pub fn app(settings: Settings, flow: Flow) -> App {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
-    App { flow, sessions, settings: Arc::new(settings), metrics: Metrics::default() }
+    let live = Live::new(settings.trips.live_streams, Duration::from_millis(settings.trips.live_poll_ms));
+    App { flow, sessions, settings: Arc::new(settings), metrics: Metrics::default(), live }
 }
 
 /// Waits for the database for as long as it is away, then refuses a schema other than this build's.

@@ -99,6 +99,14 @@ pub struct Booking {
 pub struct Trips {
     /// The zone of the timetable and of `?date=`.
     pub zone: Tz,
+    /// How many days' trips the workers keep made, today's among them; 0 for none.
+    pub horizon_days: u16,
+    /// Streams of live seats that one API process serves at the most.
+    pub live_streams: usize,
+    /// How often the seats of streamed trips are looked at, milliseconds.
+    pub live_poll_ms: u64,
+    /// How often a stream with no news shows that it lives, milliseconds.
+    pub live_heartbeat_ms: u64,
 }
 
 /// The cost of hashing passwords.

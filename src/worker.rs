@@ -7,6 +7,7 @@ use crate::{
     metrics::Metrics,
     payment,
     settings::Worker as WorkerSettings,
+    trips,
 };
 use farebox_jobs::{
     MqTag,
@@ -14,6 +15,7 @@ use farebox_jobs::{
     retry_policy,
 };
 use std::{future::Future, time::Duration};
+use tokio::task::JoinSet;
 
 /// Does one job.
 ///
@@ -36,6 +38,8 @@ pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> 
         MqTag::Pay => payment::mark_paid::undo(desk, delivery).await?,
         MqTag::PayBack => payment::refund::undo(desk, delivery).await?,
         MqTag::OrderUnpaid => booking::unpaid::expire(desk, delivery).await?,
+        MqTag::Timetable => trips::horizon::run(desk, delivery).await?,
+        MqTag::TripCancel => trips::cancel::run(desk, delivery).await?,
     };
     desk.faults().in_undo(tag, Moment::After).await.map_err(JobError::Retry)?;
     Ok(outcome)
@@ -85,5 +89,12 @@ pub async fn work(
         async move { run(&desk, &delivery).await }
     };
     let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
-    queue::run(flow.pool.clone(), config, policy, handler, shutdown).await
+    let arms = tags.contains(&MqTag::Timetable);
+    let flow = flow.clone();
+    let pool = flow.pool.clone();
+    let mut beside = JoinSet::new();
+    if arms {
+        beside.spawn(async move { trips::horizon::arm(&flow).await });
+    }
+    queue::run(pool, config, policy, handler, shutdown).await
 }

@@ -18,6 +18,8 @@ mod payload;
 pub mod queue;
 mod retry;
 mod tag;
+mod timetable;
+mod trip_cancel;
 
 pub use order_add::OrderAdd;
 pub use order_add_seats::OrderAddSeats;
@@ -31,6 +33,8 @@ pub use pay_check::PayCheck;
 pub use pay_money::PayMoney;
 pub use payload::{Booking, Paying};
 pub use tag::{MqTag, UnknownTag};
+pub use timetable::Timetable;
+pub use trip_cancel::TripCancel;
 
 use queue::{Job, RetryPolicy};
 
@@ -47,5 +51,7 @@ pub fn retry_policy(tag: MqTag) -> RetryPolicy {
         MqTag::Pay => Pay::RETRY,
         MqTag::PayBack => PayBack::RETRY,
         MqTag::OrderUnpaid => OrderUnpaid::RETRY,
+        MqTag::Timetable => Timetable::RETRY,
+        MqTag::TripCancel => TripCancel::RETRY,
     }
 }

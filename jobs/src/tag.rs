@@ -24,8 +24,12 @@ pub enum MqTag {
     Pay,
     /// Refunding a paid order.
     PayBack,
-    /// The unpaid-order timer; the one tag that belongs to no failure.
+    /// The unpaid-order timer. This tag and the two below belong to no failure.
     OrderUnpaid,
+    /// Making the coming days' trips.
+    Timetable,
+    /// Closing and refunding the orders of a cancelled trip.
+    TripCancel,
 }
 
 /// A tag this build does not know.
@@ -35,7 +39,7 @@ pub struct UnknownTag(String);
 
 impl MqTag {
     /// Every tag, in the order of the flows.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::OrderSeats,
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
@@ -46,6 +50,8 @@ impl MqTag {
         Self::Pay,
         Self::PayBack,
         Self::OrderUnpaid,
+        Self::Timetable,
+        Self::TripCancel,
     ];
 
     /// The tag as it is written in the queue, in faults and in the API.
@@ -61,6 +67,8 @@ impl MqTag {
             Self::Pay => "pay_cancle",
             Self::PayBack => "pay_back_cancle",
             Self::OrderUnpaid => "order_unpaid",
+            Self::Timetable => "timetable",
+            Self::TripCancel => "trip_cancel",
         }
     }
 }

@@ -24,9 +24,9 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
                   s.known as "known!", s.taken as "taken!", s.overdue as "overdue!"
            from trip t, lateral (
                select coalesce(array_agg(seat), '{}') as known,
-                      coalesce(array_agg(seat) filter (where not lapsed), '{}') as taken,
+                      coalesce(array_agg(seat) filter (where blocked or not lapsed), '{}') as taken,
                       coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
-               from (select s.seat, s.order_id,
+               from (select s.seat, s.order_id, s.blocked,
                             s.held_until <= now() and coalesce(o.status, 'unpaid') = 'unpaid' as lapsed
                      from seat s left join orders o on o.id = s.order_id
                      where s.trip_id = t.id and s.seat = any($2)) as wanted

@@ -82,7 +82,7 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
                       row_number() over (partition by o.trip_id, w.seat order by o.nr) = 1 as first
                from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join open o using (order_id)
            ), locked as materialized (
-               select s.trip_id, s.seat, s.order_id as owner
+               select s.trip_id, s.seat, s.order_id is not null or s.blocked as taken
                from seat s
                where (s.trip_id, s.seat) in (select w.trip_id, w.seat from wanted w)
                order by s.trip_id, s.seat
@@ -90,7 +90,7 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
            ), verdict as materialized (
                select w.nr, w.order_id,
                       coalesce(array_agg(w.seat order by w.seat)
-                               filter (where l.seat is null or l.owner is not null or not w.first), '{}') as lost
+                               filter (where l.seat is null or l.taken or not w.first), '{}') as lost
                from wanted w left join locked l using (trip_id, seat)
                group by w.nr, w.order_id
            ), keyed as (

@@ -110,7 +110,9 @@ fn undo_of(tag: MqTag, booking: &Booking) -> NewJob {
         | MqTag::PayMoney
         | MqTag::Pay
         | MqTag::PayBack
-        | MqTag::OrderUnpaid => NewJob::of(&OrderAddSeats::new(booking)),
+        | MqTag::OrderUnpaid
+        | MqTag::Timetable
+        | MqTag::TripCancel => NewJob::of(&OrderAddSeats::new(booking)),
     }
 }
 

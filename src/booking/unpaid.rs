@@ -10,7 +10,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     Booking, OrderUnpaid,
-    queue::{Delivery, Job, JobError, Outcome},
+    queue::{self, Delivery, Job, JobError, Outcome},
 };
 use sqlx::PgConnection;
 
@@ -49,6 +49,43 @@ pub async fn close(
     )
     .fetch_one(conn)
     .await
+}
+
+/// Closes those of the orders that are unpaid, frees their seats and takes their timers off, telling `why` in their
+/// history. The caller has locked the orders by ascending id.
+///
+/// # Errors
+/// The database's.
+pub async fn close_all(
+    conn: &mut PgConnection,
+    orders: &[OrderId],
+    reason: CloseReason,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    let closed = sqlx::query_scalar!(
+        r#"with closed as (
+               update orders set status = 'closed', closed_reason = $2, closed_at = now()
+               where id = any($1) and status = 'unpaid'
+               returning id, trip_id, seats
+           ), mine as materialized (
+               select s.trip_id, s.seat, c.id
+               from seat s join closed c on s.trip_id = c.trip_id and s.seat = any(c.seats) and s.order_id = c.id
+               order by s.trip_id, s.seat for update of s
+           ), freed as (
+               update seat s set order_id = null, held_until = null
+               from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.id
+           ), told as (
+               insert into order_event (order_id, status, reason) select id, 'closed', $3 from closed
+           )
+           select id from closed"#,
+        &orders.iter().map(|order| order.0).collect::<Vec<_>>(),
+        reason.as_str(),
+        why,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
+    queue::take_off(conn, &timers).await.map(drop)
 }
 
 /// The unpaid-order job. For a paid order, a closed one, or one that is gone it does nothing; early, it waits on.

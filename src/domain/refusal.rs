@@ -36,6 +36,8 @@ pub enum Refusal {
     TripClosed,
     /// The trip was cancelled.
     TripCancelled,
+    /// The trip has arrived.
+    TripOver,
     /// The pay password is wrong; so many tries are left.
     WrongPayPassword {
         /// Tries left before it is locked.

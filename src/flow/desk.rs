@@ -1,6 +1,7 @@
 //! Where undos are done: each begins its transaction here and settles its job in it.
 
 use super::{Faults, Flow};
+use crate::settings::Trips as TripRules;
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
 use sqlx::{PgPool, Postgres, Transaction};
@@ -10,17 +11,23 @@ use sqlx::{PgPool, Postgres, Transaction};
 pub struct Desk {
     pool: PgPool,
     faults: Faults,
+    trips: TripRules,
 }
 
 impl Desk {
     /// For the worker of this flow's database.
     pub fn new(flow: &Flow) -> Self {
-        Self { pool: flow.pool.clone(), faults: flow.faults.clone() }
+        Self { pool: flow.pool.clone(), faults: flow.faults.clone(), trips: flow.trips.clone() }
     }
 
     /// The faults armed for this process.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// The zone and the horizon of the timetable.
+    pub fn trips(&self) -> &TripRules {
+        &self.trips
     }
 
     /// The database.

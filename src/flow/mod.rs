@@ -13,7 +13,10 @@ pub use idempotency::IdempotencyKey;
 pub use rollback::{Ending, Raised, Rollback, or_roll_back};
 pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
 
-use crate::{passwords::Passwords, settings::Booking as BookingRules};
+use crate::{
+    passwords::Passwords,
+    settings::{Booking as BookingRules, Trips as TripRules},
+};
 use chrono::Duration;
 use sqlx::PgPool;
 
@@ -24,6 +27,8 @@ pub struct Flow {
     pub pool: PgPool,
     /// Hold time, cut-offs, the delay of armed undos.
     pub rules: BookingRules,
+    /// The zone and the horizon of the timetable.
+    pub trips: TripRules,
     /// Hashes and checks passwords, off the request threads.
     pub passwords: Passwords,
     /// Faults armed for this process and this request.

@@ -5,8 +5,10 @@ mod docs;
 mod extract;
 mod health;
 mod jobs;
+mod live;
 mod openapi;
 mod ops;
+mod ops_trips;
 mod orders;
 mod problem;
 mod riders;
@@ -14,7 +16,7 @@ mod trips;
 
 pub use health::tell;
 
-use crate::{flow::Flow, metrics::Metrics, riders::Sessions, settings::Settings};
+use crate::{flow::Flow, metrics::Metrics, riders::Sessions, settings::Settings, trips::live::Live};
 use axum::{
     Router,
     middleware::from_fn_with_state,
@@ -34,6 +36,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// What a scraper reads.
     pub metrics: Metrics,
+    /// The open streams of live seats.
+    pub live: Live,
 }
 
 /// The route table, by who calls.
@@ -49,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/sessions", post(riders::sign_in))
         .route("/v1/trips", get(trips::list))
         .route("/v1/trips/{id}", get(trips::show))
+        .route("/v1/trips/{id}/seats/events", get(live::events))
         // riders
         .route("/v1/sessions/current", delete(riders::sign_out))
         .route("/v1/riders/me", get(riders::me))
@@ -62,6 +67,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}/refund", post(orders::refund))
         // operators
         .route("/v1/ops/trips", post(ops::add_trip))
+        .route("/v1/ops/trips/{id}/seats/block", post(ops_trips::block))
+        .route("/v1/ops/trips/{id}/seats/release", post(ops_trips::release))
+        .route("/v1/ops/trips/{id}/manifest", get(ops_trips::manifest))
+        .route("/v1/ops/trips/{id}/cancel", post(ops_trips::cancel))
+        .route("/v1/ops/trips/{id}/cancellation", get(ops_trips::cancellation))
         .route("/v1/ops/wallets/{rider_id}/top-ups", post(ops::top_up))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
@@ -95,9 +105,13 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let watching = tokio::spawn(app.sessions.clone().watch(app.flow.pool.clone()));
+    let looking = tokio::spawn(app.live.clone().watch(app.flow.pool.clone()));
+    let live = app.live.clone();
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
+        // A stream never ends by itself.
+        live.close();
         drop(stopping);
     };
     let out_of_time = async move {
@@ -110,5 +124,6 @@ pub async fn serve(
         () = out_of_time => Ok(()),
     };
     watching.abort();
+    looking.abort();
     served
 }

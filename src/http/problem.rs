@@ -60,6 +60,9 @@ const NO_PAY_PASSWORD: Kind = Kind(StatusCode::CONFLICT, "006008", "No pay passw
 const TOO_LATE: Kind = Kind(StatusCode::CONFLICT, "006009", "Too late to refund", "已过退款时间");
 const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is under way", "该订单正在支付");
 
+const TRIP_OVER: Kind = Kind(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
+const STREAMS_FULL: Kind =
+    Kind(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
 const BUSY_JOB: Kind = Kind(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
 
 /// An error answer.
@@ -137,6 +140,14 @@ impl Problem {
             .with("retry_after", json!(RETRY_AFTER_RUNNING))
     }
 
+    pub(super) fn streams_full() -> Self {
+        Self::new(
+            &STREAMS_FULL,
+            "this server has no room for another stream; ask again, or read the seat map",
+        )
+        .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
     pub(super) fn timed_out() -> Self {
         Self::new(&TIMED_OUT, "the request took too long; what it began goes on, ask again with the same key")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
@@ -191,6 +202,7 @@ impl From<Refusal> for Problem {
                 Self::new(&TRIP_CLOSED, "the trip departed, or leaves too soon to be booked")
             }
             Refusal::TripCancelled => Self::new(&TRIP_CANCELLED, "the trip was cancelled"),
+            Refusal::TripOver => Self::new(&TRIP_OVER, "the trip has arrived"),
             Refusal::WrongPayPassword { tries_left } => {
                 Self::new(&PAY_PASSWORD, format!("{tries_left} tries left"))
                     .with("tries_left", json!(tries_left))

@@ -27,12 +27,15 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<OrderView, StepError>
     }
     pay_password::verify(flow, request.rider_id, &request.pay_password).await?;
     let seen = sqlx::query!(
-        r#"select w.balance, o.expires_at <= now() as "overdue!"
-           from orders o join wallet w on w.rider_id = o.rider_id where o.id = $1"#,
+        r#"select w.balance, o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!"
+           from orders o join wallet w on w.rider_id = o.rider_id join trip t on t.id = o.trip_id where o.id = $1"#,
         request.order_id.0
     )
     .fetch_one(&flow.pool)
     .await?;
+    if seen.cancelled {
+        return Err(Refusal::TripCancelled.into());
+    }
     if seen.overdue {
         return Err(Refusal::OrderExpired.into());
     }
@@ -54,9 +57,21 @@ pub(super) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, S
         (OrderStatus::Unpaid, _) => {}
         (OrderStatus::Paying, _) => return Err(Refusal::AlreadyPaying.into()),
         (OrderStatus::Closed, Some("expired")) => return Err(Refusal::OrderExpired.into()),
+        (OrderStatus::Closed, Some("cancelled_by_system")) if of_cancelled_trip(flow, &order).await? => {
+            return Err(Refusal::TripCancelled.into());
+        }
         (status, _) => return Err(Refusal::WrongState(status).into()),
     }
     Ok(order)
+}
+
+async fn of_cancelled_trip(flow: &Flow, order: &OrderView) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from trip where id = $1 and cancelled_at is not null) as "cancelled!""#,
+        order.trip_id.0
+    )
+    .fetch_one(&flow.pool)
+    .await
 }
 
 /// The undo: bars the flow's writing steps and proves that no money moved.

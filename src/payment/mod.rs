@@ -98,6 +98,8 @@ fn undo_of(tag: MqTag, paying: &Paying) -> NewJob {
         | MqTag::OrderAdd
         | MqTag::OrderCancel
         | MqTag::PayBack
-        | MqTag::OrderUnpaid => NewJob::of(&PayMoney::new(paying)),
+        | MqTag::OrderUnpaid
+        | MqTag::Timetable
+        | MqTag::TripCancel => NewJob::of(&PayMoney::new(paying)),
     }
 }

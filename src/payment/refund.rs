@@ -78,6 +78,27 @@ async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Begins to refund those of the orders that are paid, however late it is, telling `why` in their history; their jobs,
+/// due now, carry the refunds on. The caller has locked the orders by ascending id.
+///
+/// # Errors
+/// The database's.
+pub async fn begin_all(conn: &mut PgConnection, orders: &[OrderId], why: &str) -> Result<(), sqlx::Error> {
+    let begun = sqlx::query_scalar!(
+        "with begun as (
+             update orders set status = 'refunding' where id = any($1) and status = 'paid' returning id
+         )
+         insert into order_event (order_id, status, reason) select id, 'refunding', $2 from begun
+         returning order_id",
+        &orders.iter().map(|order| order.0).collect::<Vec<_>>(),
+        why,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let jobs: Vec<_> = begun.into_iter().map(|order| NewJob::of(&PayBack::new(OrderId(order)))).collect();
+    queue::enqueue(conn, &jobs, Due::Now).await.map(drop)
+}
+
 /// The money goes back with one entry; a repeat moves none.
 async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
     let row = sqlx::query!(

@@ -1,5 +1,10 @@
-//! Trips: making them from the timetable, and showing them with their seats.
+//! Trips: making them from the timetable, showing them with their seats, and what operators do with them.
 
+pub mod cancel;
+pub mod horizon;
+pub mod live;
+pub mod manifest;
+pub mod seats;
 mod timetable;
 mod views;
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// The most days one call generates.
@@ -21,14 +21,26 @@ pub const MOST_DAYS: u16 = 60;
 /// The database's.
 pub async fn generate(pool: &PgPool, zone: Tz, first: NaiveDate, days: u16) -> Result<u64, sqlx::Error> {
     let mut made = 0;
+    let mut conn = pool.acquire().await?;
     for day in (0..days.min(MOST_DAYS)).filter_map(|n| first.checked_add_days(Days::new(n.into()))) {
-        made += generate_day(pool, zone, day).await?;
+        made += generate_day(&mut conn, zone, day, None).await?;
     }
     Ok(made)
 }
 
-async fn generate_day(pool: &PgPool, zone: Tz, day: NaiveDate) -> Result<u64, sqlx::Error> {
-    let departures = sqlx::query_scalar!("select id from timetable order by id").fetch_all(pool).await?;
+/// Makes what is missing of one day's trips; of those that depart `after` this time, if it is given. In the timetable's
+/// order everywhere, so that two that make the same day wait for each other and never deadlock.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn generate_day(
+    conn: &mut PgConnection,
+    zone: Tz,
+    day: NaiveDate,
+    after: Option<DateTime<Utc>>,
+) -> Result<u64, sqlx::Error> {
+    let departures =
+        sqlx::query_scalar!("select id from timetable order by id").fetch_all(&mut *conn).await?;
     let ids: Vec<Uuid> = departures.iter().map(|_| Uuid::now_v7()).collect();
     let made = sqlx::query_scalar!(
         r#"with made as (
@@ -39,6 +51,9 @@ async fn generate_day(pool: &PgPool, zone: Tz, day: NaiveDate) -> Result<u64, sq
                       t.price, b.capacity, t.id, $3
                from unnest($1::int[], $2::uuid[]) as n(timetable_id, id)
                join timetable t on t.id = n.timetable_id join bus b on b.id = t.bus_id
+               where $5::timestamptz is null
+                  or ($3::date + make_interval(mins => t.departs_minute)) at time zone $4 > $5
+               order by t.id
                on conflict (timetable_id, service_date) do nothing
                returning id, capacity
            ), seats as (
@@ -49,8 +64,9 @@ async fn generate_day(pool: &PgPool, zone: Tz, day: NaiveDate) -> Result<u64, sq
         &ids,
         day,
         zone.name(),
+        after,
     )
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await?;
     Ok(made.unsigned_abs())
 }

@@ -82,7 +82,7 @@ pub struct Seat {
     pub row: i32,
     /// `left` or `right` of the aisle.
     pub side: &'static str,
-    /// `free`, `held`, `sold` or `mine`.
+    /// `free`, `held`, `sold`, `mine` or `blocked`.
     pub state: &'static str,
 }
 
@@ -134,7 +134,7 @@ pub async fn of_day(
     let rows = sqlx::query_as!(
         TripRow,
         r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
-                  (select count(*) from seat s where s.trip_id = t.id and s.order_id is null) as "free_seats!",
+                  (select count(*) from seat s where s.trip_id = t.id and s.order_id is null and not s.blocked) as "free_seats!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!"
            from trip t
            where t.departs_at >= ($1::date)::timestamp at time zone $2
@@ -190,7 +190,7 @@ pub async fn detail(
 
 async fn seats(pool: &PgPool, trip: TripId, viewer: Option<RiderId>) -> Result<Vec<Seat>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select s.seat, s.order_id is not null as "owned!",
+        r#"select s.seat, s.blocked, s.order_id is not null as "owned!",
                   coalesce(o.status not in ('unpaid', 'closed'), false) as "sold!",
                   coalesce(o.rider_id = $2, false) as "mine!"
            from seat s left join orders o on o.id = s.order_id
@@ -205,6 +205,7 @@ async fn seats(pool: &PgPool, trip: TripId, viewer: Option<RiderId>) -> Result<V
         .map(|row| {
             let (place, side) = place_of(row.seat);
             let state = match (row.owned, row.mine, row.sold) {
+                _ if row.blocked => "blocked",
                 (false, ..) => "free",
                 (true, true, _) => "mine",
                 (true, false, true) => "sold",

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 const SAMPLES: i64 = 10;
 
 /// What must hold: the sentence, and a query for the ids where it does not.
-const INVARIANTS: [(&str, &str, &str); 13] = [
+const INVARIANTS: [(&str, &str, &str); 14] = [
     (
         "seats_have_live_owners",
         "Every held seat belongs to a live order, or to a claim whose undo is armed.",
@@ -87,6 +87,14 @@ const INVARIANTS: [(&str, &str, &str); 13] = [
         "Every order that is refunding has the live job that carries it on.",
         "select o.id::text from orders o where o.status = 'refunding'
          and not exists(select from queue.job j where j.tag = 'pay_back_cancle' and j.key = o.id::text)",
+    ),
+    (
+        "cancelled_trips_are_carried_on",
+        "A trip that was cancelled has the live job that ends its orders, or all its seats are blocked.",
+        "select c.trip_id::text from trip_cancellation c
+         where case when c.finished_at is null
+                    then not exists(select from queue.job j where j.tag = 'trip_cancel' and j.key = c.trip_id::text)
+                    else exists(select from seat s where s.trip_id = c.trip_id and not s.blocked) end",
     ),
     (
         "nothing_is_dead",

@@ -1,0 +1,127 @@
+//! What operators do with a trip: block and release seats, read its manifest, cancel it.
+
+use super::{
+    App,
+    extract::{OpsChange, Params, Viewer, trip_id},
+    problem::Problem,
+};
+use crate::{
+    domain::{FieldError, Refusal, SeatSet},
+    trips::{
+        cancel::{self, Progress},
+        manifest,
+        seats::{self, Blocked, Keep, MOST_SEATS},
+    },
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+/// Longest reason, characters.
+const LONGEST_REASON: usize = 500;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SomeSeats {
+    seats: Vec<String>,
+    reason: String,
+}
+
+pub(super) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Json<Blocked>, Problem> {
+    keep(id, change, Keep::Block).await
+}
+
+pub(super) async fn release(
+    id: Path<String>,
+    change: OpsChange<SomeSeats>,
+) -> Result<Json<Blocked>, Problem> {
+    keep(id, change, Keep::Release).await
+}
+
+async fn keep(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<SomeSeats>,
+    keep: Keep,
+) -> Result<Json<Blocked>, Problem> {
+    let trip = trip_id(&id)?;
+    let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
+    let reason = checked(&change.body.reason)?;
+    let (pool, operator) = (&change.flow.pool, change.caller.rider_id);
+    Ok(Json(seats::keep(pool, trip, &seats, keep, reason, operator).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Why {
+    reason: String,
+}
+
+pub(super) async fn cancel(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<Why>,
+) -> Result<(StatusCode, Json<Progress>), Problem> {
+    let (trip, reason) = (trip_id(&id)?, checked(&change.body.reason)?);
+    let progress = cancel::cancel(&change.flow.pool, trip, reason, change.caller.rider_id).await?;
+    Ok((StatusCode::ACCEPTED, Json(progress)))
+}
+
+pub(super) async fn cancellation(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<Progress>, Problem> {
+    let mut conn = app.flow.pool.acquire().await?;
+    let progress = cancel::progress(&mut conn, trip_id(&id)?).await?;
+    progress.map(Json).ok_or_else(|| Refusal::NotFound("cancelled trip").into())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Csv,
+}
+
+#[derive(Deserialize)]
+pub(super) struct As {
+    format: Option<Format>,
+}
+
+pub(super) async fn manifest(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+    Params(wanted): Params<As>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?).await?.ok_or(Refusal::NotFound("trip"))?;
+    let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
+    Ok(match wanted.format.unwrap_or_else(by_header) {
+        Format::Json => Json(manifest).into_response(),
+        Format::Csv => {
+            let name = format!("attachment; filename=\"manifest-{}.csv\"", manifest.trip_id);
+            let text = manifest.csv().map_err(|_| Problem::broken())?;
+            let kind = "text/csv; charset=utf-8; header=present".to_owned();
+            ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
+        }
+    })
+}
+
+/// Whether CSV is named in `Accept`; without it, or among others after JSON, the answer is JSON.
+fn accepts_csv(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kinds = accepted.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
+    kinds.into_iter().find(|kind| ["text/csv", "application/json"].contains(kind)) == Some("text/csv")
+}
+
+fn checked(reason: &str) -> Result<&str, Problem> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.contains('\0') {
+        return Err(Problem::field(&FieldError::new("/reason", format!("1 to {LONGEST_REASON} characters"))));
+    }
+    Ok(reason)
+}

@@ -1,0 +1,230 @@
+//! Cancelling a trip. One statement marks it, so that nothing is booked or paid any more; one job then ends its orders:
+//! unpaid ones are closed, paid ones are refunded by the refund's own job.
+//!
+//! The job walks the trip's seats, since a live order owns its seats, and is done when every seat is blocked and so has
+//! no owner. That is what makes it safe against a booking that began before the cancelling and ends after it: such a
+//! claim either takes its seats before the job blocks them, and is found by the next pass, or finds them blocked,
+//! since it judges seats by their locked rows. A claim whose order is not added yet is waited for: either its order
+//! comes, or its armed undo gives the seats back. An order that is paid in that moment is refunded by the next pass, and
+//! one that is closed while money is debited for it gets the money back from the payment's own undo.
+//!
+//! Each window of seats is a transaction of its own and a compare-and-set, so the job may be killed anywhere and
+//! begins again from the first seat.
+
+use crate::{
+    booking::unpaid,
+    domain::{CloseReason, OrderId, Refusal, RiderId, TripId},
+    flow::{Desk, StepError},
+    payment::refund,
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    TripCancel,
+    queue::{self, Delivery, Due, JobError, NewJob, Outcome},
+};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+/// Seats that one transaction of the job looks at, and so the most orders it ends.
+const WINDOW: i32 = 500;
+/// The shortest and the longest time until the job looks again for what has not ended yet, seconds. In between it is a
+/// quarter of how long the cancelling has taken.
+const LOOK_AGAIN: (f64, f64) = (0.2, 60.0);
+/// What the history of its orders says.
+const WHY: &str = "trip cancelled";
+
+/// How far the cancelling of a trip is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Progress {
+    /// The trip.
+    pub trip_id: TripId,
+    /// Why it was cancelled.
+    pub reason: String,
+    /// When.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub cancelled_at: DateTime<Utc>,
+    /// When the last order had ended.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Orders that were live: what was ended and what is left.
+    pub orders: i64,
+    /// Ended with the money back.
+    pub refunded: i64,
+    /// Ended without having been charged.
+    pub closed: i64,
+    /// Orders, and bookings under way, that still own seats.
+    pub left: i64,
+}
+
+/// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders. Once it is cancelled, this tells how
+/// far it is, and enqueues the job again if it is gone before its end.
+///
+/// # Errors
+/// An unknown trip, one that has arrived; the database's.
+pub async fn cancel(
+    pool: &PgPool,
+    trip: TripId,
+    reason: &str,
+    operator: RiderId,
+) -> Result<Progress, StepError> {
+    let mut tx = pool.begin().await?;
+    let marked = sqlx::query_scalar!(
+        r#"with marked as (
+               update trip set cancelled_at = coalesce(cancelled_at, now())
+               where id = $1 and (cancelled_at is not null or arrives_at > now())
+               returning id
+           ), begun as (
+               insert into trip_cancellation (trip_id, reason) select id, $2 from marked
+               on conflict (trip_id) do nothing
+               returning trip_id
+           ), told as (
+               insert into trip_event (trip_id, what, reason, operator) select trip_id, 'cancelled', $2, $3 from begun
+           )
+           select exists(select from marked) as "marked!""#,
+        trip.0,
+        reason,
+        operator.0,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !marked {
+        let known =
+            sqlx::query_scalar!(r#"select exists(select from trip where id = $1) as "known!""#, trip.0)
+                .fetch_one(&mut *tx)
+                .await?;
+        return Err(if known { Refusal::TripOver } else { Refusal::NotFound("trip") }.into());
+    }
+    let progress = progress(&mut tx, trip).await?.ok_or(sqlx::Error::RowNotFound)?;
+    if progress.finished_at.is_none() {
+        queue::enqueue(&mut tx, &[NewJob::of(&TripCancel::new(trip))], Due::Now).await?;
+    }
+    tx.commit().await?;
+    Ok(progress)
+}
+
+/// How far the cancelling is, if the trip was cancelled.
+///
+/// # Errors
+/// The database's.
+pub async fn progress(conn: &mut PgConnection, trip: TripId) -> Result<Option<Progress>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select c.reason, t.cancelled_at as "cancelled_at!", c.finished_at, ended.refunded as "refunded!",
+                  ended.closed as "closed!",
+                  (select count(distinct s.order_id) from seat s where s.trip_id = c.trip_id) as "left!"
+           from trip_cancellation c join trip t on t.id = c.trip_id, lateral (
+               select count(*) filter (where o.status = 'refunded') as refunded,
+                      count(*) filter (where o.status = 'closed') as closed
+               from trip_cancellation_order x join orders o on o.id = x.order_id where x.trip_id = c.trip_id
+           ) as ended
+           where c.trip_id = $1"#,
+        trip.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Progress {
+        trip_id: trip,
+        reason: row.reason,
+        cancelled_at: row.cancelled_at,
+        finished_at: row.finished_at,
+        orders: row.refunded + row.closed + row.left,
+        refunded: row.refunded,
+        closed: row.closed,
+        left: row.left,
+    }))
+}
+
+/// The job: one pass over the trip's seats, then the end, or another look later.
+///
+/// # Errors
+/// What may be tried again.
+pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let trip = delivery.decode::<TripCancel>()?.trip_id();
+    let last = sqlx::query_scalar!(r#"select max(seat) as last from seat where trip_id = $1"#, trip.0)
+        .fetch_one(desk.pool())
+        .await?;
+    let windows = (0..last.unwrap_or(0)).step_by(WINDOW.unsigned_abs() as usize);
+    for after in windows {
+        end_orders(desk, trip, after).await?;
+        block(desk.pool(), trip, after).await?;
+    }
+    let mut tx = desk.begin().await?;
+    if let Some(at) = look_again(&mut tx, trip).await? {
+        return desk.snooze(tx, delivery, at).await;
+    }
+    sqlx::query!(
+        "update trip_cancellation set finished_at = now() where trip_id = $1 and finished_at is null",
+        trip.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    desk.settle(tx, delivery, "every order has ended, every seat is blocked").await
+}
+
+/// Closes or begins to refund the orders that own seats of the window, once each, and writes down that it did.
+async fn end_orders(desk: &Desk, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
+    let mut tx = desk.begin().await?;
+    let live = sqlx::query!(
+        "select o.id, o.status from orders o
+         where o.id in (select s.order_id from seat s
+                        where s.trip_id = $1 and s.seat > $2 and s.seat <= $3 and s.order_id is not null)
+           and o.status in ('unpaid', 'paid', 'refunding')
+           and not exists (select from trip_cancellation_order x where x.trip_id = $1 and x.order_id = o.id)
+         order by o.id for update of o",
+        trip.0,
+        after,
+        after + WINDOW
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if live.is_empty() {
+        return Ok(());
+    }
+    let of = |status: &str| -> Vec<OrderId> {
+        live.iter().filter(|order| order.status == status).map(|order| OrderId(order.id)).collect()
+    };
+    unpaid::close_all(&mut tx, &of("unpaid"), CloseReason::CancelledBySystem, WHY).await?;
+    refund::begin_all(&mut tx, &of("paid"), WHY).await?;
+    sqlx::query!(
+        "insert into trip_cancellation_order (trip_id, order_id) select $1, id from unnest($2::uuid[]) as o(id)
+         on conflict (trip_id, order_id) do nothing",
+        trip.0,
+        &live.iter().map(|order| order.id).collect::<Vec<_>>()
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+/// Blocks the free seats of the window. Apart from [`end_orders`]: a transaction that holds seats of orders and then
+/// locks others could deadlock with a claim.
+async fn block(pool: &PgPool, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "with free as materialized (
+             select trip_id, seat from seat
+             where trip_id = $1 and seat > $2 and seat <= $3 and order_id is null and not blocked
+             order by trip_id, seat for update)
+         update seat s set blocked = true from free f where s.trip_id = f.trip_id and s.seat = f.seat",
+        trip.0,
+        after,
+        after + WINDOW
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// When to look again, if there is a seat that is not blocked.
+async fn look_again(conn: &mut PgConnection, trip: TripId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let (soonest, latest) = LOOK_AGAIN;
+    sqlx::query_scalar!(
+        r#"select now() + greatest(make_interval(secs => $2),
+                                   least(make_interval(secs => $3), (now() - c.started_at) / 4)) as "at!"
+           from trip_cancellation c
+           where c.trip_id = $1 and exists(select from seat s where s.trip_id = c.trip_id and not s.blocked)"#,
+        trip.0,
+        soonest,
+        latest
+    )
+    .fetch_optional(conn)
+    .await
+}

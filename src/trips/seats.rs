@@ -1,0 +1,104 @@
+//! Seats that operators keep back: a blocked seat is nobody's and cannot be booked.
+
+use crate::{
+    domain::{FieldError, Refusal, RiderId, SeatSet, TripId},
+    flow::StepError,
+};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+/// The most seats one request blocks or releases.
+pub const MOST_SEATS: usize = 1_000;
+
+/// What an operator does with seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nobody can book them any more.
+    Block,
+    /// They can be booked again.
+    Release,
+}
+
+/// The trip's seats that are blocked now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Blocked {
+    /// The trip.
+    pub trip_id: TripId,
+    /// Seat labels, ascending.
+    pub blocked: Vec<String>,
+}
+
+/// Blocks or releases the seats, all of them or none, and writes down who did it and why. Those that are so already stay
+/// as they are.
+///
+/// # Errors
+/// An unknown or cancelled trip, a seat the trip does not have, seats that are taken (for [`Keep::Block`]); the
+/// database's.
+pub async fn keep(
+    pool: &PgPool,
+    trip: TripId,
+    seats: &SeatSet,
+    keep: Keep,
+    reason: &str,
+    operator: RiderId,
+) -> Result<Blocked, StepError> {
+    let mut tx = pool.begin().await?;
+    // Shared, so that a trip cannot be cancelled in between: what its cancelling blocks must stay blocked.
+    let cancelled = sqlx::query_scalar!(
+        r#"select cancelled_at is not null as "cancelled!" from trip where id = $1 for share"#,
+        trip.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Refusal::NotFound("trip"))?;
+    if cancelled {
+        return Err(Refusal::TripCancelled.into());
+    }
+    let what = if keep == Keep::Block { "seats_blocked" } else { "seats_released" };
+    let seen = sqlx::query!(
+        r#"with locked as materialized (
+               select seat, order_id from seat where trip_id = $1 and seat = any($2)
+               order by trip_id, seat for update
+           ), verdict as materialized (
+               select coalesce(array_agg(seat), '{}') as known,
+                      coalesce(array_agg(seat order by seat) filter (where $3 and order_id is not null), '{}') as taken
+               from locked
+           ), changed as (
+               update seat s set blocked = $3
+               from locked l, verdict v
+               where s.trip_id = $1 and s.seat = l.seat and s.blocked <> $3
+                 and v.taken = '{}' and cardinality(v.known) = cardinality($2)
+               returning s.seat
+           ), told as (
+               insert into trip_event (trip_id, what, seats, reason, operator)
+               select $1, $4, array_agg(seat order by seat), $5, $6 from changed having count(*) > 0
+           )
+           select known as "known!", taken as "taken!" from verdict"#,
+        trip.0,
+        seats.numbers(),
+        keep == Keep::Block,
+        what,
+        reason,
+        operator.0,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if let Some(seat) = seats.numbers().iter().find(|seat| !seen.known.contains(seat)) {
+        let rule = format!("the trip has no seat {seat}");
+        return Err(Refusal::Invalid(FieldError::new("/seats", rule)).into());
+    }
+    if !seen.taken.is_empty() {
+        return Err(Refusal::SeatsTaken(seen.taken).into());
+    }
+    let blocked = blocked(&mut tx, trip).await?;
+    tx.commit().await?;
+    Ok(Blocked { trip_id: trip, blocked })
+}
+
+async fn blocked(conn: &mut PgConnection, trip: TripId) -> Result<Vec<String>, sqlx::Error> {
+    let seats =
+        sqlx::query_scalar!("select seat from seat where trip_id = $1 and blocked order by seat", trip.0)
+            .fetch_all(conn)
+            .await?;
+    Ok(seats.iter().map(ToString::to_string).collect())
+}
