@@ -18,5 +18,6 @@ pub mod schema;
 pub mod settings;
 pub mod telemetry;
 pub mod trips;
+pub mod upkeep;
 pub mod verify;
 pub mod worker;

@@ -3,23 +3,26 @@
 use clap::{Args, Parser, Subcommand};
 use farebox::{
     demo,
+    domain::Refusal,
     embedded::{self, Server},
-    flow::BoxError,
+    flow::{BoxError, StepError},
     http, process,
     riders::{self, NewRider, Role},
     schema,
     settings::Settings,
-    trips, verify, worker,
+    trips,
+    upkeep::{self, Pruning},
+    verify, worker,
 };
 use farebox_jobs::MqTag;
 use sqlx::PgPool;
 use std::{
-    io::{BufRead, Write},
+    io::{BufRead, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 /// The database of the embedded server.
 const DATABASE: &str = "farebox";
@@ -96,7 +99,8 @@ struct Trips {
 
 #[derive(Subcommand)]
 enum Operators {
-    /// Add one; the password is read from standard input.
+    /// Add one. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal or standard input; it is
+    /// never an argument, which every user of the machine could read.
     Add(NewOperator),
 }
 
@@ -105,7 +109,15 @@ struct NewOperator {
     #[command(flatten)]
     data: Data,
     /// The name for signing in.
-    name: String,
+    #[arg(
+        long = "user-name",
+        value_name = "NAME",
+        required_unless_present = "name",
+        conflicts_with = "name"
+    )]
+    user_name: Option<String>,
+    /// The same, without the option's name.
+    name: Option<String>,
     /// viewer, operator or admin.
     #[arg(long, default_value = "operator")]
     role: String,
@@ -198,6 +210,8 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let app = process::app(settings.clone(), flow.clone());
+    let mut pruning = JoinSet::new();
+    pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), listener, until(stopped));
     let signal = async {
@@ -254,11 +268,43 @@ async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     if !role.may_view() {
         return Err("an operator's role is viewer, operator or admin".into());
     }
-    let password = std::io::stdin().lock().lines().next().transpose()?.unwrap_or_default();
+    let user_name = args.user_name.or(args.name).unwrap_or_default();
+    let password = operator_password()?;
     let flow = process::flow(&settings, database.current(&settings).await?)?;
-    let new = NewRider { user_name: args.name, password, pay_password: None, email: None, phone: None };
+    let new = NewRider { user_name, password, pay_password: None, email: None, phone: None };
     let added = riders::register(&flow.pool, &flow.passwords, &new, role).await;
-    let added = added.map_err(|error| format!("not added: {error:?}"))?;
+    let added = added.map_err(|error| match error {
+        StepError::Refused(Refusal::UserNameTaken) => "not added: the user name is taken".to_owned(),
+        StepError::Refused(Refusal::Invalid(field)) => {
+            format!("not added: {}: {}", field.pointer.trim_start_matches('/'), field.rule)
+        }
+        StepError::Broken(cause) => format!("not added: {cause}"),
+        other => format!("not added: {other:?}"),
+    })?;
     println!("{} added as {}", added.user_name, role.as_str());
     Ok(())
+}
+
+/// The password from the environment, else one line from standard input; a terminal does not show it.
+fn operator_password() -> Result<String, BoxError> {
+    if let Ok(password) = std::env::var("FAREBOX_OPERATOR_PASSWORD") {
+        return Ok(password);
+    }
+    let stdin = std::io::stdin();
+    let hidden = stdin.is_terminal() && echo(false);
+    if stdin.is_terminal() {
+        eprint!("Password: ");
+    }
+    let line = stdin.lock().lines().next().transpose();
+    if hidden {
+        echo(true);
+        eprintln!();
+    }
+    Ok(line?.unwrap_or_default())
+}
+
+/// Whether the terminal could be told to show what is typed, or not to.
+fn echo(on: bool) -> bool {
+    let told = std::process::Command::new("stty").arg(if on { "echo" } else { "-echo" }).status();
+    told.is_ok_and(|status| status.success())
 }

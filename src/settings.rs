@@ -49,6 +49,12 @@ pub struct Settings {
     pub faults: FaultSettings,
     /// The worker.
     pub worker: Worker,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// Idempotency keys.
+    pub idempotency: Idempotency,
+    /// Old rows.
+    pub retention: Retention,
     /// Logging.
     pub log: Log,
 }
@@ -92,6 +98,8 @@ pub struct Booking {
     pub undo_after_ms: i64,
     /// Seats of one order at the most.
     pub max_seats: usize,
+    /// Unpaid orders of one rider at the most.
+    pub max_open_holds: u16,
 }
 
 /// Trips.
@@ -171,6 +179,31 @@ pub struct Worker {
     pub retention_days: u64,
     /// Address and port of the worker's metrics and health; none if empty.
     pub metrics_listen: String,
+}
+
+/// Accounts.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Accounts {
+    /// Whether a new sign-in ends the rider's other sessions.
+    pub one_session: bool,
+}
+
+/// Idempotency keys.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Idempotency {
+    /// How long an answer is kept for a client that asks again, hours.
+    pub retention_hours: u32,
+}
+
+/// Old rows that nothing needs any more.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Retention {
+    /// How long the barriers of flows that ended are kept, days.
+    pub barrier_days: u32,
+    /// How often old rows are pruned, seconds.
+    pub every_secs: u32,
+    /// Rows of one kind that one statement deletes at the most.
+    pub batch: u32,
 }
 
 /// Logging.

@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod api_schema;
+mod accounts;
 mod bad_input;
 mod booking;
 mod crashes;
@@ -10,12 +11,14 @@ mod harness;
 mod lost_commit;
 mod matrix;
 mod operators;
+mod orders;
 mod outage;
 mod paying;
 mod queue;
 mod queue_faults;
 mod queue_features;
 mod queue_model;
+mod retries;
 mod sessions;
 mod storm;
 mod tour;

@@ -1,7 +1,14 @@
 //! `farebox-worker`: runs rollbacks and timers. Any number of them, on any machine, for all tags or some.
 
 use clap::Parser;
-use farebox::{flow::BoxError, http, metrics::Metrics, process, schema, worker};
+use farebox::{
+    flow::BoxError,
+    http,
+    metrics::Metrics,
+    process, schema,
+    upkeep::{self, Pruning},
+    worker,
+};
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -27,7 +34,8 @@ async fn run() -> Result<ExitCode, BoxError> {
     let flow = process::flow(&settings, pool)?;
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
-    let mut telling = JoinSet::new();
+    let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
+    pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;

@@ -3,6 +3,11 @@
 //! One statement for any number of bookings: it locks the wanted seats in one order everywhere (so two bookings never
 //! deadlock), judges each booking by what it then sees, and for those that won takes the client's key, writes the
 //! barrier row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost seat is a row's result.
+//!
+//! How many orders a rider may leave unpaid is decided here too, by his row of `open_hold`. A count would not do: under
+//! read committed, of two claims at once neither sees the other's. The row is locked by the upsert and read as it then is,
+//! so the second waits and finds the first's order in it. What the row lists counts unless it is seen to be settled, undone
+//! or overdue; none of the three ever turns back, so a statement that sees too little can only refuse too much.
 
 use super::{Request, release};
 use crate::{
@@ -31,6 +36,8 @@ pub struct Claimed {
 struct Verdict {
     won: bool,
     known: bool,
+    /// One unpaid order too many.
+    over: bool,
     lost: Vec<i32>,
     unit_price: Option<Decimal>,
     at: DateTime<Utc>,
@@ -40,13 +47,14 @@ struct Verdict {
 /// Claims the seats of one booking.
 ///
 /// # Errors
-/// Seats taken, trip closed, key taken; barred by its own undo; the database's.
+/// Seats taken, trip closed, too many unpaid orders, key taken; barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
     let verdicts = claim_all(flow, &[(request, booking)]).await?;
     let verdict = verdicts.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
     match verdict {
         Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
         Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
+        Verdict { over: true, .. } => Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into()),
         Verdict { won: true, unit_price: Some(price), at, expires_at: Some(expires_at), .. } => {
             Ok(Claimed { unit_price: Money::from_database(price), at, expires_at })
         }
@@ -103,9 +111,30 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
                    where i.status is null and i.fingerprint = excluded.fingerprint
                      and i.started_at < now() - make_interval(secs => $14)
                returning i.subject
-           ), won as materialized (
+           ), able as materialized (
                select o.* from open o join verdict v using (order_id)
                where v.lost = '{}' and (o.key is null or o.order_id in (select subject from keyed))
+           ), held as (
+               insert into open_hold as h (rider_id, orders, until)
+               select rider_id, (array_agg(order_id order by nr))[:$20], (array_agg(expires_at order by nr))[:$20]
+               from able group by rider_id order by rider_id
+               on conflict (rider_id) do update set (orders, until) = (
+                   select coalesce(array_agg(order_id order by nr), '{}'), coalesce(array_agg(until order by nr), '{}')
+                   from (select e.*, row_number() over (order by e.nr) as place
+                         from (select x.order_id, x.until, x.nr - 1000000 as nr
+                               from unnest(h.orders, h.until) with ordinality as x(order_id, until, nr)
+                               where x.until > now()
+                                 and not exists (select from orders o where o.id = x.order_id and o.status <> 'unpaid')
+                                 and not exists (select from barrier b where b.subject = x.order_id and b.step = $15
+                                                                         and b.undone_at is not null)
+                               union all
+                               select x.order_id, x.until, x.nr
+                               from unnest(excluded.orders, excluded.until) with ordinality as x(order_id, until, nr)
+                              ) as e) as every
+                   where nr < 0 or place <= $20)
+               returning h.orders
+           ), won as materialized (
+               select a.* from able a where a.order_id in (select unnest(orders) from held)
            ), stepped as (
                insert into barrier (subject, step, done_at) select order_id, $15, now() from won
            ), taken as (
@@ -119,10 +148,12 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
                select timer, $18, order_id::text, timer_payload, $19::int, expires_at from won
            )
            select w.order_id is not null as "won!", o.order_id is not null as "known!",
+                  a.order_id is not null and w.order_id is null as "over!",
                   coalesce(v.lost, '{}') as "lost!", o.price as unit_price, now() as "at!", o.expires_at
            from request r
            left join open o using (order_id)
            left join verdict v using (order_id)
+           left join able a using (order_id)
            left join won w using (order_id)
            order by r.nr"#,
         &orders,
@@ -144,6 +175,7 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
         flow.undo_after().as_seconds_f64(),
         MqTag::OrderUnpaid.wire(),
         OrderUnpaid::RETRY.max_attempts,
+        i32::from(flow.rules.max_open_holds),
     )
     .fetch_all(&flow.pool)
     .await

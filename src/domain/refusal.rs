@@ -63,4 +63,13 @@ pub enum Refusal {
     AlreadyPaying,
     /// The trip leaves too soon, or has left.
     TooLateToRefund,
+    /// The rider has as many unpaid orders as he may have.
+    TooManyHolds {
+        /// How many those are.
+        most: u16,
+    },
+    /// The trip has not departed yet.
+    NotDeparted,
+    /// The order was evaluated before.
+    AlreadyEvaluated,
 }

@@ -5,7 +5,7 @@
 //! transaction is still open, which is why barring is a statement of its own: the ones after it see what it waited for.
 
 use farebox_jobs::MqTag;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 /// Bars the steps of `subject` that have not run, waiting for any that is being committed.
@@ -59,6 +59,38 @@ pub async fn mark_undone(
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Deletes the rows of flows that began more than `days` ago and are over, `batch` at the most; returns how many.
+///
+/// A row may only go when neither a step nor an undo can come to ask for it. Steps come from a request, and none lives
+/// that long. Undos come from jobs: a subject with a live job, or with a dead letter that may be redriven, keeps its rows.
+/// So does a step that was done and neither settled nor undone, whoever is to do that: its order is unpaid or missing, or
+/// its payment is debited.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(db: impl PgExecutor<'_>, days: i32, batch: u32) -> Result<u64, sqlx::Error> {
+    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
+    let pruned = sqlx::query!(
+        "delete from barrier where (subject, step) in (
+             select subject, step from barrier b
+             -- Subjects are UUIDv7: their first 48 bits are the milliseconds of their making.
+             where subject < (lpad(to_hex((extract(epoch from now() - make_interval(days => $1)) * 1000)::bigint), 12, '0')
+                              || repeat('0', 20))::uuid
+               and (undone_at is not null
+                    or exists (select from orders o where o.id = b.subject and o.status <> 'unpaid')
+                    or exists (select from payment p where p.id = b.subject and p.state <> 'debited'))
+               and not exists (select from queue.job j where j.key = b.subject::text and j.tag = any($3))
+               and not exists (select from queue.dead_letter d where d.key = b.subject::text and d.tag = any($3))
+             order by subject limit $2)",
+        days,
+        i64::from(batch),
+        &tags[..]
+    )
+    .execute(db)
+    .await?;
+    Ok(pruned.rows_affected())
 }
 
 fn wire(steps: &[MqTag]) -> Vec<String> {

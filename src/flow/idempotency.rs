@@ -109,6 +109,24 @@ pub async fn forget(db: impl PgExecutor<'_>, key: &IdempotencyKey, subject: Uuid
     .map(drop)
 }
 
+/// Deletes answers older than this many hours, `batch` at the most; returns how many. A key is then free, as if it had
+/// never been used.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(db: impl PgExecutor<'_>, hours: i32, batch: u32) -> Result<u64, sqlx::Error> {
+    let pruned = sqlx::query!(
+        "delete from idempotency where (actor, key) in (
+             select actor, key from idempotency where started_at < now() - make_interval(hours => $1)
+             order by started_at limit $2 for update skip locked)",
+        hours,
+        i64::from(batch)
+    )
+    .execute(db)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
 /// [`STALE`] in seconds, for SQL.
 pub fn stale_secs() -> f64 {
     STALE.as_seconds_f64()

@@ -4,6 +4,7 @@ pub mod barrier;
 mod desk;
 mod faults;
 pub mod idempotency;
+pub mod once;
 mod rollback;
 mod step;
 

@@ -4,16 +4,17 @@ use super::{App, problem::Problem};
 use crate::{
     domain::{FieldError, OrderId, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
-    riders::Caller,
+    riders::{Caller, NewRider},
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use futures_util::StreamExt;
+use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use uuid::Uuid;
 
 /// Longest idempotency key.
@@ -42,6 +43,12 @@ pub(super) struct Change<T> {
 
 /// A change by an operator.
 pub(super) struct OpsChange<T>(pub(super) Change<T>);
+
+/// A registration: nobody is known yet.
+pub(super) struct Registering {
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) body: NewRider,
+}
 
 /// A body that has nothing to say: absent, or `{}`.
 #[derive(Deserialize, JsonSchema)]
@@ -108,15 +115,20 @@ impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let caller = caller(request.headers(), app)?;
+        if !caller.role.may_change() {
+            return Err(Problem::denied());
+        }
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
         let scope = format!("{} {}\n", request.method(), request.uri().path());
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
-        let key = key.map(|key| {
-            let fingerprint = Sha256::new().chain_update(scope).chain_update(&bytes).finalize().to_vec();
-            IdempotencyKey { actor: caller.rider_id, key, fingerprint }
-        });
+        let key = key
+            .map(|key| {
+                let fingerprint = sealed(app, &[scope.as_bytes(), &bytes])?;
+                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint })
+            })
+            .transpose()?;
         Ok(Self { caller, flow: Flow { faults, ..app.flow.clone() }, key, body })
     }
 }
@@ -130,6 +142,35 @@ impl<T: DeserializeOwned> FromRequest<App> for OpsChange<T> {
         }
         Change::from_request(request, app).await.map(Self)
     }
+}
+
+impl FromRequest<App> for Registering {
+    type Rejection = Problem;
+
+    /// Whose key is it, when nobody is signed in? The name's that is asked for: strangers who take different names never
+    /// meet, whatever their keys. Whoever asks for the same name with the same key gets the first answer only with the
+    /// first body, which holds the password; with another he learns that the name is taken, as without a key.
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let key = idempotency_key(&request)?;
+        let bytes = bytes(request, app).await?;
+        let body: NewRider = parse(&bytes)?;
+        let Some(key) = key else { return Ok(Self { key: None, body }) };
+        let name = sealed(app, &[b"the one who registers as\n", body.user_name.to_lowercase().as_bytes()])?;
+        let name = name.first_chunk::<16>().ok_or_else(Problem::broken)?;
+        // A random UUID's layout, which no account's (UUIDv7) ever has.
+        let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
+        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
+        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint }), body })
+    }
+}
+
+/// A keyed hash of the parts. Not a plain one: bodies hold passwords, and who gets to see the table of kept answers
+/// could try all six digits of a pay password against a plain hash in no time.
+fn sealed(app: &App, parts: &[&[u8]]) -> Result<Vec<u8>, Problem> {
+    let pepper = app.settings.secrets.pepper.as_bytes();
+    let mut mac = Hmac::<Sha256>::new_from_slice(pepper).map_err(|_| Problem::broken())?;
+    parts.iter().for_each(|part| mac.update(part));
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 /// The caller if there is a valid token, nobody otherwise: for pages that anybody may read.

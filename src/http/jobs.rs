@@ -3,6 +3,7 @@
 use super::{
     App,
     extract::{Change, OpsChange, Paging, Params, Viewer, job_id},
+    once::{Act, Ended},
     problem::Problem,
 };
 use crate::{
@@ -14,6 +15,7 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -28,7 +30,7 @@ use farebox_jobs::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, PgExecutor};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -134,7 +136,7 @@ pub(super) async fn show(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Job>, Problem> {
-    job(&app, job_id(&id)?).await
+    job(&app.flow.pool, job_id(&id)?).await.map(Json)
 }
 
 /// Why an operator acts.
@@ -154,34 +156,56 @@ impl Why {
 /// The reason with who gives it, as it is kept.
 fn told(reason: Option<&str>, by: &Caller) -> Result<String, Problem> {
     let reason = reason.unwrap_or("no reason given");
-    if reason.is_empty() || reason.len() > LONGEST_REASON {
-        return Err(Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out")));
+    if reason.is_empty() || reason.len() > LONGEST_REASON || reason.contains('\0') {
+        return Err(Problem::field(&FieldError::new(
+            "/reason",
+            "1 to 500 characters without U+0000, or left out",
+        )));
     }
     Ok(format!("{reason} (operator {})", by.rider_id))
 }
 
 pub(super) async fn retry(
-    State(app): State<App>,
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Response, Ended> {
     let (id, why) = (job_id(&id)?, Why::told(&change)?);
-    let mut tx = change.flow.pool.begin().await?;
-    let changed = admin::retry(&mut tx, id).await?;
-    acted(&app, tx, id, changed, "retried", &why).await
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = retried(act.conn(), id).await;
+    let answer = act.end(StatusCode::OK, done).await?;
+    tracing::info!(job = %id, why, "job retried");
+    Ok(answer)
+}
+
+async fn retried(conn: &mut PgConnection, id: Uuid) -> Result<Job, Problem> {
+    changed(admin::retry(&mut *conn, id).await?)?;
+    job(conn, id).await
 }
 
 /// 200: it is called off. 202: it runs and has been asked to end.
 pub(super) async fn cancel(
-    State(app): State<App>,
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<(StatusCode, Json<Job>), Problem> {
+) -> Result<Response, Ended> {
     let (id, why) = (job_id(&id)?, Why::told(&change)?);
-    let mut tx = change.flow.pool.begin().await?;
-    let changed = admin::cancel(&mut tx, Called::Id(id), &why).await?;
-    let status = if changed == Changed::Asked { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, acted(&app, tx, id, changed, "cancelled", &why).await?))
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = called_off(act.conn(), id, &why).await;
+    let answer = act.end(status_of(&done), done).await?;
+    tracing::info!(job = %id, why, "job cancelled");
+    Ok(answer)
+}
+
+async fn called_off(conn: &mut PgConnection, id: Uuid, why: &str) -> Result<Job, Problem> {
+    changed(admin::cancel(&mut *conn, Called::Id(id), why).await?)?;
+    job(conn, id).await
+}
+
+/// A job that runs on was only asked to end.
+fn status_of(done: &Result<Job, Problem>) -> StatusCode {
+    match done {
+        Ok(job) if job.state == "running" => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    }
 }
 
 /// A live job of a tag by its key, and why.
@@ -195,20 +219,28 @@ pub(super) struct ByKey {
 
 /// As [`cancel`].
 pub(super) async fn cancel_key(
-    State(app): State<App>,
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<ByKey>,
-) -> Result<(StatusCode, Json<Job>), Problem> {
+) -> Result<Response, Ended> {
     let tag = known_tag(&tag)?;
     let why = told(change.body.reason.as_deref(), &change.caller)?;
-    let mut tx = change.flow.pool.begin().await?;
-    let filter =
-        JobFilter { tag: Some(tag.wire().to_owned()), key: Some(change.body.key), ..JobFilter::default() };
-    let live = admin::list(&mut *tx, &filter, 1).await?;
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = called_off_by_key(act.conn(), tag, change.body.key, &why).await;
+    let answer = act.end(status_of(&done), done).await?;
+    tracing::info!(tag = tag.wire(), why, "job cancelled by its key");
+    Ok(answer)
+}
+
+async fn called_off_by_key(
+    conn: &mut PgConnection,
+    tag: MqTag,
+    key: String,
+    why: &str,
+) -> Result<Job, Problem> {
+    let filter = JobFilter { tag: Some(tag.wire().to_owned()), key: Some(key), ..JobFilter::default() };
+    let live = admin::list(&mut *conn, &filter, 1).await?;
     let id = live.first().map(|job| job.id).ok_or(Refusal::NotFound("live job"))?;
-    let changed = admin::cancel(&mut tx, Called::Id(id), &why).await?;
-    let status = if changed == Changed::Asked { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok((status, acted(&app, tx, id, changed, "cancelled", &why).await?))
+    called_off(conn, id, why).await
 }
 
 /// A tag's numbers in an answer.
@@ -259,24 +291,26 @@ pub(super) async fn queues(State(app): State<App>, _: Viewer) -> Result<Json<Pag
 }
 
 pub(super) async fn pause(
-    State(app): State<App>,
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Json<Queue>, Problem> {
+) -> Result<Response, Ended> {
     let (tag, why) = (known_tag(&tag)?, Why::told(&change)?);
-    admin::pause(&app.flow.pool, tag.wire(), &change.caller.rider_id.to_string(), &why).await?;
-    queue(&app, tag).await
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    admin::pause(act.conn(), tag.wire(), &change.caller.rider_id.to_string(), &why).await?;
+    let done = queue(act.conn(), tag).await;
+    act.end(StatusCode::OK, done).await
 }
 
 pub(super) async fn resume(
-    State(app): State<App>,
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Json<Queue>, Problem> {
+) -> Result<Response, Ended> {
     let (tag, why) = (known_tag(&tag)?, Why::told(&change)?);
-    admin::resume(&app.flow.pool, tag.wire()).await?;
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    admin::resume(act.conn(), tag.wire()).await?;
     tracing::info!(%tag, why, "tag resumed");
-    queue(&app, tag).await
+    let done = queue(act.conn(), tag).await;
+    act.end(StatusCode::OK, done).await
 }
 
 /// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
@@ -289,23 +323,28 @@ pub(super) struct Drain {
     wait_secs: Option<u64>,
 }
 
-/// Pauses a tag and waits for its running attempts to end; the answer's state tells whether they have.
+/// Pauses a tag and waits for its running attempts to end; the answer's state tells whether they have. Nobody waits in the
+/// pause's transaction: workers have to see it first.
 pub(super) async fn drain(
     State(app): State<App>,
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Drain>,
-) -> Result<Json<Queue>, Problem> {
+) -> Result<Response, Ended> {
     let tag = known_tag(&tag)?;
     let why = told(change.body.reason.as_deref(), &change.caller)?;
     let wait = change.body.wait_secs.unwrap_or(0);
     if wait > LONGEST_DRAIN {
-        return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))));
+        return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))).into());
     }
     let by = change.caller.rider_id.to_string();
+    let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
+    admin::pause(act.conn(), tag.wire(), &by, &why).await?;
+    let later = act.commit().await?;
     let mut conn = app.flow.pool.acquire().await?;
     admin::drain(&mut conn, tag.wire(), &by, &why, Duration::from_secs(wait)).await?;
+    let done = queue(&mut *conn, tag).await;
     drop(conn);
-    queue(&app, tag).await
+    later.end(StatusCode::OK, done).await
 }
 
 /// Which dead letters of a tag.
@@ -333,25 +372,26 @@ pub(super) struct Redriven {
 pub(super) async fn redrive_tag(
     Path(tag): Path<String>,
     OpsChange(mut change): OpsChange<Redrive>,
-) -> Result<Json<Redriven>, Problem> {
+) -> Result<Response, Ended> {
     if change.body.tag.as_ref().is_some_and(|other| *other != tag) {
-        return Err(Problem::field(&FieldError::new("/tag", "left out, or the address's")));
+        return Err(Problem::field(&FieldError::new("/tag", "left out, or the address's")).into());
     }
     change.body.tag = Some(tag);
     redrive(OpsChange(change)).await
 }
 
-pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Json<Redriven>, Problem> {
+pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Ended> {
     let Redrive { tag, given_up: reason, error, since, before } = change.body;
     if let Some(tag) = &tag {
         known_tag(tag)?;
     }
     let which = DeadFilter { tag, reason, error, since, before };
-    let mut tx = change.flow.pool.begin().await?;
-    let redriven = admin::redrive(&mut tx, &which).await?;
-    tx.commit().await?;
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = admin::redrive(act.conn(), &which).await.map(|redriven| Redriven { redriven });
+    let redriven = done.as_ref().map_or(0, |done| done.redriven);
+    let answer = act.end(StatusCode::OK, done).await?;
     tracing::info!(?which, redriven, by = %change.caller.rider_id, "dead letters redriven");
-    Ok(Json(Redriven { redriven }))
+    Ok(answer)
 }
 
 /// A worker in an answer.
@@ -436,32 +476,22 @@ pub(super) async fn minutes(
     Ok(Json(Minutes { bounds_secs: BOUNDS, items: items.collect() }))
 }
 
-/// Ends an operator's act on one job: commits it and shows the job, or says why nothing was changed.
-async fn acted(
-    app: &App,
-    tx: Transaction<'static, Postgres>,
-    id: Uuid,
-    changed: Changed,
-    what: &'static str,
-    why: &str,
-) -> Result<Json<Job>, Problem> {
+/// Why nothing was changed, if nothing was.
+fn changed(changed: Changed) -> Result<(), Problem> {
     match changed {
-        Changed::Yes | Changed::Asked => tx.commit().await?,
-        Changed::Busy => return Err(Problem::busy_job()),
-        Changed::Gone => return Err(Refusal::NotFound("waiting job").into()),
+        Changed::Yes | Changed::Asked => Ok(()),
+        Changed::Busy => Err(Problem::busy_job()),
+        Changed::Gone => Err(Refusal::NotFound("waiting job").into()),
     }
-    tracing::info!(job = %id, why, "job {what}");
-    job(app, id).await
 }
 
-async fn job(app: &App, id: Uuid) -> Result<Json<Job>, Problem> {
-    let job = admin::find(&app.flow.pool, id).await?;
-    job.map(|job| Json(job.into())).ok_or_else(|| Refusal::NotFound("job").into())
+async fn job(db: impl PgExecutor<'_>, id: Uuid) -> Result<Job, Problem> {
+    admin::find(db, id).await?.map(Job::from).ok_or_else(|| Refusal::NotFound("job").into())
 }
 
-async fn queue(app: &App, tag: MqTag) -> Result<Json<Queue>, Problem> {
-    let queues = admin::queues(&app.flow.pool, &[tag.wire().to_owned()]).await?;
-    queues.into_iter().next().map(|queue| Json(queue.into())).ok_or_else(|| Refusal::NotFound("tag").into())
+async fn queue(db: impl PgExecutor<'_>, tag: MqTag) -> Result<Queue, Problem> {
+    let queues = admin::queues(db, &[tag.wire().to_owned()]).await?;
+    queues.into_iter().next().map(Queue::from).ok_or_else(|| Refusal::NotFound("tag").into())
 }
 
 fn known_tag(tag: &str) -> Result<MqTag, Problem> {

@@ -7,6 +7,7 @@ mod health;
 mod jobs;
 mod live;
 mod openapi;
+mod once;
 mod ops;
 mod ops_trips;
 mod orders;
@@ -56,7 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/trips/{id}/seats/events", get(live::events))
         // riders
         .route("/v1/sessions/current", delete(riders::sign_out))
-        .route("/v1/riders/me", get(riders::me))
+        .route("/v1/riders/me", get(riders::me).patch(riders::change_me))
         .route("/v1/riders/me/pay-password", put(riders::set_pay_password))
         .route("/v1/wallet", get(riders::balance))
         .route("/v1/wallet/entries", get(riders::entries))
@@ -65,6 +66,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}/pay", post(orders::pay))
         .route("/v1/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/orders/{id}/refund", post(orders::refund))
+        .route("/v1/orders/{id}/evaluation", post(orders::evaluate))
         // operators
         .route("/v1/ops/trips", post(ops::add_trip))
         .route("/v1/ops/trips/{id}/seats/block", post(ops_trips::block))

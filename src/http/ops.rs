@@ -3,12 +3,13 @@
 use super::{
     App,
     extract::{OpsChange, Viewer, order_id, rider_id},
+    once::{Act, Ended},
     problem::Problem,
 };
 use crate::{
     domain::{Money, Refusal},
     orders::{self, Event},
-    riders::wallet::{self, Entry},
+    riders::wallet,
     trips::{self, NewTrip, TripDetail},
     verify::{self, Verdict},
 };
@@ -16,9 +17,11 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -31,21 +34,22 @@ pub(super) struct TopUp {
 pub(super) async fn top_up(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<TopUp>,
-) -> Result<(StatusCode, Json<Entry>), Problem> {
+) -> Result<Response, Ended> {
     let (rider, TopUp { amount, reference }) = (rider_id(&id)?, change.body);
-    let mut tx = change.flow.pool.begin().await?;
-    let entry = wallet::top_up(&mut tx, rider, amount, &reference).await?;
-    tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(entry)))
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = wallet::top_up(act.conn(), rider, amount, &reference).await;
+    act.end(StatusCode::CREATED, done).await
 }
 
-pub(super) async fn add_trip(
-    OpsChange(change): OpsChange<NewTrip>,
-) -> Result<(StatusCode, Json<TripDetail>), Problem> {
-    let id = trips::add(&change.flow.pool, &change.body).await?;
-    let trip = trips::detail(&change.flow.pool, id, None).await?;
-    let trip = trip.ok_or(Refusal::NotFound("trip"))?;
-    Ok((StatusCode::CREATED, Json(trip)))
+pub(super) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Ended> {
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = added(act.conn(), &change.body).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
+async fn added(conn: &mut PgConnection, new: &NewTrip) -> Result<TripDetail, Problem> {
+    let id = trips::add(&mut *conn, new).await?;
+    trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
 #[derive(Serialize, JsonSchema)]

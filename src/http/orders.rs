@@ -3,19 +3,20 @@
 use super::{
     App,
     extract::{Change, Nothing, Paging, Params, SignedIn, order_id},
+    once::{Act, Ended, replay},
     problem::Problem,
 };
 use crate::{
     booking,
     domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
     flow::{Ending, Flow, IdempotencyKey, Stop, idempotency, idempotency::Kept, to_the_end},
-    orders::{self, Command, List, OrderView, Page},
+    orders::{self, Command, List, NewEvaluation, OrderDetail, OrderView, Page},
     payment,
 };
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use farebox_jobs::MqTag;
@@ -24,8 +25,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::future::Future;
 use uuid::Uuid;
-
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +88,17 @@ pub(super) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> R
         .await
 }
 
+pub(super) async fn evaluate(
+    Path(id): Path<String>,
+    change: Change<NewEvaluation>,
+) -> Result<Response, Ended> {
+    let order = order_id(&id)?;
+    change.body.check().map_err(|e| Problem::field(&e))?;
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = orders::evaluate(act.conn(), order, change.caller.rider_id, &change.body).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
 fn command(id: &str, change: &Change<Nothing>) -> Result<Command, Problem> {
     Ok(Command {
         attempt: Uuid::now_v7(),
@@ -119,8 +129,8 @@ pub(super) async fn show(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
-) -> Result<Json<OrderView>, Problem> {
-    let order = orders::find(&app.flow.pool, order_id(&id)?, Some(caller.rider_id)).await?;
+) -> Result<Json<OrderDetail>, Problem> {
+    let order = orders::detail(&app.flow.pool, order_id(&id)?, caller.rider_id).await?;
     order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
 }
 
@@ -161,22 +171,5 @@ async fn conclude(
             replay(idempotency::load(&flow.pool, key).await?.unwrap_or(Kept::Running))
         }
         (Err((Stop::KeyTaken, _)), None) => Err(Problem::broken()),
-    }
-}
-
-fn replay(kept: Kept) -> Result<Response, Problem> {
-    match kept {
-        Kept::Earlier { status, body } => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = (status, Json(body)).into_response();
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-            if !status.is_success() {
-                let problem = HeaderValue::from_static("application/problem+json");
-                response.headers_mut().insert(header::CONTENT_TYPE, problem);
-            }
-            Ok(response)
-        }
-        Kept::OtherBody => Err(Problem::key_reused()),
-        Kept::Running | Kept::Ours => Err(Problem::running()),
     }
 }

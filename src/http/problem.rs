@@ -64,6 +64,9 @@ const TRIP_OVER: Kind = Kind(StatusCode::CONFLICT, "006020", "Trip is over", "�
 const STREAMS_FULL: Kind =
     Kind(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
 const BUSY_JOB: Kind = Kind(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
+const TOO_MANY_HOLDS: Kind = Kind(StatusCode::CONFLICT, "006040", "Too many unpaid orders", "未支付订单过多");
+const NOT_DEPARTED: Kind = Kind(StatusCode::CONFLICT, "006041", "Trip not departed yet", "场次尚未发车");
+const EVALUATED: Kind = Kind(StatusCode::CONFLICT, "006042", "Order already evaluated", "订单已评价");
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -224,6 +227,15 @@ impl From<Refusal> for Problem {
                 .with("order_status", json!(status)),
             Refusal::AlreadyPaying => Self::new(&PAYING, "another payment of this order is under way"),
             Refusal::TooLateToRefund => Self::new(&TOO_LATE, "refunding has ended for this trip"),
+            Refusal::TooManyHolds { most } => Self::new(
+                &TOO_MANY_HOLDS,
+                format!("at most {most} orders may be unpaid at a time; pay or cancel one first"),
+            )
+            .with("most", json!(most)),
+            Refusal::NotDeparted => {
+                Self::new(&NOT_DEPARTED, "an order is evaluated once its trip has departed")
+            }
+            Refusal::AlreadyEvaluated => Self::new(&EVALUATED, "an order is evaluated once"),
         }
     }
 }

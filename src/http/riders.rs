@@ -2,26 +2,28 @@
 
 use super::{
     App,
-    extract::{Body, Change, Paging, Params, SignedIn},
+    extract::{Body, Change, Paging, Params, Registering, SignedIn},
+    once::{Act, Ended, not_answered_yet},
     problem::Problem,
 };
 use crate::{
     domain::{FieldError, Money, Refusal},
     orders::Page,
     payment::pay_password,
-    riders::{self, NewRider, Rider, Role, Session, wallet},
+    riders::{self, ProfileChange, Registration, Rider, Role, Session, wallet},
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub(super) async fn register(
-    State(app): State<App>,
-    Body(new): Body<NewRider>,
-) -> Result<(StatusCode, Json<Rider>), Problem> {
-    let rider = riders::register(&app.flow.pool, &app.flow.passwords, &new, Role::Rider).await?;
-    Ok((StatusCode::CREATED, Json(rider)))
+pub(super) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
+    let (pool, key) = (&app.flow.pool, new.key.as_ref());
+    not_answered_yet(pool, key).await?;
+    let registration = Registration::prepare(&app.flow.passwords, &new.body, Role::Rider).await?;
+    let mut act = Act::begin(pool, key).await?;
+    let done = registration.add(act.conn()).await;
+    act.end(StatusCode::CREATED, done).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -31,12 +33,15 @@ pub(super) struct Credentials {
     password: String,
 }
 
+/// Heeds no idempotency key. Replaying the answer would mean storing the token in it, and whoever reads the table of kept
+/// answers, a backup of it included, could then act as its rider. A client that did not get the answer signs in again:
+/// that opens another session, and the one nobody holds the token of ends by itself.
 pub(super) async fn sign_in(
     State(app): State<App>,
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
     let rider = riders::sign_in(&app.flow.pool, &app.flow.passwords, &with.user_name, &with.password).await?;
-    let session = app.sessions.open(&app.flow.pool, rider).await?;
+    let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
@@ -51,6 +56,11 @@ pub(super) async fn sign_out(
 pub(super) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Result<Json<Rider>, Problem> {
     let rider = riders::find(&app.flow.pool, caller.rider_id).await?;
     rider.map(Json).ok_or_else(|| Refusal::NotFound("rider").into())
+}
+
+pub(super) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Rider>, Problem> {
+    let mut conn = change.flow.pool.acquire().await?;
+    Ok(Json(riders::change(&mut conn, change.caller.rider_id, &change.body).await?))
 }
 
 #[derive(Deserialize, JsonSchema)]

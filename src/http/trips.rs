@@ -46,6 +46,6 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Json<TripDetail>, Problem> {
     let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
-    let trip = trips::detail(&app.flow.pool, trip_id(&id)?, viewer).await?;
+    let trip = trips::detail(&mut *app.flow.pool.acquire().await?, trip_id(&id)?, viewer).await?;
     trip.map(Json).ok_or_else(|| Refusal::NotFound("trip").into())
 }

@@ -6,21 +6,38 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-/// Which of a rider's orders.
+/// Which of a rider's orders. But for `All`, each order is on exactly one list at a time: the view `order_listed` says on
+/// which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
     /// Every one.
     #[default]
     All,
-    /// Unpaid, in time.
+    /// Neither paid nor closed.
     Unpaid,
     /// Paid, not departed.
     Upcoming,
     /// Paid, departed, not evaluated.
     ToEvaluate,
-    /// Closed or refunded.
+    /// Paid, departed, evaluated.
+    Evaluated,
+    /// Closed, refunded, or about to be: refunding, and paid for a trip that was cancelled.
     Closed,
+}
+
+impl List {
+    /// Its name in `order_listed`; `None` for all.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::All => None,
+            Self::Unpaid => Some("unpaid"),
+            Self::Upcoming => Some("upcoming"),
+            Self::ToEvaluate => Some("to_evaluate"),
+            Self::Evaluated => Some("evaluated"),
+            Self::Closed => Some("closed"),
+        }
+    }
 }
 
 /// A page; `next` is the `after` of the page that follows.
@@ -44,30 +61,17 @@ pub async fn list(
     after: Option<OrderId>,
     limit: u16,
 ) -> Result<Page<OrderView>, sqlx::Error> {
-    let statuses: &[&str] = match list {
-        List::All => &["unpaid", "paying", "paid", "refunding", "refunded", "closed"],
-        List::Unpaid => &["unpaid", "paying"],
-        List::Upcoming | List::ToEvaluate => &["paid"],
-        List::Closed => &["refunding", "refunded", "closed"],
-    };
-    let departed = match list {
-        List::Upcoming => Some(false),
-        List::ToEvaluate => Some(true),
-        List::All | List::Unpaid | List::Closed => None,
-    };
     let rows = sqlx::query_as!(
         OrderRow,
-        r#"select o.id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
-                  amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
+                  amount as "amount!", status as "status!", created_at as "created_at!",
                   expires_at as "expires_at!", paid_at, closed_reason
-           from order_shown o join trip t on t.id = o.trip_id
-           where o.rider_id = $1 and o.status = any($2) and ($3::uuid is null or o.id < $3)
-             and ($4::bool is null or (t.departs_at <= now()) = $4)
-           order by o.id desc limit $5"#,
+           from order_listed
+           where rider_id = $1 and ($2::text is null or list = $2) and ($3::uuid is null or id < $3)
+           order by id desc limit $4"#,
         rider.0,
-        statuses as &[&str],
+        list.name(),
         after.map(|o| o.0),
-        departed,
         i64::from(limit) + 1
     )
     .fetch_all(pool)

@@ -1,8 +1,12 @@
 //! Orders as their riders see them, and the one place that reads an order's row.
 
+mod detail;
+mod evaluation;
 mod list;
 mod timeline;
 
+pub use detail::{OrderDetail, StateChange, detail};
+pub use evaluation::{Evaluation, NewEvaluation, evaluate};
 pub use list::{List, Page, list};
 pub use timeline::{Event, timeline};
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ const USER_NAME: std::ops::RangeInclusive<usize> = 3..=40;
 pub enum Role {
     /// Books and pays.
     Rider,
-    /// Reads the operations side.
+    /// Reads the operations side, and changes nothing.
     Viewer,
     /// Acts on the operations side.
     Operator,
@@ -47,6 +47,11 @@ impl Role {
     /// May read the operations side.
     pub fn may_view(self) -> bool {
         self != Self::Rider
+    }
+
+    /// May change anything at all; signing out is no change.
+    pub fn may_change(self) -> bool {
+        self != Self::Viewer
     }
 
     /// May act on the operations side.
@@ -112,7 +117,73 @@ pub struct Rider {
     pub has_pay_password: bool,
 }
 
-/// Registers an account with its empty wallet, in one statement.
+/// A registration that is checked, with its passwords hashed: what is left to do is one statement.
+pub struct Registration {
+    id: RiderId,
+    user_name: String,
+    password_hash: String,
+    pay_hash: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    role: Role,
+}
+
+impl Registration {
+    /// Checks and hashes, outside of any transaction.
+    ///
+    /// # Errors
+    /// A field that breaks a rule; the hasher's.
+    pub async fn prepare(passwords: &Passwords, new: &NewRider, role: Role) -> Result<Self, StepError> {
+        check(new).map_err(Refusal::Invalid)?;
+        let password_hash = passwords.hash(&new.password).await.map_err(StepError::Broken)?;
+        let pay_hash = match &new.pay_password {
+            Some(pay) => Some(passwords.hash(pay).await.map_err(StepError::Broken)?),
+            None => None,
+        };
+        Ok(Self {
+            id: RiderId::new(),
+            user_name: new.user_name.clone(),
+            password_hash,
+            pay_hash,
+            email: new.email.clone(),
+            phone: new.phone.clone(),
+            role,
+        })
+    }
+
+    /// Adds the account with its empty wallet, in one statement.
+    ///
+    /// # Errors
+    /// A taken user name; the database's.
+    pub async fn add(&self, conn: &mut PgConnection) -> Result<Rider, StepError> {
+        let added = sqlx::query_scalar!(
+            r#"with added as (
+                   insert into rider (id, user_name, password_hash, role, email, phone)
+                   values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name)) do nothing returning id
+               ), purse as (
+                   insert into wallet (rider_id) select id from added
+               ), secret as (
+                   insert into pay_password (rider_id, hash) select id, $7 from added where $7::text is not null
+               )
+               select exists(select from added) as "added!""#,
+            self.id.0,
+            self.user_name,
+            self.password_hash,
+            self.role.as_str(),
+            self.email,
+            self.phone,
+            self.pay_hash,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        if !added {
+            return Err(Refusal::UserNameTaken.into());
+        }
+        find(conn, self.id).await?.ok_or_else(|| Refusal::NotFound("rider").into())
+    }
+}
+
+/// Registers an account with its empty wallet.
 ///
 /// # Errors
 /// A field that breaks a rule, a taken user name; the database's.
@@ -122,37 +193,8 @@ pub async fn register(
     new: &NewRider,
     role: Role,
 ) -> Result<Rider, StepError> {
-    check(new).map_err(Refusal::Invalid)?;
-    let hash = passwords.hash(&new.password).await.map_err(StepError::Broken)?;
-    let pay_hash = match &new.pay_password {
-        Some(pay) => Some(passwords.hash(pay).await.map_err(StepError::Broken)?),
-        None => None,
-    };
-    let id = RiderId::new();
-    let added = sqlx::query_scalar!(
-        r#"with added as (
-               insert into rider (id, user_name, password_hash, role, email, phone)
-               values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name)) do nothing returning id
-           ), purse as (
-               insert into wallet (rider_id) select id from added
-           ), secret as (
-               insert into pay_password (rider_id, hash) select id, $7 from added where $7::text is not null
-           )
-           select exists(select from added) as "added!""#,
-        id.0,
-        new.user_name,
-        hash,
-        role.as_str(),
-        new.email,
-        new.phone,
-        pay_hash,
-    )
-    .fetch_one(pool)
-    .await?;
-    if !added {
-        return Err(Refusal::UserNameTaken.into());
-    }
-    find(pool, id).await?.ok_or_else(|| Refusal::NotFound("rider").into())
+    let registration = Registration::prepare(passwords, new, role).await?;
+    registration.add(&mut *pool.acquire().await?).await
 }
 
 fn check(new: &NewRider) -> Result<(), FieldError> {
@@ -167,11 +209,20 @@ fn check(new: &NewRider) -> Result<(), FieldError> {
         pay_password::check_form("/pay_password", pay)?;
     }
     for (pointer, text) in [("/email", &new.email), ("/phone", &new.phone)] {
-        if text.as_ref().is_some_and(|t| t.is_empty() || t.len() > LONGEST_TEXT) {
-            return Err(FieldError::new(pointer, "1 to 200 characters, or left out"));
-        }
+        check_text(pointer, text.as_deref())?;
     }
     Ok(())
+}
+
+/// Whether the text, if there is one, can stand in a profile.
+pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<(), FieldError> {
+    let fits = |text: &str| (1..=LONGEST_TEXT).contains(&text.len()) && !text.contains(char::is_control);
+    match text {
+        Some(text) if !fits(text) => {
+            Err(FieldError::new(pointer, "1 to 200 characters, none of them control characters, or left out"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The account of a user name and password.
@@ -203,7 +254,7 @@ pub async fn sign_in(
 ///
 /// # Errors
 /// The database's.
-pub async fn find(pool: &PgPool, id: RiderId) -> Result<Option<Rider>, sqlx::Error> {
+pub async fn find(db: impl PgExecutor<'_>, id: RiderId) -> Result<Option<Rider>, sqlx::Error> {
     struct Row {
         id: Uuid,
         user_name: String,
@@ -221,7 +272,7 @@ pub async fn find(pool: &PgPool, id: RiderId) -> Result<Option<Rider>, sqlx::Err
            from rider r where r.id = $1"#,
         id.0
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await?;
     row.map(|row| {
         Ok(Rider {

@@ -1,8 +1,10 @@
 //! Accounts, sessions, wallets.
 
 mod accounts;
-mod sessions;
+mod profile;
+pub mod sessions;
 pub mod wallet;
 
-pub use accounts::{NewRider, Rider, Role, find, register, sign_in};
+pub use accounts::{NewRider, Registration, Rider, Role, find, register, sign_in};
+pub use profile::{ProfileChange, change};
 pub use sessions::{Caller, Session, Sessions};

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::Sha256;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::{
     collections::HashMap,
     sync::{Arc, RwLock},
@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::hours(12);
+/// How long a session's row outlives it: a token counts by its own end, on clocks that may be late.
+const KEPT: Duration = Duration::days(1);
 /// How often the revoked are read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(400);
 /// How far each read looks back, over clocks and commits that are late.
@@ -63,20 +65,21 @@ impl Sessions {
         Self { key: Arc::new(key.to_vec()), revoked: Arc::default() }
     }
 
-    /// Opens a session.
+    /// Opens a session. With `alone`, it ends the rider's other ones: here at once and elsewhere within a second.
     ///
     /// # Errors
     /// The database's.
-    pub async fn open(&self, pool: &PgPool, rider: Rider) -> Result<Session, sqlx::Error> {
+    pub async fn open(&self, pool: &PgPool, rider: Rider, alone: bool) -> Result<Session, sqlx::Error> {
         let (id, expires_at) = (Uuid::now_v7(), Utc::now() + LIFETIME);
-        sqlx::query!(
-            "insert into session (id, rider_id, expires_at) values ($1, $2, $3)",
-            id,
-            rider.id.0,
-            expires_at
-        )
-        .execute(pool)
-        .await?;
+        if alone {
+            let mut tx = pool.begin().await?;
+            let ended = end_others(&mut tx, rider.id).await?;
+            insert(&mut *tx, id, rider.id, expires_at).await?;
+            tx.commit().await?;
+            self.remember(ended);
+        } else {
+            insert(pool, id, rider.id, expires_at).await?;
+        }
         let caller = Caller { rider_id: rider.id, role: rider.role, session_id: id };
         Ok(Session { token: self.sign(caller, expires_at), expires_at, rider })
     }
@@ -169,6 +172,60 @@ impl Sessions {
         mac.update(claims);
         Some(mac)
     }
+}
+
+async fn insert(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    rider: RiderId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into session (id, rider_id, expires_at) values ($1, $2, $3)",
+        id,
+        rider.0,
+        expires_at
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Ends the rider's sessions. A statement does not see what it waited for, so
+/// of two sign-ins at once in one statement each, neither would end the other's. The rider's row is locked first, by a
+/// statement of its own.
+async fn end_others(
+    conn: &mut PgConnection,
+    rider: RiderId,
+) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
+    sqlx::query!("select id from rider where id = $1 for no key update", rider.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let ended = sqlx::query!(
+        "update session set revoked_at = now() where rider_id = $1 and revoked_at is null returning id, expires_at",
+        rider.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ended.into_iter().map(|row| (row.id, row.expires_at)).collect())
+}
+
+/// Deletes sessions that ended by themselves a day ago or longer, `batch` at the most; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(pool: &PgPool, batch: u32) -> Result<u64, sqlx::Error> {
+    // Ids are UUIDv7 and all sessions last equally long, so the oldest ids are the first to end.
+    let pruned = sqlx::query!(
+        "delete from session where id in (
+             select id from (select id, expires_at from session order by id limit $1) as oldest
+             where expires_at < now() - make_interval(secs => $2))",
+        i64::from(batch),
+        KEPT.as_seconds_f64()
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
 }
 
 fn role_of(byte: u8) -> Option<Role> {

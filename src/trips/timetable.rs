@@ -8,7 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// The most days one call generates.
@@ -95,7 +95,7 @@ pub struct NewTrip {
 ///
 /// # Errors
 /// A field that breaks a rule; the database's.
-pub async fn add(pool: &PgPool, new: &NewTrip) -> Result<TripId, StepError> {
+pub async fn add(db: impl PgExecutor<'_>, new: &NewTrip) -> Result<TripId, StepError> {
     check(new).map_err(Refusal::Invalid)?;
     let id = TripId::new();
     let made = sqlx::query_scalar!(
@@ -115,7 +115,7 @@ pub async fn add(pool: &PgPool, new: &NewTrip) -> Result<TripId, StepError> {
         new.price.decimal(),
         new.capacity,
     )
-    .fetch_one(pool)
+    .fetch_one(db)
     .await?;
     if made == 0 {
         return Err(Refusal::Invalid(FieldError::new("/bus_id", "there is no such bus")).into());

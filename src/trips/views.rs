@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// The most trips one day shows.
@@ -156,7 +156,7 @@ pub async fn of_day(
 /// # Errors
 /// The database's.
 pub async fn detail(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     trip: TripId,
     viewer: Option<RiderId>,
 ) -> Result<Option<TripDetail>, sqlx::Error> {
@@ -166,10 +166,10 @@ pub async fn detail(
            from trip t join bus b on b.id = t.bus_id where t.id = $1"#,
         trip.0
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let seats = seats(pool, trip, viewer).await?;
+    let seats = seats(conn, trip, viewer).await?;
     let free = seats.iter().filter(|seat| seat.state == "free").count();
     let bus = Bus { id: row.bus_id, driver_name: row.driver_name, driver_phone: row.driver_phone };
     let (rows, _) = place_of(row.capacity);
@@ -188,7 +188,11 @@ pub async fn detail(
     Ok(Some(TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats }))
 }
 
-async fn seats(pool: &PgPool, trip: TripId, viewer: Option<RiderId>) -> Result<Vec<Seat>, sqlx::Error> {
+async fn seats(
+    conn: &mut PgConnection,
+    trip: TripId,
+    viewer: Option<RiderId>,
+) -> Result<Vec<Seat>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select s.seat, s.blocked, s.order_id is not null as "owned!",
                   coalesce(o.status not in ('unpaid', 'closed'), false) as "sold!",
@@ -198,7 +202,7 @@ async fn seats(pool: &PgPool, trip: TripId, viewer: Option<RiderId>) -> Result<V
         trip.0,
         viewer.map(|v| v.0)
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     Ok(rows
         .into_iter()

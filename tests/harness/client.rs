@@ -73,6 +73,16 @@ impl Client {
         Self { base: base.to_owned(), http: reqwest::Client::new(), ..self.clone() }
     }
 
+    /// The same address, with another token, or with none.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// What goes into the header.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same rider, with this fault armed.
     pub fn fault(&self, fault: &str) -> Self {
         Self { fault: Some(fault.to_owned()), ..self.clone() }
@@ -93,6 +103,15 @@ impl Client {
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PUT, path, Some(body.to_string())).await.unwrap()
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body.to_string())).await.unwrap()
+    }
+
+    /// Any method.
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.send(method.parse().unwrap(), path, body.map(ToString::to_string)).await.unwrap()
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {

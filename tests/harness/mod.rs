@@ -186,6 +186,7 @@ pub fn settings() -> Settings {
     let cheap = [
         ("passwords.memory_kib", "64"),
         ("passwords.passes", "1"),
+        ("booking.max_open_holds", "1000"),
         ("secrets.token_key", TOKEN_KEY),
         ("secrets.pepper", PEPPER),
     ];

@@ -143,6 +143,7 @@ pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
         .env("FAREBOX__PASSWORDS__PASSES", "1")
         .env("FAREBOX__FAULTS__ENABLED", "true")
         .env("FAREBOX__WORKER__POLL_MS", "50")
+        .env("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "1000")
         .env("FAREBOX__DATABASE__MAX_CONNECTIONS", "16")
         // A test that wants the timetable's trips says so: they and their job would be in the others' way.
         .env("FAREBOX__TRIPS__HORIZON_DAYS", "0")

@@ -1,0 +1,96 @@
+//! What a rider thought of a trip he took: once for each paid order of his, after departure.
+
+use crate::{
+    domain::{FieldError, OrderId, Refusal, RiderId},
+    flow::StepError,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+/// Longest comment, characters; the database's `evaluation_comment_is_bounded` says the same.
+const LONGEST_COMMENT: usize = 1_000;
+
+/// An evaluation as it comes in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEvaluation {
+    /// 1 to 5.
+    pub rating: i16,
+    /// Optional, 1 to 1,000 characters.
+    pub comment: Option<String>,
+}
+
+impl NewEvaluation {
+    /// Whether it can be one at all.
+    ///
+    /// # Errors
+    /// Names the field and the rule.
+    pub fn check(&self) -> Result<(), FieldError> {
+        if !(1..=5).contains(&self.rating) {
+            return Err(FieldError::new("/rating", "1 to 5"));
+        }
+        let fits =
+            |text: &String| (1..=LONGEST_COMMENT).contains(&text.chars().count()) && !text.contains('\0');
+        if self.comment.as_ref().is_some_and(|text| !fits(text)) {
+            return Err(FieldError::new("/comment", "1 to 1000 characters without U+0000, or left out"));
+        }
+        Ok(())
+    }
+}
+
+/// An evaluation as it is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// 1 to 5.
+    pub rating: i16,
+    /// What was said, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// When.
+    #[serde(serialize_with = "super::micros")]
+    pub created_at: DateTime<Utc>,
+}
+
+/// Evaluates the rider's order, in one statement: it locks the order so that a refund cannot slip in between, judges
+/// it by what it then sees, and lets `evaluation_is_given_once` decide between two at once.
+///
+/// # Errors
+/// Not his; not paid, its trip cancelled or not departed, evaluated already; the database's.
+pub async fn evaluate(
+    conn: &mut PgConnection,
+    order: OrderId,
+    rider: RiderId,
+    new: &NewEvaluation,
+) -> Result<Evaluation, StepError> {
+    let seen = sqlx::query!(
+        r#"with mine as materialized (
+               select id, trip_id, status from orders where id = $1 and rider_id = $2 for share
+           ), due as materialized (
+               select m.id, m.status, t.cancelled_at is not null as cancelled, t.departs_at <= now() as departed
+               from mine m join trip t on t.id = m.trip_id
+           ), given as (
+               insert into evaluation (order_id, rating, comment)
+               select id, $3, $4 from due where status = 'paid' and departed and not cancelled
+               on conflict (order_id) do nothing
+               returning created_at
+           )
+           select status, cancelled as "cancelled!", departed as "departed!",
+                  (select created_at from given) as given_at
+           from due"#,
+        order.0,
+        rider.0,
+        new.rating,
+        new.comment
+    )
+    .fetch_optional(conn)
+    .await?
+    .ok_or(Refusal::NotFound("order"))?;
+    match seen.given_at {
+        Some(at) => Ok(Evaluation { rating: new.rating, comment: new.comment.clone(), created_at: at }),
+        None if seen.status != "paid" => Err(Refusal::WrongState(super::read_status(&seen.status)?).into()),
+        None if seen.cancelled => Err(Refusal::TripCancelled.into()),
+        None if !seen.departed => Err(Refusal::NotDeparted.into()),
+        None => Err(Refusal::AlreadyEvaluated.into()),
+    }
+}
