@@ -19,6 +19,7 @@ mod queue_faults;
 mod queue_features;
 mod queue_model;
 mod retries;
+mod roles;
 mod sessions;
 mod storm;
 mod tour;
