@@ -1,8 +1,8 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
-mod api_schema;
 mod accounts;
+mod api_schema;
 mod bad_input;
 mod booking;
 mod crashes;

@@ -2,7 +2,7 @@
 
 use super::{App, problem::Problem};
 use crate::{
-    domain::{FieldError, OrderId, RiderId, TripId},
+    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
     riders::{Caller, NewRider},
 };
@@ -69,6 +69,18 @@ impl Paging {
             return Ok(limit);
         }
         Err(Problem::field(&FieldError::new("limit", format!("1 to {}", PAGE.1))))
+    }
+}
+
+/// The address's parameters. An address that does not read as one names nothing.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, app).await;
+        read.map(|axum::extract::Path(value)| Self(value)).map_err(|_| Refusal::NotFound("thing").into())
     }
 }
 
@@ -196,7 +208,7 @@ pub(super) fn rider_id(text: &str) -> Result<RiderId, Problem> {
 }
 
 fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| crate::domain::Refusal::NotFound(what).into())
+    text.parse().map_err(|_| Refusal::NotFound(what).into())
 }
 
 fn caller(headers: &HeaderMap, app: &App) -> Result<Caller, Problem> {

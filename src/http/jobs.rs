@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{Change, OpsChange, Paging, Params, Viewer, job_id},
+    extract::{Change, OpsChange, Paging, Params, Path, Viewer, job_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -11,12 +11,7 @@ use crate::{
     orders::{Page, micros},
     riders::Caller,
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,

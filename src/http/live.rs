@@ -1,12 +1,16 @@
 //! Live seats as server-sent events.
 
-use super::{App, extract::trip_id, problem::Problem};
+use super::{
+    App,
+    extract::{Path, trip_id},
+    problem::Problem,
+};
 use crate::{
     domain::Refusal,
     trips::live::{News, NoStream, Told},
 };
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::HeaderMap,
     response::{
         IntoResponse, Response,

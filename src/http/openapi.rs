@@ -3,14 +3,14 @@
 
 use super::{
     extract::Nothing,
-    jobs, ops, orders as http_orders,
+    jobs, ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
     riders as http_riders, trips as http_trips,
 };
 use crate::{
-    orders::{OrderView, Page},
-    riders::{NewRider, Rider, Session, wallet::Entry},
-    trips::{NewTrip, TripDetail},
+    orders::{Evaluation, NewEvaluation, OrderDetail, OrderView, Page},
+    riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
+    trips::{NewTrip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
 };
 use axum::{Json, http::header, response::IntoResponse};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -44,6 +44,8 @@ pub(super) struct Operation {
     answers: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
     /// Codes of the problems of its own.
     problems: &'static str,
+    /// Another form of the first answer, which is text.
+    also: Option<&'static str>,
     /// Whether it heeds an Idempotency-Key.
     keyed: bool,
 }
@@ -88,7 +90,18 @@ impl Schemas {
 
 fn operation(method: &'static str, path: &'static str, access: Access, summary: &'static str) -> Operation {
     let (query, answers) = (Vec::new(), Vec::new());
-    Operation { method, path, summary, access, query, body: None, answers, problems: "", keyed: false }
+    Operation {
+        method,
+        path,
+        summary,
+        access,
+        query,
+        body: None,
+        answers,
+        problems: "",
+        also: None,
+        keyed: false,
+    }
 }
 
 impl Operation {
@@ -124,6 +137,12 @@ impl Operation {
 
     fn gives_text(mut self, media: &'static str, meaning: &'static str) -> Self {
         self.answers.push((200, meaning, Some((media, json!({ "type": "string" })))));
+        self
+    }
+
+    /// The answer before, in this form as well.
+    fn or_text(mut self, media: &'static str) -> Self {
+        self.also = Some(media);
         self
     }
 
@@ -241,6 +260,9 @@ impl Operation {
             let mut answer = json!({ "description": meaning, "headers": headers });
             if let Some((media, schema)) = content {
                 answer["content"] = json!({ *media: { "schema": schema } });
+                if let Some(also) = self.also {
+                    answer["content"][also] = json!({ "schema": { "type": "string" } });
+                }
             }
             responses.insert(status.to_string(), answer);
         }
@@ -296,7 +318,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/riders", Anybody, "Register")
             .takes(s.takes::<NewRider>(), json!({ "user_name": "mei", "password": "correct horse", "pay_password": "123456" }))
             .gives(201, "The account", s.gives::<Rider>())
-            .refuses("003003"),
+            .refuses("003003").keyed(),
         operation("post", "/v1/sessions", Anybody, "Sign in")
             .takes(s.takes::<http_riders::Credentials>(), json!({ "user_name": "mei", "password": "correct horse" }))
             .gives(201, "A token", s.gives::<Session>())
@@ -304,6 +326,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("delete", "/v1/sessions/current", SignedIn, "Sign out, on every replica within a second")
             .gives_nothing("Signed out"),
         operation("get", "/v1/riders/me", SignedIn, "One's own profile").gives(200, "The profile", s.gives::<Rider>()),
+        operation("patch", "/v1/riders/me", SignedIn, "Change one's own profile; null clears a field")
+            .takes(s.takes::<ProfileChange>(), json!({ "nick_name": "Mei", "phone": null }))
+            .gives(200, "The profile", s.gives::<Rider>()),
         operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
             .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
             .gives_nothing("It is set")
@@ -322,6 +347,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The trips", s.gives::<http_trips::Trips>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
             .gives(200, "The trip", s.gives::<TripDetail>()),
+        operation("get", "/v1/trips/{id}/seats/events", Anybody, "Seat changes as they commit, as server-sent events")
+            .gives_text("text/event-stream", "First a `snapshot` of every seat, then `seats` that changed")
+            .refuses("006021"),
         operation("get", "/v1/orders", SignedIn, "One's own orders, newest first")
             .query("list", "Which of them", s.takes::<crate::orders::List>())
             .paged()
@@ -329,9 +357,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/orders", SignedIn, "Book seats")
             .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
             .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
-            .refuses("004000 006003 006004 003070")
+            .refuses("004000 006003 006004 006040 003070")
             .keyed(),
-        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order", s.gives::<OrderView>()),
+        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order with its history", s.gives::<OrderDetail>()),
         operation("post", "/v1/orders/{id}/pay", SignedIn, "Pay an order from the wallet")
             .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "123456" }))
             .gives(200, "The order, paid", s.gives::<OrderView>())
@@ -347,15 +375,38 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The order, refunded", s.gives::<OrderView>())
             .refuses("006002 006009")
             .keyed(),
+        operation("post", "/v1/orders/{id}/evaluation", SignedIn, "Say how the trip was, once, after departure")
+            .takes(s.takes::<NewEvaluation>(), json!({ "rating": 5, "comment": "on time" }))
+            .gives(201, "The evaluation", s.gives::<Evaluation>())
+            .refuses("006002 006004 006041 006042")
+            .keyed(),
         operation("post", "/v1/ops/trips", Operator, "Add an extra trip")
             .takes(
                 s.takes::<NewTrip>(),
                 json!({ "bus_id": 1, "direction": 0, "departs_at": "2030-01-01T08:00:00Z", "arrives_at": "2030-01-01T09:00:00Z", "price": "4.00" }),
             )
-            .gives(201, "The trip", s.gives::<TripDetail>()),
+            .gives(201, "The trip", s.gives::<TripDetail>()).keyed(),
+        operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Keep seats from being sold")
+            .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "broken" }))
+            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .refuses("004000 006004 006020"),
+        operation("post", "/v1/ops/trips/{id}/seats/release", Operator, "Let blocked seats be sold again")
+            .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "mended" }))
+            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .refuses("006004 006020"),
+        operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, as JSON or CSV")
+            .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
+            .gives(200, "The manifest", s.gives::<Manifest>())
+            .or_text("text/csv"),
+        operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
+            .takes(s.takes::<ops_trips::Why>(), json!({ "reason": "snow" }))
+            .gives(202, "How far it is", s.gives::<Progress>())
+            .refuses("006020"),
+        operation("get", "/v1/ops/trips/{id}/cancellation", Viewer, "How far a cancelling is")
+            .gives(200, "How far it is", s.gives::<Progress>()),
         operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
             .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
-            .gives(201, "The ledger entry", s.gives::<Entry>()),
+            .gives(201, "The ledger entry", s.gives::<Entry>()).keyed(),
         operation("get", "/v1/ops/orders/{id}/timeline", Viewer, "All that happened to an order")
             .gives(200, "Events in order", s.gives::<ops::Timeline>()),
         operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")
@@ -369,37 +420,37 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
             .may_take(s.takes::<jobs::Why>(), why.clone())
             .gives(200, "The job", s.gives::<jobs::Job>())
-            .refuses("006011"),
+            .refuses("006011").keyed(),
         operation("post", "/v1/ops/jobs/{id}/cancel", Operator, "Call a job off")
             .may_take(s.takes::<jobs::Why>(), why.clone())
             .gives(200, "The job, called off", s.gives::<jobs::Job>())
             .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
-            .refuses("006011"),
+            .refuses("006011").keyed(),
         operation("get", "/v1/ops/queues", Viewer, "Every tag with its numbers").gives(200, "The tags", s.gives::<Page<jobs::Queue>>()),
         operation("post", "/v1/ops/queues/{tag}/pause", Operator, "Claim no more of a tag")
             .may_take(s.takes::<jobs::Why>(), why.clone())
-            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+            .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
         operation("post", "/v1/ops/queues/{tag}/resume", Operator, "Claim a tag again")
             .may_take(s.takes::<jobs::Why>(), why.clone())
-            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+            .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
         operation("post", "/v1/ops/queues/{tag}/drain", Operator, "Pause a tag and wait for its running attempts")
             .may_take(s.takes::<jobs::Drain>(), json!({ "reason": "a new build", "wait_secs": 5 }))
-            .gives(200, "The tag", s.gives::<jobs::Queue>()),
+            .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
         operation("post", "/v1/ops/queues/{tag}/cancel", Operator, "Call a live job off by its key")
             .takes(s.takes::<jobs::ByKey>(), json!({ "key": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "reason": "asked by its rider" }))
             .gives(200, "The job, called off", s.gives::<jobs::Job>())
             .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
-            .refuses("006011"),
+            .refuses("006011").keyed(),
         operation("post", "/v1/ops/queues/{tag}/redrive", Operator, "Bring a tag's dead letters back to life")
             .may_take(s.takes::<jobs::Redrive>(), json!({ "error": "timed out" }))
-            .gives(200, "How many", s.gives::<jobs::Redriven>()),
+            .gives(200, "How many", s.gives::<jobs::Redriven>()).keyed(),
         operation("get", "/v1/ops/queues/{tag}/minutes", Viewer, "What ended in each minute")
             .query("minutes", "How far back", json!({ "type": "integer", "minimum": 1, "maximum": 1440, "default": 60 }))
             .gives(200, "The roll-ups", s.gives::<jobs::Minutes>()),
         operation("post", "/v1/ops/dead-letters/redrive", Operator, "Bring dead letters back to life")
             .may_take(s.takes::<jobs::Redrive>(), json!({ "tag": "pay_money_cancle", "error": "timed out" }))
             .gives(200, "How many", s.gives::<jobs::Redriven>())
-            .refuses("003070"),
+            .refuses("003070").keyed(),
         operation("get", "/v1/ops/workers", Viewer, "The workers").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict").gives(200, "The verdicts", s.gives::<ops::Report>()),
     ]

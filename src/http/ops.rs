@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Viewer, order_id, rider_id},
+    extract::{OpsChange, Path, Viewer, order_id, rider_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -13,12 +13,7 @@ use crate::{
     trips::{self, NewTrip, TripDetail},
     verify::{self, Verdict},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;

@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Params, Viewer, trip_id},
+    extract::{OpsChange, Params, Path, Viewer, trip_id},
     problem::Problem,
 };
 use crate::{
@@ -15,19 +15,22 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Longest reason, characters.
 const LONGEST_REASON: usize = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SomeSeats {
+    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     reason: String,
 }
 
@@ -54,9 +57,11 @@ async fn keep(
     Ok(Json(seats::keep(pool, trip, &seats, keep, reason, operator).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CancelTrip")]
 pub(super) struct Why {
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
     reason: String,
 }
 

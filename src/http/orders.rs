@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{Change, Nothing, Paging, Params, SignedIn, order_id},
+    extract::{Change, Nothing, Paging, Params, Path, SignedIn, order_id},
     once::{Act, Ended, replay},
     problem::Problem,
 };
@@ -15,7 +15,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };

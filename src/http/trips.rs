@@ -2,18 +2,14 @@
 
 use super::{
     App,
-    extract::{Params, maybe_caller, trip_id},
+    extract::{Params, Path, maybe_caller, trip_id},
     problem::Problem,
 };
 use crate::{
     domain::{FieldError, Refusal},
     trips::{self, Trip, TripDetail},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use chrono::{NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,11 +3,12 @@
 use super::{Evaluation, OrderRow, OrderView};
 use crate::domain::{OrderId, RiderId};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, types::Json};
 
 /// An order and what has become of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OrderDetail {
     /// The order.
     #[serde(flatten)]
@@ -20,7 +21,7 @@ pub struct OrderDetail {
 }
 
 /// A state an order came into.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StateChange {
     /// When.
     #[serde(serialize_with = "super::micros")]

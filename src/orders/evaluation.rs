@@ -5,6 +5,7 @@ use crate::{
     flow::StepError,
 };
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -12,12 +13,14 @@ use sqlx::PgConnection;
 const LONGEST_COMMENT: usize = 1_000;
 
 /// An evaluation as it comes in.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEvaluation {
     /// 1 to 5.
+    #[schemars(range(min = 1, max = 5))]
     pub rating: i16,
     /// Optional, 1 to 1,000 characters.
+    #[schemars(length(min = 1, max = 1_000))]
     pub comment: Option<String>,
 }
 
@@ -40,7 +43,7 @@ impl NewEvaluation {
 }
 
 /// An evaluation as it is answered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
     /// 1 to 5.
     pub rating: i16,

@@ -5,6 +5,7 @@ use crate::{
     domain::{FieldError, Refusal, RiderId},
     flow::StepError,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use sqlx::PgConnection;
 
@@ -15,20 +16,24 @@ const SEXES: [&str; 3] = ["female", "male", "other"];
 type Field = Option<Option<String>>;
 
 /// The fields to change.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 200 characters.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", length(min = 1, max = 200))]
     pub nick_name: Field,
     /// `female`, `male` or `other`.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", regex(pattern = "^(female|male|other)$"))]
     pub sex: Field,
     /// Unverified; holds an `@`.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", length(min = 3, max = 200), regex(pattern = "@"))]
     pub email: Field,
     /// Unverified.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<String>", length(min = 1, max = 200))]
     pub phone: Field,
 }
 

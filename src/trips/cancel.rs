@@ -22,6 +22,7 @@ use farebox_jobs::{
     TripCancel,
     queue::{self, Delivery, Due, JobError, NewJob, Outcome},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
@@ -34,7 +35,7 @@ const LOOK_AGAIN: (f64, f64) = (0.2, 60.0);
 const WHY: &str = "trip cancelled";
 
 /// How far the cancelling of a trip is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Progress {
     /// The trip.
     pub trip_id: TripId,

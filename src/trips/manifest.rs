@@ -1,12 +1,13 @@
 //! Who rides: the manifest of a trip, as JSON and as CSV.
 
 use crate::domain::{OrderId, RiderId, TripId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 /// The manifest of a trip.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Manifest {
     /// The trip.
     pub trip_id: TripId,
@@ -15,7 +16,7 @@ pub struct Manifest {
 }
 
 /// Who has a seat.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Line {
     /// Its label.
     pub seat: String,

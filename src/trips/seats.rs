@@ -4,6 +4,7 @@ use crate::{
     domain::{FieldError, Refusal, RiderId, SeatSet, TripId},
     flow::StepError,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
@@ -20,7 +21,7 @@ pub enum Keep {
 }
 
 /// The trip's seats that are blocked now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Blocked {
     /// The trip.
     pub trip_id: TripId,

@@ -63,11 +63,6 @@ impl Client {
         Self { token: body["token"].as_str().unwrap().to_owned(), id, ..stranger }
     }
 
-    /// What it signs its requests with.
-    pub fn token(&self) -> &str {
-        &self.token
-    }
-
     /// The same rider at another API process.
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), http: reqwest::Client::new(), ..self.clone() }

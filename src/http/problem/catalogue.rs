@@ -33,6 +33,11 @@ const ALL: &[&Kind] = &[
     &super::TOO_LATE,
     &super::PAYING,
     &super::BUSY_JOB,
+    &super::TRIP_OVER,
+    &super::STREAMS_FULL,
+    &super::TOO_MANY_HOLDS,
+    &super::NOT_DEPARTED,
+    &super::EVALUATED,
 ];
 
 /// A kind of problem, as the description tells of it.
