@@ -149,7 +149,7 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
            )
            select w.order_id is not null as "won!", o.order_id is not null as "known!",
                   a.order_id is not null and w.order_id is null as "over!",
-                  coalesce(v.lost, '{}') as "lost!", o.price as unit_price, now() as "at!", o.expires_at
+                  coalesce(v.lost, '{}') as "lost!", o.price as "unit_price?", now() as "at!", o.expires_at as "expires_at?"
            from request r
            left join open o using (order_id)
            left join verdict v using (order_id)

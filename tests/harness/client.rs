@@ -92,6 +92,14 @@ impl Client {
         self.send(Method::GET, path, None).await.unwrap()
     }
 
+    /// As [`Self::get`], asking for this kind of body.
+    pub async fn get_as(&self, path: &str, kind: &str) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let response = request.header("accept", kind).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: Value::Null, text: response.text().await.unwrap() }
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None).await.unwrap()
     }
