@@ -34,6 +34,19 @@ create table open_hold (
     constraint open_hold_is_of_pairs check (cardinality(orders) = cardinality(until))
 ) with (fillfactor = 50);
 
+-- A rider's leave to pay one order once, without his pay password. The newest of an order counts; only its hash is here.
+-- `used_by` is the payment whose debit used it up, in the debit's own statement.
+create table payment_authorization (
+    order_id   uuid        not null,
+    rider_id   uuid        not null,
+    token_hash bytea       not null,
+    expires_at timestamptz not null,
+    used_by    uuid,
+    constraint payment_authorization_is_the_orders_newest primary key (order_id),
+    constraint payment_authorization_holds_a_hash check (octet_length(token_hash) = 32)
+) with (fillfactor = 70);
+create index payment_authorization_by_end on payment_authorization (expires_at);
+
 -- Kept answers go when they are old.
 create index idempotency_by_age on idempotency (started_at);
 

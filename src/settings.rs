@@ -100,6 +100,8 @@ pub struct Booking {
     pub max_seats: usize,
     /// Unpaid orders of one rider at the most.
     pub max_open_holds: u16,
+    /// How long a payment authorization may be used, seconds.
+    pub pay_authorization_secs: f64,
 }
 
 /// Trips.

@@ -3,6 +3,7 @@
 
 use crate::{
     flow::{barrier, idempotency},
+    payment::authorization,
     riders::sessions,
     settings::{Idempotency, Retention, Settings},
 };
@@ -38,6 +39,8 @@ pub struct Pruned {
     pub barriers: u64,
     /// Sessions past their end.
     pub sessions: u64,
+    /// Payment authorizations past their end.
+    pub authorizations: u64,
 }
 
 /// Prunes when it is due, for ever.
@@ -69,17 +72,20 @@ pub async fn if_due(pool: &PgPool, pruning: Pruning) -> Result<Option<Pruned>, s
 
 async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {
     let batch = pruning.retention.batch.max(1);
-    let hours = i32::try_from(pruning.idempotency.retention_hours).unwrap_or(i32::MAX);
+    // A key whose request still runs is never an old one.
+    let hours = i32::try_from(pruning.idempotency.retention_hours).unwrap_or(i32::MAX).max(1);
     let days = i32::try_from(pruning.retention.barrier_days).unwrap_or(i32::MAX);
     let mut pruned = Pruned::default();
     for _ in 0..MOST_BATCHES {
         let answers = idempotency::prune(pool, hours, batch).await?;
         let barriers = barrier::prune(pool, days, batch).await?;
         let sessions = sessions::prune(pool, batch).await?;
+        let authorizations = authorization::prune(pool, batch).await?;
         pruned.answers += answers;
         pruned.barriers += barriers;
         pruned.sessions += sessions;
-        if [answers, barriers, sessions].into_iter().all(|rows| rows < u64::from(batch)) {
+        pruned.authorizations += authorizations;
+        if [answers, barriers, sessions, authorizations].into_iter().all(|rows| rows < u64::from(batch)) {
             break;
         }
     }

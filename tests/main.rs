@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_schema;
+mod authorizations;
 mod bad_input;
 mod booking;
 mod crashes;

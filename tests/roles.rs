@@ -35,6 +35,7 @@ const TABLE: &[(&str, [u16; 6])] = &[
     // The owner's order: for anybody else there is none, operators included.
     ("GET /v1/orders/{id}", [401, 404, 200, 404, 404, 404]),
     ("POST /v1/orders/{id}/pay", [401, 404, 200, 403, 404, 404]),
+    ("POST /v1/payment-authorizations", [401, 404, 201, 403, 404, 404]),
     ("POST /v1/orders/{id}/cancel", [401, 404, 200, 403, 404, 404]),
     ("POST /v1/orders/{id}/refund", [401, 404, 200, 403, 404, 404]),
     ("POST /v1/orders/{id}/evaluation", [401, 404, 201, 403, 404, 404]),
@@ -106,7 +107,11 @@ impl Scene<'_> {
         let path = route.split(' ').nth(1).unwrap();
         let trip = self.world.trip(4).await;
         let mut order = String::new();
-        if path.contains("/orders/{id}") || path.contains("jobs") || path.ends_with("{tag}/cancel") {
+        if path.contains("/orders/{id}")
+            || path.ends_with("authorizations")
+            || path.contains("jobs")
+            || path.ends_with("{tag}/cancel")
+        {
             order = self.owner.booked(&trip, &["1"]).await;
         }
         if path.ends_with("refund") || path.ends_with("evaluation") {
@@ -145,6 +150,7 @@ impl Scene<'_> {
             "PUT /v1/riders/me/pay-password" => json!({"current": PAY_PASSWORD, "new": PAY_PASSWORD}),
             "POST /v1/orders" => json!({"trip_id": trip, "seats": ["2"]}),
             "POST /v1/orders/{id}/pay" => json!({"pay_password": PAY_PASSWORD}),
+            "POST /v1/payment-authorizations" => json!({"order_id": order, "pay_password": PAY_PASSWORD}),
             "POST /v1/orders/{id}/evaluation" => json!({"rating": 5}),
             "POST /v1/ops/trips" => json!({
                 "bus_id": 1, "direction": 0, "departs_at": departs,
@@ -174,6 +180,7 @@ impl Scene<'_> {
             "wallet",
             "ledger_entry",
             "payment",
+            "payment_authorization",
             "barrier",
             "idempotency",
             "queue.job",

@@ -72,4 +72,6 @@ pub enum Refusal {
     NotDeparted,
     /// The order was evaluated before.
     AlreadyEvaluated,
+    /// The payment authorization is unknown, used up, past its end, or for another order.
+    NotAuthorized,
 }

@@ -64,6 +64,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders", get(orders::list).post(orders::create))
         .route("/v1/orders/{id}", get(orders::show))
         .route("/v1/orders/{id}/pay", post(orders::pay))
+        .route("/v1/payment-authorizations", post(orders::authorize))
         .route("/v1/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/orders/{id}/refund", post(orders::refund))
         .route("/v1/orders/{id}/evaluation", post(orders::evaluate))

@@ -11,7 +11,10 @@ use crate::{
     domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
     flow::{Ending, Flow, IdempotencyKey, Stop, idempotency, idempotency::Kept, to_the_end},
     orders::{self, Command, List, NewEvaluation, OrderDetail, OrderView, Page},
-    payment,
+    payment::{
+        self, Proof,
+        authorization::{self, Authorization},
+    },
 };
 use axum::{
     Json,
@@ -50,10 +53,28 @@ pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     conclude(&change.flow, change.key.as_ref(), order_id, order_id.0, StatusCode::CREATED, ending).await
 }
 
+/// Exactly one of the two.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayWith {
-    pay_password: String,
+    pay_password: Option<String>,
+    authorization: Option<String>,
+}
+
+impl PayWith {
+    fn proof(self) -> Result<Proof, Problem> {
+        match (self.pay_password, self.authorization) {
+            (Some(password), None) => Ok(Proof::PayPassword(password)),
+            (None, Some(token)) => Ok(Proof::of_token(&token)),
+            (None, None) => Err(Problem::missing(&FieldError::new(
+                "/pay_password",
+                "this field, or an authorization, is required",
+            ))),
+            (Some(_), Some(_)) => {
+                Err(Problem::field(&FieldError::new("/authorization", "this or a pay password, not both")))
+            }
+        }
+    }
 }
 
 pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Result<Response, Problem> {
@@ -62,12 +83,29 @@ pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Resu
         payment_id,
         order_id,
         rider_id: change.caller.rider_id,
-        pay_password: change.body.pay_password,
+        proof: change.body.proof()?,
         key: change.key.clone(),
     };
     let flow = change.flow.clone();
     let ending = run(MqTag::PayMoney, async move { payment::pay(&flow, request).await }).await;
     conclude(&change.flow, change.key.as_ref(), order_id, payment_id.0, StatusCode::OK, ending).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Authorize {
+    order_id: OrderId,
+    pay_password: String,
+}
+
+/// Heeds no idempotency key: its answer is a secret, and is not stored. A client that did not get it asks again; the one it
+/// did not get counts no more then.
+pub(super) async fn authorize(
+    change: Change<Authorize>,
+) -> Result<(StatusCode, Json<Authorization>), Problem> {
+    let Authorize { order_id, pay_password } = change.body;
+    let issued = authorization::issue(&change.flow, order_id, change.caller.rider_id, pay_password).await?;
+    Ok((StatusCode::CREATED, Json(issued)))
 }
 
 pub(super) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {

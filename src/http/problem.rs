@@ -67,6 +67,8 @@ const BUSY_JOB: Kind = Kind(StatusCode::CONFLICT, "006011", "Job is running", "�
 const TOO_MANY_HOLDS: Kind = Kind(StatusCode::CONFLICT, "006040", "Too many unpaid orders", "未支付订单过多");
 const NOT_DEPARTED: Kind = Kind(StatusCode::CONFLICT, "006041", "Trip not departed yet", "场次尚未发车");
 const EVALUATED: Kind = Kind(StatusCode::CONFLICT, "006042", "Order already evaluated", "订单已评价");
+const NOT_AUTHORIZED: Kind =
+    Kind(StatusCode::FORBIDDEN, "006043", "Payment authorization not valid", "支付授权无效");
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -234,6 +236,10 @@ impl From<Refusal> for Problem {
             .with("most", json!(most)),
             Refusal::NotDeparted => {
                 Self::new(&NOT_DEPARTED, "an order is evaluated once its trip has departed")
+            }
+            Refusal::NotAuthorized => {
+                Self::new(&NOT_AUTHORIZED, "it is unknown, used, past its end, or for something else")
+                    .with("field", json!("/authorization"))
             }
             Refusal::AlreadyEvaluated => Self::new(&EVALUATED, "an order is evaluated once"),
         }

@@ -1,7 +1,7 @@
-//! Step 1, `pay_check_cancle`: the order is the rider's, unpaid and in time; the pay password is right; the balance
-//! suffices. Moves no money.
+//! Step 1, `pay_check_cancle`: the order is the rider's, unpaid and in time; the pay password is right, or the payment was
+//! authorized; the balance suffices. Moves no money.
 
-use super::{Request, STEPS, pay_password};
+use super::{Request, STEPS, authorization};
 use crate::{
     domain::{Money, OrderStatus, Refusal},
     flow::{Desk, Flow, StepError, barrier, idempotency},
@@ -25,7 +25,7 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<OrderView, StepError>
     {
         return Err(StepError::KeyTaken);
     }
-    pay_password::verify(flow, request.rider_id, &request.pay_password).await?;
+    authorization::check(flow, request).await?;
     let seen = sqlx::query!(
         r#"select w.balance, o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!"
            from orders o join wallet w on w.rider_id = o.rider_id join trip t on t.id = o.trip_id where o.id = $1"#,

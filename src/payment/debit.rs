@@ -1,6 +1,7 @@
 //! Step 2, `pay_money_cancle`: the wallet pays. One statement for any number of payments: it locks the wallets in one
 //! order everywhere, judges each payment by the balance it then sees, and for those that can pay takes the client's
-//! key, writes payment, entry, balance and barrier row, and arms the undo. Relative, never absolute.
+//! key, uses the authorization up if there is one, writes payment, entry, balance and barrier row, and arms the undo.
+//! Relative, never absolute.
 
 use super::{Request, check, reverse};
 use crate::{
@@ -20,13 +21,14 @@ struct Verdict {
     balance: Decimal,
     enough: bool,
     keyed: bool,
+    authorized: bool,
     debited: bool,
 }
 
 /// Debits one payment.
 ///
 /// # Errors
-/// Balance too low, another payment of the order under way, key taken; barred by its own undo; the database's.
+/// Balance too low, not authorized any more, another payment of the order under way, key taken; barred by its own undo; the database's.
 pub async fn run(
     flow: &Flow,
     request: &Request,
@@ -42,6 +44,7 @@ pub async fn run(
             Err(Refusal::BalanceTooLow { balance: Money::from_database(balance) }.into())
         }
         Verdict { keyed: false, .. } => Err(StepError::KeyTaken),
+        Verdict { authorized: false, .. } => Err(Refusal::NotAuthorized.into()),
         _ => Err(Refusal::AlreadyPaying.into()),
     }
 }
@@ -55,9 +58,10 @@ async fn debit_all(
         Verdict,
         r#"with request as materialized (
                select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::text[], $6::bytea[],
-                                    $7::uuid[], $8::uuid[], $9::jsonb[])
+                                    $7::uuid[], $8::uuid[], $9::jsonb[], $14::bytea[])
                    with ordinality
-                   as r(payment_id, order_id, rider_id, amount, key, fingerprint, entry, undo, undo_payload, nr)
+                   as r(payment_id, order_id, rider_id, amount, key, fingerprint, entry, undo, undo_payload, token_hash,
+                        nr)
            ), locked as materialized (
                select w.rider_id, w.balance, w.last_entry from wallet w
                where w.rider_id in (select rider_id from request)
@@ -74,10 +78,17 @@ async fn debit_all(
                    where i.status is null and i.fingerprint = excluded.fingerprint
                      and i.started_at < now() - make_interval(secs => $10)
                returning i.subject
+           ), authorized as materialized (
+               -- Locked, so that of two payments at once the second sees what the first used up.
+               select a.order_id, a.token_hash from payment_authorization a
+               where a.used_by is null and a.expires_at > now()
+                 and (a.order_id, a.rider_id, a.token_hash) in (select order_id, rider_id, token_hash from able where enough)
+               order by a.order_id for update
            ), paid as (
                insert into payment (id, order_id, rider_id, amount, state)
                select payment_id, order_id, rider_id, amount, 'debited' from able
                where enough and (key is null or payment_id in (select subject from keyed))
+                 and (token_hash is null or (order_id, token_hash) in (select order_id, token_hash from authorized))
                on conflict (order_id) where state <> 'reversed' do nothing
                returning id
            ), debit as materialized (
@@ -86,6 +97,9 @@ async fn debit_all(
                       a.balance - sum(a.amount) over chain as balance_after
                from able a join paid p on p.id = a.payment_id
                window chain as (partition by a.rider_id order by a.nr)
+           ), used as (
+               update payment_authorization a set used_by = d.payment_id from debit d
+               where d.token_hash is not null and a.order_id = d.order_id and a.token_hash = d.token_hash
            ), stepped as (
                insert into barrier (subject, step, done_at) select payment_id, $11, now() from debit
            ), entered as (
@@ -102,6 +116,8 @@ async fn debit_all(
            )
            select a.balance as "balance!", a.enough as "enough!",
                   (a.key is null or a.payment_id in (select subject from keyed)) as "keyed!",
+                  (a.token_hash is null
+                   or (a.order_id, a.token_hash) in (select order_id, token_hash from authorized)) as "authorized!",
                   a.payment_id in (select id from paid) as "debited!"
            from able a order by a.nr"#,
         &payments.iter().map(|(r, ..)| r.payment_id.0).collect::<Vec<_>>(),
@@ -119,6 +135,8 @@ async fn debit_all(
         MqTag::PayMoney.wire(),
         PayMoney::RETRY.max_attempts,
         flow.undo_after().as_seconds_f64(),
+        &payments.iter().map(|(r, ..)| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
+            as &[Option<Vec<u8>>],
     )
     .fetch_all(&flow.pool)
     .await

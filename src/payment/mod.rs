@@ -6,12 +6,15 @@
 //! | [`debit`] | `pay_money_cancle` | wallet, ledger entry, payment; arms the undo | one reversing entry |
 //! | [`mark_paid`] | `pay_cancle` | the order; retires the armed undo and the timer | finishes it, or gives the money back |
 
+pub mod authorization;
 pub mod check;
 pub mod debit;
 pub mod mark_paid;
 pub mod pay_password;
 pub mod refund;
 mod reverse;
+
+pub use authorization::Proof;
 
 use crate::{
     domain::{OrderId, PaymentId, Refusal, RiderId},
@@ -35,8 +38,8 @@ pub struct Request {
     pub order_id: OrderId,
     /// Who pays.
     pub rider_id: RiderId,
-    /// In plain text, for as long as the check takes.
-    pub pay_password: String,
+    /// What lets him.
+    pub proof: Proof,
     /// The client's idempotency key.
     pub key: Option<IdempotencyKey>,
 }

@@ -1,0 +1,132 @@
+//! A rider's leave to pay one order once, without his pay password: the pay password is checked beforehand, so that its
+//! hash, which is slow on purpose, need not sit in the payment's path.
+//!
+//! It is used up in the statement that debits the wallet, so a crash leaves either both or neither. A debit that is
+//! refused (balance too low, another payment under way) uses nothing up. One that is undone later does: leave is given
+//! for one debit, and whoever wants to pay after a failure shows his pay password again.
+
+use super::{Request, check, pay_password};
+use crate::{
+    domain::{OrderId, PaymentId, Refusal, RiderId},
+    flow::{Flow, StepError},
+};
+use argon2::password_hash::rand_core::{OsRng, RngCore};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::PgExecutor;
+
+/// Random bytes of a token: nobody guesses one, so a fast hash of it is enough.
+const TOKEN: usize = 32;
+
+/// What lets a rider pay.
+#[derive(Clone)]
+pub enum Proof {
+    /// His pay password, in plain text for as long as the check takes.
+    PayPassword(String),
+    /// The hash of an authorization's token.
+    Authorization(Vec<u8>),
+}
+
+impl Proof {
+    /// Of a token as the client sends it.
+    pub fn of_token(token: &str) -> Self {
+        Self::Authorization(Sha256::digest(token).to_vec())
+    }
+
+    /// The hash to look for and to use up; `None` for a pay password.
+    pub(super) fn token_hash(&self) -> Option<&[u8]> {
+        match self {
+            Self::PayPassword(_) => None,
+            Self::Authorization(hash) => Some(hash),
+        }
+    }
+}
+
+/// A fresh authorization, as it is answered: the only place where its token is ever told.
+#[derive(Serialize)]
+pub struct Authorization {
+    /// Goes into the payment in the pay password's place.
+    pub authorization: String,
+    /// Until when.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Checks the pay password and authorizes one payment of the rider's unpaid order, for
+/// `booking.pay_authorization_secs`. An earlier authorization of the order counts no more.
+///
+/// # Errors
+/// Somebody else's order, a wrong state, the deadline, the pay password; the database's.
+pub async fn issue(
+    flow: &Flow,
+    order_id: OrderId,
+    rider_id: RiderId,
+    pay_password: String,
+) -> Result<Authorization, StepError> {
+    let proof = Proof::PayPassword(pay_password);
+    let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
+    // The order first, since a wrong state must cost no try.
+    check::order(flow, &request).await?;
+    if let Proof::PayPassword(password) = &request.proof {
+        pay_password::verify(flow, rider_id, password).await?;
+    }
+    let mut token = [0; TOKEN];
+    OsRng.fill_bytes(&mut token);
+    let authorization = URL_SAFE_NO_PAD.encode(token);
+    let expires_at = sqlx::query_scalar!(
+        "insert into payment_authorization (order_id, rider_id, token_hash, expires_at)
+         values ($1, $2, $3, now() + make_interval(secs => $4))
+         on conflict (order_id) do update
+             set rider_id = excluded.rider_id, token_hash = excluded.token_hash, expires_at = excluded.expires_at,
+                 used_by = null
+         returning expires_at",
+        order_id.0,
+        rider_id.0,
+        Sha256::digest(&authorization).to_vec(),
+        flow.rules.pay_authorization_secs
+    )
+    .fetch_one(&flow.pool)
+    .await?;
+    Ok(Authorization { authorization, expires_at })
+}
+
+/// Whether the rider may pay: a pay password is checked, an authorization is looked at; the debit uses it up.
+///
+/// # Errors
+/// The pay password wrong or locked; an authorization unknown, used, past its end, or for something else; the database's.
+pub(super) async fn check(flow: &Flow, request: &Request) -> Result<(), StepError> {
+    let hash = match &request.proof {
+        Proof::PayPassword(password) => {
+            return pay_password::verify(flow, request.rider_id, password).await;
+        }
+        Proof::Authorization(hash) => hash,
+    };
+    let valid = sqlx::query_scalar!(
+        r#"select exists(select from payment_authorization where order_id = $1 and rider_id = $2 and token_hash = $3
+                         and used_by is null and expires_at > now()) as "valid!""#,
+        request.order_id.0,
+        request.rider_id.0,
+        hash
+    )
+    .fetch_one(&flow.pool)
+    .await?;
+    if valid { Ok(()) } else { Err(Refusal::NotAuthorized.into()) }
+}
+
+/// Deletes authorizations that ended a day ago or longer, `batch` at the most; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(db: impl PgExecutor<'_>, batch: u32) -> Result<u64, sqlx::Error> {
+    let pruned = sqlx::query!(
+        "delete from payment_authorization where order_id in (
+             select order_id from payment_authorization where expires_at < now() - interval '1 day'
+             order by expires_at limit $1 for update skip locked)",
+        i64::from(batch)
+    )
+    .execute(db)
+    .await?;
+    Ok(pruned.rows_affected())
+}
