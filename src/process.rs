@@ -75,7 +75,7 @@ pub fn app(settings: Settings, flow: Flow) -> App {
 pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
     loop {
         match schema::require_current(pool).await {
-            Err(SchemaError::Database(error)) if schema::is_outage(&error) => {
+            Err(error) if error.is_outage() => {
                 tracing::warn!(%error, "waiting for the database");
                 tokio::time::sleep(RETRY_DATABASE).await;
             }

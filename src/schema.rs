@@ -38,6 +38,16 @@ pub enum SchemaError {
     Migration(#[from] MigrateError),
 }
 
+impl SchemaError {
+    /// Whether it passes by itself: the database was away, or went away while its schema was looked at.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Migration(MigrateError::Execute(error)) => is_outage(error),
+            _ => false,
+        }
+    }
+}
+
 /// A pool that connects on first use.
 ///
 /// Plans are kept while tables grow from empty to huge, and a plan made on an empty table would scan it for as long as
