@@ -209,7 +209,7 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
         // An error means that the sender is gone: stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let app = process::app(settings.clone(), flow.clone());
+    let app = process::app(settings.clone(), flow.clone())?;
     let mut pruning = JoinSet::new();
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
@@ -218,9 +218,8 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
         process::stop_signal().await;
         stop.send_replace(true);
     };
-    let (worked, served, ()) = tokio::join!(works, serves, signal);
+    let (worked, (), ()) = tokio::join!(works, serves, signal);
     worked?;
-    served?;
     Ok(())
 }
 

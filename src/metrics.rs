@@ -6,7 +6,7 @@ use farebox_jobs::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 use sqlx::PgPool;
@@ -23,6 +23,11 @@ struct InState {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    why: &'static str,
+}
+
 /// The metrics of one process. Cloning them shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -31,6 +36,7 @@ pub struct Metrics {
     jobs: Family<InState, Gauge>,
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
+    refused: Family<Why, Counter>,
     registry: Arc<Registry>,
 }
 
@@ -44,11 +50,19 @@ impl Default for Metrics {
         registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
-        Self { queue, jobs, paused, oldest, registry: Arc::new(registry) }
+        let refused = Family::default();
+        let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
+        registry.register("http_refused", help, refused.clone());
+        Self { queue, jobs, paused, oldest, refused, registry: Arc::new(registry) }
     }
 }
 
 impl Metrics {
+    /// Counts a request that was refused unread.
+    pub fn refused(&self, why: &'static str) {
+        self.refused.get_or_create(&Why { why }).inc();
+    }
+
     /// All of them, in the OpenMetrics text format, with the queue's depth as it is now.
     ///
     /// # Errors

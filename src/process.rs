@@ -2,9 +2,11 @@
 
 use crate::{
     flow::{BoxError, Faults, Flow},
-    http::App,
+    http::{Admission, App},
+    limits::Limits,
     metrics::Metrics,
     passwords::Passwords,
+    redis_link::RedisLink,
     riders::Sessions,
     schema::{self, SchemaError},
     settings::Settings,
@@ -58,14 +60,28 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
         tracing::warn!(?faults, "faults are armed");
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
-    Ok(Flow { pool, rules: settings.booking.clone(), trips: settings.trips.clone(), passwords, faults })
+    Ok(Flow { pool, rules: settings.booking.clone(), trips: settings.trips.clone(), passwords, faults, place: None })
 }
 
 /// What handlers share.
-pub fn app(settings: Settings, flow: Flow) -> App {
+///
+/// # Errors
+/// A Redis URL that does not parse.
+pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
     let live = Live::new(settings.trips.live_streams, Duration::from_millis(settings.trips.live_poll_ms));
-    App { flow, sessions, settings: Arc::new(settings), metrics: Metrics::default(), live }
+    let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
+    Ok(App {
+        sessions,
+        metrics: Metrics::default(),
+        limits: Limits::new(&settings, redis.clone()),
+        admission: Admission::new(settings.admission),
+        reserve: schema::reserve(&flow.pool, settings.database.reserved_connections),
+        redis,
+        live,
+        settings: Arc::new(settings),
+        flow,
+    })
 }
 
 /// Waits for the database for as long as it is away, then refuses a schema other than this build's.

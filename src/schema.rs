@@ -72,6 +72,12 @@ pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::
         .connect_lazy_with(options))
 }
 
+/// A few more connections of the same kind, which requests cannot take from those who watch.
+pub fn reserve(pool: &PgPool, connections: u32) -> PgPool {
+    let options = pool.options().clone().max_connections(connections.max(1));
+    options.connect_lazy_with(PgConnectOptions::clone(&pool.connect_options()))
+}
+
 /// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock).
 ///
 /// # Errors

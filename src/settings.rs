@@ -1,6 +1,6 @@
 //! Settings: `config/default.toml` (built in), then `config/<environment>.toml`, then `FAREBOX__SECTION__KEY`.
 
-use crate::passwords::Cost;
+use crate::{limits::Allowance, passwords::Cost};
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use serde::Deserialize;
@@ -35,6 +35,14 @@ pub struct Settings {
     pub environment: String,
     /// The HTTP API.
     pub http: Http,
+    /// How many requests may be in flight.
+    pub admission: Admission,
+    /// How many requests a rider or an address may make.
+    pub limits: Limits,
+    /// Delays after wrong passwords.
+    pub lockout: Lockout,
+    /// The optional Redis.
+    pub redis: Redis,
     /// The database.
     pub database: Database,
     /// Booking, paying and refunding.
@@ -70,6 +78,113 @@ pub struct Http {
     pub timeout_ms: u64,
     /// How long a stop waits for requests that run, milliseconds.
     pub grace_ms: u64,
+    /// Longest head of a request, bytes.
+    pub head_limit_bytes: usize,
+    /// How long a head may take, and a connection be idle, milliseconds.
+    pub head_timeout_ms: u64,
+    /// How long a body may take, milliseconds.
+    pub body_timeout_ms: u64,
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// Proxies in front that append to X-Forwarded-For.
+    pub trusted_proxies: usize,
+    /// Origins whose pages may call the API.
+    pub cors_origins: Origins,
+}
+
+/// Origins as a browser names them: `scheme://host[:port]`, or `*` alone for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Origins(pub Vec<String>);
+
+impl TryFrom<String> for Origins {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let origins: Vec<String> =
+            text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+        if origins == ["*"] {
+            return Ok(Self(origins));
+        }
+        for origin in &origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+                return Err(format!(
+                    "http.cors_origins: {origin:?} is no origin, write scheme://host[:port] without a path"
+                ));
+            }
+        }
+        Ok(Self(origins))
+    }
+}
+
+/// How many requests may be in flight in one process.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Admission {
+    /// What riders change.
+    pub changes: usize,
+    /// Payments.
+    pub payments: usize,
+    /// Registrations and sign-ins.
+    pub sign_ins: usize,
+    /// What riders read.
+    pub reads: usize,
+}
+
+/// How many requests a rider or an address may make.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Limits {
+    /// Whether requests are counted at all.
+    pub enabled: bool,
+    /// Registrations.
+    pub registering_per_address: Allowance,
+    /// Sign-ins.
+    pub signing_in_per_address: Allowance,
+    /// Bookings.
+    pub booking_per_rider: Allowance,
+    /// Bookings.
+    pub booking_per_address: Allowance,
+    /// Payments.
+    pub paying_per_rider: Allowance,
+    /// Payments.
+    pub paying_per_address: Allowance,
+    /// Refunds and cancellations.
+    pub refunding_per_rider: Allowance,
+    /// Refunds and cancellations.
+    pub refunding_per_address: Allowance,
+    /// Riders and addresses remembered in memory.
+    pub remembered: usize,
+}
+
+/// Delays after wrong passwords.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Lockout {
+    /// For one name from one network, before the first delay.
+    pub tries: u32,
+    /// From one address, before the first delay.
+    pub address_tries: u32,
+    /// The longest delay, seconds.
+    pub longest_secs: u32,
+}
+
+/// The optional Redis.
+#[derive(Clone, Deserialize)]
+pub struct Redis {
+    /// Where it is; empty for none. May hold a password.
+    pub url: String,
+    /// How long a request waits for it, milliseconds.
+    pub timeout_ms: u64,
+    /// How long it is left alone after a failure, milliseconds.
+    pub retry_ms: u64,
+    /// How long a list of trips is kept, milliseconds.
+    pub trips_ms: u64,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redis(..)")
+    }
 }
 
 /// The database.
@@ -77,6 +192,8 @@ pub struct Http {
 pub struct Database {
     /// Connections of one process.
     pub max_connections: u32,
+    /// Connections kept for health and operators.
+    pub reserved_connections: u32,
     /// How long a request waits for one, milliseconds.
     pub acquire_timeout_ms: u64,
     /// Longest statement, milliseconds.

@@ -17,6 +17,6 @@ async fn run() -> Result<ExitCode, BoxError> {
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let flow = process::flow(&settings, pool)?;
-    http::serve(process::app(settings, flow), listener, process::stop_signal()).await?;
+    http::serve(process::app(settings, flow)?, listener, process::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

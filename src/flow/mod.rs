@@ -20,6 +20,8 @@ use crate::{
 };
 use chrono::Duration;
 use sqlx::PgPool;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What a flow runs with: the database, the rules and the faults that are armed for it.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct Flow {
     pub passwords: Passwords,
     /// Faults armed for this process and this request.
     pub faults: Faults,
+    /// This request's place among those in flight: held until the flow ends, even if its client has hung up.
+    pub place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Flow {

@@ -3,7 +3,7 @@
 use super::{App, problem::Problem};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,23 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 /// The request's trace id in the answer.
-const TRACE_HEADER: &str = "x-trace-id";
+const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
+/// The client's own id of the request, given back; the trace id if there is none.
+const REQUEST_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id a client may give.
+const LONGEST_ID: usize = 128;
+/// What every answer says, unless it says otherwise: nothing here is to be guessed at, framed, run or kept.
+const EVERYWHERE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ),
+];
 
 /// What a problem body tells of the request it answers.
 #[derive(Clone, Debug)]
@@ -39,6 +55,7 @@ pub(super) async fn wrap(State(app): State<App>, request: Request, next: Next) -
 
 async fn answer(app: App, request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
+    let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let limit = Duration::from_millis(app.settings.http.timeout_ms);
@@ -51,13 +68,26 @@ async fn answer(app: App, request: Request, next: Next, context: Context) -> Res
         Ok(Err(_)) => Problem::timed_out().into_response(),
         Err(_) => Problem::broken().into_response(),
     };
-    if let Ok(value) = HeaderValue::from_str(&context.trace_id) {
-        response.headers_mut().insert(TRACE_HEADER, value);
+    let headers = response.headers_mut();
+    for (name, value) in EVERYWHERE {
+        headers.entry(name).or_insert(value);
     }
+    if let Ok(trace_id) = HeaderValue::from_str(&context.trace_id) {
+        headers.insert(REQUEST_HEADER, request_id.clone().unwrap_or_else(|| trace_id.clone()));
+        headers.insert(TRACE_HEADER, trace_id);
+    }
+    let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
     // The route, not the path: no ids, no query, nothing personal.
-    tracing::info!(%method, route = route.as_deref().unwrap_or("none"), status, ms, trace_id = %context.trace_id, "request");
+    tracing::info!(%method, route = route.as_deref().unwrap_or("none"), status, ms, trace_id = %context.trace_id, request_id, "request");
     response
+}
+
+/// The client's id of the request, if it is one: letters, digits and a few signs, so that nothing else gets into logs.
+fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
+    let fits = |id: &&HeaderValue| (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(plain);
+    headers.get(REQUEST_HEADER).filter(fits)
 }
 
 fn prefers_chinese(request: &Request) -> bool {

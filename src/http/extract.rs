@@ -1,6 +1,6 @@
 //! The preamble of a handler as one argument: who calls, the body, the idempotency key, the armed faults.
 
-use super::{App, problem::Problem};
+use super::{App, admission::Place, problem::Problem};
 use crate::{
     domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
@@ -15,6 +15,8 @@ use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::Sha256;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Longest idempotency key.
@@ -132,6 +134,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
         }
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
+        let place = request.extensions().get::<Place>().map(|place| Arc::clone(&place.0));
         let scope = format!("{} {}\n", request.method(), request.uri().path());
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
@@ -141,7 +144,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
                 Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint })
             })
             .transpose()?;
-        Ok(Self { caller, flow: Flow { faults, ..app.flow.clone() }, key, body })
+        Ok(Self { caller, flow: Flow { faults, place, ..app.flow.clone() }, key, body })
     }
 }
 
@@ -238,7 +241,12 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
 /// Reads a body up to the limit. What comes beyond it is read and thrown away, up to [`DRAIN`]: a client that is still
 /// sending would otherwise see a broken connection instead of the answer.
 async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
-    let limit = app.settings.http.body_limit_bytes;
+    let time = Duration::from_millis(app.settings.http.body_timeout_ms);
+    let reading = read(request, app.settings.http.body_limit_bytes);
+    timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))
+}
+
+async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut stream = request.into_body().into_data_stream();
     let (mut body, mut length) = (Vec::new(), 0_usize);
     while let Some(chunk) = stream.next().await {

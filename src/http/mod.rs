@@ -1,10 +1,15 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
+mod address;
+mod admission;
+mod connections;
 mod context;
+mod cors;
 mod docs;
 mod extract;
 mod health;
 mod jobs;
+mod limit;
 mod live;
 mod once;
 mod openapi;
@@ -15,16 +20,22 @@ mod problem;
 mod riders;
 mod trips;
 
+pub use admission::Admission;
 pub use health::tell;
 
-use crate::{flow::Flow, metrics::Metrics, riders::Sessions, settings::Settings, trips::live::Live};
+use crate::{
+    flow::Flow, limits::Limits, metrics::Metrics, redis_link::RedisLink, riders::Sessions, settings::Settings,
+    trips::live::Live,
+};
 use axum::{
     Router,
     middleware::from_fn_with_state,
     routing::{delete, get, post, put},
 };
+use sqlx::PgPool;
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tower::util::option_layer;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -39,15 +50,27 @@ pub struct App {
     pub metrics: Metrics,
     /// The open streams of live seats.
     pub live: Live,
+    /// Counts requests.
+    pub limits: Limits,
+    /// Bounds the requests in flight.
+    pub admission: Admission,
+    /// Connections kept for health, metrics, operators and the list of revoked sessions.
+    pub reserve: PgPool,
+    /// The line to Redis, if the settings name one.
+    pub redis: Option<RedisLink>,
+}
+
+impl App {
+    /// The same on the connections that are kept.
+    fn reserved(&self) -> Self {
+        Self { flow: Flow { pool: self.reserve.clone(), ..self.flow.clone() }, ..self.clone() }
+    }
 }
 
 /// The route table, by who calls.
-pub fn router(app: App) -> Router {
+pub fn router(app: &App) -> Router {
     Router::new()
         // anybody
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
         .route("/v1/riders", post(riders::register))
@@ -68,6 +91,11 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders/{id}/cancel", post(orders::cancel))
         .route("/v1/orders/{id}/refund", post(orders::refund))
         .route("/v1/orders/{id}/evaluation", post(orders::evaluate))
+        .with_state::<App>(app.clone())
+        // on connections that riders cannot take: health and metrics
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
         // operators
         .route("/v1/ops/trips", post(ops::add_trip))
         .route("/v1/ops/trips/{id}/seats/block", post(ops_trips::block))
@@ -93,23 +121,21 @@ pub fn router(app: App) -> Router {
         .route("/v1/ops/verify", get(ops::verify))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
+        .layer(from_fn_with_state(app.clone(), admission::admit))
+        .layer(from_fn_with_state(app.clone(), limit::limit))
+        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)))
         .layer(from_fn_with_state(app.clone(), context::wrap))
-        .with_state(app)
+        .with_state(app.reserved())
 }
 
 /// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.
-///
-/// # Errors
-/// The listener's.
-pub async fn serve(
-    app: App,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+pub async fn serve(app: App, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
-    let watching = tokio::spawn(app.sessions.clone().watch(app.flow.pool.clone()));
-    let looking = tokio::spawn(app.live.clone().watch(app.flow.pool.clone()));
+    let settings = Arc::clone(&app.settings);
+    let watching = tokio::spawn(app.sessions.clone().watch(app.reserve.clone()));
+    let looking = tokio::spawn(app.live.clone().watch(app.reserve.clone()));
     let live = app.live.clone();
+    let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
@@ -122,11 +148,11 @@ pub async fn serve(
         let _ = stopped.await;
         tokio::time::sleep(grace).await;
     };
-    let served = tokio::select! {
-        served = axum::serve(listener, router(app)).with_graceful_shutdown(signal) => served,
-        () = out_of_time => Ok(()),
-    };
+    tokio::select! {
+        () = connections::serve(router(&app), listener, &settings.http, signal) => {}
+        () = out_of_time => {}
+    }
     watching.abort();
     looking.abort();
-    served
+    keeping.inspect(JoinHandle::abort);
 }

@@ -63,6 +63,12 @@ const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is un
 const TRIP_OVER: Kind = Kind(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
 const STREAMS_FULL: Kind =
     Kind(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
+const LIMITED: Kind =
+    Kind(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
+const CROWDED: Kind =
+    Kind(StatusCode::SERVICE_UNAVAILABLE, "005002", "Too busy just now", "系统繁忙，请稍后再试");
+const SLOW_BODY: Kind = Kind(StatusCode::REQUEST_TIMEOUT, "003098", "Body sent too slowly", "请求体发送超时");
+
 const BUSY_JOB: Kind = Kind(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
 const TOO_MANY_HOLDS: Kind = Kind(StatusCode::CONFLICT, "006040", "Too many unpaid orders", "未支付订单过多");
 const NOT_DEPARTED: Kind = Kind(StatusCode::CONFLICT, "006041", "Trip not departed yet", "场次尚未发车");
@@ -156,6 +162,21 @@ impl Problem {
     pub(super) fn timed_out() -> Self {
         Self::new(&TIMED_OUT, "the request took too long; what it began goes on, ask again with the same key")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
+    /// 429. A try at a password that comes too soon is answered alike.
+    pub(super) fn limited(retry_after_secs: u64) -> Self {
+        Self::new(&LIMITED, format!("try again in {retry_after_secs} s"))
+            .with("retry_after", json!(retry_after_secs))
+    }
+
+    pub(super) fn crowded() -> Self {
+        Self::new(&CROWDED, "more requests are in flight than can be served; nothing was done")
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
+    pub(super) fn slow_body() -> Self {
+        Self::new(&SLOW_BODY, "the body did not arrive in time; nothing was done")
     }
 
     pub(super) fn broken() -> Self {

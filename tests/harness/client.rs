@@ -88,6 +88,11 @@ impl Client {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The header that says who this is.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await.unwrap()
     }

@@ -3,10 +3,14 @@
 mod client;
 mod database;
 mod process;
+mod redis;
+mod wire;
 
 pub use client::{Answer, Client};
 pub use database::Database;
 pub use process::{Process, command};
+pub use redis::RedisServer;
+pub use wire::Wire;
 
 use farebox::{
     domain::RiderId,

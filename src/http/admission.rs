@@ -1,0 +1,68 @@
+//! How many requests may be in flight. When the database cannot follow, they pile up before its pool; beyond a bound the
+//! next one is told so at once, which costs nothing, instead of waiting for a connection with all the others.
+
+use super::{App, problem::Problem};
+use crate::settings;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A request's place among those in flight; given back when its last clone is dropped. A flow holds one to its end, so
+/// that a client that hangs up makes room no earlier than its flow does.
+#[derive(Clone, Debug)]
+pub(super) struct Place(pub(super) Arc<OwnedSemaphorePermit>);
+
+/// The places of each kind of request: none may take those of another.
+#[derive(Clone)]
+pub struct Admission {
+    changes: Arc<Semaphore>,
+    payments: Arc<Semaphore>,
+    sign_ins: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+}
+
+impl Admission {
+    /// With so many places.
+    pub fn new(settings: settings::Admission) -> Self {
+        let places = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
+        Self {
+            changes: places(settings.changes),
+            payments: places(settings.payments),
+            sign_ins: places(settings.sign_ins),
+            reads: places(settings.reads),
+        }
+    }
+
+    /// Where a request has its place; health, metrics and operators have connections of their own and need none.
+    fn line(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
+        match route {
+            _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
+            "/v1/riders" | "/v1/sessions" => Some(&self.sign_ins),
+            "/v1/orders/{id}/pay" | "/v1/riders/me/pay-password" => Some(&self.payments),
+            _ if *method == Method::GET || *method == Method::HEAD => Some(&self.reads),
+            _ => Some(&self.changes),
+        }
+    }
+}
+
+/// Lets the request in, or answers 503.
+pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let Some(line) = route.and_then(|route| app.admission.line(request.method(), route)) else {
+        return next.run(request).await;
+    };
+    let Ok(permit) = Arc::clone(line).try_acquire_owned() else {
+        app.metrics.refused("crowded");
+        return Problem::crowded().into_response();
+    };
+    let place = Place(Arc::new(permit));
+    request.extensions_mut().insert(place.clone());
+    let response = next.run(request).await;
+    drop(place);
+    response
+}

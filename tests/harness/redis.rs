@@ -1,0 +1,87 @@
+//! A Redis of a test's own, in a process that is killed with it.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::on(free)
+    }
+
+    /// Another one in the place of this one, which was killed; it remembers nothing.
+    pub fn again(&self) -> Self {
+        Self::on(self.port)
+    }
+
+    fn on(port: u16) -> Self {
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--port",
+            &port.to_string(),
+        ]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| {
+            panic!("redis-server does not start ({error}): install Debian's package redis-server")
+        });
+        let server = Self { child, port };
+        let began = Instant::now();
+        while server.try_say("PING").is_none() {
+            assert!(began.elapsed() < PATIENCE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its first line of an answer to a command.
+    pub fn say(&self, command: &str) -> String {
+        self.try_say(command).unwrap()
+    }
+
+    fn try_say(&self, command: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+        let mut answer = [0; 512];
+        let length = stream.read(&mut answer).ok()?;
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        answer.lines().next().map(str::to_owned)
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
