@@ -11,6 +11,7 @@ mod embedded;
 mod harness;
 mod live_seats;
 mod limits;
+mod lockout;
 mod lost_commit;
 mod matrix;
 mod operators;

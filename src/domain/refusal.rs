@@ -28,6 +28,11 @@ pub enum Refusal {
     NotFound(&'static str),
     /// The user name or the password is wrong.
     WrongCredentials,
+    /// Wrong passwords came before, and it is too soon for another try.
+    TooSoon {
+        /// How long to wait, seconds.
+        retry_after_secs: u64,
+    },
     /// The user name is taken.
     UserNameTaken,
     /// These seats are somebody else's.

@@ -217,6 +217,7 @@ impl From<Refusal> for Problem {
             Refusal::Invalid(error) => Self::field(&error),
             Refusal::NotFound(what) => Self::new(&UNKNOWN, format!("there is no such {what}")),
             Refusal::WrongCredentials => Self::new(&CREDENTIALS, "user name or password is wrong"),
+            Refusal::TooSoon { retry_after_secs } => Self::limited(retry_after_secs),
             Refusal::UserNameTaken => {
                 Self::new(&NAME_TAKEN, "choose another user name").with("field", json!("/user_name"))
             }

@@ -2,15 +2,17 @@
 
 use super::{
     App,
+    address::Address,
     extract::{Body, Change, Paging, Params, Registering, SignedIn},
     once::{Act, Ended, not_answered_yet},
     problem::Problem,
 };
 use crate::{
     domain::{FieldError, Money, Refusal},
+    flow::StepError,
     orders::Page,
     payment::pay_password,
-    riders::{self, ProfileChange, Registration, Rider, Role, Session, wallet},
+    riders::{self, ProfileChange, Registration, Rider, Role, Session, lockout, wallet},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
@@ -38,9 +40,18 @@ pub(super) struct Credentials {
 /// that opens another session, and the one nobody holds the token of ends by itself.
 pub(super) async fn sign_in(
     State(app): State<App>,
+    address: Address,
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    let rider = riders::sign_in(&app.flow.pool, &app.flow.passwords, &with.user_name, &with.password).await?;
+    let (pool, rules) = (&app.flow.pool, &app.settings.lockout);
+    let tried = lockout::begin(pool, rules, &with.user_name, address.0).await?;
+    let signed_in = riders::sign_in(pool, &app.flow.passwords, &with.user_name, &with.password).await;
+    match &signed_in {
+        Ok(_) => tried.right(pool).await?,
+        Err(StepError::Refused(_)) => tried.wrong(pool, rules).await?,
+        Err(_) => tried.unchecked(pool).await?,
+    }
+    let rider = signed_in?;
     let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }

@@ -1,6 +1,7 @@
 //! Accounts, sessions, wallets.
 
 mod accounts;
+pub mod lockout;
 mod profile;
 pub mod sessions;
 pub mod wallet;
