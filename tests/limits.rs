@@ -1,6 +1,7 @@
 //! Limits: what is beyond them, what is told, and that replicas share them while Redis is there and go on without it.
 
-use crate::harness::{Answer, Process, RedisServer, Wire, World, until};
+use crate::harness::{Answer, Client, Process, RedisServer, Wire, World, until};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -222,4 +223,48 @@ async fn without_redis_each_replica_counts_for_itself() {
     let world = World::with(&policy).await;
     world.api.wait_for_line("Redis cannot be reached");
     exactly(&storm(&[world.api.base()], 160, || {}).await, 160, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trip_list_is_kept_for_a_moment_and_nothing_needs_it() {
+    let mut redis = RedisServer::start();
+    let url = redis.url();
+    let world = World::with(&[
+        ("FAREBOX__REDIS__URL", &*url),
+        ("FAREBOX__REDIS__TIMEOUT_MS", PATIENT),
+        ("FAREBOX__REDIS__TRIPS_MS", "600000"),
+    ])
+    .await;
+    world.api.wait_for_line("Redis is there");
+    let trip = world.trip(20).await;
+    let rider = world.rider("100.00").await;
+    let zone = chrono_tz::Asia::Shanghai;
+    let day = (chrono::Utc::now() + chrono::Duration::days(1)).with_timezone(&zone).date_naive();
+    let path = format!("/v1/trips?date={day}&direction=0");
+    let listed = async |client: &Client| {
+        let list = client.get(&path).await;
+        assert_eq!(list.headers["content-type"], "application/json");
+        let of_trip = |item: &&serde_json::Value| item["id"] == trip.as_str();
+        list.expect(200)["items"].as_array().unwrap().iter().find(of_trip).unwrap()["free_seats"].clone()
+    };
+    assert_eq!(listed(&rider).await, 20);
+    let order = rider.booked(&trip, &["7"]).await;
+    assert_eq!(listed(&rider).await, 20, "kept");
+    // What decides is never kept.
+    assert_eq!(rider.get(&format!("/v1/trips/{trip}")).await.expect(200)["free_seats"], 19);
+    world.rider("0").await.book(&trip, &["7"]).await.problem(409, "004000");
+    assert_eq!(
+        world.ops.get(&format!("/v1/trips?date={day}&direction=1")).await.expect(200)["items"],
+        json!([])
+    );
+    redis.say("FLUSHALL");
+    assert_eq!(listed(&rider).await, 19, "flushed");
+    rider.pay(&order).await.expect(200);
+    rider.refund(&order).await.expect(200);
+    assert_eq!(listed(&rider).await, 19, "kept again");
+    redis.kill();
+    assert_eq!(listed(&rider).await, 20, "gone");
+    rider.booked(&trip, &["8"]).await;
+    assert_eq!(listed(&rider).await, 19);
+    world.verify().await;
 }

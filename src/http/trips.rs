@@ -7,12 +7,17 @@ use super::{
 };
 use crate::{
     domain::{FieldError, Refusal},
-    trips::{self, Trip, TripDetail},
+    trips::{self, TripDetail},
 };
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
 use chrono::{NaiveDate, Utc};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use std::time::Duration;
 
 #[derive(Deserialize)]
 pub(super) struct Day {
@@ -20,20 +25,15 @@ pub(super) struct Day {
     direction: Option<i16>,
 }
 
-#[derive(Serialize, JsonSchema)]
-pub(super) struct Trips {
-    items: Vec<Trip>,
-    next: Option<String>,
-}
-
-pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Result<Json<Trips>, Problem> {
+pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Result<Response, Problem> {
     if day.direction.is_some_and(|direction| !(0..=1).contains(&direction)) {
         return Err(Problem::field(&FieldError::new("direction", "0 or 1")));
     }
     let zone = app.settings.trips.zone;
     let date = day.date.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive());
-    let items = trips::of_day(&app.flow.pool, zone, date, day.direction).await?;
-    Ok(Json(Trips { items, next: None }))
+    let fresh = Duration::from_millis(app.settings.redis.trips_ms);
+    let list = trips::list(&app.flow.pool, app.redis.as_ref(), fresh, zone, date, day.direction).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
 
 pub(super) async fn show(

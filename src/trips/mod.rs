@@ -1,5 +1,6 @@
 //! Trips: making them from the timetable, showing them with their seats, and what operators do with them.
 
+mod cache;
 pub mod cancel;
 pub mod horizon;
 pub mod live;
@@ -8,5 +9,6 @@ pub mod seats;
 mod timetable;
 mod views;
 
+pub use cache::list;
 pub use timetable::{MOST_DAYS, NewTrip, add, generate};
 pub use views::{Trip, TripDetail, detail, of_day};
