@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// How often a worker asks whether pruning is due.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// Batches of one kind in a row at the most; what is left waits for the next turn.
-const MOST_BATCHES: u32 = 100;
+/// Batches of one kind in a row at the most: with the default settings 10 million rows each five minutes, which is more
+/// than bookings can leave behind. What is left waits for the next turn.
+const MOST_BATCHES: u32 = 10_000;
 
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug)]
