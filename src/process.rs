@@ -60,7 +60,14 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
         tracing::warn!(?faults, "faults are armed");
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
-    Ok(Flow { pool, rules: settings.booking.clone(), trips: settings.trips.clone(), passwords, faults, place: None })
+    Ok(Flow {
+        pool,
+        rules: settings.booking.clone(),
+        trips: settings.trips.clone(),
+        passwords,
+        faults,
+        place: None,
+    })
 }
 
 /// What handlers share.

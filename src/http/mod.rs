@@ -24,8 +24,8 @@ pub use admission::Admission;
 pub use health::tell;
 
 use crate::{
-    flow::Flow, limits::Limits, metrics::Metrics, redis_link::RedisLink, riders::Sessions, settings::Settings,
-    trips::live::Live,
+    flow::Flow, limits::Limits, metrics::Metrics, redis_link::RedisLink, riders::Sessions,
+    settings::Settings, trips::live::Live,
 };
 use axum::{
     Router,

@@ -5,12 +5,13 @@ use super::{
     extract::Nothing,
     jobs, ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
-    riders as http_riders, trips as http_trips,
+    riders as http_riders,
 };
 use crate::{
     orders::{Evaluation, NewEvaluation, OrderDetail, OrderView, Page},
+    payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
-    trips::{NewTrip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    trips::{NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
 };
 use axum::{Json, http::header, response::IntoResponse};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -176,7 +177,7 @@ impl Operation {
                 (401, "003002") => self.access != Access::Anybody,
                 (403, "003091") => matches!(self.access, Access::Viewer | Access::Operator),
                 (404, _) => has_path,
-                (400 | 413, _) | (422, "003073") => self.body.is_some(),
+                (400 | 408 | 413, _) | (422, "003073") => self.body.is_some(),
                 (422, "003074") => self.body.is_some() || self.keyed || !self.query.is_empty(),
                 (422, "006005") | (409, "006006") => self.keyed,
                 (429, _) => true,
@@ -344,7 +345,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
             .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date" }))
             .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
-            .gives(200, "The trips", s.gives::<http_trips::Trips>()),
+            .gives(200, "The trips", s.gives::<Page<Trip>>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
             .gives(200, "The trip", s.gives::<TripDetail>()),
         operation("get", "/v1/trips/{id}/seats/events", Anybody, "Seat changes as they commit, as server-sent events")
@@ -363,8 +364,12 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/orders/{id}/pay", SignedIn, "Pay an order from the wallet")
             .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "123456" }))
             .gives(200, "The order, paid", s.gives::<OrderView>())
-            .refuses("004001 004002 006001 006002 006004 006007 006008 006010")
+            .refuses("004001 004002 006001 006002 006004 006007 006008 006010 006043")
             .keyed(),
+        operation("post", "/v1/payment-authorizations", SignedIn, "Check the pay password beforehand, for one payment")
+            .takes(s.takes::<http_orders::Authorize>(), json!({ "order_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "pay_password": "123456" }))
+            .gives(201, "Leave to pay this order once", s.gives::<Authorization>())
+            .refuses("003070 004001 006001 006002 006004 006007 006008"),
         operation("post", "/v1/orders/{id}/cancel", SignedIn, "Cancel an unpaid order")
             .may_take(s.takes::<Nothing>(), json!({}))
             .gives(200, "The order, closed", s.gives::<OrderView>())

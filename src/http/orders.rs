@@ -91,7 +91,7 @@ pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Resu
     conclude(&change.flow, change.key.as_ref(), order_id, payment_id.0, StatusCode::OK, ending).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Authorize {
     order_id: OrderId,

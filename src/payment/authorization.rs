@@ -13,6 +13,7 @@ use crate::{
 use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgExecutor;
@@ -45,7 +46,7 @@ impl Proof {
 }
 
 /// A fresh authorization, as it is answered: the only place where its token is ever told.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Authorization {
     /// Goes into the payment in the pay password's place.
     pub authorization: String,

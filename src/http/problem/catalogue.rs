@@ -38,6 +38,10 @@ const ALL: &[&Kind] = &[
     &super::TOO_MANY_HOLDS,
     &super::NOT_DEPARTED,
     &super::EVALUATED,
+    &super::NOT_AUTHORIZED,
+    &super::LIMITED,
+    &super::CROWDED,
+    &super::SLOW_BODY,
 ];
 
 /// A kind of problem, as the description tells of it.
