@@ -19,10 +19,14 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /health/live", [200; 6]),
     ("GET /health/ready", [200; 6]),
     ("GET /metrics", [200; 6]),
+    ("GET /openapi.json", [200; 6]),
+    ("GET /docs", [200; 6]),
     ("POST /v1/riders", [201; 6]),
     ("POST /v1/sessions", [201; 6]),
     ("GET /v1/trips", [200; 6]),
     ("GET /v1/trips/{id}", [200; 6]),
+    // Open to all, but of no trip: a stream would not end.
+    ("GET /v1/trips/{id}/seats/events", [404; 6]),
     // One's own.
     ("DELETE /v1/sessions/current", [401, 204, 204, 204, 204, 204]),
     ("GET /v1/riders/me", [401, 200, 200, 200, 200, 200]),
@@ -41,6 +45,11 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("POST /v1/orders/{id}/evaluation", [401, 404, 201, 403, 404, 404]),
     // The operations side.
     ("POST /v1/ops/trips", [401, 403, 403, 403, 201, 201]),
+    ("POST /v1/ops/trips/{id}/seats/block", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/trips/{id}/seats/release", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/trips/{id}/manifest", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/trips/{id}/cancel", [401, 403, 403, 403, 202, 202]),
+    ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
@@ -121,8 +130,13 @@ impl Scene<'_> {
             let sql = "update trip set departs_at = now() - interval '1 hour', arrives_at = now() where id = $1::uuid";
             sqlx::query(sql).bind(&trip).execute(&self.world.pool).await.unwrap();
         }
+        if path.ends_with("cancellation") {
+            let cancel = format!("/v1/ops/trips/{trip}/cancel");
+            self.world.ops.post(&cancel, &json!({"reason": "snow"})).await.expect(202);
+        }
         let id = match path {
-            "/v1/trips/{id}" => trip.clone(),
+            _ if path.ends_with("seats/events") => uuid::Uuid::nil().to_string(),
+            _ if path.starts_with("/v1/ops/trips") || path.starts_with("/v1/trips") => trip.clone(),
             _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
             _ => order.clone(),
         };
@@ -159,6 +173,10 @@ impl Scene<'_> {
             "POST /v1/ops/wallets/{rider_id}/top-ups" => {
                 json!({"amount": "1.00", "reference": format!("reference {}", self.fresh())})
             }
+            "POST /v1/ops/trips/{id}/seats/block" | "POST /v1/ops/trips/{id}/seats/release" => {
+                json!({"seats": ["2"], "reason": "broken"})
+            }
+            "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
             _ if route.starts_with("POST") => json!({}),
             _ => return None,
@@ -173,6 +191,8 @@ impl Scene<'_> {
             "session",
             "trip",
             "seat",
+            "trip_event",
+            "trip_cancellation",
             "orders",
             "order_event",
             "evaluation",

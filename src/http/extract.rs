@@ -93,6 +93,9 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(Problem::field(&FieldError::new("query", "no text may hold U+0000")));
+        }
         match Query::<T>::from_request_parts(parts, app).await {
             Ok(Query(params)) => Ok(Self(params)),
             Err(rejection) => Err(Problem::field(&FieldError::new("query", rejection.body_text()))),
@@ -267,10 +270,22 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if text.trim_ascii_start().starts_with(b"[") {
         return Err(Problem::malformed("the body is a JSON object"));
     }
+    if holds_nul(text) {
+        return Err(Problem::malformed("no text may hold U+0000, which the database cannot keep"));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
     json.end().map_err(|error| Problem::malformed(&format!("the body is not one JSON value: {error}")))?;
     Ok(value)
+}
+
+/// Whether a string in this JSON text holds `\u0000`: an escape that is not itself escaped.
+fn holds_nul(text: &[u8]) -> bool {
+    const NUL: &[u8] = b"\\u0000";
+    text.windows(NUL.len())
+        .enumerate()
+        .filter(|(_, window)| *window == NUL)
+        .any(|(at, _)| text[..at].iter().rev().take_while(|byte| **byte == b'\\').count().is_multiple_of(2))
 }
 
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
@@ -294,4 +309,15 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let path =
         error.path().iter().map(|segment| format!("/{segment}").replace(['[', ']'], "")).collect::<String>();
     Problem::field(&FieldError::new(path, rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_nul;
+
+    #[test]
+    fn a_nul_is_told_from_a_backslash_before_u0000() {
+        assert!(holds_nul(br#"{"a":"x\u0000"}"#) && holds_nul(br#"{"a":"\\\u0000"}"#));
+        assert!(!holds_nul(br#"{"a":"\\u0000"}"#) && !holds_nul(br#"{"a":"u0000"}"#));
+    }
 }

@@ -394,11 +394,11 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Keep seats from being sold")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "broken" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
-            .refuses("004000 006004 006020"),
+            .refuses("004000 006004 006020").keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/release", Operator, "Let blocked seats be sold again")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "mended" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
-            .refuses("006004 006020"),
+            .refuses("006004 006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, as JSON or CSV")
             .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
             .gives(200, "The manifest", s.gives::<Manifest>())
@@ -406,7 +406,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
             .takes(s.takes::<ops_trips::Why>(), json!({ "reason": "snow" }))
             .gives(202, "How far it is", s.gives::<Progress>())
-            .refuses("006020"),
+            .refuses("006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/cancellation", Viewer, "How far a cancelling is")
             .gives(200, "How far it is", s.gives::<Progress>()),
         operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")

@@ -3,6 +3,7 @@
 use super::{
     App,
     extract::{OpsChange, Params, Path, Viewer, trip_id},
+    once::{Act, Ended},
     problem::Problem,
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     trips::{
         cancel::{self, Progress},
         manifest,
-        seats::{self, Blocked, Keep, MOST_SEATS},
+        seats::{self, Keep, MOST_SEATS},
     },
 };
 use axum::{
@@ -34,14 +35,11 @@ pub(super) struct SomeSeats {
     reason: String,
 }
 
-pub(super) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Json<Blocked>, Problem> {
+pub(super) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
     keep(id, change, Keep::Block).await
 }
 
-pub(super) async fn release(
-    id: Path<String>,
-    change: OpsChange<SomeSeats>,
-) -> Result<Json<Blocked>, Problem> {
+pub(super) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
     keep(id, change, Keep::Release).await
 }
 
@@ -49,12 +47,13 @@ async fn keep(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<SomeSeats>,
     keep: Keep,
-) -> Result<Json<Blocked>, Problem> {
+) -> Result<Response, Ended> {
     let trip = trip_id(&id)?;
     let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
     let reason = checked(&change.body.reason)?;
-    let (pool, operator) = (&change.flow.pool, change.caller.rider_id);
-    Ok(Json(seats::keep(pool, trip, &seats, keep, reason, operator).await?))
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = seats::keep(act.conn(), trip, &seats, keep, reason, change.caller.rider_id).await;
+    act.end(StatusCode::OK, done).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -68,10 +67,11 @@ pub(super) struct Why {
 pub(super) async fn cancel(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<(StatusCode, Json<Progress>), Problem> {
+) -> Result<Response, Ended> {
     let (trip, reason) = (trip_id(&id)?, checked(&change.body.reason)?);
-    let progress = cancel::cancel(&change.flow.pool, trip, reason, change.caller.rider_id).await?;
-    Ok((StatusCode::ACCEPTED, Json(progress)))
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = cancel::cancel(act.conn(), trip, reason, change.caller.rider_id).await;
+    act.end(StatusCode::ACCEPTED, done).await
 }
 
 pub(super) async fn cancellation(

@@ -57,18 +57,17 @@ pub struct Progress {
     pub left: i64,
 }
 
-/// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders. Once it is cancelled, this tells how
+/// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders, in the caller's transaction. Once it is cancelled, this tells how
 /// far it is, and enqueues the job again if it is gone before its end.
 ///
 /// # Errors
 /// An unknown trip, one that has arrived; the database's.
 pub async fn cancel(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     trip: TripId,
     reason: &str,
     operator: RiderId,
 ) -> Result<Progress, StepError> {
-    let mut tx = pool.begin().await?;
     let marked = sqlx::query_scalar!(
         r#"with marked as (
                update trip set cancelled_at = coalesce(cancelled_at, now())
@@ -86,20 +85,19 @@ pub async fn cancel(
         reason,
         operator.0,
     )
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut *conn)
     .await?;
     if !marked {
         let known =
             sqlx::query_scalar!(r#"select exists(select from trip where id = $1) as "known!""#, trip.0)
-                .fetch_one(&mut *tx)
+                .fetch_one(&mut *conn)
                 .await?;
         return Err(if known { Refusal::TripOver } else { Refusal::NotFound("trip") }.into());
     }
-    let progress = progress(&mut tx, trip).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let progress = progress(&mut *conn, trip).await?.ok_or(sqlx::Error::RowNotFound)?;
     if progress.finished_at.is_none() {
-        queue::enqueue(&mut tx, &[NewJob::of(&TripCancel::new(trip))], Due::Now).await?;
+        queue::enqueue(conn, &[NewJob::of(&TripCancel::new(trip))], Due::Now).await?;
     }
-    tx.commit().await?;
     Ok(progress)
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 /// The most seats one request blocks or releases.
 pub const MOST_SEATS: usize = 1_000;
@@ -36,20 +36,19 @@ pub struct Blocked {
 /// An unknown or cancelled trip, a seat the trip does not have, seats that are taken (for [`Keep::Block`]); the
 /// database's.
 pub async fn keep(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     trip: TripId,
     seats: &SeatSet,
     keep: Keep,
     reason: &str,
     operator: RiderId,
 ) -> Result<Blocked, StepError> {
-    let mut tx = pool.begin().await?;
     // Shared, so that a trip cannot be cancelled in between: what its cancelling blocks must stay blocked.
     let cancelled = sqlx::query_scalar!(
         r#"select cancelled_at is not null as "cancelled!" from trip where id = $1 for share"#,
         trip.0
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *conn)
     .await?
     .ok_or(Refusal::NotFound("trip"))?;
     if cancelled {
@@ -82,7 +81,7 @@ pub async fn keep(
         reason,
         operator.0,
     )
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut *conn)
     .await?;
     if let Some(seat) = seats.numbers().iter().find(|seat| !seen.known.contains(seat)) {
         let rule = format!("the trip has no seat {seat}");
@@ -91,8 +90,7 @@ pub async fn keep(
     if !seen.taken.is_empty() {
         return Err(Refusal::SeatsTaken(seen.taken).into());
     }
-    let blocked = blocked(&mut tx, trip).await?;
-    tx.commit().await?;
+    let blocked = blocked(conn, trip).await?;
     Ok(Blocked { trip_id: trip, blocked })
 }
 
