@@ -76,7 +76,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
 /// A Redis URL that does not parse.
 pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
-    let live = Live::new(settings.trips.live_streams, Duration::from_millis(settings.trips.live_poll_ms));
+    let live = Live::new(&settings.trips);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
     Ok(App {
         sessions,

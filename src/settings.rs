@@ -230,6 +230,8 @@ pub struct Trips {
     pub horizon_days: u16,
     /// Streams of live seats that one API process serves at the most.
     pub live_streams: usize,
+    /// How long one stream lasts at the most, seconds.
+    pub live_stream_secs: u64,
     /// How often the seats of streamed trips are looked at, milliseconds.
     pub live_poll_ms: u64,
     /// How often a stream with no news shows that it lives, milliseconds.

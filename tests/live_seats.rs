@@ -1,6 +1,6 @@
 //! Live seats as server-sent events.
 
-use crate::harness::{Client, Process, World, count};
+use crate::harness::{Client, Process, World, count, until};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl Reader {
                 self.text = rest;
                 return Some(block);
             }
-            self.text += &String::from_utf8(self.response.chunk().await.ok()??.to_vec()).unwrap();
+            self.text += std::str::from_utf8(&self.response.chunk().await.ok()??).unwrap();
         }
     }
 
@@ -154,4 +154,19 @@ async fn a_thousand_streams_need_no_connection_of_their_own() {
     assert_eq!(count(&world.pool, listening).await, 0);
     let health = Client::stranger(&base).get("/health/ready").await;
     health.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_reads_nothing_loses_its_place() {
+    let world = World::new().await;
+    let env = [("FAREBOX__TRIPS__LIVE_STREAMS", "1"), ("FAREBOX__TRIPS__LIVE_STREAM_SECS", "1")];
+    let api = Process::api(&world.db.url, &env);
+    let (trip, http, base) = (world.trip(4).await, reqwest::Client::new(), api.base());
+    let silent = Reader::open(&http, &base, &trip, None).await;
+    until("its place is free", || async {
+        let answer = http.get(format!("{base}/v1/trips/{trip}/seats/events")).send().await.unwrap();
+        answer.status() == 200
+    })
+    .await;
+    drop(silent);
 }

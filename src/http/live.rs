@@ -20,6 +20,9 @@ use axum::{
 use futures_util::stream;
 use std::time::Duration;
 
+/// The shortest time between two heartbeats, milliseconds.
+const SHORTEST_HEARTBEAT: u64 = 10;
+
 /// `snapshot` with every seat first, unless `Last-Event-ID` names the present state; then `seats` with what changed.
 pub(super) async fn events(
     State(app): State<App>,
@@ -30,7 +33,7 @@ pub(super) async fn events(
     let opened = app.live.open(&app.flow.pool, trip_id(&id)?, last_id).await?;
     let events =
         stream::unfold(opened, |mut opened| async move { Some((event(&opened.next().await?), opened)) });
-    let heartbeat = Duration::from_millis(app.settings.trips.live_heartbeat_ms);
+    let heartbeat = Duration::from_millis(app.settings.trips.live_heartbeat_ms.max(SHORTEST_HEARTBEAT));
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(heartbeat));
     // A proxy that gathers an answer before it passes it on would hold events back.
     Ok(([("x-accel-buffering", "no")], sse).into_response())

@@ -7,10 +7,11 @@
 //! there are none, nothing is asked.
 //!
 //! A stream holds the latest state it was sent and is told the difference to the present one. So there is no backlog: for
-//! a reader that is slow, changes merge into one. The id of an event names the whole state after it and is the same on
+//! a reader that is slow, changes merge into one. One that reads nothing at all keeps its place until the stream is
+//! `trips.live_stream_secs` old: then it ends, and whoever is there comes back. The id of an event names the whole state after it and is the same on
 //! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
 
-use crate::domain::TripId;
+use crate::{domain::TripId, settings::Trips as TripRules};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -19,11 +20,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout_at,
+};
 use uuid::Uuid;
 
 /// After a look that took long, a pause of so many times as long: looking takes a tenth of one connection at the most.
 const REST: u32 = 9;
+/// The longest a stream may last, whatever the settings say.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// All streams of this process. Cloning it shares them.
 #[derive(Clone)]
@@ -34,6 +40,7 @@ struct Inner {
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
     period: Duration,
+    longest: Duration,
 }
 
 /// The states of a trip's seats: a letter for each, from seat 1 on.
@@ -89,17 +96,19 @@ pub enum NoStream {
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
+    ends: Instant,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Live {
-    /// For at most so many streams, looking every `period`.
-    pub fn new(most: usize, period: Duration) -> Self {
+    /// With the bounds and times of the settings.
+    pub fn new(rules: &TripRules) -> Self {
         Self(Arc::new(Inner {
-            slots: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
             trips: Mutex::default(),
             opened: Notify::new(),
-            period,
+            period: Duration::from_millis(rules.live_poll_ms),
+            longest: Duration::from_secs(rules.live_stream_secs).min(LONGEST),
         }))
     }
 
@@ -118,7 +127,7 @@ impl Live {
         };
         let present = Arc::clone(&seats.borrow_and_update());
         let known = (last_id == Some(present.id.as_str())).then_some(present);
-        Ok(Stream { seats, known, _slot: slot })
+        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _slot: slot })
     }
 
     /// Ends every stream, and opens none any more.
@@ -192,7 +201,7 @@ impl Live {
 }
 
 impl Stream {
-    /// The next event, once there is one; none when the server stops.
+    /// The next event, once there is one; none when the server stops or the stream is too old.
     pub async fn next(&mut self) -> Option<News> {
         loop {
             let Some(known) = &self.known else {
@@ -202,7 +211,7 @@ impl Stream {
                 self.known = Some(present);
                 return Some(News { id, told });
             };
-            self.seats.changed().await.ok()?;
+            timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
             let present = Arc::clone(&self.seats.borrow_and_update());
             let changed = present.changed_since(known);
             let id = present.id.clone();
