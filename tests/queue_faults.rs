@@ -295,6 +295,8 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
         let kinds: Vec<String> = sqlx::query_scalar(sql).bind(order).fetch_all(&pool).await.unwrap();
         assert_eq!(kinds, ["payment", "payment_reversed"], "{order}");
     }
+    // Each connection of the API's pool that broke answers one request with 503.
+    until("the API reads", || async { rider.get("/v1/wallet").await.status == 200 }).await;
     assert_eq!(rider.balance().await, "1000.00");
     for verdict in verify::verify(&pool).await.unwrap() {
         assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -271,7 +272,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::malformed("the body is a JSON object"));
     }
     if holds_nul(text) {
-        return Err(Problem::malformed("no text may hold U+0000, which the database cannot keep"));
+        let pointer = serde_json::from_slice(text).ok().and_then(|body| nul_at(&body)).unwrap_or_default();
+        return Err(Problem::field(&FieldError::new(pointer, "no text may hold U+0000")));
     }
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
@@ -279,13 +281,28 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// Whether a string in this JSON text holds `\u0000`: an escape that is not itself escaped.
+/// Whether a string in this JSON text, which the database could not keep, holds `\u0000`: an escape that is not itself escaped.
 fn holds_nul(text: &[u8]) -> bool {
     const NUL: &[u8] = b"\\u0000";
     text.windows(NUL.len())
         .enumerate()
         .filter(|(_, window)| *window == NUL)
         .any(|(at, _)| text[..at].iter().rev().take_while(|byte| **byte == b'\\').count().is_multiple_of(2))
+}
+
+/// Where in the body a text (or a field's name) holds U+0000.
+fn nul_at(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(at, item)| Some(format!("/{at}{}", nul_at(item)?)))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            let inside = if name.contains('\0') { Some(String::new()) } else { nul_at(field) };
+            Some(format!("/{name}{}", inside?))
+        }),
+        _ => None,
+    }
 }
 
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {

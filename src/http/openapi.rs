@@ -328,7 +328,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives_nothing("Signed out"),
         operation("get", "/v1/riders/me", SignedIn, "One's own profile").gives(200, "The profile", s.gives::<Rider>()),
         operation("patch", "/v1/riders/me", SignedIn, "Change one's own profile; null clears a field")
-            .takes(s.takes::<ProfileChange>(), json!({ "nick_name": "Mei", "phone": null }))
+            .may_take(s.takes::<ProfileChange>(), json!({ "nick_name": "Mei", "phone": null }))
             .gives(200, "The profile", s.gives::<Rider>()),
         operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
             .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
