@@ -97,6 +97,7 @@ async fn every_costly_act_has_its_own_limit_for_an_address() {
     let mut wire = Wire::to(&world.api.base()).await;
     assert_eq!(wire.ask(&format!("POST {order}/cancel"), &from).await.status, 429);
     assert_eq!(wire.ask("PUT /v1/riders/me/pay-password", &from).await.status, 429);
+    assert_eq!(wire.ask("POST /v1/payment-authorizations", &from).await.status, 429);
     for line in ["GET /v1/orders", "GET /v1/wallet", "GET /v1/trips"] {
         let reply = wire.ask(line, &from).await;
         assert!(reply.status == 200 && !reply.head.contains("ratelimit"), "{line} {reply:?}");

@@ -101,6 +101,13 @@ async fn every_answer_has_its_security_headers_and_ids() {
             assert!(reply.head.contains(header), "{line} {reply:?}");
         }
     }
+    let page = wire.ask("GET /docs", "").await;
+    assert!(
+        page.head.contains("style-src 'unsafe-inline'") && page.body.contains("<style>"),
+        "{}",
+        page.head
+    );
+    assert!(!page.body.contains("<script") && page.head.contains("default-src 'none'"), "{}", page.head);
     let ids = async |given: &str| {
         let answer = reqwest::Client::new().get(format!("{}/v1/wallet", world.api.base()));
         let answer = answer.header("x-request-id", given).send().await.unwrap();

@@ -43,7 +43,9 @@ impl Admission {
         match route {
             _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
             "/v1/riders" | "/v1/sessions" => Some(&self.sign_ins),
-            "/v1/orders/{id}/pay" | "/v1/riders/me/pay-password" => Some(&self.payments),
+            "/v1/orders/{id}/pay" | "/v1/payment-authorizations" | "/v1/riders/me/pay-password" => {
+                Some(&self.payments)
+            }
             _ if *method == Method::GET || *method == Method::HEAD => Some(&self.reads),
             _ => Some(&self.changes),
         }

@@ -4,7 +4,10 @@ use super::{
     openapi::{Access, Operation, described},
     problem::catalogue,
 };
-use axum::response::Html;
+use axum::{
+    http::header,
+    response::{Html, IntoResponse},
+};
 use std::{fmt::Write, sync::LazyLock};
 
 const STYLE: &str = "
@@ -26,8 +29,11 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     page
 });
 
-pub(super) async fn page() -> Html<&'static str> {
-    Html(&PAGE)
+/// The page has its style in itself, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+pub(super) async fn page() -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str()))
 }
 
 fn write(page: &mut String) -> std::fmt::Result {

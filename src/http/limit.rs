@@ -19,7 +19,8 @@ fn act_of(method: &str, route: &str) -> Option<Act> {
         ("POST", "/v1/riders") => Some(Act::Register),
         ("POST", "/v1/sessions") => Some(Act::SignIn),
         ("POST", "/v1/orders") => Some(Act::Book),
-        ("POST", "/v1/orders/{id}/pay") | ("PUT", "/v1/riders/me/pay-password") => Some(Act::Pay),
+        ("POST", "/v1/orders/{id}/pay" | "/v1/payment-authorizations")
+        | ("PUT", "/v1/riders/me/pay-password") => Some(Act::Pay),
         ("POST", "/v1/orders/{id}/cancel" | "/v1/orders/{id}/refund") => Some(Act::Refund),
         _ => None,
     }
@@ -58,4 +59,16 @@ fn tell(verdict: &Verdict, headers: &mut HeaderMap) {
     let policy = standings().map(|s| format!("\"{}\";q={};w={}", s.policy, s.quota, s.window_secs));
     list(RATE_LIMIT, left.collect());
     list(RATE_LIMIT_POLICY, policy.collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::openapi::described;
+
+    #[test]
+    fn what_is_limited_is_there_under_this_address() {
+        let limited = described().iter().filter(|op| act_of(&op.method.to_uppercase(), op.path).is_some());
+        assert_eq!(limited.count(), 8, "every address in the table above, and no other");
+    }
 }

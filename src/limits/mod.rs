@@ -34,7 +34,7 @@ pub enum Act {
     SignIn,
     /// Booking.
     Book,
-    /// Paying, and changing the pay password.
+    /// Paying, authorizing a payment, and changing the pay password.
     Pay,
     /// Refunding and cancelling.
     Refund,
