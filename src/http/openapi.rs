@@ -41,8 +41,8 @@ pub(super) struct Operation {
     query: Vec<(&'static str, &'static str, Value)>,
     /// Schema and example; required unless everything in it may be left out.
     body: Option<(Value, Value, bool)>,
-    /// Status, meaning, media type and schema.
-    answers: Vec<(u16, &'static str, Option<(&'static str, Value)>)>,
+    /// What it answers when all is well.
+    answers: Vec<Answer>,
     /// Codes of the problems of its own.
     problems: &'static str,
     /// Another form of the first answer, which is text.
@@ -50,6 +50,9 @@ pub(super) struct Operation {
     /// Whether it heeds an Idempotency-Key.
     keyed: bool,
 }
+
+/// Status, meaning, media type and schema.
+type Answer = (u16, &'static str, Option<(&'static str, Value)>);
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -308,7 +311,7 @@ fn path_parameter(name: &str) -> Value {
 fn operations(s: &mut Schemas) -> Vec<Operation> {
     use Access::{Anybody, Operator, SignedIn, Viewer};
     let text = || json!({ "type": "string" });
-    let why = json!({ "reason": "the wallet is unlocked again" });
+    let why = || json!({ "reason": "the wallet is unlocked again" });
     vec![
         operation("get", "/health/live", Anybody, "Whether the process lives").gives(200, "It does", json!({})),
         operation("get", "/health/ready", Anybody, "Whether it can serve").gives(200, "It can", json!({})),
@@ -423,20 +426,20 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .refuses("003070"),
         operation("get", "/v1/ops/jobs/{id}", Viewer, "A job with its attempts").gives(200, "The job", s.gives::<jobs::Job>()),
         operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
-            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
         operation("post", "/v1/ops/jobs/{id}/cancel", Operator, "Call a job off")
-            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The job, called off", s.gives::<jobs::Job>())
             .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
         operation("get", "/v1/ops/queues", Viewer, "Every tag with its numbers").gives(200, "The tags", s.gives::<Page<jobs::Queue>>()),
         operation("post", "/v1/ops/queues/{tag}/pause", Operator, "Claim no more of a tag")
-            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
         operation("post", "/v1/ops/queues/{tag}/resume", Operator, "Claim a tag again")
-            .may_take(s.takes::<jobs::Why>(), why.clone())
+            .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
         operation("post", "/v1/ops/queues/{tag}/drain", Operator, "Pause a tag and wait for its running attempts")
             .may_take(s.takes::<jobs::Drain>(), json!({ "reason": "a new build", "wait_secs": 5 }))

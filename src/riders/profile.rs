@@ -29,7 +29,7 @@ pub struct ProfileChange {
     pub sex: Field,
     /// Unverified; holds an `@`.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(min = 3, max = 200), regex(pattern = "@"))]
+    #[schemars(with = "Option<String>", length(min = 1, max = 200), regex(pattern = "@"))]
     pub email: Field,
     /// Unverified.
     #[serde(default, deserialize_with = "given")]
