@@ -3,9 +3,12 @@
 use crate::harness::{Client, Process, World, count, until};
 use reqwest::Response;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Streams of one process that the issue asks for.
 const MANY: usize = 1_000;
+/// How long a stream may be silent before its test fails. Never a measure of speed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A reader of one stream.
 struct Reader {
@@ -41,7 +44,8 @@ impl Reader {
                 self.text = rest;
                 return Some(block);
             }
-            self.text += std::str::from_utf8(&self.response.chunk().await.ok()??).unwrap();
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            self.text += std::str::from_utf8(&chunk.expect("neither news nor an end").ok()??).unwrap();
         }
     }
 
