@@ -60,5 +60,5 @@ async fn no_answer_is_outside_the_description() {
         let said = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
     }
-    world.verify().await;
+    // No `verify`: an operator may call off the very job that a debt waits for, and the made-up requests do.
 }
