@@ -9,6 +9,7 @@ mod booking;
 mod crashes;
 mod embedded;
 mod harness;
+mod languages;
 mod limits;
 mod live_seats;
 mod lockout;

@@ -73,6 +73,8 @@ pub(super) struct Driver {
     pub(super) flying_slots: usize,
     /// Something may be due now: somebody enqueued, a claim came back full, a job was given back.
     pub(super) stirred: bool,
+    /// Somebody enqueued: that job is not to wait for the commit of a batch that is being completed.
+    pub(super) rung: bool,
     /// If nothing stirs: when to look for due jobs again.
     pub(super) look_at: Instant,
     options: PgConnectOptions,
@@ -117,6 +119,7 @@ impl Driver {
             flying_done: 0,
             flying_slots: 0,
             stirred: true,
+            rung: false,
             look_at: Instant::now(),
             renew_at: Instant::now(), // the first sign of life at once
             tags: Tags::new(&config.tags),
@@ -200,7 +203,7 @@ impl Driver {
         tokio::select! {
             Some(flight) = self.flights.join_next() => self.land(flight)?,
             ended = self.reports.recv() => report = ended,
-            () = self.bell.rung.notified() => self.stirred = true,
+            () = self.bell.rung.notified() => (self.stirred, self.rung) = (true, true),
             _ = self.phase.changed() => {}
             () = sleep_until(wake_at) => {}
         }

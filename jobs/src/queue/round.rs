@@ -79,11 +79,12 @@ impl Driver {
         (slots + ahead).saturating_sub(open).min(self.config.batch)
     }
 
-    /// A batch that has ended goes at once, whatever is under way; a look for due jobs alone goes alone.
+    /// A batch that has ended goes at once, whatever is under way; a look for due jobs alone goes alone, unless somebody
+    /// has just enqueued one.
     fn start_rounds(&mut self) {
         loop {
             let looks = self.stirred || Instant::now() >= self.look_at;
-            let may_look = looks && self.flights.is_empty() && self.room() > 0;
+            let may_look = looks && (self.flights.is_empty() || self.rung) && self.room() > 0;
             if self.done.is_empty() && !may_look {
                 return;
             }
@@ -99,6 +100,7 @@ impl Driver {
         let done: Vec<Ack> = self.done.drain(..batch).collect();
         self.tags.take_turns();
         self.stirred &= slots == 0;
+        self.rung &= slots == 0;
         self.flying_done += done.len();
         self.flying_slots += slots;
         Errand {
