@@ -269,7 +269,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = if bytes.is_empty() { b"{}" } else { bytes };
     // A list would do as well for serde, field after field in the order of the source.
     if text.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::malformed("the body is a JSON object"));
+        return Err(Problem::malformed("the body must be a JSON object"));
     }
     if holds_nul(text) {
         let pointer = serde_json::from_slice(text).ok().and_then(|body| nul_at(&body)).unwrap_or_default();
