@@ -6,7 +6,9 @@ use farebox::{
     domain::Refusal,
     embedded::{self, Server},
     flow::{BoxError, StepError},
-    http, process,
+    http,
+    passwords::Passwords,
+    process,
     riders::{self, NewRider, Role},
     schema,
     settings::Settings,
@@ -24,6 +26,8 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
+/// How long hashing is measured.
+const MEASURED: std::time::Duration = std::time::Duration::from_secs(3);
 /// The database of the embedded server.
 const DATABASE: &str = "farebox";
 
@@ -53,6 +57,8 @@ enum Command {
     /// Who may use the operations side.
     #[command(subcommand)]
     Operators(Operators),
+    /// Measure what hashing one password costs here: it bounds sign-ins and payments a second.
+    Hashes,
     /// Print the database's URL.
     Url(Data),
 }
@@ -144,9 +150,23 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             println!("{made} trips made");
         }
         Command::Operators(Operators::Add(args)) => add_operator(args).await?,
+        Command::Hashes => measure_hashes().await?,
         Command::Url(data) => println!("{}", Database::open(&data, false).await?.url),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Hashes passwords as the settings say, by one client and by as many as may hash at once, and prints what came of it.
+async fn measure_hashes() -> Result<(), BoxError> {
+    let settings = process::settings(&[])?;
+    let cost = &settings.passwords;
+    let passwords = Passwords::new(b"a pepper to measure with", cost.into())?;
+    println!("Argon2id, {} KiB, {} passes, {} at once:", cost.memory_kib, cost.passes, cost.parallel);
+    for clients in [1, cost.parallel] {
+        let (rate, wait) = passwords.measure(clients, MEASURED).await?;
+        println!("{clients} at it: {rate:.1} a second, {:.1} ms each", wait.as_secs_f64() * 1e3);
+    }
+    Ok(())
 }
 
 /// The database of a command: `DATABASE_URL`, else the embedded server, which is held for as long as this lives.

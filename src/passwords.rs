@@ -5,8 +5,11 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString, rand_core::OsRng},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Any error, boxed.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,6 +27,11 @@ pub struct Cost {
     /// Hashes at once.
     pub parallel: usize,
 }
+
+/// So many passwords wait to be checked that this one did not get its turn in time.
+#[derive(Debug, thiserror::Error)]
+#[error("too many passwords are being checked")]
+pub struct Busy;
 
 /// Hashes and verifies passwords.
 #[derive(Clone)]
@@ -49,7 +57,7 @@ impl Passwords {
     /// A hash in PHC form with a fresh salt.
     ///
     /// # Errors
-    /// No turn in time.
+    /// [`Busy`].
     pub async fn hash(&self, password: &str) -> Result<String, BoxError> {
         self.in_turn(password, |inner, password| {
             let salt = SaltString::generate(&mut OsRng);
@@ -61,7 +69,7 @@ impl Passwords {
     /// Whether the password is the one hashed.
     ///
     /// # Errors
-    /// No turn in time, or a stored hash that does not parse.
+    /// [`Busy`], or a stored hash that does not parse.
     pub async fn verify(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
         let hash = hash.to_owned();
         self.in_turn(password, move |inner, password| {
@@ -75,13 +83,42 @@ impl Passwords {
         .await
     }
 
+    /// How many passwords are hashed a second with `clients` at it all the time, and how long one waits for its answer, the
+    /// median: measured for `time`.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn measure(&self, clients: usize, time: Duration) -> Result<(f64, Duration), BoxError> {
+        let begun = Instant::now();
+        let mut hashing = JoinSet::new();
+        for _ in 0..clients {
+            let passwords = self.clone();
+            hashing.spawn(async move {
+                let mut waits = Vec::new();
+                while begun.elapsed() < time {
+                    let asked = Instant::now();
+                    passwords.hash("a password of some length").await?;
+                    waits.push(asked.elapsed());
+                }
+                Ok::<_, BoxError>(waits)
+            });
+        }
+        let mut waits = Vec::new();
+        while let Some(client) = hashing.join_next().await {
+            waits.append(&mut client??);
+        }
+        waits.sort_unstable();
+        let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
+        Ok((waits.len() as f64 / begun.elapsed().as_secs_f64(), median))
+    }
+
     async fn in_turn<T: Send + 'static>(
         &self,
         password: &str,
         work: impl FnOnce(&Inner, &[u8]) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, BoxError> {
         let turn = tokio::time::timeout(LONGEST_QUEUE, self.0.turns.acquire()).await;
-        let _turn = turn.map_err(|_| "too many passwords are being checked")??;
+        let _turn = turn.map_err(|_| Busy)??;
         let (inner, password) = (Arc::clone(&self.0), password.as_bytes().to_vec());
         tokio::task::spawn_blocking(move || work(&inner, &password)).await?
     }

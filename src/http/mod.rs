@@ -6,6 +6,7 @@ mod connections;
 mod context;
 mod cors;
 mod docs;
+mod examples;
 mod extract;
 mod health;
 mod jobs;

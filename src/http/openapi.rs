@@ -2,6 +2,7 @@
 //! table of problems, and here, one line or two an operation, who may call it and what it answers.
 
 use super::{
+    examples::examples,
     extract::Nothing,
     jobs, ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
@@ -472,6 +473,11 @@ fn build() -> (Vec<Operation>, Value) {
         paths.entry(operation.path).or_default().insert(operation.method.to_owned(), operation.describe());
     }
     let mut schemas = schemas.all();
+    for (name, example) in examples() {
+        if let Some(schema) = schemas.get_mut(name) {
+            schema["examples"] = json!([example]);
+        }
+    }
     schemas.insert("Problem".to_owned(), problem());
     let document = json!({
         "openapi": "3.1.0",
@@ -563,6 +569,22 @@ mod tests {
         let described: BTreeSet<_> =
             described().iter().map(|op| (op.method.to_owned(), op.path.to_owned())).collect();
         assert_eq!(routed(), described);
+    }
+
+    #[test]
+    fn every_example_fits_its_schema() {
+        let schemas = &BUILT.1["components"]["schemas"];
+        for (name, example) in examples() {
+            let schema = &schemas[name];
+            let known = schema["properties"].as_object().unwrap_or_else(|| panic!("no schema {name}"));
+            let fields = example.as_object().expect("an object");
+            for field in fields.keys() {
+                assert!(known.contains_key(field), "{name} has no {field}");
+            }
+            for field in schema["required"].as_array().into_iter().flatten() {
+                assert!(fields.contains_key(field.as_str().expect("a name")), "{name} lacks {field}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::context::CONTEXT;
 use crate::{
     domain::{FieldError, OrderId, Refusal},
     flow::{Failure, Raised, StepError},
+    passwords::Busy,
     schema::is_outage,
 };
 use axum::{
@@ -286,6 +287,7 @@ impl From<StepError> for Problem {
             StepError::KeyTaken => Self::running(),
             StepError::Broken(cause) => match cause.downcast::<sqlx::Error>() {
                 Ok(error) => Self::from(*error),
+                Err(cause) if cause.is::<Busy>() => Self::crowded(),
                 Err(cause) => {
                     tracing::error!(error = %cause, "request failed");
                     Self::broken()

@@ -112,7 +112,8 @@ pub(super) enum Phase {
 /// attempt, running ones have `grace` to end. What is then aborted counts as a failed attempt and is due again by
 /// the `retry` policy of its tag. Takes at most `grace` and ten seconds to stop.
 ///
-/// Apart from the pool's, which are the handlers', it uses one connection, or two if it listens.
+/// Apart from the pool's, which are the handlers', it uses one connection, a second while much is to be done, and one more if it
+/// listens.
 ///
 /// # Errors
 /// apalis's own, and the end of the driver, which no database error brings about.
