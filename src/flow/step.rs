@@ -46,6 +46,11 @@ impl Failure {
     pub fn is_outage(&self) -> bool {
         self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::schema::is_outage)
     }
+
+    /// Whether a password waited too long to be checked.
+    pub fn is_busy(&self) -> bool {
+        self.cause.is::<crate::passwords::Busy>()
+    }
 }
 
 impl From<Refusal> for StepError {

@@ -188,6 +188,8 @@ impl Problem {
     pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
         let problem = if failure.is_outage() {
             Self::outage()
+        } else if failure.is_busy() {
+            Self::crowded()
         } else {
             Self::new(&SYSTEM, "a step failed; what was done is being undone")
         };
