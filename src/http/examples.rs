@@ -42,7 +42,7 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
         ("TripDetail", shown),
         (
             "Session",
-            json!({ "token": "AQGT-gAc…", "expires_at": "2030-01-01T12:12:09.000000Z", "rider": person.clone() }),
+            json!({ "token": "AQGT-gAc…", "expires_at": "2030-01-01T12:12:09.000000Z", "rider": person }),
         ),
         ("Rider", person),
         (
