@@ -25,6 +25,7 @@ mod queue_features;
 mod queue_model;
 mod retries;
 mod roles;
+mod secrets;
 mod sessions;
 mod storm;
 mod timetable;
