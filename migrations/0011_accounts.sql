@@ -53,10 +53,5 @@ create index idempotency_by_age on idempotency (started_at);
 -- A sign-in that ends the rider's other sessions finds them.
 create index session_by_rider on session (rider_id) where revoked_at is null;
 
--- What one worker process at a time does for Farebox itself; the time says when next.
-create table upkeep (
-    name    text        not null,
-    next_at timestamptz not null default now(),
-    constraint upkeep_pkey primary key (name)
-);
-insert into upkeep (name) values ('prune');
+-- What one worker process at a time does for Farebox itself, beside the queue's own duties.
+insert into queue.duty (name) values ('farebox_prune');

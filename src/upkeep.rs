@@ -7,9 +7,12 @@ use crate::{
     riders::sessions,
     settings::{Idempotency, Retention, Settings},
 };
+use farebox_jobs::queue;
 use sqlx::PgPool;
 use std::time::Duration;
 
+/// Its name in `queue.duty`.
+const DUTY: &str = "farebox_prune";
 /// How often a worker asks whether pruning is due.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Batches of one kind in a row at the most: with the default settings 10 million rows each five minutes, which is more
@@ -61,14 +64,8 @@ pub async fn keep(pool: PgPool, pruning: Pruning) {
 /// # Errors
 /// The database's.
 pub async fn if_due(pool: &PgPool, pruning: Pruning) -> Result<Option<Pruned>, sqlx::Error> {
-    let due = sqlx::query!(
-        "update upkeep set next_at = now() + make_interval(secs => $1)
-         where name = (select name from upkeep where name = 'prune' and next_at <= now() for update skip locked)",
-        f64::from(pruning.retention.every_secs)
-    )
-    .execute(pool)
-    .await?;
-    if due.rows_affected() == 0 { Ok(None) } else { prune(pool, pruning).await.map(Some) }
+    let every = Duration::from_secs(pruning.retention.every_secs.into());
+    if queue::take_duty(pool, DUTY, every).await? { prune(pool, pruning).await.map(Some) } else { Ok(None) }
 }
 
 async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {

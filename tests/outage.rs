@@ -1,32 +1,15 @@
 //! The database goes away and comes back; schemas that do not fit; processes that refuse to start.
 
-use crate::harness::{Client, Process, World, command, new_rider, settings, until};
-use farebox::{embedded, process as parts, riders, schema};
-use std::path::Path;
+use crate::harness::{OwnServer, Process, World, command, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_goes_away_and_comes_back() {
-    // A server of its own, since it is to be killed; durable, since its data must survive.
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("outage-{}", std::process::id()));
-    let options = embedded::Options { data: data.clone(), durable: true, max_connections: 50 };
-    let server = embedded::start(&options).await.unwrap();
-    embedded::ensure_database(&server, "farebox").await.unwrap();
-    let (url, settings) = (server.url("farebox"), settings());
-    let pool = schema::pool(&url, &settings.database, "test").unwrap();
-    schema::migrate(&pool).await.unwrap();
-    let flow = parts::flow(&settings, pool.clone()).unwrap();
-    riders::register(&pool, &flow.passwords, &new_rider("rider"), riders::Role::Operator).await.unwrap();
-    let api = Process::api(&url, &[("FAREBOX__DATABASE__ACQUIRE_TIMEOUT_MS", "500")]);
-    let _worker = Process::worker(&url, &[], &[]);
-    let rider = Client::sign_in(&api.base(), "rider").await;
-    let departs = chrono::Utc::now() + chrono::Duration::days(1);
-    let trip = serde_json::json!({"bus_id": 1, "direction": 0, "departs_at": departs,
-        "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
-    let trip = rider.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let mut own = OwnServer::start("outage", &[("FAREBOX__DATABASE__ACQUIRE_TIMEOUT_MS", "500")]).await;
+    let _worker = Process::worker(&own.url, &[], &[]);
+    let (trip, rider) = (own.trip.clone(), own.rider.clone());
     let order = rider.booked(&trip, &["1"]).await;
 
-    let postmaster = std::fs::read_to_string(server.folder().join("pg/postmaster.pid")).unwrap();
-    let pid = postmaster.lines().next().unwrap().to_owned();
+    let pid = own.postmaster().to_string();
     let kill = |signal: &str| std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
     assert!(kill("-QUIT").success());
     until("the API says 503", || async { rider.get("/health/ready").await.status == 503 }).await;
@@ -35,8 +18,7 @@ async fn the_database_goes_away_and_comes_back() {
     assert!(away.headers.contains_key("retry-after"), "{:?}", away.headers);
     rider.get("/health/live").await.expect(200);
 
-    drop(server);
-    let server = embedded::start(&options).await.unwrap();
+    own.restart().await;
     until("the API is back", || async { rider.get("/health/ready").await.status == 200 }).await;
     assert_eq!(rider.get(&format!("/v1/orders/{order}")).await.expect(200)["status"], "unpaid");
     rider.booked(&trip, &["2"]).await;
@@ -45,8 +27,6 @@ async fn the_database_goes_away_and_comes_back() {
         rider.get(&format!("/v1/trips/{trip}")).await.body["free_seats"] == 18
     })
     .await;
-    drop((pool, flow, server));
-    let _ = std::fs::remove_dir_all(&data);
 }
 
 #[tokio::test(flavor = "multi_thread")]

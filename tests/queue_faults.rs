@@ -1,22 +1,21 @@
 //! What may befall a worker and its database: every job is done all the same, once, and nobody pays for a neighbour.
 
-use crate::harness::{Client, Process, World, count, new_rider, settings, until};
-use farebox::{embedded, process as parts, riders, schema, verify};
+use crate::harness::{OwnServer, Process, World, count, inside, until};
+use farebox::verify;
 use farebox_jobs::{
     OrderCancel,
     ids::OrderId,
-    queue::{self, Delivery, Due, JobError, NewJob, Outcome, RetryPolicy, WorkerConfig},
+    queue::{self, Delivery, Due, NewJob, Outcome, WorkerConfig},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
-    path::Path,
     process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// The leases of the workers here, ms.
 const LEASE: &str = "1500";
@@ -181,10 +180,9 @@ async fn lost_connections_are_made_again_and_counted() {
     // It polls so rarely that only the wake-up can have brought the second job.
     let env = [("FAREBOX__WORKER__METRICS_LISTEN", "127.0.0.1:0"), ("FAREBOX__WORKER__POLL_MS", "30000")];
     let worker = worker(&world.db.url, "", &env);
-    let address = worker.wait_for_line("metrics");
-    let port: String = address.rsplit(':').next().unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let shown = format!("{}/metrics", worker.metrics());
     let metrics = async || {
-        let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+        let answer = reqwest::get(&shown).await.unwrap();
         answer.text().await.unwrap()
     };
     let enqueue = async || {
@@ -235,23 +233,10 @@ async fn polling_alone_works_and_so_does_a_connection_that_keeps_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("standstill-{}", std::process::id()));
-    let options = embedded::Options { data: data.clone(), durable: true, max_connections: 50 };
-    let server = embedded::start(&options).await.unwrap();
-    embedded::ensure_database(&server, "farebox").await.unwrap();
-    let (url, settings) = (server.url("farebox"), settings());
-    let pool = schema::pool(&url, &settings.database, "test").unwrap();
-    schema::migrate(&pool).await.unwrap();
-    let flow = parts::flow(&settings, pool.clone()).unwrap();
-    riders::register(&pool, &flow.passwords, &new_rider("rider"), riders::Role::Operator).await.unwrap();
-    let api = Process::api(&url, &[]);
-    let rider = Client::sign_in(&api.base(), "rider").await;
+    let mut own = OwnServer::start("standstill", &[]).await;
+    let (url, trip, rider, pool) = (own.url.clone(), own.trip.clone(), own.rider.clone(), own.pool());
     let top_up = json!({"amount": "1000.00", "reference": "first"});
     rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
-    let departs = chrono::Utc::now() + chrono::Duration::days(1);
-    let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs,
-        "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
-    let trip = rider.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
 
     // Debits whose undos take long enough to be caught in the middle, before and after their commit.
     let slow = "undo.pay_money_cancle.before=sleep:300,undo.pay_money_cancle.after=sleep:300";
@@ -260,8 +245,7 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     for seat in 1..=20 {
         orders.push(rider.booked(&trip, &[&seat.to_string()]).await);
     }
-    let postmaster = std::fs::read_to_string(server.folder().join("pg/postmaster.pid")).unwrap();
-    let postmaster: u32 = postmaster.lines().next().unwrap().parse().unwrap();
+    let postmaster = own.postmaster();
     let undone = "select count(*) from queue.finished where tag = 'pay_money_cancle'";
 
     // It stands still for longer than the leases last.
@@ -283,11 +267,9 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     until("some run", || async { count(&pool, RUNNING).await >= 2 }).await;
     signal("-QUIT", &[postmaster]);
     until("it is down", || async { rider.get("/health/ready").await.status == 503 }).await;
-    drop(server);
-    let server = embedded::start(&options).await.unwrap();
+    own.restart().await;
     until("it is back", || async { rider.get("/health/ready").await.status == 200 }).await;
-    // The test's own connections are broken as well.
-    let pool = schema::pool(&url, &settings.database, "test").unwrap();
+    let pool = own.pool();
     until("all are undone", || async { count(&pool, undone).await == 20 }).await;
 
     for order in &orders {
@@ -301,8 +283,6 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     for verdict in verify::verify(&pool).await.unwrap() {
         assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
     }
-    drop((pool, flow, server));
-    let _ = std::fs::remove_dir_all(&data);
 }
 
 /// A server's processes: the postmaster and its children.
@@ -324,26 +304,9 @@ fn signal(signal: &str, pids: &[u32]) {
         Command::new("kill").arg(signal).args(&pids).stderr(std::process::Stdio::null()).status().unwrap();
 }
 
-const RETRY: RetryPolicy =
-    RetryPolicy { max_attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
-
-/// Runs a worker in this process until the sender is dropped.
-fn inside<F>(
-    pool: &PgPool,
-    slots: usize,
-    handler: impl Fn(Delivery) -> F + Clone + Send + Sync + 'static,
-) -> oneshot::Sender<()>
-where
-    F: Future<Output = Result<Outcome, JobError>> + Send + 'static,
-{
-    let (stop, stopped) = oneshot::channel::<()>();
-    let config = WorkerConfig { concurrency: slots, batch: 500, ..WorkerConfig::new("test", &["note"]) };
-    let pool = pool.clone();
-    tokio::spawn(async move {
-        let stopped = async { drop(stopped.await) };
-        queue::run(pool, config, |_: &str| RETRY, handler, stopped).await.unwrap();
-    });
-    stop
+/// A worker with large batches.
+fn busy(slots: usize) -> WorkerConfig {
+    WorkerConfig { concurrency: slots, batch: 500, ..WorkerConfig::new("test", &["note"]) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,7 +329,7 @@ async fn a_hundred_thousand_delayed_jobs_fall_due_at_once() {
             async { Ok(Outcome::Done(None)) }
         }
     };
-    let _workers = [inside(&world.pool, 50, handler.clone()), inside(&world.pool, 50, handler)];
+    let _workers = [inside(&world.pool, busy(50), handler.clone()), inside(&world.pool, busy(50), handler)];
     until("the queue is empty", || async {
         !sqlx::query_scalar::<_, bool>("select exists(select from queue.job)")
             .fetch_one(&world.pool)
@@ -385,7 +348,7 @@ async fn a_hundred_thousand_delayed_jobs_fall_due_at_once() {
 async fn a_completion_whose_row_is_locked_holds_up_no_other() {
     let world = World::new().await;
     let (gate, opened) = watch::channel(false);
-    let _worker = inside(&world.pool, 4, move |job: Delivery| {
+    let _worker = inside(&world.pool, busy(4), move |job: Delivery| {
         let mut opened = opened.clone();
         async move {
             if job.lease.key == "locked" {

@@ -1,6 +1,6 @@
 //! What the queue offers beyond running a job: order, exclusion, calling off, and books about it all.
 
-use crate::harness::{Process, World, count, until};
+use crate::harness::{Process, RETRY, World, count, inside, until};
 use farebox_jobs::queue::{
     self, Delivery, Due, Enqueued, Job, JobError, NewJob, Outcome, Priority, RetryPolicy, WorkerConfig,
     admin::{self, Changed, Which},
@@ -13,10 +13,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
-
-const RETRY: RetryPolicy =
-    RetryPolicy { max_attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
+use tokio::sync::oneshot;
 
 /// A job whose whole point is its key.
 #[derive(Serialize, Deserialize)]
@@ -46,33 +43,22 @@ fn note(name: &str) -> NewJob {
 /// By serial key: how many run now, and the most that ever did.
 type Running = HashMap<Option<String>, (usize, usize)>;
 
-/// A worker in this process; it stops when the sender is dropped.
-struct Worker {
-    _stop: oneshot::Sender<()>,
-    _running: JoinHandle<()>,
-}
-
+/// A worker with short leases.
 fn worker<F>(
     world: &World,
     slots: usize,
     handler: impl Fn(Delivery) -> F + Clone + Send + Sync + 'static,
-) -> Worker
+) -> oneshot::Sender<()>
 where
     F: Future<Output = Result<Outcome, JobError>> + Send + 'static,
 {
-    let (stop, stopped) = oneshot::channel::<()>();
     let config = WorkerConfig {
         concurrency: slots,
         lease: Duration::from_millis(1_500),
         poll: Duration::from_millis(50),
         ..WorkerConfig::new("test", &["note"])
     };
-    let pool = world.pool.clone();
-    let running = tokio::spawn(async move {
-        let stopped = async { drop(stopped.await) };
-        queue::run(pool, config, |_: &str| RETRY, handler, stopped).await.unwrap();
-    });
-    Worker { _stop: stop, _running: running }
+    inside(&world.pool, config, handler)
 }
 
 async fn enqueue(world: &World, jobs: &[NewJob]) {
@@ -234,9 +220,7 @@ async fn a_tag_drains_and_the_books_tell_what_was_done() {
     assert_eq!(alive["pid"], worker.pid());
     rider.get("/v1/ops/workers").await.problem(403, "003091");
 
-    let address = worker.wait_for_line("metrics");
-    let port: String = address.rsplit(':').next().unwrap().chars().take_while(char::is_ascii_digit).collect();
-    let text = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap().text().await.unwrap();
+    let text = reqwest::get(format!("{}/metrics", worker.metrics())).await.unwrap().text().await.unwrap();
     for line in [
         r#"farebox_queue_attempts_total{tag="order_add_seats_cancle",outcome="done"} 1"#,
         r#"farebox_queue_run_seconds_count{tag="order_add_seats_cancle"} 1"#,

@@ -14,7 +14,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What each limited address of the API is.
-fn act_of(method: &str, route: &str) -> Option<Act> {
+pub(super) fn act_of(method: &str, route: &str) -> Option<Act> {
     match (method, route) {
         ("POST", "/v1/riders") => Some(Act::Register),
         ("POST", "/v1/sessions") => Some(Act::SignIn),

@@ -125,7 +125,7 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
 
 fn checked(reason: &str) -> Result<&str, Problem> {
     let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.contains('\0') {
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         return Err(Problem::field(&FieldError::new("/reason", format!("1 to {LONGEST_REASON} characters"))));
     }
     Ok(reason)

@@ -33,10 +33,9 @@ impl NewEvaluation {
         if !(1..=5).contains(&self.rating) {
             return Err(FieldError::new("/rating", "1 to 5"));
         }
-        let fits =
-            |text: &String| (1..=LONGEST_COMMENT).contains(&text.chars().count()) && !text.contains('\0');
+        let fits = |text: &String| (1..=LONGEST_COMMENT).contains(&text.chars().count());
         if self.comment.as_ref().is_some_and(|text| !fits(text)) {
-            return Err(FieldError::new("/comment", "1 to 1000 characters without U+0000, or left out"));
+            return Err(FieldError::new("/comment", "1 to 1000 characters, or left out"));
         }
         Ok(())
     }

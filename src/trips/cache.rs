@@ -1,23 +1,15 @@
 //! The trip list in Redis, for a moment: what many riders look at, and what decides nothing. A booking asks the
 //! database.
 
-use super::{Trip, of_day};
-use crate::redis_link::RedisLink;
+use super::of_day;
+use crate::{orders::Page, redis_link::RedisLink};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use serde::Serialize;
 use sqlx::PgPool;
 use std::time::Duration;
 
 /// Goes into the keys; a list that looks different gets another, so that builds side by side never read each other's.
 const LAYOUT: &str = concat!("1:", env!("CARGO_PKG_VERSION"));
-
-/// The list as it is answered.
-#[derive(Serialize)]
-struct Listed {
-    items: Vec<Trip>,
-    next: Option<String>,
-}
 
 /// As [`of_day`], as JSON, and not older than `fresh`.
 ///
@@ -38,7 +30,7 @@ pub async fn list(
         return Ok(kept);
     }
     let items = of_day(pool, zone, day, direction).await?;
-    let list = serde_json::to_string(&Listed { items, next: None })
+    let list = serde_json::to_string(&Page { items, next: None })
         .map_err(|error| sqlx::Error::Encode(error.into()))?;
     keep(redis, &key, &list, fresh).await;
     Ok(list)

@@ -2,12 +2,16 @@
 
 mod client;
 mod database;
+mod inside;
+mod own_server;
 mod process;
 mod redis;
 mod wire;
 
 pub use client::{Answer, Client};
 pub use database::Database;
+pub use inside::{RETRY, inside};
+pub use own_server::OwnServer;
 pub use process::{Process, command};
 pub use redis::RedisServer;
 pub use wire::Wire;

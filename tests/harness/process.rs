@@ -54,11 +54,21 @@ impl Process {
 
     /// `http://127.0.0.1:port`.
     pub fn base(&self) -> String {
-        let line = self.wait_for_line("listening");
+        self.address_after("listening")
+    }
+
+    /// Where a worker shows its metrics, if it was told to.
+    pub fn metrics(&self) -> String {
+        self.address_after("metrics")
+    }
+
+    /// The address in the line that holds `word`, once it is there.
+    fn address_after(&self, word: &str) -> String {
+        let line = self.wait_for_line(word);
         let address = line.split("address").nth(1).unwrap();
-        let digits = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
+        let part = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
         let address: String =
-            address.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| digits(*c)).collect();
+            address.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| part(*c)).collect();
         format!("http://{address}")
     }
 

@@ -107,19 +107,23 @@ async fn limit(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> 
 
 /// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not get.
 fn harmless(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| ["22", "23", "40", "55"].iter().any(|class| code.starts_with(class)))
+    is_of(error, &["22", "23", "40", "55"])
 }
 
 /// Whether the database refuses what a statement says (a data or constraint error), as against being unable to run it.
 pub(super) fn refused(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    is_of(error, &["22", "23"])
 }
 
 /// Whether the statement gave up waiting for somebody who holds one of its rows.
 pub(super) fn timed_out_on_lock(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
+    is_of(error, &["55P03"])
+}
+
+/// Whether it is an error of the database of one of these codes, or classes of codes.
+fn is_of(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| codes.iter().any(|class| code.starts_with(class)))
 }
 
 async fn limited<T>(

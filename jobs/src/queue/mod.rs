@@ -40,6 +40,7 @@ pub use lease::{Lease, SettleError};
 pub use metrics::{BOUNDS, Metrics};
 pub use policy::RetryPolicy;
 pub use trace::{carried, traced};
+pub use upkeep::take_duty;
 pub use worker::{WorkerConfig, run};
 
 /// The statements of the driver, each a transaction of its own: for those who check them, or drive a worker otherwise.

@@ -3,7 +3,7 @@
 
 use super::{admin, metrics::Tally, policy::jittered};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -34,26 +34,30 @@ pub(super) async fn keep(pool: PgPool, tags: Vec<String>, retention: Duration, w
 
 async fn once(pool: &PgPool, tags: &[String], retention: Duration) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
-    if take(&mut tx, "depth", DEPTH_EVERY).await? {
+    if take_duty(&mut *tx, "depth", DEPTH_EVERY).await? {
         depth(&mut tx, tags).await?;
     }
     tx.commit().await?;
     let mut tx = pool.begin().await?;
-    if take(&mut tx, "retention", RETENTION_EVERY).await? {
+    if take_duty(&mut *tx, "retention", RETENTION_EVERY).await? {
         retain(&mut tx, retention).await?;
     }
     tx.commit().await
 }
 
-/// Whether the duty is due and now ours, until the transaction ends.
-async fn take(conn: &mut PgConnection, duty: &str, every: Duration) -> Result<bool, sqlx::Error> {
+/// Whether this duty of `queue.duty` is due and ours now; the next turn is `every` from now. In a transaction, nobody else
+/// can take it before that ends.
+///
+/// # Errors
+/// The database's.
+pub async fn take_duty(db: impl PgExecutor<'_>, duty: &str, every: Duration) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
         "update queue.duty set next_at = now() + make_interval(secs => $2)
          where name = (select name from queue.duty where name = $1 and next_at <= now() for update skip locked)",
         duty,
         every.as_secs_f64()
     )
-    .execute(conn)
+    .execute(db)
     .await?;
     Ok(taken.rows_affected() == 1)
 }
