@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md tells the rooms and the flows; start reading at [`booking`] and [`payment`].
 
 pub mod booking;
+pub mod console;
 pub mod demo;
 pub mod domain;
 pub mod embedded;

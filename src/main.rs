@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use farebox::{
-    demo,
+    console, demo,
     domain::Refusal,
     embedded::{self, Server},
     flow::{BoxError, StepError},
@@ -233,7 +233,7 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
     let mut pruning = JoinSet::new();
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
-    let serves = http::serve(app.clone(), listener, until(stopped));
+    let serves = http::serve(app.clone(), console::router(&app), listener, until(stopped));
     let signal = async {
         process::stop_signal().await;
         stop.send_replace(true);

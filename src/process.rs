@@ -16,6 +16,7 @@ use crate::{
 use sqlx::PgPool;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// How often a process without its database tries again.
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
@@ -86,6 +87,7 @@ pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
         reserve: schema::reserve(&flow.pool, settings.database.reserved_connections),
         redis,
         live,
+        stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         flow,
     })

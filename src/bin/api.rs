@@ -1,6 +1,6 @@
 //! `farebox-api`: the HTTP API. Any number of them on one database.
 
-use farebox::{flow::BoxError, http, process, schema};
+use farebox::{console, flow::BoxError, http, process, schema};
 use std::process::ExitCode;
 use tokio::net::TcpListener;
 
@@ -17,6 +17,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let flow = process::flow(&settings, pool)?;
-    http::serve(process::app(settings, flow)?, listener, process::stop_signal()).await;
+    let app = process::app(settings, flow)?;
+    http::serve(app.clone(), console::router(&app), listener, process::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

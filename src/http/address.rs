@@ -17,7 +17,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// The client's address: the peer's, or the one that the outermost trusted proxy was called from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Address(pub(super) IpAddr);
+pub(crate) struct Address(pub(crate) IpAddr);
 
 impl Address {
     pub(super) fn of(extensions: &Extensions, headers: &HeaderMap, trusted_proxies: usize) -> Self {

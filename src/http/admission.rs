@@ -41,6 +41,7 @@ impl Admission {
     /// Where a request has its place; health, metrics and operators have connections of their own and need none.
     fn line(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
         match route {
+            "/console/sign-in" if *method == Method::POST => Some(&self.sign_ins),
             _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
             "/v1/riders" | "/v1/sessions" => Some(&self.sign_ins),
             "/v1/orders/{id}/pay" | "/v1/payment-authorizations" | "/v1/riders/me/pay-password" => {

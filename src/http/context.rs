@@ -47,8 +47,10 @@ tokio::task_local! {
 }
 
 pub(super) async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
-    let context =
-        Context { trace_id: Uuid::now_v7().simple().to_string(), chinese: prefers_chinese(&request) };
+    let context = Context {
+        trace_id: Uuid::now_v7().simple().to_string(),
+        chinese: prefers_chinese(request.headers()),
+    };
     let trace_id = context.trace_id.clone();
     queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(app, request, next, context))).await
 }
@@ -90,7 +92,8 @@ fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(REQUEST_HEADER).filter(fits)
 }
 
-fn prefers_chinese(request: &Request) -> bool {
-    let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+/// What the client asks for, if it asks for one of the two.
+pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|text| text.trim_start().to_ascii_lowercase().starts_with("zh"))
 }

@@ -76,7 +76,7 @@ impl Paging {
 }
 
 /// The address's parameters. An address that does not read as one names nothing.
-pub(super) struct Path<T>(pub(super) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Problem;
@@ -88,7 +88,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
 }
 
 /// A query string's parameters.
-pub(super) struct Params<T>(pub(super) T);
+pub(crate) struct Params<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
@@ -198,19 +198,19 @@ pub(super) fn maybe_caller(headers: &HeaderMap, app: &App) -> Option<Caller> {
 }
 
 /// An id of the path. One that is no id names nothing.
-pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
+pub(crate) fn order_id(text: &str) -> Result<OrderId, Problem> {
     id(text, "order").map(OrderId)
 }
 
-pub(super) fn trip_id(text: &str) -> Result<TripId, Problem> {
+pub(crate) fn trip_id(text: &str) -> Result<TripId, Problem> {
     id(text, "trip").map(TripId)
 }
 
-pub(super) fn job_id(text: &str) -> Result<Uuid, Problem> {
+pub(crate) fn job_id(text: &str) -> Result<Uuid, Problem> {
     id(text, "job")
 }
 
-pub(super) fn rider_id(text: &str) -> Result<RiderId, Problem> {
+pub(crate) fn rider_id(text: &str) -> Result<RiderId, Problem> {
     id(text, "rider").map(RiderId)
 }
 

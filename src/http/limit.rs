@@ -17,7 +17,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub(super) fn act_of(method: &str, route: &str) -> Option<Act> {
     match (method, route) {
         ("POST", "/v1/riders") => Some(Act::Register),
-        ("POST", "/v1/sessions") => Some(Act::SignIn),
+        ("POST", "/v1/sessions" | "/console/sign-in") => Some(Act::SignIn),
         ("POST", "/v1/orders") => Some(Act::Book),
         ("POST", "/v1/orders/{id}/pay" | "/v1/payment-authorizations")
         | ("PUT", "/v1/riders/me/pay-password") => Some(Act::Pay),

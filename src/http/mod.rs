@@ -1,13 +1,13 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
-mod address;
+pub(crate) mod address;
 mod admission;
 mod connections;
-mod context;
+pub(crate) mod context;
 mod cors;
 mod docs;
 mod examples;
-mod extract;
+pub(crate) mod extract;
 mod health;
 mod jobs;
 mod limit;
@@ -17,8 +17,8 @@ mod openapi;
 mod ops;
 mod ops_trips;
 mod orders;
-mod problem;
-mod riders;
+pub(crate) mod problem;
+pub(crate) mod riders;
 mod trips;
 
 pub use admission::Admission;
@@ -36,6 +36,7 @@ use axum::{
 use sqlx::PgPool;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 
 /// What handlers share.
@@ -57,19 +58,22 @@ pub struct App {
     pub admission: Admission,
     /// Connections kept for health, metrics, operators and the list of revoked sessions.
     pub reserve: PgPool,
+    /// Cancelled when the process is to stop: what would never end by itself ends then.
+    pub stopping: CancellationToken,
     /// The line to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }
 
 impl App {
     /// The same on the connections that are kept.
-    fn reserved(&self) -> Self {
+    pub(crate) fn reserved(&self) -> Self {
         Self { flow: Flow { pool: self.reserve.clone(), ..self.flow.clone() }, ..self.clone() }
     }
 }
 
-/// The route table, by who calls.
-pub fn router(app: &App) -> Router {
+/// The route table, by who calls. `pages` are for people: on the same connections as the operators' part, behind the same
+/// limits.
+pub fn router(app: &App, pages: Router<App>) -> Router {
     Router::new()
         // anybody
         .route("/openapi.json", get(openapi::document))
@@ -120,6 +124,7 @@ pub fn router(app: &App) -> Router {
         .route("/v1/ops/dead-letters/redrive", post(jobs::redrive))
         .route("/v1/ops/workers", get(jobs::workers))
         .route("/v1/ops/verify", get(ops::verify))
+        .merge(pages)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(app.clone(), admission::admit))
@@ -130,18 +135,24 @@ pub fn router(app: &App) -> Router {
 }
 
 /// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.
-pub async fn serve(app: App, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(
+    app: App,
+    pages: Router<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let settings = Arc::clone(&app.settings);
     let watching = tokio::spawn(app.sessions.clone().watch(app.reserve.clone()));
     let looking = tokio::spawn(app.live.clone().watch(app.reserve.clone()));
-    let live = app.live.clone();
+    let (live, streams) = (app.live.clone(), app.stopping.clone());
     let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
         // A stream never ends by itself.
         live.close();
+        streams.cancel();
         drop(stopping);
     };
     let out_of_time = async move {
@@ -150,7 +161,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: impl Future<Output
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        () = connections::serve(router(&app), listener, &settings.http, signal) => {}
+        () = connections::serve(router(&app, pages), listener, &settings.http, signal) => {}
         () = out_of_time => {}
     }
     watching.abort();

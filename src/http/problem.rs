@@ -79,9 +79,9 @@ const NOT_AUTHORIZED: Kind =
 
 /// An error answer.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
-    pub(super) body: Map<String, Value>,
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Map<String, Value>,
 }
 
 impl Problem {
@@ -109,7 +109,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn field(error: &FieldError) -> Self {
+    pub(crate) fn field(error: &FieldError) -> Self {
         Self::new(&INVALID, format!("{}: {}", error.pointer, error.rule)).at(error)
     }
 
@@ -133,7 +133,7 @@ impl Problem {
         Self::new(&TOKEN, "sign in, and send the token as Authorization: Bearer")
     }
 
-    pub(super) fn denied() -> Self {
+    pub(crate) fn denied() -> Self {
         Self::new(&DENIED, "your role does not allow this")
     }
 

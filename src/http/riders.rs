@@ -43,17 +43,27 @@ pub(super) async fn sign_in(
     address: Address,
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
+    let rider = known(&app, address, &with.user_name, &with.password).await?;
+    let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Whose name and password these are; counts the try.
+pub(crate) async fn known(
+    app: &App,
+    address: Address,
+    user_name: &str,
+    password: &str,
+) -> Result<Rider, Problem> {
     let (pool, rules) = (&app.flow.pool, &app.settings.lockout);
-    let tried = lockout::begin(pool, rules, &with.user_name, address.0).await?;
-    let signed_in = riders::sign_in(pool, &app.flow.passwords, &with.user_name, &with.password).await;
+    let tried = lockout::begin(pool, rules, user_name, address.0).await?;
+    let signed_in = riders::sign_in(pool, &app.flow.passwords, user_name, password).await;
     match &signed_in {
         Ok(_) => tried.right(pool).await?,
         Err(StepError::Refused(_)) => tried.wrong(pool, rules).await?,
         Err(_) => tried.unchecked(pool).await?,
     }
-    let rider = signed_in?;
-    let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
-    Ok((StatusCode::CREATED, Json(session)))
+    Ok(signed_in?)
 }
 
 pub(super) async fn sign_out(

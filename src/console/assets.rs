@@ -1,0 +1,36 @@
+//! The console's style and script, in the binary. Their addresses carry a hash of what they hold, so browsers keep them.
+
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
+
+/// How long browsers keep them, as a header says it.
+const KEPT: &str = "public, max-age=31536000, immutable";
+
+const STYLE: &str = include_str!("assets/console.css");
+const SCRIPT: &str = include_str!("assets/console.js");
+
+/// The address of the style sheet.
+pub(super) static STYLE_ADDRESS: LazyLock<String> = LazyLock::new(|| address(STYLE, "css"));
+/// The address of the script.
+pub(super) static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| address(SCRIPT, "js"));
+
+fn address(text: &str, ext: &str) -> String {
+    let hash =
+        Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("/console/assets/{hash}.{ext}")
+}
+
+pub(super) async fn serve(Path(name): Path<String>) -> Response {
+    let is = |address: &str| address.rsplit('/').next() == Some(name.as_str());
+    let (kind, text) = match () {
+        () if is(&STYLE_ADDRESS) => ("text/css; charset=utf-8", STYLE),
+        () if is(&SCRIPT_ADDRESS) => ("text/javascript; charset=utf-8", SCRIPT),
+        () => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, KEPT)], text).into_response()
+}

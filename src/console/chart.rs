@@ -1,0 +1,81 @@
+//! Small bar charts of the last hour, as SVG. Ours, because plotting crates write colours as attributes: under the content
+//! security policy only classes can follow the theme.
+
+use super::visit::Visit;
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 72.0;
+
+/// One line of values of a chart.
+pub(super) struct Series {
+    /// What it is called.
+    pub(super) name: String,
+    /// One value a minute, oldest first.
+    pub(super) values: Vec<f64>,
+}
+
+/// Bars, one a minute, series beside series on top of each other; and the same as a table for whoever sees no picture.
+pub(super) fn bars(
+    visit: &Visit,
+    title: &str,
+    unit: &str,
+    minutes: &[DateTime<Utc>],
+    series: &[Series],
+) -> Markup {
+    let sum = |at: usize| series.iter().map(|s| s.values.get(at).copied().unwrap_or(0.0)).sum::<f64>();
+    let most = (0..minutes.len()).map(sum).fold(0.0, f64::max);
+    let wide = WIDTH / minutes.len().max(1) as f64;
+    let high = |value: f64| if most > 0.0 { value / most * HEIGHT } else { 0.0 };
+    html! {
+        figure.chart {
+            figcaption {
+                (title) " " span.quiet { (visit.say("most in a minute", "每分钟最高")) ": " (short(most)) " " (unit) }
+            }
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) preserveAspectRatio="none" {
+                line.axis x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
+                @for at in 0..minutes.len() {
+                    @for (nr, (from, to)) in stacked(series, at).into_iter().enumerate() {
+                        @if to > from {
+                            rect class=(format!("s{nr}")) x=(at as f64 * wide) width=((wide - 1.0).max(1.0))
+                                y=(HEIGHT - high(to)) height=(high(to - from)) {}
+                        }
+                    }
+                }
+            }
+            @if series.len() > 1 {
+                ul.legend { @for (nr, one) in series.iter().enumerate() { li class=(format!("s{nr}")) { (one.name) } } }
+            }
+            details {
+                summary { (visit.say("Numbers", "数据")) }
+                div.scroll { table {
+                    thead { tr { th scope="col" { (visit.say("Minute (UTC)", "分钟 (UTC)")) } @for one in series { th scope="col" { (one.name) } } } }
+                    tbody { @for at in (0..minutes.len()).rev().filter(|at| sum(*at) > 0.0) {
+                        tr {
+                            th scope="row" { (minutes[at].format("%H:%M")) }
+                            @for one in series { td.number { (short(one.values.get(at).copied().unwrap_or(0.0))) } }
+                        }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+/// From where to where each series' bar of a minute goes.
+fn stacked(series: &[Series], at: usize) -> Vec<(f64, f64)> {
+    let values = series.iter().map(|one| one.values.get(at).copied().unwrap_or(0.0));
+    values
+        .scan(0.0, |top, value| {
+            let from = *top;
+            *top += value;
+            Some((from, *top))
+        })
+        .collect()
+}
+
+/// A number as people write it.
+pub(super) fn short(value: f64) -> String {
+    if value.fract() == 0.0 || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}

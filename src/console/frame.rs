@@ -1,0 +1,399 @@
+//! What every page has: the frame around it, and the parts pages are made of.
+
+use super::{
+    assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    visit::{Lang, NOTICE, Taste, Theme, Visit},
+};
+use crate::{
+    domain::{FieldError, Money, Refusal},
+    flow::StepError,
+    http::problem::Problem,
+};
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::fmt::Display;
+
+/// Before a live part's id, which `-->` follows.
+pub(super) const LIVE_BEGIN: &str = "<!--live:";
+/// After a live part.
+pub(super) const LIVE_END: &str = "<!--/live-->";
+
+/// What pages may do in a browser: nothing from elsewhere, no script and no style within the page.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    // Not none: a form's origin would be null then.
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// What a page answers.
+pub(super) type Answer = Result<Response, Failure>;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) struct Failure(Problem);
+
+/// Where in the navigation a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nav {
+    Home,
+    Jobs,
+    Queues,
+    Bulk,
+    Orders,
+    Trips,
+    Riders,
+    Audit,
+    /// Nowhere.
+    Elsewhere,
+}
+
+const NAVIGATION: [(Nav, &str, &str, &str); 8] = [
+    (Nav::Home, "/console", "Home", "首页"),
+    (Nav::Jobs, "/console/jobs", "Jobs", "任务"),
+    (Nav::Queues, "/console/queues", "Queues", "队列"),
+    (Nav::Bulk, "/console/bulk", "Bulk", "批量"),
+    (Nav::Orders, "/console/orders", "Orders", "订单"),
+    (Nav::Trips, "/console/trips", "Trips", "班次"),
+    (Nav::Riders, "/console/riders", "Riders", "乘客"),
+    (Nav::Audit, "/console/audit", "Audit", "审计"),
+];
+
+/// Headers of every answer under /console.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal.into())
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        Self(Problem::field(&error))
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Problem { status, body } = self.0;
+        let text = |key: &str| body.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let chinese = text("title").chars().any(|letter| letter > '\u{2e7f}');
+        let lang = if chinese { Lang::Chinese } else { Lang::English };
+        let taste = Taste { lang, theme: None, path: "/console".to_owned() };
+        let page = bare(
+            &taste,
+            &text("title"),
+            html! {
+                div.card.narrow {
+                    h1 { (text("title")) }
+                    p { (text("detail")) }
+                    @if let Some(errors) = body.get("errors").and_then(|errors| errors.as_array()) {
+                        ul { @for error in errors { li {
+                            (error["pointer"].as_str().unwrap_or_default()) ": " (error["detail"].as_str().unwrap_or_default())
+                        } } }
+                    }
+                    p.quiet { (status.as_u16()) " · " (text("code")) " · " (text("trace_id")) }
+                    p { a href="/console" { (lang.say("To the home page", "返回首页")) } }
+                }
+            },
+        );
+        (status, page).into_response()
+    }
+}
+
+/// A whole page for somebody who is signed in.
+pub(super) fn page(visit: &Visit, nav: Nav, title: &str, body: Markup) -> Response {
+    let top = html! {
+        nav aria-label=(visit.say("Main", "主导航")) {
+            @for (place, address, en, zh) in NAVIGATION {
+                a href=(address) aria-current=[(place == nav).then_some("page")] { (visit.say(en, zh)) }
+            }
+        }
+        form.search role="search" action="/console/search" {
+            label.hidden for="q" { (visit.say("Search", "搜索")) }
+            input #q name="q" type="search" placeholder=(visit.say("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
+        }
+        div.who {
+            span { (visit.name) " · " (role(visit)) }
+            form method="post" action="/console/sign-out" {
+                button type="submit" { (visit.say("Sign out", "退出")) }
+            }
+        }
+    };
+    let main = html! {
+        div.title {
+            h1 { (title) }
+            button #pause type="button" hidden aria-pressed="false"
+                data-on=(visit.say("Pause updates", "暂停更新")) data-off=(visit.say("Resume updates", "继续更新"))
+                { (visit.say("Pause updates", "暂停更新")) }
+        }
+        @if let Some(notice) = &visit.notice { p.notice.good role="status" { (notice) } }
+        (body)
+    };
+    let mut response = framed(&visit.taste, title, top, main).into_response();
+    if visit.notice.is_some() {
+        response.headers_mut().append(header::SET_COOKIE, gone());
+    }
+    response
+}
+
+/// A page for anybody.
+pub(super) fn bare(taste: &Taste, title: &str, body: Markup) -> Html<String> {
+    framed(taste, title, html! {}, body)
+}
+
+fn framed(taste: &Taste, title: &str, top: Markup, main: Markup) -> Html<String> {
+    let lang = taste.lang;
+    let page = html! {
+        (DOCTYPE)
+        html lang=(lang.code()) data-theme=[taste.theme.map(Theme::code)] {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Farebox" }
+                link rel="icon" href="data:,";
+                link rel="stylesheet" href=(*STYLE_ADDRESS);
+                script src=(*SCRIPT_ADDRESS) defer {}
+            }
+            body {
+                a.skip href="#main" { (lang.say("Skip to the content", "跳到正文")) }
+                header { a.brand href="/console" { "Farebox" } (top) }
+                main #main tabindex="-1" { (main) }
+                footer { (looks(taste)) (keys(lang)) }
+            }
+        }
+    };
+    Html(page.into_string())
+}
+
+fn looks(taste: &Taste) -> Markup {
+    let lang = taste.lang;
+    let themes = [("auto", "Auto", "自动"), ("light", "Light", "浅色"), ("dark", "Dark", "深色")];
+    let chosen = taste.theme.map_or("auto", Theme::code);
+    html! {
+        form.looks method="post" action="/console/look" {
+            input type="hidden" name="next" value=(taste.path);
+            @for (code, name) in [("en", "English"), ("zh", "中文")] {
+                button type="submit" name="lang" value=(code) lang=(code) aria-pressed=(lang.code() == code) { (name) }
+            }
+            @for (code, en, zh) in themes {
+                button type="submit" name="theme" value=(code) aria-pressed=(chosen == code) { (lang.say(en, zh)) }
+            }
+        }
+    }
+}
+
+fn keys(lang: Lang) -> Markup {
+    let keys = [
+        ("/", "search", "搜索"),
+        ("g h", "home", "首页"),
+        ("g j", "jobs", "任务"),
+        ("g q", "queues", "队列"),
+        ("g o", "orders", "订单"),
+        ("g t", "trips", "班次"),
+        ("g r", "riders", "乘客"),
+        ("g a", "audit", "审计"),
+        ("p", "pause updates", "暂停更新"),
+        ("?", "these keys", "快捷键"),
+    ];
+    html! {
+        details #keys {
+            summary { (lang.say("Keys", "快捷键")) }
+            dl.keys { @for (key, en, zh) in keys { div { dt { kbd { (key) } } dd { (lang.say(en, zh)) } } } }
+        }
+    }
+}
+
+fn role(visit: &Visit) -> &'static str {
+    if visit.may_act() { visit.say("operator", "操作员") } else { visit.say("viewer", "观察员") }
+}
+
+/// After an act: to this page, which says what was done.
+pub(super) fn done(to: &str, notice: &str) -> Response {
+    let cookie = format!(
+        "{NOTICE}={}; Path=/console; Max-Age=30; HttpOnly; SameSite=Lax",
+        URL_SAFE_NO_PAD.encode(notice)
+    );
+    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
+}
+
+fn gone() -> HeaderValue {
+    HeaderValue::from_static("farebox_notice=; Path=/console; Max-Age=0; HttpOnly; SameSite=Lax")
+}
+
+/// A part of a page that keeps itself current. The id is unique on the page.
+pub(super) fn live(id: &str, _: &Visit, body: Markup) -> Markup {
+    html! {
+        div id=(id) data-live { (PreEscaped(LIVE_BEGIN)) (id) (PreEscaped("-->")) (body) (PreEscaped(LIVE_END)) }
+    }
+}
+
+/// A form that acts, with the reason it needs; a viewer sees it and cannot use it.
+pub(super) fn act_form(
+    visit: &Visit,
+    action: &str,
+    label: &str,
+    fields: Markup,
+    preview: Option<Markup>,
+    danger: bool,
+) -> Markup {
+    let off = !visit.may_act();
+    let reason = format!("reason-{}", action.rsplit('/').next().unwrap_or_default());
+    html! {
+        form.act.card method="post" action=(action) {
+            @if let Some(preview) = preview { div.preview { (preview) } }
+            fieldset disabled[off] {
+                legend.hidden { (label) }
+                input type="hidden" name="csrf" value=(visit.csrf);
+                (fields)
+                label for=(reason) { (visit.say("Reason (kept in the audit log)", "原因（记入审计日志）")) }
+                input id=(reason) name="reason" type="text" maxlength="500" required autocomplete="off";
+                button.primary.danger[danger] type="submit" { (label) }
+                @if off { p.quiet { (visit.say("For operators only.", "仅限操作员。")) } }
+            }
+        }
+    }
+}
+
+/// A button that leads to the page of an act.
+pub(super) fn act_link(visit: &Visit, address: &str, label: &str) -> Markup {
+    html! {
+        @if visit.may_act() { a.button href=(address) { (label) } }
+        @else { button type="button" disabled title=(visit.say("For operators only.", "仅限操作员。")) { (label) } }
+    }
+}
+
+/// A time: UTC to the second, the exact one as its title.
+pub(super) fn when(_: &Visit, at: DateTime<Utc>) -> Markup {
+    let exact = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    html! { time datetime=(exact) title=(exact) { (at.format("%Y-%m-%d %H:%M:%S")) } }
+}
+
+/// How long something is or was, in words of one unit or two.
+pub(super) fn span(visit: &Visit, secs: f64) -> String {
+    let whole = secs.abs() as u64;
+    let unit = |en, zh| visit.say(en, zh);
+    match whole {
+        0..60 if secs.abs() < 10.0 => format!("{:.1} {}", secs.abs(), unit("s", "秒")),
+        0..60 => format!("{whole} {}", unit("s", "秒")),
+        60..3_600 => format!("{} {} {} {}", whole / 60, unit("min", "分"), whole % 60, unit("s", "秒")),
+        3_600..86_400 => {
+            format!("{} {} {} {}", whole / 3_600, unit("h", "小时"), whole / 60 % 60, unit("min", "分"))
+        }
+        _ => format!("{} {}", whole / 86_400, unit("days", "天")),
+    }
+}
+
+/// An amount of money.
+pub(super) fn money(amount: Money) -> Markup {
+    html! { span.money { (amount) } }
+}
+
+/// A tag as it is on the wire.
+pub(super) fn tag(_: &Visit, wire: &str) -> Markup {
+    html! { code.tag { (wire) } }
+}
+
+/// A state as a badge: its word, and a mark that is not only a colour.
+pub(super) fn state(visit: &Visit, state: &str) -> Markup {
+    let (kind, mark, en, zh) = match state {
+        "ready" => ("wait", "○", "ready", "就绪"),
+        "delayed" => ("wait", "◔", "delayed", "延迟"),
+        "running" => ("run", "▶", "running", "运行中"),
+        "done" => ("good", "✓", "done", "完成"),
+        "dead" => ("bad", "✗", "dead", "死信"),
+        "cancelled" => ("off", "–", "cancelled", "已取消"),
+        "missing" => ("bad", "✗", "missing", "失联"),
+        "working" => ("good", "✓", "working", "工作中"),
+        "draining" => ("wait", "◔", "draining", "排空中"),
+        "paused" => ("wait", "‖", "paused", "已暂停"),
+        "unpaid" => ("wait", "◔", "unpaid", "未支付"),
+        "paying" => ("run", "▶", "paying", "支付中"),
+        "paid" => ("good", "✓", "paid", "已支付"),
+        "refunding" => ("run", "▶", "refunding", "退款中"),
+        "refunded" => ("off", "↺", "refunded", "已退款"),
+        "closed" => ("off", "–", "closed", "已关闭"),
+        "undone" => ("off", "↺", "undone", "已撤销"),
+        "barred" => ("off", "⊘", "barred", "已阻止"),
+        "due" => ("bad", "!", "undo due", "待撤销"),
+        "none" => ("off", "·", "not begun", "未开始"),
+        other => return html! { span.badge.off { (other) } },
+    };
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (visit.say(en, zh)) } }
+}
+
+/// Links by id, shortened; the whole id is the title.
+pub(super) fn link_order(id: impl Display) -> Markup {
+    link("/console/orders", id)
+}
+
+pub(super) fn link_job(id: impl Display) -> Markup {
+    link("/console/jobs", id)
+}
+
+pub(super) fn link_rider(id: impl Display) -> Markup {
+    link("/console/riders", id)
+}
+
+pub(super) fn link_trip(id: impl Display) -> Markup {
+    link("/console/trips", id)
+}
+
+fn link(room: &str, id: impl Display) -> Markup {
+    let id = id.to_string();
+    let end = id.len().saturating_sub(12);
+    html! { a.id href=(format!("{room}/{id}")) title=(id) { "…" (id[end..]) } }
+}
+
+/// What stands where nothing is to be shown.
+pub(super) fn empty(visit: &Visit, en: &'static str, zh: &'static str) -> Markup {
+    html! { p.empty { (visit.say(en, zh)) } }
+}
+
+/// The link to the next page of a list: this page's address with another `after`.
+pub(super) fn more(visit: &Visit, after: Option<impl Display>) -> Markup {
+    let Some(after) = after else { return html! {} };
+    let (path, query) = visit.path.split_once('?').unwrap_or((&visit.path, ""));
+    let kept: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
+    let address = format!("{path}?{}{}after={after}", kept.join("&"), if kept.is_empty() { "" } else { "&" });
+    html! { p.more { a.button href=(address) rel="next" { (visit.say("Older", "更早")) } } }
+}

@@ -1,0 +1,187 @@
+//! Live parts of pages. A page marks them ([`frame::live`](super::frame::live)); the browser opens the same address with
+//! `live=1` as a stream of server-sent events, and here the page is rendered again every second or so, by the same
+//! handler with the same cookie. What a marked part says is sent when it has changed. So every page is live in the same
+//! way, and a session that is revoked ends its streams.
+
+use super::frame::{LIVE_BEGIN, LIVE_END};
+use crate::http::App;
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{Method, StatusCode, Uri, request::Parts},
+    middleware::Next,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Streams at once in one process; whoever comes after them has a page that he reloads himself.
+const MOST: usize = 50;
+/// Between two renderings of a page.
+const PERIOD: Duration = Duration::from_millis(1_000);
+/// A rendering that took long is followed by a pause of so many times as long.
+const REST: u32 = 9;
+/// The longest a stream lasts; the browser opens another.
+const LONGEST: Duration = Duration::from_secs(900);
+/// The longest a rendering may take.
+const SLOWEST: Duration = Duration::from_secs(10);
+/// The largest page that is looked through, bytes.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// The places for streams of this process.
+#[derive(Clone)]
+pub(super) struct Streams {
+    places: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+impl Streams {
+    pub(super) fn new(app: &App) -> Self {
+        Self { places: Arc::new(Semaphore::new(MOST)), stopping: app.stopping.clone() }
+    }
+}
+
+/// One open stream.
+struct Open {
+    page: Parts,
+    next: Next,
+    shown: HashMap<String, String>,
+    begun: Instant,
+    pause: Duration,
+    stopping: CancellationToken,
+    over: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Makes a stream of a request for one; passes on every other.
+pub(super) async fn keep(State(streams): State<Streams>, request: Request, next: Next) -> Response {
+    let Some(uri) = without_live(request.uri()).filter(|_| request.method() == Method::GET) else {
+        return next.run(request).await;
+    };
+    let Ok(place) = streams.places.try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let (mut page, _) = request.into_parts();
+    page.uri = uri;
+    let mut open = Open {
+        page,
+        next,
+        shown: HashMap::new(),
+        begun: Instant::now(),
+        pause: Duration::ZERO,
+        stopping: streams.stopping,
+        over: false,
+        _place: place,
+    };
+    // The first rendering is the answer's: who may not see the page gets no stream.
+    let first = match open.look().await {
+        Ok(changes) => changes,
+        Err(response) => return *response,
+    };
+    let events = stream::unfold((open, first), |(mut open, mut changes)| async move {
+        loop {
+            if let Some((id, html)) = changes.pop() {
+                let data = serde_json::json!({ "id": id, "html": html });
+                return Some((Event::default().event("part").json_data(data), (open, changes)));
+            }
+            if !open.wait().await {
+                return None;
+            }
+            match open.look().await {
+                Ok(changed) => changes = changed,
+                Err(_) => {
+                    open.over = true;
+                    return Some((Ok(Event::default().event("over").data("over")), (open, Vec::new())));
+                }
+            }
+        }
+    });
+    let sse = Sse::new(events).keep_alive(KeepAlive::new());
+    ([("x-accel-buffering", "no")], sse).into_response()
+}
+
+impl Open {
+    /// Until it is time to look again; not if the stream is to end.
+    async fn wait(&self) -> bool {
+        let wait = PERIOD.max(self.pause * REST);
+        if self.over || self.begun.elapsed() > LONGEST {
+            return false;
+        }
+        tokio::select! {
+            () = sleep(wait) => true,
+            () = self.stopping.cancelled() => false,
+        }
+    }
+
+    /// Renders the page; the parts that are not what they were.
+    async fn look(&mut self) -> Result<Vec<(String, String)>, Box<Response>> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = self.page.uri.clone();
+        *request.headers_mut() = self.page.headers.clone();
+        *request.extensions_mut() = self.page.extensions.clone();
+        let began = Instant::now();
+        let response = timeout(SLOWEST, self.next.clone().run(request)).await;
+        let response = response.map_err(|_| Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()))?;
+        if response.status() != StatusCode::OK {
+            return Err(Box::new(response));
+        }
+        let body = to_bytes(response.into_body(), LARGEST).await;
+        let page = body.map_err(|_| Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()))?;
+        self.pause = began.elapsed();
+        let page = String::from_utf8_lossy(&page);
+        let changed = parts(&page).filter(|(id, html)| self.shown.get(*id).is_none_or(|shown| shown != html));
+        let changed: Vec<(String, String)> =
+            changed.map(|(id, html)| (id.to_owned(), html.to_owned())).collect();
+        self.shown.extend(changed.iter().cloned());
+        Ok(changed)
+    }
+}
+
+/// The marked parts of a page: their ids and what is in them.
+fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split(LIVE_BEGIN).skip(1).filter_map(|rest| {
+        let (id, rest) = rest.split_once("-->")?;
+        Some((id, rest.split_once(LIVE_END)?.0))
+    })
+}
+
+/// The page's address, if this is the address of its stream.
+fn without_live(uri: &Uri) -> Option<Uri> {
+    let query = uri.query()?;
+    let rest: Vec<&str> = query.split('&').filter(|pair| *pair != "live=1").collect();
+    if rest.len() == query.split('&').count() {
+        return None;
+    }
+    let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
+    format!("{}{query}", uri.path()).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_its_pages_address() {
+        let of = |text: &'static str| without_live(&Uri::from_static(text)).map(|uri| uri.to_string());
+        assert_eq!(of("/console?live=1").as_deref(), Some("/console"));
+        assert_eq!(
+            of("/console/jobs?tag=a&live=1&state=dead").as_deref(),
+            Some("/console/jobs?tag=a&state=dead")
+        );
+        assert_eq!(of("/console/jobs?tag=live"), None);
+    }
+
+    #[test]
+    fn marked_parts_are_found() {
+        let page = format!("x{LIVE_BEGIN}a-->1<b>2</b>{LIVE_END}y{LIVE_BEGIN}b-->3{LIVE_END}z");
+        assert_eq!(parts(&page).collect::<Vec<_>>(), [("a", "1<b>2</b>"), ("b", "3")]);
+    }
+}

@@ -1,0 +1,33 @@
+//! The operations console: what the person on call opens when an alert fires. Pages are rendered here, of what the rooms
+//! behind `/v1/ops` tell, and act through the same functions; nothing is decided in a page.
+//!
+//! Closed by default: a page takes a [`Visit`](visit::Visit), a form a [`Deed`](visit::Deed), and neither can be had
+//! without a session of the right role. [`live`] keeps marked parts of any page current.
+
+mod assets;
+mod chart;
+mod frame;
+mod live;
+mod look;
+mod sign_in;
+mod visit;
+
+use crate::http::App;
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+
+/// The route table of the console, by what a page is about.
+pub fn router(app: &App) -> Router<App> {
+    Router::new()
+        // anybody
+        .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
+        .route("/console/look", post(look::choose))
+        .route("/console/assets/{name}", get(assets::serve))
+        // whoever has a session here
+        .route("/console/sign-out", post(sign_in::leave))
+        .layer(from_fn_with_state(live::Streams::new(app), live::keep))
+        .layer(from_fn(frame::guard))
+}

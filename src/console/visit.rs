@@ -1,0 +1,284 @@
+//! The preamble of a page: who looks, in which language; and of a form: that its sender is who he seems and may do it.
+
+use super::frame::Failure;
+use crate::{
+    domain::FieldError,
+    http::{App, context::prefers_chinese, problem::Problem},
+    riders::{self, Caller},
+};
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, de::DeserializeOwned};
+use sha2::Sha256;
+use std::time::Duration;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// The cookie that holds the session's token.
+pub(super) const SESSION: &str = "farebox_console";
+/// The cookie that holds the language, if one was chosen.
+pub(super) const LANGUAGE: &str = "farebox_lang";
+/// The cookie that holds the theme, if one was chosen.
+pub(super) const THEME: &str = "farebox_theme";
+/// The cookie that carries a notice over a redirect.
+pub(super) const NOTICE: &str = "farebox_notice";
+/// Longest reason, characters.
+const LONGEST_REASON: usize = 500;
+/// Longest address of a page that is kept through signing in, bytes.
+const LONGEST_NEXT: usize = 2_000;
+
+/// A language of the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lang {
+    English,
+    Chinese,
+}
+
+/// A theme; none is the browser's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theme {
+    Light,
+    Dark,
+}
+
+/// How pages are to look, as cookies and headers say.
+#[derive(Clone, Debug)]
+pub(super) struct Taste {
+    pub(super) lang: Lang,
+    pub(super) theme: Option<Theme>,
+    /// The path and query of the page.
+    pub(super) path: String,
+}
+
+/// Somebody who may look.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) caller: Caller,
+    /// The account's user name.
+    pub(super) name: String,
+    pub(super) lang: Lang,
+    pub(super) taste: Taste,
+    /// Goes into every form.
+    pub(super) csrf: String,
+    /// The path and query of the page.
+    pub(super) path: String,
+    /// What the last act says.
+    pub(super) notice: Option<String>,
+}
+
+/// A form that an operator sent, with his reason.
+pub(super) struct Deed<T> {
+    pub(super) visit: Visit,
+    /// 1 to 500 characters.
+    pub(super) reason: String,
+    pub(super) form: T,
+}
+
+/// A form that changes nothing but the sender's own session or taste.
+pub(super) struct Plain<T>(pub(super) T);
+
+impl Lang {
+    /// One of the two, which stand side by side in the source.
+    pub(super) fn say(self, english: &'static str, chinese: &'static str) -> &'static str {
+        if self == Self::Chinese { chinese } else { english }
+    }
+
+    pub(super) fn code(self) -> &'static str {
+        self.say("en", "zh")
+    }
+}
+
+impl Theme {
+    pub(super) fn code(self) -> &'static str {
+        if self == Self::Dark { "dark" } else { "light" }
+    }
+}
+
+impl Taste {
+    pub(super) fn of(headers: &HeaderMap, path: &str) -> Self {
+        let lang = match cookie(headers, LANGUAGE) {
+            Some("zh") => Lang::Chinese,
+            Some("en") => Lang::English,
+            _ if prefers_chinese(headers) => Lang::Chinese,
+            _ => Lang::English,
+        };
+        let theme = match cookie(headers, THEME) {
+            Some("dark") => Some(Theme::Dark),
+            Some("light") => Some(Theme::Light),
+            _ => None,
+        };
+        Self { lang, theme, path: path.to_owned() }
+    }
+}
+
+impl Visit {
+    /// One of the two, which stand side by side in the source.
+    pub(super) fn say(&self, english: &'static str, chinese: &'static str) -> &'static str {
+        self.lang.say(english, chinese)
+    }
+
+    /// Whether the forms are for this person, too.
+    pub(super) fn may_act(&self) -> bool {
+        self.caller.role.may_operate()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Taste {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.headers, &path_of(parts)))
+    }
+}
+
+impl FromRequestParts<App> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        visit(&parts.headers, path_of(parts), app).await
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Deed<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        #[derive(Deserialize)]
+        struct Signed {
+            #[serde(default)]
+            csrf: String,
+            #[serde(default)]
+            reason: String,
+        }
+        let headers = request.headers().clone();
+        let visit = visit(&headers, "/console".to_owned(), app).await?;
+        let bytes = own_form(request, app).await?;
+        let signed: Signed = read(&bytes)?;
+        let refuse = |problem: Problem| Failure::from(problem).into_response();
+        if !is_of(&signed.csrf, app, visit.caller.session_id) || !visit.may_act() {
+            return Err(refuse(Problem::denied()));
+        }
+        let reason = signed.reason.trim().to_owned();
+        if !(1..=LONGEST_REASON).contains(&reason.chars().count()) || reason.contains('\0') {
+            let rule = format!("1 to {LONGEST_REASON} characters");
+            return Err(refuse(Problem::field(&FieldError::new("reason", rule))));
+        }
+        Ok(Self { visit, reason, form: read(&bytes)? })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        read(&own_form(request, app).await?).map(Self)
+    }
+}
+
+async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
+    let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
+    let caller = cookie(headers, SESSION).and_then(|token| app.sessions.read(token));
+    let caller = caller.filter(|caller| caller.role.may_view()).ok_or_else(away)?;
+    let rider = riders::find(&app.flow.pool, caller.rider_id).await;
+    let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(away)?;
+    let taste = Taste::of(headers, &path);
+    let notice = cookie(headers, NOTICE).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    Ok(Visit {
+        caller,
+        name: rider.user_name,
+        lang: taste.lang,
+        taste,
+        csrf: csrf(app, caller.session_id),
+        path,
+        notice: notice.and_then(|bytes| String::from_utf8(bytes).ok()),
+    })
+}
+
+fn next(path: &str) -> String {
+    serde_urlencoded::to_string([("next", path)]).unwrap_or_default()
+}
+
+/// The page to go to after this one: of the console, whatever a link says.
+pub(super) fn inside(next: &str) -> &str {
+    let plain =
+        next.len() <= LONGEST_NEXT && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let ours = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
+    if plain && ours { next } else { "/console" }
+}
+
+fn path_of(parts: &Parts) -> String {
+    parts.uri.path_and_query().map_or("/console", |path| path.as_str()).to_owned()
+}
+
+/// A cookie's value.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The body of a form that a page of our own sent. A browser says where a form comes from; whoever is none says nothing,
+/// and has no cookie that he was not given.
+async fn own_form(request: Request, app: &App) -> Result<Vec<u8>, Response> {
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let ours = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => text("host").is_some_and(|host| origin.split("//").nth(1) == Some(host)),
+        (None, None) => true,
+    };
+    if !ours {
+        return Err(Failure::from(Problem::denied()).into_response());
+    }
+    let wait = Duration::from_millis(app.settings.http.body_timeout_ms);
+    let body = timeout(wait, to_bytes(request.into_body(), app.settings.http.body_limit_bytes)).await;
+    match body {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
+    serde_urlencoded::from_bytes(bytes).map_err(|error| {
+        let problem = Problem::field(&FieldError::new("form", error.to_string()));
+        Failure::from(problem).into_response()
+    })
+}
+
+/// What a form of this session carries, and no page of another origin can know.
+fn csrf(app: &App, session: Uuid) -> String {
+    sealed(app, session).map_or_else(String::new, |mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+fn is_of(token: &str, app: &App, session: Uuid) -> bool {
+    let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
+    sealed(app, session).is_some_and(|mac| mac.verify_slice(&bytes).is_ok())
+}
+
+fn sealed(app: &App, session: Uuid) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(app.settings.secrets.pepper.as_bytes()).ok()?;
+    mac.update(b"the console's forms\n");
+    mac.update(session.as_bytes());
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inside;
+
+    #[test]
+    fn signing_in_leads_nowhere_else() {
+        for page in ["/console", "/console/jobs?tag=a&state=dead", "/console?x"] {
+            assert_eq!(inside(page), page);
+        }
+        for away in ["//evil.example", "/v1/orders", "/console\\@evil", "/consoles", "/console/a\nb", ""] {
+            assert_eq!(inside(away), "/console", "{away}");
+        }
+    }
+}
