@@ -27,7 +27,7 @@ const BALANCE: &str = "1000.00";
 /// The database's, or the hasher's.
 pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let today = Utc::now().with_timezone(&zone).date_naive();
-    let trips = trips::generate(&flow.pool, zone, today, DAYS).await?;
+    let trips = trips::generate(&mut *flow.pool.acquire().await?, zone, today, DAYS).await?;
     let (password, pay) = (flow.passwords.hash(PASSWORD).await?, flow.passwords.hash(PAY_PASSWORD).await?);
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
     let people = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);

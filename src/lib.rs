@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md tells the rooms and the flows; start reading at [`booking`] and [`payment`].
 
+pub mod audit;
 pub mod booking;
 pub mod console;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod flow;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod ops;
 pub mod orders;
 pub mod passwords;
 pub mod payment;

@@ -1,5 +1,7 @@
 //! `farebox`: development in one process, and the operator's commands.
 
+mod commands;
+
 use clap::{Args, Parser, Subcommand};
 use farebox::{
     console, demo,
@@ -7,9 +9,10 @@ use farebox::{
     embedded::{self, Server},
     flow::{BoxError, StepError},
     http,
+    ops::{self, By},
     passwords::Passwords,
     process,
-    riders::{self, NewRider, Role},
+    riders::{NewRider, Registration, Role},
     schema,
     settings::Settings,
     trips,
@@ -57,6 +60,12 @@ enum Command {
     /// Who may use the operations side.
     #[command(subcommand)]
     Operators(Operators),
+    /// Look at jobs, and act upon one.
+    #[command(subcommand)]
+    Jobs(commands::Jobs),
+    /// Look at tags; pause, resume or drain one.
+    #[command(subcommand)]
+    Queues(commands::Queues),
     /// Measure what hashing one password costs here: it bounds sign-ins and payments a second.
     Hashes,
     /// Print the database's URL.
@@ -146,10 +155,22 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
             let zone = settings.trips.zone;
             let today = chrono::Utc::now().with_timezone(&zone).date_naive();
-            let made = trips::generate(&database.current(&settings).await?, zone, today, args.days).await?;
+            let mut tx = database.current(&settings).await?.begin().await?;
+            let by = By::new(commands::shell(), None);
+            let made =
+                ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(commands::told)?;
+            tx.commit().await?;
             println!("{made} trips made");
         }
         Command::Operators(Operators::Add(args)) => add_operator(args).await?,
+        Command::Jobs(jobs) => {
+            let (settings, database) = (process::settings(&[])?, Database::open(jobs.data(), false).await?);
+            jobs.run(&database.current(&settings).await?).await?;
+        }
+        Command::Queues(queues) => {
+            let (settings, database) = (process::settings(&[])?, Database::open(queues.data(), false).await?);
+            queues.run(&database.current(&settings).await?).await?;
+        }
         Command::Hashes => measure_hashes().await?,
         Command::Url(data) => println!("{}", Database::open(&data, false).await?.url),
     }
@@ -291,8 +312,15 @@ async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let password = operator_password()?;
     let flow = process::flow(&settings, database.current(&settings).await?)?;
     let new = NewRider { user_name, password, pay_password: None, email: None, phone: None };
-    let added = riders::register(&flow.pool, &flow.passwords, &new, role).await;
-    let added = added.map_err(|error| match error {
+    let by = By::new(commands::shell(), None);
+    let added = async {
+        let registration = Registration::prepare(&flow.passwords, &new, role).await?;
+        let mut tx = flow.pool.begin().await?;
+        let added = ops::accounts::add(&mut tx, &by, &registration).await?;
+        tx.commit().await?;
+        Ok(added)
+    };
+    let added = added.await.map_err(|error| match error {
         StepError::Refused(Refusal::UserNameTaken) => "not added: the user name is taken".to_owned(),
         StepError::Refused(Refusal::Invalid(field)) => {
             format!("not added: {}: {}", field.pointer.trim_start_matches('/'), field.rule)

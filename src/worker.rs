@@ -5,7 +5,7 @@ use crate::{
     domain::FieldError,
     flow::{Desk, Flow, Moment},
     metrics::Metrics,
-    payment,
+    ops, payment,
     settings::Worker as WorkerSettings,
     trips,
 };
@@ -40,6 +40,7 @@ pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> 
         MqTag::OrderUnpaid => booking::unpaid::expire(desk, delivery).await?,
         MqTag::Timetable => trips::horizon::run(desk, delivery).await?,
         MqTag::TripCancel => trips::cancel::run(desk, delivery).await?,
+        MqTag::Bulk => ops::bulk::run(desk, delivery).await?,
     };
     desk.faults().in_undo(tag, Moment::After).await.map_err(JobError::Retry)?;
     Ok(outcome)

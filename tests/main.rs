@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod accounts;
+mod acts;
 mod api_schema;
 mod authorizations;
 mod bad_input;

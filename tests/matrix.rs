@@ -51,7 +51,7 @@ fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
         (MqTag::Pay, ..) => PAID,
         (MqTag::PayBack, false, _) => PAID,
         (MqTag::PayBack, true, _) => REFUNDED,
-        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel, ..) => unreachable!("no step"),
+        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, ..) => unreachable!("no step"),
     }
 }
 
@@ -75,7 +75,7 @@ async fn run(undo: Undo) {
     let mut api = world.another_api();
     let rider = world.rider("1000.00").await;
     let mut cells = Vec::new();
-    let no_steps = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel];
+    let no_steps = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk];
     for tag in MqTag::ALL.into_iter().filter(|tag| !no_steps.contains(tag)) {
         for after in [false, true] {
             for action in ["error", "panic", "abort"] {

@@ -54,6 +54,15 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs/{id}", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/jobs/{id}/stakes", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/jobs/{id}/snooze", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/errors", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/bulk", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/bulk", [401, 403, 403, 403, 202, 202]),
+    ("GET /v1/ops/bulk/{id}", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/bulk/{id}/items", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/bulk/{id}/stop", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/audit", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/jobs/{id}/retry", [401, 403, 403, 403, 200, 200]),
     ("POST /v1/ops/jobs/{id}/cancel", [401, 403, 403, 403, 200, 200]),
     ("GET /v1/ops/queues", [401, 403, 403, 200, 200, 200]),
@@ -107,6 +116,7 @@ impl Scene<'_> {
         if path.contains("/orders/{id}")
             || path.ends_with("authorizations")
             || path.contains("jobs")
+            || path.contains("bulk")
             || path.ends_with("{tag}/cancel")
         {
             order = self.owner.booked(&trip, &["1"]).await;
@@ -126,6 +136,7 @@ impl Scene<'_> {
             _ if path.ends_with("seats/events") => uuid::Uuid::nil().to_string(),
             _ if path.starts_with("/v1/ops/trips") || path.starts_with("/v1/trips") => trip.clone(),
             _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
+            _ if path.starts_with("/v1/ops/bulk/") => self.bulk(&order).await,
             _ => order.clone(),
         };
         let address = path
@@ -139,6 +150,13 @@ impl Scene<'_> {
     async fn timer(&self, order: &str) -> String {
         let sql = "select id::text from queue.job where tag = 'order_unpaid' and key = $1";
         sqlx::query_scalar(sql).bind(order).fetch_one(&self.world.pool).await.unwrap()
+    }
+
+    /// An operation upon that job, which no worker carries on.
+    async fn bulk(&self, order: &str) -> String {
+        let body = json!({"act": "retry", "filter": {"key": order}, "reason": "to be looked at"});
+        let begun = self.world.ops.post("/v1/ops/bulk", &body).await;
+        begun.expect(202)["id"].as_str().unwrap().to_owned()
     }
 
     fn body(&self, route: &str, trip: &str, order: &str) -> Option<Value> {
@@ -165,6 +183,8 @@ impl Scene<'_> {
                 json!({"seats": ["2"], "reason": "broken"})
             }
             "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
+            "POST /v1/ops/jobs/{id}/snooze" => json!({"until": departs}),
+            "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
             _ if route.starts_with("POST") => json!({}),
             _ => return None,
@@ -195,6 +215,9 @@ impl Scene<'_> {
             "queue.finished",
             "queue.dead_letter",
             "queue.paused",
+            "audit",
+            "bulk",
+            "bulk_item",
         ];
         let each = tables.map(|table| {
             format!("coalesce((select string_agg(t::text, E'\\n' order by t::text) from {table} t), '')")

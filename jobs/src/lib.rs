@@ -3,6 +3,7 @@
 //! One file per typed job: its payload, its unique key, its retry policy. What a job *does* stands beside the step
 //! it undoes, in the `farebox` crate; this crate is the contract between those who enqueue and those who run.
 
+mod bulk;
 pub mod ids;
 mod order_add;
 mod order_add_seats;
@@ -21,6 +22,7 @@ mod tag;
 mod timetable;
 mod trip_cancel;
 
+pub use bulk::Bulk;
 pub use order_add::OrderAdd;
 pub use order_add_seats::OrderAddSeats;
 pub use order_calc_money::OrderCalcMoney;
@@ -53,5 +55,6 @@ pub fn retry_policy(tag: MqTag) -> RetryPolicy {
         MqTag::OrderUnpaid => OrderUnpaid::RETRY,
         MqTag::Timetable => Timetable::RETRY,
         MqTag::TripCancel => TripCancel::RETRY,
+        MqTag::Bulk => Bulk::RETRY,
     }
 }

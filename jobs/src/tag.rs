@@ -24,12 +24,14 @@ pub enum MqTag {
     Pay,
     /// Refunding a paid order.
     PayBack,
-    /// The unpaid-order timer. This tag and the two below belong to no failure.
+    /// The unpaid-order timer. This tag and those below belong to no failure.
     OrderUnpaid,
     /// Making the coming days' trips.
     Timetable,
     /// Closing and refunding the orders of a cancelled trip.
     TripCancel,
+    /// An operator's act upon many jobs.
+    Bulk,
 }
 
 /// A tag this build does not know.
@@ -39,7 +41,7 @@ pub struct UnknownTag(String);
 
 impl MqTag {
     /// Every tag, in the order of the flows.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OrderSeats,
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
@@ -52,6 +54,7 @@ impl MqTag {
         Self::OrderUnpaid,
         Self::Timetable,
         Self::TripCancel,
+        Self::Bulk,
     ];
 
     /// The tag as it is written in the queue, in faults and in the API.
@@ -69,6 +72,7 @@ impl MqTag {
             Self::OrderUnpaid => "order_unpaid",
             Self::Timetable => "timetable",
             Self::TripCancel => "trip_cancel",
+            Self::Bulk => "bulk",
         }
     }
 }

@@ -112,7 +112,8 @@ fn undo_of(tag: MqTag, booking: &Booking) -> NewJob {
         | MqTag::PayBack
         | MqTag::OrderUnpaid
         | MqTag::Timetable
-        | MqTag::TripCancel => NewJob::of(&OrderAddSeats::new(booking)),
+        | MqTag::TripCancel
+        | MqTag::Bulk => NewJob::of(&OrderAddSeats::new(booking)),
     }
 }
 

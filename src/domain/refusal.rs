@@ -79,4 +79,13 @@ pub enum Refusal {
     AlreadyEvaluated,
     /// The payment authorization is unknown, used up, past its end, or for another order.
     NotAuthorized,
+    /// An attempt at the job is running, or a live job has its key.
+    JobBusy,
+    /// The operation upon many jobs has ended.
+    BulkOver,
+    /// The operation would cover another number of jobs than was previewed.
+    BulkChanged {
+        /// How many it would cover now.
+        covers: i64,
+    },
 }

@@ -214,7 +214,7 @@ pub(crate) fn rider_id(text: &str) -> Result<RiderId, Problem> {
     id(text, "rider").map(RiderId)
 }
 
-fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
+pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
     text.parse().map_err(|_| Refusal::NotFound(what).into())
 }
 

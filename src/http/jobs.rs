@@ -2,14 +2,19 @@
 
 use super::{
     App,
-    extract::{Change, OpsChange, Paging, Params, Path, Viewer, job_id},
+    extract::{OpsChange, Paging, Params, Path, Viewer, job_id},
     once::{Act, Ended},
+    ops::{by, query_id},
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    ops::{
+        jobs, queues,
+        search::{self, ErrorGroup, Wanted},
+        stakes::{self, Stakes},
+    },
     orders::{Page, micros},
-    riders::Caller,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
@@ -17,22 +22,16 @@ use farebox_jobs::{
     MqTag,
     queue::{
         BOUNDS,
-        admin::{
-            self, Changed, DeadFilter, JobFilter, JobView, Minute, QueueView, Which as Called, WorkerView,
-        },
+        admin::{self, DeadFilter, JobView, Minute, QueueView, WorkerView},
     },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The states a job may be asked for.
-pub(super) const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
-/// Longest reason, bytes.
-const LONGEST_REASON: usize = 500;
 /// The longest an answer waits for a tag to drain, seconds; shorter than a request may take.
 const LONGEST_DRAIN: u64 = 15;
 /// How far back the roll-ups are shown, minutes.
@@ -63,6 +62,9 @@ pub(super) struct Job {
     order_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<String>,
+    /// A short name for the last error, the same whatever order, number or time it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +74,11 @@ pub(super) struct Job {
 
 impl From<JobView> for Job {
     fn from(job: JobView) -> Self {
-        let order = ["/booking/order_id", "/paying/order_id", "/order_id"];
-        let order = order.iter().find_map(|path| job.payload.pointer(path)?.as_str());
         let last = job.attempts.as_array().and_then(|attempts| attempts.last()?.get("error")?.as_str());
         Self {
-            order_id: order.map(str::to_owned),
+            order_id: jobs::order_of(&job.payload).map(|order| order.to_string()),
             last_error: last.map(str::to_owned),
+            error: job.fingerprint,
             id: job.id,
             tag: job.tag,
             key: job.key,
@@ -97,11 +98,43 @@ impl From<JobView> for Job {
     }
 }
 
+/// Which jobs, as the query string says it.
 #[derive(Deserialize)]
 pub(super) struct Which {
     tag: Option<String>,
     state: Option<String>,
     key: Option<String>,
+    serial: Option<String>,
+    error: Option<String>,
+    order: Option<String>,
+    rider: Option<String>,
+    trip: Option<String>,
+    since: Option<DateTime<Utc>>,
+    before: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Which> for Wanted {
+    type Error = Problem;
+
+    fn try_from(which: Which) -> Result<Self, Problem> {
+        let Which { tag, state, key, serial, error, order, rider, trip, since, before } = which;
+        tag.as_deref().map(known_tag).transpose()?;
+        let id = |name, text: Option<String>| text.map(|text| query_id(name, &text)).transpose();
+        let wanted = Self {
+            tag,
+            state,
+            key,
+            serial,
+            error,
+            order: id("order", order)?.map(OrderId),
+            rider: id("rider", rider)?.map(RiderId),
+            trip: id("trip", trip)?.map(TripId),
+            since,
+            before,
+        };
+        wanted.check().map_err(|error| Problem::field(&error))?;
+        Ok(wanted)
+    }
 }
 
 pub(super) async fn list(
@@ -110,20 +143,33 @@ pub(super) async fn list(
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    if let Some(tag) = &which.tag {
-        known_tag(tag)?;
-    }
-    if which.state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
-        return Err(Problem::field(&FieldError::new("state", format!("one of {}", STATES.join(", ")))));
-    }
     let after = paging.after.as_deref().map(job_id).transpose()?;
-    let limit = paging.limit()?;
-    let filter = JobFilter { tag: which.tag, state: which.state, key: which.key, holds: None, after };
-    let mut jobs = admin::list(&app.flow.pool, &filter, i64::from(limit) + 1).await?;
-    let more = jobs.len() > usize::from(limit);
-    jobs.truncate(limit.into());
-    let next = jobs.last().filter(|_| more).map(|job| job.id.to_string());
-    Ok(Json(Page { items: jobs.into_iter().map(Job::from).collect(), next }))
+    let page = search::list(&app.flow.pool, &which.try_into()?, after, paging.limit()?).await?;
+    Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
+}
+
+/// Of which tag.
+#[derive(Deserialize)]
+pub(super) struct OfTag {
+    tag: Option<String>,
+}
+
+pub(super) async fn errors(
+    State(app): State<App>,
+    _: Viewer,
+    Params(of): Params<OfTag>,
+) -> Result<Json<Page<ErrorGroup>>, Problem> {
+    of.tag.as_deref().map(known_tag).transpose()?;
+    Ok(Json(Page { items: search::errors(&app.flow.pool, of.tag.as_deref()).await?, next: None }))
+}
+
+pub(super) async fn stakes(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<Stakes>, Problem> {
+    let job = admin::find(&app.flow.pool, job_id(&id)?).await?.ok_or(Refusal::NotFound("job"))?;
+    Ok(Json(stakes::stakes(&app.flow.pool, &job).await?))
 }
 
 pub(super) async fn show(
@@ -142,36 +188,14 @@ pub(super) struct Why {
     reason: Option<String>,
 }
 
-impl Why {
-    fn told(change: &Change<Self>) -> Result<String, Problem> {
-        told(change.body.reason.as_deref(), &change.caller)
-    }
-}
-
-/// The reason with who gives it, as it is kept.
-fn told(reason: Option<&str>, by: &Caller) -> Result<String, Problem> {
-    let reason = reason.unwrap_or("no reason given");
-    if reason.is_empty() || reason.len() > LONGEST_REASON {
-        return Err(Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out")));
-    }
-    Ok(format!("{reason} (operator {})", by.rider_id))
-}
-
 pub(super) async fn retry(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
-    let (id, why) = (job_id(&id)?, Why::told(&change)?);
+    let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = retried(act.conn(), id).await;
-    let answer = act.end(StatusCode::OK, done).await?;
-    tracing::info!(job = %id, why, "job retried");
-    Ok(answer)
-}
-
-async fn retried(conn: &mut PgConnection, id: Uuid) -> Result<Job, Problem> {
-    changed(admin::retry(&mut *conn, id).await?)?;
-    job(conn, id).await
+    let done = jobs::retry(act.conn(), &by, id).await.map(Job::from);
+    act.end(StatusCode::OK, done).await
 }
 
 /// 200: it is called off. 202: it runs and has been asked to end.
@@ -179,25 +203,37 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
-    let (id, why) = (job_id(&id)?, Why::told(&change)?);
+    let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = called_off(act.conn(), id, &why).await;
-    let answer = act.end(status_of(&done), done).await?;
-    tracing::info!(job = %id, why, "job cancelled");
-    Ok(answer)
-}
-
-async fn called_off(conn: &mut PgConnection, id: Uuid, why: &str) -> Result<Job, Problem> {
-    changed(admin::cancel(&mut *conn, Called::Id(id), why).await?)?;
-    job(conn, id).await
+    let done = jobs::cancel(act.conn(), &by, id).await.map(Job::from);
+    act.end(status_of(&done), done).await
 }
 
 /// A job that runs on was only asked to end.
-fn status_of(done: &Result<Job, Problem>) -> StatusCode {
+fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
     match done {
         Ok(job) if job.state == "running" => StatusCode::ACCEPTED,
         _ => StatusCode::OK,
     }
+}
+
+/// Until when a job is put off, and why.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Snooze {
+    until: DateTime<Utc>,
+    #[schemars(length(min = 1, max = 500))]
+    reason: Option<String>,
+}
+
+pub(super) async fn snooze(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<Snooze>,
+) -> Result<Response, Ended> {
+    let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
+    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let done = jobs::snooze(act.conn(), &by, id, change.body.until).await.map(Job::from);
+    act.end(StatusCode::OK, done).await
 }
 
 /// A live job of a tag by its key, and why.
@@ -214,25 +250,10 @@ pub(super) async fn cancel_key(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<ByKey>,
 ) -> Result<Response, Ended> {
-    let tag = known_tag(&tag)?;
-    let why = told(change.body.reason.as_deref(), &change.caller)?;
+    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = called_off_by_key(act.conn(), tag, change.body.key, &why).await;
-    let answer = act.end(status_of(&done), done).await?;
-    tracing::info!(tag = tag.wire(), why, "job cancelled by its key");
-    Ok(answer)
-}
-
-async fn called_off_by_key(
-    conn: &mut PgConnection,
-    tag: MqTag,
-    key: String,
-    why: &str,
-) -> Result<Job, Problem> {
-    let filter = JobFilter { tag: Some(tag.wire().to_owned()), key: Some(key), ..JobFilter::default() };
-    let live = admin::list(&mut *conn, &filter, 1).await?;
-    let id = live.first().map(|job| job.id).ok_or(Refusal::NotFound("live job"))?;
-    called_off(conn, id, why).await
+    let done = jobs::cancel_key(act.conn(), &by, tag, &change.body.key).await.map(Job::from);
+    act.end(status_of(&done), done).await
 }
 
 /// A tag's numbers in an answer.
@@ -286,10 +307,9 @@ pub(super) async fn pause(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
-    let (tag, why) = (known_tag(&tag)?, Why::told(&change)?);
+    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    admin::pause(act.conn(), tag.wire(), &change.caller.rider_id.to_string(), &why).await?;
-    let done = queue(act.conn(), tag).await;
+    let done = queues::pause(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
 
@@ -297,11 +317,9 @@ pub(super) async fn resume(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
-    let (tag, why) = (known_tag(&tag)?, Why::told(&change)?);
+    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    admin::resume(act.conn(), tag.wire()).await?;
-    tracing::info!(%tag, why, "tag resumed");
-    let done = queue(act.conn(), tag).await;
+    let done = queues::resume(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
 
@@ -322,20 +340,15 @@ pub(super) async fn drain(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Drain>,
 ) -> Result<Response, Ended> {
-    let tag = known_tag(&tag)?;
-    let why = told(change.body.reason.as_deref(), &change.caller)?;
+    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let wait = change.body.wait_secs.unwrap_or(0);
     if wait > LONGEST_DRAIN {
         return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))).into());
     }
-    let by = change.caller.rider_id.to_string();
     let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
-    admin::pause(act.conn(), tag.wire(), &by, &why).await?;
+    queues::drain(act.conn(), &by, tag).await?;
     let later = act.commit().await?;
-    let mut conn = app.flow.pool.acquire().await?;
-    admin::drain(&mut conn, tag.wire(), &by, &why, Duration::from_secs(wait)).await?;
-    let done = queue(&mut *conn, tag).await;
-    drop(conn);
+    let done = queues::drained(&app.flow.pool, tag, Duration::from_secs(wait)).await.map(Queue::from);
     later.end(StatusCode::OK, done).await
 }
 
@@ -353,6 +366,9 @@ pub(super) struct Redrive {
     since: Option<DateTime<Utc>>,
     /// Only those given up before then.
     before: Option<DateTime<Utc>>,
+    /// Why they are brought back.
+    #[schemars(length(min = 1, max = 500))]
+    reason: Option<String>,
 }
 
 /// How many came back to life.
@@ -373,17 +389,13 @@ pub(super) async fn redrive_tag(
 }
 
 pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Ended> {
-    let Redrive { tag, given_up: reason, error, since, before } = change.body;
-    if let Some(tag) = &tag {
-        known_tag(tag)?;
-    }
+    let by = by(&change.caller, change.body.reason.as_deref())?;
+    let Redrive { tag, given_up: reason, error, since, before, .. } = change.body;
+    tag.as_deref().map(known_tag).transpose()?;
     let which = DeadFilter { tag, reason, error, since, before };
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = admin::redrive(act.conn(), &which).await.map(|redriven| Redriven { redriven });
-    let redriven = done.as_ref().map_or(0, |done| done.redriven);
-    let answer = act.end(StatusCode::OK, done).await?;
-    tracing::info!(?which, redriven, by = %change.caller.rider_id, "dead letters redriven");
-    Ok(answer)
+    let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
+    act.end(StatusCode::OK, done).await
 }
 
 /// A worker in an answer.
@@ -468,24 +480,10 @@ pub(super) async fn minutes(
     Ok(Json(Minutes { bounds_secs: BOUNDS, items: items.collect() }))
 }
 
-/// Why nothing was changed, if nothing was.
-fn changed(changed: Changed) -> Result<(), Problem> {
-    match changed {
-        Changed::Yes | Changed::Asked => Ok(()),
-        Changed::Busy => Err(Problem::busy_job()),
-        Changed::Gone => Err(Refusal::NotFound("waiting job").into()),
-    }
-}
-
 async fn job(db: impl PgExecutor<'_>, id: Uuid) -> Result<Job, Problem> {
     admin::find(db, id).await?.map(Job::from).ok_or_else(|| Refusal::NotFound("job").into())
 }
 
-async fn queue(db: impl PgExecutor<'_>, tag: MqTag) -> Result<Queue, Problem> {
-    let queues = admin::queues(db, &[tag.wire().to_owned()]).await?;
-    queues.into_iter().next().map(Queue::from).ok_or_else(|| Refusal::NotFound("tag").into())
-}
-
-fn known_tag(tag: &str) -> Result<MqTag, Problem> {
+pub(super) fn known_tag(tag: &str) -> Result<MqTag, Problem> {
     tag.parse().map_err(|_| Refusal::NotFound("tag").into())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 mod admission;
+mod bulk;
 mod connections;
 pub(crate) mod context;
 mod cors;
@@ -112,8 +113,15 @@ pub fn router(app: &App, pages: Router<App>) -> Router {
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))
+        .route("/v1/ops/jobs/{id}/stakes", get(jobs::stakes))
         .route("/v1/ops/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/ops/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/ops/jobs/{id}/snooze", post(jobs::snooze))
+        .route("/v1/ops/errors", get(jobs::errors))
+        .route("/v1/ops/bulk", get(bulk::list).post(bulk::start))
+        .route("/v1/ops/bulk/{id}", get(bulk::show))
+        .route("/v1/ops/bulk/{id}/items", get(bulk::items))
+        .route("/v1/ops/bulk/{id}/stop", post(bulk::stop))
         .route("/v1/ops/queues", get(jobs::queues))
         .route("/v1/ops/queues/{tag}/pause", post(jobs::pause))
         .route("/v1/ops/queues/{tag}/resume", post(jobs::resume))
@@ -123,6 +131,7 @@ pub fn router(app: &App, pages: Router<App>) -> Router {
         .route("/v1/ops/queues/{tag}/minutes", get(jobs::minutes))
         .route("/v1/ops/dead-letters/redrive", post(jobs::redrive))
         .route("/v1/ops/workers", get(jobs::workers))
+        .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages)
         .fallback(problem::no_such_route)

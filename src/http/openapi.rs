@@ -2,6 +2,7 @@
 //! table of problems, and here, one line or two an operation, who may call it and what it answers.
 
 use super::{
+    bulk,
     examples::examples,
     extract::Nothing,
     jobs,
@@ -11,6 +12,12 @@ use super::{
     riders as http_riders,
 };
 use crate::{
+    audit,
+    ops::{
+        bulk::{Bulk, Item, Preview},
+        search::{ErrorGroup, STATES},
+        stakes::Stakes,
+    },
     orders::{Evaluation, NewEvaluation, OrderDetail, OrderView, Page},
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
@@ -314,6 +321,9 @@ fn path_parameter(name: &str) -> Value {
 fn operations(s: &mut Schemas) -> Vec<Operation> {
     use Access::{Anybody, Operator, SignedIn, Viewer};
     let text = || json!({ "type": "string" });
+    let bounded = || json!({ "type": "string", "minLength": 1, "maxLength": 200 });
+    let uuid = || json!({ "type": "string", "format": "uuid" });
+    let time = || json!({ "type": "string", "format": "date-time" });
     let why = || json!({ "reason": "the wallet is unlocked again" });
     vec![
         operation("get", "/health/live", Anybody, "Whether the process lives").gives(200, "It does", json!({})),
@@ -422,12 +432,60 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "Events in order", s.gives::<ops::Timeline>()),
         operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")
             .query("tag", "Of this tag", text())
-            .query("state", "In this state", json!({ "type": "string", "enum": jobs::STATES }))
-            .query("key", "With this key", text())
+            .query("state", "In this state", json!({ "type": "string", "enum": STATES }))
+            .query("key", "With this key", bounded())
+            .query("serial", "With this serial key", bounded())
+            .query("error", "Whose last error has this fingerprint; live and dead jobs", bounded())
+            .query("order", "About this order", uuid())
+            .query("rider", "About this rider's newest orders", uuid())
+            .query("trip", "About this trip's orders", uuid())
+            .query("since", "Enqueued since then", time())
+            .query("before", "Enqueued before then", time())
             .paged()
             .gives(200, "A page", s.gives::<Page<jobs::Job>>())
             .refuses("003070"),
         operation("get", "/v1/ops/jobs/{id}", Viewer, "A job with its attempts").gives(200, "The job", s.gives::<jobs::Job>()),
+        operation("get", "/v1/ops/jobs/{id}/stakes", Viewer, "What would move if the job ran, or stay if it is called off")
+            .gives(200, "Seats, money, and whose", s.gives::<Stakes>()),
+        operation("post", "/v1/ops/jobs/{id}/snooze", Operator, "Put a waiting job off")
+            .takes(s.takes::<jobs::Snooze>(), json!({ "until": "2030-01-01T12:00:00Z", "reason": "the bank is closed until noon" }))
+            .gives(200, "The job", s.gives::<jobs::Job>())
+            .refuses("006011").keyed(),
+        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first")
+            .query("tag", "Of this tag", text())
+            .gives(200, "The errors", s.gives::<Page<ErrorGroup>>())
+            .refuses("003070"),
+        operation("get", "/v1/ops/bulk", Viewer, "Operations upon many jobs, newest first")
+            .paged()
+            .gives(200, "A page", s.gives::<Page<Bulk>>()),
+        operation("post", "/v1/ops/bulk", Operator, "Act upon many jobs, or see what that would do")
+            .takes(
+                s.takes::<bulk::NewBulk>(),
+                json!({ "act": "redrive", "filter": { "tag": "pay_money_cancle" }, "expected": 3, "reason": "the bank is back" }),
+            )
+            .gives(200, "What it would do", s.gives::<Preview>())
+            .gives(202, "The operation, which has begun", s.gives::<Bulk>())
+            .refuses("006045").keyed(),
+        operation("get", "/v1/ops/bulk/{id}", Viewer, "An operation upon many jobs, and how far it is")
+            .gives(200, "The operation", s.gives::<Bulk>()),
+        operation("get", "/v1/ops/bulk/{id}/items", Viewer, "The jobs it covers, and what became of them")
+            .query("outcome", "Of this outcome", json!({ "type": "string", "enum": ["open", "done", "asked", "busy", "gone"] }))
+            .paged()
+            .gives(200, "A page", s.gives::<Page<Item>>()),
+        operation("post", "/v1/ops/bulk/{id}/stop", Operator, "Stop an operation where it is")
+            .may_take(s.takes::<bulk::Why>(), why())
+            .gives(200, "The operation, stopped", s.gives::<Bulk>())
+            .refuses("006044").keyed(),
+        operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
+            .query("actor", "By whom, by name", text())
+            .query("act", "Of this kind", json!({ "type": "string", "enum": audit::Act::ALL.map(audit::Act::as_str) }))
+            .query("subject_kind", "Upon this kind of thing", text())
+            .query("subject", "Upon the thing of this id or name", text())
+            .query("order", "About this order", uuid())
+            .query("since", "Since then", time())
+            .query("before", "Before then", time())
+            .paged()
+            .gives(200, "A page", s.gives::<Page<audit::Entry>>()),
         operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
             .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The job", s.gives::<jobs::Job>())

@@ -2,21 +2,31 @@
 
 use super::{
     App,
-    extract::{OpsChange, Path, Viewer, order_id, rider_id},
+    extract::{OpsChange, Paging, Params, Path, Viewer, order_id, rider_id},
     once::{Act, Ended},
     problem::Problem,
 };
 use crate::{
-    domain::{Money, Refusal},
-    orders::{self, Event},
-    riders::wallet,
-    trips::{self, NewTrip, TripDetail},
+    audit::{self, Actor, Through},
+    domain::{FieldError, Money, OrderId, Refusal},
+    ops::{By, checked, trips, wallets},
+    orders::{self, Event, Page},
+    riders::Caller,
+    trips::NewTrip,
     verify::{self, Verdict},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Who acts through this API, and why, if he says so.
+pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
+    let rule = |_| Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out"));
+    let reason = reason.map(|reason| checked(reason).map(str::to_owned)).transpose().map_err(rule)?;
+    Ok(By::new(Actor::caller(caller, Through::Api), reason))
+}
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,27 +34,25 @@ pub(super) struct TopUp {
     amount: Money,
     #[schemars(length(min = 1, max = 100))]
     reference: String,
+    #[schemars(length(min = 1, max = 500))]
+    reason: Option<String>,
 }
 
 pub(super) async fn top_up(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<TopUp>,
 ) -> Result<Response, Ended> {
-    let (rider, TopUp { amount, reference }) = (rider_id(&id)?, change.body);
+    let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
+    let TopUp { amount, reference, .. } = change.body;
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = wallet::top_up(act.conn(), rider, amount, &reference).await;
+    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference).await;
     act.end(StatusCode::CREATED, done).await
 }
 
 pub(super) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Ended> {
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = added(act.conn(), &change.body).await;
+    let done = trips::add(act.conn(), &by(&change.caller, None)?, &change.body).await;
     act.end(StatusCode::CREATED, done).await
-}
-
-async fn added(conn: &mut PgConnection, new: &NewTrip) -> Result<TripDetail, Problem> {
-    let id = trips::add(&mut *conn, new).await?;
-    trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -70,4 +78,38 @@ pub(super) struct Report {
 pub(super) async fn verify(State(app): State<App>, _: Viewer) -> Result<Json<Report>, Problem> {
     let invariants = verify::verify(&app.flow.pool).await?;
     Ok(Json(Report { holds: invariants.iter().all(|verdict| verdict.holds), invariants }))
+}
+
+/// Which acts of the audit log.
+#[derive(Deserialize)]
+pub(super) struct Acts {
+    actor: Option<String>,
+    act: Option<String>,
+    subject_kind: Option<String>,
+    subject: Option<String>,
+    order: Option<String>,
+    since: Option<DateTime<Utc>>,
+    before: Option<DateTime<Utc>>,
+}
+
+pub(super) async fn audit(
+    State(app): State<App>,
+    _: Viewer,
+    Params(acts): Params<Acts>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<audit::Entry>>, Problem> {
+    let Acts { actor, act, subject_kind, subject, order, since, before } = acts;
+    if act.as_ref().is_some_and(|act| audit::Act::ALL.iter().all(|known| known.as_str() != act)) {
+        let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
+        return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));
+    }
+    let order = order.as_deref().map(|text| query_id("order", text).map(OrderId)).transpose()?;
+    let filter = audit::Filter { actor, act, subject_kind, subject, order, since, before };
+    let after = paging.after.as_deref().map(|text| query_id("after", text)).transpose()?;
+    Ok(Json(audit::list(&app.flow.pool, &filter, after, paging.limit()?).await?))
+}
+
+/// An id in the query string.
+pub(super) fn query_id(name: &'static str, text: &str) -> Result<Uuid, Problem> {
+    text.parse().map_err(|_| Problem::field(&FieldError::new(name, "an id")))
 }

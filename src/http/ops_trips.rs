@@ -7,11 +7,14 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal, SeatSet},
+    audit::{Actor, Through},
+    domain::{Refusal, SeatSet},
+    ops::{By, checked, trips},
+    riders::Caller,
     trips::{
         cancel::{self, Progress},
         manifest,
-        seats::{self, Keep, MOST_SEATS},
+        seats::{Keep, MOST_SEATS},
     },
 };
 use axum::{
@@ -22,9 +25,6 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// Longest reason, characters.
-const LONGEST_REASON: usize = 500;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,9 +50,9 @@ async fn keep(
 ) -> Result<Response, Ended> {
     let trip = trip_id(&id)?;
     let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
-    let reason = checked(&change.body.reason)?;
+    let by = by(&change.caller, &change.body.reason)?;
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = seats::keep(act.conn(), trip, &seats, keep, reason, change.caller.rider_id).await;
+    let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
     act.end(StatusCode::OK, done).await
 }
 
@@ -68,9 +68,9 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
-    let (trip, reason) = (trip_id(&id)?, checked(&change.body.reason)?);
+    let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = cancel::cancel(act.conn(), trip, reason, change.caller.rider_id).await;
+    let done = trips::cancel(act.conn(), &by, trip).await;
     act.end(StatusCode::ACCEPTED, done).await
 }
 
@@ -123,10 +123,8 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
     kinds.into_iter().find(|kind| ["text/csv", "application/json"].contains(kind)) == Some("text/csv")
 }
 
-fn checked(reason: &str) -> Result<&str, Problem> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-        return Err(Problem::field(&FieldError::new("/reason", format!("1 to {LONGEST_REASON} characters"))));
-    }
-    Ok(reason)
+/// Who acts through this API, and why.
+fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
+    let reason = checked(reason).map_err(|error| Problem::field(&error))?;
+    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason.to_owned())))
 }

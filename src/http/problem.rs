@@ -77,6 +77,10 @@ const EVALUATED: Kind = Kind(StatusCode::CONFLICT, "006042", "Order already eval
 const NOT_AUTHORIZED: Kind =
     Kind(StatusCode::FORBIDDEN, "006043", "Payment authorization not valid", "支付授权无效");
 
+const BULK_OVER: Kind = Kind(StatusCode::CONFLICT, "006044", "Operation has ended", "批量操作已结束");
+const BULK_CHANGED: Kind =
+    Kind(StatusCode::CONFLICT, "006045", "Selection has changed since its preview", "所选任务自预览后已变化");
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -266,6 +270,13 @@ impl From<Refusal> for Problem {
                 Self::new(&NOT_AUTHORIZED, "it is unknown, used, past its end, or for something else")
                     .with("field", json!("/authorization"))
             }
+            Refusal::JobBusy => Self::busy_job(),
+            Refusal::BulkOver => Self::new(&BULK_OVER, "all of it is done, or it was stopped before"),
+            Refusal::BulkChanged { covers } => Self::new(
+                &BULK_CHANGED,
+                format!("it would cover {covers} jobs now: look at the preview again"),
+            )
+            .with("covers", json!(covers)),
             Refusal::AlreadyEvaluated => Self::new(&EVALUATED, "an order is evaluated once"),
         }
     }

@@ -103,6 +103,7 @@ fn undo_of(tag: MqTag, paying: &Paying) -> NewJob {
         | MqTag::PayBack
         | MqTag::OrderUnpaid
         | MqTag::Timetable
-        | MqTag::TripCancel => NewJob::of(&PayMoney::new(paying)),
+        | MqTag::TripCancel
+        | MqTag::Bulk => NewJob::of(&PayMoney::new(paying)),
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 /// The most days one call generates.
@@ -19,11 +19,15 @@ pub const MOST_DAYS: u16 = 60;
 ///
 /// # Errors
 /// The database's.
-pub async fn generate(pool: &PgPool, zone: Tz, first: NaiveDate, days: u16) -> Result<u64, sqlx::Error> {
+pub async fn generate(
+    conn: &mut PgConnection,
+    zone: Tz,
+    first: NaiveDate,
+    days: u16,
+) -> Result<u64, sqlx::Error> {
     let mut made = 0;
-    let mut conn = pool.acquire().await?;
     for day in (0..days.min(MOST_DAYS)).filter_map(|n| first.checked_add_days(Days::new(n.into()))) {
-        made += generate_day(&mut conn, zone, day, None).await?;
+        made += generate_day(&mut *conn, zone, day, None).await?;
     }
     Ok(made)
 }

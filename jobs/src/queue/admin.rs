@@ -10,7 +10,11 @@ use uuid::Uuid;
 
 use super::Priority;
 
-pub use super::upkeep::{Minute, minutes};
+pub use super::{
+    many,
+    search::{Among, ErrorGroup, GROUPS_MAX, JobFilter, Place, errors, first_id, ids, list},
+    upkeep::{Minute, minutes},
+};
 
 /// Jobs one [`redrive`] moves at the most.
 pub const REDRIVE_MAX: i64 = 1_000;
@@ -22,7 +26,7 @@ const LOOKS: usize = 5;
 const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// A job wherever it is: live, finished, or a dead letter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct JobView {
     /// Its id.
     pub id: Uuid,
@@ -56,21 +60,8 @@ pub struct JobView {
     pub note: Option<String>,
     /// Who runs it, or ran it last.
     pub worker: Option<String>,
-}
-
-/// Which jobs.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    /// Of this tag.
-    pub tag: Option<String>,
-    /// In this state.
-    pub state: Option<String>,
-    /// With this key.
-    pub key: Option<String>,
-    /// Whose payload holds this, as `@>` does.
-    pub holds: Option<Value>,
-    /// Older than this one.
-    pub after: Option<Uuid>,
+    /// A short name for its last error, the same whatever order, number or time the error speaks of.
+    pub fingerprint: Option<String>,
 }
 
 /// Which dead letters; all that is given must fit.
@@ -160,37 +151,6 @@ pub struct WorkerView {
     pub last_seen_at: DateTime<Utc>,
 }
 
-/// A page of jobs, newest first.
-///
-/// # Errors
-/// The database's.
-pub async fn list(
-    db: impl PgExecutor<'_>,
-    filter: &JobFilter,
-    limit: i64,
-) -> Result<Vec<JobView>, sqlx::Error> {
-    sqlx::query_as!(
-        JobView,
-        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
-                  attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
-                  created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
-                  note, worker
-           from queue.any_job
-           where ($1::text is null or tag = $1) and ($2::text is null or state = $2)
-             and ($3::text is null or key = $3) and ($4::jsonb is null or payload @> $4)
-             and ($5::uuid is null or id < $5)
-           order by id desc limit $6"#,
-        filter.tag,
-        filter.state,
-        filter.key,
-        filter.holds,
-        filter.after,
-        limit
-    )
-    .fetch_all(db)
-    .await
-}
-
 /// One job. Of a job that ended and was enqueued again under its id, the live one.
 ///
 /// # Errors
@@ -201,7 +161,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
         r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
                   attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
                   created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
-                  note, worker
+                  note, worker, queue.fingerprint(failures -> -1 ->> 'error') as fingerprint
            from queue.any_job where id = $1 order by rank, ended_at desc limit 1"#,
         id
     )
@@ -226,7 +186,22 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::E
     if waiting {
         return Ok(Changed::Yes);
     }
-    if revive(&mut *conn, &[id]).await? == 1 {
+    if !revive(&mut *conn, &[id]).await?.is_empty() {
+        return Ok(Changed::Yes);
+    }
+    busy_or_gone(conn, id).await
+}
+
+/// Puts a job that waits off until then, or brings it forward to then.
+///
+/// # Errors
+/// The database's.
+pub async fn snooze(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> Result<Changed, sqlx::Error> {
+    let moved =
+        sqlx::query!("update queue.job set run_at = $2 where id = $1 and lease_token is null", id, until)
+            .execute(&mut *conn)
+            .await?;
+    if moved.rows_affected() == 1 {
         return Ok(Changed::Yes);
     }
     busy_or_gone(conn, id).await
@@ -254,12 +229,12 @@ pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64,
     )
     .fetch_all(&mut *conn)
     .await?;
-    revive(conn, &dead).await
+    Ok(revive(conn, &dead).await?.len() as u64)
 }
 
 /// Moves dead letters back to the live table: the row is moved, never copied, so none can live twice.
-async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<u64, sqlx::Error> {
-    let revived = sqlx::query_scalar!(
+pub(super) async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
         r#"with chosen as materialized (
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
@@ -270,12 +245,11 @@ async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<u64, sqlx::Erro
            ), gone as (
                delete from queue.dead_letter where id in (select id from alive)
            ), ping as (select pg_notify('farebox_jobs', '') from alive limit 1)
-           select count(*) + 0 * (select count(*) from ping) as "revived!" from alive"#,
+           select id as "id!" from alive where (select count(*) from ping) >= 0"#,
         ids
     )
-    .fetch_one(conn)
-    .await?;
-    Ok(revived.unsigned_abs())
+    .fetch_all(conn)
+    .await
 }
 
 /// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
@@ -392,6 +366,18 @@ pub async fn drain(
     wait: Duration,
 ) -> Result<i64, sqlx::Error> {
     pause(&mut *conn, tag, by, reason).await?;
+    wait_until_drained(conn, tag, wait).await
+}
+
+/// Waits until none of a paused tag's attempts runs, for `wait` at the most. Returns how many still run.
+///
+/// # Errors
+/// The database's.
+pub async fn wait_until_drained(
+    conn: &mut PgConnection,
+    tag: &str,
+    wait: Duration,
+) -> Result<i64, sqlx::Error> {
     let until = Instant::now() + wait;
     loop {
         let running = sqlx::query_scalar!(

@@ -39,6 +39,8 @@ const ALL: &[&Kind] = &[
     &super::NOT_DEPARTED,
     &super::EVALUATED,
     &super::NOT_AUTHORIZED,
+    &super::BULK_OVER,
+    &super::BULK_CHANGED,
     &super::LIMITED,
     &super::CROWDED,
     &super::SLOW_BODY,

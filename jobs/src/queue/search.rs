@@ -1,0 +1,304 @@
+//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so that each is served by
+//! its index however large the tables are.
+
+use super::{Priority, admin::COUNT_MAX, admin::JobView};
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+/// Groups of errors that [`errors`] tells at the most.
+pub const GROUPS_MAX: i64 = 100;
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Waiting or running.
+    Live,
+    /// Given up.
+    Dead,
+    /// Done or called off.
+    Finished,
+}
+
+impl Place {
+    /// All.
+    pub const ALL: &'static [Self] = &[Self::Live, Self::Dead, Self::Finished];
+
+    /// What the pages call its jobs' states.
+    fn has(self, state: &str) -> bool {
+        let states: &[&str] = match self {
+            Self::Live => &["ready", "delayed", "running"],
+            Self::Dead => &["dead"],
+            Self::Finished => &["done", "cancelled"],
+        };
+        states.contains(&state)
+    }
+}
+
+/// Jobs by their keys or by their ids.
+#[derive(Clone, Debug, Default)]
+pub struct Among {
+    /// With one of these keys.
+    pub keys: Vec<String>,
+    /// Or one of these.
+    pub ids: Vec<Uuid>,
+}
+
+/// Which jobs; all that is given must fit.
+#[derive(Clone, Debug)]
+pub struct JobFilter {
+    /// In these places.
+    pub places: &'static [Place],
+    /// Of these tags, all if there are none. A live job is found by its key only along with its tag.
+    pub tags: Vec<String>,
+    /// In this state. Of `running`, those among the [`COUNT_MAX`] that are due longest, of each tag and priority.
+    pub state: Option<String>,
+    /// With this key.
+    pub key: Option<String>,
+    /// With this serial key: not kept of what ended.
+    pub serial: Option<String>,
+    /// Whose last error has this fingerprint: of live and dead jobs.
+    pub fingerprint: Option<String>,
+    /// One of these.
+    pub among: Option<Among>,
+    /// Enqueued since then: ids tell the time.
+    pub since: Option<DateTime<Utc>>,
+    /// Enqueued before then.
+    pub before: Option<DateTime<Utc>>,
+    /// Older than this one.
+    pub after: Option<Uuid>,
+}
+
+impl Default for JobFilter {
+    fn default() -> Self {
+        Self {
+            places: Place::ALL,
+            tags: Vec::new(),
+            state: None,
+            key: None,
+            serial: None,
+            fingerprint: None,
+            among: None,
+            since: None,
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Errors of one fingerprint, live and dead.
+#[derive(Clone, Debug)]
+pub struct ErrorGroup {
+    /// What [`JobFilter::fingerprint`] finds them by.
+    pub fingerprint: String,
+    /// The newest of them.
+    pub sample: String,
+    /// Dead letters.
+    pub dead: i64,
+    /// Live jobs that failed with it last.
+    pub live: i64,
+    /// The oldest.
+    pub first_at: DateTime<Utc>,
+    /// The newest.
+    pub last_at: DateTime<Utc>,
+    /// Their tags.
+    pub tags: Vec<String>,
+}
+
+/// A page of jobs, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: &JobFilter,
+    limit: i64,
+) -> Result<Vec<JobView>, sqlx::Error> {
+    let mut sql = QueryBuilder::new(
+        "select *, queue.fingerprint(attempts -> -1 ->> 'error') as fingerprint from (select null::uuid as id, null as tag, \
+         null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
+         null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
+         null::timestamptz as started_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null as note, null as worker where false",
+    );
+    for place in filter.looked_at() {
+        sql.push(" union all (select ").push(columns(place));
+        filter.from(&mut sql, place);
+        sql.push(" order by id desc limit ").push_bind(limit).push(")");
+    }
+    sql.push(") as job order by id desc limit ").push_bind(limit);
+    sql.build_query_as().persistent(false).fetch_all(db).await
+}
+
+/// The ids of what fits, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
+    for place in filter.looked_at() {
+        sql.push(" union all (select id");
+        filter.from(&mut sql, place);
+        sql.push(" order by id limit ").push_bind(limit).push(")");
+    }
+    sql.push(") as job order by id limit ").push_bind(limit);
+    sql.build_query_scalar().persistent(false).fetch_all(db).await
+}
+
+fn columns(place: Place) -> &'static str {
+    match place {
+        Place::Live => {
+            "id, tag, key, case when lease_token is not null then 'running' when run_at > now() then 'delayed' \
+             else 'ready' end as state, priority, serial, attempt, max_attempts, run_at, created_at, leased_at, \
+             null::timestamptz, payload, failures, cancel_asked, worker"
+        }
+        Place::Dead => {
+            "id, tag, key, 'dead', priority, serial, attempt, max_attempts, run_at, created_at, null::timestamptz, \
+             died_at, payload, failures, reason, null"
+        }
+        Place::Finished => {
+            "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, ended_at, \
+             payload, failures, note, worker"
+        }
+    }
+}
+
+impl JobFilter {
+    fn looked_at(&self) -> impl Iterator<Item = Place> {
+        let ended_too = self.serial.is_none() && self.fingerprint.is_none();
+        let state = self.state.clone();
+        self.places
+            .iter()
+            .copied()
+            .filter(move |place| state.as_deref().is_none_or(|state| place.has(state)))
+            .filter(move |place| ended_too || *place != Place::Finished)
+    }
+
+    /// `from … where …` of this place.
+    fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+        match (place, self.state.as_deref()) {
+            (Place::Live, Some("running")) => {
+                // What runs was due before what waits: the newest of a long backlog need not be looked at.
+                sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
+                sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
+                sql.push(
+                    " cross join lateral (select * from queue.job where tag = of_tag and priority = rank",
+                );
+                sql.push(" and run_at <= now() order by run_at limit ").push_bind(COUNT_MAX);
+                sql.push(") due where lease_token is not null");
+            }
+            (Place::Live, Some("ready")) => {
+                sql.push(" from queue.job where lease_token is null and run_at <= now()");
+            }
+            (Place::Live, Some("delayed")) => {
+                sql.push(" from queue.job where lease_token is null and run_at > now()");
+            }
+            (Place::Live, _) => {
+                sql.push(" from queue.job where true");
+            }
+            (Place::Dead, _) => {
+                sql.push(" from queue.dead_letter where true");
+            }
+            (Place::Finished, Some("cancelled")) => {
+                sql.push(" from queue.finished where outcome = 'cancelled'");
+            }
+            (Place::Finished, Some("done")) => {
+                sql.push(" from queue.finished where outcome = 'done'");
+            }
+            (Place::Finished, _) => {
+                sql.push(" from queue.finished where true");
+            }
+        }
+        self.conditions(sql, place);
+    }
+
+    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+        match &self.tags[..] {
+            [] => {}
+            [tag] => {
+                sql.push(" and tag = ").push_bind(tag.clone());
+            }
+            tags => {
+                sql.push(" and tag = any(").push_bind(tags.to_vec()).push(")");
+            }
+        }
+        if let Some(key) = &self.key {
+            sql.push(" and key = ").push_bind(key.clone());
+        }
+        if let Some(Among { keys, ids }) = &self.among {
+            sql.push(" and (key = any(").push_bind(keys.clone()).push(")");
+            if !ids.is_empty() {
+                sql.push(" or id = any(").push_bind(ids.clone()).push(")");
+            }
+            sql.push(")");
+        }
+        if let Some(serial) = &self.serial {
+            sql.push(" and serial = ").push_bind(serial.clone());
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            sql.push(match place {
+                Place::Dead => " and fingerprint = ",
+                _ => " and failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') = ",
+            });
+            sql.push_bind(fingerprint.clone());
+        }
+        for (compared, id) in [
+            (" and id >= ", self.since.map(first_id)),
+            (" and id < ", self.before.map(first_id)),
+            (" and id < ", self.after),
+        ] {
+            if let Some(id) = id {
+                sql.push(compared).push_bind(id);
+            }
+        }
+    }
+}
+
+/// The least UUIDv7 of this moment: ids from it on were made since then.
+pub fn first_id(at: DateTime<Utc>) -> Uuid {
+    let millis = u128::from(at.timestamp_millis().max(0).unsigned_abs());
+    Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
+}
+
+/// What is failing, most of it first: the [`COUNT_MAX`] newest dead letters, and as many live jobs that failed.
+///
+/// # Errors
+/// The database's.
+pub async fn errors(db: impl PgExecutor<'_>, tag: Option<&str>) -> Result<Vec<ErrorGroup>, sqlx::Error> {
+    sqlx::query_as!(
+        ErrorGroup,
+        r#"with dead as (
+               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at from queue.dead_letter
+               where fingerprint is not null and ($1::text is null or tag = $1) order by id desc limit $2
+           ), live as (
+               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint, failures -> -1 ->> 'error' as error, tag,
+                      coalesce((failures -> -1 ->> 'ended_at')::timestamptz, created_at) as at
+               from queue.job
+               where failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') is not null
+                 and ($1::text is null or tag = $1) limit $2
+           )
+           select fingerprint as "fingerprint!", (array_agg(error order by at desc))[1] as "sample!",
+                  count(*) filter (where is_dead) as "dead!", count(*) filter (where not is_dead) as "live!",
+                  min(at) as "first_at!", max(at) as "last_at!", array_agg(distinct tag) as "tags!"
+           from (select *, true as is_dead from dead union all select *, false from live) as failing
+           group by fingerprint order by count(*) desc, max(at) desc limit $3"#,
+        tag,
+        COUNT_MAX,
+        GROUPS_MAX
+    )
+    .fetch_all(db)
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_moment_is_before_every_id_made_then_and_after_those_before() {
+        let id = Uuid::now_v7();
+        let (secs, nanos) = id.get_timestamp().expect("a version 7").to_unix();
+        let at = DateTime::from_timestamp(secs.cast_signed(), nanos).expect("a time");
+        assert!(first_id(at) <= id && first_id(at + chrono::TimeDelta::milliseconds(1)) > id);
+    }
+}

@@ -1,0 +1,21 @@
+//! Who may use the operations side.
+
+use super::By;
+use crate::{
+    audit::{Act, Subject},
+    flow::StepError,
+    riders::{Registration, Rider},
+};
+use serde_json::json;
+use sqlx::PgConnection;
+
+/// Adds an account of the operations side.
+///
+/// # Errors
+/// A taken user name; the database's.
+pub async fn add(conn: &mut PgConnection, by: &By, new: &Registration) -> Result<Rider, StepError> {
+    let rider = new.add(&mut *conn).await?;
+    let detail = json!({ "user_name": rider.user_name, "role": rider.role });
+    by.write(conn, Act::OperatorAdd, &Subject::of("account", rider.id), &detail).await?;
+    Ok(rider)
+}

@@ -1,0 +1,73 @@
+//! What operators do, one function an act: for `/v1/ops`, the console and the command line alike. Each takes the
+//! caller's transaction and writes its row of the audit log in it, so that nothing is done without being told.
+
+pub mod accounts;
+pub mod bulk;
+pub mod jobs;
+pub mod queues;
+pub mod search;
+pub mod stakes;
+pub mod trips;
+pub mod wallets;
+
+use crate::{
+    audit::{self, Act, Actor, Subject},
+    domain::{FieldError, Refusal},
+};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// Longest reason, characters.
+pub const LONGEST_REASON: usize = 500;
+
+/// Who acts, and why.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// Why. `/v1/ops` may leave it out where it always could.
+    pub reason: Option<String>,
+}
+
+impl By {
+    /// Who and why.
+    pub fn new(actor: Actor, reason: Option<String>) -> Self {
+        Self { actor, reason }
+    }
+
+    /// The reason with who gives it, as the queue keeps it.
+    pub fn told(&self) -> String {
+        format!("{} ({})", self.reason.as_deref().unwrap_or("no reason given"), self.actor.told())
+    }
+
+    /// The reason, where one must be given.
+    ///
+    /// # Errors
+    /// There is none, or it is too long.
+    pub fn reason(&self) -> Result<&str, Refusal> {
+        let rule = || Refusal::Invalid(FieldError::new("/reason", "1 to 500 characters"));
+        self.reason.as_deref().ok_or_else(rule).and_then(|reason| checked(reason).map_err(|_| rule()))
+    }
+
+    async fn write(
+        &self,
+        conn: &mut PgConnection,
+        act: Act,
+        subject: &Subject,
+        detail: &Value,
+    ) -> Result<(), sqlx::Error> {
+        audit::write(conn, &self.actor, act, subject, self.reason.as_deref(), detail).await
+    }
+}
+
+/// A reason without the blanks around it, if it is one.
+///
+/// # Errors
+/// It is empty or too long.
+pub fn checked(reason: &str) -> Result<&str, FieldError> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        return Err(FieldError::new("/reason", format!("1 to {LONGEST_REASON} characters")));
+    }
+    Ok(reason)
+}

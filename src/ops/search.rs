@@ -1,0 +1,281 @@
+//! Finding jobs by what people know: an order, a rider, a trip, an error. The queue finds by keys; here an order's, a
+//! rider's and a trip's keys are found first, through the indexes that orders, payments and seats have anyway.
+//!
+//! An order's jobs bear its id or its payments' as their key. A rider's are those of his newest orders, of what he is
+//! booking, and whatever failed before it was an order. A trip's are those of the orders that own its seats or that its
+//! cancelling ended, and likewise. What cannot be found: the timers of orders that gave a trip's seats back long ago.
+
+use crate::{
+    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    flow::StepError,
+    orders::Page,
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    MqTag,
+    queue::admin::{self, Among, JobFilter, JobView, Place},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// The states a job may be asked for.
+pub const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
+/// A rider's newest orders, or a trip's, whose jobs are looked for; and failed bookings of either, at the most.
+pub const MOST_ORDERS: i64 = 500;
+/// Longest text to look for, characters.
+const LONGEST: usize = 200;
+
+/// Which jobs; all that is given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "JobsWanted")]
+pub struct Wanted {
+    /// Of this tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// In this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// With this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// With this serial key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Whose last error has this fingerprint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// About this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    /// About this rider's orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rider: Option<RiderId>,
+    /// About this trip's orders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip: Option<TripId>,
+    /// Enqueued since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+    /// Enqueued before then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<DateTime<Utc>>,
+}
+
+impl Wanted {
+    /// Whether it can be looked for. Pointers are bare names.
+    ///
+    /// # Errors
+    /// The field and its rule.
+    pub fn check(&self) -> Result<(), FieldError> {
+        if self.tag.as_ref().is_some_and(|tag| tag.parse::<MqTag>().is_err()) {
+            return Err(FieldError::new("tag", format!("one of {}", MqTag::ALL.map(MqTag::wire).join(", "))));
+        }
+        if self.state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
+            return Err(FieldError::new("state", format!("one of {}", STATES.join(", "))));
+        }
+        for (name, text) in [("key", &self.key), ("serial", &self.serial), ("error", &self.error)] {
+            let fits = |text: &String| (1..=LONGEST).contains(&text.chars().count()) && !text.contains('\0');
+            if text.as_ref().is_some_and(|text| !fits(text)) {
+                return Err(FieldError::new(name, format!("1 to {LONGEST} characters, or left out")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the queue is asked, in these places.
+    ///
+    /// # Errors
+    /// A field that breaks a rule; the database's.
+    pub async fn filter(
+        &self,
+        conn: &mut PgConnection,
+        places: &'static [Place],
+    ) -> Result<JobFilter, StepError> {
+        self.check().map_err(Refusal::Invalid)?;
+        let among = self.among(conn).await?;
+        // A live job is found by its key along with its tag, and what runs tag by tag.
+        let by_tag = among.is_some() || self.key.is_some() || self.state.as_deref() == Some("running");
+        let tags = match &self.tag {
+            Some(tag) => vec![tag.clone()],
+            None if by_tag => MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
+            None => Vec::new(),
+        };
+        Ok(JobFilter {
+            places,
+            tags,
+            state: self.state.clone(),
+            key: self.key.clone(),
+            serial: self.serial.clone(),
+            fingerprint: self.error.clone(),
+            among,
+            since: self.since,
+            before: self.before,
+            after: None,
+        })
+    }
+
+    /// The jobs of the order, the rider and the trip: those that are all of them.
+    async fn among(&self, conn: &mut PgConnection) -> Result<Option<Among>, sqlx::Error> {
+        let mut found: Option<Among> = None;
+        if let Some(order) = self.order {
+            found = Some(both(found, of_order(&mut *conn, order).await?));
+        }
+        if let Some(rider) = self.rider {
+            found = Some(both(found, of_rider(&mut *conn, rider).await?));
+        }
+        if let Some(trip) = self.trip {
+            found = Some(both(found, of_trip(&mut *conn, trip).await?));
+        }
+        Ok(found)
+    }
+}
+
+fn both(one: Option<Among>, other: Among) -> Among {
+    let Some(one) = one else { return other };
+    Among {
+        keys: one.keys.into_iter().filter(|key| other.keys.contains(key)).collect(),
+        ids: one.ids.into_iter().filter(|id| other.ids.contains(id)).collect(),
+    }
+}
+
+/// A page of jobs, newest first.
+///
+/// # Errors
+/// A field that breaks a rule; the database's.
+pub async fn list(
+    pool: &PgPool,
+    wanted: &Wanted,
+    after: Option<Uuid>,
+    limit: u16,
+) -> Result<Page<JobView>, StepError> {
+    let mut conn = pool.acquire().await?;
+    let filter = JobFilter { after, ..wanted.filter(&mut conn, Place::ALL).await? };
+    let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    let next = items.last().filter(|_| more).map(|job| job.id.to_string());
+    Ok(Page { items, next })
+}
+
+async fn of_order(conn: &mut PgConnection, order: OrderId) -> Result<Among, sqlx::Error> {
+    let keys = sqlx::query_scalar!(
+        r#"select $1::uuid::text as "key!" union all select id::text from payment where order_id = $1"#,
+        order.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    // A payment that failed before it was written down: its job's key is its own, and only the payload names the order.
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id!" from queue.job
+           where tag = 'pay_check_cancle' and queue.order_of(payload) = $1::uuid::text
+           union all
+           select id from queue.dead_letter where queue.order_of(payload) = $1::uuid::text
+           union all
+           select id from queue.finished where tag = 'pay_check_cancle' and queue.order_of(payload) = $1::uuid::text"#,
+        order.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(Among { keys, ids })
+}
+
+async fn of_rider(conn: &mut PgConnection, rider: RiderId) -> Result<Among, sqlx::Error> {
+    let orders = sqlx::query_scalar!(
+        r#"select id as "id!" from (select id from orders where rider_id = $1 order by id desc limit $2) as newest
+           union select unnest(orders) from open_hold where rider_id = $1"#,
+        rider.0,
+        MOST_ORDERS
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids = sqlx::query_scalar!(
+        r#"(select id as "id!" from queue.dead_letter where queue.rider_of(payload) = $1::uuid::text
+            order by id desc limit $2)
+           union all
+           (select id from queue.finished
+            where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
+              and queue.rider_of(payload) = $1::uuid::text order by id desc limit $2)"#,
+        rider.0,
+        MOST_ORDERS
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(Among { keys: keys_of(conn, &orders).await?, ids })
+}
+
+async fn of_trip(conn: &mut PgConnection, trip: TripId) -> Result<Among, sqlx::Error> {
+    let orders = sqlx::query_scalar!(
+        r#"select order_id as "id!" from (
+               select distinct order_id from seat where trip_id = $1 and order_id is not null
+               union select order_id from trip_cancellation_order where trip_id = $1
+           ) as owners order by order_id desc limit $2"#,
+        trip.0,
+        MOST_ORDERS
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids = sqlx::query_scalar!(
+        r#"(select id as "id!" from queue.dead_letter where queue.trip_of(payload) = $1::uuid::text
+            order by id desc limit $2)
+           union all
+           (select id from queue.finished
+            where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
+              and queue.trip_of(payload) = $1::uuid::text order by id desc limit $2)"#,
+        trip.0,
+        MOST_ORDERS
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut keys = keys_of(conn, &orders).await?;
+    keys.push(trip.to_string());
+    Ok(Among { keys, ids })
+}
+
+/// The keys of these orders' jobs: their own ids and their payments'.
+async fn keys_of(conn: &mut PgConnection, orders: &[Uuid]) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select id::text as "key!" from unnest($1::uuid[]) as o (id)
+           union all select id::text from payment where order_id = any($1)"#,
+        orders
+    )
+    .fetch_all(&mut *conn)
+    .await
+}
+
+/// What is failing, by fingerprint, most of it first; among the newest [`admin::COUNT_MAX`] dead letters and as many live
+/// jobs.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ErrorGroup {
+    /// What `error` finds them by.
+    pub fingerprint: String,
+    /// The newest of them.
+    pub sample: String,
+    /// Dead letters.
+    pub dead: i64,
+    /// Live jobs that failed with it last.
+    pub live: i64,
+    /// The oldest.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub first_at: DateTime<Utc>,
+    /// The newest.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub last_at: DateTime<Utc>,
+    /// Their tags.
+    pub tags: Vec<String>,
+}
+
+/// What is failing.
+///
+/// # Errors
+/// The database's.
+pub async fn errors(pool: &PgPool, tag: Option<&str>) -> Result<Vec<ErrorGroup>, sqlx::Error> {
+    let groups = admin::errors(pool, tag).await?;
+    let told = |group: admin::ErrorGroup| {
+        let admin::ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags } = group;
+        ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags }
+    };
+    Ok(groups.into_iter().map(told).collect())
+}

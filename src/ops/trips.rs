@@ -1,0 +1,81 @@
+//! Acts upon trips.
+
+use super::By;
+use crate::{
+    audit::{Act, Subject},
+    domain::{Refusal, RiderId, SeatSet, TripId},
+    flow::StepError,
+    trips::{
+        self, NewTrip, TripDetail,
+        cancel::{self, Progress},
+        seats::{self, Blocked, Keep},
+    },
+};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde_json::json;
+use sqlx::PgConnection;
+
+/// Adds an extra trip.
+///
+/// # Errors
+/// A field that breaks a rule; the database's.
+pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<TripDetail, StepError> {
+    let id = trips::add(&mut *conn, new).await?;
+    let detail = json!({
+        "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at, "price": new.price,
+        "capacity": new.capacity,
+    });
+    by.write(&mut *conn, Act::TripAdd, &Subject::of("trip", id), &detail).await?;
+    trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
+}
+
+/// Makes the timetable's trips of `days` days from `first` on; returns how many were missing.
+///
+/// # Errors
+/// The database's.
+pub async fn generate(
+    conn: &mut PgConnection,
+    by: &By,
+    zone: Tz,
+    first: NaiveDate,
+    days: u16,
+) -> Result<u64, StepError> {
+    let made = trips::generate(&mut *conn, zone, first, days).await?;
+    let detail = json!({ "first": first, "days": days, "made": made });
+    by.write(conn, Act::TripsGenerate, &Subject::of("timetable", "days"), &detail).await?;
+    Ok(made)
+}
+
+/// Blocks or releases seats, for a reason.
+///
+/// # Errors
+/// As [`seats::keep`]; no reason.
+pub async fn keep(
+    conn: &mut PgConnection,
+    by: &By,
+    trip: TripId,
+    seats: &SeatSet,
+    keep: Keep,
+) -> Result<Blocked, StepError> {
+    let blocked = seats::keep(&mut *conn, trip, seats, keep, by.reason()?, operator(by)).await?;
+    let act = if keep == Keep::Block { Act::SeatsBlock } else { Act::SeatsRelease };
+    by.write(conn, act, &Subject::of("trip", trip), &json!({ "seats": seats.numbers() })).await?;
+    Ok(blocked)
+}
+
+/// Cancels a trip, for a reason.
+///
+/// # Errors
+/// As [`cancel::cancel`]; no reason.
+pub async fn cancel(conn: &mut PgConnection, by: &By, trip: TripId) -> Result<Progress, StepError> {
+    let progress = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
+    let detail = json!({ "orders": progress.orders, "left": progress.left });
+    by.write(conn, Act::TripCancel, &Subject::of("trip", trip), &detail).await?;
+    Ok(progress)
+}
+
+/// The account that the trip's own history names; no command of the command line gets here.
+fn operator(by: &By) -> RiderId {
+    by.actor.rider.unwrap_or(RiderId(uuid::Uuid::nil()))
+}

@@ -1,0 +1,28 @@
+//! Acts upon a wallet.
+
+use super::By;
+use crate::{
+    audit::{Act, Subject},
+    domain::{Money, RiderId},
+    flow::StepError,
+    riders::wallet::{self, Entry},
+};
+use serde_json::json;
+use sqlx::PgConnection;
+
+/// Puts money into a rider's wallet, once for each reference.
+///
+/// # Errors
+/// As [`wallet::top_up`].
+pub async fn top_up(
+    conn: &mut PgConnection,
+    by: &By,
+    rider: RiderId,
+    amount: Money,
+    reference: &str,
+) -> Result<Entry, StepError> {
+    let entry = wallet::top_up(&mut *conn, rider, amount, reference).await?;
+    let detail = json!({ "amount": amount, "reference": reference, "entry": entry.id });
+    by.write(conn, Act::WalletTopUp, &Subject::of("wallet", rider), &detail).await?;
+    Ok(entry)
+}
