@@ -366,3 +366,51 @@ async fn the_command_line_does_the_same_and_is_in_the_log() {
     assert_eq!((&entry["reason"], &entry["role"]), (&json!("the bank is back"), &json!("shell")));
     assert!(!entry["actor"].as_str().unwrap().is_empty() && entry.get("actor_id").is_none(), "{entry}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_previews_starts_once_shows_and_stops_an_operation() {
+    let world = World::new().await;
+    many_dead(&world, 120).await;
+    let base = world.api.base();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let cookie = format!("farebox_console={}", world.ops.token());
+    let get = async |path: &str| {
+        let answer = http.get(format!("{base}{path}")).header("cookie", &cookie).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let post = async |path: &str, body: String| {
+        let request = http.post(format!("{base}{path}")).header("cookie", &cookie);
+        let form = "application/x-www-form-urlencoded";
+        let answer = request.header("content-type", form).body(body).send().await.unwrap();
+        let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), to.unwrap_or_default())
+    };
+    let field = |page: &str, name: &str| {
+        let begins = format!("name=\"{name}\" value=\"");
+        page.split(&begins).nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
+    };
+    let (status, preview) = get("/console/bulk/new?act=redrive&tag=order_add_seats_cancle&state=&key=").await;
+    assert_eq!((status, field(&preview, "expected").as_str()), (200, "120"), "{preview}");
+    let (csrf, id) = (field(&preview, "csrf"), field(&preview, "id"));
+    let form =
+        format!("csrf={csrf}&id={id}&expected=120&act=redrive&tag=order_add_seats_cancle&reason=the+bank");
+    assert_eq!(post("/console/bulk", form.replace(&csrf, "forged")).await.0, 403);
+    assert_eq!(post("/console/bulk", form.replace("the+bank", "")).await.0, 422);
+    assert_eq!(count(&world.pool, "select count(*) from bulk").await, 0, "what is refused starts nothing");
+    let page = format!("/console/bulk/{id}");
+    assert_eq!(post("/console/bulk", form.clone()).await, (303, page.clone()));
+    assert_eq!(post("/console/bulk", form).await, (303, page.clone()), "sent twice, it is one operation");
+    assert_eq!(count(&world.pool, "select count(*) from bulk").await, 1);
+    let _worker = world.worker();
+    until("it has ended", || async { get(&page).await.1.contains("120 / 120") }).await;
+    assert!(get("/console/bulk").await.1.contains("the bank"));
+    assert!(get(&format!("{page}?outcome=done")).await.1.contains("order_add_seats_cancle"));
+    assert_eq!(get(&format!("{page}/stop")).await.0, 200);
+    assert_eq!(
+        post(&format!("{page}/stop"), format!("csrf={csrf}&reason=enough")).await.0,
+        409,
+        "it has ended"
+    );
+    let log = acts(&world).await;
+    assert_eq!(log, [("bulk_start".to_owned(), "console".to_owned(), "the bank".to_owned())]);
+}

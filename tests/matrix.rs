@@ -51,7 +51,9 @@ fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
         (MqTag::Pay, ..) => PAID,
         (MqTag::PayBack, false, _) => PAID,
         (MqTag::PayBack, true, _) => REFUNDED,
-        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, ..) => unreachable!("no step"),
+        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, ..) => {
+            unreachable!("no step")
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! without a session of the right role. [`live`] keeps marked parts of any page current.
 
 mod assets;
+mod bulk;
 mod chart;
 mod frame;
 mod live;
@@ -26,6 +27,11 @@ pub fn router(app: &App) -> Router<App> {
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
         .route("/console/look", post(look::choose))
         .route("/console/assets/{name}", get(assets::serve))
+        // acts upon many jobs
+        .route("/console/bulk", get(bulk::list).post(bulk::start))
+        .route("/console/bulk/new", get(bulk::new))
+        .route("/console/bulk/{id}", get(bulk::show))
+        .route("/console/bulk/{id}/stop", get(bulk::ask_stop).post(bulk::stop))
         // whoever has a session here
         .route("/console/sign-out", post(sign_in::leave))
         .layer(from_fn_with_state(live::Streams::new(app), live::keep))
