@@ -1,5 +1,6 @@
 //! What every test stands on: a database of its own, API and worker processes, clients.
 
+mod browser;
 mod client;
 mod database;
 mod inside;
@@ -8,6 +9,7 @@ mod process;
 mod redis;
 mod wire;
 
+pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
 pub use database::Database;
 pub use inside::{RETRY, inside};

@@ -1,0 +1,3 @@
+//! The operations console, in a real browser.
+
+mod harness_check;
