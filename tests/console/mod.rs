@@ -1,3 +1,4 @@
 //! The operations console, in a real browser.
 
 mod harness_check;
+mod pages_bench;
