@@ -253,6 +253,7 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
     let app = process::app(settings.clone(), flow.clone())?;
     let mut pruning = JoinSet::new();
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(flow.pool.clone()));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::router(&app), listener, until(stopped));
     let signal = async {

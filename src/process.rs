@@ -1,5 +1,6 @@
 //! What the binaries share: settings, the flow's parts, waiting for the database, stop signals.
 
+use crate::tally::Tally;
 use crate::{
     flow::{BoxError, Faults, Flow},
     http::{Admission, App},
@@ -87,6 +88,7 @@ pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
         reserve: schema::reserve(&flow.pool, settings.database.reserved_connections),
         redis,
         live,
+        tally: Tally::default(),
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         flow,

@@ -5,6 +5,7 @@ use farebox::{
     flow::BoxError,
     http,
     metrics::Metrics,
+    ops,
     process, schema,
     upkeep::{self, Pruning},
     worker,
@@ -36,6 +37,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(flow.pool.clone()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;

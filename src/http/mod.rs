@@ -27,7 +27,7 @@ pub use health::tell;
 
 use crate::{
     flow::Flow, limits::Limits, metrics::Metrics, redis_link::RedisLink, riders::Sessions,
-    settings::Settings, trips::live::Live,
+    settings::Settings, tally::Tally, trips::live::Live,
 };
 use axum::{
     Router,
@@ -59,6 +59,8 @@ pub struct App {
     pub admission: Admission,
     /// Connections kept for health, metrics, operators and the list of revoked sessions.
     pub reserve: PgPool,
+    /// How many bookings and payments there are.
+    pub tally: Tally,
     /// Cancelled when the process is to stop: what would never end by itself ends then.
     pub stopping: CancellationToken,
     /// The line to Redis, if the settings name one.
@@ -153,6 +155,7 @@ pub async fn serve(
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let settings = Arc::clone(&app.settings);
     let watching = tokio::spawn(app.sessions.clone().watch(app.reserve.clone()));
+    let counting = tokio::spawn(app.tally.clone().keep(app.reserve.clone()));
     let looking = tokio::spawn(app.live.clone().watch(app.reserve.clone()));
     let (live, streams) = (app.live.clone(), app.stopping.clone());
     let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
@@ -175,5 +178,6 @@ pub async fn serve(
     }
     watching.abort();
     looking.abort();
+    counting.abort();
     keeping.inspect(JoinHandle::abort);
 }

@@ -6,6 +6,7 @@ use super::{
     once::{Act, Ended, replay},
     problem::Problem,
 };
+use crate::tally::Asked;
 use crate::{
     booking,
     domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
@@ -50,7 +51,15 @@ pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     };
     let flow = change.flow.clone();
     let ending = run(MqTag::OrderAddSeats, async move { booking::book(&flow, request).await }).await;
-    conclude(&change.flow, change.key.as_ref(), order_id, order_id.0, StatusCode::CREATED, ending).await
+    let key = change.key.as_ref();
+    let answer = conclude(&change.flow, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
+    counted(&app, Asked::Book, answer)
+}
+
+fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result<Response, Problem> {
+    let status = answer.as_ref().map_or_else(|problem| problem.status, Response::status);
+    app.tally.count(asked, status.as_u16());
+    answer
 }
 
 /// Exactly one of the two.
@@ -77,7 +86,11 @@ impl PayWith {
     }
 }
 
-pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Result<Response, Problem> {
+pub(super) async fn pay(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    change: Change<PayWith>,
+) -> Result<Response, Problem> {
     let (order_id, payment_id) = (order_id(&id)?, PaymentId::new());
     let request = payment::Request {
         payment_id,
@@ -88,7 +101,9 @@ pub(super) async fn pay(Path(id): Path<String>, change: Change<PayWith>) -> Resu
     };
     let flow = change.flow.clone();
     let ending = run(MqTag::PayMoney, async move { payment::pay(&flow, request).await }).await;
-    conclude(&change.flow, change.key.as_ref(), order_id, payment_id.0, StatusCode::OK, ending).await
+    let key = change.key.as_ref();
+    let answer = conclude(&change.flow, key, order_id, payment_id.0, StatusCode::OK, ending).await;
+    counted(&app, Asked::Pay, answer)
 }
 
 #[derive(Deserialize, JsonSchema)]

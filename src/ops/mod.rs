@@ -3,7 +3,9 @@
 
 pub mod accounts;
 pub mod bulk;
+pub mod find;
 pub mod jobs;
+pub mod overview;
 pub mod queues;
 pub mod search;
 pub mod stakes;

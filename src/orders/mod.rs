@@ -3,6 +3,7 @@
 mod detail;
 mod evaluation;
 mod list;
+pub mod owed;
 mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};

@@ -1,0 +1,276 @@
+//! What one order still has coming, and who is to see to it: the page of an order says it in a sentence.
+
+use crate::domain::{Money, OrderId};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{MqTag, queue::admin::JobView};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Jobs of one order that are read at the most.
+const MOST_JOBS: i64 = 200;
+
+/// A step of a flow as its barrier shows it.
+#[derive(Clone, Debug)]
+pub struct Barrier {
+    /// The order's id, or the payment's.
+    pub subject: Uuid,
+    /// The step's tag.
+    pub step: String,
+    /// When it was done.
+    pub done_at: Option<DateTime<Utc>>,
+    /// When it was undone, or barred before it was done.
+    pub undone_at: Option<DateTime<Utc>>,
+}
+
+/// A payment of the order.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// Its id.
+    pub id: Uuid,
+    /// Its amount.
+    pub amount: Decimal,
+    /// `debited`, `settled`, `reversed` or `refunded`.
+    pub state: String,
+}
+
+/// The order's row.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Whose it is.
+    pub rider_id: Uuid,
+    /// The rider's user name.
+    pub rider: String,
+    /// The trip.
+    pub trip_id: Uuid,
+    /// When the trip leaves.
+    pub departs_at: DateTime<Utc>,
+    /// Its seats.
+    pub seats: Vec<i32>,
+    /// Those of them that are its own now.
+    pub owns: Vec<i32>,
+    /// Its amount.
+    pub amount: Decimal,
+    /// Its state.
+    pub status: String,
+    /// When it was booked.
+    pub created_at: DateTime<Utc>,
+    /// Its deadline.
+    pub expires_at: DateTime<Utc>,
+    /// Whether that is over.
+    pub overdue: bool,
+}
+
+/// Everything about an order, in one snapshot.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// Its row; none if it was never added.
+    pub facts: Option<Facts>,
+    /// Its steps.
+    pub barriers: Vec<Barrier>,
+    /// Its payments.
+    pub payments: Vec<Payment>,
+    /// Its jobs.
+    pub jobs: Vec<JobView>,
+}
+
+/// What is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// Seats were claimed for an order that was not added: they are to be given back.
+    Seats,
+    /// A debit that is not settled: it is to be given back, or the order to become paid.
+    Debit {
+        /// How much.
+        amount: Money,
+    },
+    /// A refund that has begun.
+    Refund {
+        /// How much.
+        amount: Money,
+    },
+    /// Seats are held until the deadline; then the order is closed.
+    Hold {
+        /// The deadline.
+        until: DateTime<Utc>,
+        /// Whether it is over.
+        overdue: bool,
+    },
+    /// Only a dead letter is left: somebody has to look at it.
+    DeadLetter,
+}
+
+/// One thing that is owed, and the job that is to see to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Debt {
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+    /// The job; none if nobody sees to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<Uuid>,
+    /// Its state: `dead` and `cancelled` see to nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_state: Option<String>,
+    /// Its last error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it runs, or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl Debt {
+    fn of(what: What, job: Option<&JobView>) -> Self {
+        let error = |job: &JobView| job.attempts.as_array()?.last()?.get("error")?.as_str().map(str::to_owned);
+        Self {
+            what,
+            job_id: job.map(|job| job.id),
+            job_state: job.map(|job| job.state.clone()),
+            error: job.and_then(error),
+            at: job.map(|job| job.ended_at.unwrap_or(job.run_at)),
+        }
+    }
+
+    /// Whether somebody will see to it without being told.
+    pub fn is_seen_to(&self) -> bool {
+        self.job_state.as_ref().is_some_and(|state| ["ready", "delayed", "running"].contains(&state.as_str()))
+    }
+
+    /// A plain sentence, English and Chinese.
+    pub fn sentence(&self) -> (String, String) {
+        let (en, zh) = match &self.what {
+            What::Seats => ("Seats that were claimed are to be given back".to_owned(), "已占座位待释放".to_owned()),
+            What::Debit { amount } => {
+                (format!("A debit of {amount} is to be given back or settled"), format!("一笔 {amount} 的扣款待退回或结清"))
+            }
+            What::Refund { amount } => (format!("A refund of {amount} is under way"), format!("{amount} 的退款正在进行")),
+            What::Hold { until, overdue: false } => {
+                let until = until.format("%H:%M:%S");
+                (format!("Seats are held until {until} UTC, then the order is closed"), format!("座位保留至 {until} UTC，届时订单关闭"))
+            }
+            What::Hold { overdue: true, .. } => {
+                ("The deadline is over and the order is to be closed".to_owned(), "已过期限，订单待关闭".to_owned())
+            }
+            What::DeadLetter => ("Nothing moves any more, but a dead letter is left to be looked at".to_owned(), "款项与座位已无变动，但有一封死信待处理".to_owned()),
+        };
+        let at = self.at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
+        let error = self.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        match self.job_state.as_deref() {
+            Some("dead") => (format!("{en}: its job is dead since {at}{error}."), format!("{zh}：其任务自 {at} 起为死信{error}。")),
+            Some("cancelled") | None => (format!("{en}: nobody sees to it."), format!("{zh}：无任务负责。")),
+            Some("running") => (format!("{en}: its job is running."), format!("{zh}：任务正在执行。")),
+            Some("ready") => (format!("{en}: its job is due{error}."), format!("{zh}：任务已到期{error}。")),
+            Some(_) => (format!("{en}: its job runs at {at}{error}."), format!("{zh}：任务将于 {at} 执行{error}。")),
+        }
+    }
+}
+
+impl Whole {
+    /// What is owed; empty if nothing is.
+    pub fn owed(&self) -> Vec<Debt> {
+        let mut debts = Vec::new();
+        for payment in self.payments.iter().filter(|payment| payment.state == "debited") {
+            let key = payment.id.to_string();
+            let amount = Money::from_database(payment.amount);
+            debts.push(Debt::of(What::Debit { amount }, self.cover(|job| job.key == key)));
+        }
+        match &self.facts {
+            None if self.claimed() => {
+                debts.push(Debt::of(What::Seats, self.cover(|job| job.tag == MqTag::OrderAddSeats.wire() || job.tag == MqTag::OrderAdd.wire())));
+            }
+            Some(facts) if facts.status == "refunding" => {
+                let amount = Money::from_database(facts.amount);
+                debts.push(Debt::of(What::Refund { amount }, self.cover(|job| job.tag == MqTag::PayBack.wire())));
+            }
+            Some(facts) if facts.status == "unpaid" || facts.status == "paying" => {
+                let what = What::Hold { until: facts.expires_at, overdue: facts.overdue };
+                debts.push(Debt::of(what, self.cover(|job| job.tag == MqTag::OrderUnpaid.wire())));
+            }
+            _ => {}
+        }
+        let named: Vec<Option<Uuid>> = debts.iter().map(|debt| debt.job_id).collect();
+        for job in self.jobs.iter().filter(|job| job.state == "dead" && !named.contains(&Some(job.id))) {
+            debts.push(Debt::of(What::DeadLetter, Some(job)));
+        }
+        debts
+    }
+
+    /// Seats claimed and not given back, of an order without a row.
+    fn claimed(&self) -> bool {
+        let claim = MqTag::OrderAddSeats.wire();
+        self.barriers.iter().any(|b| b.step == claim && b.done_at.is_some() && b.undone_at.is_none())
+    }
+
+    /// The job that sees to it: a live one, or else a dead letter, or else the one that was called off.
+    fn cover(&self, fits: impl Fn(&JobView) -> bool) -> Option<&JobView> {
+        let rank = |job: &&JobView| match job.state.as_str() {
+            "running" => 0,
+            "ready" => 1,
+            "delayed" => 2,
+            "dead" => 3,
+            "cancelled" => 4,
+            _ => 9,
+        };
+        self.jobs.iter().filter(|job| fits(job) && rank(job) < 9).min_by_key(rank)
+    }
+}
+
+/// Everything about an order; none if nobody ever began it.
+///
+/// # Errors
+/// The database's.
+pub async fn whole(pool: &PgPool, order: OrderId) -> Result<Option<Whole>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    let whole = read(&mut tx, order).await?;
+    let begun = whole.facts.is_some() || !whole.barriers.is_empty() || !whole.jobs.is_empty();
+    Ok(begun.then_some(whole))
+}
+
+async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Error> {
+    let facts = sqlx::query_as!(
+        Facts,
+        r#"select o.rider_id as "rider_id!", r.user_name as "rider!", o.trip_id as "trip_id!", t.departs_at as "departs_at!",
+                  o.seats as "seats!", o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                  o.expires_at as "expires_at!", o.expires_at < now() as "overdue!",
+                  array(select s.seat from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats)
+                                                   and s.order_id = o.id order by s.seat) as "owns!"
+           from order_shown o join rider r on r.id = o.rider_id join trip t on t.id = o.trip_id where o.id = $1"#,
+        order.0
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let payments =
+        sqlx::query_as!(Payment, "select id, amount, state from payment where order_id = $1 order by id", order.0)
+            .fetch_all(&mut *conn)
+            .await?;
+    let mut subjects = vec![order.0];
+    subjects.extend(payments.iter().map(|payment| payment.id));
+    let barriers = sqlx::query_as!(
+        Barrier,
+        "select subject, step, done_at, undone_at from barrier where subject = any($1) order by subject, done_at, undone_at",
+        &subjects
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let keys: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
+    let jobs = sqlx::query_scalar!(
+        r#"select id as "id!" from queue.any_job where key = any($1) and tag = any($2) order by id limit $3"#,
+        &keys,
+        &tags,
+        MOST_JOBS
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut views = Vec::with_capacity(jobs.len());
+    for id in jobs {
+        views.extend(farebox_jobs::queue::admin::find(&mut *conn, id).await?);
+    }
+    views.dedup_by_key(|job| job.id);
+    Ok(Whole { facts, barriers, payments, jobs: views })
+}
