@@ -173,7 +173,7 @@ pub struct Subject {
 
 impl Subject {
     /// Of no order.
-    pub fn of(kind: &'static str, id: impl ToString) -> Self {
+    pub fn of(kind: &'static str, id: &impl ToString) -> Self {
         Self { kind, id: id.to_string(), order: None }
     }
 }

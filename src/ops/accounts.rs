@@ -16,6 +16,6 @@ use sqlx::PgConnection;
 pub async fn add(conn: &mut PgConnection, by: &By, new: &Registration) -> Result<Rider, StepError> {
     let rider = new.add(&mut *conn).await?;
     let detail = json!({ "user_name": rider.user_name, "role": rider.role });
-    by.write(conn, Act::OperatorAdd, &Subject::of("account", rider.id), &detail).await?;
+    by.write(conn, Act::OperatorAdd, &Subject::of("account", &rider.id), &detail).await?;
     Ok(rider)
 }

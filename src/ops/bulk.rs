@@ -283,7 +283,7 @@ pub async fn start(
         cover(&mut *conn, id, &ids).await?;
         queue::enqueue(&mut *conn, &[NewJob::of(&Job::new(id))], Due::Now).await?;
         let detail = json!({ "act": what.as_str(), "selection": chosen, "covers": covers, "more": more });
-        by.write(&mut *conn, Act::BulkStart, &Subject::of("bulk", id), &detail).await?;
+        by.write(&mut *conn, Act::BulkStart, &Subject::of("bulk", &id), &detail).await?;
     }
     show(conn, id).await?.ok_or_else(|| Refusal::NotFound("operation").into())
 }
@@ -310,7 +310,7 @@ pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, St
     }
     queue::take_off(&mut *conn, &[(MqTag::Bulk.wire(), id.to_string())]).await?;
     let detail = json!({ "reached": bulk.reached, "covers": bulk.covers });
-    by.write(conn, Act::BulkStop, &Subject::of("bulk", id), &detail).await?;
+    by.write(conn, Act::BulkStop, &Subject::of("bulk", &id), &detail).await?;
     Ok(bulk)
 }
 

@@ -102,7 +102,7 @@ pub async fn snooze(
 /// The database's.
 pub async fn redrive_all(conn: &mut PgConnection, by: &By, which: &DeadFilter) -> Result<u64, StepError> {
     let redriven = admin::redrive(&mut *conn, which).await?;
-    let subject = Subject::of("dead_letters", which.tag.as_deref().unwrap_or("all"));
+    let subject = Subject::of("dead_letters", &which.tag.as_deref().unwrap_or("all"));
     let detail = json!({
         "given_up": which.reason, "error": which.error, "since": which.since, "before": which.before,
         "redriven": redriven,

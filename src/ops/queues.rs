@@ -33,7 +33,7 @@ pub async fn drain(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<Queue
 async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Result<QueueView, StepError> {
     let who = by.actor.rider.map_or_else(|| by.actor.told(), |rider| rider.to_string());
     admin::pause(&mut *conn, tag.wire(), &who, &by.told()).await?;
-    by.write(&mut *conn, act, &Subject::of("queue", tag), &json!({})).await?;
+    by.write(&mut *conn, act, &Subject::of("queue", &tag), &json!({})).await?;
     view(conn, tag).await
 }
 
@@ -43,7 +43,7 @@ async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Resul
 /// The database's.
 pub async fn resume(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, StepError> {
     admin::resume(&mut *conn, tag.wire()).await?;
-    by.write(&mut *conn, Act::QueueResume, &Subject::of("queue", tag), &json!({})).await?;
+    by.write(&mut *conn, Act::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
     tracing::info!(%tag, why = by.told(), "tag resumed");
     view(conn, tag).await
 }

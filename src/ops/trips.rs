@@ -26,7 +26,7 @@ pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<Trip
         "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at, "price": new.price,
         "capacity": new.capacity,
     });
-    by.write(&mut *conn, Act::TripAdd, &Subject::of("trip", id), &detail).await?;
+    by.write(&mut *conn, Act::TripAdd, &Subject::of("trip", &id), &detail).await?;
     trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
@@ -43,7 +43,7 @@ pub async fn generate(
 ) -> Result<u64, StepError> {
     let made = trips::generate(&mut *conn, zone, first, days).await?;
     let detail = json!({ "first": first, "days": days, "made": made });
-    by.write(conn, Act::TripsGenerate, &Subject::of("timetable", "days"), &detail).await?;
+    by.write(conn, Act::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
     Ok(made)
 }
 
@@ -60,7 +60,7 @@ pub async fn keep(
 ) -> Result<Blocked, StepError> {
     let blocked = seats::keep(&mut *conn, trip, seats, keep, by.reason()?, operator(by)).await?;
     let act = if keep == Keep::Block { Act::SeatsBlock } else { Act::SeatsRelease };
-    by.write(conn, act, &Subject::of("trip", trip), &json!({ "seats": seats.numbers() })).await?;
+    by.write(conn, act, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
     Ok(blocked)
 }
 
@@ -71,7 +71,7 @@ pub async fn keep(
 pub async fn cancel(conn: &mut PgConnection, by: &By, trip: TripId) -> Result<Progress, StepError> {
     let progress = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
     let detail = json!({ "orders": progress.orders, "left": progress.left });
-    by.write(conn, Act::TripCancel, &Subject::of("trip", trip), &detail).await?;
+    by.write(conn, Act::TripCancel, &Subject::of("trip", &trip), &detail).await?;
     Ok(progress)
 }
 

@@ -23,6 +23,6 @@ pub async fn top_up(
 ) -> Result<Entry, StepError> {
     let entry = wallet::top_up(&mut *conn, rider, amount, reference).await?;
     let detail = json!({ "amount": amount, "reference": reference, "entry": entry.id });
-    by.write(conn, Act::WalletTopUp, &Subject::of("wallet", rider), &detail).await?;
+    by.write(conn, Act::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;
     Ok(entry)
 }
