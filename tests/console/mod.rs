@@ -2,3 +2,4 @@
 
 mod harness_check;
 mod pages_bench;
+mod sign_in;
