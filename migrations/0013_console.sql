@@ -2,13 +2,13 @@
 
 -- The last verdict over the invariants: written by the duty below, one row.
 create table verdict (
-    only       boolean     not null default true,
+    one        boolean     not null default true,
     at         timestamptz not null,
     took_secs  float8      not null,
     holds      boolean     not null,
     invariants jsonb       not null,
-    constraint verdict_is_one_row primary key (only),
-    constraint verdict_is_the_only_one check (only)
+    constraint verdict_is_one_row primary key (one),
+    constraint verdict_is_the_only_one check (one)
 );
 insert into queue.duty (name) values ('farebox_verify') on conflict do nothing;
 

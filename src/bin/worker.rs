@@ -5,8 +5,7 @@ use farebox::{
     flow::BoxError,
     http,
     metrics::Metrics,
-    ops,
-    process, schema,
+    ops, process, schema,
     upkeep::{self, Pruning},
     worker,
 };

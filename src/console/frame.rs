@@ -10,6 +10,7 @@ use crate::{
     http::problem::Problem,
 };
 use axum::{
+    body::to_bytes,
     extract::Request,
     http::{HeaderName, HeaderValue, header},
     middleware::Next,
@@ -37,6 +38,9 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];
+
+/// The largest problem body that is shown as a page, bytes.
+const LARGEST_PROBLEM: usize = 64 * 1024;
 
 /// What a page answers.
 pub(super) type Answer = Result<Response, Failure>;
@@ -73,11 +77,23 @@ const NAVIGATION: [(Nav, &str, &str, &str); 8] = [
 
 /// Headers of every answer under /console.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = readable(next.run(request).await).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+/// A problem that was answered as JSON, by a part that is not only the console's, as a page.
+async fn readable(response: Response) -> Response {
+    let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem+json");
+    if !response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem) {
+        return response;
+    }
+    let status = response.status();
+    let body = to_bytes(response.into_body(), LARGEST_PROBLEM).await.unwrap_or_default();
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    Failure(Problem { status, body }).into_response()
 }
 
 impl From<Problem> for Failure {

@@ -3,8 +3,11 @@
 //! handler with the same cookie. What a marked part says is sent when it has changed. So every page is live in the same
 //! way, and a session that is revoked ends its streams.
 
-use super::frame::{LIVE_BEGIN, LIVE_END};
-use crate::http::App;
+use super::{
+    frame::{LIVE_BEGIN, LIVE_END},
+    visit::{SESSION, cookie},
+};
+use crate::{http::App, riders::Sessions};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -41,11 +44,16 @@ const LARGEST: usize = 4 * 1024 * 1024;
 pub(super) struct Streams {
     places: Arc<Semaphore>,
     stopping: CancellationToken,
+    sessions: Sessions,
 }
 
 impl Streams {
     pub(super) fn new(app: &App) -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST)), stopping: app.stopping.clone() }
+        Self {
+            places: Arc::new(Semaphore::new(MOST)),
+            stopping: app.stopping.clone(),
+            sessions: app.sessions.clone(),
+        }
     }
 }
 
@@ -66,6 +74,10 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
     let Some(uri) = without_live(request.uri()).filter(|_| request.method() == Method::GET) else {
         return next.run(request).await;
     };
+    // Without a session there is no page with a live part: no place is taken for it.
+    if cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token)).is_none() {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let Ok(place) = streams.places.try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };

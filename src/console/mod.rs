@@ -5,12 +5,21 @@
 //! without a session of the right role. [`live`] keeps marked parts of any page current.
 
 mod assets;
+mod audit;
 mod bulk;
 mod chart;
 mod frame;
+mod home;
+mod jobs;
 mod live;
 mod look;
+mod order;
+mod orders;
+mod queues;
+mod riders;
+mod search;
 mod sign_in;
+mod trips;
 mod visit;
 
 use crate::http::App;
@@ -32,6 +41,23 @@ pub fn router(app: &App) -> Router<App> {
         .route("/console/bulk/new", get(bulk::new))
         .route("/console/bulk/{id}", get(bulk::show))
         .route("/console/bulk/{id}/stop", get(bulk::ask_stop).post(bulk::stop))
+        // what the person on call opens
+        .route("/console", get(home::show))
+        .route("/console/search", get(search::go))
+        .route("/console/jobs", get(jobs::list))
+        .route("/console/jobs/{id}", get(jobs::show))
+        .route("/console/jobs/{id}/{act}", get(jobs::ask).post(jobs::act))
+        .route("/console/queues", get(queues::list))
+        .route("/console/queues/{tag}/{act}", get(queues::ask).post(queues::act))
+        .route("/console/orders", get(orders::list))
+        .route("/console/orders/{id}", get(order::show))
+        .route("/console/trips", get(trips::list))
+        .route("/console/trips/{id}", get(trips::show))
+        .route("/console/trips/{id}/{act}", get(trips::ask).post(trips::act))
+        .route("/console/riders", get(riders::search))
+        .route("/console/riders/{id}", get(riders::show))
+        .route("/console/riders/{id}/top-up", get(riders::ask).post(riders::top_up))
+        .route("/console/audit", get(audit::list))
         // whoever has a session here
         .route("/console/sign-out", post(sign_in::leave))
         .layer(from_fn_with_state(live::Streams::new(app), live::keep))

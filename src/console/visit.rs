@@ -85,7 +85,7 @@ pub(super) struct Plain<T>(pub(super) T);
 
 impl Lang {
     /// One of the two, which stand side by side in the source.
-    pub(super) fn say(self, english: &'static str, chinese: &'static str) -> &'static str {
+    pub(super) fn say<'a>(self, english: &'a str, chinese: &'a str) -> &'a str {
         if self == Self::Chinese { chinese } else { english }
     }
 
@@ -119,7 +119,7 @@ impl Taste {
 
 impl Visit {
     /// One of the two, which stand side by side in the source.
-    pub(super) fn say(&self, english: &'static str, chinese: &'static str) -> &'static str {
+    pub(super) fn say<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         self.lang.say(english, chinese)
     }
 

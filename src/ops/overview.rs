@@ -85,7 +85,7 @@ async fn if_due(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     sqlx::query!(
         "insert into verdict (at, took_secs, holds, invariants) values (now(), $1, $2, $3)
-         on conflict (only) do update set at = excluded.at, took_secs = excluded.took_secs, holds = excluded.holds,
+         on conflict (one) do update set at = excluded.at, took_secs = excluded.took_secs, holds = excluded.holds,
              invariants = excluded.invariants",
         began.elapsed().as_secs_f64(),
         holds,

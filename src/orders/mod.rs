@@ -4,6 +4,7 @@ mod detail;
 mod evaluation;
 mod list;
 pub mod owed;
+pub mod search;
 mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};

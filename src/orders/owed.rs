@@ -125,7 +125,8 @@ pub struct Debt {
 
 impl Debt {
     fn of(what: What, job: Option<&JobView>) -> Self {
-        let error = |job: &JobView| job.attempts.as_array()?.last()?.get("error")?.as_str().map(str::to_owned);
+        let error =
+            |job: &JobView| job.attempts.as_array()?.last()?.get("error")?.as_str().map(str::to_owned);
         Self {
             what,
             job_id: job.map(|job| job.id),
@@ -143,28 +144,45 @@ impl Debt {
     /// A plain sentence, English and Chinese.
     pub fn sentence(&self) -> (String, String) {
         let (en, zh) = match &self.what {
-            What::Seats => ("Seats that were claimed are to be given back".to_owned(), "已占座位待释放".to_owned()),
-            What::Debit { amount } => {
-                (format!("A debit of {amount} is to be given back or settled"), format!("一笔 {amount} 的扣款待退回或结清"))
+            What::Seats => {
+                ("Seats that were claimed are to be given back".to_owned(), "已占座位待释放".to_owned())
             }
-            What::Refund { amount } => (format!("A refund of {amount} is under way"), format!("{amount} 的退款正在进行")),
+            What::Debit { amount } => (
+                format!("A debit of {amount} is to be given back or settled"),
+                format!("一笔 {amount} 的扣款待退回或结清"),
+            ),
+            What::Refund { amount } => {
+                (format!("A refund of {amount} is under way"), format!("{amount} 的退款正在进行"))
+            }
             What::Hold { until, overdue: false } => {
                 let until = until.format("%H:%M:%S");
-                (format!("Seats are held until {until} UTC, then the order is closed"), format!("座位保留至 {until} UTC，届时订单关闭"))
+                (
+                    format!("Seats are held until {until} UTC, then the order is closed"),
+                    format!("座位保留至 {until} UTC，届时订单关闭"),
+                )
             }
-            What::Hold { overdue: true, .. } => {
-                ("The deadline is over and the order is to be closed".to_owned(), "已过期限，订单待关闭".to_owned())
-            }
-            What::DeadLetter => ("Nothing moves any more, but a dead letter is left to be looked at".to_owned(), "款项与座位已无变动，但有一封死信待处理".to_owned()),
+            What::Hold { overdue: true, .. } => (
+                "The deadline is over and the order is to be closed".to_owned(),
+                "已过期限，订单待关闭".to_owned(),
+            ),
+            What::DeadLetter => (
+                "Nothing moves any more, but a dead letter is left to be looked at".to_owned(),
+                "款项与座位已无变动，但有一封死信待处理".to_owned(),
+            ),
         };
         let at = self.at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
         let error = self.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
         match self.job_state.as_deref() {
-            Some("dead") => (format!("{en}: its job is dead since {at}{error}."), format!("{zh}：其任务自 {at} 起为死信{error}。")),
+            Some("dead") => (
+                format!("{en}: its job is dead since {at}{error}."),
+                format!("{zh}：其任务自 {at} 起为死信{error}。"),
+            ),
             Some("cancelled") | None => (format!("{en}: nobody sees to it."), format!("{zh}：无任务负责。")),
             Some("running") => (format!("{en}: its job is running."), format!("{zh}：任务正在执行。")),
             Some("ready") => (format!("{en}: its job is due{error}."), format!("{zh}：任务已到期{error}。")),
-            Some(_) => (format!("{en}: its job runs at {at}{error}."), format!("{zh}：任务将于 {at} 执行{error}。")),
+            Some(_) => {
+                (format!("{en}: its job runs at {at}{error}."), format!("{zh}：任务将于 {at} 执行{error}。"))
+            }
         }
     }
 }
@@ -180,11 +198,19 @@ impl Whole {
         }
         match &self.facts {
             None if self.claimed() => {
-                debts.push(Debt::of(What::Seats, self.cover(|job| job.tag == MqTag::OrderAddSeats.wire() || job.tag == MqTag::OrderAdd.wire())));
+                debts.push(Debt::of(
+                    What::Seats,
+                    self.cover(|job| {
+                        job.tag == MqTag::OrderAddSeats.wire() || job.tag == MqTag::OrderAdd.wire()
+                    }),
+                ));
             }
             Some(facts) if facts.status == "refunding" => {
                 let amount = Money::from_database(facts.amount);
-                debts.push(Debt::of(What::Refund { amount }, self.cover(|job| job.tag == MqTag::PayBack.wire())));
+                debts.push(Debt::of(
+                    What::Refund { amount },
+                    self.cover(|job| job.tag == MqTag::PayBack.wire()),
+                ));
             }
             Some(facts) if facts.status == "unpaid" || facts.status == "paying" => {
                 let what = What::Hold { until: facts.expires_at, overdue: facts.overdue };
@@ -244,10 +270,13 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let payments =
-        sqlx::query_as!(Payment, "select id, amount, state from payment where order_id = $1 order by id", order.0)
-            .fetch_all(&mut *conn)
-            .await?;
+    let payments = sqlx::query_as!(
+        Payment,
+        "select id, amount, state from payment where order_id = $1 order by id",
+        order.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     let mut subjects = vec![order.0];
     subjects.extend(payments.iter().map(|payment| payment.id));
     let barriers = sqlx::query_as!(

@@ -1,0 +1,139 @@
+//! Queues and workers: pause, resume, drain; who is alive.
+
+use super::{
+    frame::{Answer, Nav, act_form, act_link, done, empty, live, page, span, state, tag, when},
+    visit::{Deed, Visit},
+};
+use crate::{
+    audit::{Actor, Through},
+    domain::Refusal,
+    http::{App, extract::Path},
+    ops::{By, queues, stakes::step_words},
+};
+use axum::extract::State;
+use farebox_jobs::{
+    MqTag,
+    queue::admin::{self, QueueView, WorkerView},
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+pub(super) async fn list(State(app): State<App>, visit: Visit) -> Answer {
+    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
+    let queues = admin::queues(&app.flow.pool, &tags).await?;
+    let workers = admin::workers(&app.flow.pool).await?;
+    let body = html! {
+        (live("queues", &visit, html! { div.scroll { table {
+            thead { tr {
+                th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("State", "状态")) }
+                th scope="col" { (visit.say("Ready", "就绪")) } th scope="col" { (visit.say("Delayed", "延迟")) }
+                th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Dead", "死信")) }
+                th scope="col" { (visit.say("Oldest", "最久")) } th scope="col" { (visit.say("Done / h", "完成/时")) }
+                th scope="col" { (visit.say("Failed / h", "失败/时")) } th scope="col" { (visit.say("Acts", "操作")) }
+            } }
+            tbody { @for queue in &queues { (row(&visit, queue)) } }
+        } } }))
+        h2 { (visit.say("Workers", "工作进程")) }
+        (live("workers", &visit, alive(&visit, &workers)))
+    };
+    Ok(page(&visit, Nav::Queues, visit.say("Queues and workers", "队列与工作进程"), body))
+}
+
+fn row(visit: &Visit, queue: &QueueView) -> Markup {
+    let act =
+        |act: &str, label: &str| act_link(visit, &format!("/console/queues/{}/{act}", queue.tag), label);
+    html! { tr {
+        th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(visit, &queue.tag)) } }
+        td { (state(visit, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
+        td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (queue.dead) }
+        td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
+        td.number { (queue.done_last_hour) } td.number { (queue.failed_last_hour) }
+        td { div.acts {
+            @if queue.paused { (act("resume", visit.say("Resume", "恢复"))) }
+            @else { (act("pause", visit.say("Pause", "暂停"))) (act("drain", visit.say("Drain", "排空"))) }
+        } }
+    } }
+}
+
+fn alive(visit: &Visit, workers: &[WorkerView]) -> Markup {
+    html! {
+        @if workers.is_empty() { (empty(visit, "No worker has signed on.", "没有工作进程登记。")) }
+        @else { div.scroll { table {
+            thead { tr {
+                th scope="col" { (visit.say("Worker", "进程")) } th scope="col" { (visit.say("State", "状态")) }
+                th scope="col" { (visit.say("Host", "主机")) } th scope="col" { (visit.say("Build", "构建")) }
+                th scope="col" { (visit.say("Holds / slots", "占用/槽位")) } th scope="col" { (visit.say("Tags", "标签")) }
+                th scope="col" { (visit.say("Since", "启动于")) } th scope="col" { (visit.say("Last seen", "最近活动")) }
+            } }
+            tbody { @for worker in workers { tr {
+                th scope="row" { code { (worker.id) } }
+                td { (state(visit, &worker.state)) }
+                td { (worker.host) " · " (worker.pid) }
+                td { code { (worker.build) } }
+                td.number { (worker.held) " / " (worker.slots) }
+                td { (worker.tags.join(", ")) }
+                td { (when(visit, worker.started_at)) }
+                td { (when(visit, worker.last_seen_at)) }
+            } } }
+        } } }
+    }
+}
+
+/// What the act would do, and its form.
+pub(super) async fn ask(
+    State(app): State<App>,
+    visit: Visit,
+    Path((wire, act)): Path<(String, String)>,
+) -> Answer {
+    let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
+    let queue = queues::view(&app.flow.pool, tag_of).await?;
+    let words = step_words(&wire);
+    let preview = html! {
+        p { (visit.say(&words.en, &words.zh)) }
+        p { (queue.ready) " " (visit.say("ready", "就绪")) ", " (queue.delayed) " " (visit.say("delayed", "延迟")) ", "
+            (queue.running) " " (visit.say("running", "运行中")) "." }
+        p { (match act.as_str() {
+            "pause" => visit.say("Workers take no more of these jobs; running attempts end. What they would do waits.",
+                                 "工作进程不再领取此类任务；正在执行的会结束，其余等待。"),
+            "drain" => visit.say("As a pause; the page shows when the last running attempt has ended.",
+                                 "同暂停；页面会显示最后一个执行何时结束。"),
+            _ => visit.say("Workers take these jobs again, at once.", "工作进程立即恢复领取。"),
+        }) }
+    };
+    let address = format!("/console/queues/{wire}/{act}");
+    let body = act_form(&visit, &address, label, html! {}, Some(preview), act != "resume");
+    Ok(page(&visit, Nav::Queues, &format!("{label}: {wire}"), body))
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    Path((wire, act)): Path<(String, String)>,
+    Deed { visit, reason, form: Nothing {} }: Deed<Nothing>,
+) -> Answer {
+    let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
+    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
+    let mut tx = app.flow.pool.begin().await?;
+    match act.as_str() {
+        "pause" => queues::pause(&mut tx, &by, tag_of).await?,
+        "drain" => queues::drain(&mut tx, &by, tag_of).await?,
+        _ => queues::resume(&mut tx, &by, tag_of).await?,
+    };
+    tx.commit().await?;
+    Ok(done("/console/queues", &format!("{label}: {wire} ✓")))
+}
+
+fn known(wire: &str) -> Result<MqTag, Refusal> {
+    wire.parse().map_err(|_| Refusal::NotFound("tag"))
+}
+
+fn label(visit: &Visit, act: &str) -> Option<&'static str> {
+    match act {
+        "pause" => Some(visit.say("Pause", "暂停")),
+        "resume" => Some(visit.say("Resume", "恢复")),
+        "drain" => Some(visit.say("Drain", "排空")),
+        _ => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! A rider: account, orders, ledger; and putting money into the wallet.
+
+use super::{
+    frame::{Answer, Nav, act_form, act_link, done, empty, link_order, live, money, page, when},
+    orders::table,
+    visit::{Deed, Visit},
+};
+use crate::{
+    audit::{Actor, Through},
+    domain::{FieldError, Money, OrderId, Refusal, RiderId},
+    http::{
+        App,
+        extract::{Params, Path},
+    },
+    ops::{By, find, wallets},
+    orders::search::newest,
+    riders::{self, Rider, wallet},
+};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect},
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Orders and ledger entries on a page.
+const PAGE: u16 = 25;
+
+#[derive(Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    who: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Pages {
+    orders: Option<Uuid>,
+    entries: Option<i64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TopUp {
+    amount: String,
+    reference: String,
+}
+
+pub(super) async fn search(
+    State(app): State<App>,
+    visit: Visit,
+    Params(Query { who }): Params<Query>,
+) -> Answer {
+    let who = who.trim();
+    let found = match who.parse::<Uuid>() {
+        _ if who.is_empty() => None,
+        Ok(id) => riders::find(&app.flow.pool, RiderId(id)).await?.map(|rider| rider.id),
+        Err(_) => find::rider(&app.flow.pool, who).await?,
+    };
+    if let Some(rider) = found {
+        return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+    }
+    let body = html! {
+        form.card.act action="/console/riders" {
+            label for="who" { (visit.say("Id, user name or e-mail address", "编号、用户名或邮箱")) }
+            input #who name="who" type="text" value=(who) required autocomplete="off";
+            button.primary type="submit" { (visit.say("Find", "查找")) }
+        }
+        @if !who.is_empty() { (empty(&visit, "No rider is called so.", "没有此乘客。")) }
+    };
+    Ok(page(&visit, Nav::Riders, visit.say("Riders", "乘客"), body))
+}
+
+async fn known(app: &App, id: Uuid) -> Result<Rider, super::frame::Failure> {
+    Ok(riders::find(&app.flow.pool, RiderId(id)).await?.ok_or(Refusal::NotFound("rider"))?)
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<Uuid>,
+    Params(pages): Params<Pages>,
+) -> Answer {
+    let (pool, rider) = (&app.flow.pool, known(&app, id).await?);
+    let balance = wallet::balance(pool, rider.id).await?;
+    let orders = newest(pool, Some(id), pages.orders.map(OrderId), PAGE).await?;
+    let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
+    let next = |name: &str, after: Option<String>| {
+        html! { @if let Some(after) = after {
+            p.more { a.button href=(format!("/console/riders/{id}?{name}={after}")) { (visit.say("Older", "更早")) } }
+        } }
+    };
+    let body = html! {
+        (live("account", &visit, account(&visit, &rider, balance)))
+        div.acts { (act_link(&visit, &format!("/console/riders/{id}/top-up"), visit.say("Top up", "充值")))
+            a.button href=(format!("/console/jobs?rider={id}")) { (visit.say("Jobs", "任务")) } }
+        h2 { (visit.say("Orders", "订单")) }
+        (live("orders", &visit, table(&visit, &orders.items)))
+        (next("orders", orders.next))
+        h2 { (visit.say("Ledger", "账目")) }
+        (live("ledger", &visit, html! {
+            @if entries.items.is_empty() { (empty(&visit, "No entry.", "没有账目。")) }
+            @else { div.scroll { table {
+                thead { tr { th scope="col" { (visit.say("When", "时间")) } th scope="col" { (visit.say("Kind", "类型")) } th scope="col" { (visit.say("Amount", "金额")) }
+                    th scope="col" { (visit.say("Balance after", "余额")) } th scope="col" { (visit.say("Order", "订单")) } } }
+                tbody { @for entry in &entries.items { tr {
+                    td { (when(&visit, entry.at)) } td { (entry.kind) } td.number { (money(entry.amount)) } td.number { (money(entry.balance_after)) }
+                    td { @if let Some(order) = entry.order_id { (link_order(order)) } }
+                } } }
+            } } }
+        }))
+        (next("entries", entries.next))
+    };
+    Ok(page(&visit, Nav::Riders, &format!("{} {}", visit.say("Rider", "乘客"), rider.user_name), body))
+}
+
+fn account(visit: &Visit, rider: &Rider, balance: Option<Money>) -> Markup {
+    html! { div.card { dl.facts {
+        dt { (visit.say("Id", "编号")) } dd { code { (rider.id) } }
+        dt { (visit.say("User name", "用户名")) } dd { (rider.user_name) }
+        dt { (visit.say("Role", "角色")) } dd { (rider.role.as_str()) }
+        @if let Some(email) = &rider.email { dt { (visit.say("E-mail", "邮箱")) } dd { (email) } }
+        @if let Some(phone) = &rider.phone { dt { (visit.say("Phone", "电话")) } dd { (phone) } }
+        dt { (visit.say("Wallet holds", "余额")) } dd { @if let Some(balance) = balance { (money(balance)) } @else { (visit.say("no wallet", "无钱包")) } }
+        dt { (visit.say("Pay password", "支付密码")) } dd { (if rider.has_pay_password { visit.say("set", "已设置") } else { visit.say("not set", "未设置") }) }
+    } } }
+}
+
+pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+    let rider = known(&app, id).await?;
+    let balance = wallet::balance(&app.flow.pool, rider.id).await?;
+    // The form names the entry, so that sending it twice moves money once.
+    let fields = html! {
+        input type="hidden" name="reference" value=(format!("console-{}", Uuid::now_v7()));
+        label for="amount" { (visit.say("Amount", "金额")) }
+        input #amount name="amount" type="text" inputmode="decimal" required autocomplete="off";
+    };
+    let form = act_form(
+        &visit,
+        &format!("/console/riders/{id}/top-up"),
+        visit.say("Top up", "充值"),
+        fields,
+        Some(account(&visit, &rider, balance)),
+        false,
+    );
+    Ok(page(&visit, Nav::Riders, &format!("{}: {}", visit.say("Top up", "充值"), rider.user_name), form))
+}
+
+pub(super) async fn top_up(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Deed { visit, reason, form }: Deed<TopUp>,
+) -> Answer {
+    let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
+    let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
+    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
+    let mut tx = app.flow.pool.begin().await?;
+    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
+    tx.commit().await?;
+    Ok(done(
+        &format!("/console/riders/{id}"),
+        &format!("{} {} ✓", visit.say("Topped up", "已充值"), entry.amount),
+    ))
+}

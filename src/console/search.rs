@@ -1,0 +1,39 @@
+//! The search box: jumps to whatever an id, a user name or an e-mail address belongs to.
+
+use super::{
+    frame::{Answer, Nav, empty, page},
+    visit::Visit,
+};
+use crate::{
+    http::{App, extract::Params},
+    ops::find,
+};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+pub(super) struct Query {
+    #[serde(default)]
+    q: String,
+}
+
+pub(super) async fn go(State(app): State<App>, visit: Visit, Params(Query { q }): Params<Query>) -> Answer {
+    let (pool, text) = (&app.flow.pool, q.trim());
+    if let Ok(id) = text.parse::<Uuid>() {
+        if let Some(place) = find::by_id(pool, id).await? {
+            return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());
+        }
+    } else if let Some(rider) = find::rider(pool, text).await? {
+        return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+    }
+    let nothing = empty(
+        &visit,
+        "Nothing has this id, user name or e-mail address.",
+        "没有与此编号、用户名或邮箱对应的内容。",
+    );
+    Ok(page(&visit, Nav::Elsewhere, text, nothing))
+}

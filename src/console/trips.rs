@@ -1,0 +1,195 @@
+//! Trips: the day's list, the seat map with who has which seat, blocking, cancelling.
+
+use super::{
+    frame::{
+        Answer, Nav, act_form, act_link, done, empty, link_order, link_trip, live, money, page, state, when,
+    },
+    visit::{Deed, Visit},
+};
+use crate::{
+    audit::{Actor, Through},
+    domain::{FieldError, Money, Refusal, SeatSet, TripId},
+    http::{
+        App,
+        extract::{Params, Path},
+    },
+    ops::{self, By},
+    orders::search::at_stake,
+    trips::{
+        self, TripDetail, cancel,
+        manifest::{self, Manifest},
+        seats::Keep,
+    },
+};
+use axum::extract::State;
+use chrono::{NaiveDate, Utc};
+use maud::{Markup, html};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Seats that one form names at the most.
+const MOST_SEATS: usize = 1_000;
+
+#[derive(Deserialize)]
+pub(super) struct Day {
+    #[serde(default)]
+    day: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Seats {
+    #[serde(default)]
+    seats: String,
+}
+
+pub(super) async fn list(State(app): State<App>, visit: Visit, Params(Day { day }): Params<Day>) -> Answer {
+    let zone = app.settings.trips.zone;
+    let day = match day.trim() {
+        "" => Utc::now().with_timezone(&zone).date_naive(),
+        text => text.parse::<NaiveDate>().map_err(|_| FieldError::new("day", "a day as 2026-01-31"))?,
+    };
+    let trips = trips::of_day(&app.flow.pool, zone, day, None).await?;
+    let other = |day: Option<NaiveDate>, words: &str| html! { @if let Some(day) = day { a.button href=(format!("/console/trips?day={day}")) { (words) } } };
+    let body = html! {
+        form.card action="/console/trips" {
+            label for="day" { (visit.say("Day of departure", "发车日期")) " (" (zone) ")" }
+            input #day name="day" type="date" value=(day);
+            " " button type="submit" { (visit.say("Show", "显示")) }
+            div.acts { (other(day.pred_opt(), visit.say("The day before", "前一天"))) (other(day.succ_opt(), visit.say("The day after", "后一天"))) }
+        }
+        (live("trips", &visit, html! {
+            @if trips.is_empty() { (empty(&visit, "No trip leaves on this day.", "当日没有班次。")) }
+            @else { div.scroll { table {
+                thead { tr { th scope="col" { (visit.say("Trip", "班次")) } th scope="col" { (visit.say("Leaves", "发车")) } th scope="col" { (visit.say("Bus", "车辆")) }
+                    th scope="col" { (visit.say("Direction", "方向")) } th scope="col" { (visit.say("Price", "票价")) } th scope="col" { (visit.say("Free", "余座")) } th scope="col" { (visit.say("State", "状态")) } } }
+                tbody { @for trip in &trips { tr {
+                    td { (link_trip(trip.id)) } td { (when(&visit, trip.departs_at)) } td.number { (trip.bus_id) } td.number { (trip.direction) }
+                    td.number { (money(trip.price)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_state(&visit, &trip.status)) }
+                } } }
+            } } }
+        }))
+    };
+    Ok(page(&visit, Nav::Trips, visit.say("Trips", "班次"), body))
+}
+
+fn trip_state(visit: &Visit, status: &impl serde::Serialize) -> Markup {
+    let word = serde_json::to_value(status)
+        .ok()
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    state(visit, &word)
+}
+
+async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure> {
+    let mut conn = app.flow.pool.acquire().await?;
+    Ok(trips::detail(&mut conn, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
+}
+
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+    let detail = known(&app, id).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let mut conn = app.flow.pool.acquire().await?;
+    let cancelling = cancel::progress(&mut conn, TripId(id)).await?;
+    drop(conn);
+    let trip = &detail.trip;
+    let body = html! {
+        (live("trip", &visit, html! {
+            @if let Some(progress) = &cancelling { div.card.verdict.(if progress.finished_at.is_some() { "good" } else { "wait" }) {
+                strong { (visit.say("Cancelled", "已取消")) } " — " (progress.reason)
+                progress aria-label=(visit.say("Orders ended", "已处理订单")) max=(progress.orders.max(1)) value=(progress.orders - progress.left) {}
+                div { (progress.orders - progress.left) " / " (progress.orders) " " (visit.say("orders ended: refunded or closed", "个订单已退款或关闭")) }
+            } }
+            div.card { dl.facts {
+                dt { (visit.say("Leaves", "发车")) } dd { (when(&visit, trip.departs_at)) }
+                dt { (visit.say("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name) }
+                dt { (visit.say("Price", "票价")) } dd { (money(trip.price)) }
+                dt { (visit.say("Free seats", "余座")) } dd { (trip.free_seats) " / " (trip.capacity) }
+            } }
+            h2 { (visit.say("Seats", "座位")) }
+            (map(&visit, &detail, manifest.as_ref()))
+        }))
+        div.acts { @for act in ["block", "release", "cancel"] {
+            (act_link(&visit, &format!("/console/trips/{id}/{act}"), label(&visit, act).unwrap_or_default()))
+        } }
+    };
+    Ok(page(&visit, Nav::Trips, &format!("{} {id}", visit.say("Trip", "班次")), body))
+}
+
+fn map(visit: &Visit, detail: &TripDetail, manifest: Option<&Manifest>) -> Markup {
+    let owner = |seat: &str| manifest.and_then(|all| all.seats.iter().find(|line| line.seat == seat));
+    html! { ol.seats { @for seat in &detail.seats { li class=(seat.state) {
+        strong { (seat.seat) } " "
+        (match seat.state {
+            "free" => visit.say("free", "空"),
+            "held" => visit.say("held", "占"),
+            "sold" => visit.say("sold", "售"),
+            "blocked" => visit.say("blocked", "停"),
+            other => other,
+        })
+        @if let Some(line) = owner(&seat.seat) { div { (link_order(line.order_id)) } div.quiet { (line.user_name) } }
+    } } } }
+}
+
+fn label(visit: &Visit, act: &str) -> Option<&'static str> {
+    match act {
+        "block" => Some(visit.say("Block seats", "停售座位")),
+        "release" => Some(visit.say("Release seats", "恢复座位")),
+        "cancel" => Some(visit.say("Cancel the trip", "取消班次")),
+        _ => None,
+    }
+}
+
+pub(super) async fn ask(
+    State(app): State<App>,
+    visit: Visit,
+    Path((id, act)): Path<(Uuid, String)>,
+) -> Answer {
+    let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
+    let detail = known(&app, id).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let stake = at_stake(&app.flow.pool, TripId(id)).await?;
+    let preview = html! {
+        @if act == "cancel" {
+            p { strong { (stake.orders) " " (visit.say("orders of", "个订单，涉及")) " " (stake.riders) " " (visit.say("riders end:", "位乘客：")) " "
+                (money(Money::from_database(stake.paid))) " " (visit.say("is given back, unpaid orders are closed, every seat is blocked.", "将退回，未支付订单关闭，所有座位停售。")) } }
+        } @else {
+            p { (visit.say("Seats that are held or sold stay their riders'; the others can be blocked.", "已占或已售座位不变，其余可停售。")) }
+        }
+        (map(&visit, &detail, manifest.as_ref()))
+    };
+    let fields = html! { @if act != "cancel" {
+        label for="seats" { (visit.say("Seats, separated by commas", "座位，以逗号分隔")) }
+        input #seats name="seats" type="text" required autocomplete="off";
+    } };
+    let form = act_form(
+        &visit,
+        &format!("/console/trips/{id}/{act}"),
+        label,
+        fields,
+        Some(preview),
+        act == "cancel",
+    );
+    Ok(page(&visit, Nav::Trips, label, form))
+}
+
+pub(super) async fn act(
+    State(app): State<App>,
+    Path((id, act)): Path<(Uuid, String)>,
+    Deed { visit, reason, form }: Deed<Seats>,
+) -> Answer {
+    let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
+    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
+    let labels: Vec<String> =
+        form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
+    let mut tx = app.flow.pool.begin().await?;
+    match act.as_str() {
+        "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
+        _ => {
+            let keep = if act == "block" { Keep::Block } else { Keep::Release };
+            let seats = SeatSet::parse(&labels, MOST_SEATS)?;
+            ops::trips::keep(&mut tx, &by, TripId(id), &seats, keep).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(done(&format!("/console/trips/{id}"), &format!("{label} ✓")))
+}

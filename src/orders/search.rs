@@ -1,0 +1,115 @@
+//! Finding orders on the operations side.
+
+use super::{OrderRow, OrderView, Page};
+use crate::domain::{OrderId, TripId};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// An order and whose it is.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The order.
+    pub order: OrderView,
+    /// Its rider.
+    pub rider_id: Uuid,
+}
+
+/// The newest orders, of every rider or one, before `after`.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(
+    pool: &PgPool,
+    rider: Option<Uuid>,
+    after: Option<OrderId>,
+    limit: u16,
+) -> Result<Page<Found>, sqlx::Error> {
+    // Two statements: one plan cannot serve both.
+    let (after, most) = (after.map_or(Uuid::max(), |order| order.0), i64::from(limit) + 1);
+    let ids = match rider {
+        Some(rider) => {
+            sqlx::query_scalar!(
+                "select id from orders where rider_id = $1 and id < $2 order by id desc limit $3",
+                rider,
+                after,
+                most
+            )
+            .fetch_all(pool)
+            .await?
+        }
+        None => {
+            sqlx::query_scalar!("select id from orders where id < $1 order by id desc limit $2", after, most)
+                .fetch_all(pool)
+                .await?
+        }
+    };
+    let more = ids.len() > usize::from(limit);
+    let shown: Vec<Uuid> = ids.into_iter().take(limit.into()).collect();
+    let rows = sqlx::query!(
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!", amount as "amount!",
+                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at, closed_reason,
+                  rider_id as "rider_id!"
+           from order_shown where id = any($1) order by id desc"#,
+        &shown
+    )
+    .fetch_all(pool)
+    .await?;
+    let found = |row: OrderRow, rider_id| Ok::<_, sqlx::Error>(Found { order: row.try_into()?, rider_id });
+    let items = rows.into_iter().map(|row| {
+        let order = OrderRow {
+            id: row.id,
+            trip_id: row.trip_id,
+            seats: row.seats,
+            unit_price: row.unit_price,
+            amount: row.amount,
+            status: row.status,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            closed_reason: row.closed_reason,
+        };
+        found(order, row.rider_id)
+    });
+    let items = items.collect::<Result<Vec<_>, _>>()?;
+    let next = items.last().filter(|_| more).map(|found| found.order.id.to_string());
+    Ok(Page { items, next })
+}
+
+/// The order that has this seat of a trip now.
+///
+/// # Errors
+/// The database's.
+pub async fn of_seat(pool: &PgPool, trip: TripId, seat: i32) -> Result<Option<OrderId>, sqlx::Error> {
+    let id = sqlx::query_scalar!("select order_id from seat where trip_id = $1 and seat = $2", trip.0, seat)
+        .fetch_optional(pool)
+        .await?;
+    Ok(id.flatten().map(OrderId))
+}
+
+/// What cancelling a trip would end.
+#[derive(Clone, Copy, Debug)]
+pub struct AtStake {
+    /// Orders that have seats of it.
+    pub orders: i64,
+    /// Their riders.
+    pub riders: i64,
+    /// What they have paid.
+    pub paid: rust_decimal::Decimal,
+}
+
+/// What cancelling a trip would end: through its seats, which every live order has.
+///
+/// # Errors
+/// The database's.
+pub async fn at_stake(pool: &PgPool, trip: TripId) -> Result<AtStake, sqlx::Error> {
+    sqlx::query_as!(
+        AtStake,
+        r#"select count(*) as "orders!", count(distinct o.rider_id) as "riders!",
+                  coalesce(sum(o.amount) filter (where o.status = 'paid'), 0) as "paid!"
+           from (select distinct order_id from seat where trip_id = $1 and order_id is not null) s
+           join orders o on o.id = s.order_id"#,
+        trip.0
+    )
+    .fetch_one(pool)
+    .await
+}
