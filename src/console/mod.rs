@@ -4,6 +4,9 @@
 //! Closed by default: a page takes a [`Visit`](visit::Visit), a form a [`Deed`](visit::Deed), and neither can be had
 //! without a session of the right role. [`live`] keeps marked parts of any page current.
 
+#![allow(clippy::needless_pass_by_value, reason = "markup is passed on as it is made")]
+#![allow(clippy::result_large_err, reason = "what refuses a request is its whole answer")]
+
 mod assets;
 mod audit;
 mod bulk;

@@ -10,7 +10,7 @@ use crate::{
     audit::{self, Actor, Through},
     domain::{FieldError, Money, OrderId, Refusal},
     ops::{By, checked, trips, wallets},
-    orders::{self, Event, Page},
+    orders::{self, Event, Page, owed::Debt},
     riders::Caller,
     trips::NewTrip,
     verify::{self, Verdict},
@@ -58,6 +58,8 @@ pub(super) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Re
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Timeline {
     items: Vec<Event>,
+    /// What the order still has coming, and the job that is to see to it; empty if nothing is owed.
+    owed: Vec<Debt>,
 }
 
 pub(super) async fn timeline(
@@ -65,8 +67,12 @@ pub(super) async fn timeline(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Timeline>, Problem> {
-    let items = orders::timeline(&app.flow.pool, order_id(&id)?).await?;
-    if items.is_empty() { Err(Refusal::NotFound("order").into()) } else { Ok(Json(Timeline { items })) }
+    let order = order_id(&id)?;
+    let items = orders::timeline(&app.flow.pool, order).await?;
+    match orders::owed::whole(&app.flow.pool, order).await? {
+        Some(whole) if !items.is_empty() => Ok(Json(Timeline { items, owed: whole.owed() })),
+        _ => Err(Refusal::NotFound("order").into()),
+    }
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -74,6 +74,8 @@ pub struct Whole {
     pub payments: Vec<Payment>,
     /// Its jobs.
     pub jobs: Vec<JobView>,
+    /// Whether its trip was cancelled and that is being carried out, with the job that does it.
+    pub trip_ends: Option<Option<JobView>>,
 }
 
 /// What is owed.
@@ -81,7 +83,14 @@ pub struct Whole {
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// Seats were claimed for an order that was not added: they are to be given back.
-    Seats,
+    Seats {
+        /// Which.
+        seats: Vec<i32>,
+    },
+    /// The order is to be closed: adding it or cancelling it failed half way.
+    Close,
+    /// Its trip was cancelled: the order is to be closed or refunded.
+    TripCancelled,
     /// A debit that is not settled: it is to be given back, or the order to become paid.
     Debit {
         /// How much.
@@ -95,7 +104,10 @@ pub enum What {
     /// Seats are held until the deadline; then the order is closed.
     Hold {
         /// The deadline.
+        #[serde(serialize_with = "super::micros")]
         until: DateTime<Utc>,
+        /// Which.
+        seats: Vec<i32>,
         /// Whether it is over.
         overdue: bool,
     },
@@ -119,7 +131,7 @@ pub struct Debt {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// When it runs, or ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::some_micros")]
     pub at: Option<DateTime<Utc>>,
 }
 
@@ -143,10 +155,20 @@ impl Debt {
 
     /// A plain sentence, English and Chinese.
     pub fn sentence(&self) -> (String, String) {
+        let list = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let (en, zh) = match &self.what {
-            What::Seats => {
-                ("Seats that were claimed are to be given back".to_owned(), "已占座位待释放".to_owned())
-            }
+            What::Seats { seats } => (
+                format!("Seats {} that were claimed are to be given back", list(seats)),
+                format!("已占座位 {} 待释放", list(seats)),
+            ),
+            What::Close => (
+                "The order is to be closed and its seats given back".to_owned(),
+                "订单待关闭，座位待释放".to_owned(),
+            ),
+            What::TripCancelled => (
+                "Its trip was cancelled: the order is to be closed or refunded".to_owned(),
+                "班次已取消：订单待关闭或退款".to_owned(),
+            ),
             What::Debit { amount } => (
                 format!("A debit of {amount} is to be given back or settled"),
                 format!("一笔 {amount} 的扣款待退回或结清"),
@@ -154,21 +176,21 @@ impl Debt {
             What::Refund { amount } => {
                 (format!("A refund of {amount} is under way"), format!("{amount} 的退款正在进行"))
             }
-            What::Hold { until, overdue: false } => {
+            What::Hold { until, seats, overdue: false } => {
                 let until = until.format("%H:%M:%S");
+                let seats = list(seats);
                 (
-                    format!("Seats are held until {until} UTC, then the order is closed"),
-                    format!("座位保留至 {until} UTC，届时订单关闭"),
+                    format!("Seats {seats} are held until {until} UTC, then the order is closed"),
+                    format!("座位 {seats} 保留至 {until} UTC，届时订单关闭"),
                 )
             }
             What::Hold { overdue: true, .. } => (
                 "The deadline is over and the order is to be closed".to_owned(),
                 "已过期限，订单待关闭".to_owned(),
             ),
-            What::DeadLetter => (
-                "Nothing moves any more, but a dead letter is left to be looked at".to_owned(),
-                "款项与座位已无变动，但有一封死信待处理".to_owned(),
-            ),
+            What::DeadLetter => {
+                ("A dead letter is left to be looked at".to_owned(), "有一封死信待处理".to_owned())
+            }
         };
         let at = self.at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
         let error = self.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -196,27 +218,31 @@ impl Whole {
             let amount = Money::from_database(payment.amount);
             debts.push(Debt::of(What::Debit { amount }, self.cover(|job| job.key == key)));
         }
+        let of = |tags: &[MqTag]| self.cover(|job| tags.iter().any(|tag| tag.wire() == job.tag));
         match &self.facts {
             None if self.claimed() => {
-                debts.push(Debt::of(
-                    What::Seats,
-                    self.cover(|job| {
-                        job.tag == MqTag::OrderAddSeats.wire() || job.tag == MqTag::OrderAdd.wire()
-                    }),
-                ));
+                // Whichever step failed, its undo gives the seats back.
+                let undo = of(&[MqTag::OrderAddSeats, MqTag::OrderCalcMoney, MqTag::OrderAdd]);
+                debts.push(Debt::of(What::Seats { seats: self.claimed_seats() }, undo));
             }
             Some(facts) if facts.status == "refunding" => {
                 let amount = Money::from_database(facts.amount);
-                debts.push(Debt::of(
-                    What::Refund { amount },
-                    self.cover(|job| job.tag == MqTag::PayBack.wire()),
-                ));
+                debts.push(Debt::of(What::Refund { amount }, of(&[MqTag::PayBack])));
             }
             Some(facts) if facts.status == "unpaid" || facts.status == "paying" => {
-                let what = What::Hold { until: facts.expires_at, overdue: facts.overdue };
-                debts.push(Debt::of(what, self.cover(|job| job.tag == MqTag::OrderUnpaid.wire())));
+                let closing =
+                    of(&[MqTag::OrderAdd, MqTag::OrderCancel]).filter(|job| job.state != "cancelled");
+                debts.extend(closing.map(|job| Debt::of(What::Close, Some(job))));
+                let seats = facts.owns.clone();
+                let what = What::Hold { until: facts.expires_at, seats, overdue: facts.overdue };
+                debts.push(Debt::of(what, of(&[MqTag::OrderUnpaid])));
             }
             _ => {}
+        }
+        let lives =
+            self.facts.as_ref().is_some_and(|facts| !["closed", "refunded"].contains(&facts.status.as_str()));
+        if let Some(job) = self.trip_ends.as_ref().filter(|_| lives) {
+            debts.push(Debt::of(What::TripCancelled, job.as_ref()));
         }
         let named: Vec<Option<Uuid>> = debts.iter().map(|debt| debt.job_id).collect();
         for job in self.jobs.iter().filter(|job| job.state == "dead" && !named.contains(&Some(job.id))) {
@@ -229,6 +255,13 @@ impl Whole {
     fn claimed(&self) -> bool {
         let claim = MqTag::OrderAddSeats.wire();
         self.barriers.iter().any(|b| b.step == claim && b.done_at.is_some() && b.undone_at.is_none())
+    }
+
+    /// The seats of a booking that left no order: its jobs tell.
+    fn claimed_seats(&self) -> Vec<i32> {
+        let seats =
+            |job: &JobView| serde_json::from_value(job.payload.pointer("/booking/seats")?.clone()).ok();
+        self.jobs.iter().find_map(seats).unwrap_or_default()
     }
 
     /// The job that sees to it: a live one, or else a dead letter, or else the one that was called off.
@@ -289,10 +322,14 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
     let keys: Vec<String> = subjects.iter().map(ToString::to_string).collect();
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let jobs = sqlx::query_scalar!(
-        r#"select id as "id!" from queue.any_job where key = any($1) and tag = any($2) order by id limit $3"#,
+        r#"select id as "id!" from (
+               select id from queue.any_job where key = any($1) and tag = any($2)
+               union select id from queue.dead_letter where queue.order_of(payload) = $4
+           ) mine order by id limit $3"#,
         &keys,
         &tags,
-        MOST_JOBS
+        MOST_JOBS,
+        order.0.to_string()
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -301,5 +338,19 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
         views.extend(farebox_jobs::queue::admin::find(&mut *conn, id).await?);
     }
     views.dedup_by_key(|job| job.id);
-    Ok(Whole { facts, barriers, payments, jobs: views })
+    let ends = sqlx::query_scalar!(
+        r#"select (select j.id from queue.any_job j where j.tag = $2 and j.key = o.trip_id::text order by j.rank limit 1)
+           from orders o join trip_cancellation c on c.trip_id = o.trip_id
+           where o.id = $1 and c.finished_at is null"#,
+        order.0,
+        MqTag::TripCancel.wire()
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let trip_ends = match ends {
+        Some(Some(job)) => Some(farebox_jobs::queue::admin::find(&mut *conn, job).await?),
+        Some(None) => Some(None),
+        None => None,
+    };
+    Ok(Whole { facts, barriers, payments, jobs: views, trip_ends })
 }
