@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::process::Output;
 
 /// Makes the undos of failed bookings dead letters; returns the orders.
-async fn dead_bookings(world: &World, rider: &Client, trip: &str, seats: &[&str]) -> Vec<String> {
+pub async fn dead_bookings(world: &World, rider: &Client, trip: &str, seats: &[&str]) -> Vec<String> {
     let mut orders = Vec::new();
     for seat in seats {
         let failed = rider.fault("order_add_seats_cancle.after=error").book(trip, &[seat]).await;
@@ -31,7 +31,7 @@ async fn bury(world: &World, tag: &str) {
 }
 
 /// A thousand dead letters of bookings that hold no seat: their undos do nothing, once each.
-async fn many_dead(world: &World, many: i32) {
+pub async fn many_dead(world: &World, many: i32) {
     sqlx::query(
         "insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)
          select o.id, 'order_add_seats_cancle', o.id::text,

@@ -34,6 +34,8 @@ const PERIOD: Duration = Duration::from_millis(1_000);
 const REST: u32 = 9;
 /// The longest a stream lasts; the browser opens another.
 const LONGEST: Duration = Duration::from_secs(900);
+/// What is written while nothing changes, so that a reader who has left is noticed, and his page rendered no more.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The longest a rendering may take.
 const SLOWEST: Duration = Duration::from_secs(10);
 /// The largest page that is looked through, bytes.
@@ -116,7 +118,7 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
             }
         }
     });
-    let sse = Sse::new(events).keep_alive(KeepAlive::new());
+    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
 }
 

@@ -14,6 +14,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
+use std::collections::BTreeMap;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -113,7 +114,7 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
     match kept {
         Kept::Earlier { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = (status, Json(body)).into_response();
+            let mut response = (status, Json(sorted(body))).into_response();
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
             if !status.is_success() {
                 let problem = HeaderValue::from_static("application/problem+json");
@@ -128,7 +129,21 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
 
 /// The body through a `Value`, so that a replay from the database has the same text.
 fn told<T: Serialize>(done: Result<T, impl Into<Problem>>) -> Result<Value, Problem> {
-    serde_json::to_value(done.map_err(Into::into)?).map_err(|_| Problem::broken())
+    serde_json::to_value(done.map_err(Into::into)?).map(sorted).map_err(|_| Problem::broken())
+}
+
+/// With the fields of every object in the alphabet's order: a first answer and its replay from the database have the same
+/// text, whatever order serde_json keeps in this build (another crate's feature decides that).
+pub(super) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> =
+                fields.into_iter().map(|(name, field)| (name, sorted(field))).collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 /// A refusal that says when to try again is no answer to give again then.

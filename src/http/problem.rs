@@ -313,7 +313,7 @@ impl From<StepError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
-        let mut response = (self.status, Json(Value::Object(self.body))).into_response();
+        let mut response = (self.status, Json(super::once::sorted(Value::Object(self.body)))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(secs) = retry_after {

@@ -1,6 +1,16 @@
 //! The operations console, in a real browser.
 
+mod bulk;
+mod hands;
 mod harness_check;
 mod pages;
 mod pages_bench;
+mod poison;
+mod screenshots;
 mod sign_in;
+mod viewer;
+
+/// An id as links show it.
+fn short(id: &str) -> String {
+    format!("…{}", &id[id.len() - 12..])
+}

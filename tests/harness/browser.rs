@@ -176,7 +176,11 @@ impl Browser {
     }
 
     pub async fn click(&self, words: &str) {
-        self.control(words).await.click().await.unwrap_or_else(|error| panic!("clicking {words:?}: {error}"));
+        // A live part may be swapped between finding and clicking: then it is looked for again.
+        self.waits(&format!("{words:?} is clicked"), || async {
+            self.control(words).await.click().await.is_ok()
+        })
+        .await;
     }
 
     /// The field that this label is of.

@@ -50,6 +50,10 @@ if (pause && document.querySelector("[data-live]:not(html)")) {
   listen();
 }
 
+// A page that is left needs no stream, nor its place.
+addEventListener("pagehide", () => stream?.close());
+addEventListener("pageshow", (event) => { if (event.persisted && stream && !paused) listen(); });
+
 // Everything in a list at once.
 document.addEventListener("change", (event) => {
   const all = event.target.closest?.("[data-all]");

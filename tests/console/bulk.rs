@@ -1,0 +1,67 @@
+//! A thousand jobs redriven by a filter through the console, while the API is killed.
+
+use crate::{
+    acts::many_dead,
+    harness::{Browser, Process, World, count, until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_itself() {
+    let mut world = World::new().await;
+    many_dead(&world, 1_000).await;
+    // Every redriven job is counted; somebody holds a row in the middle, so that the API dies with half of it done.
+    sqlx::raw_sql(
+        "create table redriven (id uuid primary key);
+         create function count_redriven() returns trigger language plpgsql as $$
+         begin insert into redriven values (new.id); return new; end $$;
+         create trigger count_redriven after insert on queue.job for each row
+             when (new.tag = 'order_add_seats_cancle') execute function count_redriven();",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let browser = Browser::signed_in(&world, "ops").await;
+    browser.click("Jobs").await;
+    browser.fill("Tag", "order_add_seats_cancle").await;
+    browser.fill("State", "dead").await;
+    browser.click("Filter").await;
+    browser.until("the list is filtered", "location.search.includes('state=dead')").await;
+    browser.click("Redrive all that fit").await;
+    browser.sees("Redrive · 1000").await;
+    browser.fill("Reason", "the bank is back").await;
+    browser.click("Redrive").await;
+    browser.sees("The operation has begun.").await;
+    browser.sees("0 / 1000").await;
+    browser.check().await;
+
+    let mut holder = world.pool.begin().await.unwrap();
+    let middle = "insert into redriven select job_id from bulk_item where nr = 450";
+    sqlx::query(middle).execute(&mut *holder).await.unwrap();
+    let _worker = world.worker();
+    browser.sees("400 / 1000").await;
+    browser.run("window.untouched = true").await;
+    let base = world.api.base();
+    world.api.kill();
+    browser.until("the page knows", "document.documentElement.dataset.live === 'off'").await;
+    holder.rollback().await.unwrap();
+    until("the worker has done it meanwhile", || async {
+        count(&world.pool, "select reached::bigint from bulk").await == 1_000
+    })
+    .await;
+    let address = base.trim_start_matches("http://");
+    world.api = Process::api(&world.db.url, &[("FAREBOX__HTTP__LISTEN", address)]);
+    browser.sees("1000 / 1000").await;
+    browser.until("nobody loaded it again", "window.untouched === true").await;
+    browser.sees("✓ done").await;
+    world.drained().await;
+    for (what, counts) in [
+        ("redriven, once each", "select count(*) from redriven"),
+        ("ended", "select count(*) from queue.finished where tag = 'order_add_seats_cancle'"),
+        ("covered and done", "select done::bigint from bulk"),
+    ] {
+        assert_eq!(count(&world.pool, counts).await, 1_000, "{what}");
+    }
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().all(|said| said.contains("net::ERR_")), "only the lost API: {complaints:?}");
+    assert_eq!(browser.strangers().await, Vec::<String>::new());
+}

@@ -1,0 +1,110 @@
+//! Makes the pictures of the documentation, of a busy hour:
+//!
+//! ```console
+//! $ cargo test --test farebox-tests screenshots -- --ignored
+//! ```
+
+use crate::harness::{Browser, Client, Process, Screen, World, new_rider, until};
+use farebox::riders::{self, Role};
+use serde_json::json;
+use std::{fs, path::Path};
+
+/// The largest picture, bytes.
+const LARGEST: usize = 150_000;
+const RIDERS: [&str; 8] = ["amara", "bao", "chen", "dilys", "emil", "fatima", "goran", "hanne"];
+/// The undos of claims fail for good, those of debits until somebody mends it.
+const BROKEN: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
+const HALF_MENDED: &str = "undo.order_add_seats_cancle.before=error";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes docs/screenshots"]
+async fn screenshots() {
+    let world = World::new().await;
+    let trip = world.trip(40).await;
+    let mut people = Vec::new();
+    for name in RIDERS {
+        let rider = riders::register(&world.pool, &world.flow.passwords, &new_rider(name), Role::Rider)
+            .await
+            .unwrap();
+        world.top_up(rider.id, "60.00", "first").await.expect(201);
+        people.push(Client::sign_in(&world.api.base(), name).await);
+    }
+    for (nr, rider) in people.iter().enumerate() {
+        let seats = [(4 * nr + 1).to_string(), (4 * nr + 2).to_string()];
+        let order = rider.booked(&trip, &[&seats[0], &seats[1]]).await;
+        if nr % 3 != 0 {
+            rider.pay(&order).await.expect(200);
+        }
+        if nr == 4 {
+            rider.refund(&order).await.expect(200);
+        }
+    }
+    let broken = json!({"seats": ["39", "40"], "reason": "the belts are worn"});
+    world.ops.post(&format!("/v1/ops/trips/{trip}/seats/block"), &broken).await.expect(200);
+    for (rider, seat) in [(&people[1], "35"), (&people[5], "36")] {
+        rider.fault("order_add_seats_cancle.after=error").book(&trip, &[seat]).await.problem(500, "003099");
+    }
+    let order = people[3].booked(&trip, &["37", "38"]).await;
+    people[3].fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
+    sqlx::query("update queue.job set max_attempts = 2 where tag <> 'order_unpaid'")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let mut first = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", BROKEN)], &[]);
+    let letters = "select id::text from queue.dead_letter order by tag";
+    let dead = async || sqlx::query_scalar::<_, String>(letters).fetch_all(&world.pool).await.unwrap();
+    until("three are dead", || async { dead().await.len() == 3 }).await;
+    first.kill();
+    let _second = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", HALF_MENDED)], &[]);
+    let mended = json!({"act": "redrive", "ids": [dead().await[2]], "reason": "the bank answers again"});
+    world.ops.post("/v1/ops/bulk", &mended).await.expect(202);
+    until("the debit is given back", || async { people[3].balance().await == "60.00" }).await;
+    // The hour before.
+    sqlx::raw_sql(
+        "insert into minute_tally (minute, booked, paid, refused, failed)
+         select m, 40 + 25 * sin(n / 6.0) + n % 7, 30 + 20 * sin(n / 6.0) + n % 5, 3 + n % 4, (n % 17 = 0)::int
+         from generate_series(1, 58) as n, lateral (select date_trunc('minute', now()) - n * interval '1 minute' as m) as at
+         on conflict do nothing;
+         insert into queue.tally (tag, minute, done, failed, pickup, lateness)
+         select tag, date_trunc('minute', now()) - n * interval '1 minute', 2 + (n + length(tag)) % 5, (n % 13 = 0)::int,
+                array[0, 0, 20 + n % 9, 6, n % 3], array[0, 0, 9, 3 + n % 2]
+         from generate_series(1, 58) as n,
+              unnest(array['order_unpaid', 'order_add_seats_cancle', 'pay_money_cancle', 'order_cancel']) as tag
+         on conflict do nothing;",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+
+    let pages = [
+        ("home", "/console".to_owned()),
+        ("jobs", "/console/jobs".to_owned()),
+        ("job", format!("/console/jobs/{}", dead().await[0])),
+        ("order", format!("/console/orders/{order}")),
+        ("trip", format!("/console/trips/{trip}")),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+    fs::create_dir_all(&folder).unwrap();
+    let browser = Browser::signed_in(&world, "ops").await;
+    // The check has come by since: the dead letters are in its verdict.
+    browser.sees("No job has given up.").await;
+    for (look, screen, scheme) in
+        [("light", Screen::Desk, "light"), ("dark", Screen::Desk, "dark"), ("phone", Screen::Phone, "light")]
+    {
+        browser.screen(screen).await;
+        if screen == Screen::Desk {
+            // Less high than a desk's: a picture is to be small.
+            let size = json!({"width": 1200, "height": 720, "deviceScaleFactor": 1, "mobile": false});
+            browser.debug("Emulation.setDeviceMetricsOverride", &size).await;
+        }
+        browser.prefers(scheme).await;
+        for (page, address) in &pages {
+            browser.goto(address).await;
+            browser.until("it is live", "document.documentElement.dataset.live === 'on'").await;
+            let picture = browser.picture().await;
+            assert!(picture.len() < LARGEST, "{page}-{look} has {} bytes", picture.len());
+            fs::write(folder.join(format!("{page}-{look}.png")), picture).unwrap();
+        }
+    }
+    browser.check().await;
+}
