@@ -264,7 +264,7 @@ impl List {
             return Ok(());
         }
         for job in &page.items {
-            let error = last_error(job).unwrap_or_default();
+            let error = job.last_error().unwrap_or_default();
             let error: String = error.chars().take(ERROR_SHOWN).collect();
             let at = job.run_at.format("%Y-%m-%dT%H:%M:%SZ");
             println!(
@@ -369,10 +369,6 @@ pub(crate) fn told(error: StepError) -> BoxError {
         StepError::Broken(cause) => cause,
         other => format!("{other:?}").into(),
     }
-}
-
-fn last_error(job: &JobView) -> Option<&str> {
-    job.attempts.as_array()?.last()?.get("error")?.as_str()
 }
 
 fn as_json(job: &JobView) -> Value {

@@ -8,14 +8,12 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    audit::{Actor, Through},
     domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     http::{
         App,
         extract::{Params, Path},
     },
     ops::{
-        By,
         bulk::{self, Bulk, Item, Preview, Selection, What},
         search::Wanted,
     },
@@ -96,14 +94,11 @@ pub(super) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
     let id =
         read::<Uuid>(&deed.form, "id")?.ok_or_else(|| FieldError::new("id", "this field is required"))?;
     let expected = read::<i64>(&deed.form, "expected")?;
-    let by = by(&deed.visit, deed.reason);
+    let (visit, by, _) = deed.signed();
     let mut tx = app.flow.pool.begin().await?;
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
-    Ok(done(
-        &format!("/console/bulk/{}", begun.id),
-        deed.visit.say("The operation has begun.", "操作已开始。"),
-    ))
+    Ok(done(&format!("/console/bulk/{}", begun.id), visit.say("The operation has begun.", "操作已开始。")))
 }
 
 pub(super) async fn show(
@@ -145,11 +140,11 @@ pub(super) async fn ask_stop(State(app): State<App>, visit: Visit, Path(id): Pat
 }
 
 pub(super) async fn stop(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<Pairs>) -> Answer {
-    let by = by(&deed.visit, deed.reason);
+    let (visit, by, _) = deed.signed();
     let mut tx = app.flow.pool.begin().await?;
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
-    Ok(done(&format!("/console/bulk/{id}"), deed.visit.say("The operation is stopped.", "操作已停止。")))
+    Ok(done(&format!("/console/bulk/{id}"), visit.say("The operation is stopped.", "操作已停止。")))
 }
 
 const OUTCOMES: [(&str, &str, &str); 5] = [
@@ -264,10 +259,6 @@ fn state(visit: &Visit, state: &str) -> Markup {
         }
         other => super::frame::state(visit, other),
     }
-}
-
-fn by(visit: &Visit, reason: String) -> By {
-    By::new(Actor::caller(&visit.caller, Through::Console), Some(reason))
 }
 
 /// What is to be done, and upon what: `ids` (separated by commas, or named again and again), else the conditions of the

@@ -154,14 +154,13 @@ fn stuck(visit: &Visit, dead: &[JobView], late: &[Late]) -> Markup {
 }
 
 fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
-    let error = job.attempts.as_array().and_then(|all| all.last()?.get("error")?.as_str());
     html! { tr {
         td { (link_job(job.id)) }
         td { (tag(visit, &job.tag)) }
         td { (state(visit, &job.state)) }
         td { @if let Some(secs) = late_secs { (span(visit, secs)) } @else { (when(visit, job.ended_at.unwrap_or(job.run_at))) } }
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-        td { (error.unwrap_or_default()) }
+        td { (job.last_error().unwrap_or_default()) }
     } }
 }
 

@@ -8,14 +8,12 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    audit::{Actor, Through},
     domain::{FieldError, Refusal},
     http::{
         App,
         extract::{Params, Path},
     },
     ops::{
-        By,
         jobs::{self, order_of},
         search::{self, STATES, Wanted},
         stakes::{Stakes, stakes},
@@ -151,13 +149,9 @@ fn table(visit: &Visit, jobs: &[JobView]) -> Markup {
             td.number { (job.attempt) " / " (job.max_attempts) }
             td { (when(visit, job.run_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (error_of(job).or(job.note.as_deref()).unwrap_or_default()) }
+            td { (job.last_error().or(job.note.as_deref()).unwrap_or_default()) }
         } } }
     } } }
-}
-
-fn error_of(job: &JobView) -> Option<&str> {
-    job.attempts.as_array()?.last()?.get("error")?.as_str()
 }
 
 pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
@@ -282,10 +276,10 @@ pub(super) struct How {
 pub(super) async fn act(
     State(app): State<App>,
     Path((id, act)): Path<(Uuid, String)>,
-    Deed { visit, reason, form }: Deed<How>,
+    deed: Deed<How>,
 ) -> Answer {
+    let (visit, by, form) = deed.signed();
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
-    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
     let mut tx = app.flow.pool.begin().await?;
     match act.as_str() {
         "retry" => jobs::retry(&mut tx, &by, id).await?,

@@ -5,10 +5,9 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    audit::{Actor, Through},
     domain::Refusal,
     http::{App, extract::Path},
-    ops::{By, queues, stakes::step_words},
+    ops::{queues, stakes::step_words},
 };
 use axum::extract::State;
 use farebox_jobs::{
@@ -111,10 +110,10 @@ pub(super) async fn ask(
 pub(super) async fn act(
     State(app): State<App>,
     Path((wire, act)): Path<(String, String)>,
-    Deed { visit, reason, form: Nothing {} }: Deed<Nothing>,
+    deed: Deed<Nothing>,
 ) -> Answer {
+    let (visit, by, Nothing {}) = deed.signed();
     let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
-    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
     let mut tx = app.flow.pool.begin().await?;
     match act.as_str() {
         "pause" => queues::pause(&mut tx, &by, tag_of).await?,

@@ -6,13 +6,12 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    audit::{Actor, Through},
     domain::{FieldError, Money, OrderId, Refusal, RiderId},
     http::{
         App,
         extract::{Params, Path},
     },
-    ops::{By, find, wallets},
+    ops::{find, wallets},
     orders::search::newest,
     riders::{self, Rider, wallet},
 };
@@ -145,14 +144,10 @@ pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uui
     Ok(page(&visit, Nav::Riders, &format!("{}: {}", visit.say("Top up", "充值"), rider.user_name), form))
 }
 
-pub(super) async fn top_up(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    Deed { visit, reason, form }: Deed<TopUp>,
-) -> Answer {
+pub(super) async fn top_up(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<TopUp>) -> Answer {
+    let (visit, by, form) = deed.signed();
     let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
     let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
-    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
     let mut tx = app.flow.pool.begin().await?;
     let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
     tx.commit().await?;

@@ -7,13 +7,12 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    audit::{Actor, Through},
     domain::{FieldError, Money, Refusal, SeatSet, TripId},
     http::{
         App,
         extract::{Params, Path},
     },
-    ops::{self, By},
+    ops,
     orders::search::at_stake,
     trips::{
         self, TripDetail, cancel,
@@ -175,10 +174,10 @@ pub(super) async fn ask(
 pub(super) async fn act(
     State(app): State<App>,
     Path((id, act)): Path<(Uuid, String)>,
-    Deed { visit, reason, form }: Deed<Seats>,
+    deed: Deed<Seats>,
 ) -> Answer {
+    let (visit, by, form) = deed.signed();
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
-    let by = By::new(Actor::caller(&visit.caller, Through::Console), Some(reason));
     let labels: Vec<String> =
         form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
     let mut tx = app.flow.pool.begin().await?;

@@ -2,8 +2,10 @@
 
 use super::frame::Failure;
 use crate::{
+    audit::{Actor, Through},
     domain::FieldError,
     http::{App, context::prefers_chinese, problem::Problem},
+    ops::By,
     riders::{self, Caller},
 };
 use axum::{
@@ -126,6 +128,14 @@ impl Visit {
     /// Whether the forms are for this person, too.
     pub(super) fn may_act(&self) -> bool {
         self.caller.role.may_operate()
+    }
+}
+
+impl<T> Deed<T> {
+    /// Who acts, and why, with the form.
+    pub(super) fn signed(self) -> (Visit, By, T) {
+        let by = By::new(Actor::caller(&self.visit.caller, Through::Console), Some(self.reason));
+        (self.visit, by, self.form)
     }
 }
 

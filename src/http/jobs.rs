@@ -74,10 +74,9 @@ pub(super) struct Job {
 
 impl From<JobView> for Job {
     fn from(job: JobView) -> Self {
-        let last = job.attempts.as_array().and_then(|attempts| attempts.last()?.get("error")?.as_str());
         Self {
             order_id: jobs::order_of(&job.payload).map(|order| order.to_string()),
-            last_error: last.map(str::to_owned),
+            last_error: job.last_error().map(str::to_owned),
             error: job.fingerprint,
             id: job.id,
             tag: job.tag,

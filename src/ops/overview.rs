@@ -6,7 +6,7 @@ use farebox_jobs::{
     MqTag,
     queue::{
         self,
-        admin::{self, JobView},
+        admin::{self, Among, JobFilter, JobView, Place},
     },
 };
 use serde_json::Value;
@@ -101,10 +101,7 @@ async fn if_due(pool: &PgPool) -> Result<bool, sqlx::Error> {
 /// # Errors
 /// The database's.
 pub async fn dead(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
-    let ids = sqlx::query_scalar!("select id from queue.dead_letter order by id desc limit $1", SHOWN)
-        .fetch_all(pool)
-        .await?;
-    all(pool, ids).await
+    admin::list(pool, &JobFilter { places: &[Place::Dead], ..JobFilter::default() }, SHOWN).await
 }
 
 /// The jobs that have been due longest and do not run.
@@ -128,20 +125,15 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
     .fetch_all(pool)
     .await?;
     let ids = rows.iter().map(|row| row.id).collect();
-    let jobs = all(pool, ids).await?;
-    let late = |job: JobView| {
-        let late_secs = rows.iter().find(|row| row.id == job.id).map_or(0.0, |row| row.late_secs);
-        Late { job, late_secs }
-    };
-    Ok(jobs.into_iter().map(late).collect())
-}
-
-async fn all(pool: &PgPool, ids: Vec<uuid::Uuid>) -> Result<Vec<JobView>, sqlx::Error> {
-    let mut jobs = Vec::with_capacity(ids.len());
-    for id in ids {
-        jobs.extend(admin::find(pool, id).await?);
-    }
-    Ok(jobs)
+    let among = Some(Among { keys: Vec::new(), ids });
+    let filter = JobFilter { places: &[Place::Live], tags: tags.to_vec(), among, ..JobFilter::default() };
+    let jobs = admin::list(pool, &filter, SHOWN).await?;
+    // In the order of their lateness; one that has ended meanwhile is late no more.
+    let late = rows.into_iter().filter_map(|row| {
+        let job = jobs.iter().find(|job| job.id == row.id)?.clone();
+        Some(Late { job, late_secs: row.late_secs })
+    });
+    Ok(late.collect())
 }
 
 /// What ended in one minute of one tag.

@@ -8,7 +8,7 @@
 use crate::{
     domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     flow::StepError,
-    orders::Page,
+    orders::{self, Page},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -121,7 +121,7 @@ impl Wanted {
     async fn among(&self, conn: &mut PgConnection) -> Result<Option<Among>, sqlx::Error> {
         let mut found: Option<Among> = None;
         if let Some(order) = self.order {
-            found = Some(both(found, of_order(&mut *conn, order).await?));
+            found = Some(both(found, orders::jobs::of(&mut *conn, order).await?));
         }
         if let Some(rider) = self.rider {
             found = Some(both(found, of_rider(&mut *conn, rider).await?));
@@ -158,28 +158,6 @@ pub async fn list(
     items.truncate(limit.into());
     let next = items.last().filter(|_| more).map(|job| job.id.to_string());
     Ok(Page { items, next })
-}
-
-async fn of_order(conn: &mut PgConnection, order: OrderId) -> Result<Among, sqlx::Error> {
-    let keys = sqlx::query_scalar!(
-        r#"select $1::uuid::text as "key!" union all select id::text from payment where order_id = $1"#,
-        order.0
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    // A payment that failed before it was written down: its job's key is its own, and only the payload names the order.
-    let ids = sqlx::query_scalar!(
-        r#"select id as "id!" from queue.job
-           where tag = 'pay_check_cancle' and queue.order_of(payload) = $1::uuid::text
-           union all
-           select id from queue.dead_letter where queue.order_of(payload) = $1::uuid::text
-           union all
-           select id from queue.finished where tag = 'pay_check_cancle' and queue.order_of(payload) = $1::uuid::text"#,
-        order.0
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    Ok(Among { keys, ids })
 }
 
 async fn of_rider(conn: &mut PgConnection, rider: RiderId) -> Result<Among, sqlx::Error> {

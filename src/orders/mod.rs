@@ -2,6 +2,7 @@
 
 mod detail;
 mod evaluation;
+pub mod jobs;
 mod list;
 pub mod owed;
 pub mod search;

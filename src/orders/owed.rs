@@ -1,8 +1,12 @@
 //! What one order still has coming, and who is to see to it: the page of an order says it in a sentence.
 
+use super::jobs;
 use crate::domain::{Money, OrderId};
 use chrono::{DateTime, Utc};
-use farebox_jobs::{MqTag, queue::admin::JobView};
+use farebox_jobs::{
+    MqTag,
+    queue::admin::{self, JobFilter, JobView},
+};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -137,13 +141,11 @@ pub struct Debt {
 
 impl Debt {
     fn of(what: What, job: Option<&JobView>) -> Self {
-        let error =
-            |job: &JobView| job.attempts.as_array()?.last()?.get("error")?.as_str().map(str::to_owned);
         Self {
             what,
             job_id: job.map(|job| job.id),
             job_state: job.map(|job| job.state.clone()),
-            error: job.and_then(error),
+            error: job.and_then(JobView::last_error).map(str::to_owned),
             at: job.map(|job| job.ended_at.unwrap_or(job.run_at)),
         }
     }
@@ -319,25 +321,13 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
     )
     .fetch_all(&mut *conn)
     .await?;
-    let keys: Vec<String> = subjects.iter().map(ToString::to_string).collect();
-    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let jobs = sqlx::query_scalar!(
-        r#"select id as "id!" from (
-               select id from queue.any_job where key = any($1) and tag = any($2)
-               union select id from queue.dead_letter where queue.order_of(payload) = $4
-           ) mine order by id limit $3"#,
-        &keys,
-        &tags,
-        MOST_JOBS,
-        order.0.to_string()
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut views = Vec::with_capacity(jobs.len());
-    for id in jobs {
-        views.extend(farebox_jobs::queue::admin::find(&mut *conn, id).await?);
-    }
-    views.dedup_by_key(|job| job.id);
+    let of_order = JobFilter {
+        tags: MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
+        among: Some(jobs::of(&mut *conn, order).await?),
+        ..JobFilter::default()
+    };
+    let mut jobs = admin::list(&mut *conn, &of_order, MOST_JOBS).await?;
+    jobs.reverse();
     let ends = sqlx::query_scalar!(
         r#"select (select j.id from queue.any_job j where j.tag = $2 and j.key = o.trip_id::text order by j.rank limit 1)
            from orders o join trip_cancellation c on c.trip_id = o.trip_id
@@ -348,9 +338,9 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
     .fetch_optional(&mut *conn)
     .await?;
     let trip_ends = match ends {
-        Some(Some(job)) => Some(farebox_jobs::queue::admin::find(&mut *conn, job).await?),
+        Some(Some(job)) => Some(admin::find(&mut *conn, job).await?),
         Some(None) => Some(None),
         None => None,
     };
-    Ok(Whole { facts, barriers, payments, jobs: views, trip_ends })
+    Ok(Whole { facts, barriers, payments, jobs, trip_ends })
 }

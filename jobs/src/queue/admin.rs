@@ -64,6 +64,13 @@ pub struct JobView {
     pub fingerprint: Option<String>,
 }
 
+impl JobView {
+    /// What its last failed attempt said.
+    pub fn last_error(&self) -> Option<&str> {
+        self.attempts.as_array()?.last()?.get("error")?.as_str()
+    }
+}
+
 /// Which dead letters; all that is given must fit.
 #[derive(Clone, Debug, Default)]
 pub struct DeadFilter {
