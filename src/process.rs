@@ -14,6 +14,7 @@ use crate::{
     telemetry,
     trips::live::Live,
 };
+use farebox_jobs::queue::Ringer;
 use sqlx::PgPool;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,6 +64,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
     Ok(Flow {
+        bell: Ringer::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),
         trips: settings.trips.clone(),

@@ -29,7 +29,7 @@ mod retries;
 mod roles;
 mod secrets;
 mod sessions;
-mod storm;
+mod soak;
 mod timetable;
 mod tour;
 mod transport;

@@ -2,7 +2,8 @@
 
 use crate::harness::{Process, RETRY, World, count, inside, until};
 use farebox_jobs::queue::{
-    self, Delivery, Due, Enqueued, Job, JobError, NewJob, Outcome, Priority, RetryPolicy, WorkerConfig,
+    self, Delivery, Due, Enqueued, Job, JobError, NewJob, Outcome, Priority, RetryPolicy, Ringer,
+    WorkerConfig,
     admin::{self, Changed, Which},
     protocol,
 };
@@ -328,4 +329,24 @@ async fn days_are_dropped_as_a_whole_and_a_day_nobody_prepared_loses_nothing() {
     assert_eq!(count(&world.pool, "select count(*) from queue.finished_stray").await, 0);
     assert!(outcome(&world, "stray").await.is_some(), "moved to its day");
     assert_eq!(count(&world.pool, "select count(*) from queue.serial").await, 0);
+}
+
+/// The worker polls once an hour here: only the bell can have woken it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_enqueued_quietly_is_picked_up_when_somebody_rings_even_on_a_line_that_was_cut() {
+    let world = World::new().await;
+    let config = WorkerConfig { poll: Duration::from_secs(3600), ..WorkerConfig::new("test", &["note"]) };
+    let _stop = inside(&world.pool, config, |_| async { Ok(Outcome::Done(None)) });
+    let ringer = Ringer::start((*world.pool.connect_options()).clone());
+    enqueue(&world, &[note("loud")]).await;
+    until("it is done", || async { outcome(&world, "loud").await.is_some() }).await;
+    for name in ["first", "after the cut"] {
+        let mut conn = world.pool.acquire().await.unwrap();
+        queue::enqueue(&mut conn, &[note(name)], Due::Quietly).await.unwrap();
+        ringer.ring();
+        until("it is done", || async { outcome(&world, name).await.is_some() }).await;
+        let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where datname = current_database() and query like 'select pg_notify%'";
+        assert_eq!(count(&world.pool, cut).await, 1, "{name}: the bell has a line of its own");
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     settings::{Booking as BookingRules, Trips as TripRules},
 };
 use chrono::Duration;
+use farebox_jobs::queue::Ringer;
 use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,6 +29,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct Flow {
     /// The database.
     pub pool: PgPool,
+    /// Wakes the workers up when a rollback was raised.
+    pub bell: Ringer,
     /// Hold time, cut-offs, the delay of armed undos.
     pub rules: BookingRules,
     /// The zone and the horizon of the timetable.

@@ -81,5 +81,7 @@ async fn send(flow: &Flow, rollback: Rollback<'_>) -> Result<(), sqlx::Error> {
     if let Some(key) = rollback.key {
         idempotency::forget(&mut *tx, key, rollback.subject).await?;
     }
-    tx.commit().await
+    tx.commit().await?;
+    flow.bell.ring();
+    Ok(())
 }

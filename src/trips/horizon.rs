@@ -13,7 +13,7 @@ use farebox_jobs::{
     Timetable,
     queue::{self, Delivery, Due, JobError, NewJob, Outcome},
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use std::time::Duration;
 
 /// How often a worker that could not bring the job forward tries again.
@@ -26,14 +26,16 @@ pub async fn arm(flow: &Flow) {
     if flow.trips.horizon_days == 0 {
         return;
     }
-    while let Err(error) = hurry(&flow.pool).await {
+    while let Err(error) = hurry(flow).await {
         tracing::warn!(%error, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
 
-async fn hurry(pool: &PgPool) -> Result<(), sqlx::Error> {
-    queue::hurry(&mut *pool.acquire().await?, &NewJob::of(&Timetable {})).await.map(drop)
+async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
+    queue::hurry(&mut *flow.pool.acquire().await?, &NewJob::of(&Timetable {})).await?;
+    flow.bell.ring();
+    Ok(())
 }
 
 /// The job. A worker whose horizon is off ends it.

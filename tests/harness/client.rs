@@ -68,6 +68,11 @@ impl Client {
         Self { base: base.to_owned(), http: reqwest::Client::new(), ..self.clone() }
     }
 
+    /// The same rider and the same connections, but to this address from now on.
+    pub fn toward(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// The same address, with another token, or with none.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }

@@ -6,6 +6,7 @@ mod database;
 mod inside;
 mod own_server;
 mod process;
+mod proxy;
 mod redis;
 mod wire;
 
@@ -15,6 +16,7 @@ pub use database::Database;
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
 pub use process::{Process, command};
+pub use proxy::{Cut, Proxy};
 pub use redis::RedisServer;
 pub use wire::Wire;
 
@@ -144,18 +146,6 @@ impl World {
                 == 0
         })
         .await;
-    }
-
-    /// Lets all deadlines pass: what is unpaid then is closed by its timer.
-    pub async fn pass_all_deadlines(&self) {
-        let unpaid: Vec<uuid::Uuid> = sqlx::query_scalar("select id from orders where status = 'unpaid'")
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
-        for order in unpaid {
-            self.pass_deadline(&order.to_string()).await;
-        }
-        sqlx::query("update queue.job set run_at = now()").execute(&self.pool).await.unwrap();
     }
 
     pub async fn order(&self, id: &str) -> Value {

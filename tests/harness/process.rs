@@ -25,7 +25,8 @@ struct Log {
 impl Process {
     /// An API process that listens; faults are heeded.
     pub fn api(url: &str, env: &[(&str, &str)]) -> Self {
-        let mut process = Self::start(command(env!("CARGO_BIN_EXE_farebox-api"), url, env));
+        let mut process =
+            Self::start(command(&binary("farebox-api", env!("CARGO_BIN_EXE_farebox-api")), url, env));
         url.clone_into(&mut process.url);
         process.wait_for_line("listening");
         process
@@ -33,7 +34,7 @@ impl Process {
 
     /// A worker process.
     pub fn worker(url: &str, env: &[(&str, &str)], args: &[&str]) -> Self {
-        let mut command = command(env!("CARGO_BIN_EXE_farebox-worker"), url, env);
+        let mut command = command(&binary("farebox-worker", env!("CARGO_BIN_EXE_farebox-worker")), url, env);
         command.args(args);
         Self::start(command)
     }
@@ -139,6 +140,11 @@ impl Drop for Process {
             eprintln!("--- process {} said:\n{}", self.child.id(), self.log());
         }
     }
+}
+
+/// The program of this build, or of the one under trial (`FAREBOX_BINARIES`, a folder).
+fn binary(name: &str, ours: &str) -> String {
+    std::env::var("FAREBOX_BINARIES").map_or_else(|_| ours.to_owned(), |folder| format!("{folder}/{name}"))
 }
 
 pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {

@@ -9,6 +9,7 @@ mod tables;
 use anyhow::{Context, Result};
 use clap::Parser;
 use counter::COUNTER;
+use farebox_jobs::queue::Ringer;
 use meter::{Cost, Meter};
 use peers::{graphile, stock};
 use sqlx::{Executor, PgPool, postgres::PgPoolOptions};
@@ -86,12 +87,14 @@ impl Contender {
     }
 
     /// Enqueues one job in a transaction of its own.
-    async fn send(self, pool: &PgPool, n: usize) -> Result<()> {
+    async fn send(self, pool: &PgPool, ringer: &Ringer, n: usize) -> Result<()> {
         match self {
             Self::Graphile => graphile::send(pool, n).await,
             Self::Stock => stock::push(pool, &[n]).await,
-            _ => tables::send(pool, n).await,
-        }
+            _ => ours::send(pool, ringer, n).await,
+        }?;
+        COUNTER.committed(n);
+        Ok(())
     }
 }
 

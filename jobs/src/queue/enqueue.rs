@@ -14,8 +14,10 @@ const LOOKS: usize = 5;
 /// When a job may run, by the database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// At once; waiting workers are told when the transaction commits.
+    /// At once; waiting workers are told by the transaction's commit, for which it waits for others that tell.
     Now,
+    /// At once; the caller [rings](super::Ringer) after its commit, or leaves it to the poll.
+    Quietly,
     /// After this time, counted from the statement.
     In(Duration),
     /// At this time.
@@ -88,7 +90,7 @@ async fn insert(
                on conflict (tag, key) do nothing
                returning id, tag, key, run_at
            ), ping as (
-               select pg_notify('farebox_jobs', '') from fresh where run_at <= statement_timestamp() limit 1
+               select pg_notify('farebox_jobs', '') from fresh where $10 and run_at <= statement_timestamp() limit 1
            )
            select given.id as "id!", coalesce(fresh.id, job.id) as live_id, (select count(*) from ping) as pings
            from given
@@ -103,6 +105,7 @@ async fn insert(
         due.delay_secs(),
         &priorities,
         &serials as &[Option<String>],
+        due != Due::Quietly,
     )
     .fetch_all(conn)
     .await?;
@@ -110,7 +113,8 @@ async fn insert(
     Ok(rows.into_iter().filter_map(|row| Some((row.id, answer(row.id, row.live_id?)))).collect())
 }
 
-/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running.
+/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running. The caller
+/// [rings](super::Ringer) after its commit.
 ///
 /// # Errors
 /// The database's.
@@ -118,7 +122,7 @@ pub async fn hurry(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sq
     if let Some(id) = bring_forward(conn, job).await? {
         return Ok(Enqueued::AlreadyQueued(id));
     }
-    let answers = enqueue(conn, std::slice::from_ref(job), Due::Now).await?;
+    let answers = enqueue(conn, std::slice::from_ref(job), Due::Quietly).await?;
     let answer = answers.first().copied().ok_or(sqlx::Error::RowNotFound)?;
     if matches!(answer, Enqueued::AlreadyQueued(_)) {
         // Its key may have been taken after the first look, by a transaction that was still open then.
@@ -128,19 +132,16 @@ pub async fn hurry(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sq
 }
 
 async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<Uuid>, sqlx::Error> {
-    let moved = sqlx::query!(
-        r#"with moved as (
-               update queue.job set run_at = statement_timestamp()
-               where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
-               returning id
-           ), ping as (select pg_notify('farebox_jobs', '') from moved)
-           select id as "id!", (select count(*) from ping) as pings from moved"#,
+    let moved = sqlx::query_scalar!(
+        "update queue.job set run_at = statement_timestamp()
+         where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
+         returning id",
         job.tag,
         job.key,
     )
     .fetch_optional(conn)
     .await?;
-    Ok(moved.map(|row| row.id))
+    Ok(moved)
 }
 
 /// Deletes the live jobs of these tags and keys, save those that are running. Returns how many.

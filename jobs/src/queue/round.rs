@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// The shortest wait between two looks that found nothing.
 const NAP_MIN: Duration = Duration::from_millis(1);
+/// Links that are kept for looking.
+const KEPT: usize = 1;
 
 /// What a round is asked for.
 struct Errand {
@@ -79,24 +81,29 @@ impl Driver {
         (slots + ahead).saturating_sub(open).min(self.config.batch)
     }
 
-    /// A batch that has ended goes at once, whatever is under way; a look for due jobs alone goes alone, unless somebody
-    /// has just enqueued one.
+    /// A batch that has ended goes at once, if there is a link for it beside the one that is kept for looking; a second
+    /// look for due jobs goes only if somebody has just enqueued one.
     fn start_rounds(&mut self) {
         loop {
             let looks = self.stirred || Instant::now() >= self.look_at;
-            let may_look = looks && (self.flights.is_empty() || self.rung) && self.room() > 0;
-            if self.done.is_empty() && !may_look {
+            let may_look = looks && (self.flying_slots == 0 || self.rung) && self.room() > 0;
+            let completes = !self.done.is_empty() && self.links.len() > KEPT;
+            if !completes && !may_look {
                 return;
             }
             let Some(link) = self.links.pop() else { return };
-            let errand = self.errand();
+            let errand = match (completes, self.backlog) {
+                (true, true) => self.errand(self.config.batch, self.room()),
+                (true, false) if may_look => self.errand(0, self.room()),
+                (true, false) => self.errand(self.config.batch, 0),
+                (false, _) => self.errand(0, self.room()),
+            };
             self.flights.spawn(errand.run(link));
         }
     }
 
-    fn errand(&mut self) -> Errand {
-        let batch = self.done.len().min(self.config.batch);
-        let slots = self.room();
+    fn errand(&mut self, most: usize, slots: usize) -> Errand {
+        let batch = self.done.len().min(most);
         let done: Vec<Ack> = self.done.drain(..batch).collect();
         self.tags.take_turns();
         self.stirred &= slots == 0;
@@ -149,6 +156,7 @@ impl Driver {
         if errand.slots == 0 {
             return;
         }
+        self.backlog = round.full;
         if round.full {
             self.stirred = true;
             return;

@@ -1,0 +1,91 @@
+//! Waking workers up after a commit instead of in it.
+//!
+//! A transaction that has called NOTIFY takes a lock of the whole cluster in its commit and holds it until the commit is
+//! on disk, so commits that ring go one after the other, each waiting for the disk. Here the one who enqueued rings once
+//! his commit is done: a connection of its own sends the message, whose loss costs no more than a poll, in a transaction
+//! that does not wait for the disk, and however many ring meanwhile are one message.
+
+use super::CHANNEL;
+use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Notify,
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+/// How long connecting and one message may take together.
+const RING_LIMIT: Duration = Duration::from_secs(5);
+/// Tries at one message: a connection that was idle may turn out to be cut.
+const TRIES: usize = 2;
+/// The rest after a message that could not be sent.
+const REST: Duration = Duration::from_secs(1);
+
+/// Rings for jobs that were enqueued [quietly](super::Due::Quietly) or [hurried](super::hurry). Clones ring the same
+/// bell; with the last one it ends.
+#[derive(Clone, Debug)]
+pub struct Ringer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    wanted: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Ringer {
+    /// Connects when it is first rung. Needs a tokio runtime.
+    pub fn start(options: PgConnectOptions) -> Self {
+        let wanted = Arc::new(Notify::new());
+        let task = tokio::spawn(ring_on(Arc::clone(&wanted), options)).abort_handle();
+        Self(Arc::new(Inner { wanted, task }))
+    }
+
+    /// Tells the workers that something may be due. Call it after the commit; it does not wait.
+    pub fn ring(&self) {
+        self.0.wanted.notify_one();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn ring_on(wanted: Arc<Notify>, options: PgConnectOptions) {
+    let mut line = None;
+    loop {
+        wanted.notified().await;
+        if let Err(error) = ring(&mut line, &options).await {
+            tracing::warn!(%error, "workers not woken up; they find what is due when they poll");
+            sleep(REST).await;
+        }
+    }
+}
+
+async fn ring(line: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        let sent = timeout(RING_LIMIT, send(line, options)).await;
+        match sent.unwrap_or_else(|late| Err(sqlx::Error::Io(std::io::Error::other(late)))) {
+            Ok(()) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or(sqlx::Error::WorkerCrashed))
+}
+
+/// The connection is kept only if nothing went wrong on it.
+async fn send(line: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut conn = match line.take() {
+        Some(conn) => conn,
+        None => {
+            let mut conn = PgConnection::connect_with(options).await?;
+            conn.execute("set synchronous_commit = off").await?;
+            conn
+        }
+    };
+    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(&mut conn).await?;
+    *line = Some(conn);
+    Ok(())
+}

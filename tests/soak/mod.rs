@@ -1,0 +1,411 @@
+//! The proof under fire: API replicas, workers, PostgreSQL and Redis as real processes under a random load of riders,
+//! while everything that can break is broken. Whenever it is quiet the invariants are checked, and what riders were told
+//! is held against what has become of it. A run counts only if every hard case really happened in it.
+//!
+//! ```console
+//! $ SOAK_ROUNDS=1000 SOAK_REQUESTS=1000000 cargo test --release --test farebox-tests soak -- --ignored --nocapture
+//! ```
+//!
+//! A round is an act of the nemesis and the load around it. `SOAK_SEED` replays a schedule: who does what, and which act
+//! follows which; how the processes interleave is theirs.
+
+mod check;
+mod nemesis;
+mod riders;
+
+use crate::harness::{Client, Process, Proxy, RedisServer, count, new_rider, settings, until};
+use check::Mark;
+use chrono::{DateTime, Utc};
+use farebox::{embedded, process as parts, riders::Role, schema};
+use nemesis::Act;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use riders::{Bases, Book, Rider, SEATS};
+use serde_json::json;
+use sqlx::PgPool;
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::RwLock, task::JoinHandle, time::sleep};
+
+const APIS: usize = 2;
+const WORKERS: usize = 3;
+const RIDERS: usize = 8;
+const TRIPS: usize = 4;
+/// Rounds between two checks.
+const BETWEEN_CHECKS: usize = 25;
+/// Between two acts, milliseconds.
+const PAUSE: std::ops::Range<u64> = 150..600;
+/// How often processes that died under a fault are started again, and sleepers looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// What the processes run with: holds, undos and leases that end while one looks on.
+const HASTE: [(&str, &str); 7] = [
+    ("FAREBOX__BOOKING__HOLD_SECS", "3"),
+    ("FAREBOX__BOOKING__UNDO_AFTER_MS", "1500"),
+    ("FAREBOX__WORKER__LEASE_MS", "2000"),
+    ("FAREBOX__WORKER__ATTEMPT_MS", "5000"),
+    ("FAREBOX__DATABASE__ACQUIRE_TIMEOUT_MS", "1000"),
+    ("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "4000"),
+    ("FAREBOX__LOG__FILTER", "warn,farebox_api=info"),
+];
+/// An undo that takes a while, so that a worker can be caught in the middle of it.
+pub const SLOW_UNDO: &str = "undo.order_calc_money_cancle.before=sleep:400";
+/// Lines of the processes' logs that are counted.
+const MARKS: [&str; 4] = ["barrier_pkey", "lease was lost", "lease ran out", "deadlock"];
+
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Api,
+    Worker,
+}
+
+/// The processes, and what they stand on.
+pub struct Fleet {
+    apis: Vec<Process>,
+    workers: Vec<Process>,
+    bases: Bases,
+    asleep: Option<(Vec<usize>, Instant)>,
+    proxy: Proxy,
+    redis: RedisServer,
+    trips: Arc<Vec<String>>,
+    /// A trip that only the accomplice books.
+    quiet_trip: String,
+    url: String,
+    options: embedded::Options,
+    server: Option<embedded::Server>,
+    marks: HashMap<&'static str, u64>,
+    /// A rider who clicks when the nemesis says so.
+    accomplice: Option<Rider>,
+}
+
+impl Fleet {
+    fn api(&self) -> Process {
+        let redis = self.redis.url();
+        Process::api(&self.proxy.url, &[&HASTE[..], &[("FAREBOX__REDIS__URL", redis.as_str())]].concat())
+    }
+
+    fn worker(&self) -> Process {
+        Process::worker(&self.proxy.url, &[&HASTE[..], &[("FAREBOX_FAULTS", SLOW_UNDO)]].concat(), &[])
+    }
+
+    /// Ends one, in this way, and starts another in its place.
+    fn replace(&mut self, kind: Kind, random: &mut StdRng, end: fn(&mut Process)) {
+        match kind {
+            Kind::Api => {
+                let at = random.random_range(0..self.apis.len());
+                end(&mut self.apis[at]);
+                self.renew_api(at);
+            }
+            Kind::Worker => {
+                self.wake();
+                let at = random.random_range(0..self.workers.len());
+                end(&mut self.workers[at]);
+                self.renew_worker(at);
+            }
+        }
+    }
+
+    fn renew_api(&mut self, at: usize) {
+        let fresh = self.api();
+        self.bases.write().unwrap()[at] = fresh.base();
+        let old = std::mem::replace(&mut self.apis[at], fresh);
+        self.count_marks(&old);
+    }
+
+    fn renew_worker(&mut self, at: usize) {
+        let fresh = self.worker();
+        let old = std::mem::replace(&mut self.workers[at], fresh);
+        self.count_marks(&old);
+    }
+
+    fn count_marks(&mut self, process: &Process) {
+        let log = process.log();
+        for mark in MARKS {
+            *self.marks.entry(mark).or_default() += log.matches(mark).count() as u64;
+        }
+    }
+
+    /// Starts again who died under a fault.
+    fn revive(&mut self) {
+        self.wake_if_due();
+        for at in 0..self.apis.len() {
+            if !self.apis[at].is_alive() {
+                self.renew_api(at);
+            }
+        }
+        for at in 0..self.workers.len() {
+            if !self.workers[at].is_alive() {
+                self.renew_worker(at);
+            }
+        }
+    }
+
+    /// PostgreSQL ends at once, as in a power cut, and recovers.
+    async fn restart_the_server(&mut self) {
+        let folder = self.server.as_ref().unwrap().folder().to_owned();
+        let file = std::fs::read_to_string(folder.join("pg/postmaster.pid")).unwrap();
+        let pid = file.lines().next().unwrap().to_owned();
+        assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+        self.server = None;
+        self.server = Some(embedded::start(&self.options).await.unwrap());
+    }
+}
+
+/// A run.
+pub struct Soak {
+    seed: u64,
+    /// The checker's own way to the database, past the proxy.
+    pool: PgPool,
+    book: Arc<Book>,
+}
+
+/// The load, which can be made to pause.
+struct Load {
+    /// Riders share it while they click; a checker has it alone.
+    gate: Arc<RwLock<()>>,
+    over: Arc<AtomicBool>,
+    riders: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(riders: Vec<Rider>) -> Self {
+        let (gate, over) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let riders = riders
+            .into_iter()
+            .map(|rider| tokio::spawn(ride(rider, Arc::clone(&gate), Arc::clone(&over))))
+            .collect();
+        Self { gate, over, riders }
+    }
+
+    /// A rider who stops before he is told to has seen something he should not.
+    async fn still_there(&mut self) {
+        if let Some(at) = self.riders.iter().position(JoinHandle::is_finished) {
+            self.riders.swap_remove(at).await.unwrap();
+        }
+    }
+
+    async fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        for rider in self.riders {
+            rider.await.unwrap();
+        }
+    }
+}
+
+async fn ride(mut rider: Rider, gate: Arc<RwLock<()>>, over: Arc<AtomicBool>) {
+    while !over.load(Ordering::Relaxed) {
+        let _open = gate.read().await;
+        rider.click().await;
+    }
+}
+
+impl Soak {
+    async fn start(seed: u64) -> (Self, Fleet, Load) {
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
+        let options = embedded::Options { data, durable: true, max_connections: 200 };
+        let server = embedded::start(&options).await.unwrap();
+        embedded::ensure_database(&server, "soak").await.unwrap();
+        let url = server.url("soak");
+        let pool = schema::pool(&url, &settings().database, "soak").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
+        let flow = parts::flow(&settings(), pool.clone()).unwrap();
+        farebox::riders::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+        let mut fleet = Fleet {
+            apis: Vec::new(),
+            workers: Vec::new(),
+            bases: Bases::default(),
+            asleep: None,
+            proxy: Proxy::before(&url),
+            redis: RedisServer::start(),
+            trips: Arc::default(),
+            quiet_trip: String::new(),
+            url,
+            options,
+            server: Some(server),
+            marks: HashMap::new(),
+            accomplice: None,
+        };
+        fleet.apis = (0..APIS).map(|_| fleet.api()).collect();
+        fleet.workers = (0..WORKERS).map(|_| fleet.worker()).collect();
+        *fleet.bases.write().unwrap() = fleet.apis.iter().map(Process::base).collect();
+        let base = fleet.apis[0].base();
+        let ops = Client::sign_in(&base, "ops").await;
+        let mut trips = Vec::new();
+        for _ in 0..=TRIPS {
+            let departs = Utc::now() + chrono::Duration::days(2);
+            let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
+                "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
+            trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
+        }
+        fleet.quiet_trip = trips.pop().unwrap();
+        fleet.trips = Arc::new(trips);
+        let book = Arc::new(Book::default());
+        let mut riders = Vec::new();
+        for n in 0..=RIDERS {
+            let name = format!("rider{n}");
+            farebox::riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+            let client = Client::sign_in(&base, &name).await;
+            let top_up = json!({"amount": "1000000.00", "reference": "first"});
+            ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
+            let random = StdRng::seed_from_u64(seed.wrapping_add(n as u64 + 1));
+            let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
+            riders.push(Rider::new(client, random, bases, trips, Arc::clone(&book)));
+        }
+        fleet.accomplice = riders.pop();
+        (Self { seed, pool, book }, fleet, Load::start(riders))
+    }
+
+    /// Waits until nothing is owed: all undos done, those too that were armed and fall due by themselves.
+    async fn quiet(&self, fleet: &mut Fleet) {
+        fleet.proxy.slow(Duration::ZERO);
+        fleet.wake();
+        fleet.revive();
+        until("every undo is done", || async {
+            let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool).await.is_ok_and(|open| open == 0)
+        })
+        .await;
+    }
+
+    /// `rounds` acts, and more until there were so many requests. When the kills were.
+    async fn run(
+        &self,
+        fleet: &mut Fleet,
+        load: &mut Load,
+        rounds: usize,
+        requests: u64,
+    ) -> Vec<DateTime<Utc>> {
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let (mut deck, mut kills, mut mark) = (Vec::new(), Vec::new(), Mark::default());
+        for round in 1.. {
+            let act = deck.pop().unwrap_or_else(|| {
+                deck = Act::deck(&mut random);
+                deck.pop().unwrap()
+            });
+            let pause = Duration::from_millis(random.random_range(PAUSE));
+            kills.extend(act.kills().then(Utc::now));
+            fleet.commit(act, &mut random).await;
+            let next = Instant::now() + pause;
+            while Instant::now() < next {
+                tokio::task::block_in_place(|| fleet.revive());
+                sleep(TICK).await;
+            }
+            load.still_there().await;
+            let enough = round >= rounds && self.requests() >= requests;
+            if round % BETWEEN_CHECKS == 0 || enough {
+                let _alone = self.pause(load, fleet).await;
+                self.quiet(fleet).await;
+                let breaches = self.breaches(&mut mark).await;
+                println!("round {round}, {} requests: {} breaches", self.requests(), breaches.len());
+                self.none_of(&breaches);
+            }
+            if enough {
+                break;
+            }
+        }
+        kills
+    }
+
+    fn requests(&self) -> u64 {
+        self.book.seen.lock().unwrap().requests
+    }
+
+    fn none_of(&self, breaches: &[check::Breach]) {
+        let first = breaches.first().map_or("", |(name, _)| name);
+        assert!(breaches.is_empty(), "BREACH {first}: {breaches:?} (SOAK_SEED={})", self.seed);
+    }
+
+    /// Closes the gate. Requests under way must get their answers, so whoever dies meanwhile is revived.
+    async fn pause<'a>(&self, load: &'a Load, fleet: &mut Fleet) -> tokio::sync::RwLockWriteGuard<'a, ()> {
+        let closing = load.gate.write();
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                alone = &mut closing => return alone,
+                () = sleep(TICK) => tokio::task::block_in_place(|| fleet.revive()),
+            }
+        }
+    }
+
+    /// The riders go and all deadlines pass: what is held then is what was paid for.
+    async fn settle(&self, fleet: &mut Fleet, load: Load) {
+        {
+            let _alone = self.pause(&load, fleet).await;
+            load.over.store(true, Ordering::Relaxed);
+        }
+        load.end().await;
+        self.quiet(fleet).await;
+        until("every deadline has passed", || async {
+            count(&self.pool, "select count(*) from queue.job").await == 0
+        })
+        .await;
+        let held = count(&self.pool, "select count(*) from seat where order_id is not null").await;
+        let paid = "select coalesce(sum(cardinality(seats)), 0)::bigint from orders where status = 'paid'";
+        assert_eq!(held, count(&self.pool, paid).await, "what is left is what was paid for");
+        self.none_of(&self.breaches(&mut Mark::default()).await);
+        let (apis, workers) = (std::mem::take(&mut fleet.apis), std::mem::take(&mut fleet.workers));
+        apis.iter().chain(&workers).for_each(|process| fleet.count_marks(process));
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.wake();
+        self.apis.clear();
+        self.workers.clear();
+        self.server = None;
+        let _ = std::fs::remove_dir_all(&self.options.data);
+    }
+}
+
+fn scale<T: std::str::FromStr>(name: &str, usual: T) -> T {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted.get(sorted.len() * percent / 100).copied().unwrap_or(f64::NAN)
+}
+
+/// A run of its own server, with its results as tables; every hard case must have happened in it.
+async fn soak(rounds: usize, requests: u64) {
+    let seed = scale("SOAK_SEED", rand::random());
+    println!("SOAK_SEED={seed}");
+    let began = Instant::now();
+    let (soak, mut fleet, mut load) = Soak::start(seed).await;
+    let kills = soak.run(&mut fleet, &mut load, rounds, requests).await;
+    let times = soak.rollback_times(&kills).await;
+    soak.settle(&mut fleet, load).await;
+    println!(
+        "\n{} requests, {} kills, {:.0} s, 0 breaches; from a kill to the last rollback p50 {:.0} ms, p99 {:.0} ms ({} of them)\n",
+        soak.requests(),
+        kills.len(),
+        began.elapsed().as_secs_f64(),
+        percentile(&times, 50),
+        percentile(&times, 99),
+        times.len()
+    );
+    println!("| hard case | seen |\n|---|---|");
+    let sightings = soak.sightings(&fleet).await;
+    for (what, times) in &sightings {
+        println!("| {what} | {times} |");
+    }
+    let unseen: Vec<_> = sightings.iter().filter(|(_, times)| *times == 0).map(|(what, _)| *what).collect();
+    assert!(unseen.is_empty(), "a run without these proves little: {unseen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_rounds_of_breaking_break_no_promise() {
+    soak(scale("SOAK_ROUNDS", 50), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "an hour of it"]
+async fn long_soak() {
+    soak(scale("SOAK_ROUNDS", 1_000), scale("SOAK_REQUESTS", 1_000_000)).await;
+}

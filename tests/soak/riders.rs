@@ -1,0 +1,342 @@
+//! Riders who book, pay, cancel, refund, repeat themselves and hang up, and remember what they were told.
+
+use crate::harness::{Answer, Client};
+use chrono::{DateTime, Utc};
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// Seats of a trip: few, so that riders meet.
+pub const SEATS: i32 = 12;
+/// Orders a rider remembers to act upon.
+const REMEMBERED: usize = 6;
+/// Of a hundred requests, so many are made under a fault of [`FAULTS`].
+const FAULTY: u32 = 10;
+/// Of a hundred, so many are given up after a few milliseconds.
+const HANG_UP: u32 = 4;
+/// How long before the deadline a payment at the deadline is sent, milliseconds.
+const EARLY: std::ops::Range<i64> = -2..80;
+/// How long a request may take before its rider gives it up for lost.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Simulated exceptions at every step, with the hangs that let an undo overtake its step.
+pub const FAULTS: [&str; 20] = [
+    "order_seats_cancel.after=error",
+    "order_seats_cancel.after=sleep:30",
+    "order_add_seats_cancle.before=error",
+    "order_add_seats_cancle.after=panic",
+    "order_add_seats_cancle.after=abort",
+    "order_calc_money_cancle.before=error",
+    "order_calc_money_cancle.after=sleep:1800",
+    "order_calc_money_cancle.after=sleep:2200",
+    "order_add_cancle.before=panic",
+    "order_add_cancle.after=abort",
+    "order_add_cancle.after=error",
+    "order_cancel.after=error",
+    "pay_check_cancle.after=error",
+    "pay_money_cancle.before=error",
+    "pay_money_cancle.after=abort",
+    "pay_money_cancle.after=error",
+    "pay_cancle.before=sleep:1800",
+    "pay_cancle.before=sleep:2200",
+    "pay_cancle.after=error",
+    "pay_back_cancle.after=abort",
+];
+
+/// How a request ended, for the one who made it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// 2xx, with the body (which is not kept for the record).
+    Done(Value),
+    /// 4xx, with its code: nothing has happened.
+    Refused(String),
+    /// 5xx, or no answer at all: anything may have happened. The order, if the answer named it.
+    Unknown(Option<Uuid>),
+}
+
+/// What a rider asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ask {
+    Book,
+    Pay,
+    Cancel,
+    Refund,
+}
+
+/// One request and what came of it.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub rider: Uuid,
+    pub ask: Ask,
+    /// The order it was about; of a booking, the one it made.
+    pub order: Option<Uuid>,
+    /// Of a booking: the trip and the seats, ascending.
+    pub wanted: Option<(Uuid, Vec<i32>)>,
+    pub told: Told,
+}
+
+/// What the riders have seen, besides their events.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub requests: u64,
+    pub replayed: u64,
+    pub refused_as_running: u64,
+    pub paid_at_the_deadline: u64,
+    pub expired_at_the_deadline: u64,
+    pub hung_up: u64,
+}
+
+/// Where the riders write.
+#[derive(Default)]
+pub struct Book {
+    pub events: Mutex<Vec<Event>>,
+    pub seen: Mutex<Seen>,
+}
+
+/// Where the API processes are.
+pub type Bases = Arc<RwLock<Vec<String>>>;
+
+/// An order that a rider holds.
+struct Own {
+    id: Uuid,
+    expires_at: DateTime<Utc>,
+}
+
+/// A booking with its key, to be repeated.
+struct Kept {
+    key: String,
+    body: Value,
+    answer: Option<Value>,
+}
+
+pub struct Rider {
+    client: Client,
+    random: StdRng,
+    bases: Bases,
+    trips: Arc<Vec<String>>,
+    book: Arc<Book>,
+    orders: Vec<Own>,
+    kept: Option<Kept>,
+    keys: u32,
+}
+
+impl Rider {
+    pub fn new(
+        client: Client,
+        random: StdRng,
+        bases: Bases,
+        trips: Arc<Vec<String>>,
+        book: Arc<Book>,
+    ) -> Self {
+        Self { client, random, bases, trips, book, orders: Vec::new(), kept: None, keys: 0 }
+    }
+
+    /// One click, or two at once.
+    pub async fn click(&mut self) {
+        let chance = self.random.random_range(0..100);
+        match self.orders.choose(&mut self.random).map(|own| (own.id, own.expires_at)) {
+            Some((order, expires_at)) if chance < 65 => match chance {
+                0..20 => self.act(Ask::Pay, order).await,
+                20..26 => self.pay_at_the_deadline(order, expires_at).await,
+                26..30 => self.twice(Ask::Pay, order).await,
+                30..44 => self.act(Ask::Cancel, order).await,
+                44..62 => self.act(Ask::Refund, order).await,
+                _ => self.twice(Ask::Refund, order).await,
+            },
+            _ if chance > 92 && self.kept.is_some() => self.repeat().await,
+            _ => self.book().await,
+        }
+    }
+
+    fn at(&mut self) -> Client {
+        let base = {
+            let bases = self.bases.read().unwrap();
+            bases.choose(&mut self.random).unwrap().clone()
+        };
+        self.client.toward(&base)
+    }
+
+    fn doomed(&mut self, client: Client) -> Client {
+        if !self.random.random_ratio(FAULTY, 100) {
+            return client;
+        }
+        client.fault(FAULTS.choose(&mut self.random).unwrap())
+    }
+
+    async fn book(&mut self) {
+        let first = self.random.random_range(1..SEATS);
+        let seats = if self.random.random_bool(0.5) { vec![first] } else { vec![first + 1, first] };
+        let trip = self.trips.choose(&mut self.random).unwrap().clone();
+        let body =
+            json!({"trip_id": trip, "seats": seats.iter().map(ToString::to_string).collect::<Vec<_>>()});
+        let client = self.at();
+        let mut client = self.doomed(client);
+        let key = self.random.random_bool(0.5).then(|| {
+            self.keys += 1;
+            format!("{}-{}", self.client.id, self.keys)
+        });
+        if let Some(key) = &key {
+            client = client.key(key);
+        }
+        let told = self.ask(client, "/v1/orders", &body).await;
+        let order = self.took(&told);
+        if let Some(key) = key {
+            let answer = if let Told::Done(answer) = &told { Some(answer.clone()) } else { None };
+            self.kept = Some(Kept { key, body, answer });
+        }
+        self.note(Ask::Book, order, Some((&trip, seats)), told);
+    }
+
+    /// These seats of this trip, under this fault if there is one.
+    pub async fn book_exactly(&mut self, trip: &str, seats: Vec<i32>, fault: Option<&str>) {
+        let body =
+            json!({"trip_id": trip, "seats": seats.iter().map(ToString::to_string).collect::<Vec<_>>()});
+        let client = self.at();
+        let client = fault.map_or_else(|| client.clone(), |fault| client.fault(fault));
+        let answer = send(client, "/v1/orders", &body).await;
+        let told = self.heard(answer);
+        let order = self.took(&told);
+        self.note(Ask::Book, order, Some((trip, seats)), told);
+    }
+
+    /// The last booking with a key once more, word by word: the same answer, or the first one.
+    async fn repeat(&mut self) {
+        let Some(kept) = self.kept.take() else { return };
+        let client = self.at().key(&kept.key);
+        let told = self.ask(client, "/v1/orders", &kept.body).await;
+        let order = self.took(&told);
+        if let (Told::Done(now), Some(first)) = (&told, &kept.answer) {
+            assert_eq!(now, first, "a repeated booking was answered differently");
+        }
+        let trip = kept.body["trip_id"].as_str().unwrap();
+        let seats = kept.body["seats"].as_array().unwrap().iter();
+        let seats = seats.map(|seat| seat.as_str().unwrap().parse().unwrap()).collect();
+        self.note(Ask::Book, order, Some((trip, seats)), told);
+    }
+
+    /// The order of a booking that was answered or half answered; it is remembered.
+    fn took(&mut self, told: &Told) -> Option<Uuid> {
+        let Told::Done(order) = told else {
+            return if let Told::Unknown(order) = told { *order } else { None };
+        };
+        let id = order["id"].as_str().unwrap().parse().unwrap();
+        if self.orders.iter().all(|own| own.id != id) {
+            self.orders.push(Own { id, expires_at: order["expires_at"].as_str().unwrap().parse().unwrap() });
+        }
+        if self.orders.len() > REMEMBERED {
+            self.orders.remove(0);
+        }
+        Some(id)
+    }
+
+    async fn act(&mut self, ask: Ask, order: Uuid) {
+        let client = self.at();
+        let client = self.doomed(client);
+        let told = self.ask(client, &path(ask, order), &body(ask)).await;
+        self.done(ask, order, told);
+    }
+
+    /// Two devices at once, at two processes.
+    async fn twice(&mut self, ask: Ask, order: Uuid) {
+        let (one, other) = (self.at(), self.at());
+        let (path, body) = (path(ask, order), body(ask));
+        let (first, second) = tokio::join!(send(one, &path, &body), send(other, &path, &body));
+        for answer in [first, second] {
+            let told = self.heard(answer);
+            self.done(ask, order, told);
+        }
+    }
+
+    /// As late as can be.
+    async fn pay_at_the_deadline(&mut self, order: Uuid, expires_at: DateTime<Utc>) {
+        let early = chrono::Duration::milliseconds(self.random.random_range(EARLY));
+        let Ok(wait) = (expires_at - early - Utc::now()).to_std() else {
+            return self.act(Ask::Pay, order).await;
+        };
+        tokio::time::sleep(wait).await;
+        let client = self.at();
+        let told = self.ask(client, &path(Ask::Pay, order), &body(Ask::Pay)).await;
+        {
+            let mut seen = self.book.seen.lock().unwrap();
+            match &told {
+                Told::Done(_) => seen.paid_at_the_deadline += 1,
+                Told::Refused(code) if code == "006001" || code == "006002" => {
+                    seen.expired_at_the_deadline += 1;
+                }
+                _ => {}
+            }
+        }
+        self.done(Ask::Pay, order, told);
+    }
+
+    fn done(&mut self, ask: Ask, order: Uuid, told: Told) {
+        if ask != Ask::Pay && matches!(told, Told::Done(_)) {
+            self.orders.retain(|own| own.id != order);
+        }
+        self.note(ask, Some(order), None, told);
+    }
+
+    /// Asks, and now and then hangs up on the answer.
+    async fn ask(&mut self, client: Client, path: &str, body: &Value) -> Told {
+        if self.random.random_ratio(HANG_UP, 100) {
+            let soon = Duration::from_micros(self.random.random_range(200..12_000));
+            let Ok(answer) = tokio::time::timeout(soon, send(client, path, body)).await else {
+                let mut seen = self.book.seen.lock().unwrap();
+                seen.requests += 1;
+                seen.hung_up += 1;
+                return Told::Unknown(None);
+            };
+            return self.heard(answer);
+        }
+        let answer = send(client, path, body).await;
+        self.heard(answer)
+    }
+
+    fn heard(&self, answer: Option<Answer>) -> Told {
+        let mut seen = self.book.seen.lock().unwrap();
+        seen.requests += 1;
+        let Some(answer) = answer else { return Told::Unknown(None) };
+        let status = answer.status.as_u16();
+        let code = answer.body["code"].as_str().unwrap_or_default();
+        seen.replayed += u64::from(answer.headers.contains_key("idempotent-replayed"));
+        seen.refused_as_running += u64::from(code == "006006");
+        match status {
+            200..300 => Told::Done(answer.body),
+            500 | 503 => Told::Unknown(answer.body["order_id"].as_str().map(|id| id.parse().unwrap())),
+            402 | 404 | 409 | 422 => Told::Refused(code.to_owned()),
+            _ => panic!("{status}: {}", answer.text),
+        }
+    }
+
+    fn note(&self, ask: Ask, order: Option<Uuid>, wanted: Option<(&str, Vec<i32>)>, told: Told) {
+        let wanted = wanted.map(|(trip, mut seats)| {
+            seats.sort_unstable();
+            (trip.parse().unwrap(), seats)
+        });
+        let told = if let Told::Done(_) = told { Told::Done(Value::Null) } else { told };
+        let event = Event { rider: self.client.id.0, ask, order, wanted, told };
+        self.book.events.lock().unwrap().push(event);
+    }
+}
+
+fn path(ask: Ask, order: Uuid) -> String {
+    let what = match ask {
+        Ask::Pay => "pay",
+        Ask::Cancel => "cancel",
+        Ask::Refund => "refund",
+        Ask::Book => unreachable!("a booking has no order yet"),
+    };
+    format!("/v1/orders/{order}/{what}")
+}
+
+fn body(ask: Ask) -> Value {
+    if ask == Ask::Pay { json!({"pay_password": crate::harness::PAY_PASSWORD}) } else { json!({}) }
+}
+
+async fn send(client: Client, path: &str, body: &Value) -> Option<Answer> {
+    tokio::time::timeout(PATIENCE, client.try_post(path, body)).await.ok()?.ok()
+}
