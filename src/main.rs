@@ -17,7 +17,7 @@ use farebox::{
     settings::Settings,
     trips,
     upkeep::{self, Pruning},
-    verify, worker,
+    verify::{self, Scope}, worker,
 };
 use farebox_jobs::MqTag;
 use sqlx::PgPool;
@@ -101,6 +101,9 @@ struct Verify {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Only of the orders and payments made within so many hours, and without the sums over all wallets.
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..))]
+    recent: Option<u16>,
 }
 
 #[derive(Args)]
@@ -282,13 +285,15 @@ fn dev_secrets(folder: &Path) -> Result<(String, String), BoxError> {
 
 async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
-    let verdicts = verify::verify(&database.current(&settings).await?).await?;
+    let scope = args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
+    let verdicts = verify::verify(&database.current(&settings).await?, scope).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
     } else {
         for verdict in &verdicts {
-            println!("{} {}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
+            let places = if verdict.holds { String::new() } else { format!(" ({})", verdict.count) };
+            println!("{} {}{places}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
             verdict.samples.iter().for_each(|id| println!("         {id}"));
         }
     }

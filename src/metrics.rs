@@ -1,5 +1,6 @@
 //! What a scraper reads: what this process's workers did, and how much lies in the queue.
 
+use crate::ops::overview;
 use farebox_jobs::{
     MqTag,
     queue::{self, admin},
@@ -28,6 +29,11 @@ struct Why {
     why: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Invariant {
+    invariant: String,
+}
+
 /// The metrics of one process. Cloning them shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -37,6 +43,8 @@ pub struct Metrics {
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
     refused: Family<Why, Counter>,
+    breaches: Family<Invariant, Gauge>,
+    checked: Gauge<f64, AtomicU64>,
     registry: Arc<Registry>,
 }
 
@@ -53,7 +61,12 @@ impl Default for Metrics {
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
-        Self { queue, jobs, paused, oldest, refused, registry: Arc::new(registry) }
+        let (breaches, checked) = (Family::default(), Gauge::default());
+        let help = "In how many places an invariant did not hold when they were last checked";
+        registry.register("invariant_breaches", help, breaches.clone());
+        let help = "How long ago the invariants were checked; they have not been yet if there are no breaches to tell of";
+        registry.register_with_unit("invariants_age", help, Unit::Seconds, checked.clone());
+        Self { queue, jobs, paused, oldest, refused, breaches, checked, registry: Arc::new(registry) }
     }
 }
 
@@ -82,6 +95,14 @@ impl Metrics {
             }
             self.paused.get_or_create(&OfTag { tag }).set(queue.paused.into());
             self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
+        }
+        if let Some(kept) = overview::verdict(pool).await? {
+            self.checked.set(kept.age_secs);
+            for verdict in kept.invariants.as_array().into_iter().flatten() {
+                let invariant = verdict["name"].as_str().unwrap_or_default().to_owned();
+                let places = verdict["count"].as_i64().unwrap_or_else(|| (verdict["holds"] == false).into());
+                self.breaches.get_or_create(&Invariant { invariant }).set(places);
+            }
         }
         let mut text = String::new();
         // Writing to a string fails for no reason.

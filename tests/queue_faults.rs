@@ -1,7 +1,7 @@
 //! What may befall a worker and its database: every job is done all the same, once, and nobody pays for a neighbour.
 
 use crate::harness::{OwnServer, Process, World, count, inside, until};
-use farebox::verify;
+use farebox::verify::{self, Scope};
 use farebox_jobs::{
     OrderCancel,
     ids::OrderId,
@@ -280,7 +280,7 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     // Each connection of the API's pool that broke answers one request with 503.
     until("the API reads", || async { rider.get("/v1/wallet").await.status == 200 }).await;
     assert_eq!(rider.balance().await, "1000.00");
-    for verdict in verify::verify(&pool).await.unwrap() {
+    for verdict in verify::verify(&pool, Scope::Whole).await.unwrap() {
         assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
     trips::{NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    verify,
 };
 use axum::{Json, http::header, response::IntoResponse};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -521,7 +522,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "How many", s.gives::<jobs::Redriven>())
             .refuses("003070").keyed(),
         operation("get", "/v1/ops/workers", Viewer, "The workers").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
-        operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict").gives(200, "The verdicts", s.gives::<ops::Report>()),
+        operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
+            .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }))
+            .gives(200, "The verdicts", s.gives::<ops::Report>()),
     ]
 }
 

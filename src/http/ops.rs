@@ -13,10 +13,10 @@ use crate::{
     orders::{self, Event, Page, owed::Debt},
     riders::Caller,
     trips::NewTrip,
-    verify::{self, Verdict},
+    verify::{self, Scope, Verdict},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -81,8 +81,26 @@ pub(super) struct Report {
     invariants: Vec<Verdict>,
 }
 
-pub(super) async fn verify(State(app): State<App>, _: Viewer) -> Result<Json<Report>, Problem> {
-    let invariants = verify::verify(&app.flow.pool).await?;
+/// How much of the database to look at.
+#[derive(Deserialize)]
+pub(super) struct Recent {
+    recent_secs: Option<i64>,
+}
+
+pub(super) async fn verify(
+    State(app): State<App>,
+    _: Viewer,
+    Params(recent): Params<Recent>,
+) -> Result<Json<Report>, Problem> {
+    let scope = match recent.recent_secs {
+        None => Scope::Whole,
+        Some(secs @ 1..=verify::LONGEST_RECENT_SECS) => Scope::Recent(Duration::seconds(secs)),
+        Some(_) => {
+            let rule = format!("1 to {}, or left out", verify::LONGEST_RECENT_SECS);
+            return Err(Problem::field(&FieldError::new("recent_secs", rule)));
+        }
+    };
+    let invariants = verify::verify(&app.flow.pool, scope).await?;
     Ok(Json(Report { holds: invariants.iter().all(|verdict| verdict.holds), invariants }))
 }
 

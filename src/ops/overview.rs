@@ -1,6 +1,6 @@
 //! What the home page tells: the kept verdict, what is stuck, the last hour.
 
-use crate::verify;
+use crate::verify::{self, Scope};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
@@ -81,8 +81,11 @@ async fn if_due(pool: &PgPool) -> Result<bool, sqlx::Error> {
         return Ok(false);
     }
     let began = Instant::now();
-    let verdicts = verify::verify(pool).await?;
+    let verdicts = verify::verify(pool, Scope::Whole).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
+    for breach in verdicts.iter().filter(|verdict| !verdict.holds) {
+        tracing::error!(invariant = breach.name, count = breach.count, samples = ?breach.samples, "{}", breach.sentence);
+    }
     sqlx::query!(
         "insert into verdict (at, took_secs, holds, invariants) values (now(), $1, $2, $3)
          on conflict (one) do update set at = excluded.at, took_secs = excluded.took_secs, holds = excluded.holds,

@@ -12,7 +12,8 @@ use crate::harness::{Client, PASSWORD, Process, Wire, new_rider, settings};
 use farebox::{
     embedded, process as parts,
     riders::{self, Role},
-    schema, verify,
+    schema,
+    verify::{self, Scope},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -112,7 +113,7 @@ async fn fill(url: &str, pool: &PgPool) {
         println!("{:7.1} s  {what}", began.elapsed().as_secs_f64());
     }
     println!("filled in {:.0} s; checking", began.elapsed().as_secs_f64());
-    for verdict in verify::verify(pool).await.unwrap() {
+    for verdict in verify::verify(pool, Scope::Whole).await.unwrap() {
         let expected = verdict.holds || verdict.name == "nothing_is_dead";
         assert!(expected, "{}: {:?}", verdict.sentence, verdict.samples);
     }
@@ -129,6 +130,8 @@ async fn pages(pool: &PgPool) -> Vec<String> {
     let dead = one("select id::text from queue.dead_letter limit 1").await;
     let finished = one("select id::text from queue.finished where outcome = 'done' limit 1").await;
     let live = one("select id::text from queue.job where tag = 'order_unpaid' limit 1").await;
+    let error = one("select fingerprint from queue.dead_letter where fingerprint is not null limit 1").await;
+    let mistake = one("select order_id::text from payment where state = 'reversed' limit 1").await;
     let mut pages = vec![
         "/console".to_owned(),
         "/console/queues".to_owned(),
@@ -154,6 +157,16 @@ async fn pages(pool: &PgPool) -> Vec<String> {
         format!("/console/jobs?rider={rider}"),
         format!("/console/jobs?trip={trip}"),
         format!("/console/jobs?after={finished}"),
+        format!("/console/jobs?error={error}"),
+        format!("/console/jobs?rider={rider}&trip={trip}"),
+        format!("/console/orders/{mistake}"),
+        format!("/console/orders?trip={trip}&seat=1"),
+        format!("/console/jobs/{dead}/redrive"),
+        format!("/console/jobs/{live}/cancel"),
+        format!("/console/trips/{trip}/cancel"),
+        format!("/console/riders/{rider}/top-up"),
+        "/console/queues/order_cancel/pause".to_owned(),
+        "/console/bulk/new?act=redrive&state=dead&tag=order_cancel".to_owned(),
         "/console/jobs?state=dead&tag=order_cancel".to_owned(),
         "/console/jobs?state=done&tag=pay_cancle".to_owned(),
     ];

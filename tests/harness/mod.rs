@@ -26,7 +26,7 @@ use farebox::{
     process as parts,
     riders::{self, NewRider, Role},
     settings::Settings,
-    verify,
+    verify::{self, Scope},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -166,7 +166,7 @@ impl World {
 
     /// Every invariant holds.
     pub async fn verify(&self) {
-        for verdict in verify::verify(&self.pool).await.unwrap() {
+        for verdict in verify::verify(&self.pool, Scope::Whole).await.unwrap() {
             assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
         }
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::harness::count;
 use chrono::{DateTime, Utc};
-use farebox::verify;
+use farebox::verify::{self, Scope};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl Soak {
     /// The breaches since `mark`, which moves on; with a fresh one, all there are.
     pub async fn breaches(&self, mark: &mut Mark) -> Vec<Breach> {
         let mut breaches = Vec::new();
-        for verdict in verify::verify(&self.pool).await.unwrap() {
+        for verdict in verify::verify(&self.pool, Scope::Whole).await.unwrap() {
             if !verdict.holds {
                 breaches
                     .push((verdict.name.to_owned(), format!("{} {:?}", verdict.sentence, verdict.samples)));

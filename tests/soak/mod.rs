@@ -10,6 +10,7 @@
 //! follows which; how the processes interleave is theirs.
 
 mod check;
+mod mutants;
 mod nemesis;
 mod riders;
 

@@ -124,9 +124,10 @@ pub async fn list(
     for place in filter.looked_at() {
         sql.push(" union all (select ").push(columns(place));
         filter.from(&mut sql, place);
-        sql.push(" order by id desc limit ").push_bind(limit).push(")");
+        // The limit is written out: the planner is to know that few rows are wanted.
+        sql.push(" order by id desc limit ").push(limit).push(")");
     }
-    sql.push(") as job order by id desc limit ").push_bind(limit);
+    sql.push(") as job order by id desc limit ").push(limit);
     sql.build_query_as().persistent(false).fetch_all(db).await
 }
 
@@ -139,10 +140,18 @@ pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Res
     for place in filter.looked_at() {
         sql.push(" union all (select id");
         filter.from(&mut sql, place);
-        sql.push(" order by id limit ").push_bind(limit).push(")");
+        sql.push(" order by id limit ").push(limit).push(")");
     }
-    sql.push(") as job order by id limit ").push_bind(limit);
+    sql.push(") as job order by id limit ").push(limit);
     sql.build_query_scalar().persistent(false).fetch_all(db).await
+}
+
+fn table(place: Place) -> &'static str {
+    match place {
+        Place::Live => "queue.job",
+        Place::Dead => "queue.dead_letter",
+        Place::Finished => "queue.finished",
+    }
 }
 
 fn columns(place: Place) -> &'static str {
@@ -176,40 +185,49 @@ impl JobFilter {
 
     /// `from … where …` of this place.
     fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
-        match (place, self.state.as_deref()) {
-            (Place::Live, Some("running")) => {
-                // What runs was due before what waits: the newest of a long backlog need not be looked at.
-                sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
-                sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
-                sql.push(
-                    " cross join lateral (select * from queue.job where tag = of_tag and priority = rank",
-                );
-                sql.push(" and run_at <= now() order by run_at limit ").push_bind(COUNT_MAX);
-                sql.push(") due where lease_token is not null");
-            }
-            (Place::Live, Some("ready")) => {
-                sql.push(" from queue.job where lease_token is null and run_at <= now()");
-            }
-            (Place::Live, Some("delayed")) => {
-                sql.push(" from queue.job where lease_token is null and run_at > now()");
-            }
-            (Place::Live, _) => {
-                sql.push(" from queue.job where true");
-            }
-            (Place::Dead, _) => {
-                sql.push(" from queue.dead_letter where true");
-            }
-            (Place::Finished, Some("cancelled")) => {
-                sql.push(" from queue.finished where outcome = 'cancelled'");
-            }
-            (Place::Finished, Some("done")) => {
-                sql.push(" from queue.finished where outcome = 'done'");
-            }
-            (Place::Finished, _) => {
-                sql.push(" from queue.finished where true");
-            }
+        if let Some(among) = &self.among {
+            self.from_among(sql, place, among);
+        } else {
+            self.from_place(sql, place);
         }
         self.conditions(sql, place);
+    }
+
+    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
+    /// walking all jobs in the order of the page instead, until it has met enough of these.
+    fn from_among(&self, sql: &mut QueryBuilder<Postgres>, place: Place, Among { keys, ids }: &Among) {
+        sql.push(" from (select * from ").push(table(place));
+        sql.push(" where (key = any(").push_bind(keys.clone()).push(")");
+        if place == Place::Live {
+            sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
+        }
+        sql.push(") or id = any(").push_bind(ids.clone()).push(") offset 0) found where ");
+        sql.push(self.in_state());
+    }
+
+    fn from_place(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+        if (place, self.state.as_deref()) != (Place::Live, Some("running")) {
+            sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
+            return;
+        }
+        // What runs was due before what waits: the newest of a long backlog need not be looked at.
+        sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
+        sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
+        sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank");
+        sql.push(" and run_at <= now() order by run_at limit ").push(COUNT_MAX);
+        sql.push(") due where ").push(self.in_state());
+    }
+
+    /// What the state says of a row; places without it are not looked at.
+    fn in_state(&self) -> &'static str {
+        match self.state.as_deref() {
+            Some("running") => "lease_token is not null",
+            Some("ready") => "lease_token is null and run_at <= now()",
+            Some("delayed") => "lease_token is null and run_at > now()",
+            Some("cancelled") => "outcome = 'cancelled'",
+            Some("done") => "outcome = 'done'",
+            _ => "true",
+        }
     }
 
     fn conditions(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
@@ -224,13 +242,6 @@ impl JobFilter {
         }
         if let Some(key) = &self.key {
             sql.push(" and key = ").push_bind(key.clone());
-        }
-        if let Some(Among { keys, ids }) = &self.among {
-            sql.push(" and (key = any(").push_bind(keys.clone()).push(")");
-            if !ids.is_empty() {
-                sql.push(" or id = any(").push_bind(ids.clone()).push(")");
-            }
-            sql.push(")");
         }
         if let Some(serial) = &self.serial {
             sql.push(" and serial = ").push_bind(serial.clone());

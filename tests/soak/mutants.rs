@@ -1,0 +1,286 @@
+//! Whether the soak would notice: builds of Farebox with one guard removed each, under the same load and the same breaking.
+//! Each must be caught within an ordinary run.
+//!
+//! ```console
+//! $ cargo test --test farebox-tests mutants -- --ignored --nocapture
+//! ```
+//!
+//! `MUTANTS=short` tries a few, as CI does; another word tries those whose name contains it. The copy of the tree and what
+//! is built of it are in `target/tmp/mutants`.
+
+use farebox::{embedded, schema};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Instant,
+};
+
+/// Rounds of the soak that has to catch a mutant.
+const ROUNDS: &str = "75";
+
+/// One guard, and how the code looks without it.
+struct Mutant {
+    name: &'static str,
+    /// Tried in CI as well.
+    short: bool,
+    /// File, text, text instead; each text is there exactly once.
+    edits: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const MUTANTS: [Mutant; 13] = [
+    Mutant {
+        name: "a claim takes seats that have an owner",
+        short: true,
+        edits: &[("src/booking/claim.rs", "s.order_id is not null or s.blocked as taken", "s.blocked as taken")],
+    },
+    Mutant {
+        name: "a claim judges seats it has not locked",
+        short: false,
+        edits: &[(
+            "src/booking/claim.rs",
+            "order by s.trip_id, s.seat\n               for update\n",
+            "order by s.trip_id, s.seat\n",
+        )],
+    },
+    Mutant {
+        name: "an undo asks neither the barrier nor the owner",
+        short: false,
+        edits: &[
+            ("src/booking/release.rs", "if undone == 0 {", "if undone > 1 {"),
+            (
+                "src/booking/release.rs",
+                "where trip_id = $1 and seat = any($2) and order_id = $3",
+                "where trip_id = $1 and seat = any($2) and $3::uuid is not null",
+            ),
+            (
+                "src/booking/release.rs",
+                "s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $3",
+                "s.trip_id = m.trip_id and s.seat = m.seat",
+            ),
+        ],
+    },
+    Mutant {
+        name: "a step does not heed its barrier",
+        short: true,
+        edits: &[(
+            "src/booking/add_order.rs",
+            "insert into barrier (subject, step, done_at) select order_id, $11, now() from request",
+            "insert into barrier (subject, step, done_at) select order_id, $11, now() from request on conflict do nothing",
+        )],
+    },
+    Mutant {
+        name: "an undo does not bar its steps",
+        short: false,
+        edits: &[(
+            "src/flow/barrier.rs",
+            "select $1, step, now() from unnest($2::text[]) as s(step)",
+            "select $1, step, now() from unnest($2::text[]) as s(step) where false",
+        )],
+    },
+    Mutant {
+        name: "a debit arms no undo",
+        short: true,
+        edits: &[(
+            "src/payment/debit.rs",
+            "now() + make_interval(secs => $13) from debit",
+            "now() + make_interval(secs => $13) from debit where false",
+        )],
+    },
+    Mutant {
+        name: "a debit arms its undo in a transaction of its own, afterwards",
+        short: false,
+        edits: &[
+            (
+                "src/payment/debit.rs",
+                "now() + make_interval(secs => $13) from debit",
+                "now() + make_interval(secs => $13) from debit where false",
+            ),
+            (
+                "src/payment/debit.rs",
+                "Verdict { debited: true, .. } => Ok(()),",
+                "Verdict { debited: true, .. } => {
+                    flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(StepError::Broken)?;
+                    let due = farebox_jobs::queue::Due::In(flow.undo_after().to_std().unwrap_or_default());
+                    let job = [NewJob::of(&PayMoney::new(paying))];
+                    farebox_jobs::queue::enqueue(&mut *flow.pool.acquire().await?, &job, due).await?;
+                    Ok(())
+                }",
+            ),
+        ],
+    },
+    Mutant {
+        name: "a reversal puts back the balance it remembers",
+        short: false,
+        edits: &[(
+            "src/payment/reverse.rs",
+            "set balance = w.balance + b.amount,",
+            "set balance = (select e.balance_after + b.amount from ledger_entry e
+                                                     where e.payment_id = b.id and e.kind = 'payment'),",
+        )],
+    },
+    Mutant {
+        name: "a booking starts no timer",
+        short: false,
+        edits: &[(
+            "src/booking/claim.rs",
+            "timer_payload, $19::int, expires_at from won",
+            "timer_payload, $19::int, expires_at from won where false",
+        )],
+    },
+    Mutant {
+        name: "an order is paid after its deadline",
+        short: false,
+        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > clock_timestamp()", "")],
+    },
+    Mutant {
+        name: "an order is closed whatever it has become",
+        short: false,
+        edits: &[(
+            "src/booking/unpaid.rs",
+            "where id = $1 and status = 'unpaid' and ($2 <> 'expired' or expires_at <= now())",
+            "where id = $1 and ($2 <> 'expired' or expires_at <= now())",
+        )],
+    },
+    Mutant {
+        name: "nobody takes over the job of a worker that died",
+        short: false,
+        edits: &[(
+            "jobs/src/queue/claim.rs",
+            "and (job.lease_until is null or job.lease_until <= now())",
+            "and job.lease_until is null",
+        )],
+    },
+    Mutant {
+        name: "an undo forgets to commit",
+        short: false,
+        edits: &[(
+            "src/flow/desk.rs",
+            "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
+            "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.rollback().await?;",
+        )],
+    },
+];
+
+struct Workshop {
+    home: PathBuf,
+    url: String,
+    _server: embedded::Server,
+}
+
+impl Workshop {
+    /// A copy of the tree with nothing in its test, and a target folder in which the dependencies are built already: they
+    /// are the same files as ours.
+    async fn open() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+        let (tree, target) = (home.join("tree"), home.join("target"));
+        let _ = fs::remove_dir_all(&home);
+        fs::create_dir_all(tree.join("tests")).unwrap();
+        fs::create_dir_all(tree.join("jobs")).unwrap();
+        for part in ["Cargo.toml", "Cargo.lock", "src", "migrations", "config", ".sqlx"] {
+            copy(&root.join(part), &tree, "-a");
+        }
+        for part in ["Cargo.toml", "src"] {
+            copy(&root.join("jobs").join(part), &tree.join("jobs"), "-a");
+        }
+        fs::write(tree.join("tests/main.rs"), "//! Nothing: the mutant's binaries are what is tried.\n").unwrap();
+        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(profile());
+        fs::create_dir_all(target.join(profile())).unwrap();
+        for part in ["deps", "build", ".fingerprint"] {
+            copy(&built.join(part), &target.join(profile()), "-al");
+        }
+        let options = embedded::Options { data: home.join("server"), durable: false, max_connections: 20 };
+        let server = embedded::start(&options).await.unwrap();
+        embedded::ensure_database(&server, "mutants").await.unwrap();
+        let url = server.url("mutants");
+        let pool = schema::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        Self { home, url, _server: server }
+    }
+
+    fn edit(&self, mutant: &Mutant) -> Vec<(PathBuf, String)> {
+        let mut originals: Vec<(PathBuf, String)> = Vec::new();
+        for (file, from, to) in mutant.edits {
+            let path = self.home.join("tree").join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(text.matches(from).count(), 1, "{}: {file} has not one {from:?}", mutant.name);
+            fs::write(&path, text.replace(from, to)).unwrap();
+            originals.push((path, text));
+        }
+        originals
+    }
+
+    /// Builds the binaries; their queries are checked against the database, as they are not the committed ones.
+    fn build(&self) -> Output {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["test", "--no-run", "--offline", "--locked", "--test", "farebox-tests"]);
+        if profile() == "release" {
+            cargo.arg("--release");
+        }
+        cargo.current_dir(self.home.join("tree")).env("CARGO_TARGET_DIR", self.home.join("target"));
+        cargo.env("DATABASE_URL", &self.url).env("SQLX_OFFLINE", "false").env_remove("RUSTFLAGS");
+        cargo.output().unwrap()
+    }
+
+    fn trial(&self) -> Output {
+        let mut soak = Command::new(std::env::current_exe().unwrap());
+        soak.args(["--exact", "soak::fifty_rounds_of_breaking_break_no_promise", "--nocapture"]);
+        soak.env("FAREBOX_BINARIES", self.home.join("target").join(profile()));
+        soak.env("SOAK_ROUNDS", ROUNDS).env("RUST_BACKTRACE", "0");
+        soak.output().unwrap()
+    }
+}
+
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
+}
+
+fn copy(from: &Path, to: &Path, how: &str) {
+    assert!(Command::new("cp").arg(how).arg(from).arg(to).status().unwrap().success(), "{}", from.display());
+}
+
+/// What ended the run: the promise that was broken, or what waited in vain.
+fn caught_by(said: &str) -> Option<String> {
+    let at = said.find("BREACH ").or_else(|| said.find("waited in vain")).or_else(|| said.find("what is left is"))?;
+    let text = said[at..].lines().next()?.trim_start_matches("BREACH ");
+    Some(text.split(':').next()?.to_owned())
+}
+
+fn last_lines(text: &[u8], lines: usize) -> String {
+    let text = String::from_utf8_lossy(text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a build and a soak for each"]
+async fn mutants_are_caught() {
+    let chosen = std::env::var("MUTANTS").unwrap_or_default();
+    let shop = Workshop::open().await;
+    let mut survivors = Vec::new();
+    println!("| mutant | caught by | after |\n|---|---|---|");
+    for mutant in &MUTANTS {
+        let tried = if chosen == "short" { mutant.short } else { mutant.name.contains(&chosen) };
+        if !tried {
+            continue;
+        }
+        let originals = shop.edit(mutant);
+        let built = shop.build();
+        assert!(built.status.success(), "{}:\n{}", mutant.name, last_lines(&built.stderr, 40));
+        let began = Instant::now();
+        let run = shop.trial();
+        let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        let caught = caught_by(&said).filter(|_| !run.status.success());
+        let took = began.elapsed().as_secs();
+        println!("| {} | {} | {took} s |", mutant.name, caught.as_deref().unwrap_or("**nothing**"));
+        if caught.is_none() {
+            survivors.push(mutant.name);
+            println!("<!--\n{}\n-->", last_lines(&run.stderr, 30));
+        }
+        for (path, text) in originals.into_iter().rev() {
+            fs::write(path, text).unwrap();
+        }
+    }
+    assert!(survivors.is_empty(), "not noticed: {survivors:?}");
+}
