@@ -17,7 +17,8 @@ use farebox::{
     settings::Settings,
     trips,
     upkeep::{self, Pruning},
-    verify::{self, Scope}, worker,
+    verify::{self, Scope},
+    worker,
 };
 use farebox_jobs::MqTag;
 use sqlx::PgPool;
@@ -285,7 +286,8 @@ fn dev_secrets(folder: &Path) -> Result<(String, String), BoxError> {
 
 async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
-    let scope = args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
+    let scope =
+        args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
     let verdicts = verify::verify(&database.current(&settings).await?, scope).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {

@@ -54,7 +54,7 @@ impl Default for Metrics {
         let queue = queue::Metrics::default();
         queue.register(&mut registry);
         let (jobs, paused, oldest) = (Family::default(), Family::default(), Family::default());
-        registry.register("jobs", "Jobs in the queue, counted up to 10,000 of a tag and state", jobs.clone());
+        registry.register("jobs", "Jobs in the queue, counted up to 1,000 of a tag and state", jobs.clone());
         registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());

@@ -2,7 +2,7 @@
 
 use crate::tally::Tally;
 use crate::{
-    flow::{BoxError, Faults, Flow},
+    flow::{BoxError, Faults, Flow, Joint},
     http::{Admission, App},
     limits::Limits,
     metrics::Metrics,
@@ -64,6 +64,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
     Ok(Flow {
+        joint: Joint::default(),
         bell: Ringer::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),

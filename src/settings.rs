@@ -221,6 +221,13 @@ pub struct Booking {
     pub pay_authorization_secs: f64,
 }
 
+impl Booking {
+    /// How long after its step an armed undo falls due by itself.
+    pub fn undo_after(&self) -> chrono::Duration {
+        chrono::Duration::milliseconds(self.undo_after_ms)
+    }
+}
+
 /// Trips.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Trips {

@@ -30,6 +30,7 @@ mod roles;
 mod secrets;
 mod sessions;
 mod soak;
+mod speed;
 mod timetable;
 mod tour;
 mod transport;

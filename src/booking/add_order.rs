@@ -1,26 +1,56 @@
 //! Step 4, `order_add_cancle`: the order, unpaid. The last step: it retires the undo that the claim armed.
 
-use super::{Request, STEPS, release, unpaid};
+use super::{Request, STEPS, array_literal, release, unpaid};
 use crate::{
     domain::{CloseReason, OrderStatus},
-    flow::{Desk, Flow, StepError, barrier},
+    flow::{Desk, Flow, Shared, StepError, Together, barrier},
     orders::{self, OrderView},
 };
 use farebox_jobs::{
     MqTag, OrderAdd,
     queue::{Delivery, JobError, Outcome},
 };
+use sqlx::PgPool;
+
+/// The statement, for the bookings of this process.
+pub struct Adds {
+    /// The database.
+    pub pool: PgPool,
+}
+
+/// One order to add.
+pub struct Ask {
+    request: Request,
+    order: OrderView,
+}
+
+impl Together for Adds {
+    type Ask = Ask;
+    type Answer = ();
+
+    fn shared(ask: &Ask) -> Vec<Shared> {
+        vec![Shared::Order(ask.order.id.0)]
+    }
+
+    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
+        add_all(&self.pool, asks).await?;
+        Ok(asks.iter().map(|_| ()).collect())
+    }
+}
 
 /// Adds one order, with the answer its client gets again for the same key.
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<(), StepError> {
-    add_all(flow, &[(request, order)]).await.map_err(StepError::from)
+    flow.joint
+        .ask(|| Adds { pool: flow.pool.clone() }, Ask { request: request.clone(), order: order.clone() })
+        .await
 }
 
-async fn add_all(flow: &Flow, orders: &[(&Request, &OrderView)]) -> Result<(), sqlx::Error> {
-    let each = |f: fn(&(&Request, &OrderView)) -> String| orders.iter().map(f).collect::<Vec<_>>();
+async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {
+    let requests = || asks.iter().map(|ask| &ask.request);
+    let orders = || asks.iter().map(|ask| &ask.order);
     sqlx::query!(
         r#"with request as materialized (
                select order_id, rider_id, trip_id, seats::int[] as seats, unit_price, amount, created_at, expires_at,
@@ -42,27 +72,22 @@ async fn add_all(flow: &Flow, orders: &[(&Request, &OrderView)]) -> Result<(), s
            )
            update idempotency i set status = 201, body = r.body
            from request r where i.actor = r.rider_id and i.key = r.key and i.subject = r.order_id"#,
-        &orders.iter().map(|(r, _)| r.order_id.0).collect::<Vec<_>>(),
-        &orders.iter().map(|(r, _)| r.rider_id.0).collect::<Vec<_>>(),
-        &orders.iter().map(|(r, _)| r.trip_id.0).collect::<Vec<_>>(),
-        &each(|(r, _)| array_literal(r.seats.numbers())),
-        &orders.iter().map(|(_, o)| o.unit_price.decimal()).collect::<Vec<_>>(),
-        &orders.iter().map(|(_, o)| o.amount.decimal()).collect::<Vec<_>>(),
-        &orders.iter().map(|(_, o)| o.created_at).collect::<Vec<_>>(),
-        &orders.iter().map(|(_, o)| o.expires_at).collect::<Vec<_>>(),
-        &orders.iter().map(|(r, _)| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
-        &orders.iter().map(|(_, o)| o.to_json()).collect::<Vec<_>>(),
+        &requests().map(|r| r.order_id.0).collect::<Vec<_>>(),
+        &requests().map(|r| r.rider_id.0).collect::<Vec<_>>(),
+        &requests().map(|r| r.trip_id.0).collect::<Vec<_>>(),
+        &requests().map(|r| array_literal(&r.seats)).collect::<Vec<_>>(),
+        &orders().map(|o| o.unit_price.decimal()).collect::<Vec<_>>(),
+        &orders().map(|o| o.amount.decimal()).collect::<Vec<_>>(),
+        &orders().map(|o| o.created_at).collect::<Vec<_>>(),
+        &orders().map(|o| o.expires_at).collect::<Vec<_>>(),
+        &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &orders().map(|o| o.to_json()).collect::<Vec<_>>(),
         MqTag::OrderAdd.wire(),
         MqTag::OrderAddSeats.wire(),
     )
-    .execute(&flow.pool)
+    .execute(pool)
     .await
     .map(drop)
-}
-
-/// `{1,2}`: arrays of different lengths cannot be one array of arrays in SQL, so each travels as text.
-fn array_literal(seats: &[i32]) -> String {
-    format!("{{{}}}", seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
 /// The undo: closes the order as cancelled by the system and gives its seats back; refused once it is paid.

@@ -3,43 +3,81 @@
 //! Seats past their deadline are given back here and now, by the code of the unpaid-order job, so that they can be
 //! booked again even when no worker runs.
 
-use super::{Request, STEPS, unpaid};
+use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
-    domain::{FieldError, OrderId, Refusal},
-    flow::{Desk, Flow, StepError, barrier},
+    domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
+    flow::{Desk, Flow, Shared, StepError, Together, barrier},
+    settings::Booking as BookingRules,
 };
 use farebox_jobs::{
     OrderSeats,
     queue::{Delivery, JobError, Outcome},
 };
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// The look, for the bookings of this process.
+struct Checks {
+    pool: PgPool,
+    rules: BookingRules,
+}
+
+/// One booking's trip and seats as they are.
+struct Seen {
+    exists: bool,
+    cancelled: bool,
+    closed: bool,
+    known: Vec<i32>,
+    taken: Vec<i32>,
+    overdue: Vec<Uuid>,
+}
+
+impl Together for Checks {
+    type Ask = (TripId, SeatSet);
+    type Answer = Seen;
+
+    /// Who only looks is in nobody's way.
+    fn shared(_: &Self::Ask) -> Vec<Shared> {
+        Vec::new()
+    }
+
+    async fn ask_all(&self, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
+        sqlx::query_as!(
+            Seen,
+            r#"select t.id is not null as "exists!", t.cancelled_at is not null as "cancelled!",
+                      coalesce(t.departs_at - make_interval(secs => $3) <= now(), true) as "closed!",
+                      s.known as "known!", s.taken as "taken!", s.overdue as "overdue!"
+               from unnest($1::uuid[], $2::text[]) with ordinality as r (trip_id, seats, nr)
+               left join trip t on t.id = r.trip_id
+               cross join lateral (
+                   select coalesce(array_agg(seat), '{}') as known,
+                          coalesce(array_agg(seat) filter (where blocked or not lapsed), '{}') as taken,
+                          coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
+                   from (select s.seat, s.order_id, s.blocked,
+                                s.held_until <= now() and coalesce(o.status, 'unpaid') = 'unpaid' as lapsed
+                         from seat s left join orders o on o.id = s.order_id
+                         where s.trip_id = r.trip_id and s.seat = any(r.seats::int[])) as wanted
+               ) as s
+               order by r.nr"#,
+            &asks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
+            &asks.iter().map(|(_, seats)| array_literal(seats)).collect::<Vec<_>>(),
+            self.rules.cut_off_secs,
+        )
+        .fetch_all(&self.pool)
+        .await
+    }
+}
 
 /// Looks, and refuses what the claim would refuse anyway, at the price of a read.
 ///
 /// # Errors
 /// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
 pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
-    let seen = sqlx::query!(
-        r#"select t.cancelled_at is not null as "cancelled!",
-                  t.departs_at - make_interval(secs => $3) <= now() as "closed!",
-                  s.known as "known!", s.taken as "taken!", s.overdue as "overdue!"
-           from trip t, lateral (
-               select coalesce(array_agg(seat), '{}') as known,
-                      coalesce(array_agg(seat) filter (where blocked or not lapsed), '{}') as taken,
-                      coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
-               from (select s.seat, s.order_id, s.blocked,
-                            s.held_until <= now() and coalesce(o.status, 'unpaid') = 'unpaid' as lapsed
-                     from seat s left join orders o on o.id = s.order_id
-                     where s.trip_id = t.id and s.seat = any($2)) as wanted
-           ) as s
-           where t.id = $1"#,
-        request.trip_id.0,
-        request.seats.numbers(),
-        flow.rules.cut_off_secs,
-    )
-    .fetch_optional(&flow.pool)
-    .await?
-    .ok_or(Refusal::NotFound("trip"))?;
-
+    let step = || Checks { pool: flow.pool.clone(), rules: flow.rules.clone() };
+    let seen = flow.joint.ask(step, (request.trip_id, request.seats.clone())).await?;
+    if !seen.exists {
+        return Err(Refusal::NotFound("trip").into());
+    }
     if seen.cancelled {
         return Err(Refusal::TripCancelled.into());
     }

@@ -12,7 +12,8 @@
 use super::{Request, release};
 use crate::{
     domain::{Money, Refusal},
-    flow::{Desk, Flow, StepError, idempotency},
+    flow::{Desk, Flow, IdempotencyKey, Shared, StepError, Together, idempotency},
+    settings::Booking as BookingRules,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -20,6 +21,7 @@ use farebox_jobs::{
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
+use sqlx::PgPool;
 
 /// What a claim brings back for the steps after it.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ pub struct Claimed {
 }
 
 /// One booking's row of the statement's result.
-struct Verdict {
+pub struct Verdict {
     won: bool,
     known: bool,
     /// One unpaid order too many.
@@ -44,14 +46,45 @@ struct Verdict {
     expires_at: Option<DateTime<Utc>>,
 }
 
+/// The statement, for the bookings of this process.
+pub struct Claims {
+    /// The database.
+    pub pool: PgPool,
+    /// Hold time, cut-offs, the delay of armed undos.
+    pub rules: BookingRules,
+}
+
+/// One booking, and the jobs that its claim enqueues.
+pub struct Ask {
+    request: Request,
+    undo: NewJob,
+    timer: NewJob,
+}
+
+impl Together for Claims {
+    type Ask = Ask;
+    type Answer = Verdict;
+
+    fn shared(ask: &Ask) -> Vec<Shared> {
+        let Request { trip_id, seats, key, .. } = &ask.request;
+        let seats = seats.numbers().iter().map(|seat| Shared::Seat(trip_id.0, *seat));
+        seats.chain(key.iter().map(IdempotencyKey::shared)).collect()
+    }
+
+    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+        claim_all(&self.pool, &self.rules, asks).await
+    }
+}
+
 /// Claims the seats of one booking.
 ///
 /// # Errors
 /// Seats taken, trip closed, too many unpaid orders, key taken; barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
-    let verdicts = claim_all(flow, &[(request, booking)]).await?;
-    let verdict = verdicts.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
-    match verdict {
+    let undo = NewJob::of(&OrderAddSeats::new(booking));
+    let timer = NewJob::of(&OrderUnpaid::new(booking));
+    let step = || Claims { pool: flow.pool.clone(), rules: flow.rules.clone() };
+    match flow.joint.ask(step, Ask { request: request.clone(), undo, timer }).await? {
         Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
         Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
         Verdict { over: true, .. } => Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into()),
@@ -62,17 +95,15 @@ pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Cl
     }
 }
 
-async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec<Verdict>, sqlx::Error> {
-    let orders: Vec<_> = bookings.iter().map(|(r, _)| r.order_id.0).collect();
-    let riders: Vec<_> = bookings.iter().map(|(r, _)| r.rider_id.0).collect();
-    let trips: Vec<_> = bookings.iter().map(|(r, _)| r.trip_id.0).collect();
-    let keys: Vec<_> = bookings.iter().map(|(r, _)| r.key.as_ref().map(|k| k.key.clone())).collect();
-    let prints: Vec<_> =
-        bookings.iter().map(|(r, _)| r.key.as_ref().map(|k| k.fingerprint.clone())).collect();
-    let undos: Vec<_> = bookings.iter().map(|(_, b)| NewJob::of(&OrderAddSeats::new(b))).collect();
-    let timers: Vec<_> = bookings.iter().map(|(_, b)| NewJob::of(&OrderUnpaid::new(b))).collect();
+async fn claim_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let requests = || asks.iter().map(|ask| &ask.request);
+    let orders: Vec<_> = requests().map(|r| r.order_id.0).collect();
+    let riders: Vec<_> = requests().map(|r| r.rider_id.0).collect();
+    let trips: Vec<_> = requests().map(|r| r.trip_id.0).collect();
+    let keys: Vec<_> = requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect();
+    let prints: Vec<_> = requests().map(|r| r.key.as_ref().map(|k| k.fingerprint.clone())).collect();
     let (owners, seats): (Vec<_>, Vec<_>) =
-        bookings.iter().flat_map(|(r, _)| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
+        requests().flat_map(|r| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
     sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
@@ -161,23 +192,23 @@ async fn claim_all(flow: &Flow, bookings: &[(&Request, &Booking)]) -> Result<Vec
         &trips,
         &keys as &[Option<String>],
         &prints as &[Option<Vec<u8>>],
-        &undos.iter().map(|job| job.id).collect::<Vec<_>>(),
-        &undos.iter().map(|job| job.payload.clone()).collect::<Vec<_>>(),
-        &timers.iter().map(|job| job.id).collect::<Vec<_>>(),
-        &timers.iter().map(|job| job.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.id).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.timer.id).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.timer.payload.clone()).collect::<Vec<_>>(),
         &owners,
         &seats,
-        flow.rules.hold_secs,
-        flow.rules.cut_off_secs,
+        rules.hold_secs,
+        rules.cut_off_secs,
         idempotency::stale_secs(),
         MqTag::OrderAddSeats.wire(),
         OrderAddSeats::RETRY.max_attempts,
-        flow.undo_after().as_seconds_f64(),
+        rules.undo_after().as_seconds_f64(),
         MqTag::OrderUnpaid.wire(),
         OrderUnpaid::RETRY.max_attempts,
-        i32::from(flow.rules.max_open_holds),
+        i32::from(rules.max_open_holds),
     )
-    .fetch_all(&flow.pool)
+    .fetch_all(pool)
     .await
 }
 

@@ -117,6 +117,11 @@ fn undo_of(tag: MqTag, booking: &Booking) -> NewJob {
     }
 }
 
+/// `{1,2}`: arrays of different lengths cannot be one array of arrays in SQL, so each travels as text.
+fn array_literal(seats: &SeatSet) -> String {
+    format!("{{{}}}", seats.numbers().iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+}
+
 /// The job that [`claim`] arms.
 fn armed_undo(booking: &Booking) -> (&'static str, String) {
     (OrderAddSeats::TAG, booking.order_id.to_string())

@@ -4,7 +4,7 @@
 //! statement. A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by
 //! raising the rollback.
 
-use super::StepError;
+use super::{Shared, StepError};
 use crate::domain::RiderId;
 use chrono::Duration;
 use serde_json::Value;
@@ -23,6 +23,13 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 over method, path and body.
     pub fingerprint: Vec<u8>,
+}
+
+impl IdempotencyKey {
+    /// Two requests with one key are not put into one statement.
+    pub fn shared(&self) -> Shared {
+        Shared::Key(self.actor.0, self.key.clone())
+    }
 }
 
 /// What became of an answer that was to be kept under a key.

@@ -1,6 +1,7 @@
 //! What every flow is made of: steps with tags, barriers, faults, idempotency keys, and raising a rollback.
 
 pub mod barrier;
+mod coalesce;
 mod desk;
 mod faults;
 pub mod idempotency;
@@ -8,6 +9,7 @@ pub mod once;
 mod rollback;
 mod step;
 
+pub use coalesce::{Joint, Shared, Together};
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;
@@ -29,6 +31,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct Flow {
     /// The database.
     pub pool: PgPool,
+    /// The statements that it shares with other flows.
+    pub joint: Joint,
     /// Wakes the workers up when a rollback was raised.
     pub bell: Ringer,
     /// Hold time, cut-offs, the delay of armed undos.
@@ -46,6 +50,6 @@ pub struct Flow {
 impl Flow {
     /// How long after its step an armed undo falls due by itself.
     pub fn undo_after(&self) -> Duration {
-        Duration::milliseconds(self.rules.undo_after_ms)
+        self.rules.undo_after()
     }
 }

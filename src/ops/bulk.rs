@@ -39,7 +39,7 @@ pub const MOST: i64 = 100_000;
 /// Jobs that are chosen by hand at the most.
 pub const MOST_IDS: usize = 1_000;
 /// Jobs whose orders, seats and money a preview looks at, at the most.
-pub const MOST_LOOKED_AT: usize = 10_000;
+pub const MOST_LOOKED_AT: usize = 500;
 /// Orders that a preview names at the most.
 pub const MOST_NAMED: usize = 100;
 /// Jobs that one transaction acts upon.
@@ -213,7 +213,8 @@ pub async fn preview(pool: &PgPool, what: What, selection: &Selection) -> Result
     let looked_at = &ids[..ids.len().min(MOST_LOOKED_AT)];
     for chunk in looked_at.chunks(LOOK) {
         let among = admin::Among { keys: Vec::new(), ids: chunk.to_vec() };
-        let filter = JobFilter { places: what.places(), among: Some(among), ..JobFilter::default() };
+        let filter =
+            JobFilter { places: what.places(), among: Some(among), brief: true, ..JobFilter::default() };
         let jobs = admin::list(&mut *conn, &filter, count(chunk.len())).await?;
         let facts = stakes::facts(&mut *conn, &jobs).await?;
         preview.looked_at += count(jobs.len());

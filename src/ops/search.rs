@@ -97,7 +97,9 @@ impl Wanted {
         self.check().map_err(Refusal::Invalid)?;
         let among = self.among(conn).await?;
         // A live job is found by its key along with its tag, and what runs tag by tag.
-        let by_tag = among.is_some() || self.key.is_some() || self.state.as_deref() == Some("running");
+        let by_tag = among.is_some()
+            || self.key.is_some()
+            || matches!(self.state.as_deref(), Some("ready" | "running"));
         let tags = match &self.tag {
             Some(tag) => vec![tag.clone()],
             None if by_tag => MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
@@ -113,7 +115,7 @@ impl Wanted {
             among,
             since: self.since,
             before: self.before,
-            after: None,
+            ..JobFilter::default()
         })
     }
 
@@ -223,7 +225,7 @@ async fn keys_of(conn: &mut PgConnection, orders: &[Uuid]) -> Result<Vec<String>
     .await
 }
 
-/// What is failing, by fingerprint, most of it first; among the newest [`admin::COUNT_MAX`] dead letters and as many live
+/// What is failing, by fingerprint, most of it first; among the newest 500 dead letters and as many live
 /// jobs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ErrorGroup {

@@ -6,18 +6,20 @@
 use super::{Request, check, reverse};
 use crate::{
     domain::{Money, Refusal},
-    flow::{Desk, Flow, StepError, idempotency},
+    flow::{Desk, Flow, IdempotencyKey, Shared, StepError, Together, idempotency},
     orders::OrderView,
+    settings::Booking as BookingRules,
 };
 use farebox_jobs::{
     MqTag, PayMoney, Paying,
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// One payment's row of the statement's result.
-struct Verdict {
+pub struct Verdict {
     balance: Decimal,
     enough: bool,
     keyed: bool,
@@ -25,18 +27,56 @@ struct Verdict {
     debited: bool,
 }
 
+/// The statement, for the payments of this process.
+pub struct Debits {
+    /// The database.
+    pub pool: PgPool,
+    /// The delay of armed undos.
+    pub rules: BookingRules,
+}
+
+/// One payment, and the undo that its debit arms.
+pub struct Ask {
+    request: Request,
+    amount: Money,
+    undo: NewJob,
+}
+
+impl Together for Debits {
+    type Ask = Ask;
+    type Answer = Verdict;
+
+    fn shared(ask: &Ask) -> Vec<Shared> {
+        let order = Shared::Order(ask.request.order_id.0);
+        ask.request.key.iter().map(IdempotencyKey::shared).chain([order]).collect()
+    }
+
+    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+        debit_all(&self.pool, &self.rules, asks).await
+    }
+}
+
 /// Debits one payment.
 ///
 /// # Errors
-/// Balance too low, not authorized any more, another payment of the order under way, key taken; barred by its own undo; the database's.
+/// Balance too low, not authorized any more, another payment of the order under way, key taken; barred by its own undo;
+/// the database's.
 pub async fn run(
     flow: &Flow,
     request: &Request,
     paying: &Paying,
     order: &OrderView,
 ) -> Result<(), StepError> {
-    let verdicts = debit_all(flow, &[(request, paying, order)]).await?;
-    match verdicts.into_iter().next().ok_or(sqlx::Error::RowNotFound)? {
+    let ask =
+        || Ask { request: request.clone(), amount: order.amount, undo: NewJob::of(&PayMoney::new(paying)) };
+    let step = || Debits { pool: flow.pool.clone(), rules: flow.rules.clone() };
+    let mut verdict = flow.joint.ask(step, ask()).await?;
+    if !verdict.enough && verdict.balance >= order.amount.decimal() {
+        // The sum of several payments of this wallet was too much for it, in which others came first. They are made by
+        // now, or were refused: what is left is for this one.
+        verdict = flow.joint.ask(step, ask()).await?;
+    }
+    match verdict {
         Verdict { debited: true, .. } => Ok(()),
         Verdict { enough: false, balance, .. } => {
             // The money may be gone because another device has just paid this very order: that is the better answer.
@@ -49,11 +89,8 @@ pub async fn run(
     }
 }
 
-async fn debit_all(
-    flow: &Flow,
-    payments: &[(&Request, &Paying, &OrderView)],
-) -> Result<Vec<Verdict>, sqlx::Error> {
-    let undos: Vec<_> = payments.iter().map(|(_, paying, _)| NewJob::of(&PayMoney::new(paying))).collect();
+async fn debit_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let requests = || asks.iter().map(|ask| &ask.request);
     sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
@@ -120,25 +157,25 @@ async fn debit_all(
                    or (a.order_id, a.token_hash) in (select order_id, token_hash from authorized)) as "authorized!",
                   a.payment_id in (select id from paid) as "debited!"
            from able a order by a.nr"#,
-        &payments.iter().map(|(r, ..)| r.payment_id.0).collect::<Vec<_>>(),
-        &payments.iter().map(|(r, ..)| r.order_id.0).collect::<Vec<_>>(),
-        &payments.iter().map(|(r, ..)| r.rider_id.0).collect::<Vec<_>>(),
-        &payments.iter().map(|(.., order)| order.amount.decimal()).collect::<Vec<_>>(),
-        &payments.iter().map(|(r, ..)| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>()
+        &requests().map(|r| r.payment_id.0).collect::<Vec<_>>(),
+        &requests().map(|r| r.order_id.0).collect::<Vec<_>>(),
+        &requests().map(|r| r.rider_id.0).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.amount.decimal()).collect::<Vec<_>>(),
+        &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>()
             as &[Option<String>],
-        &payments.iter().map(|(r, ..)| r.key.as_ref().map(|k| k.fingerprint.clone())).collect::<Vec<_>>()
+        &requests().map(|r| r.key.as_ref().map(|k| k.fingerprint.clone())).collect::<Vec<_>>()
             as &[Option<Vec<u8>>],
-        &payments.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
-        &undos.iter().map(|job| job.id).collect::<Vec<_>>(),
-        &undos.iter().map(|job| job.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.id).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.payload.clone()).collect::<Vec<_>>(),
         idempotency::stale_secs(),
         MqTag::PayMoney.wire(),
         PayMoney::RETRY.max_attempts,
-        flow.undo_after().as_seconds_f64(),
-        &payments.iter().map(|(r, ..)| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
+        rules.undo_after().as_seconds_f64(),
+        &requests().map(|r| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
             as &[Option<Vec<u8>>],
     )
-    .fetch_all(&flow.pool)
+    .fetch_all(pool)
     .await
 }
 

@@ -4,7 +4,7 @@
 use super::{Request, reverse};
 use crate::{
     domain::OrderStatus,
-    flow::{Desk, Flow, StepError},
+    flow::{Desk, Flow, Shared, StepError, Together},
     orders::{self, OrderView},
 };
 use chrono::{DateTime, Utc};
@@ -13,7 +13,8 @@ use farebox_jobs::{
     queue::{Delivery, JobError, Outcome},
 };
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Marks one order paid; `None` if it closed before, or its deadline passed.
@@ -30,13 +31,33 @@ pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<Op
         key: request.key.as_ref().map(|k| k.key.clone()),
         answer: paid.to_json(),
     };
-    let marked = mark_all(&flow.pool, &[mark]).await?;
-    Ok(marked.into_iter().next().map(|(_, at)| OrderView { paid_at: Some(at), ..paid }))
+    let at = flow.joint.ask(|| Marks { pool: flow.pool.clone() }, mark).await?;
+    Ok(at.map(|at| OrderView { paid_at: Some(at), ..paid }))
+}
+
+/// The statement, for the payments of this process.
+pub struct Marks {
+    /// The database.
+    pub pool: PgPool,
+}
+
+impl Together for Marks {
+    type Ask = Mark;
+    type Answer = Option<DateTime<Utc>>;
+
+    fn shared(mark: &Mark) -> Vec<Shared> {
+        vec![Shared::Order(mark.order)]
+    }
+
+    async fn ask_all(&self, marks: &[Mark]) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
+        let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&self.pool, marks).await?.into_iter().collect();
+        Ok(marks.iter().map(|mark| marked.get(&mark.order).copied()).collect())
+    }
 }
 
 /// One order to mark, with the answer its client gets again for the same key (without `paid_at`, which the database
 /// adds).
-struct Mark {
+pub struct Mark {
     payment: Uuid,
     order: Uuid,
     actor: Uuid,

@@ -235,12 +235,8 @@ pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::E
             "select id, count(*) over () from ({query}) as breach(id)
              where $2::text[] is not null and $3::uuid is not null limit $1"
         ));
-        let found: Vec<(String, i64)> = sqlx::query_as(limited)
-            .bind(SAMPLES)
-            .bind(&tags)
-            .bind(scope.floor())
-            .fetch_all(&mut *tx)
-            .await?;
+        let found: Vec<(String, i64)> =
+            sqlx::query_as(limited).bind(SAMPLES).bind(&tags).bind(scope.floor()).fetch_all(&mut *tx).await?;
         let count = found.first().map_or(0, |(_, count)| *count);
         let samples = found.into_iter().map(|(id, _)| id).collect();
         verdicts.push(Verdict { name, sentence, holds: count == 0, count, samples });

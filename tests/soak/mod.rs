@@ -10,6 +10,7 @@
 //! follows which; how the processes interleave is theirs.
 
 mod check;
+mod failover;
 mod mutants;
 mod nemesis;
 mod riders;
@@ -370,7 +371,8 @@ fn scale<T: std::str::FromStr>(name: &str, usual: T) -> T {
 }
 
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    sorted.get(sorted.len() * percent / 100).copied().unwrap_or(f64::NAN)
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// A run of its own server, with its results as tables; every hard case must have happened in it.

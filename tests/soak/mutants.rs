@@ -184,7 +184,8 @@ impl Workshop {
         for part in ["Cargo.toml", "src"] {
             copy(&root.join("jobs").join(part), &tree.join("jobs"), "-a");
         }
-        fs::write(tree.join("tests/main.rs"), "//! Nothing: the mutant's binaries are what is tried.\n").unwrap();
+        fs::write(tree.join("tests/main.rs"), "//! Nothing: the mutant's binaries are what is tried.\n")
+            .unwrap();
         let built = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(profile());
         fs::create_dir_all(target.join(profile())).unwrap();
         for part in ["deps", "build", ".fingerprint"] {
@@ -242,7 +243,10 @@ fn copy(from: &Path, to: &Path, how: &str) {
 
 /// What ended the run: the promise that was broken, or what waited in vain.
 fn caught_by(said: &str) -> Option<String> {
-    let at = said.find("BREACH ").or_else(|| said.find("waited in vain")).or_else(|| said.find("what is left is"))?;
+    let at = said
+        .find("BREACH ")
+        .or_else(|| said.find("waited in vain"))
+        .or_else(|| said.find("what is left is"))?;
     let text = said[at..].lines().next()?.trim_start_matches("BREACH ");
     Some(text.split(':').next()?.to_owned())
 }
@@ -270,7 +274,8 @@ async fn mutants_are_caught() {
         assert!(built.status.success(), "{}:\n{}", mutant.name, last_lines(&built.stderr, 40));
         let began = Instant::now();
         let run = shop.trial();
-        let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         let caught = caught_by(&said).filter(|_| !run.status.success());
         let took = began.elapsed().as_secs();
         println!("| {} | {} | {took} s |", mutant.name, caught.as_deref().unwrap_or("**nothing**"));

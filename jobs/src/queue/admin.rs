@@ -19,7 +19,9 @@ pub use super::{
 /// Jobs one [`redrive`] moves at the most.
 pub const REDRIVE_MAX: i64 = 1_000;
 /// Jobs of one tag and state that are counted; there may be more.
-pub const COUNT_MAX: i64 = 10_000;
+pub const COUNT_MAX: i64 = 1_000;
+/// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
+const DRAINED_OF: i64 = 10_000;
 /// How often a job that begins or ends at this moment is looked at again before it is left alone.
 const LOOKS: usize = 5;
 /// How often [`drain`] looks.
@@ -394,7 +396,7 @@ pub async fn wait_until_drained(
                    order by run_at limit $3) j"#,
             tag,
             &Priority::ALL.map(Priority::rank),
-            COUNT_MAX
+            DRAINED_OF
         )
         .fetch_one(&mut *conn)
         .await?;

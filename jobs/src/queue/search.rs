@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// Groups of errors that [`errors`] tells at the most.
 pub const GROUPS_MAX: i64 = 100;
 
+/// Dead letters, and as many live jobs that failed, that [`errors`] looks at: the newest.
+const GROUPED_MAX: i64 = 500;
+
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -51,7 +54,8 @@ pub struct JobFilter {
     pub places: &'static [Place],
     /// Of these tags, all if there are none. A live job is found by its key only along with its tag.
     pub tags: Vec<String>,
-    /// In this state. Of `running`, those among the [`COUNT_MAX`] that are due longest, of each tag and priority.
+    /// In this state. Of `ready` and `running`, those among the [`COUNT_MAX`] that are due longest, of each tag and
+    /// priority.
     pub state: Option<String>,
     /// With this key.
     pub key: Option<String>,
@@ -67,6 +71,8 @@ pub struct JobFilter {
     pub before: Option<DateTime<Utc>>,
     /// Older than this one.
     pub after: Option<Uuid>,
+    /// Without their attempts, which can be long.
+    pub brief: bool,
 }
 
 impl Default for JobFilter {
@@ -82,6 +88,7 @@ impl Default for JobFilter {
             since: None,
             before: None,
             after: None,
+            brief: false,
         }
     }
 }
@@ -115,20 +122,25 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
     let mut sql = QueryBuilder::new(
-        "select *, queue.fingerprint(attempts -> -1 ->> 'error') as fingerprint from (select null::uuid as id, null as tag, \
-         null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
+        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
          null::timestamptz as started_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
-         null as note, null as worker where false",
+         null as note, null as worker, null as fingerprint where false",
     );
     for place in filter.looked_at() {
-        sql.push(" union all (select ").push(columns(place));
+        let columns = columns(place);
+        let columns = if filter.brief {
+            columns.replace("payload, failures", "payload, '[]'::jsonb")
+        } else {
+            columns.to_owned()
+        };
+        sql.push(" union all (select ").push(columns);
         filter.from(&mut sql, place);
         // The limit is written out: the planner is to know that few rows are wanted.
         sql.push(" order by id desc limit ").push(limit).push(")");
     }
     sql.push(") as job order by id desc limit ").push(limit);
-    sql.build_query_as().persistent(false).fetch_all(db).await
+    sql.build_query_as().persistent(filter.is_planned_once()).fetch_all(db).await
 }
 
 /// The ids of what fits, oldest first.
@@ -143,7 +155,7 @@ pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Res
         sql.push(" order by id limit ").push(limit).push(")");
     }
     sql.push(") as job order by id limit ").push(limit);
-    sql.build_query_scalar().persistent(false).fetch_all(db).await
+    sql.build_query_scalar().persistent(filter.is_planned_once()).fetch_all(db).await
 }
 
 fn table(place: Place) -> &'static str {
@@ -159,15 +171,17 @@ fn columns(place: Place) -> &'static str {
         Place::Live => {
             "id, tag, key, case when lease_token is not null then 'running' when run_at > now() then 'delayed' \
              else 'ready' end as state, priority, serial, attempt, max_attempts, run_at, created_at, leased_at, \
-             null::timestamptz, payload, failures, cancel_asked, worker"
+             null::timestamptz, payload, failures, cancel_asked, worker, \
+             case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
         Place::Dead => {
             "id, tag, key, 'dead', priority, serial, attempt, max_attempts, run_at, created_at, null::timestamptz, \
-             died_at, payload, failures, reason, null"
+             died_at, payload, failures, reason, null, fingerprint"
         }
         Place::Finished => {
             "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, ended_at, \
-             payload, failures, note, worker"
+             payload, failures, note, worker, \
+             case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
     }
 }
@@ -181,6 +195,11 @@ impl JobFilter {
             .copied()
             .filter(move |place| state.as_deref().is_none_or(|state| place.has(state)))
             .filter(move |place| ended_too || *place != Place::Finished)
+    }
+
+    /// Whether one plan serves all such filters. By tag alone it does not: some tags have all jobs, some none.
+    fn is_planned_once(&self) -> bool {
+        self.tags.is_empty() || self.among.is_some() || self.key.is_some()
     }
 
     /// `from … where …` of this place.
@@ -206,11 +225,11 @@ impl JobFilter {
     }
 
     fn from_place(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
-        if (place, self.state.as_deref()) != (Place::Live, Some("running")) {
+        if place != Place::Live || !matches!(self.state.as_deref(), Some("ready" | "running")) {
             sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
             return;
         }
-        // What runs was due before what waits: the newest of a long backlog need not be looked at.
+        // What is due, and of that the longest due, however many wait behind it or are not due yet.
         sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
         sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
         sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank");
@@ -271,7 +290,7 @@ pub fn first_id(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
 }
 
-/// What is failing, most of it first: the [`COUNT_MAX`] newest dead letters, and as many live jobs that failed.
+/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed.
 ///
 /// # Errors
 /// The database's.
@@ -294,7 +313,7 @@ pub async fn errors(db: impl PgExecutor<'_>, tag: Option<&str>) -> Result<Vec<Er
            from (select *, true as is_dead from dead union all select *, false from live) as failing
            group by fingerprint order by count(*) desc, max(at) desc limit $3"#,
         tag,
-        COUNT_MAX,
+        GROUPED_MAX,
         GROUPS_MAX
     )
     .fetch_all(db)

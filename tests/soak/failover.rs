@@ -1,0 +1,351 @@
+//! The same load over a cluster that loses its leader: three PostgreSQL nodes under Patroni with synchronous replication,
+//! etcd, and HAProxy in front, all on loopback. No acknowledged booking or payment is lost, and API and workers come back
+//! by themselves.
+//!
+//! ```console
+//! $ apt-get install patroni etcd-server haproxy
+//! $ FAILOVERS=10 cargo test --test farebox-tests failover -- --ignored --nocapture
+//! ```
+//!
+//! With `FAILOVER_ASYNC=1` replication is asynchronous: what was acknowledged may then be lost, and the run tells how much
+//! instead of failing.
+
+use super::{
+    HASTE, Load, RIDERS, SEATS, Soak, TRIPS, check::Mark, percentile, riders::Bases, riders::Book,
+    riders::Rider, scale,
+};
+use crate::harness::{Client, Process, new_rider, settings, until};
+use chrono::Utc;
+use farebox::{process as parts, riders::Role, schema};
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::json;
+use sqlx::PgPool;
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+const NODES: usize = 3;
+/// Longer than Patroni's lease of the leader (20 s, the shortest it allows) and an election.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The load between two failovers.
+const CALM: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_millis(20);
+
+struct Node {
+    name: String,
+    sql: u16,
+    rest: u16,
+    patroni: Option<Child>,
+}
+
+struct Cluster {
+    home: PathBuf,
+    etcd: Child,
+    haproxy: Option<Child>,
+    nodes: Vec<Node>,
+    front: u16,
+    owner: (u32, u32),
+    http: reqwest::Client,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn id_of_postgres(what: &str) -> u32 {
+    let output = Command::new("id").args([what, "postgres"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().expect("a user postgres, who is not root")
+}
+
+fn run(program: &str, home: &Path, log: &str) -> Command {
+    let log = fs::File::create(home.join(log)).unwrap();
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command
+}
+
+impl Cluster {
+    async fn start(synchronous: bool) -> Self {
+        let home = std::env::temp_dir().join(format!("farebox-failover-{}", std::process::id()));
+        fs::create_dir_all(&home).unwrap();
+        let owner = (id_of_postgres("-u"), id_of_postgres("-g"));
+        std::os::unix::fs::chown(&home, Some(owner.0), Some(owner.1)).unwrap();
+        let (clients, peers, front) = (free_port(), free_port(), free_port());
+        let (clients, peers) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
+        let mut etcd = run("etcd", &home, "etcd.log");
+        etcd.args(["--name", "only", "--data-dir"]).arg(home.join("etcd"));
+        etcd.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+        etcd.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+        etcd.args(["--initial-cluster", &format!("only={peers}")]);
+        let etcd = etcd
+            .spawn()
+            .unwrap_or_else(|error| panic!("etcd ({error}): install Debian's package etcd-server"));
+        let bin = ["15", "16", "17", "18"].map(|major| format!("/usr/lib/postgresql/{major}/bin"));
+        let bin = bin.iter().rfind(|bin| Path::new(bin).exists()).expect("Debian's package postgresql");
+        let mut nodes = Vec::new();
+        for n in 1..=NODES {
+            let node = Node { name: format!("node{n}"), sql: free_port(), rest: free_port(), patroni: None };
+            let Node { name, sql, rest, .. } = &node;
+            let folder = home.join(name);
+            let (etcd, home_text) = (clients.trim_start_matches("http://"), home.display());
+            let config = format!(
+                "scope: farebox\nname: {name}\n\
+                 restapi: {{listen: '127.0.0.1:{rest}', connect_address: '127.0.0.1:{rest}'}}\n\
+                 etcd3: {{hosts: '{etcd}'}}\n\
+                 bootstrap:\n  dcs:\n    ttl: 20\n    loop_wait: 1\n    retry_timeout: 4\n    master_start_timeout: 0\n    \
+                 synchronous_mode: {synchronous}\n    postgresql:\n      use_pg_rewind: true\n      use_slots: true\n      \
+                 parameters: {{max_connections: 120, wal_keep_size: 512MB}}\n  \
+                 initdb: [{{encoding: UTF8}}, data-checksums]\n  \
+                 pg_hba: ['host all all 127.0.0.1/32 trust', 'host replication all 127.0.0.1/32 trust']\n\
+                 postgresql:\n  listen: '127.0.0.1:{sql}'\n  connect_address: '127.0.0.1:{sql}'\n  \
+                 data_dir: '{}'\n  bin_dir: '{bin}'\n  authentication:\n    superuser: {{username: postgres}}\n    \
+                 replication: {{username: replicator}}\n  parameters: {{unix_socket_directories: '{home_text}'}}\n",
+                folder.display()
+            );
+            fs::write(home.join(format!("{name}.yml")), config).unwrap();
+            nodes.push(node);
+        }
+        let servers: String = nodes
+            .iter()
+            .map(|node| format!("  server {} 127.0.0.1:{} check port {}\n", node.name, node.sql, node.rest))
+            .collect();
+        let config = format!(
+            "global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 2s\n  timeout client 5m\n  timeout server 5m\n  \
+             timeout check 1s\nlisten primary\n  bind 127.0.0.1:{front}\n  option httpchk GET /primary\n  \
+             http-check expect status 200\n  \
+             default-server inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
+        );
+        fs::write(home.join("haproxy.cfg"), config).unwrap();
+        let mut cluster =
+            Self { home, etcd, haproxy: None, nodes, front, owner, http: reqwest::Client::new() };
+        for n in 0..NODES {
+            cluster.start_node(n);
+            // The first makes the cluster, the others copy it.
+            cluster.leader().await;
+        }
+        cluster.all_stream().await;
+        let mut haproxy = run("haproxy", &cluster.home, "haproxy.log");
+        haproxy.args(["-db", "-f"]).arg(cluster.home.join("haproxy.cfg"));
+        cluster.haproxy = Some(
+            haproxy
+                .spawn()
+                .unwrap_or_else(|error| panic!("haproxy ({error}): install Debian's package haproxy")),
+        );
+        cluster
+    }
+
+    fn start_node(&mut self, n: usize) {
+        let name = self.nodes[n].name.clone();
+        let mut patroni = run("patroni", &self.home, &format!("{name}.log"));
+        patroni
+            .arg(self.home.join(format!("{name}.yml")))
+            .uid(self.owner.0)
+            .gid(self.owner.1)
+            .current_dir(&self.home);
+        patroni.env("HOME", &self.home);
+        let child = patroni.spawn();
+        self.nodes[n].patroni =
+            Some(child.unwrap_or_else(|error| panic!("patroni ({error}): install Debian's package patroni")));
+    }
+
+    async fn is(&self, n: usize, what: &str) -> bool {
+        let asked = self.http.get(format!("http://127.0.0.1:{}/{what}", self.nodes[n].rest));
+        asked.timeout(Duration::from_secs(2)).send().await.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    async fn leader(&self) -> usize {
+        let began = Instant::now();
+        loop {
+            for n in 0..NODES {
+                if self.is(n, "primary").await {
+                    return n;
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "no leader; see {}", self.home.display());
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Every node but the leader follows it.
+    async fn all_stream(&self) {
+        let began = Instant::now();
+        loop {
+            let leader = self.leader().await;
+            let mut follow = 0;
+            for n in (0..NODES).filter(|n| *n != leader) {
+                follow += usize::from(self.is(n, "replica").await);
+            }
+            if follow == NODES - 1 {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "not every node follows; see {}", self.home.display());
+            sleep(LOOK).await;
+        }
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.front)
+    }
+
+    fn kill_server(&self, n: usize) {
+        let file = self.home.join(&self.nodes[n].name).join("postmaster.pid");
+        let pid = fs::read_to_string(file).unwrap().lines().next().unwrap().to_owned();
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    }
+
+    /// The leader's server is killed, and every second time its Patroni as well, as when the machine is lost. Returns who
+    /// has to be started again.
+    async fn lose_the_leader(&mut self, machine: bool) -> Option<usize> {
+        let leader = self.leader().await;
+        if machine {
+            let mut patroni = self.nodes[leader].patroni.take().unwrap();
+            patroni.kill().unwrap();
+            patroni.wait().unwrap();
+        }
+        self.kill_server(leader);
+        machine.then_some(leader)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(mut patroni) = node.patroni.take() {
+                // At SIGTERM it stops its server.
+                let _ = Command::new("kill").args(["-TERM", &patroni.id().to_string()]).status();
+                let _ = patroni.wait();
+            }
+        }
+        for process in self.haproxy.iter_mut().chain([&mut self.etcd]) {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("the cluster's logs are in {}", self.home.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.home);
+        }
+    }
+}
+
+/// When a booking is acknowledged again.
+async fn served_again(book: &Book, since: usize) -> Duration {
+    let began = Instant::now();
+    loop {
+        let served = {
+            let events = book.events.lock().unwrap();
+            events[since.min(events.len())..]
+                .iter()
+                .any(|event| matches!(event.told, super::riders::Told::Done(_)))
+        };
+        if served {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < PATIENCE, "nobody was served again");
+        sleep(LOOK).await;
+    }
+}
+
+async fn quiet(pool: &PgPool) {
+    until("every undo is done", || async {
+        let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.is_ok_and(|open| open == 0)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs patroni, etcd-server and haproxy"]
+async fn failover_loses_nothing_that_was_acknowledged() {
+    let (failovers, seed): (usize, u64) = (scale("FAILOVERS", 10), scale("SOAK_SEED", rand::random()));
+    let synchronous = std::env::var("FAILOVER_ASYNC").is_err();
+    println!("SOAK_SEED={seed}");
+    let mut cluster = Cluster::start(synchronous).await;
+    let plain = schema::pool(&cluster.url("postgres"), &settings().database, "failover").unwrap();
+    until("the way to the leader is open", || async {
+        sqlx::query("select 1").execute(&plain).await.is_ok()
+    })
+    .await;
+    sqlx::query("create database farebox").execute(&plain).await.unwrap();
+    let url = cluster.url("farebox");
+    let pool = schema::pool(&url, &settings().database, "failover").unwrap();
+    schema::migrate(&pool).await.unwrap();
+    sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
+    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    farebox::riders::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+    let apis = [Process::api(&url, &HASTE), Process::api(&url, &HASTE)];
+    let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
+    let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
+    let ops = Client::sign_in(&apis[0].base(), "ops").await;
+    let mut trips = Vec::new();
+    for _ in 0..TRIPS {
+        let departs = Utc::now() + chrono::Duration::days(2);
+        let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
+            "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
+        trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
+    }
+    let (trips, book) = (Arc::new(trips), Arc::new(Book::default()));
+    let mut riders = Vec::new();
+    for n in 0..RIDERS {
+        let name = format!("rider{n}");
+        farebox::riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        let client = Client::sign_in(&apis[0].base(), &name).await;
+        let top_up = json!({"amount": "1000000.00", "reference": "first"});
+        ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
+        let random = StdRng::seed_from_u64(seed.wrapping_add(n as u64 + 1));
+        riders.push(
+            Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book)).careful(),
+        );
+    }
+    let mut load = Load::start(riders);
+    let mut took = Vec::new();
+    for n in 0..failovers {
+        sleep(CALM).await;
+        let since = book.events.lock().unwrap().len();
+        let lost = cluster.lose_the_leader(n % 2 == 1).await;
+        let began = Instant::now();
+        cluster.leader().await;
+        let elected = began.elapsed();
+        let served = elected + served_again(&book, since.max(book.events.lock().unwrap().len())).await;
+        println!(
+            "failover {n}{}: a leader after {:.1} s, a request served after {:.1} s",
+            if lost.is_some() { " (machine lost)" } else { "" },
+            elected.as_secs_f64(),
+            served.as_secs_f64()
+        );
+        took.push(served.as_secs_f64());
+        if let Some(lost) = lost {
+            cluster.start_node(lost);
+        }
+        cluster.all_stream().await;
+        load.still_there().await;
+    }
+    {
+        let _alone = load.gate.write().await;
+        load.over.store(true, Ordering::Relaxed);
+    }
+    load.end().await;
+    let soak = Soak { seed, pool: schema::pool(&url, &settings().database, "failover").unwrap(), book };
+    quiet(&soak.pool).await;
+    let breaches = soak.breaches(&mut Mark::default()).await;
+    took.sort_by(f64::total_cmp);
+    println!(
+        "{failovers} failovers, {} requests, {} breaches; served again after p50 {:.1} s, max {:.1} s",
+        soak.requests(),
+        breaches.len(),
+        percentile(&took, 50),
+        percentile(&took, 100)
+    );
+    if synchronous {
+        soak.none_of(&breaches);
+    } else {
+        breaches.iter().for_each(|(name, what)| println!("lost: {name}: {what}"));
+    }
+}
