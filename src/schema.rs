@@ -52,7 +52,8 @@ impl SchemaError {
 ///
 /// Plans are kept while tables grow from empty to huge, and a plan made on an empty table would scan it for as long as
 /// nobody analyzes it. Every statement of a flow has its index, so scans are switched off here ([`crate::verify`], which
-/// reads whole tables, switches them on). No ping before each use: it would cost every request a round trip, and a broken
+/// reads whole tables, switches them on). Each statement is planned once a connection: a step's has twenty parts, and planning
+/// it takes longer than running it. No ping before each use: it would cost every request a round trip, and a broken
 /// connection shows itself in the statement.
 ///
 /// # Errors
@@ -63,6 +64,7 @@ pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::
         ("lock_timeout", settings.lock_timeout_ms.to_string()),
         ("idle_in_transaction_session_timeout", settings.statement_timeout_ms.to_string()),
         ("enable_seqscan", "off".to_owned()),
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
         ("jit", "off".to_owned()),
     ]);
     Ok(PgPoolOptions::new()

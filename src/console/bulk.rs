@@ -64,7 +64,7 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
 /// What it would do, and the form that starts it. The form names the operation, so that sending it twice starts one.
 pub(super) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
     let (what, selection) = chosen(&pairs)?;
-    let preview = bulk::preview(&app.flow.pool, what, &selection).await?;
+    let preview = bulk::preview(&app.flow.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
     let title = format!("{} · {}", act_word(&visit, what.as_str()), preview.covers);
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());

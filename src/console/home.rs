@@ -30,11 +30,11 @@ const SHARE: f64 = 0.99;
 pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let pool = &app.flow.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let queues = admin::queues(pool, &tags).await?;
-    let workers = admin::workers(pool).await?;
-    let (verdict, dead, late) =
-        (overview::verdict(pool).await?, overview::dead(pool).await?, overview::late(pool).await?);
-    let (hour, asked) = (overview::hour(pool).await?, tally::hour(pool).await?);
+    let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool)) };
+    let amiss =
+        async { tokio::try_join!(overview::verdict(pool), overview::dead(pool), overview::late(pool)) };
+    let past = async { tokio::try_join!(overview::hour(pool), tally::hour(pool)) };
+    let ((queues, workers), (verdict, dead, late), (hour, asked)) = tokio::try_join!(now, amiss, past)?;
     let body = html! {
         (live("verdict", &visit, told(&visit, verdict.as_ref())))
         (live("tiles", &visit, tiles(&visit, &queues, &workers, &late)))

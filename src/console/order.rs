@@ -23,9 +23,12 @@ const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
 pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
     let (pool, order) = (&app.flow.pool, OrderId(id));
-    let whole = orders::owed::whole(pool, order).await?.ok_or(Refusal::NotFound("order"))?;
-    let story = orders::timeline(pool, order).await?;
-    let acts = audit::of_order(pool, order).await?;
+    let (whole, story, acts) = tokio::try_join!(
+        orders::owed::whole(pool, order),
+        orders::timeline(pool, order),
+        audit::of_order(pool, order)
+    )?;
+    let whole = whole.ok_or(Refusal::NotFound("order"))?;
     let body = live(
         "order",
         &visit,

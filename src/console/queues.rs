@@ -22,8 +22,8 @@ pub(super) struct Nothing {}
 
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Answer {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let queues = admin::queues(&app.flow.pool, &tags).await?;
-    let workers = admin::workers(&app.flow.pool).await?;
+    let pool = &app.flow.pool;
+    let (queues, workers) = tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool))?;
     let body = html! {
         (live("queues", &visit, html! { div.scroll { table {
             thead { tr {

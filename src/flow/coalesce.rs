@@ -3,7 +3,7 @@
 //! step goes alone, at once.
 //!
 //! What one request wants never decides over another's. Asks that share something (a seat, a key, an order) are not put
-//! into one statement, but keep their order; a statement that fails is made again for each of its asks alone, unless the
+//! into one statement, so the database decides between them as between two processes; a statement that fails is made again for each of its asks alone, unless the
 //! database is away. Whether it had committed is then unknown, as it is for a request alone, and the barriers stand that.
 //!
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
@@ -106,6 +106,9 @@ struct Waiting<T: Together> {
 
 type Answers<T> = oneshot::Sender<Result<<T as Together>::Answer, sqlx::Error>>;
 
+/// The asks of one statement, and where their answers go.
+type Boarded<T> = (Vec<<T as Together>::Ask>, Vec<Answers<T>>);
+
 impl<T: Together> Clone for Coalescer<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -174,7 +177,7 @@ impl<T: Together> Inner<T> {
 
     /// The longest waiting that can go together, at most [`MOST`]. Who shares something with one that goes or has to wait
     /// waits too. If nobody waits the flight is over.
-    fn board(&self) -> Option<(Vec<T::Ask>, Vec<Answers<T>>)> {
+    fn board(&self) -> Option<Boarded<T>> {
         let mut line = self.line();
         let (mut asks, mut answers) = (Vec::new(), Vec::new());
         let (mut wanted, mut left) = (HashSet::new(), VecDeque::new());
@@ -248,8 +251,8 @@ mod tests {
         }
 
         async fn ask_all(&self, asks: &[i32]) -> Result<Vec<i32>, sqlx::Error> {
-            self.let_go.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?.forget();
             let _ = self.flown.send(asks.to_vec());
+            self.let_go.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?.forget();
             if asks.contains(&13) {
                 Err(sqlx::Error::RowNotFound)
             } else {

@@ -58,7 +58,7 @@ pub(super) async fn start(
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
     if preview {
-        let told: Preview = bulk::preview(&app.flow.pool, what, &selection).await?;
+        let told: Preview = bulk::preview(&app.flow.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
         return Ok((StatusCode::OK, Json(told)).into_response());
     }
     let by = by(&change.caller, reason.as_deref())?;

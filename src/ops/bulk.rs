@@ -39,7 +39,9 @@ pub const MOST: i64 = 100_000;
 /// Jobs that are chosen by hand at the most.
 pub const MOST_IDS: usize = 1_000;
 /// Jobs whose orders, seats and money a preview looks at, at the most.
-pub const MOST_LOOKED_AT: usize = 500;
+pub const MOST_LOOKED_AT: usize = 10_000;
+/// The same of a page, which is to come at once.
+pub const PAGE_LOOKS_AT: usize = 250;
 /// Orders that a preview names at the most.
 pub const MOST_NAMED: usize = 100;
 /// Jobs that one transaction acts upon.
@@ -195,7 +197,12 @@ pub struct Item {
 ///
 /// # Errors
 /// A selection that breaks a rule; the database's.
-pub async fn preview(pool: &PgPool, what: What, selection: &Selection) -> Result<Preview, StepError> {
+pub async fn preview(
+    pool: &PgPool,
+    what: What,
+    selection: &Selection,
+    most: usize,
+) -> Result<Preview, StepError> {
     let mut conn = pool.acquire().await?;
     let (ids, more) = covered(&mut conn, what, selection).await?;
     let mut preview = Preview {
@@ -210,7 +217,7 @@ pub async fn preview(pool: &PgPool, what: What, selection: &Selection) -> Result
         amount: Money::from_database(Decimal::ZERO),
     };
     let (mut orders, mut riders, mut amount) = (BTreeSet::new(), BTreeSet::new(), Decimal::ZERO);
-    let looked_at = &ids[..ids.len().min(MOST_LOOKED_AT)];
+    let looked_at = &ids[..ids.len().min(most)];
     for chunk in looked_at.chunks(LOOK) {
         let among = admin::Among { keys: Vec::new(), ids: chunk.to_vec() };
         let filter =

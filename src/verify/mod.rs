@@ -226,6 +226,7 @@ pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::E
     let mut tx = pool.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
+    sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;
     sqlx::query(LONGEST_QUERY).execute(&mut *tx).await?;
     let tags: Vec<String> = farebox_jobs::MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
     let mut verdicts = Vec::with_capacity(INVARIANTS.len());

@@ -35,9 +35,9 @@ const BOOKERS: usize = 8;
 /// How often each page is asked for its figures.
 const ASKED: usize = 40;
 /// How long the load is counted with and without readers, in turns.
-const WINDOW: Duration = Duration::from_secs(15);
+const WINDOW: Duration = Duration::from_secs(6);
 /// A reader opens a page this often.
-const PACE: Duration = Duration::from_millis(500);
+const PACE: Duration = Duration::from_secs(1);
 /// What a page may take, at its 95th percentile.
 const LIMIT: Duration = Duration::from_millis(100);
 /// Tables that are too large to be read as a whole for a page.
@@ -355,11 +355,13 @@ async fn time_pages(base: &str, cookie: &str, pages: &[String]) -> Vec<String> {
 /// The load alone and beside a reader, in turns; what it loses, in percent.
 async fn take_turns(load: &Load, base: &str, cookie: &str, pages: &[String]) -> f64 {
     let (mut alone, mut beside) = (0.0, 0.0);
-    for round in 0..scale("BENCH_ROUNDS", 10) {
-        let without = load.rate().await;
+    for round in 0..scale("BENCH_ROUNDS", 20) {
+        // First the one, then the other: the database grows meanwhile.
+        let first = if round % 2 == 0 { load.rate().await } else { 0.0 };
         let reader = tokio::spawn(read(base.to_owned(), cookie.to_owned(), pages.to_vec()));
         let with = load.rate().await;
         reader.abort();
+        let without = if round % 2 == 0 { first } else { load.rate().await };
         println!("round {round}: {without:.0} bookings/s alone, {with:.0} beside a reader");
         alone += without;
         beside += with;

@@ -52,10 +52,10 @@ pub struct Among {
 pub struct JobFilter {
     /// In these places.
     pub places: &'static [Place],
-    /// Of these tags, all if there are none. A live job is found by its key only along with its tag.
+    /// Of these tags, all if there are none. A page of live jobs is then one of those among the
+    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found only along with its tag.
     pub tags: Vec<String>,
-    /// In this state. Of `ready` and `running`, those among the [`COUNT_MAX`] that are due longest, of each tag and
-    /// priority.
+    /// In this state.
     pub state: Option<String>,
     /// With this key.
     pub key: Option<String>,
@@ -135,12 +135,12 @@ pub async fn list(
             columns.to_owned()
         };
         sql.push(" union all (select ").push(columns);
-        filter.from(&mut sql, place);
+        filter.from(&mut sql, place, COUNT_MAX);
         // The limit is written out: the planner is to know that few rows are wanted.
         sql.push(" order by id desc limit ").push(limit).push(")");
     }
     sql.push(") as job order by id desc limit ").push(limit);
-    sql.build_query_as().persistent(filter.is_planned_once()).fetch_all(db).await
+    sql.build_query_as().fetch_all(db).await
 }
 
 /// The ids of what fits, oldest first.
@@ -151,11 +151,11 @@ pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Res
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
     for place in filter.looked_at() {
         sql.push(" union all (select id");
-        filter.from(&mut sql, place);
+        filter.from(&mut sql, place, limit);
         sql.push(" order by id limit ").push(limit).push(")");
     }
     sql.push(") as job order by id limit ").push(limit);
-    sql.build_query_scalar().persistent(filter.is_planned_once()).fetch_all(db).await
+    sql.build_query_scalar().fetch_all(db).await
 }
 
 fn table(place: Place) -> &'static str {
@@ -197,24 +197,19 @@ impl JobFilter {
             .filter(move |place| ended_too || *place != Place::Finished)
     }
 
-    /// Whether one plan serves all such filters. By tag alone it does not: some tags have all jobs, some none.
-    fn is_planned_once(&self) -> bool {
-        self.tags.is_empty() || self.among.is_some() || self.key.is_some()
-    }
-
-    /// `from … where …` of this place.
-    fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+    /// `from … where …` of this place; of live jobs of a tag and priority, the first so many to fall due.
+    fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
         if let Some(among) = &self.among {
-            self.from_among(sql, place, among);
+            self.among_in(sql, place, among);
         } else {
-            self.from_place(sql, place);
+            self.all_in(sql, place, most);
         }
         self.conditions(sql, place);
     }
 
     /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
     /// walking all jobs in the order of the page instead, until it has met enough of these.
-    fn from_among(&self, sql: &mut QueryBuilder<Postgres>, place: Place, Among { keys, ids }: &Among) {
+    fn among_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, Among { keys, ids }: &Among) {
         sql.push(" from (select * from ").push(table(place));
         sql.push(" where (key = any(").push_bind(keys.clone()).push(")");
         if place == Place::Live {
@@ -224,17 +219,22 @@ impl JobFilter {
         sql.push(self.in_state());
     }
 
-    fn from_place(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
-        if place != Place::Live || !matches!(self.state.as_deref(), Some("ready" | "running")) {
+    fn all_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
+        let due = match self.state.as_deref() {
+            Some("ready" | "running") => " and run_at <= now()",
+            Some("delayed") => " and run_at > now()",
+            _ => "",
+        };
+        if place != Place::Live || self.tags.is_empty() || self.key.is_some() {
             sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
             return;
         }
-        // What is due, and of that the longest due, however many wait behind it or are not due yet.
+        // Live jobs are found by tag in the order in which they fall due, however many there are of others.
         sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
         sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
-        sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank");
-        sql.push(" and run_at <= now() order by run_at limit ").push(COUNT_MAX);
-        sql.push(") due where ").push(self.in_state());
+        sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank")
+            .push(due);
+        sql.push(" order by run_at limit ").push(most).push(") due where ").push(self.in_state());
     }
 
     /// What the state says of a row; places without it are not looked at.
@@ -252,8 +252,9 @@ impl JobFilter {
     fn conditions(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
         match &self.tags[..] {
             [] => {}
+            // Written out: some tags have all jobs, some none, and the plan is to be the tag's own.
             [tag] => {
-                sql.push(" and tag = ").push_bind(tag.clone());
+                sql.push(" and tag = '").push(tag.replace('\'', "''")).push("'");
             }
             tags => {
                 sql.push(" and tag = any(").push_bind(tags.to_vec()).push(")");
