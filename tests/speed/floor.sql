@@ -10,5 +10,5 @@ create table floor.job (id bigint generated always as identity primary key, queu
     args jsonb not null, state text not null default 'pending', run_at timestamptz not null);
 create index on floor.job (queue, run_at) where state = 'pending';
 create sequence floor.oid;
-insert into floor.trip select i, 4.00, now() + interval '1 day' from generate_series(1, 20000) i;
-insert into floor.seat select t, s, null from generate_series(1, 20000) t, generate_series(1, 40) s;
+insert into floor.trip select i, 4.00, now() + interval '1 day' from generate_series(1, 10000) i;
+insert into floor.seat select t, s, null from generate_series(1, 10000) t, generate_series(1, 40) s;
