@@ -152,7 +152,7 @@ impl Soak {
     /// The hard cases, and how often each was seen.
     pub async fn sightings(&self, fleet: &Fleet) -> Vec<(&'static str, i64)> {
         let seen = self.book.seen.lock().unwrap().clone();
-        let logged = |mark| fleet.marks.get(mark).copied().unwrap_or(0);
+        let logged = |mark| fleet.said(mark);
         let in_doubt: Vec<Uuid> = self
             .book
             .events

@@ -16,6 +16,8 @@ const ACROSS: Duration = Duration::from_millis(150);
 /// Longer than an undo is put off.
 const HANG: &str = "order_calc_money_cancle.after=sleep:2600";
 
+/// Looks, and fails before the claim.
+const HESITATE: &str = "order_seats_cancel.after=sleep:900,order_add_seats_cancle.before=error";
 /// Its undo is the one that [`SLOW_UNDO`](super::SLOW_UNDO) makes slow.
 const SLOWLY_UNDONE: &str = "order_calc_money_cancle.before=error";
 /// How long a worker may need to pick it up.
@@ -35,6 +37,7 @@ pub enum Act {
     SlowLines,
     LockAcross,
     HangPastTheUndo,
+    LoseTheSeat,
     FlushRedis,
 }
 
@@ -59,6 +62,8 @@ impl Act {
             Self::SlowLines,
             Self::LockAcross,
             Self::HangPastTheUndo,
+            Self::LoseTheSeat,
+            Self::LoseTheSeat,
             Self::FlushRedis,
         ];
         deck.shuffle(random);
@@ -76,7 +81,11 @@ impl Fleet {
         self.proxy.slow(Duration::ZERO);
         match act {
             Act::KillApi => self.replace(Kind::Api, random, Process::kill),
-            Act::KillWorker => self.replace(Kind::Worker, random, Process::kill),
+            Act::KillWorker => {
+                self.keep_workers_busy(random).await;
+                self.replace(Kind::Worker, random, Process::kill);
+                self.replace(Kind::Worker, random, Process::kill);
+            }
             Act::EndApi => self.replace(Kind::Api, random, end),
             Act::EndWorker => self.replace(Kind::Worker, random, end),
             Act::StopWorker => self.put_to_sleep(random).await,
@@ -97,21 +106,37 @@ impl Fleet {
                     self.accomplice = Some(rider);
                 }
             }
+            Act::LoseTheSeat => {
+                // One looks, hesitates and fails; the other takes the seat meanwhile and pays. Then the first one's undo comes.
+                if let (Some(mut one), Some(mut other)) = (self.accomplice.take(), self.rival.take()) {
+                    let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
+                    tokio::join!(one.book_exactly(trip, vec![seat], Some(HESITATE)), async {
+                        sleep(ACROSS).await;
+                        other.book_and_pay(trip, seat).await;
+                    });
+                    (self.accomplice, self.rival) = (Some(one), Some(other));
+                }
+            }
             Act::FlushRedis => drop(self.redis.say("FLUSHALL")),
         }
     }
 
-    /// All workers but one, in the middle of a job if it can be had: its undo is slow.
-    async fn put_to_sleep(&mut self, random: &mut StdRng) {
-        self.wake();
+    /// A job that takes a while is in some worker's hands when this returns, if it can be had.
+    async fn keep_workers_busy(&mut self, random: &mut StdRng) {
         if let Some(mut rider) = self.accomplice.take() {
             let seat = random.random_range(1..=super::SEATS);
             rider.book_exactly(&self.quiet_trip, vec![seat], Some(SLOWLY_UNDONE)).await;
             self.accomplice = Some(rider);
         }
+        sleep(PICKED_UP).await;
+    }
+
+    /// All workers but one, in the middle of a job if it can be had: its undo is slow.
+    async fn put_to_sleep(&mut self, random: &mut StdRng) {
+        self.wake();
+        self.keep_workers_busy(random).await;
         let awake = random.random_range(0..self.workers.len());
         let asleep: Vec<usize> = (0..self.workers.len()).filter(|worker| *worker != awake).collect();
-        sleep(PICKED_UP).await;
         for worker in &asleep {
             if self.workers[*worker].is_alive() {
                 self.workers[*worker].signal("-STOP");

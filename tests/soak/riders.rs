@@ -24,10 +24,13 @@ const EARLY: std::ops::Range<i64> = -2..80;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Simulated exceptions at every step, with the hangs that let an undo overtake its step.
-pub const FAULTS: [&str; 20] = [
+pub const FAULTS: [&str; 22] = [
     "order_seats_cancel.after=error",
     "order_seats_cancel.after=sleep:30",
     "order_add_seats_cancle.before=error",
+    // Somebody else takes the seats meanwhile; then this one's undo comes.
+    "order_seats_cancel.after=sleep:150,order_add_seats_cancle.before=error",
+    "order_seats_cancel.after=sleep:400,order_add_seats_cancle.before=error",
     "order_add_seats_cancle.after=panic",
     "order_add_seats_cancle.after=abort",
     "order_calc_money_cancle.before=error",
@@ -208,6 +211,17 @@ impl Rider {
         let told = self.heard(answer);
         let order = self.took(&told);
         self.note(Ask::Book, order, Some((trip, seats)), told);
+    }
+
+    /// Gives back what it has paid for, then books this seat and pays for it.
+    pub async fn book_and_pay(&mut self, trip: &str, seat: i32) {
+        for order in self.orders.iter().map(|own| own.id).collect::<Vec<_>>() {
+            self.act(Ask::Refund, order).await;
+        }
+        self.book_exactly(trip, vec![seat], None).await;
+        if let Some(order) = self.orders.last().map(|own| own.id) {
+            self.act(Ask::Pay, order).await;
+        }
     }
 
     /// The last booking with a key once more, word by word: the same answer, or the first one.
