@@ -1,7 +1,7 @@
 //! How fast the console answers on a large database beside a running load, and what the load loses by it:
 //!
 //! ```console
-//! $ cargo test --release --test farebox-tests pages_beside_a_load -- --ignored --nocapture
+//! $ cargo test --profile fast --test farebox-tests pages_beside_a_load -- --ignored --nocapture
 //! ```
 //!
 //! It fills a database of its own with a million orders and ten million finished jobs (big.sql; a quarter of an hour and
