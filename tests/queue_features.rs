@@ -346,7 +346,7 @@ async fn a_job_enqueued_quietly_is_picked_up_when_somebody_rings_even_on_a_line_
         ringer.ring();
         until("it is done", || async { outcome(&world, name).await.is_some() }).await;
         let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
-                   where datname = current_database() and query like 'select pg_notify%'";
+                   where datname = current_database() and query like 'select set_config%pg_notify%'";
         assert_eq!(count(&world.pool, cut).await, 1, "{name}: the bell has a line of its own");
     }
 }

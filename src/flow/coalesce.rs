@@ -3,8 +3,8 @@
 //! step goes alone, at once.
 //!
 //! What one request wants never decides over another's. Asks that share something (a seat, a key, an order) are not put
-//! into one statement, so the database decides between them as between two processes; a statement that fails is made again for each of its asks alone, unless the
-//! database is away. Whether it had committed is then unknown, as it is for a request alone, and the barriers stand that.
+//! into one statement, so the database decides between them as between two processes; a statement that fails is made again
+//! for each of its asks alone, unless the database is away. Whether it had committed is then unknown, as it is for a request alone, and the barriers stand that.
 //!
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
 

@@ -96,11 +96,9 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
          where b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_cancle' and o.status <> 'closed'
          union all
          select b.subject::text from barrier b join payment p on p.id = b.subject
-         where b.subject >= $3 and b.undone_at is not null and b.step in ('pay_money_cancle', 'pay_cancle')
-           and p.state in ('settled', 'refunded')
-         union all
-         select b.subject::text from barrier b join payment p on p.id = b.subject
-         where b.subject >= $3 and b.undone_at is not null and b.step = 'pay_money_cancle' and p.state = 'debited'",
+         where b.subject >= $3 and b.undone_at is not null
+         and ((b.step = 'pay_money_cancle' and p.state <> 'reversed')
+              or (b.step = 'pay_cancle' and p.state in ('settled', 'refunded')))",
     ),
     (
         "unpaid_orders_have_a_timer",
@@ -154,7 +152,7 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "jobs_end_once",
-        "No job is live and ended, or ended twice.",
+        "No job is live and has ended or died.",
         "select j.id::text from queue.job j where exists(select from queue.finished f where f.id = j.id)
          union all
          select d.id::text from queue.dead_letter d where exists(select from queue.job j where j.id = d.id)",

@@ -11,15 +11,14 @@
 //! instead of failing.
 
 use super::{
-    HASTE, Load, RIDERS, SEATS, Soak, TRIPS, check::Mark, percentile, riders::Bases, riders::Book,
-    riders::Rider, scale,
+    HASTE, Load, RIDERS, Soak, TRIPS,
+    check::Mark,
+    nothing_is_owed, people, percentile, randoms,
+    riders::{Bases, Book, Rider},
+    scale, trips,
 };
 use crate::harness::{Client, Process, new_rider, settings, until};
-use chrono::Utc;
 use farebox::{process as parts, riders::Role, schema};
-use rand::{SeedableRng, rngs::StdRng};
-use serde_json::json;
-use sqlx::PgPool;
 use std::{
     fs,
     net::TcpListener,
@@ -253,14 +252,6 @@ async fn served_again(book: &Book, since: usize) -> Duration {
     }
 }
 
-async fn quiet(pool: &PgPool) {
-    until("every undo is done", || async {
-        let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
-        sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.is_ok_and(|open| open == 0)
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs patroni, etcd-server and haproxy"]
 async fn failover_loses_nothing_that_was_acknowledged() {
@@ -269,11 +260,11 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     println!("SOAK_SEED={seed}");
     let mut cluster = Cluster::start(synchronous).await;
     let plain = schema::pool(&cluster.url("postgres"), &settings().database, "failover").unwrap();
+    // HAProxy believes in every node until it has asked them.
     until("the way to the leader is open", || async {
-        sqlx::query("select 1").execute(&plain).await.is_ok()
+        sqlx::query("create database farebox").execute(&plain).await.is_ok()
     })
     .await;
-    sqlx::query("create database farebox").execute(&plain).await.unwrap();
     let url = cluster.url("farebox");
     let pool = schema::pool(&url, &settings().database, "failover").unwrap();
     schema::migrate(&pool).await.unwrap();
@@ -284,26 +275,15 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
-    let mut trips = Vec::new();
-    for _ in 0..TRIPS {
-        let departs = Utc::now() + chrono::Duration::days(2);
-        let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
-            "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
-        trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
-    }
-    let (trips, book) = (Arc::new(trips), Arc::new(Book::default()));
-    let mut riders = Vec::new();
-    for n in 0..RIDERS {
-        let name = format!("rider{n}");
-        farebox::riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
-        let client = Client::sign_in(&apis[0].base(), &name).await;
-        let top_up = json!({"amount": "1000000.00", "reference": "first"});
-        ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
-        let random = StdRng::seed_from_u64(seed.wrapping_add(n as u64 + 1));
-        riders.push(
-            Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book)).careful(),
-        );
-    }
+    let (trips, book) = (Arc::new(trips(&ops, TRIPS).await), Arc::new(Book::default()));
+    let riders = people(&flow, &ops, &apis[0].base(), RIDERS)
+        .await
+        .into_iter()
+        .zip(randoms(seed))
+        .map(|(client, random)| {
+            Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book)).careful()
+        })
+        .collect();
     let mut load = Load::start(riders);
     let mut took = Vec::new();
     for n in 0..failovers {
@@ -333,7 +313,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     }
     load.end().await;
     let soak = Soak { seed, pool: schema::pool(&url, &settings().database, "failover").unwrap(), book };
-    quiet(&soak.pool).await;
+    nothing_is_owed(&soak.pool).await;
     let breaches = soak.breaches(&mut Mark::default()).await;
     took.sort_by(f64::total_cmp);
     println!(

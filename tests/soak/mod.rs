@@ -18,7 +18,7 @@ mod riders;
 use crate::harness::{Client, Process, Proxy, RedisServer, count, new_rider, settings, until};
 use check::Mark;
 use chrono::{DateTime, Utc};
-use farebox::{embedded, process as parts, riders::Role, schema};
+use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
 use nemesis::Act;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use riders::{Bases, Book, Rider, SEATS};
@@ -217,6 +217,46 @@ async fn ride(mut rider: Rider, gate: Arc<RwLock<()>>, over: Arc<AtomicBool>) {
     }
 }
 
+/// Trips in two days.
+async fn trips(ops: &Client, many: usize) -> Vec<String> {
+    let departs = Utc::now() + chrono::Duration::days(2);
+    let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
+        "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
+    let mut trips = Vec::new();
+    for _ in 0..many {
+        trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
+    }
+    trips
+}
+
+/// Riders who can pay for everything, signed in at `base`.
+async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Client> {
+    let mut people = Vec::new();
+    for n in 0..many {
+        let name = format!("rider{n}");
+        farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        let client = Client::sign_in(base, &name).await;
+        let top_up = json!({"amount": "1000000.00", "reference": "first"});
+        ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
+        people.push(client);
+    }
+    people
+}
+
+/// What each rider decides by.
+fn randoms(seed: u64) -> impl Iterator<Item = StdRng> {
+    (1..).map(move |n| StdRng::seed_from_u64(seed.wrapping_add(n)))
+}
+
+/// Waits until all undos are done, those too that were armed and fall due by themselves.
+async fn nothing_is_owed(pool: &PgPool) {
+    until("every undo is done", || async {
+        let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
+        sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.is_ok_and(|open| open == 0)
+    })
+    .await;
+}
+
 impl Soak {
     async fn start(seed: u64) -> (Self, Fleet, Load) {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
@@ -250,42 +290,30 @@ impl Soak {
         *fleet.bases.write().unwrap() = fleet.apis.iter().map(Process::base).collect();
         let base = fleet.apis[0].base();
         let ops = Client::sign_in(&base, "ops").await;
-        let mut trips = Vec::new();
-        for _ in 0..=TRIPS {
-            let departs = Utc::now() + chrono::Duration::days(2);
-            let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
-                "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
-            trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
-        }
+        let mut trips = trips(&ops, TRIPS + 1).await;
         fleet.quiet_trip = trips.pop().unwrap();
         fleet.trips = Arc::new(trips);
         let book = Arc::new(Book::default());
-        let mut riders = Vec::new();
-        for n in 0..RIDERS + 2 {
-            let name = format!("rider{n}");
-            farebox::riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
-            let client = Client::sign_in(&base, &name).await;
-            let top_up = json!({"amount": "1000000.00", "reference": "first"});
-            ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
-            let random = StdRng::seed_from_u64(seed.wrapping_add(n as u64 + 1));
-            let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
-            riders.push(Rider::new(client, random, bases, trips, Arc::clone(&book)));
-        }
+        let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
+        let mut riders: Vec<Rider> = people(&flow, &ops, &base, RIDERS + 2)
+            .await
+            .into_iter()
+            .zip(randoms(seed))
+            .map(|(client, random)| {
+                Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book))
+            })
+            .collect();
         fleet.accomplice = riders.pop();
         fleet.rival = riders.pop().map(Rider::careful);
         (Self { seed, pool, book }, fleet, Load::start(riders))
     }
 
-    /// Waits until nothing is owed: all undos done, those too that were armed and fall due by themselves.
+    /// Everybody is awake, and nothing is owed.
     async fn quiet(&self, fleet: &mut Fleet) {
         fleet.proxy.slow(Duration::ZERO);
         fleet.wake();
         fleet.revive();
-        until("every undo is done", || async {
-            let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
-            sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool).await.is_ok_and(|open| open == 0)
-        })
-        .await;
+        nothing_is_owed(&self.pool).await;
     }
 
     /// `rounds` acts, and more until there were so many requests and every hard case was seen. When the kills were.

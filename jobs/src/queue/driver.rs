@@ -41,7 +41,7 @@ const TROUBLE_MAX: Duration = Duration::from_secs(5);
 /// How long after one report the next is waited for before both are written down.
 const GATHER: Duration = Duration::from_micros(50);
 /// Rounds that may be under way at once. One of them is kept for looking: the others may be waiting for the disk.
-pub(super) const LINKS: usize = 3;
+const LINKS: usize = 3;
 /// Leases are renewed this often in their length.
 pub(super) const RENEWALS_PER_LEASE: u32 = 3;
 

@@ -132,7 +132,7 @@ pub async fn hurry(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sq
 }
 
 async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<Uuid>, sqlx::Error> {
-    let moved = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         "update queue.job set run_at = statement_timestamp()
          where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
          returning id",
@@ -140,8 +140,7 @@ async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<U
         job.key,
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(moved)
+    .await
 }
 
 /// Deletes the live jobs of these tags and keys, save those that are running. Returns how many.

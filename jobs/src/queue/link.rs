@@ -126,7 +126,8 @@ fn is_of(error: &sqlx::Error, codes: &[&str]) -> bool {
     code.is_some_and(|code| codes.iter().any(|class| code.starts_with(class)))
 }
 
-async fn limited<T>(
+/// The work, or an error once it has taken longer than this.
+pub(super) async fn limited<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

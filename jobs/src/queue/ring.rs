@@ -5,19 +5,13 @@
 //! his commit is done: a connection of its own sends the message, whose loss costs no more than a poll, in a transaction
 //! that does not wait for the disk, and however many ring meanwhile are one message.
 
-use super::CHANNEL;
-use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use super::{CHANNEL, link::limited};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::Notify,
-    task::AbortHandle,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
 /// How long connecting and one message may take together.
 const RING_LIMIT: Duration = Duration::from_secs(5);
-/// Tries at one message: a connection that was idle may turn out to be cut.
-const TRIES: usize = 2;
 /// The rest after a message that could not be sent.
 const REST: Duration = Duration::from_secs(1);
 
@@ -64,28 +58,22 @@ async fn ring_on(wanted: Arc<Notify>, options: PgConnectOptions) {
 }
 
 async fn ring(line: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
-    let mut last = None;
-    for _ in 0..TRIES {
-        let sent = timeout(RING_LIMIT, send(line, options)).await;
-        match sent.unwrap_or_else(|late| Err(sqlx::Error::Io(std::io::Error::other(late)))) {
-            Ok(()) => return Ok(()),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or(sqlx::Error::WorkerCrashed))
+    let first = limited(RING_LIMIT, send(line, options)).await;
+    // A connection that was idle may turn out to be cut.
+    if first.is_ok() { first } else { limited(RING_LIMIT, send(line, options)).await }
 }
 
-/// The connection is kept only if nothing went wrong on it.
+/// The connection is kept only if nothing went wrong on it. Nothing is set on it for longer than the statement: behind a
+/// pooler others get it afterwards.
 async fn send(line: &mut Option<PgConnection>, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
     let mut conn = match line.take() {
         Some(conn) => conn,
-        None => {
-            let mut conn = PgConnection::connect_with(options).await?;
-            conn.execute("set synchronous_commit = off").await?;
-            conn
-        }
+        None => PgConnection::connect_with(options).await?,
     };
-    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(&mut conn).await?;
+    sqlx::query("select set_config('synchronous_commit', 'off', true), pg_notify($1, '')")
+        .bind(CHANNEL)
+        .execute(&mut conn)
+        .await?;
     *line = Some(conn);
     Ok(())
 }
