@@ -95,7 +95,7 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
         return Err(Refusal::SeatsTaken(taken).into());
     }
     for order in seen.overdue {
-        unpaid::evict(flow, OrderId(order), request).await?;
+        Box::pin(unpaid::evict(flow, OrderId(order), request)).await?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 /// Asks of one statement at the most.
 const MOST: usize = 64;
 /// Statements of one step that may be under way at once: one is at the disk while the next is at the tables.
-const LANES: usize = 2;
+const LANES: usize = 1;
 
 /// A step whose statement takes many asks.
 pub trait Together: Send + Sync + 'static {

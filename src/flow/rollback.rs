@@ -53,7 +53,7 @@ pub async fn or_roll_back<'a, T>(
     match ended {
         Ok(done) => Ok(done),
         Err(Stop::Failed(failure)) => {
-            let raised = raise(flow, owed(failure.tag)).await;
+            let raised = Box::pin(raise(flow, owed(failure.tag))).await;
             Err((Stop::Failed(failure), Some(raised)))
         }
         Err(stop) => Err((stop, None)),

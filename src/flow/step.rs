@@ -69,39 +69,47 @@ impl From<sqlx::Error> for StepError {
 ///
 /// # Errors
 /// The step's refusal, or its failure with the tag.
-pub async fn step<T>(
-    faults: &Faults,
+pub fn step<'a, T: Send + 'a>(
+    faults: &'a Faults,
     tag: MqTag,
-    work: impl Future<Output = Result<T, StepError>>,
-) -> Result<T, Stop> {
-    let watched = async {
-        faults.in_step(tag, Moment::Before).await.map_err(StepError::Broken)?;
-        let done = work.await?;
-        faults.in_step(tag, Moment::After).await.map_err(StepError::Broken)?;
-        Ok(done)
-    };
-    let cause = match AssertUnwindSafe(watched).catch_unwind().await {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(StepError::Refused(refusal))) => return Err(Stop::Refused(refusal)),
-        Ok(Err(StepError::KeyTaken)) => return Err(Stop::KeyTaken),
-        Ok(Err(StepError::Broken(cause))) => cause,
-        Err(panic) => panic_text(&*panic).into(),
-    };
-    tracing::error!(%tag, error = %chain(&*cause), "step failed");
-    Err(Stop::Failed(Failure { tag, cause }))
+    work: impl Future<Output = Result<T, StepError>> + Send + 'a,
+) -> impl Future<Output = Result<T, Stop>> + Send + 'a {
+    // Boxed at once: every layer around a future copies it whole, and a request's added up to two megabytes.
+    let work = Box::pin(work);
+    async move {
+        let watched = async {
+            faults.in_step(tag, Moment::Before).await.map_err(StepError::Broken)?;
+            let done = work.await?;
+            faults.in_step(tag, Moment::After).await.map_err(StepError::Broken)?;
+            Ok(done)
+        };
+        let cause = match AssertUnwindSafe(watched).catch_unwind().await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(StepError::Refused(refusal))) => return Err(Stop::Refused(refusal)),
+            Ok(Err(StepError::KeyTaken)) => return Err(Stop::KeyTaken),
+            Ok(Err(StepError::Broken(cause))) => cause,
+            Err(panic) => panic_text(&*panic).into(),
+        };
+        tracing::error!(%tag, error = %chain(&*cause), "step failed");
+        Err(Stop::Failed(Failure { tag, cause }))
+    }
 }
 
 /// Runs a flow to its end even if the client hangs up: a dropped request must not leave a flow half way.
 ///
 /// # Errors
 /// The flow's own, or the panic of code between its steps, as a failure under `tag`.
-pub async fn to_the_end<T: Send + 'static>(
+pub fn to_the_end<T: Send + 'static>(
     tag: MqTag,
     flow: impl Future<Output = Result<T, Stop>> + Send + 'static,
-) -> Result<T, Stop> {
-    match tokio::spawn(queue::carried(flow).in_current_span()).await {
-        Ok(result) => result,
-        Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
+) -> impl Future<Output = Result<T, Stop>> + Send {
+    // Boxed as a step is.
+    let running = tokio::spawn(queue::carried(Box::pin(flow)).in_current_span());
+    async move {
+        match running.await {
+            Ok(result) => result,
+            Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
+        }
     }
 }
 
