@@ -3,7 +3,7 @@
 use crate::tally::Tally;
 use crate::{
     flow::{BoxError, Faults, Flow, Joint},
-    http::{Admission, App},
+    http::{self, Admission, App},
     limits::Limits,
     metrics::Metrics,
     passwords::Passwords,
@@ -64,7 +64,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
     Ok(Flow {
-        joint: Joint::default(),
+        joint: Joint::new(pool.clone(), settings.booking.clone()),
         bell: Ringer::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),
@@ -83,7 +83,7 @@ pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
     let live = Live::new(&settings.trips);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
-    Ok(App {
+    Ok(App::from(http::Parts {
         sessions,
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),
@@ -95,7 +95,7 @@ pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         flow,
-    })
+    }))
 }
 
 /// Waits for the database for as long as it is away, then refuses a schema other than this build's.

@@ -3,7 +3,7 @@
 use super::{Request, STEPS, array_literal, release, unpaid};
 use crate::{
     domain::{CloseReason, OrderStatus},
-    flow::{Desk, Flow, Shared, StepError, Together, barrier},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
     orders::{self, OrderView},
 };
 use farebox_jobs::{
@@ -12,11 +12,8 @@ use farebox_jobs::{
 };
 use sqlx::PgPool;
 
-/// The statement, for the bookings of this process.
-pub struct Adds {
-    /// The database.
-    pub pool: PgPool,
-}
+/// The statement, for any number of bookings.
+pub struct Adds;
 
 /// One order to add.
 pub struct Ask {
@@ -25,6 +22,7 @@ pub struct Ask {
 }
 
 impl Together for Adds {
+    type Ground = Ground;
     type Ask = Ask;
     type Answer = ();
 
@@ -32,8 +30,8 @@ impl Together for Adds {
         vec![Shared::Order(ask.order.id.0)]
     }
 
-    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
-        add_all(&self.pool, asks).await?;
+    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
+        add_all(&ground.pool, asks).await?;
         Ok(asks.iter().map(|_| ()).collect())
     }
 }
@@ -43,9 +41,7 @@ impl Together for Adds {
 /// # Errors
 /// Barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<(), StepError> {
-    flow.joint
-        .ask(|| Adds { pool: flow.pool.clone() }, Ask { request: request.clone(), order: order.clone() })
-        .await
+    flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone() }).await
 }
 
 async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {

@@ -6,21 +6,16 @@
 use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
     domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
-    flow::{Desk, Flow, Shared, StepError, Together, barrier},
-    settings::Booking as BookingRules,
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
 };
 use farebox_jobs::{
     OrderSeats,
     queue::{Delivery, JobError, Outcome},
 };
-use sqlx::PgPool;
 use uuid::Uuid;
 
-/// The look, for the bookings of this process.
-struct Checks {
-    pool: PgPool,
-    rules: BookingRules,
-}
+/// The look, for any number of bookings.
+struct Checks;
 
 /// One booking's trip and seats as they are.
 struct Seen {
@@ -33,6 +28,7 @@ struct Seen {
 }
 
 impl Together for Checks {
+    type Ground = Ground;
     type Ask = (TripId, SeatSet);
     type Answer = Seen;
 
@@ -41,7 +37,7 @@ impl Together for Checks {
         Vec::new()
     }
 
-    async fn ask_all(&self, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
+    async fn ask_all(ground: &Ground, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
         sqlx::query_as!(
             Seen,
             r#"select t.id is not null as "exists!", t.cancelled_at is not null as "cancelled!",
@@ -61,9 +57,9 @@ impl Together for Checks {
                order by r.nr"#,
             &asks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
             &asks.iter().map(|(_, seats)| array_literal(seats)).collect::<Vec<_>>(),
-            self.rules.cut_off_secs,
+            ground.rules.cut_off_secs,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&ground.pool)
         .await
     }
 }
@@ -73,8 +69,7 @@ impl Together for Checks {
 /// # Errors
 /// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
 pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
-    let step = || Checks { pool: flow.pool.clone(), rules: flow.rules.clone() };
-    let seen = flow.joint.ask(step, (request.trip_id, request.seats.clone())).await?;
+    let seen = flow.joint.ask::<Checks>((request.trip_id, request.seats.clone())).await?;
     if !seen.exists {
         return Err(Refusal::NotFound("trip").into());
     }

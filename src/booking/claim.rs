@@ -3,6 +3,7 @@
 //! One statement for any number of bookings: it locks the wanted seats in one order everywhere (so two bookings never
 //! deadlock), judges each booking by what it then sees, and for those that won takes the client's key, writes the
 //! barrier row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost seat is a row's result.
+//! No two of its bookings want one seat ([`Claims`] says so to the coalescer), so it need not choose between them.
 //!
 //! How many orders a rider may leave unpaid is decided here too, by his row of `open_hold`. A count would not do: under
 //! read committed, of two claims at once neither sees the other's. The row is locked by the upsert and read as it then is,
@@ -12,8 +13,7 @@
 use super::{Request, release};
 use crate::{
     domain::{Money, Refusal},
-    flow::{Desk, Flow, IdempotencyKey, Shared, StepError, Together, idempotency},
-    settings::Booking as BookingRules,
+    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -21,7 +21,6 @@ use farebox_jobs::{
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
-use sqlx::PgPool;
 
 /// What a claim brings back for the steps after it.
 #[derive(Clone, Debug)]
@@ -46,13 +45,8 @@ pub struct Verdict {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// The statement, for the bookings of this process.
-pub struct Claims {
-    /// The database.
-    pub pool: PgPool,
-    /// Hold time, cut-offs, the delay of armed undos.
-    pub rules: BookingRules,
-}
+/// The statement, for any number of bookings of which no two want one seat.
+pub struct Claims;
 
 /// One booking, and the jobs that its claim enqueues.
 pub struct Ask {
@@ -62,6 +56,7 @@ pub struct Ask {
 }
 
 impl Together for Claims {
+    type Ground = Ground;
     type Ask = Ask;
     type Answer = Verdict;
 
@@ -71,8 +66,8 @@ impl Together for Claims {
         seats.chain(key.iter().map(IdempotencyKey::shared)).collect()
     }
 
-    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
-        claim_all(&self.pool, &self.rules, asks).await
+    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+        claim_all(ground, asks).await
     }
 }
 
@@ -83,8 +78,7 @@ impl Together for Claims {
 pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
-    let step = || Claims { pool: flow.pool.clone(), rules: flow.rules.clone() };
-    match flow.joint.ask(step, Ask { request: request.clone(), undo, timer }).await? {
+    match flow.joint.ask::<Claims>(Ask { request: request.clone(), undo, timer }).await? {
         Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
         Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
         Verdict { over: true, .. } => Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into()),
@@ -95,7 +89,8 @@ pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Cl
     }
 }
 
-async fn claim_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let Ground { pool, rules } = ground;
     let requests = || asks.iter().map(|ask| &ask.request);
     let orders: Vec<_> = requests().map(|r| r.order_id.0).collect();
     let riders: Vec<_> = requests().map(|r| r.rider_id.0).collect();
@@ -117,8 +112,7 @@ async fn claim_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<
                from request r join trip t on t.id = r.trip_id
                where t.cancelled_at is null and t.departs_at - make_interval(secs => $13) > now()
            ), wanted as materialized (
-               select o.nr, o.order_id, o.trip_id, w.seat,
-                      row_number() over (partition by o.trip_id, w.seat order by o.nr) = 1 as first
+               select o.nr, o.order_id, o.trip_id, w.seat
                from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join open o using (order_id)
            ), locked as materialized (
                select s.trip_id, s.seat, s.order_id is not null or s.blocked as taken
@@ -129,7 +123,7 @@ async fn claim_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<
            ), verdict as materialized (
                select w.nr, w.order_id,
                       coalesce(array_agg(w.seat order by w.seat)
-                               filter (where l.seat is null or l.taken or not w.first), '{}') as lost
+                               filter (where l.seat is null or l.taken), '{}') as lost
                from wanted w left join locked l using (trip_id, seat)
                group by w.nr, w.order_id
            ), keyed as (

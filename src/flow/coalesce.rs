@@ -9,24 +9,32 @@
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
 
 use super::StepError;
-use crate::schema::is_outage;
+use crate::{schema::is_outage, settings::Booking as BookingRules};
+use sqlx::PgPool;
 use std::{
     any::{Any, TypeId},
     collections::{HashMap, HashSet, VecDeque},
     future::Future,
     io,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 /// Asks of one statement at the most.
 const MOST: usize = 64;
-/// Statements of one step that may be under way at once: one is at the disk while the next is at the tables.
-const LANES: usize = 1;
+/// Statements of one step that may be under way at once. Usually it is one: with a second, both are half as full, which
+/// costs more than it brings.
+const LANES: usize = 4;
+/// A statement that takes longer waits for something, a lock most likely; whoever comes then need not wait for it too.
+const HELD_UP: Duration = Duration::from_millis(25);
 
 /// A step whose statement takes many asks.
-pub trait Together: Send + Sync + 'static {
+pub trait Together: 'static {
+    /// What the statement stands on.
+    type Ground: Send + Sync + 'static;
     /// What one request wants of the step.
     type Ask: Send + Sync + 'static;
     /// What it gets.
@@ -37,7 +45,7 @@ pub trait Together: Send + Sync + 'static {
 
     /// The statement. Its answers stand in the order of the asks.
     fn ask_all(
-        &self,
+        ground: &Self::Ground,
         asks: &[Self::Ask],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, sqlx::Error>> + Send;
 }
@@ -53,33 +61,47 @@ pub enum Shared {
     Order(Uuid),
 }
 
+/// What the statements of flows stand on.
+pub struct Ground {
+    /// The database.
+    pub pool: PgPool,
+    /// Hold time, cut-offs, the delay of armed undos.
+    pub rules: BookingRules,
+}
+
 /// The steps' lines, one for each step of a process. Clones share them.
-#[derive(Clone, Default)]
-pub struct Joint(Arc<RwLock<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>);
+#[derive(Clone)]
+pub struct Joint {
+    ground: Arc<Ground>,
+    lines: Arc<RwLock<Lines>>,
+}
+
+type Lines = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 
 impl Joint {
-    /// Asks the step, together with whoever asks it meanwhile; the first to come makes it.
+    /// Lines to this database.
+    pub fn new(pool: PgPool, rules: BookingRules) -> Self {
+        Self { ground: Arc::new(Ground { pool, rules }), lines: Arc::default() }
+    }
+
+    /// Asks the step, together with whoever asks it meanwhile.
     ///
     /// # Errors
     /// The database's; a panic in the statement's code.
-    pub async fn ask<T: Together>(
-        &self,
-        step: impl FnOnce() -> T,
-        ask: T::Ask,
-    ) -> Result<T::Answer, StepError> {
-        self.line(step).ask(ask).await
+    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, StepError> {
+        self.line::<T>().ask(ask).await
     }
 
-    fn line<T: Together>(&self, step: impl FnOnce() -> T) -> Coalescer<T> {
-        let known = |lines: &HashMap<TypeId, Box<dyn Any + Send + Sync>>| {
+    fn line<T: Together<Ground = Ground>>(&self) -> Coalescer<T> {
+        let known = |lines: &Lines| {
             lines.get(&TypeId::of::<T>()).and_then(|line| line.downcast_ref::<Coalescer<T>>()).cloned()
         };
-        if let Some(line) = known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+        if let Some(line) = known(&self.lines.read().unwrap_or_else(PoisonError::into_inner)) {
             return line;
         }
-        let mut lines = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         known(&lines).unwrap_or_else(|| {
-            let line = Coalescer::new(step());
+            let line = Coalescer::<T>::new(Arc::clone(&self.ground));
             lines.insert(TypeId::of::<T>(), Box::new(line.clone()));
             line
         })
@@ -90,13 +112,24 @@ impl Joint {
 struct Coalescer<T: Together>(Arc<Inner<T>>);
 
 struct Inner<T: Together> {
-    step: T,
+    ground: Arc<T::Ground>,
     line: Mutex<Line<T>>,
 }
 
 struct Line<T: Together> {
     waiting: VecDeque<Waiting<T>>,
-    flying: usize,
+    /// Lanes that are open, and how many of them are held up.
+    open: usize,
+    held_up: usize,
+}
+
+impl<T: Together> Line<T> {
+    /// Opens a lane, unless there is one that is not held up.
+    fn opens(&mut self) -> bool {
+        let opens = self.open == self.held_up && self.open < LANES;
+        self.open += usize::from(opens);
+        opens
+    }
 }
 
 struct Waiting<T: Together> {
@@ -116,22 +149,20 @@ impl<T: Together> Clone for Coalescer<T> {
 }
 
 impl<T: Together> Coalescer<T> {
-    fn new(step: T) -> Self {
-        let line = Line { waiting: VecDeque::new(), flying: 0 };
-        Self(Arc::new(Inner { step, line: Mutex::new(line) }))
+    fn new(ground: Arc<T::Ground>) -> Self {
+        let line = Line { waiting: VecDeque::new(), open: 0, held_up: 0 };
+        Self(Arc::new(Inner { ground, line: Mutex::new(line) }))
     }
 
     /// A caller who goes away meanwhile is answered by his key, like any other.
     async fn ask(&self, ask: T::Ask) -> Result<T::Answer, StepError> {
         let (answer, answered) = oneshot::channel();
-        let starts = {
+        let opens = {
             let mut line = self.0.line();
             line.waiting.push_back(Waiting { ask, answer });
-            let starts = line.flying < LANES;
-            line.flying += usize::from(starts);
-            starts
+            line.opens()
         };
-        if starts {
+        if opens {
             self.fly();
         }
         match answered.await {
@@ -142,27 +173,55 @@ impl<T: Together> Coalescer<T> {
 
     /// Takes off with whoever waits, again and again until nobody does.
     fn fly(&self) {
-        tokio::spawn(Lane { coalescer: self.clone(), landed: false }.fly());
+        tokio::spawn(Lane { coalescer: self.clone(), held_up: false, landed: false }.fly());
     }
 }
 
-/// A flight that may come to a bad end: then another takes its place.
+/// One statement after another. Should one come to a bad end, another lane takes this one's place.
 struct Lane<T: Together> {
     coalescer: Coalescer<T>,
+    held_up: bool,
     landed: bool,
 }
 
 impl<T: Together> Lane<T> {
     async fn fly(mut self) {
-        while let Some((asks, answers)) = self.coalescer.0.board() {
-            self.coalescer.0.flush(asks, answers).await;
+        let inner = Arc::clone(&self.coalescer.0);
+        while let Some((asks, answers)) = inner.board() {
+            let mut flush = pin!(inner.flush(asks, answers));
+            if timeout(HELD_UP, &mut flush).await.is_err() {
+                self.hold_up();
+                flush.await;
+                self.go_on();
+            }
         }
         self.landed = true;
+    }
+
+    /// Whoever waits behind this statement goes by another lane.
+    fn hold_up(&mut self) {
+        self.held_up = true;
+        let opens = {
+            let mut line = self.coalescer.0.line();
+            line.held_up += 1;
+            !line.waiting.is_empty() && line.opens()
+        };
+        if opens {
+            self.coalescer.fly();
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.held_up = false;
+        self.coalescer.0.line().held_up -= 1;
     }
 }
 
 impl<T: Together> Drop for Lane<T> {
     fn drop(&mut self) {
+        if self.held_up {
+            self.go_on();
+        }
         if !self.landed {
             self.coalescer.fly();
         }
@@ -176,9 +235,13 @@ impl<T: Together> Inner<T> {
     }
 
     /// The longest waiting that can go together, at most [`MOST`]. Who shares something with one that goes or has to wait
-    /// waits too. If nobody waits the flight is over.
+    /// waits too. Nobody if the lane is to close: nobody waits, or another lane has opened while this one was held up.
     fn board(&self) -> Option<Boarded<T>> {
         let mut line = self.line();
+        if line.open > line.held_up + 1 {
+            line.open -= 1;
+            return None;
+        }
         let (mut asks, mut answers) = (Vec::new(), Vec::new());
         let (mut wanted, mut left) = (HashSet::new(), VecDeque::new());
         while let Some(next) = line.waiting.pop_front() {
@@ -198,12 +261,12 @@ impl<T: Together> Inner<T> {
         }
         left.append(&mut line.waiting);
         line.waiting = left;
-        line.flying -= usize::from(asks.is_empty());
+        line.open -= usize::from(asks.is_empty());
         (!asks.is_empty()).then_some((asks, answers))
     }
 
     async fn flush(&self, asks: Vec<T::Ask>, answers: Vec<Answers<T>>) {
-        match self.step.ask_all(&asks).await {
+        match T::ask_all(&self.ground, &asks).await {
             Ok(brought) => {
                 for (answer, brought) in answers.into_iter().zip(brought) {
                     // Whoever has gone away meanwhile does not hear it.
@@ -213,7 +276,7 @@ impl<T: Together> Inner<T> {
             Err(error) if asks.len() > 1 && !is_outage(&error) => {
                 tracing::warn!(%error, asks = asks.len(), "a statement of many failed; each is made alone");
                 for (ask, answer) in asks.iter().zip(answers) {
-                    let alone = self.step.ask_all(std::slice::from_ref(ask)).await;
+                    let alone = T::ask_all(&self.ground, std::slice::from_ref(ask)).await;
                     let alone =
                         alone.and_then(|brought| brought.into_iter().next().ok_or(sqlx::Error::RowNotFound));
                     let _ = answer.send(alone);
@@ -237,12 +300,15 @@ mod tests {
     use tokio::sync::{Semaphore, mpsc};
 
     /// Doubles numbers once it is let; an ask of 13 breaks its statement.
-    struct Doubling {
+    struct Doubling;
+
+    struct Gate {
         let_go: Semaphore,
         flown: mpsc::UnboundedSender<Vec<i32>>,
     }
 
     impl Together for Doubling {
+        type Ground = Gate;
         type Ask = i32;
         type Answer = i32;
 
@@ -250,9 +316,9 @@ mod tests {
             vec![Shared::Seat(Uuid::nil(), ask % 100)]
         }
 
-        async fn ask_all(&self, asks: &[i32]) -> Result<Vec<i32>, sqlx::Error> {
-            let _ = self.flown.send(asks.to_vec());
-            self.let_go.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?.forget();
+        async fn ask_all(gate: &Gate, asks: &[i32]) -> Result<Vec<i32>, sqlx::Error> {
+            let _ = gate.flown.send(asks.to_vec());
+            gate.let_go.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?.forget();
             if asks.contains(&13) {
                 Err(sqlx::Error::RowNotFound)
             } else {
@@ -263,7 +329,7 @@ mod tests {
 
     fn doubling() -> (Coalescer<Doubling>, mpsc::UnboundedReceiver<Vec<i32>>) {
         let (flown, flights) = mpsc::unbounded_channel();
-        (Coalescer::new(Doubling { let_go: Semaphore::new(0), flown }), flights)
+        (Coalescer::new(Arc::new(Gate { let_go: Semaphore::new(0), flown })), flights)
     }
 
     /// Asks in this order, and lets so many statements go.
@@ -275,7 +341,7 @@ mod tests {
             tokio::task::yield_now().await;
             asked.push(task);
         }
-        coalescer.0.step.let_go.add_permits(statements);
+        coalescer.0.ground.let_go.add_permits(statements);
         let mut answers = Vec::new();
         for task in asked {
             answers.push(task.await.expect("no panic"));
@@ -283,8 +349,8 @@ mod tests {
         answers
     }
 
-    #[tokio::test]
-    async fn the_first_go_at_once_and_alone_and_the_others_together() {
+    #[tokio::test(start_paused = true)]
+    async fn the_first_goes_at_once_and_alone_and_the_others_together() {
         let (coalescer, mut flights) = doubling();
         let answers = ask(&coalescer, &[1, 2, 3, 4, 5], 9).await;
         assert_eq!(answers, [2, 4, 6, 8, 10].map(Some));
@@ -292,10 +358,10 @@ mod tests {
         while let Ok(flight) = flights.try_recv() {
             flown.push(flight);
         }
-        assert_eq!(flown, [vec![1], vec![2], vec![3, 4, 5]]);
+        assert_eq!(flown, [vec![1], vec![2, 3, 4, 5]]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_wants_the_same_goes_later_and_in_order() {
         let (coalescer, mut flights) = doubling();
         let answers = ask(&coalescer, &[1, 2, 7, 107, 8, 207], 9).await;
@@ -304,10 +370,31 @@ mod tests {
         while let Ok(flight) = flights.try_recv() {
             flown.push(flight);
         }
-        assert_eq!(flown, [vec![1], vec![2], vec![7, 8], vec![107], vec![207]]);
+        assert_eq!(flown, [vec![1], vec![2, 7, 8], vec![107], vec![207]]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_statement_that_is_held_up_does_not_hold_up_who_comes_later() {
+        let (coalescer, mut flights) = doubling();
+        let ask = |n| {
+            let own = coalescer.clone();
+            tokio::spawn(async move { own.ask(n).await.ok() })
+        };
+        let first = ask(1);
+        assert_eq!(flights.recv().await, Some(vec![1]));
+        let second = ask(2);
+        assert_eq!(flights.recv().await, Some(vec![2]), "once the first is held up");
+        let third = ask(3);
+        assert_eq!(flights.recv().await, Some(vec![3]), "once both are");
+        coalescer.0.ground.let_go.add_permits(3);
+        for (asked, answer) in [(first, 2), (second, 4), (third, 6)] {
+            assert_eq!(asked.await.expect("no panic"), Some(answer));
+        }
+        let line = coalescer.0.line();
+        assert_eq!((line.open, line.held_up), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_that_breaks_its_statement_fails_alone() {
         let (coalescer, _flights) = doubling();
         let answers = ask(&coalescer, &[1, 2, 3, 13, 4], 9).await;

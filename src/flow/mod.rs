@@ -9,7 +9,7 @@ pub mod once;
 mod rollback;
 mod step;
 
-pub use coalesce::{Joint, Shared, Together};
+pub use coalesce::{Ground, Joint, Shared, Together};
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;

@@ -35,14 +35,18 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use sqlx::PgPool;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 
-/// What handlers share.
+/// What handlers share. Every layer of every request clones it: a count, not its parts.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// The parts of [`App`].
+#[derive(Clone)]
+pub struct Parts {
     /// What flows run with.
     pub flow: Flow,
     /// Reads and makes tokens.
@@ -67,10 +71,25 @@ pub struct App {
     pub redis: Option<RedisLink>,
 }
 
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
 impl App {
     /// The same on the connections that are kept.
     pub(crate) fn reserved(&self) -> Self {
-        Self { flow: Flow { pool: self.reserve.clone(), ..self.flow.clone() }, ..self.clone() }
+        let flow = Flow { pool: self.reserve.clone(), ..self.flow.clone() };
+        Parts { flow, ..Parts::clone(self) }.into()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::{Request, check, pay_password};
 use crate::{
-    domain::{OrderId, PaymentId, Refusal, RiderId},
+    domain::{OrderId, PaymentId, RiderId},
     flow::{Flow, StepError},
 };
 use argon2::password_hash::rand_core::{OsRng, RngCore};
@@ -91,29 +91,6 @@ pub async fn issue(
     .fetch_one(&flow.pool)
     .await?;
     Ok(Authorization { authorization, expires_at })
-}
-
-/// Whether the rider may pay: a pay password is checked, an authorization is looked at; the debit uses it up.
-///
-/// # Errors
-/// The pay password wrong or locked; an authorization unknown, used, past its end, or for something else; the database's.
-pub(super) async fn check(flow: &Flow, request: &Request) -> Result<(), StepError> {
-    let hash = match &request.proof {
-        Proof::PayPassword(password) => {
-            return pay_password::verify(flow, request.rider_id, password).await;
-        }
-        Proof::Authorization(hash) => hash,
-    };
-    let valid = sqlx::query_scalar!(
-        r#"select exists(select from payment_authorization where order_id = $1 and rider_id = $2 and token_hash = $3
-                         and used_by is null and expires_at > now()) as "valid!""#,
-        request.order_id.0,
-        request.rider_id.0,
-        hash
-    )
-    .fetch_one(&flow.pool)
-    .await?;
-    if valid { Ok(()) } else { Err(Refusal::NotAuthorized.into()) }
 }
 
 /// Deletes authorizations that ended a day ago or longer, `batch` at the most; returns how many.

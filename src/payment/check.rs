@@ -1,49 +1,49 @@
 //! Step 1, `pay_check_cancle`: the order is the rider's, unpaid and in time; the pay password is right, or the payment was
 //! authorized; the balance suffices. Moves no money.
 
-use super::{Request, STEPS, authorization};
+use super::{Proof, Request, STEPS, pay_password};
 use crate::{
     domain::{Money, OrderStatus, Refusal},
-    flow::{Desk, Flow, StepError, barrier, idempotency},
-    orders::{self, OrderView},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    orders::{OrderRow, OrderView},
 };
+use chrono::{DateTime, Utc};
 use farebox_jobs::{
     PayCheck,
     queue::{Delivery, JobError, Outcome},
 };
+use rust_decimal::Decimal;
+use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Looks, and refuses what the later steps would refuse anyway. The order first, since a wrong state costs no
 /// password try; the balance last, since only its owner may learn it.
 ///
 /// # Errors
-/// Somebody else's order, a wrong state, the deadline, the pay password, the balance; the database's.
+/// Somebody else's order, a wrong state, the deadline, the pay password, an authorization unknown, used, past its end or
+/// for something else, the balance; the database's.
 pub async fn run(flow: &Flow, request: &Request) -> Result<OrderView, StepError> {
-    let order = order(flow, request).await?;
+    let seen = look(flow, request).await?;
+    seen.payable()?;
     // A repeat is answered from its key: it must not cost a try.
-    if let Some(key) = &request.key
-        && idempotency::load(&flow.pool, key).await?.is_some()
-    {
+    if seen.keyed {
         return Err(StepError::KeyTaken);
     }
-    authorization::check(flow, request).await?;
-    let seen = sqlx::query!(
-        r#"select w.balance, o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!"
-           from orders o join wallet w on w.rider_id = o.rider_id join trip t on t.id = o.trip_id where o.id = $1"#,
-        request.order_id.0
-    )
-    .fetch_one(&flow.pool)
-    .await?;
+    match &request.proof {
+        Proof::PayPassword(password) => pay_password::verify(flow, request.rider_id, password).await?,
+        Proof::Authorization(_) if seen.authorized => {}
+        Proof::Authorization(_) => return Err(Refusal::NotAuthorized.into()),
+    }
     if seen.cancelled {
         return Err(Refusal::TripCancelled.into());
     }
     if seen.overdue {
         return Err(Refusal::OrderExpired.into());
     }
-    let balance = Money::from_database(seen.balance);
-    if balance < order.amount {
-        return Err(Refusal::BalanceTooLow { balance }.into());
+    if seen.balance < seen.order.amount {
+        return Err(Refusal::BalanceTooLow { balance: seen.balance }.into());
     }
-    Ok(order)
+    Ok(seen.order)
 }
 
 /// The rider's order, if it can be paid.
@@ -51,27 +51,141 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<OrderView, StepError>
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline; the database's.
 pub(super) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, StepError> {
-    let order = orders::find(&flow.pool, request.order_id, Some(request.rider_id)).await?;
-    let order = order.ok_or(Refusal::NotFound("order"))?;
-    match (order.status, order.closed_reason.as_deref()) {
-        (OrderStatus::Unpaid, _) => {}
-        (OrderStatus::Paying, _) => return Err(Refusal::AlreadyPaying.into()),
-        (OrderStatus::Closed, Some("expired")) => return Err(Refusal::OrderExpired.into()),
-        (OrderStatus::Closed, Some("cancelled_by_system")) if of_cancelled_trip(flow, &order).await? => {
-            return Err(Refusal::TripCancelled.into());
-        }
-        (status, _) => return Err(Refusal::WrongState(status).into()),
-    }
-    Ok(order)
+    let seen = look(flow, request).await?;
+    seen.payable()?;
+    Ok(seen.order)
 }
 
-async fn of_cancelled_trip(flow: &Flow, order: &OrderView) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists(select from trip where id = $1 and cancelled_at is not null) as "cancelled!""#,
-        order.trip_id.0
-    )
-    .fetch_one(&flow.pool)
-    .await
+async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
+    let ask = Ask {
+        order: request.order_id.0,
+        rider: request.rider_id.0,
+        token_hash: request.proof.token_hash().map(<[u8]>::to_vec),
+        key: request.key.as_ref().map(|key| key.key.clone()),
+    };
+    let row = flow.joint.ask::<Looks>(ask).await?;
+    row.ok_or(Refusal::NotFound("order"))?.read().map_err(StepError::from)
+}
+
+/// The look, for any number of payments.
+struct Looks;
+
+struct Ask {
+    order: Uuid,
+    rider: Uuid,
+    token_hash: Option<Vec<u8>>,
+    key: Option<String>,
+}
+
+/// The rider's order and what its payment needs, as they are.
+struct Seen {
+    order: OrderView,
+    overdue: bool,
+    cancelled: bool,
+    balance: Money,
+    /// The key was used before.
+    keyed: bool,
+    authorized: bool,
+}
+
+impl Seen {
+    /// Whether the order's state lets it be paid.
+    fn payable(&self) -> Result<(), Refusal> {
+        match (self.order.status, self.order.closed_reason.as_deref()) {
+            (OrderStatus::Unpaid, _) => Ok(()),
+            (OrderStatus::Paying, _) => Err(Refusal::AlreadyPaying),
+            (OrderStatus::Closed, Some("expired")) => Err(Refusal::OrderExpired),
+            (OrderStatus::Closed, Some("cancelled_by_system")) if self.cancelled => {
+                Err(Refusal::TripCancelled)
+            }
+            (status, _) => Err(Refusal::WrongState(status)),
+        }
+    }
+}
+
+impl Together for Looks {
+    type Ground = Ground;
+    type Ask = Ask;
+    type Answer = Option<Row>;
+
+    /// Who only looks is in nobody's way.
+    fn shared(_: &Ask) -> Vec<Shared> {
+        Vec::new()
+    }
+
+    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Option<Row>>, sqlx::Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"select r.nr as "nr!", o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
+                      o.unit_price as "unit_price!", o.amount as "amount!", o.status as "status!",
+                      o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
+                      o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!",
+                      w.balance as "balance!",
+                      exists(select from idempotency i where i.actor = r.rider_id and i.key = r.key) as "keyed!",
+                      exists(select from payment_authorization a
+                             where a.order_id = r.order_id and a.rider_id = r.rider_id and a.token_hash = r.token_hash
+                               and a.used_by is null and a.expires_at > now()) as "authorized!"
+               from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) with ordinality
+                        as r (order_id, rider_id, token_hash, key, nr)
+               join order_shown o on o.id = r.order_id and o.rider_id = r.rider_id
+               join wallet w on w.rider_id = r.rider_id
+               join trip t on t.id = o.trip_id"#,
+            &asks.iter().map(|ask| ask.order).collect::<Vec<_>>(),
+            &asks.iter().map(|ask| ask.rider).collect::<Vec<_>>(),
+            &asks.iter().map(|ask| ask.token_hash.clone()).collect::<Vec<_>>() as &[Option<Vec<u8>>],
+            &asks.iter().map(|ask| ask.key.clone()).collect::<Vec<_>>() as &[Option<String>],
+        )
+        .fetch_all(&ground.pool)
+        .await?;
+        let mut found: HashMap<i64, Row> = rows.into_iter().map(|row| (row.nr, row)).collect();
+        Ok((1_i64..).zip(asks).map(|(nr, _)| found.remove(&nr)).collect())
+    }
+}
+
+struct Row {
+    nr: i64,
+    id: Uuid,
+    trip_id: Uuid,
+    seats: Vec<i32>,
+    unit_price: Decimal,
+    amount: Decimal,
+    status: String,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    paid_at: Option<DateTime<Utc>>,
+    closed_reason: Option<String>,
+    overdue: bool,
+    cancelled: bool,
+    balance: Decimal,
+    keyed: bool,
+    authorized: bool,
+}
+
+impl Row {
+    fn read(self) -> Result<Seen, sqlx::Error> {
+        let Self { id, trip_id, seats, unit_price, amount, status, created_at, expires_at, .. } = self;
+        let (paid_at, closed_reason) = (self.paid_at, self.closed_reason);
+        let order = OrderRow {
+            id,
+            trip_id,
+            seats,
+            unit_price,
+            amount,
+            status,
+            created_at,
+            expires_at,
+            paid_at,
+            closed_reason,
+        };
+        Ok(Seen {
+            order: order.try_into()?,
+            overdue: self.overdue,
+            cancelled: self.cancelled,
+            balance: Money::from_database(self.balance),
+            keyed: self.keyed,
+            authorized: self.authorized,
+        })
+    }
 }
 
 /// The undo: bars the flow's writing steps and proves that no money moved.

@@ -6,16 +6,14 @@
 use super::{Request, check, reverse};
 use crate::{
     domain::{Money, Refusal},
-    flow::{Desk, Flow, IdempotencyKey, Shared, StepError, Together, idempotency},
+    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
     orders::OrderView,
-    settings::Booking as BookingRules,
 };
 use farebox_jobs::{
     MqTag, PayMoney, Paying,
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 /// One payment's row of the statement's result.
@@ -27,13 +25,8 @@ pub struct Verdict {
     debited: bool,
 }
 
-/// The statement, for the payments of this process.
-pub struct Debits {
-    /// The database.
-    pub pool: PgPool,
-    /// The delay of armed undos.
-    pub rules: BookingRules,
-}
+/// The statement, for any number of payments of different orders.
+pub struct Debits;
 
 /// One payment, and the undo that its debit arms.
 pub struct Ask {
@@ -43,6 +36,7 @@ pub struct Ask {
 }
 
 impl Together for Debits {
+    type Ground = Ground;
     type Ask = Ask;
     type Answer = Verdict;
 
@@ -51,8 +45,8 @@ impl Together for Debits {
         ask.request.key.iter().map(IdempotencyKey::shared).chain([order]).collect()
     }
 
-    async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
-        debit_all(&self.pool, &self.rules, asks).await
+    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+        debit_all(ground, asks).await
     }
 }
 
@@ -69,12 +63,11 @@ pub async fn run(
 ) -> Result<(), StepError> {
     let ask =
         || Ask { request: request.clone(), amount: order.amount, undo: NewJob::of(&PayMoney::new(paying)) };
-    let step = || Debits { pool: flow.pool.clone(), rules: flow.rules.clone() };
-    let mut verdict = flow.joint.ask(step, ask()).await?;
+    let mut verdict = flow.joint.ask::<Debits>(ask()).await?;
     if !verdict.enough && verdict.balance >= order.amount.decimal() {
         // The sum of several payments of this wallet was too much for it, in which others came first. They are made by
         // now, or were refused: what is left is for this one.
-        verdict = flow.joint.ask(step, ask()).await?;
+        verdict = flow.joint.ask::<Debits>(ask()).await?;
     }
     match verdict {
         Verdict { debited: true, .. } => Ok(()),
@@ -89,7 +82,8 @@ pub async fn run(
     }
 }
 
-async fn debit_all(pool: &PgPool, rules: &BookingRules, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    let Ground { pool, rules } = ground;
     let requests = || asks.iter().map(|ask| &ask.request);
     sqlx::query_as!(
         Verdict,

@@ -4,7 +4,7 @@
 use super::{Request, reverse};
 use crate::{
     domain::OrderStatus,
-    flow::{Desk, Flow, Shared, StepError, Together},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together},
     orders::{self, OrderView},
 };
 use chrono::{DateTime, Utc};
@@ -13,7 +13,7 @@ use farebox_jobs::{
     queue::{Delivery, JobError, Outcome},
 };
 use serde_json::Value;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -31,17 +31,15 @@ pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<Op
         key: request.key.as_ref().map(|k| k.key.clone()),
         answer: paid.to_json(),
     };
-    let at = flow.joint.ask(|| Marks { pool: flow.pool.clone() }, mark).await?;
+    let at = flow.joint.ask::<Marks>(mark).await?;
     Ok(at.map(|at| OrderView { paid_at: Some(at), ..paid }))
 }
 
-/// The statement, for the payments of this process.
-pub struct Marks {
-    /// The database.
-    pub pool: PgPool,
-}
+/// The statement, for any number of payments.
+pub struct Marks;
 
 impl Together for Marks {
+    type Ground = Ground;
     type Ask = Mark;
     type Answer = Option<DateTime<Utc>>;
 
@@ -49,8 +47,8 @@ impl Together for Marks {
         vec![Shared::Order(mark.order)]
     }
 
-    async fn ask_all(&self, marks: &[Mark]) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
-        let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&self.pool, marks).await?.into_iter().collect();
+    async fn ask_all(ground: &Ground, marks: &[Mark]) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
+        let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&ground.pool, marks).await?.into_iter().collect();
         Ok(marks.iter().map(|mark| marked.get(&mark.order).copied()).collect())
     }
 }

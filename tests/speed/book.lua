@@ -1,6 +1,8 @@
 -- Books two neighbouring seats of a random trip for a random rider. wrk runs it in each of its threads.
+-- SEATS a trip has; WANTED seats a booking; of a hundred bookings FAULTY fail in their last step.
 local tokens, trips = {}, {}
 local number = 0
+local seats, wanted, faulty = tonumber(os.getenv("SEATS")), tonumber(os.getenv("WANTED")), tonumber(os.getenv("FAULTY"))
 
 function setup(thread)
     number = number + 1
@@ -19,16 +21,13 @@ function init(args)
 end
 
 function request()
-    local seat = math.random(1, 39)
-    local body = string.format('{"trip_id":"%s","seats":["%d","%d"]}', trips[math.random(#trips)], seat, seat + 1)
-    return wrk.format("POST", "/v1/orders", {
+    local seat = math.random(1, seats - wanted + 1)
+    local list = wanted == 1 and string.format('"%d"', seat) or string.format('"%d","%d"', seat, seat + 1)
+    local body = string.format('{"trip_id":"%s","seats":[%s]}', trips[math.random(#trips)], list)
+    local headers = {
         ["content-type"] = "application/json",
         ["authorization"] = "Bearer " .. tokens[math.random(#tokens)],
-    }, body)
-end
-
-function done(summary, latency, requests)
-    local wrong = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
-    io.write(string.format('{"requests":%d,"micros":%d,"p50":%d,"p99":%d,"refused":%d,"wrong":%d}\n', summary.requests,
-        summary.duration, latency:percentile(50), latency:percentile(99), summary.errors.status, wrong))
+    }
+    if math.random(100) <= faulty then headers["farebox-fault"] = "order_add_cancle.before=error" end
+    return wrk.format("POST", "/v1/orders", headers, body)
 end

@@ -12,3 +12,7 @@ create index on floor.job (queue, run_at) where state = 'pending';
 create sequence floor.oid;
 insert into floor.trip select i, 4.00, now() + interval '1 day' from generate_series(1, 10000) i;
 insert into floor.seat select t, s, null from generate_series(1, 10000) t, generate_series(1, 40) s;
+create table floor.wallet (id bigint primary key, balance numeric(14, 2) not null check (balance >= 0)) with (fillfactor = 70);
+create table floor.entry (id bigint generated always as identity primary key, wallet_id bigint not null, order_id bigint not null,
+    amount numeric(14, 2) not null, kind text not null, unique (order_id, kind));
+insert into floor.wallet select i, 1000000 from generate_series(1, 20000) i;

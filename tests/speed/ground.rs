@@ -1,0 +1,364 @@
+//! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
+
+use crate::harness::{Client, PASSWORD, Process, count, new_rider, settings};
+use farebox::{
+    embedded, process as parts,
+    riders::{self, Role},
+    schema,
+    verify::{self, Scope},
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use uuid::Uuid;
+
+const RIDERS: usize = 20_000;
+const TRIPS: i32 = 10_000;
+/// Seats of each of them.
+const SEATS: i32 = 40;
+/// Sign-ins under way at once, while the riders get their tokens.
+const AT_ONCE: usize = 32;
+/// A clock tick of the kernel's accounts, microseconds.
+const TICK_MICROS: f64 = 10_000.0;
+/// The limits of a production are lifted: this measures the path, and has few riders for it.
+const SETTINGS: [(&str, &str); 6] = [
+    ("FAREBOX__LOG__FILTER", "warn,farebox_api=info"),
+    ("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "100"),
+    ("FAREBOX__BOOKING__HOLD_SECS", "3600"),
+    ("FAREBOX__ADMISSION__SIGN_INS", "1000"),
+    ("FAREBOX__ADMISSION__CHANGES", "2000"),
+    ("FAREBOX__LOCKOUT__ADDRESS_TRIES", "1000000"),
+];
+
+/// What a run brought.
+pub struct Run {
+    /// What was done, a second.
+    pub rate: f64,
+    /// Latencies of requests, milliseconds.
+    pub p50: f64,
+    pub p99: f64,
+    /// The API's processor time and the server's log for one that was done, microseconds and bytes.
+    pub api_cpu: f64,
+    pub wal: f64,
+}
+
+/// Which bookings are made.
+pub struct Bookings {
+    /// Of these trips; of all if there are none here.
+    pub trips: Vec<Uuid>,
+    /// Seats of each trip.
+    pub seats: i32,
+    /// Seats of a booking, one or two.
+    pub wanted: i32,
+    /// Of a hundred, so many fail in their last step.
+    pub faulty: u32,
+}
+
+impl Default for Bookings {
+    fn default() -> Self {
+        Self { trips: Vec::new(), seats: SEATS, wanted: 2, faulty: 0 }
+    }
+}
+
+pub struct Ground {
+    url: String,
+    name: String,
+    pool: PgPool,
+    folder: PathBuf,
+    server: embedded::Server,
+    api: Process,
+    _worker: Process,
+    /// Each rider's token.
+    tokens: HashMap<Uuid, String>,
+}
+
+impl Ground {
+    pub async fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed");
+        let options = embedded::Options { data: folder.clone(), durable: true, max_connections: 200 };
+        let server = embedded::start(&options).await.unwrap();
+        let name = format!("speed_{}", std::process::id());
+        embedded::ensure_database(&server, &name).await.unwrap();
+        let url = server.url(&name);
+        let pool = schema::pool(&url, &settings().database, "speed").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        people(&pool).await;
+        let trips: Vec<Uuid> = sqlx::query_scalar("select id from trip").fetch_all(&pool).await.unwrap();
+        write_lines(&folder.join("trips"), &trips);
+        let api = Process::api(&url, &SETTINGS);
+        let worker = Process::worker(&url, &SETTINGS[..1], &[]);
+        let tokens = sign_in(&api.base()).await;
+        write_lines(&folder.join("tokens"), tokens.values());
+        Self { url, name, pool, folder, server, api, _worker: worker, tokens }
+    }
+
+    pub async fn end(self) {
+        self.pool.close().await;
+        let Self { api, _worker: worker, server, name, .. } = self;
+        drop((api, worker));
+        embedded::drop_database(&server, &name).await.unwrap();
+    }
+
+    pub fn keep(&self, results: &[Value]) {
+        fs::write(self.folder.join("results.json"), json!(results).to_string()).unwrap();
+    }
+
+    /// Nothing is booked or paid, and every rider can pay for everything.
+    pub async fn empty(&self) {
+        self.run_sql(include_str!("empty.sql")).await;
+        self.run_sql(include_str!("floor.sql")).await;
+        for table in ["seat", "wallet", "floor.seat", "floor.trip"] {
+            self.run_sql(&format!("vacuum analyze {table}")).await;
+        }
+        self.run_sql("checkpoint").await;
+    }
+
+    /// What the payment floor pays for.
+    pub async fn owe(&self) {
+        self.run_sql(include_str!("owing.sql")).await;
+    }
+
+    async fn run_sql(&self, sql: &str) {
+        let mut db = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.unwrap();
+    }
+
+    /// One more trip, with so many seats.
+    pub async fn trip(&self, seats: i32) -> Uuid {
+        let sql = "with made as (
+                       insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
+                       values (gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $1)
+                       returning id),
+                   seats as (insert into seat (trip_id, seat) select id, s from made, generate_series(1, $1) s)
+                   select id from made";
+        sqlx::query_scalar(sql).bind(seats).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn holds(&self) {
+        for verdict in verify::verify(&self.pool, Scope::Whole).await.unwrap() {
+            assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
+        }
+    }
+
+    /// pgbench's transactions a second.
+    pub fn floor(&self, script: &str, clients: u32, secs: u32) -> f64 {
+        let file = self.folder.join("floor.sql");
+        fs::write(&file, script).unwrap();
+        let (clients, secs) = (clients.to_string(), secs.to_string());
+        let mut pgbench = Command::new("pgbench");
+        pgbench.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &secs, "-f"]);
+        let output = pgbench.arg(&file).arg(&self.url).output().expect("pgbench");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let rate = text.split("tps = ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    pub async fn book(&self, bookings: &Bookings, clients: u32, secs: u32) -> Run {
+        let trips = if bookings.trips.is_empty() { "trips" } else { "few-trips" };
+        write_lines(&self.folder.join("few-trips"), &bookings.trips);
+        let env = [
+            ("TRIPS", self.folder.join(trips).display().to_string()),
+            ("TOKENS", self.folder.join("tokens").display().to_string()),
+            ("SEATS", bookings.seats.to_string()),
+            ("WANTED", bookings.wanted.to_string()),
+            ("FAULTY", bookings.faulty.to_string()),
+        ];
+        let done = "select count(*) from orders";
+        self.measured(done, || self.wrk(include_str!("book.lua"), &env, clients, secs)).await
+    }
+
+    /// Pays what [`authorize`](Self::authorize) has authorized.
+    pub async fn pay(&self, clients: u32, secs: u32) -> Run {
+        let env = [
+            ("PAYMENTS", self.folder.join("payments").display().to_string()),
+            ("THREADS", threads(clients).to_string()),
+        ];
+        let done = "select count(*) from payment where state = 'settled'";
+        self.measured(done, || self.wrk(include_str!("pay.lua"), &env, clients, secs)).await
+    }
+
+    pub async fn look(&self, clients: u32, secs: u32) -> Run {
+        let env = [("TRIPS", self.folder.join("trips").display().to_string())];
+        let mut told = Value::Null;
+        let run = self
+            .measured("select 0::bigint", || {
+                told = self.wrk(include_str!("look.lua"), &env, clients, secs);
+                told.clone()
+            })
+            .await;
+        let looked = told["requests"].as_f64().unwrap() - told["refused"].as_f64().unwrap();
+        Run { rate: looked / (told["micros"].as_f64().unwrap() / 1e6), ..run }
+    }
+
+    /// Runs wrk, and holds what it says against what the database counts.
+    async fn measured(&self, done: &'static str, wrk: impl FnOnce() -> Value) -> Run {
+        let wal = || async {
+            count(&self.pool, "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await
+        };
+        let (done_before, wal_before) = (count(&self.pool, done).await, wal().await);
+        let cpu_before = cpu_micros(self.api.pid());
+        let told = wrk();
+        let cpu = cpu_micros(self.api.pid()) - cpu_before;
+        let done = (count(&self.pool, done).await - done_before) as f64;
+        let millis = |key: &str| told[key].as_f64().unwrap() / 1e3;
+        Run {
+            rate: done / (told["micros"].as_f64().unwrap() / 1e6),
+            p50: millis("p50"),
+            p99: millis("p99"),
+            api_cpu: cpu / done.max(told["requests"].as_f64().unwrap() * f64::from(u8::from(done == 0.0))),
+            wal: (wal().await - wal_before) as f64 / done,
+        }
+    }
+
+    fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
+        let file = self.folder.join("script.lua");
+        fs::write(&file, format!("{script}\n{}", include_str!("told.lua"))).unwrap();
+        let (threads, clients) = (threads(clients).to_string(), clients.to_string());
+        let mut wrk = Command::new("wrk");
+        wrk.args(["-t", &threads, "-c", &clients, "-d", &format!("{secs}s"), "-s"]);
+        let env = env.iter().map(|(name, value)| (*name, value.as_str()));
+        let output = wrk.arg(&file).arg(self.api.base()).envs(env).output().expect("Debian's package wrk");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let told: Value =
+            text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("wrk's summary");
+        assert_eq!(told["wrong"], 0, "{text}");
+        told
+    }
+
+    /// Leave to pay every unpaid order, all of them by one rider's wallet if asked for.
+    pub async fn authorize(&self, by_one: bool) {
+        if by_one {
+            let one = self.tokens.keys().next().unwrap();
+            sqlx::query("update orders set rider_id = $1").bind(one).execute(&self.pool).await.unwrap();
+        }
+        let orders: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select id, rider_id from orders where status = 'unpaid'")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+        let authorizations: Vec<String> =
+            orders.iter().map(|(order, _)| order.simple().to_string()).collect();
+        let hashes: Vec<Vec<u8>> = authorizations.iter().map(|text| Sha256::digest(text).to_vec()).collect();
+        sqlx::query(
+            "insert into payment_authorization (order_id, rider_id, token_hash, expires_at)
+             select o, r, h, now() + interval '1 hour' from unnest($1::uuid[], $2::uuid[], $3::bytea[]) u (o, r, h)",
+        )
+        .bind(orders.iter().map(|(order, _)| *order).collect::<Vec<_>>())
+        .bind(orders.iter().map(|(_, rider)| *rider).collect::<Vec<_>>())
+        .bind(hashes)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        let lines = orders.iter().zip(&authorizations);
+        let lines = lines.map(|((order, rider), leave)| format!("{order} {} {leave}", self.tokens[rider]));
+        write_lines(&self.folder.join("payments"), lines);
+    }
+
+    /// From the first claim to the last of the newest trip, which has so many seats and none left.
+    pub async fn sold_out_ms(&self, seats: i32) -> f64 {
+        assert_eq!(count(&self.pool, "select count(*) from orders").await, i64::from(seats), "sold out");
+        let sql = "select extract(epoch from max(created_at) - min(created_at))::float8 * 1000 from orders";
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// How long rollbacks took from the failure, p99, milliseconds; waits until all are done.
+    pub async fn rollback_ms(&self) -> f64 {
+        crate::harness::until("every rollback is done", || async {
+            count(&self.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
+        })
+        .await;
+        let sql = "select percentile_cont(0.99) within group (order by extract(epoch from ended_at - created_at) * 1000)
+                   from queue.finished where tag = 'order_add_cancle'";
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// The API's resident memory with so many connections that all ask, KiB.
+    pub fn memory_of(&self, connections: u32) -> u64 {
+        let env = [("TRIPS", self.folder.join("trips").display().to_string())];
+        self.wrk(include_str!("look.lua"), &env, connections, 3);
+        let status = fs::read_to_string(format!("/proc/{}/status", self.api.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+/// Threads of a load generator for so many clients: the machine has two cores.
+fn threads(clients: u32) -> u32 {
+    clients.min(2)
+}
+
+fn write_lines(file: &Path, lines: impl IntoIterator<Item = impl ToString>) {
+    let lines: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
+    fs::write(file, lines.join("\n")).unwrap();
+}
+
+/// Processor time that a process has had, microseconds.
+fn cpu_micros(pid: i32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time, fields 14 and 15 of proc(5); the first two are cut off here.
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MICROS).sum()
+}
+
+/// Riders who all have the password of one, and trips.
+async fn people(pool: &PgPool) {
+    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    riders::register(pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+    sqlx::query(
+        "insert into rider (id, user_name, password_hash, created_at)
+         select gen_random_uuid(), 'load' || n, m.password_hash, now()
+         from generate_series(0, $1 - 1) n, rider m where m.user_name = 'model'",
+    )
+    .bind(i32::try_from(RIDERS).unwrap())
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
+         select gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $2
+         from generate_series(1, $1)",
+    )
+    .bind(TRIPS)
+    .bind(SEATS)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+async fn sign_in(base: &str) -> HashMap<Uuid, String> {
+    let (base, next) = (Arc::new(base.to_owned()), Arc::new(AtomicUsize::new(0)));
+    let mut signing = Vec::new();
+    for _ in 0..AT_ONCE {
+        let (base, next) = (Arc::clone(&base), Arc::clone(&next));
+        signing.push(tokio::spawn(async move {
+            let stranger = Client::stranger(&base);
+            let mut tokens = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= RIDERS {
+                    return tokens;
+                }
+                let who = json!({"user_name": format!("load{n}"), "password": PASSWORD});
+                let answer = stranger.post("/v1/sessions", &who).await;
+                let session = answer.expect(201);
+                let id = session["rider"]["id"].as_str().unwrap().parse().unwrap();
+                tokens.push((id, session["token"].as_str().unwrap().to_owned()));
+            }
+        }));
+    }
+    let mut tokens = HashMap::new();
+    for one in signing {
+        tokens.extend(one.await.unwrap());
+    }
+    tokens
+}

@@ -1,0 +1,24 @@
+-- Pays authorized orders, each once: a line of PAYMENTS is an order, its rider's token and the authorization.
+local lines, number = {}, 0
+
+function setup(thread)
+    number = number + 1
+    thread:set("first", number)
+end
+
+function init(args)
+    local n, threads = 0, tonumber(os.getenv("THREADS"))
+    for line in io.lines(os.getenv("PAYMENTS")) do
+        n = n + 1
+        if n % threads == first % threads then lines[#lines + 1] = line end
+    end
+    next_line = 0
+end
+
+function request()
+    next_line = next_line % #lines + 1
+    local order, token, authorization = lines[next_line]:match("(%S+) (%S+) (%S+)")
+    local body = string.format('{"authorization":"%s"}', authorization)
+    local headers = { ["content-type"] = "application/json", ["authorization"] = "Bearer " .. token }
+    return wrk.format("POST", "/v1/orders/" .. order .. "/pay", headers, body)
+end
