@@ -3,6 +3,7 @@
 mod bulk;
 mod hands;
 mod harness_check;
+mod looked;
 mod pages;
 mod pages_bench;
 mod poison;
