@@ -4,12 +4,14 @@ mod bulk;
 mod hands;
 mod harness_check;
 mod looked;
+mod numbers;
 mod pages;
 mod pages_bench;
 mod poison;
 mod screenshots;
 mod sign_in;
 mod viewer;
+mod visitor;
 
 /// An id as links show it.
 fn short(id: &str) -> String {

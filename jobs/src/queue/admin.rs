@@ -52,6 +52,8 @@ pub struct JobView {
     pub created_at: DateTime<Utc>,
     /// When its attempt began, or its last one if it is done.
     pub started_at: Option<DateTime<Utc>>,
+    /// Of a running job: when its lease ends, unless its worker renews it. It is then anybody's.
+    pub lease_until: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// As enqueued.
@@ -169,7 +171,9 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
         JobView,
         r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
                   attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
-                  created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
+                  created_at as "created_at!", started_at,
+                  (select l.lease_until from queue.job l where l.id = $1 and rank = 1) as lease_until,
+                  ended_at, payload as "payload!", failures as "attempts!",
                   note, worker, queue.fingerprint(failures -> -1 ->> 'error') as fingerprint
            from queue.any_job where id = $1 order by rank, ended_at desc limit 1"#,
         id
