@@ -406,10 +406,15 @@ pub(super) fn empty(visit: &Visit, en: &'static str, zh: &'static str) -> Markup
 
 /// The link to the next page of a list: this page's address with another `after`.
 pub(super) fn more(visit: &Visit, after: Option<impl Display>) -> Markup {
+    further(visit, after, visit.say("Older", "更早"))
+}
+
+/// [`more`], for a list that is not in the order of age.
+pub(super) fn further(visit: &Visit, after: Option<impl Display>, words: &str) -> Markup {
     let Some(after) = after else { return html! {} };
     let (path, query) = visit.path.split_once('?').unwrap_or((&visit.path, ""));
     let kept: Vec<&str> =
         query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
     let address = format!("{path}?{}{}after={after}", kept.join("&"), if kept.is_empty() { "" } else { "&" });
-    html! { p.more { a.button href=(address) rel="next" { (visit.say("Older", "更早")) } } }
+    html! { p.more { a.button href=(address) rel="next" { (words) } } }
 }
