@@ -10,6 +10,7 @@ mod pages_bench;
 mod poison;
 mod screenshots;
 mod sign_in;
+mod story;
 mod trips;
 mod viewer;
 mod visitor;
