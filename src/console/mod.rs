@@ -25,10 +25,10 @@ mod sign_in;
 mod trips;
 mod visit;
 
-use crate::http::App;
+use crate::http::{App, problem::no_such_method};
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 
@@ -63,6 +63,8 @@ pub fn router(app: &App) -> Router<App> {
         .route("/console/audit", get(audit::list))
         // whoever has a session here
         .route("/console/sign-out", post(sign_in::leave))
+        .route("/console/{*rest}", get(frame::no_such_page))
+        .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(live::Streams::new(app), live::keep))
-        .layer(from_fn(frame::guard))
+        .layer(from_fn_with_state(app.clone(), frame::guard))
 }

@@ -4,22 +4,19 @@ use super::frame::Failure;
 use crate::{
     audit::{Actor, Through},
     domain::FieldError,
-    http::{App, context::prefers_chinese, problem::Problem},
+    http::{App, context::prefers_chinese, extract::bytes, problem::Problem},
     ops::By,
     riders::{self, Caller},
 };
 use axum::{
-    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::Sha256;
-use std::time::Duration;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 /// The cookie that holds the session's token.
@@ -191,7 +188,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
     }
 }
 
-async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
+/// Whoever the session's cookie is of; everybody else is sent to sign in.
+pub(super) async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
     let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
     let caller = cookie(headers, SESSION).and_then(|token| app.sessions.read(token));
     let caller = caller.filter(|caller| caller.role.may_view()).ok_or_else(away)?;
@@ -245,13 +243,7 @@ async fn own_form(request: Request, app: &App) -> Result<Vec<u8>, Response> {
     if !ours {
         return Err(Failure::from(Problem::denied()).into_response());
     }
-    let wait = Duration::from_millis(app.settings.http.body_timeout_ms);
-    let body = timeout(wait, to_bytes(request.into_body(), app.settings.http.body_limit_bytes)).await;
-    match body {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
-    }
+    bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {

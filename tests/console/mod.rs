@@ -1,6 +1,7 @@
 //! The operations console, in a real browser.
 
 mod bulk;
+mod errors;
 mod hands;
 mod harness_check;
 mod looked;
