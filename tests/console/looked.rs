@@ -27,7 +27,7 @@ impl Looked {
             for scheme in ["light", "dark"] {
                 browser.prefers(scheme).await;
                 let page = format!("{page}, {screen:?}, {scheme}");
-                self.barriers(browser, &page).await;
+                self.at(browser, &page).await;
                 self.does_not_scroll_sideways(browser, &page).await;
             }
         }
