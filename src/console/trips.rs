@@ -5,6 +5,7 @@ use super::{
         Answer, Nav, act_form, act_link, done, empty, further, link_order, link_trip, live, money, page,
         state, when,
     },
+    orders,
     visit::{Deed, Visit},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         extract::{Params, Path},
     },
     ops,
-    orders::search::at_stake,
+    orders::search::{at_stake, of_trip},
     trips::{
         self, Trip, TripDetail, Wanted, cancel,
         manifest::{self, Manifest},
@@ -32,6 +33,8 @@ use uuid::Uuid;
 /// Seats that one form names at the most.
 const MOST_SEATS: usize = 1_000;
 
+/// Orders that the preview of a cancelling names at the most.
+const MOST_ORDERS: u16 = 100;
 /// Trips on a page.
 const PAGE: u16 = 50;
 
@@ -222,12 +225,17 @@ pub(super) async fn ask(
     let detail = known(&app, id).await?;
     let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
     let stake = at_stake(&app.flow.pool, TripId(id)).await?;
+    let ending = of_trip(&app.flow.pool, TripId(id), MOST_ORDERS).await?;
     let preview = html! {
         @if act == "cancel" {
             p { strong { (stake.orders) " " (visit.say("orders of", "个订单，涉及")) " " (stake.riders) " " (visit.say("riders end:", "位乘客：")) " "
                 (money(Money::from_database(stake.paid))) " " (visit.say("is given back, unpaid orders are closed, every seat is blocked.", "将退回，未支付订单关闭，所有座位停售。")) } }
         } @else {
             p { (visit.say("Seats that are held or sold stay their riders'; the others can be blocked.", "已占或已售座位不变，其余可停售。")) }
+        }
+        @if act == "cancel" && !ending.is_empty() {
+            (orders::table(&visit, &ending))
+            @if stake.orders > i64::from(MOST_ORDERS) { p.quiet { (visit.say("The newest are shown: ", "仅显示最新的：")) (MOST_ORDERS) } }
         }
         (map(&visit, &detail, manifest.as_ref()))
     };

@@ -24,13 +24,12 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.click("Redrive").await;
     browser.sees("The operation has begun.").await;
     browser.sees("0 / 1000").await;
-    looked.at(&browser, "an operation that waits").await;
+    looked.on_every_screen(&browser, "an operation that waits").await;
 
     let holder = hold_redriving(&world, 450).await;
     let _worker = world.worker();
     browser.sees("400 / 1000").await;
     looked.at(&browser, "an operation under way").await;
-    looked.on_every_screen(&browser, "an operation under way").await;
     browser.run("window.untouched = true").await;
     let base = world.api.base();
     world.api.kill();

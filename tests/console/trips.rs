@@ -120,12 +120,24 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
         );
         browser.until("the preview says whose the seats are", &seat).await;
     }
+    for (order, seats, amount) in
+        [(&paid, "1, 2", "8.00"), (&unpaid, "3", "4.00"), (&far_paid, "550", "4.00")]
+    {
+        let row = format!(
+            "[...document.querySelectorAll('tbody tr')].some(row => [{}, {}, {}].every(said => row.innerText.includes(said)))",
+            json!(short(order)),
+            json!(seats),
+            json!(amount)
+        );
+        browser.until("the preview says which seats and how much money", &row).await;
+    }
     looked.at(&browser, "cancel the trip").await;
     browser.fill("Reason", "snow on the pass").await;
     browser.click("Cancel the trip").await;
     browser.sees("Cancel the trip ✓").await;
     browser.sees("0 / 4 orders ended").await;
     browser.sees("snow on the pass").await;
+    looked.on_every_screen(&browser, "a trip that is being cancelled").await;
     browser.until("the page is live", "document.documentElement.dataset.live === 'on'").await;
     browser.run("window.untouched = true").await;
 
@@ -135,8 +147,6 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
     sqlx::query(held).bind(&far_unpaid).execute(&mut *holder).await.unwrap();
     let _worker = world.worker();
     browser.sees("2 / 4 orders ended").await;
-    looked.at(&browser, "a trip that is being cancelled").await;
-    looked.on_every_screen(&browser, "a trip that is being cancelled").await;
     holder.rollback().await.unwrap();
     browser.sees("4 / 4 orders ended").await;
     browser.until("it is over", "document.querySelector('#trip .verdict').classList.contains('good')").await;
