@@ -2,7 +2,7 @@
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
-    visit::{Lang, NOTICE, Taste, Theme, Visit, visit},
+    visit::{Lang, NOTICE, Taste, Theme, Visit, is_inside, visitor},
 };
 use crate::{
     domain::{FieldError, Money, Refusal},
@@ -20,8 +20,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
-use std::{fmt::Display, time::Duration};
-use tokio::time::timeout;
+use std::{fmt::Display, sync::Arc};
 
 /// Before a live part's id, which `-->` follows.
 pub(super) const LIVE_BEGIN: &str = "<!--live:";
@@ -43,8 +42,6 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The largest problem body that is shown as a page, bytes.
 const LARGEST_PROBLEM: usize = 64 * 1024;
-/// How long an error's page waits to know who is signed in.
-const LONGEST_NAMING: Duration = Duration::from_millis(500);
 
 /// What a page answers.
 pub(super) type Answer = Result<Response, Failure>;
@@ -79,8 +76,12 @@ const NAVIGATION: [(Nav, &str, &str, &str); 8] = [
     (Nav::Audit, "/console/audit", "Audit", "审计"),
 ];
 
-/// What every answer under /console is made with: problems in the language that was chosen and as pages, and headers.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+/// What every answer under /console is made with, whoever gives it: problems in the language that was chosen and as pages,
+/// and headers.
+pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !is_inside(request.uri().path()) {
+        return next.run(request).await;
+    }
     let taste = taste_of(&request);
     let headers = request.headers().clone();
     let response = told_in(taste.lang == Lang::Chinese, next.run(request)).await;
@@ -106,13 +107,12 @@ async fn readable(app: &App, headers: &HeaderMap, taste: Taste, response: Respon
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, LARGEST_PROBLEM).await.unwrap_or_default();
     let body: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    // The database may be what is amiss: nobody waits for a name then.
-    let visit = timeout(LONGEST_NAMING, visit(headers, taste.path.clone(), app)).await;
+    let visit = visitor(headers, taste.path.clone(), app).await;
     let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     let told = told(taste.lang, &body);
     let page = match visit {
-        Ok(Ok(visit)) => page(&visit, Nav::Elsewhere, &title, html! { div.card { (told) } }),
-        _ => bare(&taste, &title, html! { div.card.narrow { h1 { (title) } (told) } }).into_response(),
+        Some(visit) => page(&visit, Nav::Elsewhere, &title, html! { div.card { (told) } }),
+        None => bare(&taste, &title, html! { div.card.narrow { h1 { (title) } (told) } }).into_response(),
     };
     parts.headers.remove(header::CONTENT_LENGTH);
     let (of_page, page) = page.into_parts();
@@ -127,11 +127,6 @@ fn told(lang: Lang, body: &Map<String, Value>) -> Markup {
         p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
         p { a href="/console" { (lang.say("To the home page", "返回首页")) } }
     }
-}
-
-/// Where no page is.
-pub(super) async fn no_such_page(_: Visit) -> Failure {
-    Refusal::NotFound("page").into()
 }
 
 impl From<Problem> for Failure {
@@ -184,7 +179,7 @@ pub(super) fn page(visit: &Visit, nav: Nav, title: &str, body: Markup) -> Respon
             input #q name="q" type="search" placeholder=(visit.say("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
         }
         div.who {
-            span { (visit.name) " · " (role(visit)) }
+            span { @if !visit.name.is_empty() { (visit.name) " · " } (role(visit)) }
             form method="post" action="/console/sign-out" {
                 button type="submit" { (visit.say("Sign out", "退出")) }
             }

@@ -214,7 +214,7 @@ pub(super) async fn no_such_route() -> Problem {
     Problem::new(&UNKNOWN, "no such address")
 }
 
-pub(crate) async fn no_such_method() -> Problem {
+pub(super) async fn no_such_method() -> Problem {
     Problem::new(&METHOD, "the address exists, but not for this method")
 }
 

@@ -63,8 +63,25 @@ async fn errors_are_pages_with_the_navigation_in_the_chosen_language() {
     let large = Some("x".repeat(TOO_LARGE));
     let page = asked(&stranger, "POST", "/console/sign-in", large, 413).await;
     assert!(page.contains("Body too large") && !page.contains("/console/queues"), "no navigation: {page}");
-    let answer = stranger.send("GET", "/console/nowhere", None).await;
-    assert_eq!(answer.status().as_u16(), 303, "what there is, only those inside learn");
+    let page = asked(&stranger, "GET", "/console/nowhere", None, 404).await;
+    assert!(page.contains("Does not exist") && !page.contains("/console/queues"), "no navigation: {page}");
+    let api = stranger.send("GET", "/v1/nowhere", None).await;
+    assert_eq!(api.headers()["content-type"], "application/problem+json", "the API's stay what they are");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_and_a_broken_database_are_told_on_pages_too() {
+    let limit = [("FAREBOX__LIMITS__ENABLED", "true"), ("FAREBOX__LIMITS__SIGNING_IN_PER_ADDRESS", "2/1000")];
+    let world = World::with(&limit).await;
+    let ops = Visitor::enter(&world, "ops").await;
+    let again = Some("user_name=ops&password=wrong".to_owned());
+    let chinese = preferring(&Visitor::stranger(&world), "en", "zh");
+    let page = asked(&chinese, "POST", "/console/sign-in", again, 429).await;
+    assert!(page.contains("lang=\"zh\"") && page.contains("已限流"), "{page}");
+
+    sqlx::raw_sql("alter table rider rename to gone").execute(&world.pool).await.unwrap();
+    let page = asked(&ops, "GET", "/console/jobs", None, 500).await;
+    assert!(page.contains("<span>operator</span>") && page.contains("href=\"/console/queues\""), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
