@@ -259,7 +259,7 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
     pruning.spawn(ops::overview::keep(flow.pool.clone()));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
-    let serves = http::serve(app.clone(), console::router(&app), listener, until(stopped));
+    let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {
         process::stop_signal().await;
         stop.send_replace(true);

@@ -3,6 +3,7 @@
 
 use crate::harness::{Client, Process, World, command, count, until};
 use serde_json::{Value, json};
+use sqlx::{Postgres, Transaction};
 use std::process::Output;
 
 /// Makes the undos of failed bookings dead letters; returns the orders.
@@ -44,6 +45,28 @@ pub async fn many_dead(world: &World, many: i32) {
     .execute(&world.pool)
     .await
     .unwrap();
+}
+
+/// Has every redriven job counted, in a table that refuses one that comes twice.
+pub async fn count_redriven(world: &World) {
+    sqlx::raw_sql(
+        "create table redriven (id uuid primary key);
+         create function count_redriven() returns trigger language plpgsql as $$
+         begin insert into redriven values (new.id); return new; end $$;
+         create trigger count_redriven after insert on queue.job for each row
+             when (new.tag = 'order_add_seats_cancle') execute function count_redriven();",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+}
+
+/// Whoever comes to redrive the operation's job of this number waits until this is rolled back.
+pub async fn hold_redriving(world: &World, nr: i32) -> Transaction<'static, Postgres> {
+    let mut holder = world.pool.begin().await.unwrap();
+    let one = "insert into redriven select job_id from bulk_item where nr = $1";
+    sqlx::query(one).bind(nr).execute(&mut *holder).await.unwrap();
+    holder
 }
 
 async fn acts(world: &World) -> Vec<(String, String, String)> {
@@ -143,17 +166,7 @@ async fn a_thousand_are_redriven_once_though_api_and_worker_are_killed_in_the_mi
     assert_eq!(told["order_ids"].as_array().unwrap().len(), 100);
     let wrong = json!({"act": "redrive", "filter": filter, "expected": 999, "reason": "the bank is back"});
     assert_eq!(world.ops.post("/v1/ops/bulk", &wrong).await.problem(409, "006045")["covers"], 1_000);
-    // Somebody holds a row in the middle, so that the worker dies with half of it done: every redriven job is counted.
-    sqlx::raw_sql(
-        "create table redriven (id uuid primary key);
-         create function count_redriven() returns trigger language plpgsql as $$
-         begin insert into redriven values (new.id); return new; end $$;
-         create trigger count_redriven after insert on queue.job for each row
-             when (new.tag = 'order_add_seats_cancle') execute function count_redriven();",
-    )
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    count_redriven(&world).await;
     let start = json!({"act": "redrive", "filter": filter, "expected": 1_000, "reason": "the bank is back"});
     let begun = world.ops.key("once").post("/v1/ops/bulk", &start).await;
     let id = begun.expect(202)["id"].as_str().unwrap().to_owned();
@@ -161,9 +174,8 @@ async fn a_thousand_are_redriven_once_though_api_and_worker_are_killed_in_the_mi
     assert_eq!(again.expect(202)["id"], json!(id), "the same key starts nothing more");
     world.api.kill();
 
-    let mut holder = world.pool.begin().await.unwrap();
-    let middle = "insert into redriven select job_id from bulk_item where nr = 450";
-    sqlx::query(middle).execute(&mut *holder).await.unwrap();
+    // The worker dies with half of it done.
+    let holder = hold_redriving(&world, 450).await;
     let short = [("FAREBOX__WORKER__LEASE_MS", "300")];
     let mut first = Process::worker(&world.db.url, &short, &["--tags", "bulk"]);
     until("it waits in its fifth chunk", || async {

@@ -18,6 +18,6 @@ async fn run() -> Result<ExitCode, BoxError> {
     tracing::info!(address = %listener.local_addr()?, "listening");
     let flow = process::flow(&settings, pool)?;
     let app = process::app(settings, flow)?;
-    http::serve(app.clone(), console::router(&app), listener, process::stop_signal()).await;
+    http::serve(app.clone(), console::pages(&app), listener, process::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,12 @@
 //! security policy only classes can follow the theme.
 
 use super::visit::Visit;
-use chrono::{DateTime, Utc};
+use crate::ops::overview::TagMinute;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use maud::{Markup, html};
 
+/// The minutes of a chart.
+const MINUTES: i64 = 60;
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 72.0;
 
@@ -14,6 +17,25 @@ pub(super) struct Series {
     pub(super) name: String,
     /// One value a minute, oldest first.
     pub(super) values: Vec<f64>,
+}
+
+/// The minutes of the last hour, oldest first; the last one is not over.
+pub(super) fn last_hour() -> Vec<DateTime<Utc>> {
+    let now = Utc::now().duration_trunc(TimeDelta::minutes(1)).unwrap_or_else(|_| Utc::now());
+    (0..MINUTES).rev().map(|back| now - TimeDelta::minutes(back)).collect()
+}
+
+/// A tag's value of each minute, 0 where it has none.
+pub(super) fn of_tag(
+    hour: &[TagMinute],
+    minutes: &[DateTime<Utc>],
+    tag: &str,
+    value: fn(&TagMinute) -> i64,
+) -> Vec<f64> {
+    let at = |minute: &DateTime<Utc>| {
+        hour.iter().find(|one| one.tag == tag && one.minute == *minute).map_or(0.0, |one| value(one) as f64)
+    };
+    minutes.iter().map(at).collect()
 }
 
 /// Bars, one a minute, series beside series on top of each other; and the same as a table for whoever sees no picture.

@@ -2,24 +2,25 @@
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
-    visit::{Lang, NOTICE, Taste, Theme, Visit},
+    visit::{Lang, NOTICE, Taste, Theme, Visit, is_inside, visitor},
 };
 use crate::{
     domain::{FieldError, Money, Refusal},
     flow::StepError,
-    http::problem::Problem,
+    http::{App, context::told_in, problem::Problem},
 };
 use axum::{
     body::to_bytes,
-    extract::Request,
-    http::{HeaderName, HeaderValue, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use std::fmt::Display;
+use serde_json::{Map, Value};
+use std::{fmt::Display, sync::Arc};
 
 /// Before a live part's id, which `-->` follows.
 pub(super) const LIVE_BEGIN: &str = "<!--live:";
@@ -75,25 +76,57 @@ const NAVIGATION: [(Nav, &str, &str, &str); 8] = [
     (Nav::Audit, "/console/audit", "Audit", "审计"),
 ];
 
-/// Headers of every answer under /console.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
-    let mut response = readable(next.run(request).await).await;
+/// What every answer under /console is made with, whoever gives it: problems in the language that was chosen and as pages,
+/// and headers.
+pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !is_inside(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let taste = taste_of(&request);
+    let headers = request.headers().clone();
+    let response = told_in(taste.lang == Lang::Chinese, next.run(request)).await;
+    let mut response = readable(&app, &headers, taste, response).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
     response
 }
 
-/// A problem that was answered as JSON, by a part that is not only the console's, as a page.
-async fn readable(response: Response) -> Response {
+/// A page of its own is shown again in another language; what answers a form leads home.
+fn taste_of(request: &Request) -> Taste {
+    let path = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
+    Taste::of(request.headers(), path.map_or("/console", PathAndQuery::as_str))
+}
+
+/// A problem as a page, with the navigation of whoever is signed in.
+async fn readable(app: &App, headers: &HeaderMap, taste: Taste, response: Response) -> Response {
     let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem+json");
     if !response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem) {
         return response;
     }
-    let status = response.status();
-    let body = to_bytes(response.into_body(), LARGEST_PROBLEM).await.unwrap_or_default();
-    let body = serde_json::from_slice(&body).unwrap_or_default();
-    Failure(Problem { status, body }).into_response()
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, LARGEST_PROBLEM).await.unwrap_or_default();
+    let body: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let visit = visitor(headers, taste.path.clone(), app).await;
+    let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let told = told(taste.lang, &body);
+    let page = match visit {
+        Some(visit) => page(&visit, Nav::Elsewhere, &title, html! { div.card { (told) } }),
+        None => bare(&taste, &title, html! { div.card.narrow { h1 { (title) } (told) } }).into_response(),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let (of_page, page) = page.into_parts();
+    parts.headers.extend(of_page.headers);
+    Response::from_parts(parts, page)
+}
+
+fn told(lang: Lang, body: &Map<String, Value>) -> Markup {
+    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    html! {
+        p { (text("detail")) }
+        p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
+        p { a href="/console" { (lang.say("To the home page", "返回首页")) } }
+    }
 }
 
 impl From<Problem> for Failure {
@@ -126,31 +159,10 @@ impl From<FieldError> for Failure {
     }
 }
 
+/// [`guard`] makes a page of it.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Problem { status, body } = self.0;
-        let text = |key: &str| body.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let chinese = text("title").chars().any(|letter| letter > '\u{2e7f}');
-        let lang = if chinese { Lang::Chinese } else { Lang::English };
-        let taste = Taste { lang, theme: None, path: "/console".to_owned() };
-        let page = bare(
-            &taste,
-            &text("title"),
-            html! {
-                div.card.narrow {
-                    h1 { (text("title")) }
-                    p { (text("detail")) }
-                    @if let Some(errors) = body.get("errors").and_then(|errors| errors.as_array()) {
-                        ul { @for error in errors { li {
-                            (error["pointer"].as_str().unwrap_or_default()) ": " (error["detail"].as_str().unwrap_or_default())
-                        } } }
-                    }
-                    p.quiet { (status.as_u16()) " · " (text("code")) " · " (text("trace_id")) }
-                    p { a href="/console" { (lang.say("To the home page", "返回首页")) } }
-                }
-            },
-        );
-        (status, page).into_response()
+        self.0.into_response()
     }
 }
 
@@ -167,7 +179,7 @@ pub(super) fn page(visit: &Visit, nav: Nav, title: &str, body: Markup) -> Respon
             input #q name="q" type="search" placeholder=(visit.say("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
         }
         div.who {
-            span { (visit.name) " · " (role(visit)) }
+            span { @if !visit.name.is_empty() { (visit.name) " · " } (role(visit)) }
             form method="post" action="/console/sign-out" {
                 button type="submit" { (visit.say("Sign out", "退出")) }
             }
@@ -406,10 +418,15 @@ pub(super) fn empty(visit: &Visit, en: &'static str, zh: &'static str) -> Markup
 
 /// The link to the next page of a list: this page's address with another `after`.
 pub(super) fn more(visit: &Visit, after: Option<impl Display>) -> Markup {
+    further(visit, after, visit.say("Older", "更早"))
+}
+
+/// [`more`], for a list that is not in the order of age.
+pub(super) fn further(visit: &Visit, after: Option<impl Display>, words: &str) -> Markup {
     let Some(after) = after else { return html! {} };
     let (path, query) = visit.path.split_once('?').unwrap_or((&visit.path, ""));
     let kept: Vec<&str> =
         query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
     let address = format!("{path}?{}{}after={after}", kept.join("&"), if kept.is_empty() { "" } else { "&" });
-    html! { p.more { a.button href=(address) rel="next" { (visit.say("Older", "更早")) } } }
+    html! { p.more { a.button href=(address) rel="next" { (words) } } }
 }

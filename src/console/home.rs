@@ -1,9 +1,9 @@
 //! The home page: in ten seconds, whether seats and money are safe, and what is stuck.
 
 use super::{
-    chart::{Series, bars},
+    chart::{Series, bars, last_hour, of_tag},
     frame::{Answer, Nav, empty, link_job, link_order, live, page, span, state, tag, when},
-    visit::Visit,
+    visit::{Lang, Visit},
 };
 use crate::{
     http::App,
@@ -11,10 +11,10 @@ use crate::{
     tally,
 };
 use axum::extract::State;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, JobView, QueueView, WorkerView},
+    queue::admin::{self, COUNT_MAX, JobView, QueueView, WorkerView},
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -22,8 +22,6 @@ use uuid::Uuid;
 
 /// A verdict older than this is shown as old, seconds: nobody checks any more.
 const OLD_SECS: f64 = 120.0;
-/// The minutes of a chart.
-const MINUTES: i64 = 60;
 /// The share of waits that a chart's value is not below.
 const SHARE: f64 = 0.99;
 
@@ -31,14 +29,22 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let pool = &app.flow.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool)) };
-    let amiss =
-        async { tokio::try_join!(overview::verdict(pool), overview::dead(pool), overview::late(pool)) };
+    let amiss = async {
+        tokio::try_join!(
+            overview::verdict(pool),
+            overview::dead(pool),
+            overview::late(pool),
+            overview::count_late(pool)
+        )
+    };
     let past = async { tokio::try_join!(overview::hour(pool), tally::hour(pool)) };
-    let ((queues, workers), (verdict, dead, late), (hour, asked)) = tokio::try_join!(now, amiss, past)?;
+    let ((queues, workers), (verdict, dead, late, all_late), (hour, asked)) =
+        tokio::try_join!(now, amiss, past)?;
+    let all_dead = count_dead(&queues);
     let body = html! {
         (live("verdict", &visit, told(&visit, verdict.as_ref())))
-        (live("tiles", &visit, tiles(&visit, &queues, &workers, &late)))
-        (live("stuck", &visit, stuck(&visit, &dead, &late)))
+        (live("tiles", &visit, tiles(&visit, &queues, &workers, all_late)))
+        (live("stuck", &visit, stuck(&visit, (&dead, &all_dead), (&late, &counted(all_late)))))
         h2 { (visit.say("The last hour", "最近一小时")) }
         (live("charts", &visit, charts(&visit, &hour, &asked)))
         (live("queues", &visit, ages(&visit, &queues)))
@@ -95,10 +101,10 @@ fn sample(text: &str) -> Markup {
     }
 }
 
-fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], late: &[Late]) -> Markup {
+fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], late: i64) -> Markup {
     let timer = |queue: &&QueueView| queue.tag == MqTag::OrderUnpaid.wire();
     let undos = |queue: &&QueueView| undoes(&queue.tag);
-    let dead: i64 = queues.iter().map(|queue| queue.dead).sum();
+    let dead = count_dead(queues);
     let due: i64 = queues.iter().filter(undos).map(|queue| queue.ready + queue.running + queue.dead).sum();
     let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
     let holds = queues.iter().find(timer);
@@ -119,8 +125,8 @@ fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], late: &[La
         div.grid {
             (tile(due > 0, due.to_string(), visit.say("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
                   format!("{armed} {}", visit.say("armed, in case a flow dies", "已预置，以防流程中断"))))
-            (tile(dead > 0, dead.to_string(), visit.say("dead letters", "死信"), String::new()))
-            (tile(!late.is_empty(), late.len().to_string(), visit.say("jobs late by 5 s or more (10 are shown)", "延迟 5 秒以上的任务（显示 10 个）"), String::new()))
+            (tile(dead != "0", dead, visit.say("dead letters", "死信"), String::new()))
+            (tile(late > 0, counted(late), visit.say("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new()))
             (tile(overdue > 0 && latest > 5.0, holds.map_or(0, |queue| queue.delayed).to_string(),
                   visit.say("holds: orders waiting to be paid", "占座：等待支付的订单"),
                   format!("{overdue} {} {}", visit.say("overdue, latest by", "已逾期，最久"), span(visit, latest))))
@@ -135,9 +141,24 @@ fn undoes(tag: &str) -> bool {
     !other.into_iter().any(|other| other.wire() == tag)
 }
 
-fn stuck(visit: &Visit, dead: &[JobView], late: &[Late]) -> Markup {
+/// How many dead letters there are, as far as they are counted.
+fn count_dead(queues: &[QueueView]) -> String {
+    let all: i64 = queues.iter().map(|queue| queue.dead).sum();
+    let more = queues.iter().any(|queue| queue.dead >= COUNT_MAX);
+    format!("{all}{}", if more { "+" } else { "" })
+}
+
+/// A number that is counted no further than [`COUNT_MAX`].
+fn counted(many: i64) -> String {
+    format!("{many}{}", if many >= COUNT_MAX { "+" } else { "" })
+}
+
+/// The first of each kind, with how many there are of it.
+fn stuck(visit: &Visit, (dead, all_dead): (&[JobView], &str), (late, all_late): (&[Late], &str)) -> Markup {
     html! {
         h2 { (visit.say("Stuck", "卡住的任务")) }
+        (beyond(visit, dead.len(), all_dead, "dead", visit.say("dead letters", "封死信")))
+        (beyond(visit, late.len(), all_late, "ready", visit.say("late jobs", "个延迟任务")))
         @if dead.is_empty() && late.is_empty() { (empty(visit, "Nothing is stuck.", "没有卡住的任务。")) }
         @else { div.scroll { table {
             thead { tr {
@@ -153,6 +174,15 @@ fn stuck(visit: &Visit, dead: &[JobView], late: &[Late]) -> Markup {
     }
 }
 
+/// Where the rest is, if there is more than what is shown.
+fn beyond(visit: &Visit, shown: usize, all: &str, state: &str, what: &str) -> Markup {
+    html! { @if all != shown.to_string() { p {
+        @if visit.lang == Lang::Chinese { "共 " (all) " " (what) "，显示 " (shown) "。" }
+        @else { (shown) " of " (all) " " (what) " are shown. " }
+        a href=(format!("/console/jobs?state={state}")) { (visit.say("See them all", "查看全部")) }
+    } } }
+}
+
 fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
     html! { tr {
         td { (link_job(job.id)) }
@@ -165,8 +195,7 @@ fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
 }
 
 fn charts(visit: &Visit, hour: &[TagMinute], asked: &[tally::Minute]) -> Markup {
-    let now = Utc::now().duration_trunc(TimeDelta::minutes(1)).unwrap_or_else(|_| Utc::now());
-    let minutes: Vec<DateTime<Utc>> = (0..MINUTES).rev().map(|back| now - TimeDelta::minutes(back)).collect();
+    let minutes = last_hour();
     let of = |value: &dyn Fn(DateTime<Utc>) -> f64| {
         minutes.iter().map(|minute| value(*minute)).collect::<Vec<f64>>()
     };
@@ -175,15 +204,8 @@ fn charts(visit: &Visit, hour: &[TagMinute], asked: &[tally::Minute]) -> Markup 
     };
     let by_tag = |value: fn(&TagMinute) -> i64| {
         let tags = MqTag::ALL.into_iter().map(MqTag::wire).filter(|wire| undoes(wire));
-        let series = tags.map(|wire| Series {
-            name: wire.to_owned(),
-            values: of(&|minute| {
-                hour.iter()
-                    .filter(|one| one.tag == wire && one.minute == minute)
-                    .map(|one| value(one) as f64)
-                    .sum()
-            }),
-        });
+        let series =
+            tags.map(|wire| Series { name: wire.to_owned(), values: of_tag(hour, &minutes, wire, value) });
         series.filter(|one| one.values.iter().any(|value| *value > 0.0)).collect::<Vec<_>>()
     };
     let waits = |pick: fn(&TagMinute) -> &Vec<i64>, only: Option<&'static str>| {

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use axum::extract::State;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, JobView},
@@ -171,6 +171,7 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
                 dt { (visit.say("Enqueued", "入队")) } dd { (when(&visit, job.created_at)) }
                 dt { (visit.say("Due", "到期")) } dd { (when(&visit, job.run_at)) }
                 @if let Some(at) = job.ended_at { dt { (visit.say("Ended", "结束")) } dd { (when(&visit, at)) } }
+                @if let Some(at) = job.lease_until { dt { (visit.say("Lease ends", "租约到期")) } dd { (when(&visit, at)) " " span.quiet { (lease(&visit, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (visit.say("Worker", "工作进程")) } dd { code { (worker) } } }
                 @if let Some(trace) = job.payload["trace"].as_str() { dt { (visit.say("Trace id", "追踪编号")) } dd { code { (trace) } } }
                 @if let Some(print) = &job.fingerprint { dt { (visit.say("Error fingerprint", "错误指纹")) } dd { a href=(format!("/console/jobs?error={print}")) { code { (print) } } } }
@@ -187,6 +188,15 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
         },
     );
     Ok(page(&visit, Nav::Jobs, &format!("{} {}", visit.say("Job", "任务"), job.tag), body))
+}
+
+/// What the end of a running attempt's lease means.
+fn lease(visit: &Visit, at: DateTime<Utc>) -> &'static str {
+    if at > Utc::now() {
+        visit.say("unless its worker renews it", "工作进程会续租")
+    } else {
+        visit.say("it ran out: any worker may take the job", "已过期：任何工作进程均可领取")
+    }
 }
 
 fn acts_of(state: &str) -> &'static [&'static str] {
@@ -230,7 +240,7 @@ fn attempts(visit: &Visit, job: &JobView) -> Markup {
     let all = job.attempts.as_array().unwrap_or(&none);
     let text = |attempt: &Value, key: &str| attempt[key].as_str().unwrap_or_default().to_owned();
     let time = |attempt: &Value, key: &str| {
-        chrono::DateTime::parse_from_rfc3339(attempt[key].as_str()?).ok().map(|at| at.with_timezone(&Utc))
+        DateTime::parse_from_rfc3339(attempt[key].as_str()?).ok().map(|at| at.with_timezone(&Utc))
     };
     html! {
         @if all.is_empty() { (empty(visit, "None has failed.", "没有失败的尝试。")) }

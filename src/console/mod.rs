@@ -25,15 +25,23 @@ mod sign_in;
 mod trips;
 mod visit;
 
-use crate::http::App;
+use crate::http::{App, Pages};
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
+use std::sync::Arc;
 
-/// The route table of the console, by what a page is about.
-pub fn router(app: &App) -> Router<App> {
+/// The console, for [`http::serve`](crate::http::serve).
+pub fn pages(app: &App) -> Pages {
+    let around =
+        |all: Router<App>, app: &App| all.layer(from_fn_with_state(Arc::new(app.reserved()), frame::guard));
+    Pages { routes: router(app), around }
+}
+
+/// The route table, by what a page is about.
+fn router(app: &App) -> Router<App> {
     Router::new()
         // anybody
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
@@ -64,5 +72,4 @@ pub fn router(app: &App) -> Router<App> {
         // whoever has a session here
         .route("/console/sign-out", post(sign_in::leave))
         .layer(from_fn_with_state(live::Streams::new(app), live::keep))
-        .layer(from_fn(frame::guard))
 }

@@ -149,7 +149,23 @@ fn told(visit: &Visit, at: DateTime<Utc>, kind: &str, what: &str, detail: &Value
                 (visit.say("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } }
             "job" => { (visit.say("job", "任务")) " " (tag(visit, what)) " " (state(visit, &text("state"))) " "
                 @if let Some(id) = detail["id"].as_str() { (link_job(id)) } " " (text("note")) }
+            "request" => { (asked(visit, what)) " · " (visit.say("key", "幂等键")) " " code { (text("key")) } " · "
+                @if let Some(rider) = detail["actor"].as_str() { (link_rider(rider)) } " " (text("user_name")) " · "
+                @if let Some(status) = detail["status"].as_i64() { (visit.say("answered", "应答")) " " (status) }
+                @else { (visit.say("not answered", "未应答")) } }
+            "evaluation" => { (visit.say("the rider's evaluation", "乘客评价")) ": " (what) " / 5" @if !text("comment").is_empty() { " — " (text("comment")) } }
             other => { (other) " " (what) }
         }
     } }
+}
+
+/// What a request that has an idempotency key wanted.
+fn asked(visit: &Visit, what: &str) -> &'static str {
+    match what {
+        "book" => visit.say("asked to book", "请求预订"),
+        "pay" => visit.say("asked to pay", "请求支付"),
+        "cancel" => visit.say("asked to cancel", "请求取消"),
+        "refund" => visit.say("asked for a refund", "请求退款"),
+        _ => visit.say("asked to evaluate", "请求评价"),
+    }
 }

@@ -1,15 +1,21 @@
 //! Queues and workers: pause, resume, drain; who is alive.
 
 use super::{
+    chart::{Series, bars, last_hour, of_tag, short},
     frame::{Answer, Nav, act_form, act_link, done, empty, live, page, span, state, tag, when},
     visit::{Deed, Visit},
 };
 use crate::{
     domain::Refusal,
     http::{App, extract::Path},
-    ops::{queues, stakes::step_words},
+    ops::{
+        overview::{self, TagMinute},
+        queues,
+        stakes::step_words,
+    },
 };
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, QueueView, WorkerView},
@@ -17,39 +23,91 @@ use farebox_jobs::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
+/// The whole minutes that a rate is the mean of.
+const RATE_MINUTES: usize = 5;
+
 #[derive(Deserialize)]
 pub(super) struct Nothing {}
+
+/// What the table tells of a tag beside the queue's own numbers.
+struct Pace {
+    /// Attempts that the living workers can run at once, of this tag and their others.
+    slots: i32,
+    /// Jobs done a minute.
+    done: f64,
+    /// Attempts failed a minute.
+    failed: f64,
+}
 
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Answer {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let pool = &app.flow.pool;
-    let (queues, workers) = tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool))?;
+    let (queues, workers, hour) =
+        tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool), overview::hour(pool))?;
+    let minutes = last_hour();
     let body = html! {
         (live("queues", &visit, html! { div.scroll { table {
             thead { tr {
                 th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("State", "状态")) }
                 th scope="col" { (visit.say("Ready", "就绪")) } th scope="col" { (visit.say("Delayed", "延迟")) }
-                th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Dead", "死信")) }
-                th scope="col" { (visit.say("Oldest", "最久")) } th scope="col" { (visit.say("Done / h", "完成/时")) }
-                th scope="col" { (visit.say("Failed / h", "失败/时")) } th scope="col" { (visit.say("Acts", "操作")) }
+                th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Slots", "槽位")) }
+                th scope="col" { (visit.say("Dead", "死信")) } th scope="col" { (visit.say("Oldest", "最久")) }
+                th scope="col" { (visit.say("Done / min", "完成/分")) } th scope="col" { (visit.say("Failed / min", "失败/分")) }
+                th scope="col" { (visit.say("Acts", "操作")) }
             } }
-            tbody { @for queue in &queues { (row(&visit, queue)) } }
-        } } }))
+            tbody { @for queue in &queues { (row(&visit, queue, &pace(&queue.tag, &workers, &hour, &minutes))) } }
+        } }
+            p.quiet { (visit.say("A minute: the mean of the last five. Slots: of the living workers, shared by their tags.",
+                                 "每分钟：最近五分钟的平均值。槽位：存活工作进程的槽位，由其各标签共用。")) }
+        }))
+        h2 { (visit.say("The last hour", "最近一小时")) }
+        (live("throughput", &visit, throughput(&visit, &hour, &minutes)))
         h2 { (visit.say("Workers", "工作进程")) }
         (live("workers", &visit, alive(&visit, &workers)))
     };
     Ok(page(&visit, Nav::Queues, visit.say("Queues and workers", "队列与工作进程"), body))
 }
 
-fn row(visit: &Visit, queue: &QueueView) -> Markup {
+fn pace(tag: &str, workers: &[WorkerView], hour: &[TagMinute], minutes: &[DateTime<Utc>]) -> Pace {
+    let mine = workers.iter().filter(|one| one.state != "missing" && one.tags.iter().any(|name| name == tag));
+    let whole = &minutes[..minutes.len().saturating_sub(1)];
+    let last = &whole[whole.len().saturating_sub(RATE_MINUTES)..];
+    let mean = |value| of_tag(hour, last, tag, value).iter().sum::<f64>() / RATE_MINUTES as f64;
+    Pace {
+        slots: mine.map(|one| one.slots).sum(),
+        done: mean(|one| one.done),
+        failed: mean(|one| one.failed),
+    }
+}
+
+/// A chart of each tag that did anything.
+fn throughput(visit: &Visit, hour: &[TagMinute], minutes: &[DateTime<Utc>]) -> Markup {
+    let chart = |wire: &'static str| {
+        let done = of_tag(hour, minutes, wire, |one| one.done);
+        let failed = of_tag(hour, minutes, wire, |one| one.failed);
+        let any = done.iter().chain(&failed).any(|value| *value > 0.0);
+        let series = [
+            Series { name: visit.say("done", "完成").to_owned(), values: done },
+            Series { name: visit.say("failed", "失败").to_owned(), values: failed },
+        ];
+        any.then(|| bars(visit, wire, "", minutes, &series))
+    };
+    let charts: Vec<Markup> = MqTag::ALL.into_iter().filter_map(|tag| chart(tag.wire())).collect();
+    html! {
+        @if charts.is_empty() { (empty(visit, "No job has ended.", "没有任务结束。")) }
+        div.charts { @for chart in charts { (chart) } }
+    }
+}
+
+fn row(visit: &Visit, queue: &QueueView, pace: &Pace) -> Markup {
     let act =
         |act: &str, label: &str| act_link(visit, &format!("/console/queues/{}/{act}", queue.tag), label);
     html! { tr {
         th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(visit, &queue.tag)) } }
         td { (state(visit, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
-        td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (queue.dead) }
+        td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (pace.slots) } td.number { (queue.dead) }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
-        td.number { (queue.done_last_hour) } td.number { (queue.failed_last_hour) }
+        td.number { (short(pace.done)) } td.number { (short(pace.failed)) }
         td { div.acts {
             @if queue.paused { (act("resume", visit.say("Resume", "恢复"))) }
             @else { (act("pause", visit.say("Pause", "暂停"))) (act("drain", visit.say("Drain", "排空"))) }

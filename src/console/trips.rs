@@ -2,8 +2,10 @@
 
 use super::{
     frame::{
-        Answer, Nav, act_form, act_link, done, empty, link_order, link_trip, live, money, page, state, when,
+        Answer, Nav, act_form, act_link, done, empty, further, link_order, link_trip, live, money, page,
+        state, when,
     },
+    orders,
     visit::{Deed, Visit},
 };
 use crate::{
@@ -13,26 +15,42 @@ use crate::{
         extract::{Params, Path},
     },
     ops,
-    orders::search::at_stake,
+    orders::search::{at_stake, of_trip},
     trips::{
-        self, TripDetail, cancel,
+        self, Trip, TripDetail, Wanted, cancel,
         manifest::{self, Manifest},
         seats::Keep,
     },
 };
 use axum::extract::State;
 use chrono::{NaiveDate, Utc};
+use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde::Deserialize;
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// Seats that one form names at the most.
 const MOST_SEATS: usize = 1_000;
 
+/// Orders that the preview of a cancelling names at the most.
+const MOST_ORDERS: u16 = 100;
+/// Trips on a page.
+const PAGE: u16 = 50;
+
+/// The list's address, as its form sends it: what is empty asks nothing.
 #[derive(Deserialize)]
-pub(super) struct Day {
+pub(super) struct Query {
     #[serde(default)]
     day: String,
+    #[serde(default)]
+    direction: String,
+    #[serde(default)]
+    bus: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    after: String,
 }
 
 #[derive(Deserialize)]
@@ -41,42 +59,102 @@ pub(super) struct Seats {
     seats: String,
 }
 
-pub(super) async fn list(State(app): State<App>, visit: Visit, Params(Day { day }): Params<Day>) -> Answer {
+pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
     let zone = app.settings.trips.zone;
-    let day = match day.trim() {
+    let day = match query.day.trim() {
         "" => Utc::now().with_timezone(&zone).date_naive(),
         text => text.parse::<NaiveDate>().map_err(|_| FieldError::new("day", "a day as 2026-01-31"))?,
     };
-    let trips = trips::of_day(&app.flow.pool, zone, day, None).await?;
-    let other = |day: Option<NaiveDate>, words: &str| html! { @if let Some(day) = day { a.button href=(format!("/console/trips?day={day}")) { (words) } } };
+    let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
     let body = html! {
-        form.card action="/console/trips" {
-            label for="day" { (visit.say("Day of departure", "发车日期")) " (" (zone) ")" }
-            input #day name="day" type="date" value=(day);
-            " " button type="submit" { (visit.say("Show", "显示")) }
-            div.acts { (other(day.pred_opt(), visit.say("The day before", "前一天"))) (other(day.succ_opt(), visit.say("The day after", "后一天"))) }
-        }
-        (live("trips", &visit, html! {
-            @if trips.is_empty() { (empty(&visit, "No trip leaves on this day.", "当日没有班次。")) }
-            @else { div.scroll { table {
-                thead { tr { th scope="col" { (visit.say("Trip", "班次")) } th scope="col" { (visit.say("Leaves", "发车")) } th scope="col" { (visit.say("Bus", "车辆")) }
-                    th scope="col" { (visit.say("Direction", "方向")) } th scope="col" { (visit.say("Price", "票价")) } th scope="col" { (visit.say("Free", "余座")) } th scope="col" { (visit.say("State", "状态")) } } }
-                tbody { @for trip in &trips { tr {
-                    td { (link_trip(trip.id)) } td { (when(&visit, trip.departs_at)) } td.number { (trip.bus_id) } td.number { (trip.direction) }
-                    td.number { (money(trip.price)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_state(&visit, &trip.status)) }
-                } } }
-            } } }
-        }))
+        (filters(&visit, &query, zone, day))
+        (live("trips", &visit, table(&visit, &found.items)))
+        (further(&visit, found.next, visit.say("Later", "更晚")))
     };
     Ok(page(&visit, Nav::Trips, visit.say("Trips", "班次"), body))
 }
 
-fn trip_state(visit: &Visit, status: &impl serde::Serialize) -> Markup {
-    let word = serde_json::to_value(status)
-        .ok()
-        .and_then(|word| word.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    state(visit, &word)
+impl Query {
+    fn wanted(&self) -> Result<Wanted, FieldError> {
+        Ok(Wanted {
+            direction: given("direction", &self.direction, "0 or 1")?,
+            bus_id: given("bus", &self.bus, "the number of a bus")?,
+            state: given("state", &self.state, "open, departed or cancelled")?,
+            after: given("after", &self.after, "the id of a trip")?.map(TripId),
+        })
+    }
+
+    /// The same list of another day, from its first page.
+    fn of(&self, day: NaiveDate) -> String {
+        let day = day.to_string();
+        let all = [("day", &day), ("direction", &self.direction), ("bus", &self.bus), ("state", &self.state)];
+        let some: Vec<_> = all.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        format!("/console/trips?{}", serde_urlencoded::to_string(some).unwrap_or_default())
+    }
+}
+
+/// What a field says, if it says anything.
+fn given<T: FromStr>(field: &'static str, text: &str, rule: &str) -> Result<Option<T>, FieldError> {
+    Some(text.trim())
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse().map_err(|_| FieldError::new(field, rule)))
+        .transpose()
+}
+
+fn filters(visit: &Visit, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
+    let other = |day: Option<NaiveDate>, words: &str| {
+        html! { @if let Some(day) = day { a.button href=(query.of(day)) { (words) } } }
+    };
+    html! {
+        form.card action="/console/trips" {
+            div.filters {
+                div { label for="day" { (visit.say("Day of departure", "发车日期")) " (" (zone) ")" } input #day name="day" type="date" value=(day); }
+                div { label for="direction" { (visit.say("Direction", "方向")) } select #direction name="direction" {
+                    option value="" { (visit.say("both", "双向")) }
+                    @for one in ["0", "1"] { option value=(one) selected[query.direction == one] { (one) } }
+                } }
+                div { label for="bus" { (visit.say("Bus", "车辆")) } input #bus name="bus" type="number" min="1" value=(query.bus); }
+                div { label for="state" { (visit.say("State", "状态")) } select #state name="state" {
+                    option value="" { (visit.say("any", "任意")) }
+                    @for one in trips::State::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(visit, one)) } }
+                } }
+            }
+            button.primary type="submit" { (visit.say("Show", "显示")) }
+            div.acts { (other(day.pred_opt(), visit.say("The day before", "前一天"))) (other(day.succ_opt(), visit.say("The day after", "后一天"))) }
+        }
+    }
+}
+
+fn state_words(visit: &Visit, state: trips::State) -> &'static str {
+    match state {
+        trips::State::Open => visit.say("open", "未发车"),
+        trips::State::Departed => visit.say("departed", "已发车"),
+        trips::State::Cancelled => visit.say("cancelled", "已取消"),
+    }
+}
+
+fn table(visit: &Visit, trips: &[Trip]) -> Markup {
+    html! {
+        @if trips.is_empty() { (empty(visit, "No trip of this day fits.", "当日没有符合条件的班次。")) }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { (visit.say("Trip", "班次")) } th scope="col" { (visit.say("Leaves", "发车")) } th scope="col" { (visit.say("Bus", "车辆")) }
+                th scope="col" { (visit.say("Direction", "方向")) } th scope="col" { (visit.say("Price", "票价")) } th scope="col" { (visit.say("Free", "余座")) } th scope="col" { (visit.say("State", "状态")) } } }
+            tbody { @for trip in trips { tr {
+                td { (link_trip(trip.id)) } td { (when(visit, trip.departs_at)) } td.number { (trip.bus_id) } td.number { (trip.direction) }
+                td.number { (money(trip.price)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_state(visit, trip.status)) }
+            } } }
+        } } }
+    }
+}
+
+fn trip_state(visit: &Visit, status: &str) -> Markup {
+    let (kind, mark, en, zh) = match status {
+        "scheduled" => ("good", "○", "scheduled", "未发车"),
+        "in_transit" => ("run", "▶", "in transit", "行驶中"),
+        "arrived" => ("off", "✓", "arrived", "已到达"),
+        other => return state(visit, other),
+    };
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (visit.say(en, zh)) } }
 }
 
 async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure> {
@@ -147,12 +225,17 @@ pub(super) async fn ask(
     let detail = known(&app, id).await?;
     let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
     let stake = at_stake(&app.flow.pool, TripId(id)).await?;
+    let ending = of_trip(&app.flow.pool, TripId(id), MOST_ORDERS).await?;
     let preview = html! {
         @if act == "cancel" {
             p { strong { (stake.orders) " " (visit.say("orders of", "个订单，涉及")) " " (stake.riders) " " (visit.say("riders end:", "位乘客：")) " "
                 (money(Money::from_database(stake.paid))) " " (visit.say("is given back, unpaid orders are closed, every seat is blocked.", "将退回，未支付订单关闭，所有座位停售。")) } }
         } @else {
             p { (visit.say("Seats that are held or sold stay their riders'; the others can be blocked.", "已占或已售座位不变，其余可停售。")) }
+        }
+        @if act == "cancel" && !ending.is_empty() {
+            (orders::table(&visit, &ending))
+            @if stake.orders > i64::from(MOST_ORDERS) { p.quiet { (visit.say("The newest are shown: ", "仅显示最新的：")) (MOST_ORDERS) } }
         }
         (map(&visit, &detail, manifest.as_ref()))
     };

@@ -4,14 +4,13 @@ use super::frame::Failure;
 use crate::{
     audit::{Actor, Through},
     domain::FieldError,
-    http::{App, context::prefers_chinese, problem::Problem},
+    http::{App, context::prefers_chinese, extract::bytes, problem::Problem},
     ops::By,
     riders::{self, Caller},
 };
 use axum::{
-    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -34,6 +33,8 @@ pub(super) const NOTICE: &str = "farebox_notice";
 const LONGEST_REASON: usize = 500;
 /// Longest address of a page that is kept through signing in, bytes.
 const LONGEST_NEXT: usize = 2_000;
+/// How long the page of an error waits for the name of whoever is signed in.
+const LONGEST_NAMING: Duration = Duration::from_millis(500);
 
 /// A language of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,20 @@ impl Taste {
 }
 
 impl Visit {
+    fn of(headers: &HeaderMap, path: String, app: &App, caller: Caller, name: String) -> Self {
+        let taste = Taste::of(headers, &path);
+        let notice = cookie(headers, NOTICE).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        Self {
+            caller,
+            name,
+            lang: taste.lang,
+            taste,
+            csrf: csrf(app, caller.session_id),
+            path,
+            notice: notice.and_then(|bytes| String::from_utf8(bytes).ok()),
+        }
+    }
+
     /// One of the two, which stand side by side in the source.
     pub(super) fn say<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         self.lang.say(english, chinese)
@@ -191,23 +206,26 @@ impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
     }
 }
 
+/// Whoever the session's cookie is of; everybody else is sent to sign in.
 async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
     let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
-    let caller = cookie(headers, SESSION).and_then(|token| app.sessions.read(token));
-    let caller = caller.filter(|caller| caller.role.may_view()).ok_or_else(away)?;
+    let caller = signed_in(headers, app).ok_or_else(away)?;
     let rider = riders::find(&app.flow.pool, caller.rider_id).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(away)?;
-    let taste = Taste::of(headers, &path);
-    let notice = cookie(headers, NOTICE).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    Ok(Visit {
-        caller,
-        name: rider.user_name,
-        lang: taste.lang,
-        taste,
-        csrf: csrf(app, caller.session_id),
-        path,
-        notice: notice.and_then(|bytes| String::from_utf8(bytes).ok()),
-    })
+    Ok(Visit::of(headers, path, app, caller, rider.user_name))
+}
+
+/// Whoever is signed in, for a page that tells what is amiss. If that is the database, he has no name on it.
+pub(super) async fn visitor(headers: &HeaderMap, path: String, app: &App) -> Option<Visit> {
+    let caller = signed_in(headers, app)?;
+    let rider = timeout(LONGEST_NAMING, riders::find(&app.flow.pool, caller.rider_id)).await;
+    let rider = rider.ok().and_then(Result::ok).flatten();
+    Some(Visit::of(headers, path, app, caller, rider.map(|rider| rider.user_name).unwrap_or_default()))
+}
+
+fn signed_in(headers: &HeaderMap, app: &App) -> Option<Caller> {
+    let caller = cookie(headers, SESSION).and_then(|token| app.sessions.read(token));
+    caller.filter(|caller| caller.role.may_view())
 }
 
 fn next(path: &str) -> String {
@@ -218,8 +236,13 @@ fn next(path: &str) -> String {
 pub(super) fn inside(next: &str) -> &str {
     let plain =
         next.len() <= LONGEST_NEXT && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let ours = next == "/console" || next.starts_with("/console/") || next.starts_with("/console?");
-    if plain && ours { next } else { "/console" }
+    let path = next.split('?').next().unwrap_or_default();
+    if plain && is_inside(path) { next } else { "/console" }
+}
+
+/// Whether a path is one of the console's.
+pub(super) fn is_inside(path: &str) -> bool {
+    path == "/console" || path.starts_with("/console/")
 }
 
 fn path_of(parts: &Parts) -> String {
@@ -245,13 +268,7 @@ async fn own_form(request: Request, app: &App) -> Result<Vec<u8>, Response> {
     if !ours {
         return Err(Failure::from(Problem::denied()).into_response());
     }
-    let wait = Duration::from_millis(app.settings.http.body_timeout_ms);
-    let body = timeout(wait, to_bytes(request.into_body(), app.settings.http.body_limit_bytes)).await;
-    match body {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
-    }
+    bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {

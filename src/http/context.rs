@@ -92,6 +92,12 @@ fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(REQUEST_HEADER).filter(fits)
 }
 
+/// Lets problems be told in this language meanwhile, whatever the client's headers prefer.
+pub(crate) async fn told_in<T>(chinese: bool, answer: impl Future<Output = T>) -> T {
+    let trace_id = CONTEXT.try_with(|context| context.trace_id.clone()).unwrap_or_default();
+    CONTEXT.scope(Context { trace_id, chinese }, answer).await
+}
+
 /// What the client asks for, if it asks for one of the two.
 pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());

@@ -95,7 +95,13 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
                 "started_at": made, "last_seen_at": departs,
             }),
         ),
-        ("Event", json!({ "at": made, "kind": "step", "what": "order_add_seats_cancle", "detail": {} })),
+        (
+            "Event",
+            json!({
+                "at": made, "kind": "request", "what": "book",
+                "detail": { "key": "7f9c…", "actor": rider, "user_name": "mei", "status": 201 },
+            }),
+        ),
         ("Redriven", json!({ "redriven": 3 })),
     ]
 }

@@ -244,7 +244,7 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
 
 /// Reads a body up to the limit. What comes beyond it is read and thrown away, up to [`DRAIN`]: a client that is still
 /// sending would otherwise see a broken connection instead of the answer.
-async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
     let time = Duration::from_millis(app.settings.http.body_timeout_ms);
     let reading = read(request, app.settings.http.body_limit_bytes);
     timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))

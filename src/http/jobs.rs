@@ -52,6 +52,9 @@ pub(super) struct Job {
     created_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<DateTime<Utc>>,
+    /// Of a running job: when its lease ends, unless its worker renews it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_until: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,7 @@ impl From<JobView> for Job {
             run_at: job.run_at,
             created_at: job.created_at,
             started_at: job.started_at,
+            lease_until: job.lease_until,
             ended_at: job.ended_at,
             serial: job.serial,
             trace_id: job.payload["trace"].as_str().map(str::to_owned),

@@ -93,10 +93,17 @@ impl App {
     }
 }
 
-/// The route table, by who calls. `pages` are for people: on the same connections as the operators' part, behind the same
-/// limits.
-pub fn router(app: &App, pages: Router<App>) -> Router {
-    Router::new()
+/// What is for people.
+pub struct Pages {
+    /// On the same connections as the operators' part, behind the same limits.
+    pub routes: Router<App>,
+    /// Lays around everything what makes pages of the answers under their addresses, those of limits among them.
+    pub around: fn(Router<App>, &App) -> Router<App>,
+}
+
+/// The route table, by who calls.
+pub fn router(app: &App, pages: Pages) -> Router {
+    let routes = Router::new()
         // anybody
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(docs::page))
@@ -154,12 +161,13 @@ pub fn router(app: &App, pages: Router<App>) -> Router {
         .route("/v1/ops/workers", get(jobs::workers))
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
-        .merge(pages)
+        .merge(pages.routes)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(app.clone(), admission::admit))
         .layer(from_fn_with_state(app.clone(), limit::limit))
-        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)))
+        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)));
+    (pages.around)(routes, app)
         .layer(from_fn_with_state(app.clone(), context::wrap))
         .with_state(app.reserved())
 }
@@ -167,7 +175,7 @@ pub fn router(app: &App, pages: Router<App>) -> Router {
 /// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.
 pub async fn serve(
     app: App,
-    pages: Router<App>,
+    pages: Pages,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {

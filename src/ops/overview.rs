@@ -139,6 +139,28 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
     Ok(late.collect())
 }
 
+/// How many jobs are late, counted up to [`COUNT_MAX`](admin::COUNT_MAX).
+///
+/// # Errors
+/// The database's.
+pub async fn count_late(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from (
+               select from unnest($1::text[]) t cross join generate_series(0, 2) p cross join lateral (
+                   select from queue.job
+                   where tag = t and priority = p and run_at < now() - make_interval(secs => $2)
+                     and (lease_until is null or lease_until < now())
+                   order by run_at limit $3) j
+               limit $3) late"#,
+        &tags,
+        LATE_SECS,
+        admin::COUNT_MAX
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// What ended in one minute of one tag.
 #[derive(Clone, Debug)]
 pub struct TagMinute {

@@ -125,11 +125,8 @@ impl Wanted {
         if let Some(order) = self.order {
             found = Some(both(found, orders::jobs::of(&mut *conn, order).await?));
         }
-        if let Some(rider) = self.rider {
-            found = Some(both(found, of_rider(&mut *conn, rider).await?));
-        }
-        if let Some(trip) = self.trip {
-            found = Some(both(found, of_trip(&mut *conn, trip).await?));
+        for id in [self.rider.map(|rider| rider.0), self.trip.map(|trip| trip.0)].into_iter().flatten() {
+            found = Some(both(found, about(&mut *conn, id).await?));
         }
         Ok(found)
     }
@@ -162,11 +159,16 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-async fn of_rider(conn: &mut PgConnection, rider: RiderId) -> Result<Among, sqlx::Error> {
+/// The jobs about a rider or a trip: an id is one or the other, and finds nothing where it is not.
+async fn about(conn: &mut PgConnection, id: Uuid) -> Result<Among, sqlx::Error> {
     let orders = sqlx::query_scalar!(
-        r#"select id as "id!" from (select id from orders where rider_id = $1 order by id desc limit $2) as newest
-           union select unnest(orders) from open_hold where rider_id = $1"#,
-        rider.0,
+        r#"(select id as "id!" from orders where rider_id = $1 order by id desc limit $2)
+           union select unnest(orders) from open_hold where rider_id = $1
+           union (select order_id from (
+                      select distinct order_id from seat where trip_id = $1 and order_id is not null
+                      union select order_id from trip_cancellation_order where trip_id = $1
+                  ) as owners order by order_id desc limit $2)"#,
+        id,
         MOST_ORDERS
     )
     .fetch_all(&mut *conn)
@@ -175,42 +177,23 @@ async fn of_rider(conn: &mut PgConnection, rider: RiderId) -> Result<Among, sqlx
         r#"(select id as "id!" from queue.dead_letter where queue.rider_of(payload) = $1::uuid::text
             order by id desc limit $2)
            union all
+           (select id from queue.dead_letter where queue.trip_of(payload) = $1::uuid::text order by id desc limit $2)
+           union all
            (select id from queue.finished
             where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
-              and queue.rider_of(payload) = $1::uuid::text order by id desc limit $2)"#,
-        rider.0,
-        MOST_ORDERS
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    Ok(Among { keys: keys_of(conn, &orders).await?, ids })
-}
-
-async fn of_trip(conn: &mut PgConnection, trip: TripId) -> Result<Among, sqlx::Error> {
-    let orders = sqlx::query_scalar!(
-        r#"select order_id as "id!" from (
-               select distinct order_id from seat where trip_id = $1 and order_id is not null
-               union select order_id from trip_cancellation_order where trip_id = $1
-           ) as owners order by order_id desc limit $2"#,
-        trip.0,
-        MOST_ORDERS
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let ids = sqlx::query_scalar!(
-        r#"(select id as "id!" from queue.dead_letter where queue.trip_of(payload) = $1::uuid::text
-            order by id desc limit $2)
+              and queue.rider_of(payload) = $1::uuid::text order by id desc limit $2)
            union all
            (select id from queue.finished
             where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
               and queue.trip_of(payload) = $1::uuid::text order by id desc limit $2)"#,
-        trip.0,
+        id,
         MOST_ORDERS
     )
     .fetch_all(&mut *conn)
     .await?;
     let mut keys = keys_of(conn, &orders).await?;
-    keys.push(trip.to_string());
+    // A trip's own jobs.
+    keys.push(id.to_string());
     Ok(Among { keys, ids })
 }
 

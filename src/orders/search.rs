@@ -45,16 +45,38 @@ pub async fn newest(
     };
     let more = ids.len() > usize::from(limit);
     let shown: Vec<Uuid> = ids.into_iter().take(limit.into()).collect();
+    let items = found(pool, &shown).await?;
+    let next = items.last().filter(|_| more).map(|found| found.order.id.to_string());
+    Ok(Page { items, next })
+}
+
+/// The orders that have seats of a trip now, newest first, `most` at the most.
+///
+/// # Errors
+/// The database's.
+pub async fn of_trip(pool: &PgPool, trip: TripId, most: u16) -> Result<Vec<Found>, sqlx::Error> {
+    let ids = sqlx::query_scalar!(
+        r#"select distinct order_id as "id!" from seat where trip_id = $1 and order_id is not null
+           order by 1 desc limit $2"#,
+        trip.0,
+        i64::from(most)
+    )
+    .fetch_all(pool)
+    .await?;
+    found(pool, &ids).await
+}
+
+/// These orders, newest first.
+async fn found(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!", amount as "amount!",
                   status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at, closed_reason,
                   rider_id as "rider_id!"
            from order_shown where id = any($1) order by id desc"#,
-        &shown
+        ids
     )
     .fetch_all(pool)
     .await?;
-    let found = |row: OrderRow, rider_id| Ok::<_, sqlx::Error>(Found { order: row.try_into()?, rider_id });
     let items = rows.into_iter().map(|row| {
         let order = OrderRow {
             id: row.id,
@@ -68,11 +90,9 @@ pub async fn newest(
             paid_at: row.paid_at,
             closed_reason: row.closed_reason,
         };
-        found(order, row.rider_id)
+        Ok(Found { order: order.try_into()?, rider_id: row.rider_id })
     });
-    let items = items.collect::<Result<Vec<_>, _>>()?;
-    let next = items.last().filter(|_| more).map(|found| found.order.id.to_string());
-    Ok(Page { items, next })
+    items.collect()
 }
 
 /// The order that has this seat of a trip now.

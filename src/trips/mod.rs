@@ -11,4 +11,4 @@ mod views;
 
 pub use cache::list;
 pub use timetable::{MOST_DAYS, NewTrip, add, generate};
-pub use views::{Trip, TripDetail, detail, of_day};
+pub use views::{State, Trip, TripDetail, Wanted, detail, of_day, search};

@@ -1,12 +1,16 @@
 //! Trips as riders see them.
 
-use crate::domain::{Money, RiderId, TripId, place_of};
+use crate::{
+    domain::{FieldError, Money, RiderId, TripId, place_of},
+    orders::Page,
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// The most trips one day shows.
@@ -35,6 +39,53 @@ pub struct Trip {
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
     pub status: &'static str,
+}
+
+/// Where a trip stands, as operators look for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not left.
+    Open,
+    /// It has left, and may be there.
+    Departed,
+    /// It was cancelled, whenever it was to leave.
+    Cancelled,
+}
+
+impl State {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Departed, Self::Cancelled];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Departed => "departed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let rule = || FieldError::new("state", Self::ALL.map(Self::as_str).join(", "));
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(rule)
+    }
+}
+
+/// Which trips of a day; all that is given must fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// In this direction.
+    pub direction: Option<i16>,
+    /// Of this bus.
+    pub bus_id: Option<i32>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Leaving after this one.
+    pub after: Option<TripId>,
 }
 
 /// A trip with its bus and each seat.
@@ -131,6 +182,35 @@ pub async fn of_day(
     day: NaiveDate,
     direction: Option<i16>,
 ) -> Result<Vec<Trip>, sqlx::Error> {
+    find(pool, zone, day, &Wanted { direction, ..Wanted::default() }, MOST_TRIPS).await
+}
+
+/// A page of the trips that depart on a local date of `zone`, soonest first.
+///
+/// # Errors
+/// The database's.
+pub async fn search(
+    pool: &PgPool,
+    zone: Tz,
+    day: NaiveDate,
+    wanted: &Wanted,
+    limit: u16,
+) -> Result<Page<Trip>, sqlx::Error> {
+    let mut items = find(pool, zone, day, wanted, i64::from(limit) + 1).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    let next = items.last().filter(|_| more).map(|trip| trip.id.to_string());
+    Ok(Page { items, next })
+}
+
+/// The day bounds what is looked at, by the index of departures, whatever else is asked.
+async fn find(
+    db: impl PgExecutor<'_>,
+    zone: Tz,
+    day: NaiveDate,
+    wanted: &Wanted,
+    limit: i64,
+) -> Result<Vec<Trip>, sqlx::Error> {
     let rows = sqlx::query_as!(
         TripRow,
         r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
@@ -140,13 +220,20 @@ pub async fn of_day(
            where t.departs_at >= ($1::date)::timestamp at time zone $2
              and t.departs_at < ($1::date + 1)::timestamp at time zone $2
              and ($3::smallint is null or t.direction = $3)
-           order by t.departs_at, t.id limit $4"#,
+             and ($4::integer is null or t.bus_id = $4)
+             and ($5::text is null or $5 = case when t.cancelled_at is not null then 'cancelled'
+                                                when t.departs_at <= now() then 'departed' else 'open' end)
+             and ($6::uuid is null or (t.departs_at, t.id) > (select a.departs_at, a.id from trip a where a.id = $6))
+           order by t.departs_at, t.id limit $7"#,
         day,
         zone.name(),
-        direction,
-        MOST_TRIPS
+        wanted.direction,
+        wanted.bus_id,
+        wanted.state.map(State::as_str),
+        wanted.after.map(|trip| trip.0),
+        limit
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Trip::from).collect())
 }

@@ -2,8 +2,8 @@
 -- twenty-second as many trips), :jobs finished jobs, :live unpaid orders with their timers and as many ready jobs of a
 -- paused tag, :dead dead letters, a day of roll-ups. Each part between two lines of `-- part` is one transaction.
 --
--- `farebox verify` holds on it, but for nothing_is_dead: dead letters are what is asked for. Left out: kept answers
--- (idempotency) and sessions, which live for two days; and one wallet of a rider is topped up once only.
+-- `farebox verify` holds on it, but for nothing_is_dead: dead letters are what is asked for. Left out: sessions, which live
+-- for half a day; and one wallet of a rider is topped up once only.
 --
 -- Before: a rider `model`, whose passwords everybody gets. Written by hand into empty tables, so no trigger has to look:
 -- verify does that afterwards.
@@ -150,6 +150,16 @@ from e;
 insert into wallet (rider_id, balance, last_entry)
 select distinct on (rider_id) rider_id, balance_after, seq from e order by rider_id, seq desc;
 drop table e;
+
+-- part: kept answers, which live for two days
+insert into idempotency (actor, key, fingerprint, subject, started_at, status, body)
+select rider_id, 'book ' || id, '\x00'::bytea, id, at, 201,
+       jsonb_build_object('id', id, 'trip_id', trip_id, 'seats', seats::text[], 'amount', (4.00 * cardinality(seats))::text,
+                          'status', 'unpaid')
+from o where kind <> 'rolled_back' and at > now() - interval '2 days'
+union all
+select rider_id, 'pay ' || id, '\x00'::bytea, payment_id, at + interval '20 s', 200, jsonb_build_object('id', id, 'status', 'paid')
+from o where kind in ('paid', 'refunded') and at > now() - interval '2 days';
 
 -- part: live jobs: the timers of what is unpaid, and ready ones of a tag that is paused
 insert into queue.job (id, tag, key, payload, max_attempts, run_at, created_at)

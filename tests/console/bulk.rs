@@ -1,7 +1,8 @@
 //! A thousand jobs redriven by a filter through the console, while the API is killed.
 
+use super::looked::Looked;
 use crate::{
-    acts::many_dead,
+    acts::{count_redriven, hold_redriving, many_dead},
     harness::{Browser, Process, World, count, until},
 };
 
@@ -9,17 +10,8 @@ use crate::{
 async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_itself() {
     let mut world = World::new().await;
     many_dead(&world, 1_000).await;
-    // Every redriven job is counted; somebody holds a row in the middle, so that the API dies with half of it done.
-    sqlx::raw_sql(
-        "create table redriven (id uuid primary key);
-         create function count_redriven() returns trigger language plpgsql as $$
-         begin insert into redriven values (new.id); return new; end $$;
-         create trigger count_redriven after insert on queue.job for each row
-             when (new.tag = 'order_add_seats_cancle') execute function count_redriven();",
-    )
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    count_redriven(&world).await;
+    let mut looked = Looked::default();
     let browser = Browser::signed_in(&world, "ops").await;
     browser.click("Jobs").await;
     browser.fill("Tag", "order_add_seats_cancle").await;
@@ -32,13 +24,12 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.click("Redrive").await;
     browser.sees("The operation has begun.").await;
     browser.sees("0 / 1000").await;
-    browser.check().await;
+    looked.on_every_screen(&browser, "an operation that waits").await;
 
-    let mut holder = world.pool.begin().await.unwrap();
-    let middle = "insert into redriven select job_id from bulk_item where nr = 450";
-    sqlx::query(middle).execute(&mut *holder).await.unwrap();
+    let holder = hold_redriving(&world, 450).await;
     let _worker = world.worker();
     browser.sees("400 / 1000").await;
+    looked.at(&browser, "an operation under way").await;
     browser.run("window.untouched = true").await;
     let base = world.api.base();
     world.api.kill();
@@ -53,6 +44,8 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.sees("1000 / 1000").await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
     browser.sees("✓ done").await;
+    looked.barriers(&browser, "an operation that is done").await;
+    looked.found_nothing();
     world.drained().await;
     for (what, counts) in [
         ("redriven, once each", "select count(*) from redriven"),

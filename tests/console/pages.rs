@@ -1,63 +1,9 @@
 //! The console's pages over HTTP: closed by default, signed forms, what each page tells, acts that are done once.
 
-use crate::harness::{Client, PASSWORD, Process, World, count, new_rider, until};
+use super::visitor::Visitor;
+use crate::harness::{Client, Process, World, count, new_rider, until};
 use farebox::riders::{self, Role};
 use serde_json::Value;
-
-/// Somebody with a browser that keeps one cookie.
-struct Visitor {
-    http: reqwest::Client,
-    base: String,
-    cookie: String,
-}
-
-impl Visitor {
-    async fn enter(world: &World, name: &str) -> Self {
-        let visitor = Self::stranger(world);
-        let form = format!("user_name={name}&password={}&next=%2Fconsole", PASSWORD.replace(' ', "+"));
-        let answer = visitor.send("POST", "/console/sign-in", Some(form)).await;
-        assert_eq!(answer.status().as_u16(), 303, "{name} gets in");
-        let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-        let cookie = cookies.filter_map(|cookie| cookie.split(';').next()).next().unwrap().to_owned();
-        Self { cookie, ..visitor }
-    }
-
-    fn stranger(world: &World) -> Self {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { http, base: world.api.base(), cookie: String::new() }
-    }
-
-    async fn send(&self, method: &str, path: &str, form: Option<String>) -> reqwest::Response {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
-        let request = request.header("cookie", &self.cookie);
-        let request = match form {
-            Some(form) => request.header("content-type", "application/x-www-form-urlencoded").body(form),
-            None => request,
-        };
-        request.send().await.unwrap()
-    }
-
-    async fn page(&self, path: &str) -> String {
-        let answer = self.send("GET", path, None).await;
-        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert_eq!(status, 200, "{path}: {text}");
-        text
-    }
-
-    async fn status(&self, method: &str, path: &str, form: Option<&str>) -> u16 {
-        self.send(method, path, form.map(str::to_owned)).await.status().as_u16()
-    }
-
-    /// A form's hidden field.
-    async fn hidden(&self, path: &str, name: &str) -> String {
-        let page = self.page(path).await;
-        let at = page
-            .split(&format!("name=\"{name}\" value=\""))
-            .nth(1)
-            .unwrap_or_else(|| panic!("{name} in {page}"));
-        at.split('"').next().unwrap().to_owned()
-    }
-}
 
 /// Every route of the console, as its source names them.
 fn routes() -> Vec<(String, bool)> {

@@ -41,7 +41,8 @@ const PACE: Duration = Duration::from_secs(1);
 /// What a page may take, at its 95th percentile.
 const LIMIT: Duration = Duration::from_millis(100);
 /// Tables that are too large to be read as a whole for a page.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
+    "idempotency",
     "orders",
     "order_event",
     "seat",
@@ -132,6 +133,7 @@ async fn pages(pool: &PgPool) -> Vec<String> {
     let live = one("select id::text from queue.job where tag = 'order_unpaid' limit 1").await;
     let error = one("select fingerprint from queue.dead_letter where fingerprint is not null limit 1").await;
     let mistake = one("select order_id::text from payment where state = 'reversed' limit 1").await;
+    let long_ago = (chrono::Utc::now() - chrono::Duration::days(10)).date_naive();
     let mut pages = vec![
         "/console".to_owned(),
         "/console/queues".to_owned(),
@@ -164,6 +166,8 @@ async fn pages(pool: &PgPool) -> Vec<String> {
         format!("/console/jobs/{dead}/redrive"),
         format!("/console/jobs/{live}/cancel"),
         format!("/console/trips/{trip}/cancel"),
+        "/console/trips?direction=1&state=cancelled".to_owned(),
+        format!("/console/trips?day={long_ago}&bus=3&state=departed"),
         format!("/console/riders/{rider}/top-up"),
         "/console/queues/order_cancel/pause".to_owned(),
         "/console/bulk/new?act=redrive&state=dead&tag=order_cancel".to_owned(),

@@ -52,6 +52,8 @@ pub struct JobView {
     pub created_at: DateTime<Utc>,
     /// When its attempt began, or its last one if it is done.
     pub started_at: Option<DateTime<Utc>>,
+    /// Of a running job: when its lease ends, unless its worker renews it. It is then anybody's.
+    pub lease_until: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
     /// As enqueued.
@@ -169,7 +171,9 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
         JobView,
         r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
                   attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
-                  created_at as "created_at!", started_at, ended_at, payload as "payload!", failures as "attempts!",
+                  created_at as "created_at!", started_at,
+                  (select l.lease_until from queue.job l where l.id = $1 and rank = 1) as lease_until,
+                  ended_at, payload as "payload!", failures as "attempts!",
                   note, worker, queue.fingerprint(failures -> -1 ->> 'error') as fingerprint
            from queue.any_job where id = $1 order by rank, ended_at desc limit 1"#,
         id
@@ -269,56 +273,30 @@ pub(super) async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<
 /// The database's.
 pub async fn cancel(conn: &mut PgConnection, which: Which<'_>, note: &str) -> Result<Changed, sqlx::Error> {
     for _ in 0..LOOKS {
-        let Some(id) = live(conn, which).await? else { return Ok(Changed::Gone) };
-        let changed = call_off(conn, id, note).await?;
-        if changed != Changed::Busy {
-            return Ok(changed);
+        let Some(id) = locked(conn, which).await? else { return Ok(Changed::Gone) };
+        let changed = many::cancel(conn, &[id], note).await?;
+        if let Some(done @ (Changed::Yes | Changed::Asked)) = changed.first() {
+            return Ok(*done);
         }
+        // Without a transaction nothing held it: it began or ended in between.
     }
     Ok(Changed::Busy)
 }
 
-async fn live(conn: &mut PgConnection, which: Which<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+/// The live job, once nobody else holds its row; the caller's transaction holds it then.
+async fn locked(conn: &mut PgConnection, which: Which<'_>) -> Result<Option<Uuid>, sqlx::Error> {
     match which {
         Which::Id(id) => {
-            sqlx::query_scalar!("select id from queue.job where id = $1", id).fetch_optional(conn).await
+            sqlx::query_scalar!("select id from queue.job where id = $1 for update", id)
+                .fetch_optional(conn)
+                .await
         }
         Which::Key(tag, key) => {
-            sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2", tag, key)
+            sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2 for update", tag, key)
                 .fetch_optional(conn)
                 .await
         }
     }
-}
-
-/// [`Changed::Busy`]: it began or ended at this moment.
-async fn call_off(conn: &mut PgConnection, id: Uuid, note: &str) -> Result<Changed, sqlx::Error> {
-    let did = sqlx::query!(
-        r#"with gone as (
-               delete from queue.job where id = $1 and lease_token is null returning *
-           ), finished as (
-               insert into queue.finished
-                   (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
-               select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp()
-               from gone
-           ), asked as (
-               update queue.job set cancel_asked = coalesce(cancel_asked, $2)
-               where id = $1 and lease_token is not null
-               returning id
-           ), told as (
-               select pg_notify('farebox_jobs', 'cancel') from asked
-           )
-           select exists(select from gone) as "gone!", (select count(*) from told) > 0 as "asked!""#,
-        id,
-        note
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(match (did.gone, did.asked) {
-        (true, _) => Changed::Yes,
-        (_, true) => Changed::Asked,
-        _ => Changed::Busy,
-    })
 }
 
 async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {

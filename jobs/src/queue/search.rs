@@ -124,7 +124,7 @@ pub async fn list(
     let mut sql = QueryBuilder::new(
         "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
-         null::timestamptz as started_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
          null as note, null as worker, null as fingerprint where false",
     );
     for place in filter.looked_at() {
@@ -171,16 +171,16 @@ fn columns(place: Place) -> &'static str {
         Place::Live => {
             "id, tag, key, case when lease_token is not null then 'running' when run_at > now() then 'delayed' \
              else 'ready' end as state, priority, serial, attempt, max_attempts, run_at, created_at, leased_at, \
-             null::timestamptz, payload, failures, cancel_asked, worker, \
+             lease_until, null::timestamptz, payload, failures, cancel_asked, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
         Place::Dead => {
             "id, tag, key, 'dead', priority, serial, attempt, max_attempts, run_at, created_at, null::timestamptz, \
-             died_at, payload, failures, reason, null, fingerprint"
+             null::timestamptz, died_at, payload, failures, reason, null, fingerprint"
         }
         Place::Finished => {
-            "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, ended_at, \
-             payload, failures, note, worker, \
+            "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, \
+             null::timestamptz, ended_at, payload, failures, note, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
     }
