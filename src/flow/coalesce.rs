@@ -101,7 +101,7 @@ impl Joint {
         }
         let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         known(&lines).unwrap_or_else(|| {
-            let line = Coalescer::<T>::new(Arc::clone(&self.ground));
+            let line = Coalescer::<T>::new(Arc::clone(&self.ground), HELD_UP);
             lines.insert(TypeId::of::<T>(), Box::new(line.clone()));
             line
         })
@@ -113,6 +113,7 @@ struct Coalescer<T: Together>(Arc<Inner<T>>);
 
 struct Inner<T: Together> {
     ground: Arc<T::Ground>,
+    held_up_after: Duration,
     line: Mutex<Line<T>>,
 }
 
@@ -149,9 +150,9 @@ impl<T: Together> Clone for Coalescer<T> {
 }
 
 impl<T: Together> Coalescer<T> {
-    fn new(ground: Arc<T::Ground>) -> Self {
+    fn new(ground: Arc<T::Ground>, held_up_after: Duration) -> Self {
         let line = Line { waiting: VecDeque::new(), open: 0, held_up: 0 };
-        Self(Arc::new(Inner { ground, line: Mutex::new(line) }))
+        Self(Arc::new(Inner { ground, held_up_after, line: Mutex::new(line) }))
     }
 
     /// A caller who goes away meanwhile is answered by his key, like any other.
@@ -189,7 +190,7 @@ impl<T: Together> Lane<T> {
         let inner = Arc::clone(&self.coalescer.0);
         while let Some((asks, answers)) = inner.board() {
             let mut flush = pin!(inner.flush(asks, answers));
-            if timeout(HELD_UP, &mut flush).await.is_err() {
+            if timeout(inner.held_up_after, &mut flush).await.is_err() {
                 self.hold_up();
                 flush.await;
                 self.go_on();
@@ -327,9 +328,12 @@ mod tests {
         }
     }
 
-    fn doubling() -> (Coalescer<Doubling>, mpsc::UnboundedReceiver<Vec<i32>>) {
+    /// Longer than any test takes.
+    const NEVER: Duration = Duration::from_secs(600);
+
+    fn doubling(held_up_after: Duration) -> (Coalescer<Doubling>, mpsc::UnboundedReceiver<Vec<i32>>) {
         let (flown, flights) = mpsc::unbounded_channel();
-        (Coalescer::new(Arc::new(Gate { let_go: Semaphore::new(0), flown })), flights)
+        (Coalescer::new(Arc::new(Gate { let_go: Semaphore::new(0), flown }), held_up_after), flights)
     }
 
     /// Asks in this order, and lets so many statements go.
@@ -349,9 +353,9 @@ mod tests {
         answers
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_first_goes_at_once_and_alone_and_the_others_together() {
-        let (coalescer, mut flights) = doubling();
+        let (coalescer, mut flights) = doubling(NEVER);
         let answers = ask(&coalescer, &[1, 2, 3, 4, 5], 9).await;
         assert_eq!(answers, [2, 4, 6, 8, 10].map(Some));
         let mut flown = Vec::new();
@@ -361,9 +365,9 @@ mod tests {
         assert_eq!(flown, [vec![1], vec![2, 3, 4, 5]]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_wants_the_same_goes_later_and_in_order() {
-        let (coalescer, mut flights) = doubling();
+        let (coalescer, mut flights) = doubling(NEVER);
         let answers = ask(&coalescer, &[1, 2, 7, 107, 8, 207], 9).await;
         assert_eq!(answers, [2, 4, 14, 214, 16, 414].map(Some));
         let mut flown = Vec::new();
@@ -373,9 +377,9 @@ mod tests {
         assert_eq!(flown, [vec![1], vec![2, 7, 8], vec![107], vec![207]]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_statement_that_is_held_up_does_not_hold_up_who_comes_later() {
-        let (coalescer, mut flights) = doubling();
+        let (coalescer, mut flights) = doubling(Duration::from_millis(1));
         let ask = |n| {
             let own = coalescer.clone();
             tokio::spawn(async move { own.ask(n).await.ok() })
@@ -390,13 +394,15 @@ mod tests {
         for (asked, answer) in [(first, 2), (second, 4), (third, 6)] {
             assert_eq!(asked.await.expect("no panic"), Some(answer));
         }
-        let line = coalescer.0.line();
-        assert_eq!((line.open, line.held_up), (0, 0));
+        let fourth = ask(4);
+        assert_eq!(flights.recv().await, Some(vec![4]), "the lanes have closed");
+        coalescer.0.ground.let_go.add_permits(1);
+        assert_eq!(fourth.await.expect("no panic"), Some(8));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_that_breaks_its_statement_fails_alone() {
-        let (coalescer, _flights) = doubling();
+        let (coalescer, _flights) = doubling(NEVER);
         let answers = ask(&coalescer, &[1, 2, 3, 13, 4], 9).await;
         assert_eq!(answers, [Some(2), Some(4), Some(6), None, Some(8)]);
     }

@@ -65,7 +65,7 @@ impl Report {
         self.lines.push(line);
     }
 
-    fn note(&mut self, what: &str, figures: Value) {
+    fn note(&mut self, what: &str, figures: &Value) {
         println!("\n{what}: {figures}\n");
         self.lines.push(json!({"scenario": what, "figures": figures}));
     }
@@ -105,7 +105,7 @@ async fn speed_over_http_beside_the_floor() {
     }
     if wanted("connections") {
         let kib = ground.memory_of(CONNECTIONS);
-        report.note("memory of the API at 1,000 connections, KiB", json!(kib));
+        report.note("memory of the API at 1,000 connections, KiB", &json!(kib));
     }
     ground.keep(&report.lines);
     ground.end().await;
@@ -151,7 +151,7 @@ async fn failures(ground: &Ground, report: &mut Report) {
         ground.holds().await;
     }
     report.tell("bookings of which 5 % fail, beside sound ones", CLIENTS, &sound, &ours);
-    report.note("from a failure to its rollback's end, p99 ms", json!(median(times.into_iter())));
+    report.note("from a failure to its rollback's end, p99 ms", &json!(median(times.into_iter())));
 }
 
 /// Authorized payments, by many riders or by one, beside the floor of payments.
@@ -191,5 +191,5 @@ async fn rush(ground: &Ground, report: &mut Report) {
         ground.holds().await;
     }
     let (sold, p99) = (median(sold.into_iter()), median(p99.into_iter()));
-    report.note("1,000 buyers, 50 seats", json!({"sold_out_ms": sold, "p99_ms": p99}));
+    report.note("1,000 buyers, 50 seats", &json!({"sold_out_ms": sold, "p99_ms": p99}));
 }
