@@ -7,6 +7,7 @@ mod api_schema;
 mod authorizations;
 mod bad_input;
 mod booking;
+mod checker;
 mod console;
 mod crashes;
 mod embedded;
