@@ -8,6 +8,7 @@ mod authorizations;
 mod bad_input;
 mod booking;
 mod checker;
+mod clocks;
 mod console;
 mod crashes;
 mod embedded;
