@@ -11,6 +11,7 @@ mod checker;
 mod clocks;
 mod console;
 mod crashes;
+mod edges;
 mod embedded;
 mod harness;
 mod languages;
