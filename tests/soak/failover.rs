@@ -11,7 +11,7 @@
 //! instead of failing.
 
 use super::{
-    HASTE, Load, RIDERS, Soak, TRIPS,
+    HASTE, Load, RIDERS, RIDERS_OF_A_TRIP, Soak,
     check::Mark,
     nothing_is_owed, people, percentile, randoms,
     riders::{Bases, Book, Rider},
@@ -275,7 +275,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
-    let (trips, book) = (Arc::new(trips(&ops, TRIPS).await), Arc::new(Book::default()));
+    let (trips, book) = (Arc::new(trips(&ops, RIDERS / RIDERS_OF_A_TRIP).await), Arc::new(Book::default()));
     let riders = people(&flow, &ops, &apis[0].base(), RIDERS)
         .await
         .into_iter()
