@@ -19,6 +19,7 @@ use super::{
 };
 use crate::harness::{Client, Process, new_rider, settings, until};
 use farebox::{process as parts, riders::Role, schema};
+use sqlx::{Connection, PgConnection};
 use std::{
     fs,
     net::TcpListener,
@@ -172,21 +173,26 @@ impl Cluster {
         }
     }
 
-    /// Every node but the leader follows it.
+    /// Every node but the leader streams from it, by the leader's own word: one that has yet to be rewound calls itself a
+    /// replica before.
     async fn all_stream(&self) {
         let began = Instant::now();
         loop {
             let leader = self.leader().await;
-            let mut follow = 0;
-            for n in (0..NODES).filter(|n| *n != leader) {
-                follow += usize::from(self.is(n, "replica").await);
-            }
-            if follow == NODES - 1 {
+            if self.followers(leader).await.is_ok_and(|follow| follow == NODES as i64 - 1) {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "not every node follows; see {}", self.home.display());
             sleep(LOOK).await;
         }
+    }
+
+    async fn followers(&self, leader: usize) -> Result<i64, sqlx::Error> {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.nodes[leader].sql);
+        let mut db = PgConnection::connect(&url).await?;
+        sqlx::query_scalar("select count(*) from pg_stat_replication where state = 'streaming'")
+            .fetch_one(&mut db)
+            .await
     }
 
     fn url(&self, database: &str) -> String {

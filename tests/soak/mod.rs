@@ -39,15 +39,17 @@ const APIS: usize = 2;
 const WORKERS: usize = 3;
 /// As many as in CI; `SOAK_RIDERS` may ask for more.
 const RIDERS: usize = 8;
-/// Of the riders, so many make requests under faults. Every fourth fault ends an API, and with it what all others ask for, so
-/// more riders do not mean more faults.
-const RECKLESS: usize = 8;
+/// Of more riders than [`RIDERS`], so many make requests under faults. Every fourth fault ends an API, and with it what all
+/// others ask for, and its connections, which then have to plan all their statements again.
+const RECKLESS: usize = 3;
 /// So many keep two cores busy.
 const RIDERS_OF_A_LONG_RUN: usize = 48;
 /// For each trip so many riders, so that they meet.
 const RIDERS_OF_A_TRIP: usize = 2;
-/// Rounds between two checks.
+/// Rounds between two checks, in a run of ordinary length.
 const CHECK_EVERY: usize = 25;
+/// Checks of a long run: each looks at all that has happened, and everybody waits for it.
+const CHECKS: usize = 20;
 /// The longest query of a check, milliseconds.
 const LONGEST_CHECK_MS: u64 = 300_000;
 /// A run in which some hard case was not seen goes on, up to so many times as long.
@@ -59,7 +61,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// As [`HASTE`] says.
 const MOST_HOLDS: i64 = 5;
 /// What the processes run with: holds, undos and leases that end while one looks on.
-const HASTE: [(&str, &str); 8] = [
+const HASTE: [(&str, &str); 9] = [
+    ("FAREBOX__DATABASE__MAX_CONNECTIONS", "8"),
     ("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "5"),
     ("FAREBOX__BOOKING__HOLD_SECS", "3"),
     ("FAREBOX__BOOKING__UNDO_AFTER_MS", "1500"),
@@ -332,6 +335,7 @@ impl Soak {
         fleet.trips = Arc::new(trips);
         let book = Arc::new(Book::default());
         let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
+        let reckless = if many > RIDERS { RECKLESS } else { many };
         let mut riders: Vec<Rider> = people(&flow, &ops, &base, many + 2)
             .await
             .into_iter()
@@ -340,7 +344,7 @@ impl Soak {
             .map(|(n, (client, random))| {
                 let rider =
                     Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book));
-                if n < RECKLESS.min(many) { rider } else { rider.careful() }
+                if n < reckless { rider } else { rider.careful() }
             })
             .collect();
         fleet.accomplice = riders.pop();
@@ -360,7 +364,8 @@ impl Soak {
     async fn run(&self, fleet: &mut Fleet, load: &mut Load, rounds: usize, requests: u64) -> Ran {
         let mut random = StdRng::seed_from_u64(self.seed);
         let (mut deck, mut kills, mut mark) = (Vec::new(), Vec::new(), Mark::default());
-        let (mut ran, began) = (Ran::default(), Instant::now());
+        let (mut ran, began, check_every) =
+            (Ran::default(), Instant::now(), CHECK_EVERY.max(rounds / CHECKS));
         for round in 1.. {
             let act = deck.pop().unwrap_or_else(|| {
                 deck = Act::deck(&mut random);
@@ -375,7 +380,7 @@ impl Soak {
                 sleep(TICK).await;
             }
             load.still_there().await;
-            if round % CHECK_EVERY != 0 {
+            if round % check_every != 0 {
                 continue;
             }
             let _alone = self.pause(load, fleet).await;
