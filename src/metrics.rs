@@ -34,6 +34,9 @@ struct Invariant {
     invariant: String,
 }
 
+/// Of a metric that is one number, once there is one.
+type NoLabels = [(&'static str, &'static str); 0];
+
 /// The metrics of one process. Cloning them shares them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -44,7 +47,8 @@ pub struct Metrics {
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
     refused: Family<Why, Counter>,
     breaches: Family<Invariant, Gauge>,
-    checked: Gauge<f64, AtomicU64>,
+    /// Absent until they were checked once: an age of nothing would be an age of 0 s.
+    checked: Family<NoLabels, Gauge<f64, AtomicU64>>,
     registry: Arc<Registry>,
 }
 
@@ -61,10 +65,10 @@ impl Default for Metrics {
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
-        let (breaches, checked) = (Family::default(), Gauge::default());
+        let (breaches, checked) = (Family::default(), Family::default());
         let help = "In how many places an invariant did not hold when they were last checked";
         registry.register("invariant_breaches", help, breaches.clone());
-        let help = "How long ago the invariants were checked; they have not been yet if there are no breaches to tell of";
+        let help = "How long ago the invariants were checked; absent until they were";
         registry.register_with_unit("invariants_age", help, Unit::Seconds, checked.clone());
         Self { queue, jobs, paused, oldest, refused, breaches, checked, registry: Arc::new(registry) }
     }
@@ -97,7 +101,7 @@ impl Metrics {
             self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
         }
         if let Some(kept) = overview::verdict(pool).await? {
-            self.checked.set(kept.age_secs);
+            self.checked.get_or_create(&[]).set(kept.age_secs);
             for verdict in kept.invariants.as_array().into_iter().flatten() {
                 let invariant = verdict["name"].as_str().unwrap_or_default().to_owned();
                 let places = verdict["count"].as_i64().unwrap_or_else(|| (verdict["holds"] == false).into());

@@ -6,7 +6,11 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
 /// The migrations, built in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -54,7 +58,8 @@ impl SchemaError {
 /// nobody analyzes it. Every statement of a flow has its index, so scans are switched off here ([`crate::verify`], which
 /// reads whole tables, switches them on). Each statement is planned once a connection: a step's has twenty parts, and planning
 /// it takes longer than running it. No ping before each use: it would cost every request a round trip, and a broken
-/// connection shows itself in the statement.
+/// connection shows itself in the statement. What broke one has mostly broken the others too, so those that were made
+/// before the last outage ([`is_outage`]) are not used again.
 ///
 /// # Errors
 /// A URL that does not parse.
@@ -71,6 +76,10 @@ pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::
         .max_connections(settings.max_connections)
         .acquire_timeout(Duration::from_millis(settings.acquire_timeout_ms))
         .test_before_acquire(false)
+        .before_acquire(|_, connection| {
+            let made_since = !is_suspect(connection.age);
+            Box::pin(async move { Ok(made_since) })
+        })
         .connect_lazy_with(options))
 }
 
@@ -110,19 +119,39 @@ async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
     if SERVERS.contains(&major) { Ok(()) } else { Err(SchemaError::Server(major)) }
 }
 
-/// Whether the database could not be reached or would not write just now: a 503, not a 500.
+/// When this process saw an outage last.
+static LAST_OUTAGE: RwLock<Option<Instant>> = RwLock::new(None);
+
+/// Whether a connection of this age is older than the last outage.
+fn is_suspect(age: Duration) -> bool {
+    let last = LAST_OUTAGE.read().unwrap_or_else(PoisonError::into_inner);
+    last.is_some_and(|last| last.elapsed() < age)
+}
+
+/// Whether the database could not be reached or would not write just now: a 503, not a 500. One that breaks connections is
+/// remembered: a pool does not use those again that were made before it.
 pub fn is_outage(error: &sqlx::Error) -> bool {
+    if breaks_connections(error) {
+        *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        return true;
+    }
     match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        // 08 connection, 53 resources, 57P0x shutting down or starting up, 25006 read-only after a failover.
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P0") || code == "25006"
-        }),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        // 53: out of resources, be it connections or disk.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("53")),
+        _ => false,
+    }
+}
+
+fn breaks_connections(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            true
+        }
+        // 08 connection, 57P0x shutting down or starting up, 25006 read-only after a failover.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P0") || code == "25006"),
         _ => false,
     }
 }

@@ -30,6 +30,41 @@ async fn the_database_goes_away_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_all_the_connections_that_broke_one_is_noticed() {
+    const CONNECTIONS: usize = 16;
+    // Slow reads of a dozen at once make the pool open what it may.
+    let mut own = OwnServer::start("broken-pool", &[]).await;
+    let pid = own.postmaster().to_string();
+    let (rider, trip, pool) = (own.rider.clone(), own.trip.clone(), own.pool());
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("lock table wallet").execute(&mut *lock).await.unwrap();
+    let reads: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let rider = rider.clone();
+            tokio::spawn(async move { rider.get("/v1/wallet").await.status })
+        })
+        .collect();
+    until("all of them wait", async || {
+        let waiting = "select count(*) from pg_stat_activity where application_name = 'farebox-api' and wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == CONNECTIONS as i64
+    })
+    .await;
+    lock.rollback().await.unwrap();
+    for read in reads {
+        assert_eq!(read.await.unwrap(), 200);
+    }
+    assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    own.restart().await;
+    let mut failed = 0;
+    for seat in 1..=CONNECTIONS {
+        let booked = rider.book(&trip, &[&seat.to_string()]).await.status;
+        assert!(booked == 201 || booked == 503, "{booked}");
+        failed += usize::from(booked == 503);
+    }
+    assert!(failed <= 1, "{failed} of {CONNECTIONS} requests failed after the server was back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn processes_refuse_what_they_do_not_know() {
     let world = World::new().await;
     let worker = env!("CARGO_BIN_EXE_farebox-worker");

@@ -1,6 +1,6 @@
 //! The invariants, one query each. Read-only, in one snapshot; a breach comes with the ids it was found in.
 
-use chrono::{Duration, Utc};
+use chrono::{DateTime, Duration, Utc};
 use farebox_jobs::queue::admin::first_id;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,13 +17,16 @@ const LONGEST_QUERY: &str = "set local statement_timeout = '10min'";
 pub const LONGEST_RECENT_SECS: i64 = 365 * 24 * 3_600;
 
 /// What must hold: its name, the sentence, and a query for the ids where it does not. `$2` are the tags of all jobs; `$3`
-/// is the oldest order or payment that is looked at (ids are UUIDv7, so they tell when), the nil id for all.
+/// is the oldest order or payment that is looked at (ids are UUIDv7, so they tell when), the nil id for all; `$4` is the time
+/// of that, which leaves out trips that had departed, jobs that had ended and keys that had been taken by then: seats and
+/// answers have no index by their order.
 const INVARIANTS: [(&str, &str, &str); 20] = [
     (
         "seats_have_live_owners",
         "Every held seat belongs to a live order, or to a claim whose undo is armed.",
         "select distinct s.order_id::text from seat s left join orders o on o.id = s.order_id
-         where s.order_id >= $3 and (o.status in ('closed', 'refunded') or (o.id is null
+         where s.order_id >= $3 and s.trip_id in (select t.id from trip t where t.departs_at >= $4)
+         and (o.status in ('closed', 'refunded') or (o.id is null
            and not exists(select from queue.job j where j.key = s.order_id::text and j.tag = any($2))))",
     ),
     (
@@ -90,7 +93,8 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
         "undone_steps_have_left_nothing",
         "A step that was undone, or barred before it ran, has no effect: no seat, no open order, no money taken.",
         "select b.subject::text from barrier b join seat s on s.order_id = b.subject
-         where b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_seats_cancle'
+         where s.trip_id in (select t.id from trip t where t.departs_at >= $4)
+         and b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_seats_cancle'
          union all
          select b.subject::text from barrier b join orders o on o.id = b.subject
          where b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_cancle' and o.status <> 'closed'
@@ -140,20 +144,23 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "kept_answers_are_true",
-        "What a repeated booking or payment is answered is what its order and payment say.",
+        "What a repeated booking or payment is answered is what its order and payment say; an order has its answer.",
         "select i.subject::text from idempotency i left join orders o on o.id = i.subject
-         where i.subject >= $3 and i.status = 201 and i.body ? 'seats' and i.body ? 'trip_id'
+         where i.started_at >= $4 and i.subject >= $3 and i.status = 201 and i.body ? 'seats' and i.body ? 'trip_id'
          and (o.id is null or i.body ->> 'id' <> o.id::text or (i.body ->> 'amount')::numeric <> o.amount
               or (select array_agg(seat::int) from jsonb_array_elements_text(i.body -> 'seats') seat) <> o.seats)
          union all
          select i.subject::text from idempotency i left join payment p on p.id = i.subject
-         where i.subject >= $3 and i.status = 200 and i.body ->> 'status' = 'paid'
-         and p.state is distinct from 'settled' and p.state is distinct from 'refunded'",
+         where i.started_at >= $4 and i.subject >= $3 and i.status = 200 and i.body ->> 'status' = 'paid'
+         and p.state is distinct from 'settled' and p.state is distinct from 'refunded'
+         union all
+         select i.subject::text from idempotency i join orders o on o.id = i.subject
+         where i.started_at >= $4 and i.subject >= $3 and i.status is null",
     ),
     (
         "jobs_end_once",
         "No job is live and has ended or died.",
-        "select j.id::text from queue.job j where exists(select from queue.finished f where f.id = j.id)
+        "select j.id::text from queue.job j where exists(select from queue.finished f where f.id = j.id and f.ended_at >= $4)
          union all
          select d.id::text from queue.dead_letter d where exists(select from queue.job j where j.id = d.id)",
     ),
@@ -207,11 +214,11 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The least id that is looked at.
-    fn floor(self) -> Uuid {
+    /// The least id that is looked at, and its time, if it is `now`.
+    fn floor(self, now: DateTime<Utc>) -> (Uuid, DateTime<Utc>) {
         match self {
-            Self::Whole => Uuid::nil(),
-            Self::Recent(age) => first_id(Utc::now() - age),
+            Self::Whole => (Uuid::nil(), DateTime::UNIX_EPOCH),
+            Self::Recent(age) => (first_id(now - age), now - age),
         }
     }
 }
@@ -227,15 +234,21 @@ pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::E
     sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;
     sqlx::query(LONGEST_QUERY).execute(&mut *tx).await?;
     let tags: Vec<String> = farebox_jobs::MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
+    let (floor, since) = scope.floor(sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?);
     let mut verdicts = Vec::with_capacity(INVARIANTS.len());
     for (name, sentence, query) in INVARIANTS {
         // Each query is a constant of this file; the tags are a parameter so that the key index is used.
         let limited = sqlx::AssertSqlSafe(format!(
             "select id, count(*) over () from ({query}) as breach(id)
-             where $2::text[] is not null and $3::uuid is not null limit $1"
+             where $2::text[] is not null and $3::uuid is not null and $4::timestamptz is not null limit $1"
         ));
-        let found: Vec<(String, i64)> =
-            sqlx::query_as(limited).bind(SAMPLES).bind(&tags).bind(scope.floor()).fetch_all(&mut *tx).await?;
+        let found: Vec<(String, i64)> = sqlx::query_as(limited)
+            .bind(SAMPLES)
+            .bind(&tags)
+            .bind(floor)
+            .bind(since)
+            .fetch_all(&mut *tx)
+            .await?;
         let count = found.first().map_or(0, |(_, count)| *count);
         let samples = found.into_iter().map(|(id, _)| id).collect();
         verdicts.push(Verdict { name, sentence, holds: count == 0, count, samples });

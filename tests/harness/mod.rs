@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod clock;
 mod database;
 mod inside;
 mod own_server;
@@ -12,6 +13,7 @@ mod wire;
 
 pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
+pub use clock::Clock;
 pub use database::Database;
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;

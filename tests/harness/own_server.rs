@@ -2,13 +2,13 @@
 
 use super::{Client, Process, new_rider, settings};
 use farebox::{embedded, process as parts, riders, schema};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub struct OwnServer {
     pub url: String,
-    _api: Process,
+    api: Process,
     /// An operator, who also books.
     pub rider: Client,
     /// The id of a trip tomorrow.
@@ -19,7 +19,12 @@ pub struct OwnServer {
 
 impl OwnServer {
     pub async fn start(name: &str, api: &[(&str, &str)]) -> Self {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let folder = format!("{name}-{}", std::process::id());
+        Self::start_in(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder), api).await
+    }
+
+    /// With its data in this folder.
+    pub async fn start_in(data: PathBuf, api: &[(&str, &str)]) -> Self {
         let options = embedded::Options { data, durable: true, max_connections: 50 };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "farebox").await.unwrap();
@@ -30,11 +35,23 @@ impl OwnServer {
         riders::register(&pool, &flow.passwords, &new_rider("rider"), riders::Role::Operator).await.unwrap();
         let api = Process::api(&url, api);
         let rider = Client::sign_in(&api.base(), "rider").await;
-        let departs = chrono::Utc::now() + chrono::Duration::days(1);
-        let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs,
-            "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
-        let trip = rider.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
-        Self { url, _api: api, rider, trip, options, server: Some(server) }
+        let trip = trip(&rider, &json!({})).await;
+        Self { url, api, rider, trip, options, server: Some(server) }
+    }
+
+    /// Where the API is.
+    pub fn base(&self) -> String {
+        self.api.base()
+    }
+
+    /// Another trip tomorrow, of forty seats.
+    pub async fn another_trip(&self) -> String {
+        trip(&self.rider, &json!({"capacity": 40})).await
+    }
+
+    pub async fn top_up(&self, rider: &Client, money: &str) {
+        let top_up = json!({"amount": money, "reference": "first"});
+        self.rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
     }
 
     /// Fresh connections of the test's own: those from before a restart are broken.
@@ -53,6 +70,15 @@ impl OwnServer {
         self.server = None;
         self.server = Some(embedded::start(&self.options).await.unwrap());
     }
+}
+
+/// Made by this operator; the rest of the request is `more`.
+async fn trip(ops: &Client, more: &Value) -> String {
+    let departs = chrono::Utc::now() + chrono::Duration::days(1);
+    let mut trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs,
+        "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
+    trip.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned()
 }
 
 impl Drop for OwnServer {

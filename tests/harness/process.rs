@@ -136,6 +136,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        super::Clock::sweep(self.child.id());
         if std::thread::panicking() {
             eprintln!("--- process {} said:\n{}", self.child.id(), self.log());
         }

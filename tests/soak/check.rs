@@ -1,17 +1,19 @@
 //! What must be true when everything is quiet: the invariants, and that what riders were told is what has become of it.
 
 use super::{
-    Fleet, Soak,
+    Fleet, MOST_HOLDS, Soak,
+    nemesis::WRONG_BY_SECS,
     riders::{Ask, Event, Told},
 };
 use crate::harness::count;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use farebox::verify::{self, Scope};
+use farebox_jobs::queue::admin::first_id;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Writes down every change of a seat's owner, in its transaction: the history of each seat, in the order in which it
-/// happened.
+/// happened. And lets the nemesis keep the transaction open that adds an order.
 pub const RECORDER: &str = "
     create table register (nr bigserial primary key, trip_id uuid, seat int, was uuid, became uuid);
     create function record_owner() returns trigger language plpgsql as $$ begin
@@ -19,7 +21,17 @@ pub const RECORDER: &str = "
         return null;
     end $$;
     create trigger record_owner after update on seat for each row
-        when (old.order_id is distinct from new.order_id) execute function record_owner();";
+        when (old.order_id is distinct from new.order_id) execute function record_owner();
+    create function wait_for_the_nemesis() returns trigger language plpgsql as $$ begin
+        perform pg_advisory_xact_lock_shared(hashtextextended(new.trip_id::text, 0));
+        return null;
+    end $$;
+    create trigger wait_for_the_nemesis after insert on orders for each row execute function wait_for_the_nemesis();";
+
+/// A flow ends within so much of its beginning, with its undos.
+const LONGEST_FLOW: TimeDelta = TimeDelta::seconds(60);
+/// An id may be made by a clock that is so much behind.
+const CLOCK_BEHIND: TimeDelta = TimeDelta::seconds(WRONG_BY_SECS);
 
 /// A promise that was broken: its name, and what shows it.
 pub type Breach = (String, String);
@@ -46,6 +58,7 @@ impl Soak {
         breaches.extend(self.register(mark.register).await);
         breaches.extend(self.told(&events).await);
         breaches.extend(self.unasked(&events, mark.since).await);
+        breaches.extend(self.too_many_holds(mark.since).await);
         mark.events += events.len();
         let now = "select coalesce(max(nr), 0), now() from register";
         let (register, since) = sqlx::query_as(now).fetch_one(&self.pool).await.unwrap();
@@ -133,17 +146,40 @@ impl Soak {
         breaches
     }
 
-    /// Milliseconds from each kill to the last undo of a step that it found committed, ascending; kills that found nothing
-    /// to undo have none.
+    /// At no instant a rider had more unpaid orders than he may have.
+    async fn too_many_holds(&self, since: Option<DateTime<Utc>>) -> Vec<Breach> {
+        let sql = "with recent as (
+                       select * from orders where created_at > coalesce($1, '-infinity')
+                   ), change as (
+                       select rider_id, e.at, 1 as by from recent o
+                       join order_event e on e.order_id = o.id and e.status = 'unpaid'
+                       union all
+                       select rider_id, least(expires_at, paid_at, closed_at), -1 from recent
+                   ), open as (
+                       select rider_id, sum(by) over (partition by rider_id order by at, by) as many from change
+                   )
+                   select format('%s had %s', rider_id, max(many)) from open where many > $2 group by rider_id limit 5";
+        let found: Vec<String> =
+            sqlx::query_scalar(sql).bind(since).bind(MOST_HOLDS).fetch_all(&self.pool).await.unwrap();
+        found.into_iter().map(|text| ("no_rider_holds_too_many_orders".to_owned(), text)).collect()
+    }
+
+    /// Milliseconds from each kill to the last undo of a step that it found committed; kills that found nothing to undo have
+    /// none. Flows do not live long, so only the barriers of the last ones are looked at.
     pub async fn rollback_times(&self, kills: &[DateTime<Utc>]) -> Vec<f64> {
+        let Some(first) = kills.iter().min() else { return Vec::new() };
         sqlx::query_scalar(
-            "select took from (
-                 select (select extract(epoch from max(b.undone_at) - k)::float8 * 1000 from barrier b
-                         where b.done_at <= k and b.undone_at > k and b.undone_at < k + interval '60 s') as took
+            "with undone as materialized (
+                 select done_at, undone_at from barrier
+                 where subject >= $2 and done_at is not null and undone_at > (select min(k) from unnest($1) k))
+             select took from (
+                 select (select extract(epoch from max(undone_at) - k)::float8 * 1000 from undone
+                         where done_at <= k and undone_at > k and undone_at < k + interval '60 s') as took
                  from unnest($1::timestamptz[]) k) x
-             where took is not null order by took",
+             where took is not null",
         )
         .bind(kills)
+        .bind(first_id(*first - CLOCK_BEHIND - LONGEST_FLOW))
         .fetch_all(&self.pool)
         .await
         .unwrap()
@@ -194,6 +230,15 @@ impl Soak {
                     "select count(*) from queue.finished where tag in ('order_add_seats_cancle', 'pay_money_cancle')
                      and outcome = 'done' and run_at - created_at > interval '1.4 s' and note like '%back%'
                      and note not like 'nothing%'",
+                )
+                .await,
+            ),
+            (
+                "undo that waited for a step being committed",
+                count(
+                    pool,
+                    "select count(*) from queue.finished where tag = 'order_add_seats_cancle'
+                     and note = 'nothing to undo: the order was added'",
                 )
                 .await,
             ),

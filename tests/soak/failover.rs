@@ -11,7 +11,7 @@
 //! instead of failing.
 
 use super::{
-    HASTE, Load, RIDERS, Soak, TRIPS,
+    HASTE, Load, RIDERS, RIDERS_OF_A_TRIP, Soak,
     check::Mark,
     nothing_is_owed, people, percentile, randoms,
     riders::{Bases, Book, Rider},
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::harness::{Client, Process, new_rider, settings, until};
 use farebox::{process as parts, riders::Role, schema};
+use sqlx::{Connection, PgConnection};
 use std::{
     fs,
     net::TcpListener,
@@ -172,21 +173,26 @@ impl Cluster {
         }
     }
 
-    /// Every node but the leader follows it.
+    /// Every node but the leader streams from it, by the leader's own word: one that has yet to be rewound calls itself a
+    /// replica before.
     async fn all_stream(&self) {
         let began = Instant::now();
         loop {
             let leader = self.leader().await;
-            let mut follow = 0;
-            for n in (0..NODES).filter(|n| *n != leader) {
-                follow += usize::from(self.is(n, "replica").await);
-            }
-            if follow == NODES - 1 {
+            if self.followers(leader).await.is_ok_and(|follow| follow == NODES as i64 - 1) {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "not every node follows; see {}", self.home.display());
             sleep(LOOK).await;
         }
+    }
+
+    async fn followers(&self, leader: usize) -> Result<i64, sqlx::Error> {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.nodes[leader].sql);
+        let mut db = PgConnection::connect(&url).await?;
+        sqlx::query_scalar("select count(*) from pg_stat_replication where state = 'streaming'")
+            .fetch_one(&mut db)
+            .await
     }
 
     fn url(&self, database: &str) -> String {
@@ -275,7 +281,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
-    let (trips, book) = (Arc::new(trips(&ops, TRIPS).await), Arc::new(Book::default()));
+    let (trips, book) = (Arc::new(trips(&ops, RIDERS / RIDERS_OF_A_TRIP).await), Arc::new(Book::default()));
     let riders = people(&flow, &ops, &apis[0].base(), RIDERS)
         .await
         .into_iter()

@@ -15,9 +15,9 @@ mod mutants;
 mod nemesis;
 mod riders;
 
-use crate::harness::{Client, Process, Proxy, RedisServer, count, new_rider, settings, until};
+use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, new_rider, settings, until};
 use check::Mark;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
 use nemesis::Act;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -37,18 +37,33 @@ use tokio::{sync::RwLock, task::JoinHandle, time::sleep};
 
 const APIS: usize = 2;
 const WORKERS: usize = 3;
+/// As many as in CI; `SOAK_RIDERS` may ask for more.
 const RIDERS: usize = 8;
-const TRIPS: usize = 4;
-/// Rounds between two checks.
+/// Of more riders than [`RIDERS`], so many make requests under faults. Every fourth fault ends an API, and with it what all
+/// others ask for, and its connections, which then have to plan all their statements again.
+const RECKLESS: usize = 3;
+/// So many keep two cores busy.
+const RIDERS_OF_A_LONG_RUN: usize = 48;
+/// For each trip so many riders, so that they meet.
+const RIDERS_OF_A_TRIP: usize = 2;
+/// Rounds between two checks, in a run of ordinary length.
 const CHECK_EVERY: usize = 25;
+/// Checks of a long run: each looks at all that has happened, and everybody waits for it.
+const CHECKS: usize = 20;
+/// The longest query of a check, milliseconds.
+const LONGEST_CHECK_MS: u64 = 300_000;
 /// A run in which some hard case was not seen goes on, up to so many times as long.
 const PATIENT_ROUNDS: usize = 3;
 /// Between two acts, milliseconds.
 const PAUSE: std::ops::Range<u64> = 150..600;
 /// How often processes that died under a fault are started again, and sleepers looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// As [`HASTE`] says.
+const MOST_HOLDS: i64 = 5;
 /// What the processes run with: holds, undos and leases that end while one looks on.
-const HASTE: [(&str, &str); 7] = [
+const HASTE: [(&str, &str); 9] = [
+    ("FAREBOX__DATABASE__MAX_CONNECTIONS", "8"),
+    ("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "5"),
     ("FAREBOX__BOOKING__HOLD_SECS", "3"),
     ("FAREBOX__BOOKING__UNDO_AFTER_MS", "1500"),
     ("FAREBOX__WORKER__LEASE_MS", "2000"),
@@ -57,8 +72,9 @@ const HASTE: [(&str, &str); 7] = [
     ("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "4000"),
     ("FAREBOX__LOG__FILTER", "warn,farebox_api=info"),
 ];
-/// An undo that takes a while, so that a worker can be caught in the middle of it.
-pub const SLOW_UNDO: &str = "undo.order_calc_money_cancle.before=sleep:400";
+/// Undos that take a while, so that a worker can be caught in the middle of one, and a step can overtake it.
+pub const SLOW_UNDOS: &str =
+    "undo.order_calc_money_cancle.before=sleep:400,undo.order_add_seats_cancle.before=sleep:250";
 /// Lines of the processes' logs that are counted.
 const MARKS: [&str; 4] = ["barrier_pkey", "lease was lost", "lease ran out", "deadlock"];
 
@@ -74,6 +90,8 @@ pub struct Fleet {
     workers: Vec<Process>,
     bases: Bases,
     asleep: Option<(Vec<usize>, Instant)>,
+    /// By which the first API and the first worker go.
+    clock: Clock,
     proxy: Proxy,
     redis: RedisServer,
     trips: Arc<Vec<String>>,
@@ -90,13 +108,18 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    fn api(&self) -> Process {
-        let redis = self.redis.url();
-        Process::api(&self.proxy.url, &[&HASTE[..], &[("FAREBOX__REDIS__URL", redis.as_str())]].concat())
+    fn api(&self, at: usize) -> Process {
+        let (redis, clock) = (self.redis.url(), self.clock.env());
+        let mut env = [&HASTE[..], &[("FAREBOX__REDIS__URL", redis.as_str())]].concat();
+        env.extend(clock.iter().filter(|_| at == 0).map(|(name, value)| (*name, value.as_str())));
+        Process::api(&self.proxy.url, &env)
     }
 
-    fn worker(&self) -> Process {
-        Process::worker(&self.proxy.url, &[&HASTE[..], &[("FAREBOX_FAULTS", SLOW_UNDO)]].concat(), &[])
+    fn worker(&self, at: usize) -> Process {
+        let clock = self.clock.env();
+        let mut env = [&HASTE[..], &[("FAREBOX_FAULTS", SLOW_UNDOS)]].concat();
+        env.extend(clock.iter().filter(|_| at == 0).map(|(name, value)| (*name, value.as_str())));
+        Process::worker(&self.proxy.url, &env, &[])
     }
 
     /// Ends one, in this way, and starts another in its place.
@@ -117,14 +140,14 @@ impl Fleet {
     }
 
     fn renew_api(&mut self, at: usize) {
-        let fresh = self.api();
+        let fresh = self.api(at);
         self.bases.write().unwrap()[at] = fresh.base();
         let old = std::mem::replace(&mut self.apis[at], fresh);
         self.count_marks(&old);
     }
 
     fn renew_worker(&mut self, at: usize) {
-        let fresh = self.worker();
+        let fresh = self.worker(at);
         let old = std::mem::replace(&mut self.workers[at], fresh);
         self.count_marks(&old);
     }
@@ -175,6 +198,15 @@ pub struct Soak {
     /// The checker's own way to the database, past the proxy.
     pool: PgPool,
     book: Arc<Book>,
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Ran {
+    rounds: usize,
+    kills: usize,
+    /// From each kill that left something to undo to its last undo, milliseconds, ascending.
+    rollback_times: Vec<f64>,
 }
 
 /// The load, which can be made to pause.
@@ -243,6 +275,13 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
     people
 }
 
+/// Connections past the proxy, for queries that read everything there is.
+fn checkers(url: &str) -> PgPool {
+    let mut database = settings().database;
+    database.statement_timeout_ms = LONGEST_CHECK_MS;
+    schema::pool(url, &database, "soak").unwrap()
+}
+
 /// What each rider decides by.
 fn randoms(seed: u64) -> impl Iterator<Item = StdRng> {
     (1..).map(move |n| StdRng::seed_from_u64(seed.wrapping_add(n)))
@@ -258,13 +297,13 @@ async fn nothing_is_owed(pool: &PgPool) {
 }
 
 impl Soak {
-    async fn start(seed: u64) -> (Self, Fleet, Load) {
+    async fn start(seed: u64, many: usize) -> (Self, Fleet, Load) {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
         let options = embedded::Options { data, durable: true, max_connections: 200 };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "soak").await.unwrap();
         let url = server.url("soak");
-        let pool = schema::pool(&url, &settings().database, "soak").unwrap();
+        let pool = checkers(&url);
         schema::migrate(&pool).await.unwrap();
         sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
         let flow = parts::flow(&settings(), pool.clone()).unwrap();
@@ -274,6 +313,7 @@ impl Soak {
             workers: Vec::new(),
             bases: Bases::default(),
             asleep: None,
+            clock: Clock::ahead(0),
             proxy: Proxy::before(&url),
             redis: RedisServer::start(),
             trips: Arc::default(),
@@ -285,26 +325,30 @@ impl Soak {
             accomplice: None,
             rival: None,
         };
-        fleet.apis = (0..APIS).map(|_| fleet.api()).collect();
-        fleet.workers = (0..WORKERS).map(|_| fleet.worker()).collect();
+        fleet.apis = (0..APIS).map(|at| fleet.api(at)).collect();
+        fleet.workers = (0..WORKERS).map(|at| fleet.worker(at)).collect();
         *fleet.bases.write().unwrap() = fleet.apis.iter().map(Process::base).collect();
         let base = fleet.apis[0].base();
         let ops = Client::sign_in(&base, "ops").await;
-        let mut trips = trips(&ops, TRIPS + 1).await;
+        let mut trips = trips(&ops, many.div_ceil(RIDERS_OF_A_TRIP) + 1).await;
         fleet.quiet_trip = trips.pop().unwrap();
         fleet.trips = Arc::new(trips);
         let book = Arc::new(Book::default());
         let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
-        let mut riders: Vec<Rider> = people(&flow, &ops, &base, RIDERS + 2)
+        let reckless = if many > RIDERS { RECKLESS } else { many };
+        let mut riders: Vec<Rider> = people(&flow, &ops, &base, many + 2)
             .await
             .into_iter()
             .zip(randoms(seed))
-            .map(|(client, random)| {
-                Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book))
+            .enumerate()
+            .map(|(n, (client, random))| {
+                let rider =
+                    Rider::new(client, random, Arc::clone(&bases), Arc::clone(&trips), Arc::clone(&book));
+                if n < reckless { rider } else { rider.careful() }
             })
             .collect();
         fleet.accomplice = riders.pop();
-        fleet.rival = riders.pop().map(Rider::careful);
+        fleet.rival = riders.pop();
         (Self { seed, pool, book }, fleet, Load::start(riders))
     }
 
@@ -316,16 +360,12 @@ impl Soak {
         nothing_is_owed(&self.pool).await;
     }
 
-    /// `rounds` acts, and more until there were so many requests and every hard case was seen. When the kills were.
-    async fn run(
-        &self,
-        fleet: &mut Fleet,
-        load: &mut Load,
-        rounds: usize,
-        requests: u64,
-    ) -> Vec<DateTime<Utc>> {
+    /// `rounds` acts, and more until there were so many requests and every hard case was seen.
+    async fn run(&self, fleet: &mut Fleet, load: &mut Load, rounds: usize, requests: u64) -> Ran {
         let mut random = StdRng::seed_from_u64(self.seed);
         let (mut deck, mut kills, mut mark) = (Vec::new(), Vec::new(), Mark::default());
+        let (mut ran, began, check_every) =
+            (Ran::default(), Instant::now(), CHECK_EVERY.max(rounds / CHECKS));
         for round in 1.. {
             let act = deck.pop().unwrap_or_else(|| {
                 deck = Act::deck(&mut random);
@@ -340,20 +380,31 @@ impl Soak {
                 sleep(TICK).await;
             }
             load.still_there().await;
-            if round % CHECK_EVERY != 0 {
+            if round % check_every != 0 {
                 continue;
             }
             let _alone = self.pause(load, fleet).await;
             self.quiet(fleet).await;
+            let checking = Instant::now();
             let breaches = self.breaches(&mut mark).await;
-            println!("round {round}, {} requests: {} breaches", self.requests(), breaches.len());
+            println!(
+                "round {round}, {:.0} s, {} requests: {} breaches, found in {:.1} s",
+                began.elapsed().as_secs_f64(),
+                self.requests(),
+                breaches.len(),
+                checking.elapsed().as_secs_f64()
+            );
             self.none_of(&breaches);
+            ran.rounds = round;
+            ran.kills += kills.len();
+            ran.rollback_times.extend(self.rollback_times(&std::mem::take(&mut kills)).await);
             let due = round >= rounds && self.requests() >= requests;
             if due && (round >= rounds * PATIENT_ROUNDS || self.unseen(fleet).await.is_empty()) {
                 break;
             }
         }
-        kills
+        ran.rollback_times.sort_by(f64::total_cmp);
+        ran
     }
 
     /// The hard cases that have not been seen.
@@ -426,19 +477,20 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 }
 
 /// A run of its own server, with its results as tables; every hard case must have happened in it.
-async fn soak(rounds: usize, requests: u64) {
+async fn soak(rounds: usize, requests: u64, riders: usize) {
     let seed = scale("SOAK_SEED", rand::random());
     println!("SOAK_SEED={seed}");
     let began = Instant::now();
-    let (soak, mut fleet, mut load) = Soak::start(seed).await;
-    let kills = soak.run(&mut fleet, &mut load, rounds, requests).await;
-    let times = soak.rollback_times(&kills).await;
+    let (soak, mut fleet, mut load) = Soak::start(seed, riders).await;
+    let Ran { rounds, kills, rollback_times: times } =
+        soak.run(&mut fleet, &mut load, rounds, requests).await;
     soak.settle(&mut fleet, load).await;
+    let (took, requests, answered) =
+        (began.elapsed().as_secs_f64(), soak.requests(), soak.book.seen.lock().unwrap().answered);
     println!(
-        "\n{} requests, {} kills, {:.0} s, 0 breaches; from a kill to the last rollback p50 {:.0} ms, p99 {:.0} ms ({} of them)\n",
-        soak.requests(),
-        kills.len(),
-        began.elapsed().as_secs_f64(),
+        "\n{rounds} rounds, {riders} riders, {requests} requests ({answered} answered by a 2xx or a 4xx), {:.0} a second, \
+         {kills} kills, {took:.0} s, 0 breaches; from a kill to the last rollback p50 {:.0} ms, p99 {:.0} ms ({} of them)\n",
+        requests as f64 / took,
         percentile(&times, 50),
         percentile(&times, 99),
         times.len()
@@ -454,11 +506,16 @@ async fn soak(rounds: usize, requests: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_rounds_of_breaking_break_no_promise() {
-    soak(scale("SOAK_ROUNDS", 50), 0).await;
+    soak(scale("SOAK_ROUNDS", 50), 0, scale("SOAK_RIDERS", RIDERS)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an hour of it"]
+#[ignore = "half an hour of it"]
 async fn long_soak() {
-    soak(scale("SOAK_ROUNDS", 1_000), scale("SOAK_REQUESTS", 1_000_000)).await;
+    soak(
+        scale("SOAK_ROUNDS", 1_000),
+        scale("SOAK_REQUESTS", 1_000_000),
+        scale("SOAK_RIDERS", RIDERS_OF_A_LONG_RUN),
+    )
+    .await;
 }

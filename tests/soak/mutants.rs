@@ -5,8 +5,8 @@
 //! $ cargo test --test farebox-tests mutants -- --ignored --nocapture
 //! ```
 //!
-//! `MUTANTS=short` tries a few, as CI does; another word tries those whose name contains it. The copy of the tree and what
-//! is built of it are in `target/tmp/mutants`.
+//! `MUTANTS=short` tries a few, as CI does; other words, with `|` between them, try those whose name contains
+//! one. The copy of the tree and what is built of it are in `target/tmp/mutants`.
 
 use farebox::{embedded, schema};
 use std::{
@@ -28,7 +28,7 @@ struct Mutant {
     edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const MUTANTS: [Mutant; 13] = [
+const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
@@ -129,6 +129,15 @@ const MUTANTS: [Mutant; 13] = [
         )],
     },
     Mutant {
+        name: "paying leaves the timer",
+        short: false,
+        edits: &[(
+            "src/payment/mark_paid.rs",
+            "or (j.tag = $8 and j.key = m.id::text)",
+            "or (j.tag = $8 and j.key = m.id::text and false)",
+        )],
+    },
+    Mutant {
         name: "an order is paid after its deadline",
         short: false,
         edits: &[("src/payment/mark_paid.rs", " and o.expires_at > clock_timestamp()", "")],
@@ -159,6 +168,88 @@ const MUTANTS: [Mutant; 13] = [
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.rollback().await?;",
         )],
+    },
+    Mutant {
+        name: "a job is completed in a transaction of its own, before its effect",
+        short: false,
+        edits: &[(
+            "src/flow/desk.rs",
+            "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
+            "let mut own = self.pool.begin().await?;
+        delivery.lease.complete(&mut own, Some(note)).await?;
+        own.commit().await?;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tx.commit().await?;",
+        )],
+    },
+    Mutant {
+        name: "an order does not keep its answer",
+        short: false,
+        edits: &[(
+            "src/booking/add_order.rs",
+            "i.key = r.key and i.subject = r.order_id",
+            "i.key = r.key and i.subject = r.order_id and false",
+        )],
+    },
+    Mutant {
+        name: "a rider's unpaid orders are not counted",
+        short: false,
+        edits: &[("src/booking/claim.rs", "where nr < 0 or place <= $20)", "where nr < 0 or place <= $20 + 1000)")],
+    },
+    Mutant {
+        name: "a claim arms no undo, and the timer of one without an order frees nothing",
+        short: false,
+        edits: &[
+            (
+                "src/booking/claim.rs",
+                "now() + make_interval(secs => $17) from won",
+                "now() + make_interval(secs => $17) from won where false",
+            ),
+            (
+                "src/booking/unpaid.rs",
+                "None => Some(release::claims(&mut tx, job.booking()).await?),",
+                "None => None,",
+            ),
+        ],
+    },
+    Mutant {
+        name: "an undo looks before it bars",
+        short: false,
+        edits: &[
+            (
+                "src/booking/release.rs",
+                "    barrier::bar(tx, order.0, &STEPS).await?;\n    if barrier::stands(tx, order.0, MqTag::OrderAdd).await? {",
+                "    let stands = barrier::stands(tx, order.0, MqTag::OrderAdd).await?;
+    barrier::bar(tx, order.0, &STEPS).await?;
+    if stands {",
+            ),
+        ],
+    },
+    Mutant {
+        name: "a debit's undo does not look whether the order is paid",
+        short: false,
+        edits: &[(
+            "src/payment/reverse.rs",
+            "if barrier::stands(tx, id, MqTag::Pay).await? {",
+            "if barrier::stands(tx, id, MqTag::Pay).await? && false {",
+        )],
+    },
+    Mutant {
+        name: "a refund ends before the money is back",
+        short: false,
+        edits: &[
+            (
+                "src/payment/refund.rs",
+                "    money_back(&mut *flow.pool.acquire().await?, order_id).await?;\n    let mut tx = flow.pool.begin().await?;",
+                "    let mut tx = flow.pool.begin().await?;",
+            ),
+            ("src/payment/refund.rs", "p.id = o.payment_id and p.state = 'refunded'", "p.id = o.payment_id"),
+        ],
+    },
+    Mutant {
+        name: "a refund arms no job",
+        short: false,
+        edits: &[("src/payment/refund.rs", "&[NewJob::of(&PayBack::new(order))],", "&[],")],
     },
 ];
 
@@ -265,7 +356,11 @@ async fn mutants_are_caught() {
     let mut survivors = Vec::new();
     println!("| mutant | caught by | after |\n|---|---|---|");
     for mutant in &MUTANTS {
-        let tried = if chosen == "short" { mutant.short } else { mutant.name.contains(&chosen) };
+        let tried = if chosen == "short" {
+            mutant.short
+        } else {
+            chosen.split('|').any(|part| mutant.name.contains(part))
+        };
         if !tried {
             continue;
         }

@@ -18,10 +18,20 @@ const HANG: &str = "order_calc_money_cancle.after=sleep:2600";
 
 /// Looks, and fails before the claim.
 const HESITATE: &str = "order_seats_cancel.after=sleep:900,order_add_seats_cancle.before=error";
-/// Its undo is the one that [`SLOW_UNDO`](super::SLOW_UNDO) makes slow.
+/// Adds its order when the undo of its claim has been picked up already, and does not look yet: it is a slow one.
+const TARDY: &str = "order_calc_money_cancle.after=sleep:1630";
+/// The order is not added before.
+const UNTIL_IT_ADDS: Duration = Duration::from_millis(1_400);
+/// From then on until after the undo has begun to look.
+const PAST_ITS_LOOK: Duration = Duration::from_millis(800);
+
+/// Its undo is the one that [`SLOW_UNDOS`](super::SLOW_UNDOS) makes slow.
 const SLOWLY_UNDONE: &str = "order_calc_money_cancle.before=error";
 /// How long a worker may need to pick it up.
 const PICKED_UP: Duration = Duration::from_millis(100);
+
+/// How wrong a clock may go, seconds.
+pub const WRONG_BY_SECS: i64 = 3_600;
 
 /// An act against the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +48,9 @@ pub enum Act {
     LockAcross,
     HangPastTheUndo,
     LoseTheSeat,
+    KeepAStepOpen,
     FlushRedis,
+    JumpTheClock,
 }
 
 impl Act {
@@ -64,7 +76,10 @@ impl Act {
             Self::HangPastTheUndo,
             Self::LoseTheSeat,
             Self::LoseTheSeat,
+            Self::KeepAStepOpen,
+            Self::KeepAStepOpen,
             Self::FlushRedis,
+            Self::JumpTheClock,
         ];
         deck.shuffle(random);
         deck
@@ -117,6 +132,9 @@ impl Fleet {
                     (self.accomplice, self.rival) = (Some(one), Some(other));
                 }
             }
+            Act::KeepAStepOpen => self.keep_a_step_open(random).await,
+            // Once of an API and a worker that run, and of those that are started in their places.
+            Act::JumpTheClock => self.clock.jump(random.random_range(-WRONG_BY_SECS..=WRONG_BY_SECS)),
             Act::FlushRedis => drop(self.redis.say("FLUSHALL")),
         }
     }
@@ -158,6 +176,25 @@ impl Fleet {
                 self.workers[worker].signal("-CONT");
             }
         }
+    }
+
+    /// The undo of a claim looks while the step that adds its order has done everything but committed. It has to wait, and
+    /// to see then that the order was added.
+    async fn keep_a_step_open(&mut self, random: &mut StdRng) {
+        let Some(mut rider) = self.accomplice.take() else { return };
+        let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
+        let in_the_way = async {
+            sleep(UNTIL_IT_ADDS).await;
+            let mut db = PgConnection::connect(&self.url).await?;
+            let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
+            sqlx::query(lock).bind(trip).execute(&mut db).await?;
+            sleep(PAST_ITS_LOOK).await;
+            db.close().await
+        };
+        // While the server is away there is nothing to keep open.
+        let (_, ended) = tokio::join!(rider.book_exactly(trip, vec![seat], Some(TARDY)), in_the_way);
+        drop(ended);
+        self.accomplice = Some(rider);
     }
 
     /// Two seats of a trip in descending order, while somebody books them, which locks them ascending: one of the two has to

@@ -20,6 +20,15 @@ const FAULTY: u32 = 10;
 const HANG_UP: u32 = 4;
 /// How long before the deadline a payment at the deadline is sent, milliseconds.
 const EARLY: std::ops::Range<i64> = -2..80;
+/// A rider who has to be there in so many milliseconds waits for it, and does something else if it is longer.
+const SOON: i64 = 150;
+/// Who comes so many milliseconds late has missed it.
+const LATE: i64 = 200;
+/// Who was told that the system fails asks again after so long.
+const BREATH: Duration = Duration::from_millis(50);
+/// The problem of a request whose first one, with the same key, still runs.
+const RUNNING: &str = "006006";
+const BROKEN_KEY: &str = "BREACH a_repeated_request_has_its_first_answer";
 /// How long a request may take before its rider gives it up for lost.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -55,8 +64,13 @@ pub const FAULTS: [&str; 22] = [
 pub enum Told {
     /// 2xx, with the body (which is not kept for the record).
     Done(Value),
-    /// 4xx, with its code: nothing has happened.
-    Refused(String),
+    /// 4xx: nothing has happened.
+    Refused {
+        /// The problem's code.
+        code: String,
+        /// The order was closed or refunded before, so it holds nothing any more.
+        ended: bool,
+    },
     /// 5xx, or no answer at all: anything may have happened. The order, if the answer named it.
     Unknown(Option<Uuid>),
 }
@@ -86,6 +100,8 @@ pub struct Event {
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub requests: u64,
+    /// Of them, those that were answered by a 2xx or a 4xx.
+    pub answered: u64,
     pub replayed: u64,
     pub refused_as_running: u64,
     pub paid_at_the_deadline: u64,
@@ -109,6 +125,13 @@ struct Own {
     expires_at: DateTime<Utc>,
 }
 
+impl Own {
+    /// Milliseconds until so many before its deadline.
+    fn to_go(&self, early: i64) -> i64 {
+        (self.expires_at - Utc::now()).num_milliseconds() - early
+    }
+}
+
 /// A booking with its key, to be repeated.
 struct Kept {
     key: String,
@@ -123,6 +146,8 @@ pub struct Rider {
     trips: Arc<Vec<String>>,
     book: Arc<Book>,
     orders: Vec<Own>,
+    /// An order to be paid at its deadline, and by how much before it, milliseconds.
+    appointment: Option<(Own, i64)>,
     kept: Option<Kept>,
     keys: u32,
     /// Makes no request under a fault.
@@ -137,7 +162,18 @@ impl Rider {
         trips: Arc<Vec<String>>,
         book: Arc<Book>,
     ) -> Self {
-        Self { client, random, bases, trips, book, orders: Vec::new(), kept: None, keys: 0, careful: false }
+        Self {
+            client,
+            random,
+            bases,
+            trips,
+            book,
+            orders: Vec::new(),
+            appointment: None,
+            kept: None,
+            keys: 0,
+            careful: false,
+        }
     }
 
     /// One under whose requests nothing breaks on purpose: nobody starts dead processes again.
@@ -147,17 +183,24 @@ impl Rider {
 
     /// One click, or two at once.
     pub async fn click(&mut self) {
+        if let Some((own, early)) = self.appointment.take_if(|(own, early)| own.to_go(*early) < SOON) {
+            return self.pay_at_the_deadline(own, early).await;
+        }
+        if self.orders.len() > REMEMBERED {
+            return self.give_back().await;
+        }
         let chance = self.random.random_range(0..100);
-        match self.orders.choose(&mut self.random).map(|own| (own.id, own.expires_at)) {
-            Some((order, expires_at)) if chance < 65 => match chance {
+        match self.orders.choose(&mut self.random).map(|own| own.id) {
+            Some(order) if chance < 65 => match chance {
                 0..20 => self.act(Ask::Pay, order).await,
-                20..26 => self.pay_at_the_deadline(order, expires_at).await,
+                20..26 => self.make_an_appointment(order),
                 26..30 => self.twice(Ask::Pay, order).await,
                 30..44 => self.act(Ask::Cancel, order).await,
                 44..62 => self.act(Ask::Refund, order).await,
                 _ => self.twice(Ask::Refund, order).await,
             },
             _ if chance > 92 && self.kept.is_some() => self.repeat().await,
+            _ if chance > 89 => self.book_twice().await,
             _ => self.book().await,
         }
     }
@@ -177,18 +220,26 @@ impl Rider {
         client.fault(FAULTS.choose(&mut self.random).unwrap())
     }
 
-    async fn book(&mut self) {
+    /// A trip, a seat of it or two, and the request for them.
+    fn wish(&mut self) -> (String, Vec<i32>, Value) {
         let first = self.random.random_range(1..SEATS);
         let seats = if self.random.random_bool(0.5) { vec![first] } else { vec![first + 1, first] };
         let trip = self.trips.choose(&mut self.random).unwrap().clone();
         let body =
             json!({"trip_id": trip, "seats": seats.iter().map(ToString::to_string).collect::<Vec<_>>()});
+        (trip, seats, body)
+    }
+
+    fn fresh_key(&mut self) -> String {
+        self.keys += 1;
+        format!("{}-{}", self.client.id, self.keys)
+    }
+
+    async fn book(&mut self) {
+        let (trip, seats, body) = self.wish();
         let client = self.at();
         let mut client = self.doomed(client);
-        let key = self.random.random_bool(0.5).then(|| {
-            self.keys += 1;
-            format!("{}-{}", self.client.id, self.keys)
-        });
+        let key = self.random.random_bool(0.5).then(|| self.fresh_key());
         if let Some(key) = &key {
             client = client.key(key);
         }
@@ -199,6 +250,26 @@ impl Rider {
             self.kept = Some(Kept { key, body, answer });
         }
         self.note(Ask::Book, order, Some((&trip, seats)), told);
+    }
+
+    /// One booking under one key, from two devices at once: both get the same answer, or one is told to wait for it.
+    async fn book_twice(&mut self) {
+        let ((trip, seats, body), key) = (self.wish(), self.fresh_key());
+        let (one, other) = (self.at().key(&key), self.at().key(&key));
+        let (first, second) = tokio::join!(send(one, "/v1/orders", &body), send(other, "/v1/orders", &body));
+        let told = [self.heard(first), self.heard(second)];
+        match &told {
+            [Told::Done(one), Told::Done(other)] => same_answer(one, other),
+            [Told::Done(answer), Told::Refused { code, .. }]
+            | [Told::Refused { code, .. }, Told::Done(answer)] => {
+                assert_eq!(code, RUNNING, "{BROKEN_KEY}: {answer} and {code}");
+            }
+            _ => {}
+        }
+        for told in told {
+            let order = self.took(&told);
+            self.note(Ask::Book, order, Some((&trip, seats.clone())), told);
+        }
     }
 
     /// These seats of this trip, under this fault if there is one.
@@ -230,8 +301,10 @@ impl Rider {
         let client = self.at().key(&kept.key);
         let told = self.ask(client, "/v1/orders", &kept.body).await;
         let order = self.took(&told);
-        if let (Told::Done(now), Some(first)) = (&told, &kept.answer) {
-            assert_eq!(now, first, "a repeated booking was answered differently");
+        match (&told, &kept.answer) {
+            (Told::Done(now), Some(first)) => same_answer(now, first),
+            (Told::Refused { code, .. }, Some(first)) => panic!("{BROKEN_KEY}: {first}, then {code}"),
+            _ => {}
         }
         let trip = kept.body["trip_id"].as_str().unwrap();
         let seats = kept.body["seats"].as_array().unwrap().iter();
@@ -245,13 +318,17 @@ impl Rider {
             return if let Told::Unknown(order) = told { *order } else { None };
         };
         let id = order["id"].as_str().unwrap().parse().unwrap();
-        if self.orders.iter().all(|own| own.id != id) {
+        let known = |own: &Own| own.id == id;
+        if !self.orders.iter().any(known) && !self.appointment.as_ref().is_some_and(|(own, _)| known(own)) {
             self.orders.push(Own { id, expires_at: order["expires_at"].as_str().unwrap().parse().unwrap() });
         }
-        if self.orders.len() > REMEMBERED {
-            self.orders.remove(0);
-        }
         Some(id)
+    }
+
+    /// The oldest order, so that its seats are not held for ever: paid or not, one of the two ends it.
+    async fn give_back(&mut self) {
+        let ask = if self.random.random_bool(0.5) { Ask::Refund } else { Ask::Cancel };
+        self.act(ask, self.orders[0].id).await;
     }
 
     async fn act(&mut self, ask: Ask, order: Uuid) {
@@ -272,20 +349,26 @@ impl Rider {
         }
     }
 
-    /// As late as can be.
-    async fn pay_at_the_deadline(&mut self, order: Uuid, expires_at: DateTime<Utc>) {
-        let early = chrono::Duration::milliseconds(self.random.random_range(EARLY));
-        let Ok(wait) = (expires_at - early - Utc::now()).to_std() else {
-            return self.act(Ask::Pay, order).await;
-        };
-        tokio::time::sleep(wait).await;
+    /// The order is to be paid as late as can be; until then nothing else is done with it.
+    fn make_an_appointment(&mut self, order: Uuid) {
+        let early = self.random.random_range(EARLY);
+        let at = self.orders.iter().position(|own| own.id == order && own.to_go(early) > 0);
+        if let (None, Some(at)) = (&self.appointment, at) {
+            self.appointment = Some((self.orders.remove(at), early));
+        }
+    }
+
+    async fn pay_at_the_deadline(&mut self, own: Own, early: i64) {
+        let (order, to_go) = (own.id, own.to_go(early));
+        self.orders.push(own);
+        tokio::time::sleep(Duration::from_millis(to_go.try_into().unwrap_or(0))).await;
         let client = self.at();
         let told = self.ask(client, &path(Ask::Pay, order), &body(Ask::Pay)).await;
-        {
+        if to_go > -LATE {
             let mut seen = self.book.seen.lock().unwrap();
             match &told {
                 Told::Done(_) => seen.paid_at_the_deadline += 1,
-                Told::Refused(code) if code == "006001" || code == "006002" => {
+                Told::Refused { code, ended } if code == "006001" || *ended => {
                     seen.expired_at_the_deadline += 1;
                 }
                 _ => {}
@@ -295,7 +378,12 @@ impl Rider {
     }
 
     fn done(&mut self, ask: Ask, order: Uuid, told: Told) {
-        if ask != Ask::Pay && matches!(told, Told::Done(_)) {
+        let over = match &told {
+            Told::Done(_) => ask != Ask::Pay,
+            Told::Refused { ended, .. } => *ended,
+            Told::Unknown(_) => false,
+        };
+        if over {
             self.orders.retain(|own| own.id != order);
         }
         self.note(ask, Some(order), None, told);
@@ -314,7 +402,11 @@ impl Rider {
             return self.heard(answer);
         }
         let answer = send(client, path, body).await;
-        self.heard(answer)
+        let told = self.heard(answer);
+        if let Told::Unknown(_) = told {
+            tokio::time::sleep(BREATH).await;
+        }
+        told
     }
 
     fn heard(&self, answer: Option<Answer>) -> Told {
@@ -324,11 +416,16 @@ impl Rider {
         let status = answer.status.as_u16();
         let code = answer.body["code"].as_str().unwrap_or_default();
         seen.replayed += u64::from(answer.headers.contains_key("idempotent-replayed"));
-        seen.refused_as_running += u64::from(code == "006006");
+        seen.refused_as_running += u64::from(code == RUNNING);
+        seen.answered += u64::from(status < 500);
         match status {
             200..300 => Told::Done(answer.body),
             500 | 503 => Told::Unknown(answer.body["order_id"].as_str().map(|id| id.parse().unwrap())),
-            402 | 404 | 409 | 422 => Told::Refused(code.to_owned()),
+            402 | 404 | 409 | 422 => {
+                let ended =
+                    ["closed", "refunded"].iter().any(|status| answer.body["order_status"] == *status);
+                Told::Refused { code: code.to_owned(), ended }
+            }
             _ => panic!("{status}: {}", answer.text),
         }
     }
@@ -342,6 +439,10 @@ impl Rider {
         let event = Event { rider: self.client.id.0, ask, order, wanted, told };
         self.book.events.lock().unwrap().push(event);
     }
+}
+
+fn same_answer(one: &Value, other: &Value) {
+    assert_eq!(one, other, "{BROKEN_KEY}");
 }
 
 fn path(ask: Ask, order: Uuid) -> String {
