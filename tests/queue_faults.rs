@@ -239,7 +239,7 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
 
     // Debits whose undos take long enough to be caught in the middle, before and after their commit.
-    let slow = "undo.pay_money_cancle.before=sleep:300,undo.pay_money_cancle.after=sleep:300";
+    let slow = "undo.pay_money_cancle.before=sleep:900,undo.pay_money_cancle.after=sleep:900";
     let _workers = [worker(&url, slow, &[]), worker(&url, slow, &[])];
     let mut orders = Vec::new();
     for seat in 1..=20 {
