@@ -41,7 +41,7 @@ impl Together for Adds {
 /// # Errors
 /// Barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<(), StepError> {
-    flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone() }).await
+    Ok(flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone() }).await?)
 }
 
 async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {

@@ -1,18 +1,23 @@
 //! Closing an unpaid order: at its deadline (the unpaid-order job, `order_unpaid`), by its rider, or by the system.
 //!
 //! One compare-and-set decides: whoever turns `unpaid` into something else first, paying or closing, has won.
+//!
+//! Orders that fall due together are closed together, their jobs ended in the same transaction ([`Expiries`]): after an hour
+//! without workers there are a hundred thousand of them.
 
 use super::{Request, release};
 use crate::{
     domain::{CloseReason, OrderId},
-    flow::{Desk, Flow, StepError},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     Booking, OrderUnpaid,
-    queue::{self, Delivery, Job, JobError, Outcome},
+    queue::{self, Delivery, Job, JobError, Lease, Outcome},
 };
 use sqlx::PgConnection;
+use std::sync::Arc;
+use uuid::Uuid;
 
 /// Closes the order if it is unpaid (and, for [`CloseReason::Expired`], overdue by the database's clock), frees its
 /// seats and takes its timer off, in one statement. Returns whether it did.
@@ -95,6 +100,10 @@ pub async fn close_all(
 pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderUnpaid = delivery.decode()?;
     let order = job.booking().order_id;
+    if desk.ask::<Expiries>(Expiry { order, lease: Arc::clone(&delivery.lease) }).await? {
+        tracing::info!(%order, note = CLOSED, "job done");
+        return Ok(Outcome::Settled);
+    }
     let mut tx = desk.begin().await?;
     // Without an order there may be a claim to give back. Barring waits for an order that is being added just now,
     // and only what comes after it sees that order: so the closing comes last.
@@ -106,7 +115,7 @@ pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobErro
         Some(_) => None,
     };
     let note = if close(&mut tx, order, CloseReason::Expired).await? {
-        "closed: not paid in time"
+        CLOSED
     } else {
         match standing(&mut tx, order).await? {
             Some(Standing { open: true, expires_at }) => return desk.snooze(tx, delivery, expires_at).await,
@@ -115,6 +124,52 @@ pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobErro
         }
     };
     desk.settle(tx, delivery, note).await
+}
+
+/// What an unpaid-order job says that closed its order.
+const CLOSED: &str = "closed: not paid in time";
+
+/// Closes those orders that are due, and ends their jobs; says which. The others, be they paid, early, gone, or another
+/// worker's by now, are left as they are, for [`expire`] to look at one by one.
+struct Expiries;
+
+struct Expiry {
+    order: OrderId,
+    lease: Arc<Lease>,
+}
+
+impl Together for Expiries {
+    type Ground = Ground;
+    type Ask = Expiry;
+    type Answer = bool;
+
+    fn shared(expiry: &Expiry) -> Vec<Shared> {
+        vec![Shared::Order(expiry.order.0)]
+    }
+
+    async fn ask_all(ground: &Ground, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
+        let mut tx = ground.pool.begin().await?;
+        let due = lock_due(&mut tx, expiries).await?;
+        let leases: Vec<&Lease> =
+            expiries.iter().filter(|e| due.contains(&e.order.0)).map(|e| e.lease.as_ref()).collect();
+        let ended = Lease::complete_all(&mut tx, &leases, Some(CLOSED)).await?;
+        let ended = |expiry: &Expiry| ended.contains(&expiry.lease.job_id);
+        let orders: Vec<OrderId> = expiries.iter().filter(|e| ended(e)).map(|e| e.order).collect();
+        let reason = CloseReason::Expired;
+        close_all(&mut tx, &orders, reason, reason.as_str()).await?;
+        tx.commit().await?;
+        Ok(expiries.iter().map(ended).collect())
+    }
+}
+
+/// Locks those orders that are unpaid and overdue, in the order in which all do.
+async fn lock_due(conn: &mut PgConnection, expiries: &[Expiry]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from orders where id = any($1) and status = 'unpaid' and expires_at <= now() order by id for update",
+        &expiries.iter().map(|expiry| expiry.order.0).collect::<Vec<_>>(),
+    )
+    .fetch_all(conn)
+    .await
 }
 
 struct Standing {

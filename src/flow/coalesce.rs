@@ -8,7 +8,6 @@
 //!
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
 
-use super::StepError;
 use crate::{schema::is_outage, settings::Booking as BookingRules};
 use sqlx::PgPool;
 use std::{
@@ -88,7 +87,7 @@ impl Joint {
     ///
     /// # Errors
     /// The database's; a panic in the statement's code.
-    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, StepError> {
+    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
         self.line::<T>().ask(ask).await
     }
 
@@ -156,7 +155,7 @@ impl<T: Together> Coalescer<T> {
     }
 
     /// A caller who goes away meanwhile is answered by his key, like any other.
-    async fn ask(&self, ask: T::Ask) -> Result<T::Answer, StepError> {
+    async fn ask(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
         let (answer, answered) = oneshot::channel();
         let opens = {
             let mut line = self.0.line();
@@ -166,10 +165,7 @@ impl<T: Together> Coalescer<T> {
         if opens {
             self.fly();
         }
-        match answered.await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(StepError::Broken("the statement broke off".into())),
-        }
+        answered.await.unwrap_or_else(|_| Err(sqlx::Error::Decode("the statement broke off".into())))
     }
 
     /// Takes off with whoever waits, again and again until nobody does.

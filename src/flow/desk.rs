@@ -1,6 +1,6 @@
 //! Where undos are done: each begins its transaction here and settles its job in it.
 
-use super::{Faults, Flow};
+use super::{Faults, Flow, Ground, Joint, Together};
 use crate::settings::Trips as TripRules;
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
@@ -10,6 +10,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 #[derive(Clone)]
 pub struct Desk {
     pool: PgPool,
+    joint: Joint,
     faults: Faults,
     trips: TripRules,
 }
@@ -17,7 +18,8 @@ pub struct Desk {
 impl Desk {
     /// For the worker of this flow's database.
     pub fn new(flow: &Flow) -> Self {
-        Self { pool: flow.pool.clone(), faults: flow.faults.clone(), trips: flow.trips.clone() }
+        let Flow { pool, joint, faults, trips, .. } = flow.clone();
+        Self { pool, joint, faults, trips }
     }
 
     /// The faults armed for this process.
@@ -33,6 +35,14 @@ impl Desk {
     /// The database.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Does this together with the other jobs of this worker that ask for the same.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
+        self.joint.ask::<T>(ask).await
     }
 
     /// Begins an undo's transaction.

@@ -63,22 +63,42 @@ impl Lease {
     /// # Errors
     /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.
     pub async fn complete(&self, conn: &mut PgConnection, note: Option<&str>) -> Result<(), SettleError> {
-        let ended = sqlx::query!(
-            "with gone as (delete from queue.job where id = $1 and lease_token = $2 returning *)
+        let ended = Self::complete_all(conn, &[self], note).await?;
+        if ended.len() == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
+    }
+
+    /// Ends many jobs as done, in the caller's transaction. Returns those that were: the others' leases are lost, and their
+    /// effects must not commit.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn complete_all(
+        conn: &mut PgConnection,
+        leases: &[&Self],
+        note: Option<&str>,
+    ) -> Result<Vec<Uuid>, sqlx::Error> {
+        let ended = sqlx::query_scalar!(
+            "with gone as (
+                 delete from queue.job using unnest($1::uuid[], $2::uuid[]) as held (id, token)
+                 where job.id = held.id and job.lease_token = held.token
+                 returning job.*)
              insert into queue.finished
                  (id, tag, key, payload, outcome, attempt, worker, note, failures,
                   run_at, created_at, started_at, ended_at)
              select id, tag, key, payload, 'done', attempt, worker, $3, failures,
                     run_at, created_at, leased_at, clock_timestamp()
-             from gone",
-            self.job_id,
-            self.token,
+             from gone
+             returning id",
+            &leases.iter().map(|lease| lease.job_id).collect::<Vec<_>>(),
+            &leases.iter().map(|lease| lease.token).collect::<Vec<_>>(),
             note,
         )
-        .execute(&mut *conn)
+        .fetch_all(&mut *conn)
         .await?;
-        still_held(ended.rows_affected())?;
-        self.free_serial(conn).await
+        for lease in leases.iter().filter(|lease| ended.contains(&lease.job_id)) {
+            lease.free_serial(conn).await?;
+        }
+        Ok(ended)
     }
 
     /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction.
@@ -97,11 +117,13 @@ impl Lease {
         )
         .execute(&mut *conn)
         .await?;
-        still_held(given_back.rows_affected())?;
-        self.free_serial(conn).await
+        if given_back.rows_affected() != 1 {
+            return Err(SettleError::LeaseLost);
+        }
+        Ok(self.free_serial(conn).await?)
     }
 
-    async fn free_serial(&self, conn: &mut PgConnection) -> Result<(), SettleError> {
+    async fn free_serial(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
         if let Some(key) = &self.serial {
             sqlx::query!("delete from queue.serial where key = $1 and job_id = $2", key, self.job_id)
                 .execute(conn)
@@ -109,8 +131,4 @@ impl Lease {
         }
         Ok(())
     }
-}
-
-fn still_held(rows: u64) -> Result<(), SettleError> {
-    if rows == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
 }
