@@ -73,11 +73,13 @@ async fn mark_all(
                    as r(payment_id, order_id, actor, key, answer)
            ), due as materialized (
                select o.id from orders o where o.id in (select order_id from request) order by o.id for update
+           ), read as materialized (
+               -- The clock, once the row is locked, and once: what judges the payment is what is written down.
+               select id, clock_timestamp() as at from due
            ), marked as (
-               update orders o set status = 'paid', paid_at = clock_timestamp(), payment_id = r.payment_id
-               from request r
-               where o.id = r.order_id and o.id in (select id from due)
-                 and o.status = 'unpaid' and o.expires_at > clock_timestamp()
+               update orders o set status = 'paid', paid_at = read.at, payment_id = r.payment_id
+               from request r join read on read.id = r.order_id
+               where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > read.at
                returning o.id, o.paid_at, r.payment_id, r.actor, r.key, r.answer
            ), stepped as (
                insert into barrier (subject, step, done_at) select payment_id, $6, now() from marked

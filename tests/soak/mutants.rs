@@ -140,7 +140,7 @@ const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "an order is paid after its deadline",
         short: false,
-        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > clock_timestamp()", "")],
+        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > read.at", "")],
     },
     Mutant {
         name: "an order is closed whatever it has become",

@@ -421,7 +421,8 @@ impl Rider {
         match status {
             200..300 => Told::Done(answer.body),
             500 | 503 => Told::Unknown(answer.body["order_id"].as_str().map(|id| id.parse().unwrap())),
-            402 | 404 | 409 | 422 => {
+            // 423: the tries of processes that were killed count for a while.
+            402 | 404 | 409 | 422 | 423 => {
                 let ended =
                     ["closed", "refunded"].iter().any(|status| answer.body["order_status"] == *status);
                 Told::Refused { code: code.to_owned(), ended }
