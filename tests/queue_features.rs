@@ -1,6 +1,6 @@
 //! What the queue offers beyond running a job: order, exclusion, calling off, and books about it all.
 
-use crate::harness::{Process, RETRY, World, count, inside, until};
+use crate::harness::{Process, RETRY, World, count, inside, settings, until};
 use farebox_jobs::queue::{
     self, Delivery, Due, Enqueued, Job, JobError, NewJob, Outcome, Priority, RetryPolicy, Ringer,
     WorkerConfig,
@@ -216,7 +216,7 @@ async fn a_tag_drains_and_the_books_tell_what_was_done() {
     let alive = &workers.expect(200)["items"][0];
     assert_eq!(
         (&alive["state"], &alive["name"], &alive["slots"]),
-        (&json!("working"), &json!("farebox-worker"), &json!(8))
+        (&json!("working"), &json!("farebox-worker"), &json!(settings().worker.concurrency))
     );
     assert_eq!(alive["pid"], worker.pid());
     rider.get("/v1/ops/workers").await.problem(403, "003091");

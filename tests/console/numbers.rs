@@ -3,7 +3,7 @@
 use super::visitor::Visitor;
 use crate::{
     acts::many_dead,
-    harness::{World, until},
+    harness::{World, settings, until},
 };
 
 /// Jobs that have been due for a minute.
@@ -70,7 +70,8 @@ async fn queues_tell_what_they_do_in_a_minute_beside_their_slots() {
     // Ready, delayed, running, slots, dead; done and failed a minute.
     assert_eq!(row(&page), ["0", "0", "0", "0", "0", "6", "3"]);
     let _worker = world.worker();
-    until("the worker's slots are told", || async { row(&ops.page("/console/queues").await)[3] == "8" })
+    let slots = settings().worker.concurrency.to_string();
+    until("the worker's slots are told", || async { row(&ops.page("/console/queues").await)[3] == slots })
         .await;
 }
 
