@@ -112,9 +112,9 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "settled_orders_have_no_timer",
-        "No order that is paid, refunded or closed has a timer that is not being run.",
+        "No order that is paid, refunded or closed has a timer, but for one that is being run or will be tried again.",
         "select o.id::text from orders o join queue.job j on j.tag = 'order_unpaid' and j.key = o.id::text
-         where o.id >= $3 and o.status <> 'unpaid' and j.lease_token is null",
+         where o.id >= $3 and o.status <> 'unpaid' and j.lease_token is null and j.attempt = 0",
     ),
     (
         "deadlines_are_kept",
