@@ -150,6 +150,9 @@ impl Together for Expiries {
     async fn ask_all(ground: &Ground, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
         let mut tx = ground.pool.begin().await?;
         let due = lock_due(&mut tx, expiries).await?;
+        if due.is_empty() {
+            return Ok(vec![false; expiries.len()]);
+        }
         let leases: Vec<&Lease> =
             expiries.iter().filter(|e| due.contains(&e.order.0)).map(|e| e.lease.as_ref()).collect();
         let ended = Lease::complete_all(&mut tx, &leases, Some(CLOSED)).await?;

@@ -173,7 +173,7 @@ impl Ground {
             ("WANTED", bookings.wanted.to_string()),
             ("FAULTY", bookings.faulty.to_string()),
         ];
-        let done = "select count(*) from orders";
+        let done = Some("select count(*) from orders");
         self.measured(done, || self.wrk(include_str!("book.lua"), &env, clients, secs)).await
     }
 
@@ -183,40 +183,35 @@ impl Ground {
             ("PAYMENTS", self.folder.join("payments").display().to_string()),
             ("THREADS", threads(clients).to_string()),
         ];
-        let done = "select count(*) from payment where state = 'settled'";
+        let done = Some("select count(*) from payment where state = 'settled'");
         self.measured(done, || self.wrk(include_str!("pay.lua"), &env, clients, secs)).await
     }
 
     pub async fn look(&self, clients: u32, secs: u32) -> Run {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
-        let mut told = Value::Null;
-        let run = self
-            .measured("select 0::bigint", || {
-                told = self.wrk(include_str!("look.lua"), &env, clients, secs);
-                told.clone()
-            })
-            .await;
-        let looked = told["requests"].as_f64().unwrap() - told["refused"].as_f64().unwrap();
-        Run { rate: looked / (told["micros"].as_f64().unwrap() / 1e6), ..run }
+        self.measured(None, || self.wrk(include_str!("look.lua"), &env, clients, secs)).await
     }
 
-    /// Runs wrk, and holds what it says against what the database counts.
-    async fn measured(&self, done: &'static str, wrk: impl FnOnce() -> Value) -> Run {
-        let wal = || async {
-            count(&self.pool, "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await
-        };
-        let (done_before, wal_before) = (count(&self.pool, done).await, wal().await);
+    /// Runs wrk. What was done is what the database counts, or else what was answered well.
+    async fn measured(&self, counted: Option<&'static str>, wrk: impl FnOnce() -> Value) -> Run {
+        let wal = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
+        let sum = async || count(&self.pool, counted.unwrap_or("select 0::bigint")).await;
+        let (done_before, wal_before) = (sum().await, count(&self.pool, wal).await);
         let cpu_before = cpu_micros(self.api.pid());
         let told = wrk();
         let cpu = cpu_micros(self.api.pid()) - cpu_before;
-        let done = (count(&self.pool, done).await - done_before) as f64;
-        let millis = |key: &str| told[key].as_f64().unwrap() / 1e3;
+        let wal = (count(&self.pool, wal).await - wal_before) as f64;
+        let figure = |key: &str| told[key].as_f64().unwrap();
+        let done = match counted {
+            Some(_) => (sum().await - done_before) as f64,
+            None => figure("requests") - figure("refused"),
+        };
         Run {
-            rate: done / (told["micros"].as_f64().unwrap() / 1e6),
-            p50: millis("p50"),
-            p99: millis("p99"),
-            api_cpu: cpu / done.max(told["requests"].as_f64().unwrap() * f64::from(u8::from(done == 0.0))),
-            wal: (wal().await - wal_before) as f64 / done,
+            rate: done / (figure("micros") / 1e6),
+            p50: figure("p50") / 1e3,
+            p99: figure("p99") / 1e3,
+            api_cpu: cpu / done,
+            wal: wal / done,
         }
     }
 
