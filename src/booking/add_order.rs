@@ -96,7 +96,7 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
     let mut tx = desk.begin().await?;
     barrier::bar(&mut tx, order_id.0, &STEPS).await?;
     let note = match orders::lock_status(&mut tx, order_id).await? {
-        None => release::claims(&mut tx, job.booking()).await?,
+        None => release::barred_claims(&mut tx, job.booking()).await?,
         Some(OrderStatus::Unpaid) => {
             unpaid::close(&mut tx, order_id, CloseReason::CancelledBySystem).await?;
             barrier::mark_undone(&mut tx, order_id.0, &STEPS).await?;

@@ -21,7 +21,7 @@ pub async fn cancel(flow: &Flow, command: &Command) -> Ending<OrderView> {
     let owed = |_| Rollback {
         undo: NewJob::of(&OrderCancel::new(command.order_id)),
         replaces: None,
-        key: command.key.as_ref(),
+        key: command.key.clone(),
         subject: command.attempt,
     };
     or_roll_back(flow, ended, owed).await

@@ -102,10 +102,12 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
     sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
-               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[],
-                                    $6::uuid[], $7::jsonb[], $8::uuid[], $9::jsonb[])
+               select r.* from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[],
+                                      $6::uuid[], $7::jsonb[], $8::uuid[], $9::jsonb[])
                    with ordinality
-                   as r(order_id, rider_id, trip_id, key, fingerprint, undo, undo_payload, timer, timer_payload, nr)
+                   as r(order_id, rider_id, trip_id, key, fingerprint, undo, undo_payload, timer, timer_payload, nr),
+                   -- The order's commit will wait for the disk, and bring this one's there.
+                   set_config('synchronous_commit', 'off', true)
            ), open as materialized (
                select r.*, t.price,
                       least(now() + make_interval(secs => $12), t.departs_at - make_interval(secs => $13)) as expires_at

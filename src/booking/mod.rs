@@ -54,7 +54,7 @@ pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
     let owed = |tag| Rollback {
         undo: undo_of(tag, &booking),
         replaces: Some(armed_undo(&booking)),
-        key: request.key.as_ref(),
+        key: request.key.clone(),
         subject: request.order_id.0,
     };
     or_roll_back(flow, ended, owed).await

@@ -8,7 +8,7 @@
 use super::{Request, release};
 use crate::{
     domain::{CloseReason, OrderId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, begin_unwaited},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -148,7 +148,7 @@ impl Together for Expiries {
     }
 
     async fn ask_all(ground: &Ground, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
-        let mut tx = ground.pool.begin().await?;
+        let mut tx = begin_unwaited(&ground.pool).await?;
         let due = lock_due(&mut tx, expiries).await?;
         if due.is_empty() {
             return Ok(vec![false; expiries.len()]);
@@ -212,7 +212,7 @@ async fn held_until(
 /// # Errors
 /// The database's.
 pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), StepError> {
-    let mut tx = flow.pool.begin().await?;
+    let mut tx = begin_unwaited(&flow.pool).await?;
     if !close(&mut tx, overdue, CloseReason::Expired).await? && standing(&mut tx, overdue).await?.is_none() {
         let orphan = Booking {
             order_id: overdue,

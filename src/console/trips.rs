@@ -158,8 +158,7 @@ fn trip_state(visit: &Visit, status: &str) -> Markup {
 }
 
 async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure> {
-    let mut conn = app.flow.pool.acquire().await?;
-    Ok(trips::detail(&mut conn, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
+    Ok(trips::detail(&app.flow.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
 pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {

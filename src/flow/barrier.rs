@@ -25,31 +25,57 @@ pub async fn bar(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]) -> Res
     .map(drop)
 }
 
-/// Whether the step is done and stands.
-///
-/// # Errors
-/// The database's.
-pub async fn stands(conn: &mut PgConnection, subject: Uuid, step: MqTag) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists(
-               select from barrier
-               where subject = $1 and step = $2 and done_at is not null and undone_at is null) as "stands!""#,
-        subject,
-        step.wire()
-    )
-    .fetch_one(conn)
-    .await
+/// What the barrier says to an undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undoing {
+    /// The step was done, and is now written down as undone: do it.
+    Due,
+    /// The flow's last step was done: nothing may be undone.
+    Finished,
+    /// The step never ran, or was undone before.
+    Nothing,
 }
 
-/// Writes down that the steps of `subject` that were done are undone now; returns how many were.
+/// Writes down that `step` is undone, unless `last` stands. Bar first: it decides by what is there when it begins.
 ///
 /// # Errors
 /// The database's.
-pub async fn mark_undone(
+pub async fn begin_undo(
     conn: &mut PgConnection,
     subject: Uuid,
-    steps: &[MqTag],
-) -> Result<u64, sqlx::Error> {
+    step: MqTag,
+    last: MqTag,
+) -> Result<Undoing, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"with finished as materialized (
+               select exists(
+                   select from barrier
+                   where subject = $1 and step = $3 and done_at is not null and undone_at is null) as it_is
+           ), undone as (
+               update barrier set undone_at = now()
+               where subject = $1 and step = $2 and done_at is not null and undone_at is null
+                 and not (select it_is from finished)
+               returning step
+           )
+           select it_is as "finished!", exists(select from undone) as "due!" from finished"#,
+        subject,
+        step.wire(),
+        last.wire()
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(match (found.finished, found.due) {
+        (true, _) => Undoing::Finished,
+        (false, true) => Undoing::Due,
+        (false, false) => Undoing::Nothing,
+    })
+}
+
+/// Writes down that the steps of `subject` that were done are undone now.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_undone(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update barrier set undone_at = now()
          where subject = $1 and step = any($2) and done_at is not null and undone_at is null",
@@ -58,7 +84,7 @@ pub async fn mark_undone(
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected())
+    .map(drop)
 }
 
 /// Deletes the rows of flows that began more than `days` ago and are over, `batch` at the most; returns how many.

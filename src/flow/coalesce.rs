@@ -58,6 +58,8 @@ pub enum Shared {
     Key(Uuid, String),
     /// An order, or its payment.
     Order(Uuid),
+    /// A live job's place in the queue.
+    Job(&'static str, String),
 }
 
 /// What the statements of flows stand on.

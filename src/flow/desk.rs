@@ -1,6 +1,6 @@
 //! Where undos are done: each begins its transaction here and settles its job in it.
 
-use super::{Faults, Flow, Ground, Joint, Together};
+use super::{Faults, Flow, Ground, Joint, Together, begin_unwaited};
 use crate::settings::Trips as TripRules;
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
@@ -45,12 +45,13 @@ impl Desk {
         self.joint.ask::<T>(ask).await
     }
 
-    /// Begins an undo's transaction.
+    /// Begins an undo's transaction. Its commit does not wait for the disk: what a crash takes of it, it takes with the
+    /// completion of the job.
     ///
     /// # Errors
     /// The database's.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool.begin().await
+        begin_unwaited(&self.pool).await
     }
 
     /// Completes the job in the undo's own transaction and commits both. A worker that has lost its lease gets an

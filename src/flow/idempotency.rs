@@ -100,22 +100,6 @@ pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Optio
     }))
 }
 
-/// Frees the key of a request whose step failed, so that it may be tried again.
-///
-/// # Errors
-/// The database's.
-pub async fn forget(db: impl PgExecutor<'_>, key: &IdempotencyKey, subject: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "delete from idempotency where actor = $1 and key = $2 and subject = $3",
-        key.actor.0,
-        key.key,
-        subject
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
 /// Deletes answers older than this many hours, `batch` at the most; returns how many. A key is then free, as if it had
 /// never been used.
 ///

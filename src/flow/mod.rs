@@ -2,6 +2,7 @@
 
 pub mod barrier;
 mod coalesce;
+mod commit;
 mod desk;
 mod faults;
 pub mod idempotency;
@@ -10,6 +11,7 @@ mod rollback;
 mod step;
 
 pub use coalesce::{Ground, Joint, Shared, Together};
+pub use commit::begin_unwaited;
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;

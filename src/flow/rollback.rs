@@ -1,20 +1,19 @@
 //! Raising a rollback: the failed step's undo becomes due now.
 
-use super::{Flow, IdempotencyKey, Stop, idempotency};
-use farebox_jobs::{
-    MqTag,
-    queue::{self, NewJob},
-};
+use super::{Flow, Ground, IdempotencyKey, Shared, Stop, Together};
+use farebox_jobs::{MqTag, queue::NewJob};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// What a failed flow owes.
-pub struct Rollback<'a> {
+#[derive(Clone)]
+pub struct Rollback {
     /// The failed tag's typed job.
     pub undo: NewJob,
     /// The undo that an earlier step armed and that `undo` replaces, as (tag, key).
     pub replaces: Option<(&'static str, String)>,
     /// The client's key, freed so that the request may be tried again.
-    pub key: Option<&'a IdempotencyKey>,
+    pub key: Option<IdempotencyKey>,
     /// The order or payment the key was taken for.
     pub subject: Uuid,
 }
@@ -45,10 +44,10 @@ pub type Ending<T> = Result<T, (Stop, Option<Raised>)>;
 ///
 /// # Errors
 /// Why the flow stopped.
-pub async fn or_roll_back<'a, T>(
+pub async fn or_roll_back<T>(
     flow: &Flow,
     ended: Result<T, Stop>,
-    owed: impl FnOnce(MqTag) -> Rollback<'a>,
+    owed: impl FnOnce(MqTag) -> Rollback,
 ) -> Ending<T> {
     match ended {
         Ok(done) => Ok(done),
@@ -61,10 +60,13 @@ pub async fn or_roll_back<'a, T>(
 }
 
 /// Makes the undo due now. That this may fail is no danger: see [`Raised::Armed`].
-async fn raise(flow: &Flow, rollback: Rollback<'_>) -> Raised {
+async fn raise(flow: &Flow, rollback: Rollback) -> Raised {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
-    match send(flow, rollback).await {
-        Ok(()) => Raised::Queued,
+    match flow.joint.ask::<Raises>(rollback).await {
+        Ok(()) => {
+            flow.bell.ring();
+            Raised::Queued
+        }
         Err(error) => {
             tracing::warn!(tag, key, %error, "rollback not sent; the armed undo will fall due");
             Raised::Armed
@@ -72,16 +74,57 @@ async fn raise(flow: &Flow, rollback: Rollback<'_>) -> Raised {
     }
 }
 
-async fn send(flow: &Flow, rollback: Rollback<'_>) -> Result<(), sqlx::Error> {
-    let mut tx = flow.pool.begin().await?;
-    queue::hurry(&mut tx, &rollback.undo).await?;
-    if let Some(armed) = rollback.replaces.filter(|(tag, _)| *tag != rollback.undo.tag) {
-        queue::take_off(&mut tx, &[armed]).await?;
+/// The statement, for any number of failed flows: one that is broken often breaks for many.
+struct Raises;
+
+impl Together for Raises {
+    type Ground = Ground;
+    type Ask = Rollback;
+    type Answer = ();
+
+    fn shared(rollback: &Rollback) -> Vec<Shared> {
+        let job = Shared::Job(rollback.undo.tag, rollback.undo.key.clone());
+        rollback.key.iter().map(IdempotencyKey::shared).chain([job]).collect()
     }
-    if let Some(key) = rollback.key {
-        idempotency::forget(&mut *tx, key, rollback.subject).await?;
+
+    async fn ask_all(ground: &Ground, rollbacks: &[Rollback]) -> Result<Vec<()>, sqlx::Error> {
+        raise_all(&ground.pool, rollbacks).await?;
+        Ok(vec![(); rollbacks.len()])
     }
-    tx.commit().await?;
-    flow.bell.ring();
-    Ok(())
+}
+
+async fn raise_all(pool: &PgPool, rollbacks: &[Rollback]) -> Result<(), sqlx::Error> {
+    let undos = || rollbacks.iter().map(|rollback| &rollback.undo);
+    let armed = || rollbacks.iter().map(|rollback| rollback.replaces.as_ref());
+    let keys = || rollbacks.iter().map(|rollback| rollback.key.as_ref());
+    sqlx::query!(
+        "with raised as materialized (
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::int[], $6::text[], $7::text[],
+                                  $8::uuid[], $9::text[], $10::uuid[])
+                 as r(id, tag, key, payload, max_attempts, armed_tag, armed_key, actor, client_key, subject)
+         ), due as (
+             insert into queue.job as j (id, tag, key, payload, max_attempts, run_at)
+             select id, tag, key, payload, max_attempts, now() from raised order by tag, key
+             on conflict (tag, key) do update set run_at = excluded.run_at
+                 where j.lease_token is null and j.run_at > excluded.run_at
+         ), replaced as (
+             delete from queue.job j using raised r
+             where j.tag = r.armed_tag and j.key = r.armed_key and r.armed_tag <> r.tag and j.lease_token is null
+         )
+         delete from idempotency i using raised r
+         where i.actor = r.actor and i.key = r.client_key and i.subject = r.subject",
+        &undos().map(|undo| undo.id).collect::<Vec<_>>(),
+        &undos().map(|undo| undo.tag.to_owned()).collect::<Vec<_>>(),
+        &undos().map(|undo| undo.key.clone()).collect::<Vec<_>>(),
+        &undos().map(|undo| undo.payload.clone()).collect::<Vec<_>>(),
+        &undos().map(|undo| undo.max_attempts).collect::<Vec<_>>(),
+        &armed().map(|armed| armed.map(|(tag, _)| (*tag).to_owned())).collect::<Vec<_>>() as &[Option<String>],
+        &armed().map(|armed| armed.map(|(_, key)| key.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &keys().map(|key| key.map(|key| key.actor.0)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &keys().map(|key| key.map(|key| key.key.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &rollbacks.iter().map(|rollback| rollback.subject).collect::<Vec<_>>(),
+    )
+    .execute(pool)
+    .await
+    .map(drop)
 }

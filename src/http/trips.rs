@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{FieldError, Refusal},
-    trips::{self, TripDetail},
+    trips::{self, seat_map},
 };
 use axum::{
     Json,
@@ -40,8 +40,9 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<TripDetail>, Problem> {
+) -> Result<Response, Problem> {
     let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
-    let trip = trips::detail(&mut *app.flow.pool.acquire().await?, trip_id(&id)?, viewer).await?;
-    trip.map(Json).ok_or_else(|| Refusal::NotFound("trip").into())
+    let map = seat_map::look(&app.flow.joint, (trip_id(&id)?, viewer)).await?;
+    let map = map.ok_or(Refusal::NotFound("trip"))?;
+    Ok(Json(&*map).into_response())
 }

@@ -88,11 +88,13 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
     sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
-               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::text[], $6::bytea[],
-                                    $7::uuid[], $8::uuid[], $9::jsonb[], $14::bytea[])
+               select r.* from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::text[], $6::bytea[],
+                                      $7::uuid[], $8::uuid[], $9::jsonb[], $14::bytea[])
                    with ordinality
                    as r(payment_id, order_id, rider_id, amount, key, fingerprint, entry, undo, undo_payload, token_hash,
-                        nr)
+                        nr),
+                   -- Marking it paid will wait for the disk, and bring this commit there.
+                   set_config('synchronous_commit', 'off', true)
            ), locked as materialized (
                select w.rider_id, w.balance, w.last_entry from wallet w
                where w.rider_id in (select rider_id from request)

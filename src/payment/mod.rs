@@ -54,7 +54,7 @@ pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
     let owed = |tag| Rollback {
         undo: undo_of(tag, &paying),
         replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
-        key: request.key.as_ref(),
+        key: request.key.clone(),
         subject: request.payment_id.0,
     };
     or_roll_back(flow, ended, owed).await

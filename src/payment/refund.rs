@@ -4,7 +4,7 @@
 use super::reverse;
 use crate::{
     domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
-    flow::{Desk, Ending, Flow, Rollback, StepError, idempotency, or_roll_back, step},
+    flow::{Desk, Ending, Flow, Rollback, StepError, begin_unwaited, idempotency, or_roll_back, step},
     orders::{self, Command, OrderView},
 };
 use farebox_jobs::{
@@ -22,7 +22,7 @@ pub async fn refund(flow: &Flow, command: &Command) -> Ending<OrderView> {
     let owed = |_| Rollback {
         undo: NewJob::of(&PayBack::new(command.order_id)),
         replaces: None,
-        key: command.key.as_ref(),
+        key: command.key.clone(),
         subject: command.attempt,
     };
     or_roll_back(flow, ended, owed).await
@@ -45,7 +45,7 @@ async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
 /// the refund on.
 async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
     let (order, rider) = (command.order_id, command.rider_id);
-    let mut tx = flow.pool.begin().await?;
+    let mut tx = begin_unwaited(&flow.pool).await?;
     idempotency::take(&mut tx, command.key.as_ref(), command.attempt).await?;
     let begun = sqlx::query!(
         "with begun as (

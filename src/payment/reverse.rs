@@ -1,7 +1,7 @@
 //! Giving a payment's money back: exactly its own amount, once, whatever the balance has become since.
 
 use super::STEPS;
-use crate::flow::barrier;
+use crate::flow::barrier::{self, Undoing};
 use farebox_jobs::queue::Job;
 use farebox_jobs::{MqTag, PayMoney, Paying, queue};
 use sqlx::{PgConnection, PgPool};
@@ -14,14 +14,14 @@ use uuid::Uuid;
 pub(super) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'static str, sqlx::Error> {
     let id = paying.payment_id.0;
     barrier::bar(tx, id, &STEPS).await?;
-    if barrier::stands(tx, id, MqTag::Pay).await? {
-        return Ok("nothing to undo: the order is paid");
+    match barrier::begin_undo(tx, id, MqTag::PayMoney, MqTag::Pay).await? {
+        Undoing::Finished => Ok("nothing to undo: the order is paid"),
+        Undoing::Nothing => Ok("nothing to undo: no money was taken, or it is back already"),
+        Undoing::Due => {
+            give_back(tx, paying, "payment_reversed").await?;
+            Ok("money given back")
+        }
     }
-    if barrier::mark_undone(tx, id, &[MqTag::PayMoney]).await? == 0 {
-        return Ok("nothing to undo: no money was taken, or it is back already");
-    }
-    give_back(tx, paying, "payment_reversed").await?;
-    Ok("money given back")
 }
 
 /// Reverses a late payment in the request itself, and retires its armed undo.

@@ -1,7 +1,7 @@
 //! Trips as riders see them.
 
 use crate::{
-    domain::{FieldError, Money, RiderId, TripId, place_of},
+    domain::{FieldError, Money, TripId},
     orders::Page,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -88,66 +88,17 @@ pub struct Wanted {
     pub after: Option<TripId>,
 }
 
-/// A trip with its bus and each seat.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct TripDetail {
-    /// The trip.
-    #[serde(flatten)]
-    pub trip: Trip,
-    /// Its bus.
-    pub bus: Bus,
-    /// Seats in a row, left and right of the aisle.
-    pub layout: Layout,
-    /// Each seat, ascending.
-    pub seats: Vec<Seat>,
-}
-
-/// How the seats stand in the bus.
-#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
-pub struct Layout {
-    /// Rows.
-    pub rows: i32,
-    /// Seats left of the aisle.
-    pub left: i32,
-    /// Seats right of the aisle.
-    pub right: i32,
-}
-
-/// A bus and who drives it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Bus {
-    /// Its number.
-    pub id: i32,
-    /// The driver.
-    pub driver_name: String,
-    /// The driver's phone.
-    pub driver_phone: String,
-}
-
-/// A seat in the map.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Seat {
-    /// Its label.
-    pub seat: String,
-    /// From the front, from 1.
-    pub row: i32,
-    /// `left` or `right` of the aisle.
-    pub side: &'static str,
-    /// `free`, `held`, `sold`, `mine` or `blocked`.
-    pub state: &'static str,
-}
-
-struct TripRow {
-    id: Uuid,
-    bus_id: i32,
-    direction: i16,
-    departs_at: DateTime<Utc>,
-    arrives_at: DateTime<Utc>,
-    price: Decimal,
-    capacity: i32,
-    free_seats: i64,
-    cancelled: bool,
-    now: DateTime<Utc>,
+pub(super) struct TripRow {
+    pub(super) id: Uuid,
+    pub(super) bus_id: i32,
+    pub(super) direction: i16,
+    pub(super) departs_at: DateTime<Utc>,
+    pub(super) arrives_at: DateTime<Utc>,
+    pub(super) price: Decimal,
+    pub(super) capacity: i32,
+    pub(super) free_seats: i64,
+    pub(super) cancelled: bool,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl From<TripRow> for Trip {
@@ -236,73 +187,4 @@ async fn find(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(Trip::from).collect())
-}
-
-/// One trip with its seats as `viewer` sees them.
-///
-/// # Errors
-/// The database's.
-pub async fn detail(
-    conn: &mut PgConnection,
-    trip: TripId,
-    viewer: Option<RiderId>,
-) -> Result<Option<TripDetail>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
-                  t.cancelled_at is not null as "cancelled!", now() as "now!", b.driver_name, b.driver_phone
-           from trip t join bus b on b.id = t.bus_id where t.id = $1"#,
-        trip.0
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let seats = seats(conn, trip, viewer).await?;
-    let free = seats.iter().filter(|seat| seat.state == "free").count();
-    let bus = Bus { id: row.bus_id, driver_name: row.driver_name, driver_phone: row.driver_phone };
-    let (rows, _) = place_of(row.capacity);
-    let trip = Trip::from(TripRow {
-        id: row.id,
-        bus_id: row.bus_id,
-        direction: row.direction,
-        departs_at: row.departs_at,
-        arrives_at: row.arrives_at,
-        price: row.price,
-        capacity: row.capacity,
-        free_seats: i64::try_from(free).unwrap_or(i64::MAX),
-        cancelled: row.cancelled,
-        now: row.now,
-    });
-    Ok(Some(TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats }))
-}
-
-async fn seats(
-    conn: &mut PgConnection,
-    trip: TripId,
-    viewer: Option<RiderId>,
-) -> Result<Vec<Seat>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select s.seat, s.blocked, s.order_id is not null as "owned!",
-                  coalesce(o.status not in ('unpaid', 'closed'), false) as "sold!",
-                  coalesce(o.rider_id = $2, false) as "mine!"
-           from seat s left join orders o on o.id = s.order_id
-           where s.trip_id = $1 order by s.seat"#,
-        trip.0,
-        viewer.map(|v| v.0)
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let (place, side) = place_of(row.seat);
-            let state = match (row.owned, row.mine, row.sold) {
-                _ if row.blocked => "blocked",
-                (false, ..) => "free",
-                (true, true, _) => "mine",
-                (true, false, true) => "sold",
-                (true, false, false) => "held",
-            };
-            Seat { seat: row.seat.to_string(), row: place, side, state }
-        })
-        .collect())
 }

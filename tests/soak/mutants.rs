@@ -28,7 +28,7 @@ struct Mutant {
     edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const MUTANTS: [Mutant; 22] = [
+const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
@@ -47,7 +47,11 @@ const MUTANTS: [Mutant; 22] = [
         name: "an undo asks neither the barrier nor the owner",
         short: false,
         edits: &[
-            ("src/booking/release.rs", "if undone == 0 {", "if undone > 1 {"),
+            (
+                "src/booking/release.rs",
+                "Undoing::Nothing => Ok(\"nothing to undo: the seats were never claimed, or given back already\"),\n        Undoing::Due => {",
+                "Undoing::Nothing | Undoing::Due => {",
+            ),
             (
                 "src/booking/release.rs",
                 "where trip_id = $1 and seat = any($2) and order_id = $3",
@@ -218,10 +222,10 @@ const MUTANTS: [Mutant; 22] = [
         edits: &[
             (
                 "src/booking/release.rs",
-                "    barrier::bar(tx, order.0, &STEPS).await?;\n    if barrier::stands(tx, order.0, MqTag::OrderAdd).await? {",
-                "    let stands = barrier::stands(tx, order.0, MqTag::OrderAdd).await?;
-    barrier::bar(tx, order.0, &STEPS).await?;
-    if stands {",
+                "    barrier::bar(tx, booking.order_id.0, &STEPS).await?;\n    barred_claims(tx, booking).await",
+                "    let done = barred_claims(tx, booking).await?;
+    barrier::bar(tx, booking.order_id.0, &STEPS).await?;
+    Ok(done)",
             ),
         ],
     },
@@ -230,8 +234,8 @@ const MUTANTS: [Mutant; 22] = [
         short: false,
         edits: &[(
             "src/payment/reverse.rs",
-            "if barrier::stands(tx, id, MqTag::Pay).await? {",
-            "if barrier::stands(tx, id, MqTag::Pay).await? && false {",
+            "barrier::begin_undo(tx, id, MqTag::PayMoney, MqTag::Pay)",
+            "barrier::begin_undo(tx, id, MqTag::PayMoney, MqTag::OrderUnpaid)",
         )],
     },
     Mutant {
@@ -250,6 +254,15 @@ const MUTANTS: [Mutant; 22] = [
         name: "a refund arms no job",
         short: false,
         edits: &[("src/payment/refund.rs", "&[NewJob::of(&PayBack::new(order))],", "&[],")],
+    },
+    Mutant {
+        name: "an answer does not wait for the disk",
+        short: false,
+        edits: &[(
+            "src/schema.rs",
+            "(\"jit\", \"off\".to_owned()),",
+            "(\"jit\", \"off\".to_owned()), (\"synchronous_commit\", \"off\".to_owned()),",
+        )],
     },
 ];
 
