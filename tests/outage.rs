@@ -1,6 +1,7 @@
 //! The database goes away and comes back; schemas that do not fit; processes that refuse to start.
 
-use crate::harness::{OwnServer, Process, World, command, until};
+use crate::harness::{OwnServer, Process, World, command, count, until};
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_goes_away_and_comes_back() {
@@ -27,6 +28,51 @@ async fn the_database_goes_away_and_comes_back() {
         rider.get(&format!("/v1/trips/{trip}")).await.body["free_seats"] == 18
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rider_was_told_outlives_a_server_that_is_killed_at_once() {
+    let mut own = OwnServer::start("told", &[]).await;
+    let (trip, rider) = (own.trip.clone(), own.rider.clone());
+    own.top_up(&rider, "100.00").await;
+    let kept = rider.booked(&trip, &["1"]).await;
+    kill_at_once(&mut own).await;
+    assert_eq!(rider.get(&format!("/v1/orders/{kept}")).await.expect(200)["status"], "unpaid");
+    assert_eq!(rider.balance().await, "100.00");
+
+    rider.pay(&kept).await.expect(200);
+    kill_at_once(&mut own).await;
+    assert_eq!(rider.get(&format!("/v1/orders/{kept}")).await.expect(200)["status"], "paid");
+    assert_eq!(rider.balance().await, "96.00");
+
+    rider.post(&format!("/v1/orders/{kept}/refund"), &json!({})).await.expect(200);
+    kill_at_once(&mut own).await;
+    assert_eq!(rider.get(&format!("/v1/orders/{kept}")).await.expect(200)["status"], "refunded");
+    assert_eq!(rider.balance().await, "100.00");
+
+    let given_up = rider.booked(&trip, &["2"]).await;
+    rider.post(&format!("/v1/orders/{given_up}/cancel"), &json!({})).await.expect(200);
+    kill_at_once(&mut own).await;
+    assert_eq!(rider.get(&format!("/v1/orders/{given_up}")).await.expect(200)["status"], "closed");
+
+    // No worker runs: the job that was told of waits.
+    let failed = rider.fault("order_add_cancle.after=error").book(&trip, &["3"]).await;
+    failed.problem(500, "003099");
+    assert_eq!(failed.body["rollback"], "queued");
+    kill_at_once(&mut own).await;
+    let due = "select count(*) from queue.job where tag = 'order_add_cancle' and run_at <= now()";
+    assert_eq!(count(&own.pool(), due).await, 1);
+}
+
+/// The server is killed as soon as this can be done, without a goodbye, and started again.
+async fn kill_at_once(own: &mut OwnServer) {
+    let pid = own.postmaster().to_string();
+    assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    own.restart().await;
+    let rider = own.rider.clone();
+    until("the API is back", || async { rider.get("/health/ready").await.status == 200 }).await;
+    // Of the connections that broke, one is noticed by a request.
+    until("the API reads", || async { rider.get("/v1/wallet").await.status == 200 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,19 @@ pub async fn close_all(
     reason: CloseReason,
     why: &str,
 ) -> Result<(), sqlx::Error> {
-    let closed = sqlx::query_scalar!(
+    let closed = close_timed_out(conn, orders, reason, why).await?;
+    let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
+    queue::take_off(conn, &timers).await.map(drop)
+}
+
+/// The same of orders whose timers have ended; says which it closed.
+async fn close_timed_out(
+    conn: &mut PgConnection,
+    orders: &[OrderId],
+    reason: CloseReason,
+    why: &str,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
         r#"with closed as (
                update orders set status = 'closed', closed_reason = $2, closed_at = now()
                where id = any($1) and status = 'unpaid'
@@ -87,10 +99,8 @@ pub async fn close_all(
         reason.as_str(),
         why,
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
-    queue::take_off(conn, &timers).await.map(drop)
+    .fetch_all(conn)
+    .await
 }
 
 /// The unpaid-order job. For a paid order, a closed one, or one that is gone it does nothing; early, it waits on.
@@ -159,7 +169,7 @@ impl Together for Expiries {
         let ended = |expiry: &Expiry| ended.contains(&expiry.lease.job_id);
         let orders: Vec<OrderId> = expiries.iter().filter(|e| ended(e)).map(|e| e.order).collect();
         let reason = CloseReason::Expired;
-        close_all(&mut tx, &orders, reason, reason.as_str()).await?;
+        close_timed_out(&mut tx, &orders, reason, reason.as_str()).await?;
         tx.commit().await?;
         Ok(expiries.iter().map(ended).collect())
     }
