@@ -1,6 +1,6 @@
 //! Many requests, one statement, one commit. A step's statement takes any number of bookings; while it is on its way to
 //! the disk, those who come meanwhile wait together for the next. A flush never waits for company: whoever comes to an idle
-//! step goes alone, at once, and on his own task.
+//! step goes alone, at once.
 //!
 //! What one request wants never decides over another's. Asks that share something (a seat, a key, an order) are not put
 //! into one statement, so the database decides between them as between two processes; a statement that fails is made again
@@ -158,46 +158,22 @@ impl<T: Together> Coalescer<T> {
 
     /// A caller who goes away meanwhile is answered by his key, like any other.
     async fn ask(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
-        match self.take_place(ask) {
-            Place::Alone(ask) => self.lane().fly_alone(ask).await,
-            Place::Waiting(answer) => {
-                answer.await.unwrap_or_else(|_| Err(sqlx::Error::Decode("the statement broke off".into())))
-            }
-        }
-    }
-
-    /// Opens a lane if the step is idle, or all its lanes are held up. It is the caller's, unless somebody waits already.
-    fn take_place(&self, ask: T::Ask) -> Place<T> {
-        let mut line = self.0.line();
-        let opens = line.opens();
-        if opens && line.waiting.is_empty() {
-            return Place::Alone(ask);
-        }
         let (answer, answered) = oneshot::channel();
-        line.waiting.push_back(Waiting { ask, answer });
-        drop(line);
+        let opens = {
+            let mut line = self.0.line();
+            line.waiting.push_back(Waiting { ask, answer });
+            line.opens()
+        };
         if opens {
             self.fly();
         }
-        Place::Waiting(answered)
-    }
-
-    fn lane(&self) -> Lane<T> {
-        Lane { coalescer: self.clone(), held_up: false, landed: false }
+        answered.await.unwrap_or_else(|_| Err(sqlx::Error::Decode("the statement broke off".into())))
     }
 
     /// Takes off with whoever waits, again and again until nobody does.
     fn fly(&self) {
-        tokio::spawn(self.lane().fly());
+        tokio::spawn(Lane { coalescer: self.clone(), held_up: false, landed: false }.fly());
     }
-}
-
-/// How an ask goes.
-enum Place<T: Together> {
-    /// At once: the step was idle, and the lane that this opened is the caller's.
-    Alone(T::Ask),
-    /// With the next statement.
-    Waiting(oneshot::Receiver<Result<T::Answer, sqlx::Error>>),
 }
 
 /// One statement after another. Should one come to a bad end, another lane takes this one's place.
@@ -211,33 +187,14 @@ impl<T: Together> Lane<T> {
     async fn fly(mut self) {
         let inner = Arc::clone(&self.coalescer.0);
         while let Some((asks, answers)) = inner.board() {
-            self.wait_for(inner.flush(asks, answers)).await;
+            let mut flush = pin!(inner.flush(asks, answers));
+            if timeout(inner.held_up_after, &mut flush).await.is_err() {
+                self.hold_up();
+                flush.await;
+                self.go_on();
+            }
         }
         self.landed = true;
-    }
-
-    /// One statement for one ask; who came meanwhile flies on. Boxed, as a step is.
-    async fn fly_alone(mut self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
-        let inner = Arc::clone(&self.coalescer.0);
-        let asks = [ask];
-        let alone = self.wait_for(Box::pin(T::ask_all(&inner.ground, &asks))).await;
-        if inner.closes_idle() {
-            self.landed = true;
-        }
-        alone.and_then(|brought| brought.into_iter().next().ok_or(sqlx::Error::RowNotFound))
-    }
-
-    /// Waits for the statement, and no longer than that holds anybody else up.
-    async fn wait_for<R>(&mut self, statement: impl Future<Output = R>) -> R {
-        let mut statement = pin!(statement);
-        let after = self.coalescer.0.held_up_after;
-        if let Ok(done) = timeout(after, &mut statement).await {
-            return done;
-        }
-        self.hold_up();
-        let done = statement.await;
-        self.go_on();
-        done
     }
 
     /// Whoever waits behind this statement goes by another lane.
@@ -274,14 +231,6 @@ impl<T: Together> Inner<T> {
     /// The lock is never held over anything that could panic half way.
     fn line(&self) -> MutexGuard<'_, Line<T>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Closes a lane if nobody waits.
-    fn closes_idle(&self) -> bool {
-        let mut line = self.line();
-        let idle = line.waiting.is_empty();
-        line.open -= usize::from(idle);
-        idle
     }
 
     /// The longest waiting that can go together, at most [`MOST`]. Who shares something with one that goes or has to wait
