@@ -63,8 +63,10 @@ async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {
            ), told as (
                insert into order_event (order_id, status, reason) select order_id, 'unpaid', 'booked' from request
            ), retired as (
-               delete from queue.job j using request r
-               where j.tag = $12 and j.key = r.order_id::text and j.lease_token is null
+               -- By ids that were looked up one by one: a join may read the whole queue, if it was empty when this was planned.
+               delete from queue.job where lease_token is null and id = any(array(
+                   select j.id from request r
+                   cross join lateral (select id from queue.job where tag = $12 and key = r.order_id::text offset 0) as j))
            )
            update idempotency i set status = 201, body = r.body
            from request r where i.actor = r.rider_id and i.key = r.key and i.subject = r.order_id"#,

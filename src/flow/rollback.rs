@@ -108,8 +108,10 @@ async fn raise_all(pool: &PgPool, rollbacks: &[Rollback]) -> Result<(), sqlx::Er
              on conflict (tag, key) do update set run_at = excluded.run_at
                  where j.lease_token is null and j.run_at > excluded.run_at
          ), replaced as (
-             delete from queue.job j using raised r
-             where j.tag = r.armed_tag and j.key = r.armed_key and r.armed_tag <> r.tag and j.lease_token is null
+             delete from queue.job where lease_token is null and id = any(array(
+                 select j.id from raised r
+                 cross join lateral (select id from queue.job where tag = r.armed_tag and key = r.armed_key offset 0) as j
+                 where r.armed_tag <> r.tag))
          )
          delete from idempotency i using raised r
          where i.actor = r.actor and i.key = r.client_key and i.subject = r.subject",

@@ -259,7 +259,7 @@ async fn look(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, s
                   string_agg(case when s.blocked then 'b' when s.order_id is null then 'f'
                                   when coalesce(o.status, 'unpaid') in ('unpaid', 'closed') then 'h' else 's' end,
                              '' order by s.seat) as "letters!"
-           from seat s left join orders o on o.id = s.order_id
+           from seat s left join lateral (select status from orders where id = s.order_id offset 0) as o on true
            where s.trip_id = any($1) group by s.trip_id"#,
         &ids
     )

@@ -126,7 +126,8 @@ async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, Trip
                select coalesce(string_agg(state, ''), '') as letters
                from (select case when s.blocked then 'b' when s.order_id is null then 'f' when o.rider_id = l.viewer then 'm'
                                  when coalesce(o.status, 'unpaid') in ('unpaid', 'closed') then 'h' else 's' end as state
-                     from seat s left join orders o on o.id = s.order_id
+                     from seat s
+                     left join lateral (select rider_id, status from orders where id = s.order_id offset 0) as o on true
                      where s.trip_id = t.id order by s.seat) as seats
            ) as s"#,
         &looks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),

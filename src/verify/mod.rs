@@ -232,6 +232,8 @@ pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::E
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
     sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;
+    // A check may take one processor from the bookings beside it, and no more.
+    sqlx::query("set local max_parallel_workers_per_gather = 0").execute(&mut *tx).await?;
     sqlx::query(LONGEST_QUERY).execute(&mut *tx).await?;
     let tags: Vec<String> = farebox_jobs::MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
     let (floor, since) = scope.floor(sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?);

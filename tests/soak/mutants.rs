@@ -137,8 +137,8 @@ const MUTANTS: [Mutant; 23] = [
         short: false,
         edits: &[(
             "src/payment/mark_paid.rs",
-            "or (j.tag = $8 and j.key = m.id::text)",
-            "or (j.tag = $8 and j.key = m.id::text and false)",
+            "union all select $8::text, id::text from marked",
+            "union all select $8::text, id::text from marked where false",
         )],
     },
     Mutant {

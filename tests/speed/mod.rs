@@ -187,7 +187,7 @@ async fn rush(ground: &Ground, report: &mut Report) {
         let trip = ground.trip(seats).await;
         let rush = Bookings { trips: vec![trip], seats, wanted: 1, ..Bookings::default() };
         p99.push(ground.book(&rush, buyers, 1).await.p99);
-        sold.push(ground.sold_out_ms(seats).await);
+        sold.push(ground.sold_out_ms(trip, seats).await);
         ground.holds().await;
     }
     let (sold, p99) = (median(sold.into_iter()), median(p99.into_iter()));
