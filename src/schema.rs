@@ -56,10 +56,11 @@ impl SchemaError {
 ///
 /// Plans are kept while tables grow from empty to huge, and a plan made on an empty table would scan it for as long as
 /// nobody analyzes it. Every statement of a flow has its index, so scans are switched off here ([`crate::verify`], which
-/// reads whole tables, switches them on). Each statement is planned once a connection: a step's has twenty parts, and planning
-/// it takes longer than running it. No ping before each use: it would cost every request a round trip, and a broken
-/// connection shows itself in the statement. What broke one has mostly broken the others too, so those that were made
-/// before the last outage ([`is_outage`]) are not used again.
+/// reads whole tables, switches them on). An index can be read whole as well, by a join that was planned on a table known to
+/// be empty: hot statements look such rows up by `lateral (… offset 0)`, which leaves no choice. Each statement is planned
+/// once a connection: a step's has twenty parts, and planning it takes longer than running it. No ping before each use: it
+/// would cost every request a round trip, and a broken connection shows itself in the statement. What broke one has mostly
+/// broken the others too, so those that were made before the last outage ([`is_outage`]) are not used again.
 ///
 /// # Errors
 /// A URL that does not parse.
