@@ -10,9 +10,7 @@ async fn the_database_goes_away_and_comes_back() {
     let (trip, rider) = (own.trip.clone(), own.rider.clone());
     let order = rider.booked(&trip, &["1"]).await;
 
-    let pid = own.postmaster().to_string();
-    let kill = |signal: &str| std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
-    assert!(kill("-QUIT").success());
+    kill(&own);
     until("the API says 503", || async { rider.get("/health/ready").await.status == 503 }).await;
     let away = rider.book(&trip, &["2"]).await;
     away.problem(503, "003097");
@@ -64,10 +62,15 @@ async fn what_a_rider_was_told_outlives_a_server_that_is_killed_at_once() {
     assert_eq!(count(&own.pool(), due).await, 1);
 }
 
-/// The server is killed as soon as this can be done, without a goodbye, and started again.
-async fn kill_at_once(own: &mut OwnServer) {
+/// Without a goodbye.
+fn kill(own: &OwnServer) {
     let pid = own.postmaster().to_string();
     assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+}
+
+/// The server is killed as soon as this can be done, and started again.
+async fn kill_at_once(own: &mut OwnServer) {
+    kill(own);
     own.restart().await;
     let rider = own.rider.clone();
     until("the API is back", || async { rider.get("/health/ready").await.status == 200 }).await;
@@ -80,7 +83,6 @@ async fn of_all_the_connections_that_broke_one_is_noticed() {
     const CONNECTIONS: usize = 16;
     // Slow reads of a dozen at once make the pool open what it may.
     let mut own = OwnServer::start("broken-pool", &[]).await;
-    let pid = own.postmaster().to_string();
     let (rider, trip, pool) = (own.rider.clone(), own.trip.clone(), own.pool());
     let mut lock = pool.begin().await.unwrap();
     sqlx::query("lock table wallet").execute(&mut *lock).await.unwrap();
@@ -99,7 +101,7 @@ async fn of_all_the_connections_that_broke_one_is_noticed() {
     for read in reads {
         assert_eq!(read.await.unwrap(), 200);
     }
-    assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    kill(&own);
     own.restart().await;
     let mut failed = 0;
     for seat in 1..=CONNECTIONS {

@@ -67,13 +67,13 @@ pub async fn close_all(
     reason: CloseReason,
     why: &str,
 ) -> Result<(), sqlx::Error> {
-    let closed = close_timed_out(conn, orders, reason, why).await?;
+    let closed = close_but_timers(conn, orders, reason, why).await?;
     let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
     queue::take_off(conn, &timers).await.map(drop)
 }
 
-/// The same of orders whose timers have ended; says which it closed.
-async fn close_timed_out(
+/// The same, but for the timers, which the caller has ended or takes off; says which it closed.
+async fn close_but_timers(
     conn: &mut PgConnection,
     orders: &[OrderId],
     reason: CloseReason,
@@ -169,7 +169,7 @@ impl Together for Expiries {
         let ended = |expiry: &Expiry| ended.contains(&expiry.lease.job_id);
         let orders: Vec<OrderId> = expiries.iter().filter(|e| ended(e)).map(|e| e.order).collect();
         let reason = CloseReason::Expired;
-        close_timed_out(&mut tx, &orders, reason, reason.as_str()).await?;
+        close_but_timers(&mut tx, &orders, reason, reason.as_str()).await?;
         tx.commit().await?;
         Ok(expiries.iter().map(ended).collect())
     }

@@ -6,7 +6,6 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 /// What a failed flow owes.
-#[derive(Clone)]
 pub struct Rollback {
     /// The failed tag's typed job.
     pub undo: NewJob,

@@ -270,7 +270,7 @@ impl Ground {
         write_lines(&self.folder.join("payments"), lines);
     }
 
-    /// From the first claim to the last of the newest trip, which has so many seats and none left.
+    /// From the first claim of this trip to the last; it has so many seats, and none left.
     pub async fn sold_out_ms(&self, trip: Uuid, seats: i32) -> f64 {
         let sql = "select count(*), extract(epoch from max(created_at) - min(created_at))::float8 * 1000
                    from orders where trip_id = $1";
