@@ -47,6 +47,7 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
     Floor,
+    Unwaited,
     Bare,
     Done,
     Settled,
@@ -58,6 +59,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::Unwaited => "floor that does not wait for the disk",
             Self::Bare => "our statement in the floor's loop",
             Self::Done => "ours, acked in batches",
             Self::Settled => "ours, settled by the handler",
@@ -68,7 +70,9 @@ impl Contender {
 
     async fn fill(self, pool: &PgPool, jobs: usize) -> Result<()> {
         match self {
-            Self::Floor | Self::Bare | Self::Done | Self::Settled => ours::fill(pool, jobs).await,
+            Self::Floor | Self::Unwaited | Self::Bare | Self::Done | Self::Settled => {
+                ours::fill(pool, jobs).await
+            }
             Self::Graphile => graphile::fill(pool, jobs).await,
             Self::Stock => stock::fill(pool, jobs).await,
         }
@@ -77,7 +81,8 @@ impl Contender {
     /// `batch`: the jobs of one statement; to graphile_worker, the size of its local queue.
     async fn work(self, pool: &PgPool, slots: usize, batch: usize) -> Result<()> {
         match self {
-            Self::Floor => ours::floor(&pool.connect_options(), batch).await,
+            Self::Floor => ours::floor(&pool.connect_options(), batch, true).await,
+            Self::Unwaited => ours::floor(&pool.connect_options(), batch, false).await,
             Self::Bare => ours::bare(&pool.connect_options(), batch).await,
             Self::Done => ours::work(pool, slots, batch, false).await,
             Self::Settled => ours::work(pool, slots, batch, true).await,

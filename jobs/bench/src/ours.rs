@@ -102,6 +102,7 @@ pub async fn work(pool: &PgPool, concurrency: usize, batch: usize, settled: bool
 /// As the driver sets them.
 const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
      set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan";
+const UNWAITED: &str = "set synchronous_commit = off";
 
 const FLOOR: &str = "
     with ended as (
@@ -121,10 +122,14 @@ const FLOOR: &str = "
     )
     select id, tag, key, payload from claimed";
 
-/// The loop that hardly anything can beat: one statement completes the last batch and claims the next.
-pub async fn floor(options: &PgConnectOptions, batch: usize) -> Result<()> {
+/// The loop that hardly anything can beat: one statement completes the last batch and claims the next. Its commit waits
+/// for the disk, or not.
+pub async fn floor(options: &PgConnectOptions, batch: usize, waits: bool) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;
+    if !waits {
+        conn.execute(UNWAITED).await?;
+    }
     let (token, mut ids) = (Uuid::now_v7(), Vec::<Uuid>::new());
     loop {
         let rows: Vec<(Uuid, String, String, String)> = sqlx::query_as(FLOOR)
@@ -148,6 +153,7 @@ pub async fn floor(options: &PgConnectOptions, batch: usize) -> Result<()> {
 pub async fn bare(options: &PgConnectOptions, batch: usize) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;
+    conn.execute(UNWAITED).await?;
     let mut tags = Tags::new(&[TAG.to_owned()]);
     let mut done: Vec<Ack> = Vec::new();
     loop {

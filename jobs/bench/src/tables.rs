@@ -32,28 +32,30 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 
 /// Who is measured at so many slots, and with which batch.
 fn contenders(args: &Args, slots: usize) -> Vec<(Contender, usize)> {
-    use Contender::{Bare, Done, Floor, Graphile, Settled, Stock};
+    use Contender::{Bare, Done, Floor, Graphile, Settled, Stock, Unwaited};
     let all = [
         (Floor, slots),
+        (Unwaited, slots),
         (Bare, slots),
         (Done, slots),
         (Settled, slots),
         (Graphile, slots),
         (Stock, slots),
         (Floor, LARGE),
+        (Unwaited, LARGE),
         (Bare, LARGE),
         (Done, LARGE),
         (Graphile, LARGE),
     ];
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    all.into_iter().filter(|(who, _)| *who == Floor || wanted(who.name())).collect()
+    all.into_iter().filter(|(who, _)| matches!(who, Floor | Unwaited) || wanted(who.name())).collect()
 }
 
 pub async fn throughput(args: &Args) -> Result<()> {
     println!(
-        "\n| slots | batch | | × floor of that batch | jobs/s | WAL B/job | dead/job | updates/job (HOT) | client CPU µs/job | server CPU µs/job |"
+        "\n| slots | batch | | × floor of that batch | × the one that does not wait | jobs/s | WAL B/job | dead/job | updates/job (HOT) | client CPU µs/job | server CPU µs/job |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for slots in args.slots.iter().copied() {
         let who = contenders(args, slots);
         let mut results: Vec<Vec<Measured>> = vec![Vec::new(); who.len()];
@@ -74,12 +76,16 @@ pub async fn throughput(args: &Args) -> Result<()> {
         let of =
             |results: &[Measured], value: fn(&Measured) -> f64| median(results.iter().map(value).collect());
         for (at, ((contender, batch), measured)) in who.iter().zip(&results).enumerate() {
-            let floor = who.iter().position(|peer| *peer == (Contender::Floor, *batch)).unwrap_or(at);
-            let (rate, floor) = (of(measured, |m| m.rate), of(&results[floor], |m| m.rate));
+            let rate = of(measured, |m| m.rate);
+            let ratio = |floor| {
+                let floor = who.iter().position(|peer| *peer == (floor, *batch)).unwrap_or(at);
+                rate / of(&results[floor], |m| m.rate)
+            };
             println!(
-                "| {slots} | {batch} | {} | {:.2} | {rate:.0} | {:.0} | {:.2} | {:.2} ({:.2}) | {:.1} | {:.1} |",
+                "| {slots} | {batch} | {} | {:.2} | {:.2} | {rate:.0} | {:.0} | {:.2} | {:.2} ({:.2}) | {:.1} | {:.1} |",
                 contender.name(),
-                rate / floor,
+                ratio(Contender::Floor),
+                ratio(Contender::Unwaited),
                 of(measured, |m| m.cost.wal),
                 of(measured, |m| m.cost.dead),
                 of(measured, |m| m.cost.updates),

@@ -2,6 +2,7 @@
 
 use super::{Lease, ack::Ack, tags::Tags};
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -79,9 +80,6 @@ pub async fn complete_and_claim(
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
         done.iter().map(|ack| (ack.lease.job_id, ack.lease.token)).unzip();
     let notes: Vec<Option<String>> = done.iter().map(|ack| ack.verdict.text()).collect();
-    // A lost claim is a claim not made (the token fences whoever thinks he has it), so the commit of claims alone
-    // need not wait for the disk: hence synchronous_commit, off for that transaction. A completion does wait. It is set
-    // in the limit because that is evaluated once.
     let rows = sqlx::query_as!(
         Row,
         r#"with ended as (
@@ -101,10 +99,11 @@ pub async fn complete_and_claim(
                from unnest($4::text[], $5::smallint[], $6::timestamptz[]) as t (tag, priority, since)
                where not exists (select from queue.paused where paused.tag = t.tag)
            ), due as materialized (
-               select found.at, found.expired
+               select found.at, found.id, found.expired, found.spent
                from looked_at t
                cross join lateral (
-                   select job.ctid as at, job.lease_token is not null as expired
+                   select job.ctid as at, job.id, job.lease_token is not null as expired,
+                          job.lease_token is not null and job.attempt = job.max_attempts as spent
                    from queue.job
                    where job.tag = t.tag and job.priority = t.priority
                      and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
@@ -113,30 +112,26 @@ pub async fn complete_and_claim(
                           or job.serial <> all (array(select key from queue.serial)))
                    order by job.run_at limit $7::bigint for update of job skip locked
                ) found
-               limit case when set_config('synchronous_commit', case when cardinality($1) = 0 then 'off'
-                                          else current_setting('synchronous_commit') end, true) is not null then $7 end
+               limit $7
            ), claimed as (
                update queue.job
                set attempt = least(attempt + 1, max_attempts), worker = $8, leased_at = clock_timestamp(),
                    lease_token = $9, lease_until = now() + make_interval(secs => $10::float8),
-                   failures = case when not due.expired then failures else
+                   failures = case when lease_token is null then failures else
                        failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
                                                       'ended_at', clock_timestamp(), 'trace_id', payload->>'trace',
                                                       'error', 'lease expired') end
-               from due
-               where ctid = due.at
-               returning id, tag, key, payload::text, payload->>'trace' as trace, attempt, max_attempts, run_at,
-                         priority, serial, run_at > created_at as delayed,
-                         extract(epoch from leased_at - run_at)::float8 as waited, expired,
-                         expired and jsonb_array_length(failures) > 0 and (failures->-1->>'attempt')::integer = attempt
-                             as spent,
-                         cancel_asked is not null as called_off
+               where ctid = any (array(select at from due))
+               returning id, tag, key, payload::text, attempt, max_attempts, run_at, created_at, leased_at,
+                         priority, serial, cancel_asked is not null as called_off
            )
-           select c.*, answer.completed, answer.due = $7 as "full!", answer.next
+           select c.*, answer.completed, answer.rescued, answer.crashed, answer.due = $7 as "full!", answer.next
            from (
                select (select count(*) from due) as due,
                       case when (select count(*) from ended) < cardinality($1) then array(select id from ended) end
                           as completed,
+                      nullif(array(select id from due where expired), '{}') as rescued,
+                      nullif(array(select id from due where spent), '{}') as crashed,
                       case when (select count(*) from due) < $7 then (
                           select extract(epoch from min(soonest.run_at) - clock_timestamp())::float8
                           from looked_at t
@@ -201,49 +196,51 @@ struct Row {
     tag: Option<String>,
     key: Option<String>,
     payload: Option<String>,
-    trace: Option<String>,
     attempt: Option<i32>,
     max_attempts: Option<i32>,
     run_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
+    leased_at: Option<DateTime<Utc>>,
     priority: Option<i16>,
     serial: Option<String>,
-    delayed: Option<bool>,
-    waited: Option<f64>,
-    expired: Option<bool>,
-    spent: Option<bool>,
     called_off: Option<bool>,
     completed: Option<Vec<Uuid>>,
+    rescued: Option<Vec<Uuid>>,
+    crashed: Option<Vec<Uuid>>,
     full: bool,
     next: Option<f64>,
 }
 
 impl Row {
-    fn job(self, token: Uuid, claimed: Instant) -> Option<Claimed> {
-        let how = if self.called_off == Some(true) {
+    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
+    fn job(self, token: Uuid, claimed: Instant, rescued: &[Uuid], crashed: &[Uuid]) -> Option<Claimed> {
+        let job_id = self.id?;
+        let how = if self.called_off? {
             How::CalledOff
-        } else if self.spent == Some(true) {
+        } else if crashed.contains(&job_id) {
             How::Crashed
-        } else if self.expired == Some(true) {
+        } else if rescued.contains(&job_id) {
             How::Rescued
         } else {
             How::Fresh
         };
+        let (payload, run_at) = (self.payload?, self.run_at?);
         Some(Claimed {
             lease: Lease {
-                job_id: self.id?,
+                job_id,
                 tag: self.tag?,
                 key: self.key?,
                 token,
                 attempt: self.attempt?,
                 max_attempts: self.max_attempts?,
-                run_at: self.run_at?,
-                trace: self.trace,
+                run_at,
+                trace: trace_of(&payload),
                 serial: self.serial,
-                waited: seconds(self.waited.unwrap_or(0.0)),
-                delayed: self.delayed.unwrap_or(false),
+                waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
+                delayed: run_at > self.created_at?,
                 claimed,
             },
-            payload: self.payload?,
+            payload,
             priority: self.priority?,
             how,
         })
@@ -253,15 +250,25 @@ impl Row {
 impl Round {
     fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
         let now = Instant::now();
-        let answer = rows.first_mut();
-        let (completed, full, next) =
-            answer.map_or((None, false, None), |row| (row.completed.take(), row.full, row.next));
+        let (mut completed, mut full, mut next) = (None, false, None);
+        let (mut rescued, mut crashed) = (Vec::new(), Vec::new());
+        if let Some(row) = rows.first_mut() {
+            (completed, full, next) = (row.completed.take(), row.full, row.next);
+            rescued = row.rescued.take().unwrap_or_default();
+            crashed = row.crashed.take().unwrap_or_default();
+        }
         rows.sort_by_key(|row| (row.priority, row.run_at));
-        let claimed = rows.into_iter().filter_map(|row| row.job(token, now)).collect();
-        Self { completed, claimed, full, next: next.map(seconds) }
+        let claimed = rows.into_iter().filter_map(|row| row.job(token, now, &rescued, &crashed)).collect();
+        let next = next.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX));
+        Self { completed, claimed, full, next }
     }
 }
 
-fn seconds(secs: f64) -> Duration {
-    Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX)
+/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has one.
+fn trace_of(payload: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Traced {
+        trace: Option<String>, // TRACE_FIELD
+    }
+    serde_json::from_str::<Traced>(payload).ok()?.trace
 }

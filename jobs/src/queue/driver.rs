@@ -1,8 +1,8 @@
 //! The driver: one loop that writes down what ended, renews what is held, and claims what is due. It alone talks to
 //! the database for the worker, and no error of the database ends it or touches a running attempt.
 //!
-//! It has a few connections, so that while the server is at one round (completing a batch, claiming the next) the results
-//! of another are made into jobs and the next batch ends, and a job that was just enqueued waits for none of them. Each is
+//! It has two connections, so that while the server is at one round (completing a batch, claiming the next) the results
+//! of another are made into jobs and the next batch ends, and a job that was just enqueued waits for neither. Each is
 //! made when it is first needed: at low load, one.
 
 use super::{
@@ -40,8 +40,8 @@ const TROUBLE_MIN: Duration = Duration::from_millis(100);
 const TROUBLE_MAX: Duration = Duration::from_secs(5);
 /// How long after one report the next is waited for before both are written down.
 const GATHER: Duration = Duration::from_micros(50);
-/// Rounds that may be under way at once. One of them is kept for looking: the others may be waiting for the disk.
-const LINKS: usize = 3;
+/// Rounds that may be under way at once.
+const LINKS: usize = 2;
 /// Leases are renewed this often in their length.
 pub(super) const RENEWALS_PER_LEASE: u32 = 3;
 
@@ -76,9 +76,6 @@ pub(super) struct Driver {
     pub(super) stirred: bool,
     /// Somebody enqueued: that job is not to wait for the commit of a batch that is being completed.
     pub(super) rung: bool,
-    /// The last look found all it asked for. Then there is more than the slots take, and completing and claiming share
-    /// a statement; otherwise a claim is a statement of its own, for a completion waits for the disk and a claim does not.
-    pub(super) backlog: bool,
     /// If nothing stirs: when to look for due jobs again.
     pub(super) look_at: Instant,
     options: PgConnectOptions,
@@ -124,7 +121,6 @@ impl Driver {
             flying_slots: 0,
             stirred: true,
             rung: false,
-            backlog: false,
             look_at: Instant::now(),
             renew_at: Instant::now(), // the first sign of life at once
             tags: Tags::new(&config.tags),

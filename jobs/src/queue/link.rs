@@ -22,7 +22,12 @@ pub(super) struct Link {
 
 /// The queue's tables go from empty to huge and back while plans are kept, so the plans are settled here: every
 /// statement of the driver walks an index, never reads or sorts a table, and is planned once.
-macro_rules! plans {
+///
+/// And no commit of the driver's waits for the disk. A database that crashes may forget its last moments: a claim that is
+/// forgotten was not made, and its token fences whoever thinks he has it; an ending that is forgotten leaves a lease
+/// that runs out, as if the worker had crashed before he wrote it down. What a handler commits with its job is its own
+/// transaction, and does as that says.
+macro_rules! settings {
     ($set:literal) => {
         concat!(
             $set,
@@ -36,7 +41,9 @@ macro_rules! plans {
             $set,
             " jit = off; ",
             $set,
-            " plan_cache_mode = force_generic_plan"
+            " plan_cache_mode = force_generic_plan; ",
+            $set,
+            " synchronous_commit = off"
         )
     };
 }
@@ -63,7 +70,7 @@ impl Link {
                 return statement(&mut conn).await;
             }
             let mut tx = conn.begin().await?;
-            tx.execute(plans!("set local")).await?;
+            tx.execute(settings!("set local")).await?;
             limit(&mut tx, true).await?;
             let answer = statement(&mut tx).await?;
             tx.commit().await?;
@@ -79,7 +86,7 @@ impl Link {
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let mut conn = PgConnection::connect_with(&self.options).await?;
         if !self.pooled {
-            conn.execute(plans!("set")).await?;
+            conn.execute(settings!("set")).await?;
             limit(&mut conn, false).await?;
         }
         Ok(conn)

@@ -21,8 +21,6 @@ use uuid::Uuid;
 
 /// The shortest wait between two looks that found nothing.
 const NAP_MIN: Duration = Duration::from_millis(1);
-/// Links that are kept for looking.
-const KEPT: usize = 1;
 
 /// What a round is asked for.
 struct Errand {
@@ -81,29 +79,24 @@ impl Driver {
         (slots + ahead).saturating_sub(open).min(self.config.batch)
     }
 
-    /// A batch that has ended goes at once, if there is a link for it beside the one that is kept for looking; a second
-    /// look for due jobs goes only if somebody has just enqueued one.
+    /// A batch that has ended goes at once, if a link is idle, and so does a look for due jobs. Two looks at a time would
+    /// walk over each other's jobs, so a second one goes only if somebody has just enqueued.
     fn start_rounds(&mut self) {
         loop {
             let looks = self.stirred || Instant::now() >= self.look_at;
-            let may_look = looks && (self.flying_slots == 0 || self.rung) && self.room() > 0;
-            let completes = !self.done.is_empty() && self.links.len() > KEPT;
-            if !completes && !may_look {
+            let may_look = looks && (self.flying_slots == 0 || self.rung);
+            let slots = if may_look { self.room() } else { 0 };
+            if self.done.is_empty() && slots == 0 {
                 return;
             }
             let Some(link) = self.links.pop() else { return };
-            let errand = match (completes, self.backlog) {
-                (true, true) => self.errand(self.config.batch, self.room()),
-                (true, false) if may_look => self.errand(0, self.room()),
-                (true, false) => self.errand(self.config.batch, 0),
-                (false, _) => self.errand(0, self.room()),
-            };
+            let errand = self.errand(slots);
             self.flights.spawn(errand.run(link));
         }
     }
 
-    fn errand(&mut self, most: usize, slots: usize) -> Errand {
-        let batch = self.done.len().min(most);
+    fn errand(&mut self, slots: usize) -> Errand {
+        let batch = self.done.len().min(self.config.batch);
         let done: Vec<Ack> = self.done.drain(..batch).collect();
         self.tags.take_turns();
         self.stirred &= slots == 0;
@@ -156,7 +149,6 @@ impl Driver {
         if errand.slots == 0 {
             return;
         }
-        self.backlog = round.full;
         if round.full {
             self.stirred = true;
             return;
