@@ -2,7 +2,7 @@
 
 use crate::tally::Tally;
 use crate::{
-    flow::{BoxError, Faults, Flow, Joint},
+    flow::{BoxError, Faults, Flow, Joint, Wanted},
     http::{self, Admission, App},
     limits::Limits,
     metrics::Metrics,
@@ -65,6 +65,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
     Ok(Flow {
         joint: Joint::new(pool.clone(), settings.booking.clone()),
+        wanted: Wanted::default(),
         bell: Ringer::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),

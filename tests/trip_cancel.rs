@@ -225,6 +225,6 @@ async fn a_claim_that_comes_after_the_cancelling_takes_nothing() {
     let request = booking::Request { order_id, rider_id, trip_id, seats, key: None };
     let claimed =
         claim::run(&world.flow, &request, &Booking { order_id, rider_id, trip_id, seats: vec![1] }).await;
-    assert!(matches!(claimed, Err(StepError::Refused(Refusal::TripClosed))), "{claimed:?}");
+    assert!(matches!(claimed, Err(StepError::Refused(Refusal::TripCancelled))), "{claimed:?}");
     assert_eq!(world.free_seats(&trip).await, 4);
 }

@@ -1,12 +1,16 @@
 //! Step 1, `order_seats_cancel`: is the trip open, do the seats exist, are they free? Writes nothing.
 //!
+//! The claim judges the same again, under its locks. So whoever wants seats that nobody else wants at this moment leaves it to
+//! the claim, and looks only if that says no, to be told why; in a rush each looks first, for a look is cheaper than a
+//! claim that loses.
+//!
 //! Seats past their deadline are given back here and now, by the code of the unpaid-order job, so that they can be
 //! booked again even when no worker runs.
 
 use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
     domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, Wishes, barrier},
 };
 use farebox_jobs::{
     OrderSeats,
@@ -67,11 +71,19 @@ impl Together for Checks {
     }
 }
 
-/// Looks, and refuses what the claim would refuse anyway, at the price of a read.
+/// Looks if the seats are contested; else the claim will tell.
+///
+/// # Errors
+/// [`look`]'s.
+pub async fn run(flow: &Flow, request: &Request, wishes: &Wishes) -> Result<(), StepError> {
+    if wishes.contested { look(flow, request).await } else { Ok(()) }
+}
+
+/// Looks, refuses what the claim would refuse, and gives back what is overdue.
 ///
 /// # Errors
 /// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
-pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
+pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
     let seen = flow.joint.ask::<Checks>((request.trip_id, request.seats.clone())).await?;
     if !seen.exists {
         return Err(Refusal::NotFound("trip").into());

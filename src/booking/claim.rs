@@ -3,14 +3,16 @@
 //! One statement for any number of bookings: it locks the wanted seats in one order everywhere (so two bookings never
 //! deadlock), judges each booking by what it then sees, and for those that won takes the client's key, writes the
 //! barrier row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost seat is a row's result.
-//! No two of its bookings want one seat ([`Claims`] says so to the coalescer), so it need not choose between them.
+//! Whoever loses has written nothing; the check's look tells him why, and if it was an order past its deadline that had the
+//! seat, he claims once more. No two of its bookings want one seat ([`Claims`] says so to the coalescer), so it need not
+//! choose between them.
 //!
 //! How many orders a rider may leave unpaid is decided here too, by his row of `open_hold`. A count would not do: under
 //! read committed, of two claims at once neither sees the other's. The row is locked by the upsert and read as it then is,
 //! so the second waits and finds the first's order in it. What the row lists counts unless it is seen to be settled, undone
 //! or overdue; none of the three ever turns back, so a statement that sees too little can only refuse too much.
 
-use super::{Request, release};
+use super::{Request, check, release};
 use crate::{
     domain::{Money, Refusal},
     flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
@@ -45,10 +47,18 @@ pub struct Verdict {
     expires_at: Option<DateTime<Utc>>,
 }
 
+impl Verdict {
+    /// For a reason that a look can tell.
+    fn loses(&self) -> bool {
+        !self.known || !self.lost.is_empty()
+    }
+}
+
 /// The statement, for any number of bookings of which no two want one seat.
 pub struct Claims;
 
 /// One booking, and the jobs that its claim enqueues.
+#[derive(Clone)]
 pub struct Ask {
     request: Request,
     undo: NewJob,
@@ -61,9 +71,9 @@ impl Together for Claims {
     type Answer = Verdict;
 
     fn shared(ask: &Ask) -> Vec<Shared> {
-        let Request { trip_id, seats, key, .. } = &ask.request;
-        let seats = seats.numbers().iter().map(|seat| Shared::Seat(trip_id.0, *seat));
-        seats.chain(key.iter().map(IdempotencyKey::shared)).collect()
+        let mut shared = ask.request.wishes();
+        shared.extend(ask.request.key.iter().map(IdempotencyKey::shared));
+        shared
     }
 
     async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
@@ -78,7 +88,13 @@ impl Together for Claims {
 pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
-    match flow.joint.ask::<Claims>(Ask { request: request.clone(), undo, timer }).await? {
+    let ask = Ask { request: request.clone(), undo, timer };
+    let mut verdict = flow.joint.ask::<Claims>(ask.clone()).await?;
+    if verdict.loses() {
+        check::look(flow, request).await?;
+        verdict = flow.joint.ask::<Claims>(ask).await?;
+    }
+    match verdict {
         Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
         Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
         Verdict { over: true, .. } => Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into()),
@@ -114,33 +130,32 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                from request r join trip t on t.id = r.trip_id
                where t.cancelled_at is null and t.departs_at - make_interval(secs => $13) > now()
            ), wanted as materialized (
-               select o.nr, o.order_id, o.trip_id, w.seat
+               select o.order_id, o.trip_id, w.seat
                from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join open o using (order_id)
            ), locked as materialized (
-               select s.trip_id, s.seat, s.order_id is not null or s.blocked as taken
+               select s.trip_id, s.seat
                from seat s
                where (s.trip_id, s.seat) in (select w.trip_id, w.seat from wanted w)
+                 and s.order_id is null and not s.blocked -- once more when the lock is had
                order by s.trip_id, s.seat
                for update
            ), verdict as materialized (
-               select w.nr, w.order_id,
-                      coalesce(array_agg(w.seat order by w.seat)
-                               filter (where l.seat is null or l.taken), '{}') as lost
+               select w.order_id, coalesce(array_agg(w.seat order by w.seat) filter (where l.seat is null), '{}') as lost
                from wanted w left join locked l using (trip_id, seat)
-               group by w.nr, w.order_id
+               group by w.order_id
+           ), judged as materialized (
+               select o.*, v.lost from open o join verdict v using (order_id)
            ), keyed as (
                insert into idempotency as i (actor, key, fingerprint, subject)
-               select o.rider_id, o.key, o.fingerprint, o.order_id
-               from open o join verdict v using (order_id)
-               where v.lost = '{}' and o.key is not null
+               select rider_id, key, fingerprint, order_id from judged where lost = '{}' and key is not null
                on conflict (actor, key) do update
                    set subject = excluded.subject, started_at = now()
                    where i.status is null and i.fingerprint = excluded.fingerprint
                      and i.started_at < now() - make_interval(secs => $14)
                returning i.subject
            ), able as materialized (
-               select o.* from open o join verdict v using (order_id)
-               where v.lost = '{}' and (o.key is null or o.order_id in (select subject from keyed))
+               select * from judged
+               where lost = '{}' and (key is null or order_id in (select subject from keyed))
            ), held as (
                insert into open_hold as h (rider_id, orders, until)
                select rider_id, (array_agg(order_id order by nr))[:$20], (array_agg(expires_at order by nr))[:$20]
@@ -151,9 +166,11 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                          from (select x.order_id, x.until, x.nr - 1000000 as nr
                                from unnest(h.orders, h.until) with ordinality as x(order_id, until, nr)
                                where x.until > now()
-                                 and not exists (select from orders o where o.id = x.order_id and o.status <> 'unpaid')
-                                 and not exists (select from barrier b where b.subject = x.order_id and b.step = $15
-                                                                         and b.undone_at is not null)
+                                 -- Who has room for one more is not asked what became of the others.
+                                 and (cardinality(h.orders) + cardinality(excluded.orders) <= $20
+                                      or not exists (select from orders o where o.id = x.order_id and o.status <> 'unpaid')
+                                         and not exists (select from barrier b where b.subject = x.order_id and b.step = $15
+                                                                                 and b.undone_at is not null))
                                union all
                                select x.order_id, x.until, x.nr
                                from unnest(excluded.orders, excluded.until) with ordinality as x(order_id, until, nr)
@@ -161,7 +178,8 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                    where nr < 0 or place <= $20)
                returning h.orders
            ), won as materialized (
-               select a.* from able a where a.order_id in (select unnest(orders) from held)
+               -- Is true: looked up in a hash; a join of so few rows, as the planner takes them for, would be of each with each.
+               select a.* from able a where (a.order_id in (select unnest(orders) from held)) is true
            ), stepped as (
                insert into barrier (subject, step, done_at) select order_id, $15, now() from won
            ), taken as (
@@ -174,12 +192,11 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                union all
                select timer, $18, order_id::text, timer_payload, $19::int, expires_at from won
            )
-           select w.order_id is not null as "won!", o.order_id is not null as "known!",
+           select w.order_id is not null as "won!", j.order_id is not null as "known!",
                   a.order_id is not null and w.order_id is null as "over!",
-                  coalesce(v.lost, '{}') as "lost!", o.price as "unit_price?", now() as "at!", o.expires_at as "expires_at?"
+                  coalesce(j.lost, '{}') as "lost!", j.price as "unit_price?", now() as "at!", j.expires_at as "expires_at?"
            from request r
-           left join open o using (order_id)
-           left join verdict v using (order_id)
+           left join judged j using (order_id)
            left join able a using (order_id)
            left join won w using (order_id)
            order by r.nr"#,

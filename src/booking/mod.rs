@@ -17,7 +17,7 @@ pub mod unpaid;
 
 use crate::{
     domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
-    flow::{Ending, Flow, IdempotencyKey, Rollback, Stop, or_roll_back, step},
+    flow::{Ending, Flow, IdempotencyKey, Rollback, Shared, Stop, or_roll_back, step},
     orders::OrderView,
 };
 use claim::Claimed;
@@ -62,7 +62,8 @@ pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
 
 async fn steps(flow: &Flow, request: &Request, booking: &Booking) -> Result<OrderView, Stop> {
     let faults = &flow.faults;
-    step(faults, MqTag::OrderSeats, check::run(flow, request)).await?;
+    let wishes = flow.wanted.wish(request.wishes());
+    step(faults, MqTag::OrderSeats, check::run(flow, request, &wishes)).await?;
     let claimed = step(faults, MqTag::OrderAddSeats, claim::run(flow, request, booking)).await?;
     let amount = step(faults, MqTag::OrderCalcMoney, price::run(&claimed, &request.seats)).await?;
     let order = request.order(&claimed, amount);
@@ -85,6 +86,11 @@ impl Request {
             paid_at: None,
             closed_reason: None,
         }
+    }
+
+    /// The seats, as no two bookings can have them.
+    fn wishes(&self) -> Vec<Shared> {
+        self.seats.numbers().iter().map(|seat| Shared::Seat(self.trip_id.0, *seat)).collect()
     }
 
     fn booking(&self) -> Booking {

@@ -9,6 +9,7 @@ pub mod idempotency;
 pub mod once;
 mod rollback;
 mod step;
+mod wanted;
 
 pub use coalesce::{Ground, Joint, Shared, Together};
 pub use commit::begin_unwaited;
@@ -17,6 +18,7 @@ pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;
 pub use rollback::{Ending, Raised, Rollback, or_roll_back};
 pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
+pub use wanted::{Wanted, Wishes};
 
 use crate::{
     passwords::Passwords,
@@ -35,6 +37,8 @@ pub struct Flow {
     pub pool: PgPool,
     /// The statements that it shares with other flows.
     pub joint: Joint,
+    /// What the requests of this process want at this moment.
+    pub wanted: Wanted,
     /// Wakes the workers up when a rollback was raised.
     pub bell: Ringer,
     /// Hold time, cut-offs, the delay of armed undos.

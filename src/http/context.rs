@@ -1,4 +1,5 @@
-//! What wraps every request: a trace id, the client's language, a time limit, and a problem body for a panic.
+//! What wraps every request: a trace id and the client's language; and within that a time limit, and a problem body for
+//! a panic.
 
 use super::{App, problem::Problem};
 use axum::{
@@ -13,6 +14,7 @@ use std::{
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -46,30 +48,33 @@ tokio::task_local! {
     pub(super) static CONTEXT: Context;
 }
 
-pub(super) async fn wrap(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn wrap(request: Request, next: Next) -> Response {
     let context = Context {
         trace_id: Uuid::now_v7().simple().to_string(),
         chinese: prefers_chinese(request.headers()),
     };
     let trace_id = context.trace_id.clone();
-    queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(app, request, next, context))).await
+    queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(request, next, context))).await
 }
 
-async fn answer(app: App, request: Request, next: Next, context: Context) -> Response {
+/// Ends what takes too long or panics with a problem, which may become a page on its way out.
+pub(super) async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limit = Duration::from_millis(app.settings.http.timeout_ms);
+    match AssertUnwindSafe(timeout(limit, next.run(request))).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Problem::timed_out().into_response(),
+        Err(_) => Problem::broken().into_response(),
+    }
+}
+
+async fn answer(request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let limit = Duration::from_millis(app.settings.http.timeout_ms);
     // What a flow logs, on whatever task, carries the trace id of its request.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
-    let run =
-        AssertUnwindSafe(tokio::time::timeout(limit, next.run(request).instrument(span))).catch_unwind();
-    let mut response = match run.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Problem::timed_out().into_response(),
-        Err(_) => Problem::broken().into_response(),
-    };
+    let mut response = next.run(request).instrument(span).await;
     let headers = response.headers_mut();
     for (name, value) in EVERYWHERE {
         headers.entry(name).or_insert(value);

@@ -31,7 +31,7 @@ use crate::{
 };
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     routing::{delete, get, post, put},
 };
 use sqlx::PgPool;
@@ -166,10 +166,9 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(app.clone(), admission::admit))
         .layer(from_fn_with_state(app.clone(), limit::limit))
-        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)));
-    (pages.around)(routes, app)
-        .layer(from_fn_with_state(app.clone(), context::wrap))
-        .with_state(app.reserved())
+        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)))
+        .layer(from_fn_with_state(app.clone(), context::bound));
+    (pages.around)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
 }
 
 /// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.

@@ -101,3 +101,15 @@ async fn a_form_that_comes_too_slowly_is_told_so_on_a_page() {
         assert!(reply.body.contains(part), "{}", reply.body);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_takes_too_long_is_told_so_on_a_page() {
+    let world = World::with(&[("FAREBOX__HTTP__TIMEOUT_MS", "500")]).await;
+    let ops = Visitor::enter(&world, "ops").await;
+    let mut holder = world.pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table queue.dead_letter").execute(&mut *holder).await.unwrap();
+    let page = asked(&ops, "GET", "/console/jobs?state=dead", None, 503).await;
+    for part in ["Timed out", "003098", "ops · operator", "href=\"/console/queues\""] {
+        assert!(page.contains(part), "{page}");
+    }
+}

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, env = "BENCH_URL")]
     url: String,
     /// No-op jobs of a measurement at concurrency 100; a half of it at 10, a tenth at 1; 0 for none.
-    #[arg(long, default_value_t = 40_000)]
+    #[arg(long, default_value_t = 80_000)]
     jobs: usize,
     /// Measurements of each kind, taking turns; the median counts.
     #[arg(long, default_value_t = 3)]

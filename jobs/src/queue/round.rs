@@ -22,6 +22,10 @@ use uuid::Uuid;
 /// The shortest wait between two looks that found nothing.
 const NAP_MIN: Duration = Duration::from_millis(1);
 
+/// How many batches are claimed ahead of the slots at the most, if attempts are so short: one that is under way, and one
+/// that is worked off meanwhile.
+const BATCHES_AHEAD: usize = 2;
+
 /// What a round is asked for.
 struct Errand {
     done: Vec<Ack>,
@@ -74,7 +78,7 @@ impl Driver {
             return 0;
         }
         let slots = self.config.concurrency;
-        let ahead = self.pace.ends_meanwhile(slots).min(self.config.batch);
+        let ahead = self.pace.ends_meanwhile(slots).min(BATCHES_AHEAD * self.config.batch);
         let open = self.held.len().saturating_sub(self.done.len() + self.flying_done) + self.flying_slots;
         (slots + ahead).saturating_sub(open).min(self.config.batch)
     }
