@@ -110,25 +110,28 @@ impl Together for Looks {
     }
 }
 
-/// The maps of those trips that there are. A trip's seats are numbered from 1 without gaps, a letter for each.
+/// The maps of those trips that there are. A trip's seats are numbered from 1 to its capacity.
 async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, TripDetail)>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select l.viewer, t.id as "id!", t.bus_id as "bus_id!", t.direction as "direction!", t.departs_at as "departs_at!",
                   t.arrives_at as "arrives_at!", t.price as "price!", t.capacity as "capacity!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!",
-                  b.driver_name as "driver_name!", b.driver_phone as "driver_phone!", s.letters as "letters!"
+                  b.driver_name as "driver_name!", b.driver_phone as "driver_phone!",
+                  s.taken as "taken!", s.letters as "letters!"
            from unnest($1::uuid[], $2::uuid[]) as l (trip_id, viewer)
            join trip t on t.id = l.trip_id
            join bus b on b.id = t.bus_id
            cross join lateral (
-               -- Ordered below the aggregate, where the index has the order already.
-               select coalesce(string_agg(state, ''), '') as letters
-               from (select case when s.blocked then 'b' when s.order_id is null then 'f' when o.rider_id = l.viewer then 'm'
-                                 when coalesce(o.status, 'unpaid') in ('unpaid', 'closed') then 'h' else 's' end as state
-                     from seat s
-                     left join lateral (select rider_id, status from orders where id = s.order_id offset 0) as o on true
-                     where s.trip_id = t.id order by s.seat) as seats
+               -- The seats that are not free, in no order. An order that is not added yet holds its seats.
+               select coalesce(array_agg(s.seat), '{}') as taken,
+                      coalesce(string_agg(
+                          case when s.blocked then 'b' else
+                              coalesce((select case when o.rider_id = l.viewer then 'm'
+                                                    when o.status in ('unpaid', 'closed') then 'h' else 's' end
+                                        from orders o where o.id = s.order_id), 'h') end, ''), '') as letters
+               from seat s
+               where s.trip_id = t.id and (s.blocked or s.order_id is not null)
            ) as s"#,
         &looks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
         &looks.iter().map(|(_, viewer)| viewer.map(|viewer| viewer.0)).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -151,15 +154,20 @@ struct Row {
     now: DateTime<Utc>,
     driver_name: String,
     driver_phone: String,
+    /// The seats that are not free, and a letter for what each is.
+    taken: Vec<i32>,
     letters: String,
 }
 
 impl Row {
     fn map(self) -> (Look, TripDetail) {
         let look = (TripId(self.id), self.viewer.map(RiderId));
-        let seats: Vec<Seat> =
-            (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
-        let free = seats.iter().filter(|seat| seat.state == "free").count();
+        let mut seats: Vec<Seat> = (1..=self.capacity).map(Seat::free).collect();
+        for (number, letter) in self.taken.iter().zip(self.letters.bytes()) {
+            let seat = usize::try_from(*number).ok().and_then(|number| seats.get_mut(number.checked_sub(1)?));
+            seat.into_iter().for_each(|seat| seat.state = state(letter));
+        }
+        let free = seats.iter().filter(|seat| seat.state == FREE).count();
         let (rows, _) = place_of(self.capacity);
         let trip = Trip::from(TripRow {
             id: self.id,
@@ -178,16 +186,21 @@ impl Row {
     }
 }
 
+/// What most seats are.
+const FREE: &str = "free";
+
 impl Seat {
-    fn new(seat: i32, letter: u8) -> Self {
+    fn free(seat: i32) -> Self {
         let (row, side) = place_of(seat);
-        let state = match letter {
-            b'f' => "free",
-            b'b' => "blocked",
-            b'm' => "mine",
-            b's' => "sold",
-            _ => "held",
-        };
-        Self { seat: seat.to_string(), row, side, state }
+        Self { seat: seat.to_string(), row, side, state: FREE }
+    }
+}
+
+fn state(letter: u8) -> &'static str {
+    match letter {
+        b'b' => "blocked",
+        b'm' => "mine",
+        b's' => "sold",
+        _ => "held",
     }
 }

@@ -170,9 +170,12 @@ async fn payments(ground: &Ground, report: &mut Report, by_one: bool) {
     report.tell(&format!("{who}, beside the floor"), CLIENTS, &floor, &ours);
 }
 
+/// Of trips that are partly sold.
 async fn seat_maps(ground: &Ground, report: &mut Report) {
     let mut ours = Vec::new();
     for _ in 0..report.runs {
+        ground.empty().await;
+        ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
         ours.push(ground.look(CLIENTS, report.secs).await);
     }
     report.tell("seat maps", CLIENTS, &vec![f64::NAN; ours.len()], &ours);
