@@ -57,16 +57,6 @@ pub(super) async fn wrap(request: Request, next: Next) -> Response {
     queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(request, next, context))).await
 }
 
-/// Ends what takes too long or panics with a problem, which may become a page on its way out.
-pub(super) async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limit = Duration::from_millis(app.settings.http.timeout_ms);
-    match AssertUnwindSafe(timeout(limit, next.run(request))).catch_unwind().await {
-        Ok(Ok(response)) => response,
-        Ok(Err(_)) => Problem::timed_out().into_response(),
-        Err(_) => Problem::broken().into_response(),
-    }
-}
-
 async fn answer(request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
@@ -88,6 +78,16 @@ async fn answer(request: Request, next: Next, context: Context) -> Response {
     // The route, not the path: no ids, no query, nothing personal.
     tracing::info!(%method, route = route.as_deref().unwrap_or("none"), status, ms, trace_id = %context.trace_id, request_id, "request");
     response
+}
+
+/// Ends what takes too long or panics with a problem, which may become a page on its way out.
+pub(super) async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limit = Duration::from_millis(app.settings.http.timeout_ms);
+    match AssertUnwindSafe(timeout(limit, next.run(request))).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Problem::timed_out().into_response(),
+        Err(_) => Problem::broken().into_response(),
+    }
 }
 
 /// The client's id of the request, if it is one: letters, digits and a few signs, so that nothing else gets into logs.

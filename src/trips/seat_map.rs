@@ -164,8 +164,10 @@ impl Row {
         let look = (TripId(self.id), self.viewer.map(RiderId));
         let mut seats: Vec<Seat> = (1..=self.capacity).map(Seat::free).collect();
         for (number, letter) in self.taken.iter().zip(self.letters.bytes()) {
-            let seat = usize::try_from(*number).ok().and_then(|number| seats.get_mut(number.checked_sub(1)?));
-            seat.into_iter().for_each(|seat| seat.state = state(letter));
+            let place = usize::try_from(number - 1).ok();
+            if let Some(seat) = place.and_then(|place| seats.get_mut(place)) {
+                seat.state = state(letter);
+            }
         }
         let free = seats.iter().filter(|seat| seat.state == FREE).count();
         let (rows, _) = place_of(self.capacity);

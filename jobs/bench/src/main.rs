@@ -24,7 +24,8 @@ pub struct Args {
     /// A database that may be filled with benchmark tables; its role must be a superuser.
     #[arg(long, env = "BENCH_URL")]
     url: String,
-    /// No-op jobs of a measurement at concurrency 100; a half of it at 10, a tenth at 1; 0 for none.
+    /// No-op jobs of a measurement at concurrency 100; a half of it with batches below 100, an eighth where a
+    /// statement takes one job; 0 for none.
     #[arg(long, default_value_t = 80_000)]
     jobs: usize,
     /// Measurements of each kind, taking turns; the median counts.

@@ -102,6 +102,7 @@ pub async fn work(pool: &PgPool, concurrency: usize, batch: usize, settled: bool
 /// As the driver sets them.
 const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
      set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan";
+/// As it is for the driver's commits, and not for the floor's.
 const UNWAITED: &str = "set synchronous_commit = off";
 
 const FLOOR: &str = "
