@@ -124,7 +124,7 @@ async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
 static LAST_OUTAGE: RwLock<Option<Instant>> = RwLock::new(None);
 
 /// Whether a connection of this age is older than the last outage.
-fn is_suspect(age: Duration) -> bool {
+pub(crate) fn is_suspect(age: Duration) -> bool {
     let last = LAST_OUTAGE.read().unwrap_or_else(PoisonError::into_inner);
     last.is_some_and(|last| last.elapsed() < age)
 }

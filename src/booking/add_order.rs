@@ -10,7 +10,8 @@ use farebox_jobs::{
     MqTag, OrderAdd,
     queue::{Delivery, JobError, Outcome},
 };
-use sqlx::PgPool;
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 /// The statement, for any number of bookings.
 pub struct Adds;
@@ -19,6 +20,7 @@ pub struct Adds;
 pub struct Ask {
     request: Request,
     order: OrderView,
+    armed: Uuid,
 }
 
 impl Together for Adds {
@@ -31,20 +33,22 @@ impl Together for Adds {
     }
 
     async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
-        add_all(&ground.pool, asks).await?;
+        let mut db = ground.db.take().await?;
+        add_all(&mut db, asks).await?;
+        db.keep();
         Ok(asks.iter().map(|_| ()).collect())
     }
 }
 
-/// Adds one order, with the answer its client gets again for the same key.
+/// Adds one order, with the answer its client gets again for the same key, and retires the undo that its claim `armed`.
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<(), StepError> {
-    Ok(flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone() }).await?)
+pub async fn run(flow: &Flow, request: &Request, order: &OrderView, armed: Uuid) -> Result<(), StepError> {
+    Ok(flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone(), armed }).await?)
 }
 
-async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {
+async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error> {
     let requests = || asks.iter().map(|ask| &ask.request);
     let orders = || asks.iter().map(|ask| &ask.order);
     sqlx::query!(
@@ -63,10 +67,7 @@ async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {
            ), told as (
                insert into order_event (order_id, status, reason) select order_id, 'unpaid', 'booked' from request
            ), retired as (
-               -- By ids that were looked up one by one: a join may read the whole queue, if it was empty when this was planned.
-               delete from queue.job where lease_token is null and id = any(array(
-                   select j.id from request r
-                   cross join lateral (select id from queue.job where tag = $12 and key = r.order_id::text offset 0) as j))
+               delete from queue.job where lease_token is null and id = any($12)
            )
            update idempotency i set status = 201, body = r.body
            from request r where i.actor = r.rider_id and i.key = r.key and i.subject = r.order_id"#,
@@ -81,9 +82,9 @@ async fn add_all(pool: &PgPool, asks: &[Ask]) -> Result<(), sqlx::Error> {
         &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
         &orders().map(|o| o.to_json()).collect::<Vec<_>>(),
         MqTag::OrderAdd.wire(),
-        MqTag::OrderAddSeats.wire(),
+        &asks.iter().map(|ask| ask.armed).collect::<Vec<_>>(),
     )
-    .execute(pool)
+    .execute(db)
     .await
     .map(drop)
 }

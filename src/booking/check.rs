@@ -44,7 +44,8 @@ impl Together for Checks {
     /// Each seat and its order are looked up by themselves, whatever the tables were like when this was planned
     /// (`offset 0` keeps the planner from making joins of them): a join may read a whole trip, or all orders.
     async fn ask_all(ground: &Ground, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
-        sqlx::query_as!(
+        let mut db = ground.db.take().await?;
+        let seen = sqlx::query_as!(
             Seen,
             r#"select t.id is not null as "exists!", t.cancelled_at is not null as "cancelled!",
                       coalesce(t.departs_at - make_interval(secs => $3) <= now(), true) as "closed!",
@@ -66,8 +67,10 @@ impl Together for Checks {
             &asks.iter().map(|(_, seats)| array_literal(seats)).collect::<Vec<_>>(),
             ground.rules.cut_off_secs,
         )
-        .fetch_all(&ground.pool)
-        .await
+        .fetch_all(&mut *db)
+        .await?;
+        db.keep();
+        Ok(seen)
     }
 }
 

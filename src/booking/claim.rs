@@ -7,6 +7,9 @@
 //! seat, he claims once more. No two of its bookings want one seat ([`Claims`] says so to the coalescer), so it need not
 //! choose between them.
 //!
+//! `lateral (… offset 0)` leaves the planner one way, row by row, whatever it thinks of the tables; and it hides how few rows
+//! that brings, so that the parts are joined by hashes and not each row with each.
+//!
 //! How many orders a rider may leave unpaid is decided here too, by his row of `open_hold`. A count would not do: under
 //! read committed, of two claims at once neither sees the other's. The row is locked by the upsert and read as it then is,
 //! so the second waits and finds the first's order in it. What the row lists counts unless it is seen to be settled, undone
@@ -23,6 +26,7 @@ use farebox_jobs::{
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
+use uuid::Uuid;
 
 /// What a claim brings back for the steps after it.
 #[derive(Clone, Debug)]
@@ -33,24 +37,27 @@ pub struct Claimed {
     pub at: DateTime<Utc>,
     /// Until when the seats are held: the hold, but never past the trip's cut-off.
     pub expires_at: DateTime<Utc>,
+    /// The undo that the claim armed: a job's id.
+    pub armed: Uuid,
 }
 
 /// One booking's row of the statement's result.
 pub struct Verdict {
+    /// The trip is open.
+    open: bool,
+    /// The seats that were free.
+    free: Vec<i32>,
+    /// So that only one unpaid order too many can be in the way.
+    able: bool,
     won: bool,
-    known: bool,
-    /// One unpaid order too many.
-    over: bool,
-    lost: Vec<i32>,
     unit_price: Option<Decimal>,
     at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
 }
 
 impl Verdict {
-    /// For a reason that a look can tell.
-    fn loses(&self) -> bool {
-        !self.known || !self.lost.is_empty()
+    fn lost(&self, request: &Request) -> Vec<i32> {
+        request.seats.numbers().iter().copied().filter(|seat| !self.free.contains(seat)).collect()
     }
 }
 
@@ -89,24 +96,29 @@ pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Cl
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
     let ask = Ask { request: request.clone(), undo, timer };
+    let armed = ask.undo.id;
     let mut verdict = flow.joint.ask::<Claims>(ask.clone()).await?;
-    if verdict.loses() {
+    if !verdict.open || !verdict.lost(request).is_empty() {
         check::look(flow, request).await?;
         verdict = flow.joint.ask::<Claims>(ask).await?;
     }
+    let lost = verdict.lost(request);
     match verdict {
-        Verdict { known: false, .. } => Err(Refusal::TripClosed.into()),
-        Verdict { lost, .. } if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
-        Verdict { over: true, .. } => Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into()),
+        Verdict { open: false, .. } => Err(Refusal::TripClosed.into()),
+        _ if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
+        Verdict { able: true, won: false, .. } => {
+            Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into())
+        }
         Verdict { won: true, unit_price: Some(price), at, expires_at: Some(expires_at), .. } => {
-            Ok(Claimed { unit_price: Money::from_database(price), at, expires_at })
+            Ok(Claimed { unit_price: Money::from_database(price), at, expires_at, armed })
         }
         _ => Err(StepError::KeyTaken),
     }
 }
 
 async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
-    let Ground { pool, rules } = ground;
+    let rules = &ground.rules;
+    let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
     let orders: Vec<_> = requests().map(|r| r.order_id.0).collect();
     let riders: Vec<_> = requests().map(|r| r.rider_id.0).collect();
@@ -115,39 +127,41 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
     let prints: Vec<_> = requests().map(|r| r.key.as_ref().map(|k| k.fingerprint.clone())).collect();
     let (owners, seats): (Vec<_>, Vec<_>) =
         requests().flat_map(|r| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
-    sqlx::query_as!(
+    let verdicts = sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
-               select r.* from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[],
-                                      $6::uuid[], $7::jsonb[], $8::uuid[], $9::jsonb[])
+               select r.*, t.price, t.expires_at
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[],
+                           $6::uuid[], $7::jsonb[], $8::uuid[], $9::jsonb[], $21::int[])
                    with ordinality
-                   as r(order_id, rider_id, trip_id, key, fingerprint, undo, undo_payload, timer, timer_payload, nr),
-                   -- The order's commit will wait for the disk, and bring this one's there.
-                   set_config('synchronous_commit', 'off', true)
-           ), open as materialized (
-               select r.*, t.price,
-                      least(now() + make_interval(secs => $12), t.departs_at - make_interval(secs => $13)) as expires_at
-               from request r join trip t on t.id = r.trip_id
-               where t.cancelled_at is null and t.departs_at - make_interval(secs => $13) > now()
-           ), wanted as materialized (
-               select o.order_id, o.trip_id, w.seat
-               from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join open o using (order_id)
+                   as r(order_id, rider_id, trip_id, key, fingerprint, undo, undo_payload, timer, timer_payload, seats, nr)
+               left join lateral (
+                   select price, least(now() + make_interval(secs => $12), departs_at - make_interval(secs => $13)) as expires_at
+                   from trip
+                   where id = r.trip_id and cancelled_at is null and departs_at - make_interval(secs => $13) > now()
+                   offset 0
+               ) as t on true
+               -- The order's commit will wait for the disk, and bring this one's there.
+               where (select set_config('synchronous_commit', 'off', true)) is not null
            ), locked as materialized (
-               select s.trip_id, s.seat
-               from seat s
-               where (s.trip_id, s.seat) in (select w.trip_id, w.seat from wanted w)
-                 and s.order_id is null and not s.blocked -- once more when the lock is had
-               order by s.trip_id, s.seat
-               for update
-           ), verdict as materialized (
-               select w.order_id, coalesce(array_agg(w.seat order by w.seat) filter (where l.seat is null), '{}') as lost
-               from wanted w left join locked l using (trip_id, seat)
-               group by w.order_id
+               select w.order_id, w.trip_id, s.seat, w.expires_at
+               from (select r.order_id, r.trip_id, w.seat, r.expires_at
+                     from unnest($10::uuid[], $11::int[]) as w(order_id, seat) join request r using (order_id)
+                     where r.expires_at is not null
+                     order by r.trip_id, w.seat) as w
+               cross join lateral (
+                   select seat from seat
+                   where trip_id = w.trip_id and seat = w.seat
+                     and order_id is null and not blocked -- once more when the lock is had
+                   for update
+               ) as s
            ), judged as materialized (
-               select o.*, v.lost from open o join verdict v using (order_id)
+               select r.*, coalesce(l.free, '{}') as free, coalesce(cardinality(l.free), 0) = r.seats as all_free
+               from request r
+               left join (select order_id, array_agg(seat) as free from locked group by order_id) as l using (order_id)
            ), keyed as (
                insert into idempotency as i (actor, key, fingerprint, subject)
-               select rider_id, key, fingerprint, order_id from judged where lost = '{}' and key is not null
+               select rider_id, key, fingerprint, order_id from judged where all_free and key is not null
                on conflict (actor, key) do update
                    set subject = excluded.subject, started_at = now()
                    where i.status is null and i.fingerprint = excluded.fingerprint
@@ -155,51 +169,36 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                returning i.subject
            ), able as materialized (
                select * from judged
-               where lost = '{}' and (key is null or order_id in (select subject from keyed))
+               where all_free and (key is null or order_id in (select subject from keyed))
            ), held as (
                insert into open_hold as h (rider_id, orders, until)
                select rider_id, (array_agg(order_id order by nr))[:$20], (array_agg(expires_at order by nr))[:$20]
                from able group by rider_id order by rider_id
                on conflict (rider_id) do update set (orders, until) = (
-                   select coalesce(array_agg(order_id order by nr), '{}'), coalesce(array_agg(until order by nr), '{}')
-                   from (select e.*, row_number() over (order by e.nr) as place
-                         from (select x.order_id, x.until, x.nr - 1000000 as nr
-                               from unnest(h.orders, h.until) with ordinality as x(order_id, until, nr)
-                               where x.until > now()
-                                 -- Who has room for one more is not asked what became of the others.
-                                 and (cardinality(h.orders) + cardinality(excluded.orders) <= $20
-                                      or not exists (select from orders o where o.id = x.order_id and o.status <> 'unpaid')
-                                         and not exists (select from barrier b where b.subject = x.order_id and b.step = $15
-                                                                                 and b.undone_at is not null))
-                               union all
-                               select x.order_id, x.until, x.nr
-                               from unnest(excluded.orders, excluded.until) with ordinality as x(order_id, until, nr)
-                              ) as e) as every
-                   where nr < 0 or place <= $20)
+                   select f.orders, f.until
+                   from with_room(h.orders, h.until, excluded.orders, excluded.until, $20, $15) as f)
                returning h.orders
            ), won as materialized (
-               -- Is true: looked up in a hash; a join of so few rows, as the planner takes them for, would be of each with each.
-               select a.* from able a where (a.order_id in (select unnest(orders) from held)) is true
+               -- Is true: looked up in a hash, as a semi-join of so few rows would be of each with each.
+               select * from able where (order_id in (select unnest(orders) from held)) is true
            ), stepped as (
                insert into barrier (subject, step, done_at) select order_id, $15, now() from won
            ), taken as (
-               update seat s set order_id = w.order_id, held_until = w.expires_at
-               from wanted p join won w using (order_id)
-               where s.trip_id = p.trip_id and s.seat = p.seat
+               update seat s set order_id = l.order_id, held_until = l.expires_at
+               from locked l
+               where s.trip_id = l.trip_id and s.seat = l.seat and (l.order_id in (select order_id from won)) is true
            ), armed as (
                insert into queue.job (id, tag, key, payload, max_attempts, run_at)
                select undo, $15, order_id::text, undo_payload, $16::int, now() + make_interval(secs => $17) from won
                union all
                select timer, $18, order_id::text, timer_payload, $19::int, expires_at from won
            )
-           select w.order_id is not null as "won!", j.order_id is not null as "known!",
-                  a.order_id is not null and w.order_id is null as "over!",
-                  coalesce(j.lost, '{}') as "lost!", j.price as "unit_price?", now() as "at!", j.expires_at as "expires_at?"
-           from request r
-           left join judged j using (order_id)
-           left join able a using (order_id)
-           left join won w using (order_id)
-           order by r.nr"#,
+           select expires_at is not null as "open!", free as "free!",
+                  (order_id in (select order_id from able)) is true as "able!",
+                  (order_id in (select order_id from won)) is true as "won!",
+                  price as "unit_price?", now() as "at!", expires_at as "expires_at?"
+           from judged
+           order by nr"#,
         &orders,
         &riders,
         &trips,
@@ -220,9 +219,12 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
         MqTag::OrderUnpaid.wire(),
         OrderUnpaid::RETRY.max_attempts,
         i32::from(rules.max_open_holds),
+        &requests().map(|r| i32::try_from(r.seats.numbers().len()).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
     )
-    .fetch_all(pool)
-    .await
+    .fetch_all(&mut *db)
+    .await?;
+    db.keep();
+    Ok(verdicts)
 }
 
 /// The undo: gives this order's seats back, unless the booking went on and its order was added.

@@ -67,7 +67,7 @@ async fn steps(flow: &Flow, request: &Request, booking: &Booking) -> Result<Orde
     let claimed = step(faults, MqTag::OrderAddSeats, claim::run(flow, request, booking)).await?;
     let amount = step(faults, MqTag::OrderCalcMoney, price::run(&claimed, &request.seats)).await?;
     let order = request.order(&claimed, amount);
-    step(faults, MqTag::OrderAdd, add_order::run(flow, request, &order)).await?;
+    step(faults, MqTag::OrderAdd, add_order::run(flow, request, &order, claimed.armed)).await?;
     Ok(order)
 }
 

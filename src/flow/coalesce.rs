@@ -1,6 +1,6 @@
 //! Many requests, one statement, one commit. A step's statement takes any number of bookings; while it is on its way to
 //! the disk, those who come meanwhile wait together for the next. A flush never waits for company: whoever comes to an idle
-//! step goes alone, at once.
+//! step takes off at once, with those who are awake at that moment.
 //!
 //! What one request wants never decides over another's. Asks that share something (a seat, a key, an order) are not put
 //! into one statement, so the database decides between them as between two processes; a statement that fails is made again
@@ -8,6 +8,7 @@
 //!
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
 
+use super::at_hand::AtHand;
 use crate::{schema::is_outage, settings::Booking as BookingRules};
 use sqlx::PgPool;
 use std::{
@@ -19,7 +20,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
 use uuid::Uuid;
 
 /// Asks of one statement at the most.
@@ -29,6 +30,9 @@ const MOST: usize = 64;
 const LANES: usize = 4;
 /// A statement that takes longer waits for something, a lock most likely; whoever comes then need not wait for it too.
 const HELD_UP: Duration = Duration::from_millis(25);
+/// Times a lane lets other tasks run before it takes off: those who were awake, and those whom they wake. Bookings became 12 %
+/// more at 64 clients and 20 % more at 8; one time brought half of it, and 4, 8 or 16 no more.
+const GATHERINGS: u32 = 2;
 
 /// A step whose statement takes many asks.
 pub trait Together: 'static {
@@ -65,7 +69,7 @@ pub enum Shared {
 /// What the statements of flows stand on.
 pub struct Ground {
     /// The database.
-    pub pool: PgPool,
+    pub db: AtHand,
     /// Hold time, cut-offs, the delay of armed undos.
     pub rules: BookingRules,
 }
@@ -82,7 +86,7 @@ type Lines = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 impl Joint {
     /// Lines to this database.
     pub fn new(pool: PgPool, rules: BookingRules) -> Self {
-        Self { ground: Arc::new(Ground { pool, rules }), lines: Arc::default() }
+        Self { ground: Arc::new(Ground { db: AtHand::new(pool), rules }), lines: Arc::default() }
     }
 
     /// Asks the step, together with whoever asks it meanwhile.
@@ -172,7 +176,7 @@ impl<T: Together> Coalescer<T> {
 
     /// Takes off with whoever waits, again and again until nobody does.
     fn fly(&self) {
-        tokio::spawn(Lane { coalescer: self.clone(), held_up: false, landed: false }.fly());
+        tokio::spawn(Lane { coalescer: self.clone(), held_up: false, flying: false }.fly());
     }
 }
 
@@ -180,12 +184,15 @@ impl<T: Together> Coalescer<T> {
 struct Lane<T: Together> {
     coalescer: Coalescer<T>,
     held_up: bool,
-    landed: bool,
+    /// Has begun, and not landed: what a runtime drops as it ends has not begun, and needs no other lane.
+    flying: bool,
 }
 
 impl<T: Together> Lane<T> {
     async fn fly(mut self) {
+        self.flying = true;
         let inner = Arc::clone(&self.coalescer.0);
+        gather().await;
         while let Some((asks, answers)) = inner.board() {
             let mut flush = pin!(inner.flush(asks, answers));
             if timeout(inner.held_up_after, &mut flush).await.is_err() {
@@ -193,8 +200,9 @@ impl<T: Together> Lane<T> {
                 flush.await;
                 self.go_on();
             }
+            gather().await;
         }
-        self.landed = true;
+        self.flying = false;
     }
 
     /// Whoever waits behind this statement goes by another lane.
@@ -216,12 +224,21 @@ impl<T: Together> Lane<T> {
     }
 }
 
+/// Lets whoever is awake come first. A statement's answers wake its askers all at once, and the first of them would set off
+/// alone with the next step, ahead of the others; what has arrived at a socket meanwhile can be read as well. Nobody who is
+/// not here yet is waited for.
+async fn gather() {
+    for _ in 0..GATHERINGS {
+        yield_now().await;
+    }
+}
+
 impl<T: Together> Drop for Lane<T> {
     fn drop(&mut self) {
         if self.held_up {
             self.go_on();
         }
-        if !self.landed {
+        if self.flying {
             self.coalescer.fly();
         }
     }
@@ -296,7 +313,10 @@ impl<T: Together> Inner<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::sync::{Semaphore, mpsc};
+    use tokio::{
+        sync::{Semaphore, mpsc},
+        task::JoinHandle,
+    };
 
     /// Doubles numbers once it is let; an ask of 13 breaks its statement.
     struct Doubling;
@@ -334,54 +354,73 @@ mod tests {
         (Coalescer::new(Arc::new(Gate { let_go: Semaphore::new(0), flown }), held_up_after), flights)
     }
 
-    /// Asks in this order, and lets so many statements go.
-    async fn ask(coalescer: &Coalescer<Doubling>, asks: &[i32], statements: usize) -> Vec<Option<i32>> {
-        let mut asked = Vec::new();
-        for ask in asks.iter().copied() {
-            let own = coalescer.clone();
-            let task = tokio::spawn(async move { own.ask(ask).await.ok() });
-            tokio::task::yield_now().await;
-            asked.push(task);
+    fn begin(coalescer: &Coalescer<Doubling>, ask: i32) -> JoinHandle<Option<i32>> {
+        let own = coalescer.clone();
+        tokio::spawn(async move { own.ask(ask).await.ok() })
+    }
+
+    /// The first takes off; the others ask in this order while it is under way. What they get, and what flew.
+    async fn fly(asks: &[i32]) -> (Vec<Option<i32>>, Vec<Vec<i32>>) {
+        let (coalescer, mut flights) = doubling(NEVER);
+        let mut asked = vec![begin(&coalescer, asks[0])];
+        let mut flown = vec![flights.recv().await.expect("it takes off")];
+        for ask in &asks[1..] {
+            asked.push(begin(&coalescer, *ask));
+            yield_now().await;
         }
-        coalescer.0.ground.let_go.add_permits(statements);
+        coalescer.0.ground.let_go.add_permits(2 * asks.len());
         let mut answers = Vec::new();
-        for task in asked {
-            answers.push(task.await.expect("no panic"));
+        for one in asked {
+            answers.push(one.await.expect("no panic"));
         }
-        answers
+        while let Ok(flight) = flights.try_recv() {
+            flown.push(flight);
+        }
+        (answers, flown)
     }
 
     #[tokio::test]
     async fn the_first_goes_at_once_and_alone_and_the_others_together() {
-        let (coalescer, mut flights) = doubling(NEVER);
-        let answers = ask(&coalescer, &[1, 2, 3, 4, 5], 9).await;
+        let (answers, flown) = fly(&[1, 2, 3, 4, 5]).await;
         assert_eq!(answers, [2, 4, 6, 8, 10].map(Some));
-        let mut flown = Vec::new();
-        while let Ok(flight) = flights.try_recv() {
-            flown.push(flight);
-        }
         assert_eq!(flown, [vec![1], vec![2, 3, 4, 5]]);
     }
 
     #[tokio::test]
     async fn who_wants_the_same_goes_later_and_in_order() {
-        let (coalescer, mut flights) = doubling(NEVER);
-        let answers = ask(&coalescer, &[1, 2, 7, 107, 8, 207], 9).await;
+        let (answers, flown) = fly(&[1, 2, 7, 107, 8, 207]).await;
         assert_eq!(answers, [2, 4, 14, 214, 16, 414].map(Some));
-        let mut flown = Vec::new();
-        while let Ok(flight) = flights.try_recv() {
-            flown.push(flight);
-        }
         assert_eq!(flown, [vec![1], vec![2, 7, 8], vec![107], vec![207]]);
+    }
+
+    #[tokio::test]
+    async fn those_who_are_awake_go_with_the_first() {
+        let (coalescer, mut flights) = doubling(NEVER);
+        let asked: Vec<_> = [1, 2, 3].map(|ask| begin(&coalescer, ask)).into();
+        assert_eq!(flights.recv().await, Some(vec![1, 2, 3]));
+        coalescer.0.ground.let_go.add_permits(1);
+        for (asked, answer) in asked.into_iter().zip([2, 4, 6]) {
+            assert_eq!(asked.await.expect("no panic"), Some(answer));
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_ends_ends_its_lanes() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let (coalescer, mut flights) = doubling(NEVER);
+        runtime.block_on(async {
+            begin(&coalescer, 1);
+            begin(&coalescer, 101);
+            assert_eq!(flights.recv().await, Some(vec![1]));
+        });
+        drop(runtime);
+        assert_eq!(coalescer.0.line().waiting.len(), 1, "nobody flies any more");
     }
 
     #[tokio::test]
     async fn a_statement_that_is_held_up_does_not_hold_up_who_comes_later() {
         let (coalescer, mut flights) = doubling(Duration::from_millis(1));
-        let ask = |n| {
-            let own = coalescer.clone();
-            tokio::spawn(async move { own.ask(n).await.ok() })
-        };
+        let ask = |n| begin(&coalescer, n);
         let first = ask(1);
         assert_eq!(flights.recv().await, Some(vec![1]));
         let second = ask(2);
@@ -400,8 +439,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_breaks_its_statement_fails_alone() {
-        let (coalescer, _flights) = doubling(NEVER);
-        let answers = ask(&coalescer, &[1, 2, 3, 13, 4], 9).await;
+        let (answers, _) = fly(&[1, 2, 3, 13, 4]).await;
         assert_eq!(answers, [Some(2), Some(4), Some(6), None, Some(8)]);
     }
 }

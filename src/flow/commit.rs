@@ -18,5 +18,8 @@ use sqlx::{PgPool, Postgres, Transaction};
 /// # Errors
 /// The database's.
 pub async fn begin_unwaited(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with("begin; set local synchronous_commit = off").await
+    pool.begin_with(UNWAITED).await
 }
+
+/// Begins such a transaction.
+pub const UNWAITED: &str = "begin; set local synchronous_commit = off";

@@ -1,5 +1,6 @@
 //! What every flow is made of: steps with tags, barriers, faults, idempotency keys, and raising a rollback.
 
+mod at_hand;
 pub mod barrier;
 mod coalesce;
 mod commit;
@@ -12,7 +13,7 @@ mod step;
 mod wanted;
 
 pub use coalesce::{Ground, Joint, Shared, Together};
-pub use commit::begin_unwaited;
+pub use commit::{UNWAITED, begin_unwaited};
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;

@@ -2,7 +2,7 @@
 
 use super::{Flow, Ground, IdempotencyKey, Shared, Stop, Together};
 use farebox_jobs::{MqTag, queue::NewJob};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What a failed flow owes.
@@ -87,12 +87,14 @@ impl Together for Raises {
     }
 
     async fn ask_all(ground: &Ground, rollbacks: &[Rollback]) -> Result<Vec<()>, sqlx::Error> {
-        raise_all(&ground.pool, rollbacks).await?;
+        let mut db = ground.db.take().await?;
+        raise_all(&mut db, rollbacks).await?;
+        db.keep();
         Ok(vec![(); rollbacks.len()])
     }
 }
 
-async fn raise_all(pool: &PgPool, rollbacks: &[Rollback]) -> Result<(), sqlx::Error> {
+async fn raise_all(db: &mut PgConnection, rollbacks: &[Rollback]) -> Result<(), sqlx::Error> {
     let undos = || rollbacks.iter().map(|rollback| &rollback.undo);
     let armed = || rollbacks.iter().map(|rollback| rollback.replaces.as_ref());
     let keys = || rollbacks.iter().map(|rollback| rollback.key.as_ref());
@@ -125,7 +127,7 @@ async fn raise_all(pool: &PgPool, rollbacks: &[Rollback]) -> Result<(), sqlx::Er
         &keys().map(|key| key.map(|key| key.key.clone())).collect::<Vec<_>>() as &[Option<String>],
         &rollbacks.iter().map(|rollback| rollback.subject).collect::<Vec<_>>(),
     )
-    .execute(pool)
+    .execute(db)
     .await
     .map(drop)
 }

@@ -1,5 +1,8 @@
 //! Step 1, `pay_check_cancle`: the order is the rider's, unpaid and in time; the pay password is right, or the payment was
 //! authorized; the balance suffices. Moves no money.
+//!
+//! The debit judges the same again, under its locks, but for the pay password. So an authorized payment leaves it to the
+//! debit, and is looked at only if that says no, to be told why.
 
 use super::{Proof, Request, STEPS, pay_password};
 use crate::{
@@ -16,34 +19,35 @@ use rust_decimal::Decimal;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Looks, and refuses what the later steps would refuse anyway. The order first, since a wrong state costs no
-/// password try; the balance last, since only its owner may learn it.
+/// Looks, if there is a pay password to check, and refuses what the later steps would refuse anyway. The order first, since
+/// a wrong state costs no password try; the balance last, since only its owner may learn it.
 ///
 /// # Errors
-/// Somebody else's order, a wrong state, the deadline, the pay password, an authorization unknown, used, past its end or
-/// for something else, the balance; the database's.
-pub async fn run(flow: &Flow, request: &Request) -> Result<OrderView, StepError> {
+/// Somebody else's order, a wrong state, the deadline, the pay password, the balance; the database's.
+pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
+    let Proof::PayPassword(password) = &request.proof else { return Ok(()) };
+    let seen = fresh(flow, request).await?;
+    pay_password::verify(flow, request.rider_id, password).await?;
+    Ok(seen.suffices()?)
+}
+
+/// Why a payment was refused whose pay password, if it has one, was right: nothing if it could be made now.
+///
+/// # Errors
+/// [`run`]'s; an authorization unknown, used, past its end or for something else.
+pub(super) async fn again(flow: &Flow, request: &Request) -> Result<(), StepError> {
+    let seen = fresh(flow, request).await?;
+    if matches!(request.proof, Proof::Authorization(_)) && !seen.authorized {
+        return Err(Refusal::NotAuthorized.into());
+    }
+    Ok(seen.suffices()?)
+}
+
+async fn fresh(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
     let seen = look(flow, request).await?;
     seen.payable()?;
     // A repeat is answered from its key: it must not cost a try.
-    if seen.keyed {
-        return Err(StepError::KeyTaken);
-    }
-    match &request.proof {
-        Proof::PayPassword(password) => pay_password::verify(flow, request.rider_id, password).await?,
-        Proof::Authorization(_) if seen.authorized => {}
-        Proof::Authorization(_) => return Err(Refusal::NotAuthorized.into()),
-    }
-    if seen.cancelled {
-        return Err(Refusal::TripCancelled.into());
-    }
-    if seen.overdue {
-        return Err(Refusal::OrderExpired.into());
-    }
-    if seen.balance < seen.order.amount {
-        return Err(Refusal::BalanceTooLow { balance: seen.balance }.into());
-    }
-    Ok(seen.order)
+    if seen.keyed { Err(StepError::KeyTaken) } else { Ok(seen) }
 }
 
 /// The rider's order, if it can be paid.
@@ -103,6 +107,18 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Whether what comes after the proof is in order.
+    fn suffices(&self) -> Result<(), Refusal> {
+        match () {
+            () if self.cancelled => Err(Refusal::TripCancelled),
+            () if self.overdue => Err(Refusal::OrderExpired),
+            () if self.balance < self.order.amount => Err(Refusal::BalanceTooLow { balance: self.balance }),
+            () => Ok(()),
+        }
+    }
+}
+
 impl Together for Looks {
     type Ground = Ground;
     type Ask = Ask;
@@ -114,6 +130,7 @@ impl Together for Looks {
     }
 
     async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Option<Row>>, sqlx::Error> {
+        let mut db = ground.db.take().await?;
         let rows = sqlx::query_as!(
             Row,
             r#"select r.nr as "nr!", o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
@@ -135,8 +152,9 @@ impl Together for Looks {
             &asks.iter().map(|ask| ask.token_hash.clone()).collect::<Vec<_>>() as &[Option<Vec<u8>>],
             &asks.iter().map(|ask| ask.key.clone()).collect::<Vec<_>>() as &[Option<String>],
         )
-        .fetch_all(&ground.pool)
+        .fetch_all(&mut *db)
         .await?;
+        db.keep();
         let mut found: HashMap<i64, Row> = rows.into_iter().map(|row| (row.nr, row)).collect();
         Ok((1_i64..).zip(asks).map(|(nr, _)| found.remove(&nr)).collect())
     }

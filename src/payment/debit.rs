@@ -1,14 +1,15 @@
 //! Step 2, `pay_money_cancle`: the wallet pays. One statement for any number of payments: it locks the wallets in one
-//! order everywhere, judges each payment by the balance it then sees, and for those that can pay takes the client's
-//! key, uses the authorization up if there is one, writes payment, entry, balance and barrier row, and arms the undo.
-//! Relative, never absolute.
+//! order everywhere, judges each payment by the order and the balance it then sees, and for those that can pay takes the
+//! client's key, uses the authorization up if there is one, writes payment, entry, balance and barrier row, and arms the undo.
+//! Relative, never absolute. Who cannot pay has written nothing; the check's look tells him why.
 
 use super::{Request, check, reverse};
 use crate::{
-    domain::{Money, Refusal},
+    domain::{Money, OrderStatus, Refusal, TripId},
     flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
     orders::OrderView,
 };
+use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag, PayMoney, Paying,
     queue::{Delivery, Job, JobError, NewJob, Outcome},
@@ -16,22 +17,56 @@ use farebox_jobs::{
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+/// What a debit brings for the step after it.
+pub struct Debited {
+    /// The order, still unpaid.
+    pub order: OrderView,
+    /// The undo that the debit armed: a job's id.
+    pub armed: Uuid,
+}
+
 /// One payment's row of the statement's result.
 pub struct Verdict {
-    balance: Decimal,
     enough: bool,
     keyed: bool,
     authorized: bool,
     debited: bool,
+    balance: Option<Decimal>,
+    /// The order's, if it can be paid.
+    trip_id: Option<Uuid>,
+    seats: Option<Vec<i32>>,
+    unit_price: Option<Decimal>,
+    amount: Option<Decimal>,
+    created_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Verdict {
+    /// The order, if it was paid for.
+    fn order(&self, request: &Request) -> Option<OrderView> {
+        let seats = self.seats.as_ref().filter(|_| self.debited)?;
+        Some(OrderView {
+            id: request.order_id,
+            trip_id: TripId(self.trip_id?),
+            seats: seats.iter().map(ToString::to_string).collect(),
+            unit_price: Money::from_database(self.unit_price?),
+            amount: Money::from_database(self.amount?),
+            status: OrderStatus::Unpaid,
+            created_at: self.created_at?,
+            expires_at: self.expires_at?,
+            paid_at: None,
+            closed_reason: None,
+        })
+    }
 }
 
 /// The statement, for any number of payments of different orders.
 pub struct Debits;
 
 /// One payment, and the undo that its debit arms.
+#[derive(Clone)]
 pub struct Ask {
     request: Request,
-    amount: Money,
     undo: NewJob,
 }
 
@@ -50,59 +85,64 @@ impl Together for Debits {
     }
 }
 
-/// Debits one payment.
+/// Debits one payment. One that was refused is looked at; if there is no reason (any more), it is tried once again: the sum of
+/// several payments of one wallet may have been too much for it, of which others were refused then.
 ///
 /// # Errors
-/// Balance too low, not authorized any more, another payment of the order under way, key taken; barred by its own undo;
-/// the database's.
-pub async fn run(
-    flow: &Flow,
-    request: &Request,
-    paying: &Paying,
-    order: &OrderView,
-) -> Result<(), StepError> {
-    let ask =
-        || Ask { request: request.clone(), amount: order.amount, undo: NewJob::of(&PayMoney::new(paying)) };
-    let mut verdict = flow.joint.ask::<Debits>(ask()).await?;
-    if !verdict.enough && verdict.balance >= order.amount.decimal() {
-        // The sum of several payments of this wallet was too much for it, in which others came first. They are made by
-        // now, or were refused: what is left is for this one.
-        verdict = flow.joint.ask::<Debits>(ask()).await?;
+/// The check's; another payment of the order under way, key taken; barred by its own undo; the database's.
+pub async fn run(flow: &Flow, request: &Request, paying: &Paying) -> Result<Debited, StepError> {
+    let ask = Ask { request: request.clone(), undo: NewJob::of(&PayMoney::new(paying)) };
+    let armed = ask.undo.id;
+    let mut verdict = flow.joint.ask::<Debits>(ask.clone()).await?;
+    if !verdict.debited {
+        check::again(flow, request).await?;
+        verdict = flow.joint.ask::<Debits>(ask).await?;
     }
-    match verdict {
-        Verdict { debited: true, .. } => Ok(()),
-        Verdict { enough: false, balance, .. } => {
-            // The money may be gone because another device has just paid this very order: that is the better answer.
-            check::order(flow, request).await?;
-            Err(Refusal::BalanceTooLow { balance: Money::from_database(balance) }.into())
+    match verdict.order(request) {
+        Some(order) => Ok(Debited { order, armed }),
+        None if verdict.amount.is_none() => Err(Refusal::OrderExpired.into()),
+        None if !verdict.enough => {
+            let balance = Money::from_database(verdict.balance.unwrap_or_default());
+            Err(Refusal::BalanceTooLow { balance }.into())
         }
-        Verdict { keyed: false, .. } => Err(StepError::KeyTaken),
-        Verdict { authorized: false, .. } => Err(Refusal::NotAuthorized.into()),
-        _ => Err(Refusal::AlreadyPaying.into()),
+        None if !verdict.keyed => Err(StepError::KeyTaken),
+        None if !verdict.authorized => Err(Refusal::NotAuthorized.into()),
+        None => Err(Refusal::AlreadyPaying.into()),
     }
 }
 
 async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
-    let Ground { pool, rules } = ground;
+    let rules = &ground.rules;
+    let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
-    sqlx::query_as!(
+    let verdicts = sqlx::query_as!(
         Verdict,
         r#"with request as materialized (
-               select r.* from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::text[], $6::bytea[],
-                                      $7::uuid[], $8::uuid[], $9::jsonb[], $14::bytea[])
+               select r.*, o.*
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $6::uuid[], $7::uuid[],
+                           $8::jsonb[], $9::bytea[])
                    with ordinality
-                   as r(payment_id, order_id, rider_id, amount, key, fingerprint, entry, undo, undo_payload, token_hash,
-                        nr),
-                   -- Marking it paid will wait for the disk, and bring this commit there.
-                   set_config('synchronous_commit', 'off', true)
+                   as r(payment_id, order_id, rider_id, key, fingerprint, entry, undo, undo_payload, token_hash, nr)
+               left join lateral (
+                   select o.trip_id, o.seats, o.unit_price, o.amount, o.created_at, o.expires_at
+                   from orders o join trip t on t.id = o.trip_id
+                   where o.id = r.order_id and o.rider_id = r.rider_id and o.status = 'unpaid' and o.expires_at > now()
+                     and t.cancelled_at is null
+                   offset 0
+               ) as o on true
+               -- Marking it paid will wait for the disk, and bring this commit there.
+               where (select set_config('synchronous_commit', 'off', true)) is not null
            ), locked as materialized (
-               select w.rider_id, w.balance, w.last_entry from wallet w
-               where w.rider_id in (select rider_id from request)
-               order by w.rider_id for update
+               select w.*
+               from (select distinct rider_id from request where amount is not null order by rider_id) as r
+               cross join lateral (
+                   select rider_id, balance, last_entry from wallet where rider_id = r.rider_id for update
+               ) as w
            ), able as materialized (
                select r.*, l.balance, l.last_entry,
                       sum(r.amount) over (partition by r.rider_id order by r.nr) <= l.balance as enough
                from request r join locked l using (rider_id)
+               where r.amount is not null
            ), keyed as (
                insert into idempotency as i (actor, key, fingerprint, subject)
                select rider_id, key, fingerprint, payment_id from able where enough and key is not null
@@ -113,15 +153,19 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                returning i.subject
            ), authorized as materialized (
                -- Locked, so that of two payments at once the second sees what the first used up.
-               select a.order_id, a.token_hash from payment_authorization a
-               where a.used_by is null and a.expires_at > now()
-                 and (a.order_id, a.rider_id, a.token_hash) in (select order_id, rider_id, token_hash from able where enough)
-               order by a.order_id for update
+               select r.payment_id
+               from (select * from able where enough and token_hash is not null order by order_id) as r
+               cross join lateral (
+                   select from payment_authorization
+                   where order_id = r.order_id and rider_id = r.rider_id and token_hash = r.token_hash
+                     and used_by is null and expires_at > now()
+                   for update
+               ) as a
            ), paid as (
                insert into payment (id, order_id, rider_id, amount, state)
                select payment_id, order_id, rider_id, amount, 'debited' from able
                where enough and (key is null or payment_id in (select subject from keyed))
-                 and (token_hash is null or (order_id, token_hash) in (select order_id, token_hash from authorized))
+                 and (token_hash is null or payment_id in (select payment_id from authorized))
                on conflict (order_id) where state <> 'reversed' do nothing
                returning id
            ), debit as materialized (
@@ -147,16 +191,16 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                insert into queue.job (id, tag, key, payload, max_attempts, run_at)
                select undo, $11, payment_id::text, undo_payload, $12::int, now() + make_interval(secs => $13) from debit
            )
-           select a.balance as "balance!", a.enough as "enough!",
-                  (a.key is null or a.payment_id in (select subject from keyed)) as "keyed!",
-                  (a.token_hash is null
-                   or (a.order_id, a.token_hash) in (select order_id, token_hash from authorized)) as "authorized!",
-                  a.payment_id in (select id from paid) as "debited!"
-           from able a order by a.nr"#,
+           select coalesce(a.enough, false) as "enough!",
+                  (r.key is null or (r.payment_id in (select subject from keyed)) is true) as "keyed!",
+                  (r.token_hash is null or (r.payment_id in (select payment_id from authorized)) is true) as "authorized!",
+                  (r.payment_id in (select id from paid)) is true as "debited!",
+                  a.balance as "balance?", r.trip_id as "trip_id?", r.seats as "seats?", r.unit_price as "unit_price?",
+                  r.amount as "amount?", r.created_at as "created_at?", r.expires_at as "expires_at?"
+           from request r left join able a using (payment_id) order by r.nr"#,
         &requests().map(|r| r.payment_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.order_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.rider_id.0).collect::<Vec<_>>(),
-        &asks.iter().map(|ask| ask.amount.decimal()).collect::<Vec<_>>(),
         &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>()
             as &[Option<String>],
         &requests().map(|r| r.key.as_ref().map(|k| k.fingerprint.clone())).collect::<Vec<_>>()
@@ -164,15 +208,17 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
         &asks.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &asks.iter().map(|ask| ask.undo.id).collect::<Vec<_>>(),
         &asks.iter().map(|ask| ask.undo.payload.clone()).collect::<Vec<_>>(),
+        &requests().map(|r| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
+            as &[Option<Vec<u8>>],
         idempotency::stale_secs(),
         MqTag::PayMoney.wire(),
         PayMoney::RETRY.max_attempts,
         rules.undo_after().as_seconds_f64(),
-        &requests().map(|r| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
-            as &[Option<Vec<u8>>],
     )
-    .fetch_all(pool)
-    .await
+    .fetch_all(&mut *db)
+    .await?;
+    db.keep();
+    Ok(verdicts)
 }
 
 /// The undo: one reversing entry for this payment, unless its order was marked paid.

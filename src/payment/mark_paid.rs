@@ -1,7 +1,7 @@
 //! Step 3, `pay_cancle`: unpaid becomes paid, if in time by the database's clock. The last step: it retires the undo
 //! that the debit armed and takes the unpaid-order timer off.
 
-use super::{Request, reverse};
+use super::{Request, debit::Debited, reverse};
 use crate::{
     domain::OrderStatus,
     flow::{Desk, Flow, Ground, Shared, StepError, Together},
@@ -21,8 +21,8 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<Option<OrderView>, StepError> {
-    let mut paid = order.clone();
+pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Option<OrderView>, StepError> {
+    let mut paid = debited.order.clone();
     paid.status = OrderStatus::Paid;
     let mark = Mark {
         payment: request.payment_id.0,
@@ -30,6 +30,7 @@ pub async fn run(flow: &Flow, request: &Request, order: &OrderView) -> Result<Op
         actor: request.rider_id.0,
         key: request.key.as_ref().map(|k| k.key.clone()),
         answer: paid.to_json(),
+        armed: Some(debited.armed),
     };
     let at = flow.joint.ask::<Marks>(mark).await?;
     Ok(at.map(|at| OrderView { paid_at: Some(at), ..paid }))
@@ -48,7 +49,9 @@ impl Together for Marks {
     }
 
     async fn ask_all(ground: &Ground, marks: &[Mark]) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
-        let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&ground.pool, marks).await?.into_iter().collect();
+        let mut db = ground.db.take().await?;
+        let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&mut *db, marks).await?.into_iter().collect();
+        db.keep();
         Ok(marks.iter().map(|mark| marked.get(&mark.order).copied()).collect())
     }
 }
@@ -61,6 +64,8 @@ pub struct Mark {
     actor: Uuid,
     key: Option<String>,
     answer: Value,
+    /// The undo that its debit armed, if that is still to be retired.
+    armed: Option<Uuid>,
 }
 
 async fn mark_all(
@@ -69,10 +74,12 @@ async fn mark_all(
 ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
     let marked = sqlx::query!(
         r#"with request as materialized (
-               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::jsonb[])
-                   as r(payment_id, order_id, actor, key, answer)
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $7::uuid[])
+                   as r(payment_id, order_id, actor, key, answer, armed)
            ), due as materialized (
-               select o.id from orders o where o.id in (select order_id from request) order by o.id for update
+               select o.id
+               from (select order_id from request order by order_id) as r
+               cross join lateral (select id from orders where id = r.order_id for update) as o
            ), read as materialized (
                -- The clock, once the row is locked, and once: what judges the payment is what is written down.
                select id, clock_timestamp() as at from due
@@ -80,7 +87,7 @@ async fn mark_all(
                update orders o set status = 'paid', paid_at = read.at, payment_id = r.payment_id
                from request r join read on read.id = r.order_id
                where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > read.at
-               returning o.id, o.paid_at, r.payment_id, r.actor, r.key, r.answer
+               returning o.id, o.paid_at, r.payment_id, r.actor, r.key, r.answer, r.armed
            ), stepped as (
                insert into barrier (subject, step, done_at) select payment_id, $6, now() from marked
            ), settled as (
@@ -89,12 +96,12 @@ async fn mark_all(
            ), told as (
                insert into order_event (order_id, status, reason) select id, 'paid', 'paid by its rider' from marked
            ), retired as (
-               -- By ids that were looked up one by one: a join may read the whole queue, if it was empty when this was planned.
+               -- By ids, the timers' looked up one by one: a join may read the whole queue, if it was empty when this was planned.
                delete from queue.job where lease_token is null and id = any(array(
-                   select j.id
-                   from (select $7::text as tag, payment_id::text as key from marked
-                         union all select $8::text, id::text from marked) as live
-                   cross join lateral (select id from queue.job where tag = live.tag and key = live.key offset 0) as j))
+                   select armed from marked
+                   union all
+                   select j.id from marked m
+                   cross join lateral (select id from queue.job where tag = $8 and key = m.id::text offset 0) as j))
            ), answered as (
                update idempotency i
                set status = 200,
@@ -109,7 +116,7 @@ async fn mark_all(
         &marks.iter().map(|m| m.key.clone()).collect::<Vec<_>>() as &[Option<String>],
         &marks.iter().map(|m| m.answer.clone()).collect::<Vec<_>>(),
         MqTag::Pay.wire(),
-        MqTag::PayMoney.wire(),
+        &marks.iter().map(|m| m.armed).collect::<Vec<_>>() as &[Option<Uuid>],
         MqTag::OrderUnpaid.wire(),
     )
     .fetch_all(db)
@@ -143,6 +150,8 @@ async fn finish(tx: &mut sqlx::PgConnection, paying: &Paying) -> Result<bool, sq
         actor: paying.rider_id.0,
         key: None,
         answer: Value::Null,
+        // Raising this job retired it.
+        armed: None,
     };
     Ok(!mark_all(&mut *tx, &[mark]).await?.is_empty())
 }

@@ -62,9 +62,9 @@ pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
 
 async fn steps(flow: &Flow, request: &Request, paying: &Paying) -> Result<OrderView, Stop> {
     let faults = &flow.faults;
-    let order = step(faults, MqTag::PayCheck, check::run(flow, request)).await?;
-    step(faults, MqTag::PayMoney, debit::run(flow, request, paying, &order)).await?;
-    match step(faults, MqTag::Pay, mark_paid::run(flow, request, &order)).await? {
+    step(faults, MqTag::PayCheck, check::run(flow, request)).await?;
+    let debited = step(faults, MqTag::PayMoney, debit::run(flow, request, paying)).await?;
+    match step(faults, MqTag::Pay, mark_paid::run(flow, request, &debited)).await? {
         Some(paid) => Ok(paid),
         None => Err(late(flow, request, paying).await),
     }

@@ -103,7 +103,9 @@ impl Together for Looks {
         let mut wanted = looks.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
-        let read = read(&ground.pool, &wanted).await?;
+        let mut db = ground.db.take().await?;
+        let read = read(&mut *db, &wanted).await?;
+        db.keep();
         let maps: HashMap<Look, Arc<TripDetail>> =
             read.into_iter().map(|(look, map)| (look, Arc::new(map))).collect();
         Ok(looks.iter().map(|look| maps.get(look).map(Arc::clone)).collect())

@@ -32,15 +32,15 @@ const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
-        edits: &[("src/booking/claim.rs", "and s.order_id is null and not s.blocked", "and not s.blocked")],
+        edits: &[("src/booking/claim.rs", "and order_id is null and not blocked", "and not blocked")],
     },
     Mutant {
         name: "a claim judges seats it has not locked",
         short: false,
         edits: &[(
             "src/booking/claim.rs",
-            "order by s.trip_id, s.seat\n               for update\n",
-            "order by s.trip_id, s.seat\n",
+            "once more when the lock is had\n                   for update\n",
+            "once more when the lock is had\n",
         )],
     },
     Mutant {
@@ -102,13 +102,13 @@ const MUTANTS: [Mutant; 23] = [
             ),
             (
                 "src/payment/debit.rs",
-                "Verdict { debited: true, .. } => Ok(()),",
-                "Verdict { debited: true, .. } => {
+                "Some(order) => Ok(Debited { order, armed }),",
+                "Some(order) => {
                     flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(StepError::Broken)?;
                     let due = farebox_jobs::queue::Due::In(flow.undo_after().to_std().unwrap_or_default());
                     let job = [NewJob::of(&PayMoney::new(paying))];
                     farebox_jobs::queue::enqueue(&mut *flow.pool.acquire().await?, &job, due).await?;
-                    Ok(())
+                    Ok(Debited { order, armed })
                 }",
             ),
         ],
@@ -137,8 +137,8 @@ const MUTANTS: [Mutant; 23] = [
         short: false,
         edits: &[(
             "src/payment/mark_paid.rs",
-            "union all select $8::text, id::text from marked",
-            "union all select $8::text, id::text from marked where false",
+            "tag = $8 and key = m.id::text offset 0",
+            "tag = $8 and key = m.id::text and false offset 0",
         )],
     },
     Mutant {
@@ -198,7 +198,7 @@ const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "a rider's unpaid orders are not counted",
         short: false,
-        edits: &[("src/booking/claim.rs", "where nr < 0 or place <= $20)", "where nr < 0 or place <= $20 + 1000)")],
+        edits: &[("src/booking/claim.rs", "excluded.until, $20, $15) as f", "excluded.until, $20 + 1000, $15) as f")],
     },
     Mutant {
         name: "a claim arms no undo, and the timer of one without an order frees nothing",
