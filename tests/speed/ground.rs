@@ -49,8 +49,12 @@ pub struct Run {
     /// Latencies of requests, milliseconds.
     pub p50: f64,
     pub p99: f64,
-    /// The API's processor time and the server's log for one that was done, microseconds and bytes.
+    /// For one that was done: processor time of the API, the worker and the server, microseconds; commits; bytes of the
+    /// server's log.
     pub api_cpu: f64,
+    pub worker_cpu: f64,
+    pub server_cpu: f64,
+    pub commits: f64,
     pub wal: f64,
 }
 
@@ -79,7 +83,7 @@ pub struct Ground {
     folder: PathBuf,
     server: embedded::Server,
     api: Process,
-    _worker: Process,
+    worker: Process,
     /// Each rider's token.
     tokens: HashMap<Uuid, String>,
 }
@@ -101,12 +105,12 @@ impl Ground {
         let worker = Process::worker(&url, &SETTINGS[..1], &[]);
         let tokens = sign_in(&api.base()).await;
         write_lines(&folder.join("tokens"), tokens.values());
-        Self { url, name, pool, folder, server, api, _worker: worker, tokens }
+        Self { url, name, pool, folder, server, api, worker, tokens }
     }
 
     pub async fn end(self) {
         self.pool.close().await;
-        let Self { api, _worker: worker, server, name, .. } = self;
+        let Self { api, worker, server, name, .. } = self;
         drop((api, worker));
         embedded::drop_database(&server, &name).await.unwrap();
     }
@@ -206,24 +210,37 @@ impl Ground {
     /// Runs wrk. What was done is what the database counts, or else what was answered well.
     async fn measured(&self, counted: Option<&'static str>, wrk: impl FnOnce() -> Value) -> Run {
         let wal = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
-        let sum = async || count(&self.pool, counted.unwrap_or("select 0::bigint")).await;
-        let (done_before, wal_before) = (sum().await, count(&self.pool, wal).await);
-        let cpu_before = cpu_micros(self.api.pid());
-        let told = wrk();
-        let cpu = cpu_micros(self.api.pid()) - cpu_before;
-        let wal = (count(&self.pool, wal).await - wal_before) as f64;
-        let figure = |key: &str| told[key].as_f64().unwrap();
-        let done = match counted {
-            Some(_) => (sum().await - done_before) as f64,
-            None => figure("requests") - figure("refused"),
+        let commits = "select xact_commit from pg_stat_database where datname = current_database()";
+        let sums = async || {
+            let done = count(&self.pool, counted.unwrap_or("select 0::bigint")).await;
+            let cpu = [cpu_micros(self.api.pid()), cpu_micros(self.worker.pid()), self.server_micros()];
+            (cpu, [done, count(&self.pool, wal).await, count(&self.pool, commits).await])
         };
+        let before = sums().await;
+        let told = wrk();
+        let after = sums().await;
+        let [done, wal, commits] = std::array::from_fn(|n| (after.1[n] - before.1[n]) as f64);
+        let figure = |key: &str| told[key].as_f64().unwrap();
+        let done = if counted.is_some() { done } else { figure("requests") - figure("refused") };
+        let [api_cpu, worker_cpu, server_cpu] = std::array::from_fn(|n| (after.0[n] - before.0[n]) / done);
         Run {
             rate: done / (figure("micros") / 1e6),
             p50: figure("p50") / 1e3,
             p99: figure("p99") / 1e3,
-            api_cpu: cpu / done,
+            api_cpu,
+            worker_cpu,
+            server_cpu,
+            commits: commits / done,
             wal: wal / done,
         }
+    }
+
+    /// Processor time that the server's processes have had, microseconds.
+    fn server_micros(&self) -> f64 {
+        let pid_file = fs::read_to_string(self.folder.join("postgres/pg/postmaster.pid")).unwrap();
+        let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
+        let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
+        children.split_whitespace().map(|pid| cpu_micros(pid.parse().unwrap())).sum()
     }
 
     fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
@@ -312,7 +329,8 @@ fn write_lines(file: &Path, lines: impl IntoIterator<Item = impl ToString>) {
 
 /// Processor time that a process has had, microseconds.
 fn cpu_micros(pid: i32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Whoever has ended meanwhile counts no more.
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     // User and system time, fields 14 and 15 of proc(5); the first two are cut off here.
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() * TICK_MICROS).sum()

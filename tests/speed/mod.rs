@@ -2,7 +2,7 @@
 //! turns with pgbench, which does the same writes without HTTP (floor.sql).
 //!
 //! ```console
-//! $ cargo test --profile fast --test farebox-tests speed_over_http -- --ignored --nocapture
+//! $ cargo speed
 //! ```
 //!
 //! Needs Debian's packages wrk and postgresql-contrib (pgbench). `SPEED_ONLY` names the scenarios to run (all by default),
@@ -52,14 +52,18 @@ impl Report {
         let of = |figure: fn(&Run) -> f64| median(ours.iter().map(figure));
         let line = json!({"scenario": scenario, "clients": clients, "beside": median(beside.iter().copied()),
             "rate": of(|r| r.rate), "ratio": ratio, "p50_ms": of(|r| r.p50), "p99_ms": of(|r| r.p99),
-            "api_cpu_us": of(|r| r.api_cpu), "wal_bytes": of(|r| r.wal)});
+            "api_cpu_us": of(|r| r.api_cpu), "worker_cpu_us": of(|r| r.worker_cpu), "server_cpu_us": of(|r| r.server_cpu),
+            "commits": of(|r| r.commits), "wal_bytes": of(|r| r.wal)});
         println!(
-            "| {scenario} | {clients} | {:.0} | {:.0} | {ratio:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
+            "| {scenario} | {clients} | {:.0} | {:.0} | {ratio:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} |",
             median(beside.iter().copied()),
             of(|r| r.rate),
             of(|r| r.p50),
             of(|r| r.p99),
             of(|r| r.api_cpu),
+            of(|r| r.server_cpu),
+            of(|r| r.worker_cpu),
+            of(|r| r.commits),
             of(|r| r.wal)
         );
         self.lines.push(line);
@@ -80,7 +84,7 @@ async fn speed_over_http_beside_the_floor() {
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
     let mut report = Report { secs, runs, lines: Vec::new() };
     println!(
-        "| scenario | clients | beside/s | ours/s | × | p50 ms | p99 ms | API CPU µs | WAL B |\n|---|---|---|---|---|---|---|---|---|"
+        "| scenario | clients | beside/s | ours/s | × | p50 ms | p99 ms | API µs | server µs | worker µs | commits | WAL B |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     if wanted("bookings") {
         bookings(&ground, &mut report).await;
@@ -145,6 +149,9 @@ async fn failures(ground: &Ground, report: &mut Report) {
     for _ in 0..report.runs {
         ground.empty().await;
         sound.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        ground.holds().await;
+        // The fuller the trips, the more bookings are refused.
+        ground.empty().await;
         let faulty = Bookings { faulty: FAULTY, ..Bookings::default() };
         ours.push(ground.book(&faulty, CLIENTS, report.secs).await);
         times.push(ground.rollback_ms().await);

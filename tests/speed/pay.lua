@@ -1,4 +1,4 @@
--- Pays authorized orders, each once: a line of PAYMENTS is an order, its rider's token and the authorization.
+-- Pays authorized orders, each once, under a key of its own: a line of PAYMENTS is an order, its rider's token and the authorization.
 local lines, number = {}, 0
 
 function setup(thread)
@@ -19,6 +19,10 @@ function request()
     next_line = next_line % #lines + 1
     local order, token, authorization = lines[next_line]:match("(%S+) (%S+) (%S+)")
     local body = string.format('{"authorization":"%s"}', authorization)
-    local headers = { ["content-type"] = "application/json", ["authorization"] = "Bearer " .. token }
+    local headers = {
+        ["content-type"] = "application/json",
+        ["authorization"] = "Bearer " .. token,
+        ["idempotency-key"] = "pay-" .. order,
+    }
     return wrk.format("POST", "/v1/orders/" .. order .. "/pay", headers, body)
 end
