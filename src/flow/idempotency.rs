@@ -4,11 +4,11 @@
 //! statement. A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by
 //! raising the rollback.
 
-use super::{Shared, StepError};
+use super::{Flow, Ground, Shared, StepError, Together};
 use crate::domain::RiderId;
 use chrono::Duration;
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// After so long a running request is taken for dead. Longer than any request may run and than an armed undo waits.
@@ -50,35 +50,85 @@ pub enum Kept {
     OtherBody,
 }
 
-/// Keeps `answer` under the key unless an earlier request was first.
+/// An answer to be kept.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Under which key.
+    pub key: IdempotencyKey,
+    /// What the key was taken for.
+    pub subject: Uuid,
+    /// Its HTTP status.
+    pub status: u16,
+    /// Its body.
+    pub body: Value,
+}
+
+/// Keeps the answer unless an earlier request with its key was first.
 ///
 /// # Errors
 /// The database's.
-pub async fn keep(
-    db: impl PgExecutor<'_> + Copy,
-    key: &IdempotencyKey,
-    subject: Uuid,
-    status: u16,
-    body: &Value,
-) -> Result<Kept, sqlx::Error> {
+pub async fn keep(pool: &PgPool, answer: Answer) -> Result<Kept, sqlx::Error> {
+    let ours = keep_all(&mut *pool.acquire().await?, std::slice::from_ref(&answer)).await?;
+    of_whom(pool, &answer.key, ours == [true]).await
+}
+
+/// The same, together with whoever keeps one meanwhile: when many want the last seats, most are refused at once.
+///
+/// # Errors
+/// The database's.
+pub async fn keep_together(flow: &Flow, answer: Answer) -> Result<Kept, sqlx::Error> {
+    let key = answer.key.clone();
+    let ours = flow.joint.ask::<Keeps>(answer).await?;
+    of_whom(&flow.pool, &key, ours).await
+}
+
+async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept, sqlx::Error> {
+    if ours { Ok(Kept::Ours) } else { Ok(load(pool, key).await?.unwrap_or(Kept::Running)) }
+}
+
+/// The statement, for any number of answers.
+struct Keeps;
+
+impl Together for Keeps {
+    type Ground = Ground;
+    type Ask = Answer;
+    /// Whether it was kept.
+    type Answer = bool;
+
+    fn shared(answer: &Answer) -> Vec<Shared> {
+        vec![answer.key.shared()]
+    }
+
+    async fn ask_all(ground: &Ground, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
+        let mut db = ground.db.take().await?;
+        let kept = keep_all(&mut db, answers).await?;
+        db.keep();
+        Ok(kept)
+    }
+}
+
+async fn keep_all(db: &mut PgConnection, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
     let ours = sqlx::query_scalar!(
         "insert into idempotency as i (actor, key, fingerprint, subject, status, body)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (actor, key) do update set status = excluded.status, body = excluded.body
+         select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::smallint[], $6::jsonb[])
+                           as r(actor, key, fingerprint, subject, status, body)
+         order by actor, key
+         on conflict (actor, key) do update
+             set subject = excluded.subject, status = excluded.status, body = excluded.body
              where i.status is null and i.fingerprint = excluded.fingerprint
                and (i.subject = excluded.subject or i.started_at < now() - make_interval(secs => $7))
-         returning true",
-        key.actor.0,
-        key.key,
-        key.fingerprint,
-        subject,
-        i16::try_from(status).unwrap_or(i16::MAX),
-        body,
+         returning subject",
+        &answers.iter().map(|a| a.key.actor.0).collect::<Vec<_>>(),
+        &answers.iter().map(|a| a.key.key.clone()).collect::<Vec<_>>(),
+        &answers.iter().map(|a| a.key.fingerprint.clone()).collect::<Vec<_>>(),
+        &answers.iter().map(|a| a.subject).collect::<Vec<_>>(),
+        &answers.iter().map(|a| i16::try_from(a.status).unwrap_or(i16::MAX)).collect::<Vec<_>>(),
+        &answers.iter().map(|a| a.body.clone()).collect::<Vec<_>>(),
         stale_secs()
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    if ours.is_some() { Ok(Kept::Ours) } else { Ok(load(db, key).await?.unwrap_or(Kept::Running)) }
+    Ok(answers.iter().map(|answer| ours.contains(&answer.subject)).collect())
 }
 
 /// What the key holds, if anything.

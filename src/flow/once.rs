@@ -3,7 +3,7 @@
 
 use super::{
     IdempotencyKey, StepError,
-    idempotency::{self, Kept},
+    idempotency::{self, Answer, Kept},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -106,7 +106,10 @@ impl Unanswered {
     /// The database's.
     pub async fn answer(self, status: u16, body: &Value) -> Result<Kept, sqlx::Error> {
         match &self.key {
-            Some(key) => idempotency::keep(&self.pool, key, self.attempt, status, body).await,
+            Some(key) => {
+                let (key, body) = (key.clone(), body.clone());
+                idempotency::keep(&self.pool, Answer { key, subject: self.attempt, status, body }).await
+            }
             None => Ok(Kept::Ours),
         }
     }

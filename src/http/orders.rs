@@ -10,7 +10,11 @@ use crate::tally::Asked;
 use crate::{
     booking,
     domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
-    flow::{Ending, Flow, IdempotencyKey, Stop, idempotency, idempotency::Kept, to_the_end},
+    flow::{
+        Ending, Flow, IdempotencyKey, Stop, idempotency,
+        idempotency::{Answer, Kept},
+        to_the_end,
+    },
     orders::{self, Command, List, NewEvaluation, OrderDetail, OrderView, Page},
     payment::{
         self, Proof,
@@ -214,8 +218,9 @@ async fn conclude(
         (Err((Stop::Refused(refusal), _)), None) => Err(refusal.into()),
         (Err((Stop::Refused(refusal), _)), Some(key)) => {
             let problem = Problem::from(refusal);
-            let body = Value::Object(problem.body.clone());
-            match idempotency::keep(&flow.pool, key, subject, problem.status.as_u16(), &body).await? {
+            let (key, body) = (key.clone(), Value::Object(problem.body.clone()));
+            let answer = Answer { key, subject, status: problem.status.as_u16(), body };
+            match idempotency::keep_together(flow, answer).await? {
                 Kept::Ours => Err(problem),
                 earlier => replay(earlier),
             }

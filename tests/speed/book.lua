@@ -3,6 +3,7 @@
 local tokens, trips = {}, {}
 local number, sent = 0, 0
 local started = os.time()
+local in_order, threads = os.getenv("IN_ORDER") == "true", tonumber(os.getenv("THREADS"))
 local seats, wanted, faulty = tonumber(os.getenv("SEATS")), tonumber(os.getenv("WANTED")), tonumber(os.getenv("FAULTY"))
 
 function setup(thread)
@@ -24,6 +25,7 @@ end
 function request()
     sent = sent + 1
     local seat = math.random(1, seats - wanted + 1)
+    if in_order then seat = ((sent - 1) * threads + seed - 1) * wanted % (seats - wanted) + 1 end
     local list = wanted == 1 and string.format('"%d"', seat) or string.format('"%d","%d"', seat, seat + 1)
     local body = string.format('{"trip_id":"%s","seats":[%s]}', trips[math.random(#trips)], list)
     local headers = {

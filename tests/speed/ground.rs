@@ -68,11 +68,13 @@ pub struct Bookings {
     pub wanted: i32,
     /// Of a hundred, so many fail in their last step.
     pub faulty: u32,
+    /// Seat after seat, so that nobody is refused; else seats at random.
+    pub in_order: bool,
 }
 
 impl Default for Bookings {
     fn default() -> Self {
-        Self { trips: Vec::new(), seats: SEATS, wanted: 2, faulty: 0 }
+        Self { trips: Vec::new(), seats: SEATS, wanted: 2, faulty: 0, in_order: false }
     }
 }
 
@@ -187,6 +189,8 @@ impl Ground {
             ("SEATS", bookings.seats.to_string()),
             ("WANTED", bookings.wanted.to_string()),
             ("FAULTY", bookings.faulty.to_string()),
+            ("IN_ORDER", bookings.in_order.to_string()),
+            ("THREADS", threads(clients).to_string()),
         ];
         let done = Some("select count(*) from orders");
         self.measured(done, || self.wrk(include_str!("book.lua"), &env, clients, secs)).await
@@ -213,8 +217,12 @@ impl Ground {
         let commits = "select xact_commit from pg_stat_database where datname = current_database()";
         let sums = async || {
             let done = count(&self.pool, counted.unwrap_or("select 0::bigint")).await;
-            let cpu = [cpu_micros(self.api.pid()), cpu_micros(self.worker.pid()), self.server_micros()];
-            (cpu, [done, count(&self.pool, wal).await, count(&self.pool, commits).await])
+            let cpu = [cpu_micros(self.api.pid()), cpu_micros(self.worker.pid())];
+            (
+                cpu,
+                [done, count(&self.pool, wal).await, count(&self.pool, commits).await],
+                self.server_micros(),
+            )
         };
         let before = sums().await;
         let told = wrk();
@@ -222,7 +230,10 @@ impl Ground {
         let [done, wal, commits] = std::array::from_fn(|n| (after.1[n] - before.1[n]) as f64);
         let figure = |key: &str| told[key].as_f64().unwrap();
         let done = if counted.is_some() { done } else { figure("requests") - figure("refused") };
-        let [api_cpu, worker_cpu, server_cpu] = std::array::from_fn(|n| (after.0[n] - before.0[n]) / done);
+        let [api_cpu, worker_cpu] = std::array::from_fn(|n| (after.0[n] - before.0[n]) / done);
+        // Of the processes that have ended meanwhile nothing is known.
+        let server = after.2.iter().map(|(pid, micros)| micros - before.2.get(pid).unwrap_or(&0.0));
+        let server_cpu = server.sum::<f64>() / done;
         Run {
             rate: done / (figure("micros") / 1e6),
             p50: figure("p50") / 1e3,
@@ -235,12 +246,13 @@ impl Ground {
         }
     }
 
-    /// Processor time that the server's processes have had, microseconds.
-    fn server_micros(&self) -> f64 {
+    /// Processor time that each of the server's processes has had, microseconds.
+    fn server_micros(&self) -> HashMap<i32, f64> {
         let pid_file = fs::read_to_string(self.folder.join("postgres/pg/postmaster.pid")).unwrap();
         let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-        children.split_whitespace().map(|pid| cpu_micros(pid.parse().unwrap())).sum()
+        let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        pids.map(|pid| (pid, cpu_micros(pid))).collect()
     }
 
     fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {

@@ -136,7 +136,8 @@ async fn hot_trip(ground: &Ground, report: &mut Report) {
         ground.empty().await;
         random.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
         let trip = ground.trip(HOT_SEATS).await;
-        let one = Bookings { trips: vec![trip], seats: HOT_SEATS, ..Bookings::default() };
+        // At random, every other booking would want a seat that is taken by the end.
+        let one = Bookings { trips: vec![trip], seats: HOT_SEATS, in_order: true, ..Bookings::default() };
         hot.push(ground.book(&one, CLIENTS, report.secs).await);
         ground.holds().await;
     }
