@@ -76,6 +76,11 @@ async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
     pay_by(&rider, &order, &old).await.problem(403, "006043");
     // Refused for another reason: nothing is used up.
     pay_by(&rider, &order, &token).await.problem(402, "004002");
+    // Under a key a refusal is what it is without one, and is told again.
+    for _ in 0..2 {
+        pay_by(&rider.key("a wrong one"), &order, &old).await.problem(403, "006043");
+        pay_by(&rider.key("too poor"), &order, &token).await.problem(402, "004002");
+    }
     world.top_up(rider.id, "100.00", "now").await.expect(201);
     let kept = "update payment_authorization set expires_at = now() + ($1::text || ' secs')::interval";
     sqlx::query(kept).bind("-1").execute(&world.pool).await.unwrap();

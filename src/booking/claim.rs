@@ -47,7 +47,7 @@ pub struct Verdict {
     open: bool,
     /// The seats that were free.
     free: Vec<i32>,
-    /// So that only one unpaid order too many can be in the way.
+    /// Its seats are free and its key is its own: only one unpaid order too many can still be in the way.
     able: bool,
     won: bool,
     unit_price: Option<Decimal>,

@@ -62,6 +62,7 @@ pub(super) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, S
 
 async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
     let ask = Ask {
+        payment: request.payment_id.0,
         order: request.order_id.0,
         rider: request.rider_id.0,
         token_hash: request.proof.token_hash().map(<[u8]>::to_vec),
@@ -75,6 +76,7 @@ async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
 struct Looks;
 
 struct Ask {
+    payment: Uuid,
     order: Uuid,
     rider: Uuid,
     token_hash: Option<Vec<u8>>,
@@ -87,7 +89,7 @@ struct Seen {
     overdue: bool,
     cancelled: bool,
     balance: Money,
-    /// The key was used before.
+    /// The key was used before, for something else.
     keyed: bool,
     authorized: bool,
 }
@@ -138,12 +140,13 @@ impl Together for Looks {
                       o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
                       o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!",
                       w.balance as "balance!",
-                      exists(select from idempotency i where i.actor = r.rider_id and i.key = r.key) as "keyed!",
+                      exists(select from idempotency i where i.actor = r.rider_id and i.key = r.key
+                                                         and i.subject <> r.payment_id) as "keyed!",
                       exists(select from payment_authorization a
                              where a.order_id = r.order_id and a.rider_id = r.rider_id and a.token_hash = r.token_hash
                                and a.used_by is null and a.expires_at > now()) as "authorized!"
-               from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[]) with ordinality
-                        as r (order_id, rider_id, token_hash, key, nr)
+               from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) with ordinality
+                        as r (order_id, rider_id, token_hash, key, payment_id, nr)
                join order_shown o on o.id = r.order_id and o.rider_id = r.rider_id
                join wallet w on w.rider_id = r.rider_id
                join trip t on t.id = o.trip_id"#,
@@ -151,6 +154,7 @@ impl Together for Looks {
             &asks.iter().map(|ask| ask.rider).collect::<Vec<_>>(),
             &asks.iter().map(|ask| ask.token_hash.clone()).collect::<Vec<_>>() as &[Option<Vec<u8>>],
             &asks.iter().map(|ask| ask.key.clone()).collect::<Vec<_>>() as &[Option<String>],
+            &asks.iter().map(|ask| ask.payment).collect::<Vec<_>>(),
         )
         .fetch_all(&mut *db)
         .await?;

@@ -1,7 +1,8 @@
 //! Step 2, `pay_money_cancle`: the wallet pays. One statement for any number of payments: it locks the wallets in one
 //! order everywhere, judges each payment by the order and the balance it then sees, and for those that can pay takes the
 //! client's key, uses the authorization up if there is one, writes payment, entry, balance and barrier row, and arms the undo.
-//! Relative, never absolute. Who cannot pay has written nothing; the check's look tells him why.
+//! Relative, never absolute. Who cannot pay has written nothing but his key, and that only if another payment of the order is
+//! under way; the check's look tells him why.
 
 use super::{Request, check, reverse};
 use crate::{
@@ -105,8 +106,8 @@ pub async fn run(flow: &Flow, request: &Request, paying: &Paying) -> Result<Debi
             let balance = Money::from_database(verdict.balance.unwrap_or_default());
             Err(Refusal::BalanceTooLow { balance }.into())
         }
-        None if !verdict.keyed => Err(StepError::KeyTaken),
         None if !verdict.authorized => Err(Refusal::NotAuthorized.into()),
+        None if !verdict.keyed => Err(StepError::KeyTaken),
         None => Err(Refusal::AlreadyPaying.into()),
     }
 }
@@ -143,14 +144,6 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                       sum(r.amount) over (partition by r.rider_id order by r.nr) <= l.balance as enough
                from request r join locked l using (rider_id)
                where r.amount is not null
-           ), keyed as (
-               insert into idempotency as i (actor, key, fingerprint, subject)
-               select rider_id, key, fingerprint, payment_id from able where enough and key is not null
-               on conflict (actor, key) do update
-                   set subject = excluded.subject, started_at = now()
-                   where i.status is null and i.fingerprint = excluded.fingerprint
-                     and i.started_at < now() - make_interval(secs => $10)
-               returning i.subject
            ), authorized as materialized (
                -- Locked, so that of two payments at once the second sees what the first used up.
                select r.payment_id
@@ -161,6 +154,15 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
                      and used_by is null and expires_at > now()
                    for update
                ) as a
+           ), keyed as (
+               insert into idempotency as i (actor, key, fingerprint, subject)
+               select rider_id, key, fingerprint, payment_id from able
+               where enough and key is not null and (token_hash is null or payment_id in (select payment_id from authorized))
+               on conflict (actor, key) do update
+                   set subject = excluded.subject, started_at = now()
+                   where i.status is null and i.fingerprint = excluded.fingerprint
+                     and (i.subject = excluded.subject or i.started_at < now() - make_interval(secs => $10))
+               returning i.subject
            ), paid as (
                insert into payment (id, order_id, rider_id, amount, state)
                select payment_id, order_id, rider_id, amount, 'debited' from able
