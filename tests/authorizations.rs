@@ -84,7 +84,9 @@ async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
     world.top_up(rider.id, "100.00", "now").await.expect(201);
     let kept = "update payment_authorization set expires_at = now() + ($1::text || ' secs')::interval";
     sqlx::query(kept).bind("-1").execute(&world.pool).await.unwrap();
-    pay_by(&rider, &order, &token).await.problem(403, "006043");
+    for _ in 0..2 {
+        pay_by(&rider.key("past its end"), &order, &token).await.problem(403, "006043");
+    }
     sqlx::query(kept).bind("60").execute(&world.pool).await.unwrap();
     pay_by(&rider, &order, &token).await.expect(200);
     // No token is stored, under no key either; and a repeat under a key makes another one.
