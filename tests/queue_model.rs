@@ -16,7 +16,7 @@ use proptest::{
     prelude::*,
     test_runner::{RngSeed, TestCaseResult, TestRunner},
 };
-use serde_json::json;
+use serde_json::value::RawValue;
 use sqlx::{Connection, PgConnection};
 use std::{
     cell::RefCell,
@@ -522,7 +522,7 @@ impl<'c> Bench<'c> {
             key: spec.key.to_owned(),
             priority: spec.priority,
             serial: spec.serial.map(str::to_owned),
-            payload: json!({}),
+            payload: RawValue::from_string("{}".to_owned()).unwrap(),
             max_attempts: spec.max_attempts,
         };
         let due = if delay == 0 { Due::Now } else { Due::In(hours(delay)) };

@@ -222,7 +222,7 @@ async fn a_claim_that_comes_after_the_cancelling_takes_nothing() {
     let (order_id, rider_id) = (OrderId::new(), RiderId::new());
     let trip_id = TripId(trip.parse().unwrap());
     let seats = SeatSet::parse(&["1".to_owned()], 1).unwrap();
-    let request = booking::Request { order_id, rider_id, trip_id, seats, key: None };
+    let request = Arc::new(booking::Request { order_id, rider_id, trip_id, seats, key: None });
     let claimed =
         claim::run(&world.flow, &request, &Booking { order_id, rider_id, trip_id, seats: vec![1] }).await;
     assert!(matches!(claimed, Err(StepError::Refused(Refusal::TripCancelled))), "{claimed:?}");

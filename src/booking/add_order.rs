@@ -10,7 +10,8 @@ use farebox_jobs::{
     MqTag, OrderAdd,
     queue::{Delivery, JobError, Outcome},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The statement, for any number of bookings.
@@ -18,7 +19,7 @@ pub struct Adds;
 
 /// One order to add.
 pub struct Ask {
-    request: Request,
+    request: Arc<Request>,
     order: OrderView,
     armed: Uuid,
 }
@@ -44,8 +45,13 @@ impl Together for Adds {
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, order: &OrderView, armed: Uuid) -> Result<(), StepError> {
-    Ok(flow.joint.ask::<Adds>(Ask { request: request.clone(), order: order.clone(), armed }).await?)
+pub async fn run(
+    flow: &Flow,
+    request: &Arc<Request>,
+    order: &OrderView,
+    armed: Uuid,
+) -> Result<(), StepError> {
+    Ok(flow.joint.ask::<Adds>(Ask { request: Arc::clone(request), order: order.clone(), armed }).await?)
 }
 
 async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error> {
@@ -80,7 +86,7 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
         &orders().map(|o| o.created_at).collect::<Vec<_>>(),
         &orders().map(|o| o.expires_at).collect::<Vec<_>>(),
         &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
-        &orders().map(|o| o.to_json()).collect::<Vec<_>>(),
+        &orders().map(Json).collect::<Vec<_>>() as &[Json<&OrderView>],
         MqTag::OrderAdd.wire(),
         &asks.iter().map(|ask| ask.armed).collect::<Vec<_>>(),
     )

@@ -26,6 +26,9 @@ use farebox_jobs::{
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a claim brings back for the steps after it.
@@ -65,25 +68,24 @@ impl Verdict {
 pub struct Claims;
 
 /// One booking, and the jobs that its claim enqueues.
-#[derive(Clone)]
 pub struct Ask {
-    request: Request,
+    request: Arc<Request>,
     undo: NewJob,
     timer: NewJob,
 }
 
 impl Together for Claims {
     type Ground = Ground;
-    type Ask = Ask;
+    type Ask = Arc<Ask>;
     type Answer = Verdict;
 
-    fn shared(ask: &Ask) -> Vec<Shared> {
+    fn shared(ask: &Arc<Ask>) -> Vec<Shared> {
         let mut shared = ask.request.wishes();
         shared.extend(ask.request.key.iter().map(IdempotencyKey::shared));
         shared
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    async fn ask_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
         claim_all(ground, asks).await
     }
 }
@@ -92,12 +94,12 @@ impl Together for Claims {
 ///
 /// # Errors
 /// Seats taken, trip closed, too many unpaid orders, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Claimed, StepError> {
+pub async fn run(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<Claimed, StepError> {
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
-    let ask = Ask { request: request.clone(), undo, timer };
+    let ask = Arc::new(Ask { request: Arc::clone(request), undo, timer });
     let armed = ask.undo.id;
-    let mut verdict = flow.joint.ask::<Claims>(ask.clone()).await?;
+    let mut verdict = flow.joint.ask::<Claims>(Arc::clone(&ask)).await?;
     if !verdict.open || !verdict.lost(request).is_empty() {
         check::look(flow, request).await?;
         verdict = flow.joint.ask::<Claims>(ask).await?;
@@ -116,7 +118,7 @@ pub async fn run(flow: &Flow, request: &Request, booking: &Booking) -> Result<Cl
     }
 }
 
-async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
     let rules = &ground.rules;
     let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
@@ -205,9 +207,9 @@ async fn claim_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
         &keys as &[Option<String>],
         &prints as &[Option<Vec<u8>>],
         &asks.iter().map(|ask| ask.undo.id).collect::<Vec<_>>(),
-        &asks.iter().map(|ask| ask.undo.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
         &asks.iter().map(|ask| ask.timer.id).collect::<Vec<_>>(),
-        &asks.iter().map(|ask| ask.timer.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.timer.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
         &owners,
         &seats,
         rules.hold_secs,

@@ -26,6 +26,8 @@ use farebox_jobs::{
     queue::{Job, NewJob},
 };
 
+use std::sync::Arc;
+
 /// The steps whose barrier rows a booking has.
 const STEPS: [MqTag; 2] = [MqTag::OrderAddSeats, MqTag::OrderAdd];
 
@@ -49,7 +51,7 @@ pub struct Request {
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
 pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
-    let booking = request.booking();
+    let (booking, request) = (request.booking(), Arc::new(request));
     let ended = steps(flow, &request, &booking).await;
     let owed = |tag| Rollback {
         undo: undo_of(tag, &booking),
@@ -60,7 +62,7 @@ pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
     or_roll_back(flow, ended, owed).await
 }
 
-async fn steps(flow: &Flow, request: &Request, booking: &Booking) -> Result<OrderView, Stop> {
+async fn steps(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<OrderView, Stop> {
     let faults = &flow.faults;
     let wishes = flow.wanted.wish(request.wishes());
     step(faults, MqTag::OrderSeats, check::run(flow, request, &wishes)).await?;

@@ -2,7 +2,8 @@
 
 use super::{Flow, Ground, IdempotencyKey, Shared, Stop, Together};
 use farebox_jobs::{MqTag, queue::NewJob};
-use sqlx::PgConnection;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 /// What a failed flow owes.
@@ -119,7 +120,7 @@ async fn raise_all(db: &mut PgConnection, rollbacks: &[Rollback]) -> Result<(), 
         &undos().map(|undo| undo.id).collect::<Vec<_>>(),
         &undos().map(|undo| undo.tag.to_owned()).collect::<Vec<_>>(),
         &undos().map(|undo| undo.key.clone()).collect::<Vec<_>>(),
-        &undos().map(|undo| undo.payload.clone()).collect::<Vec<_>>(),
+        &undos().map(NewJob::json).collect::<Vec<_>>() as &[Json<&RawValue>],
         &undos().map(|undo| undo.max_attempts).collect::<Vec<_>>(),
         &armed().map(|armed| armed.map(|(tag, _)| (*tag).to_owned())).collect::<Vec<_>>() as &[Option<String>],
         &armed().map(|armed| armed.map(|(_, key)| key.clone())).collect::<Vec<_>>() as &[Option<String>],

@@ -164,10 +164,13 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .merge(pages.routes)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(app.clone(), admission::admit))
-        .layer(from_fn_with_state(app.clone(), limit::limit))
-        .layer(option_layer(cors::layer(&app.settings.http.cors_origins)))
-        .layer(from_fn_with_state(app.clone(), context::bound));
+        // In the order in which a request passes them; together, as each by itself would be boxed and cloned with all below it.
+        .layer((
+            from_fn_with_state(app.clone(), context::bound),
+            option_layer(cors::layer(&app.settings.http.cors_origins)),
+            from_fn_with_state(app.clone(), limit::limit),
+            from_fn_with_state(app.clone(), admission::admit),
+        ));
     (pages.around)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
 }
 

@@ -3,7 +3,7 @@
 use super::{
     App,
     extract::{Change, Nothing, Paging, Params, Path, SignedIn, order_id},
-    once::{Act, Ended, replay, sorted},
+    once::{Act, Ended, replay},
     problem::Problem,
 };
 use crate::tally::Asked;
@@ -213,7 +213,7 @@ async fn conclude(
     ending: Ending<OrderView>,
 ) -> Result<Response, Problem> {
     match (ending, key) {
-        (Ok(order), _) => Ok((success, Json(sorted(order.to_json()))).into_response()),
+        (Ok(order), _) => Ok((success, Json(order)).into_response()),
         (Err((Stop::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
         (Err((Stop::Refused(refusal), _)), None) => Err(refusal.into()),
         (Err((Stop::Refused(refusal), _)), Some(key)) => {

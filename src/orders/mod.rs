@@ -38,33 +38,34 @@ pub struct Command {
     pub key: Option<IdempotencyKey>,
 }
 
-/// An order in an answer.
+/// An order in an answer. The fields stand in the alphabet's order, so that a replay from the database, whose objects are
+/// told in that order too, has the same text.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OrderView {
-    /// Its id.
-    pub id: OrderId,
-    /// The trip.
-    pub trip_id: TripId,
-    /// Seat labels, ascending.
-    pub seats: Vec<String>,
-    /// The price of one seat.
-    pub unit_price: Money,
     /// Unit price times seats.
     pub amount: Money,
-    /// Where it stands.
-    pub status: OrderStatus,
+    /// Why it was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_reason: Option<String>,
     /// When the seats were claimed.
     #[serde(serialize_with = "micros")]
     pub created_at: DateTime<Utc>,
     /// Until when it must be paid.
     #[serde(serialize_with = "micros")]
     pub expires_at: DateTime<Utc>,
+    /// Its id.
+    pub id: OrderId,
     /// When it was paid.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
-    /// Why it was closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub closed_reason: Option<String>,
+    /// Seat labels, ascending.
+    pub seats: Vec<String>,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// The trip.
+    pub trip_id: TripId,
+    /// The price of one seat.
+    pub unit_price: Money,
 }
 
 /// RFC 3339 with six digits, as the database writes it, so that a kept answer and a fresh one are the same text.
@@ -81,7 +82,7 @@ pub fn some_micros<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> 
 }
 
 impl OrderView {
-    /// The body of an answer. Through a `Value`, so that a replay from the database has the same text.
+    /// The body of an answer that is kept.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }

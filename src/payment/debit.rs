@@ -16,6 +16,9 @@ use farebox_jobs::{
     queue::{Delivery, Job, JobError, NewJob, Outcome},
 };
 use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a debit brings for the step after it.
@@ -65,23 +68,22 @@ impl Verdict {
 pub struct Debits;
 
 /// One payment, and the undo that its debit arms.
-#[derive(Clone)]
 pub struct Ask {
-    request: Request,
+    request: Arc<Request>,
     undo: NewJob,
 }
 
 impl Together for Debits {
     type Ground = Ground;
-    type Ask = Ask;
+    type Ask = Arc<Ask>;
     type Answer = Verdict;
 
-    fn shared(ask: &Ask) -> Vec<Shared> {
+    fn shared(ask: &Arc<Ask>) -> Vec<Shared> {
         let order = Shared::Order(ask.request.order_id.0);
         ask.request.key.iter().map(IdempotencyKey::shared).chain([order]).collect()
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+    async fn ask_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
         debit_all(ground, asks).await
     }
 }
@@ -91,10 +93,10 @@ impl Together for Debits {
 ///
 /// # Errors
 /// The check's; another payment of the order under way, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, paying: &Paying) -> Result<Debited, StepError> {
-    let ask = Ask { request: request.clone(), undo: NewJob::of(&PayMoney::new(paying)) };
+pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<Debited, StepError> {
+    let ask = Arc::new(Ask { request: Arc::clone(request), undo: NewJob::of(&PayMoney::new(paying)) });
     let armed = ask.undo.id;
-    let mut verdict = flow.joint.ask::<Debits>(ask.clone()).await?;
+    let mut verdict = flow.joint.ask::<Debits>(Arc::clone(&ask)).await?;
     if !verdict.debited {
         check::again(flow, request).await?;
         verdict = flow.joint.ask::<Debits>(ask).await?;
@@ -112,7 +114,7 @@ pub async fn run(flow: &Flow, request: &Request, paying: &Paying) -> Result<Debi
     }
 }
 
-async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn debit_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
     let rules = &ground.rules;
     let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
@@ -209,7 +211,7 @@ async fn debit_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Verdict>, sqlx::
             as &[Option<Vec<u8>>],
         &asks.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
         &asks.iter().map(|ask| ask.undo.id).collect::<Vec<_>>(),
-        &asks.iter().map(|ask| ask.undo.payload.clone()).collect::<Vec<_>>(),
+        &asks.iter().map(|ask| ask.undo.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
         &requests().map(|r| r.proof.token_hash().map(<[u8]>::to_vec)).collect::<Vec<_>>()
             as &[Option<Vec<u8>>],
         idempotency::stale_secs(),

@@ -12,8 +12,7 @@ use farebox_jobs::{
     MqTag, Pay, Paying,
     queue::{Delivery, JobError, Outcome},
 };
-use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, types::Json};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -29,7 +28,7 @@ pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Op
         order: request.order_id.0,
         actor: request.rider_id.0,
         key: request.key.as_ref().map(|k| k.key.clone()),
-        answer: paid.to_json(),
+        answer: Some(paid.clone()),
         armed: Some(debited.armed),
     };
     let at = flow.joint.ask::<Marks>(mark).await?;
@@ -63,7 +62,7 @@ pub struct Mark {
     order: Uuid,
     actor: Uuid,
     key: Option<String>,
-    answer: Value,
+    answer: Option<OrderView>,
     /// The undo that its debit armed, if that is still to be retired.
     armed: Option<Uuid>,
 }
@@ -114,7 +113,7 @@ async fn mark_all(
         &marks.iter().map(|m| m.order).collect::<Vec<_>>(),
         &marks.iter().map(|m| m.actor).collect::<Vec<_>>(),
         &marks.iter().map(|m| m.key.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &marks.iter().map(|m| m.answer.clone()).collect::<Vec<_>>(),
+        &marks.iter().map(|m| Json(m.answer.as_ref())).collect::<Vec<_>>() as &[Json<Option<&OrderView>>],
         MqTag::Pay.wire(),
         &marks.iter().map(|m| m.armed).collect::<Vec<_>>() as &[Option<Uuid>],
         MqTag::OrderUnpaid.wire(),
@@ -149,7 +148,7 @@ async fn finish(tx: &mut sqlx::PgConnection, paying: &Paying) -> Result<bool, sq
         order: paying.order_id.0,
         actor: paying.rider_id.0,
         key: None,
-        answer: Value::Null,
+        answer: None,
         // Raising this job retired it.
         armed: None,
     };

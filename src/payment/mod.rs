@@ -26,6 +26,8 @@ use farebox_jobs::{
     queue::{Job, NewJob},
 };
 
+use std::sync::Arc;
+
 /// The steps whose barrier rows a payment has, the latest first: an undo bars from the end.
 const STEPS: [MqTag; 2] = [MqTag::Pay, MqTag::PayMoney];
 
@@ -49,7 +51,7 @@ pub struct Request {
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
 pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
-    let paying = request.paying();
+    let (paying, request) = (request.paying(), Arc::new(request));
     let ended = steps(flow, &request, &paying).await;
     let owed = |tag| Rollback {
         undo: undo_of(tag, &paying),
@@ -60,7 +62,7 @@ pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
     or_roll_back(flow, ended, owed).await
 }
 
-async fn steps(flow: &Flow, request: &Request, paying: &Paying) -> Result<OrderView, Stop> {
+async fn steps(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<OrderView, Stop> {
     let faults = &flow.faults;
     step(faults, MqTag::PayCheck, check::run(flow, request)).await?;
     let debited = step(faults, MqTag::PayMoney, debit::run(flow, request, paying)).await?;

@@ -2,8 +2,8 @@
 
 use super::NewJob;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::PgConnection;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
@@ -73,7 +73,6 @@ async fn insert(
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.id).collect();
     let tags: Vec<String> = jobs.iter().map(|job| job.tag.to_owned()).collect();
     let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
-    let payloads: Vec<Value> = jobs.iter().map(|job| job.payload.clone()).collect();
     let max_attempts: Vec<i32> = jobs.iter().map(|job| job.max_attempts).collect();
     let priorities: Vec<i16> = jobs.iter().map(|job| job.priority.rank()).collect();
     let serials: Vec<Option<String>> = jobs.iter().map(|job| job.serial.clone()).collect();
@@ -99,7 +98,7 @@ async fn insert(
         &ids,
         &tags,
         &keys,
-        &payloads,
+        &jobs.iter().map(|job| job.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
         &max_attempts,
         due.at(),
         due.delay_secs(),

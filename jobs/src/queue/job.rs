@@ -2,13 +2,24 @@
 
 use super::{RetryPolicy, trace};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 /// The payload's field that carries [`Job::VERSION`]; a job must not have a field of this name.
 pub(super) const VERSION_FIELD: &str = "v";
 /// The payload's field that carries the trace id of who enqueued; a job must not have a field of this name either.
 pub(super) const TRACE_FIELD: &str = "trace";
+
+/// What is written: the job's own fields, [`VERSION_FIELD`] and [`TRACE_FIELD`].
+#[derive(Serialize)]
+struct Payload<'a, J> {
+    #[serde(flatten)]
+    job: &'a J,
+    v: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+}
 
 /// What is claimed before what else is due. Strictly: a low job waits for as long as there are higher ones that are
 /// due, whatever their tag.
@@ -72,7 +83,8 @@ pub struct NewJob {
     /// Jobs that share one run one at a time.
     pub serial: Option<String>,
     /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it was enqueued under.
-    pub payload: Value,
+    /// As text: it is written once and only the database reads it.
+    pub payload: Box<RawValue>,
     /// Attempts before it is a dead letter.
     pub max_attempts: i32,
 }
@@ -83,20 +95,20 @@ impl NewJob {
     /// # Panics
     /// If the type does not serialize to a JSON object: a mistake in the type, not in its values.
     pub fn of<J: Job>(job: &J) -> Self {
-        let mut payload = serde_json::to_value(job).expect("a job serializes to JSON");
-        let fields = payload.as_object_mut().expect("a job serializes to a JSON object");
-        fields.insert(VERSION_FIELD.to_owned(), J::VERSION.into());
-        if let Some(id) = trace::current() {
-            fields.insert(TRACE_FIELD.to_owned(), id.into());
-        }
+        let payload = Payload { job, v: J::VERSION, trace: trace::current() };
         Self {
             id: Uuid::now_v7(),
             tag: J::TAG,
             key: job.key(),
             priority: J::PRIORITY,
             serial: job.serial(),
-            payload,
+            payload: to_raw_value(&payload).expect("a job serializes to a JSON object"),
             max_attempts: J::RETRY.max_attempts,
         }
+    }
+
+    /// The payload as a statement's parameter.
+    pub fn json(&self) -> Json<&RawValue> {
+        Json(&self.payload)
     }
 }
