@@ -207,7 +207,8 @@ impl Database {
         if let Ok(url) = std::env::var("DATABASE_URL") {
             return Ok(Self { url, folder, _server: None });
         }
-        let options = embedded::Options { data: folder.clone(), durable: true, max_connections: 200 };
+        let options =
+            embedded::Options { data: folder.clone(), durable: true, max_connections: 200, settings: &[] };
         let server = embedded::start(&options).await?;
         if fresh {
             embedded::drop_database(&server, DATABASE).await?;

@@ -299,6 +299,8 @@ pub struct Worker {
     pub attempt_ms: u64,
     /// Jobs one statement completes and claims at the most.
     pub batch: usize,
+    /// Orders that are long overdue, closed a second; without bound if 0.
+    pub overdue_per_sec: u32,
     /// Whether to LISTEN for new jobs; polling alone works too.
     pub listen: bool,
     /// Whether the database is reached through a pooler in transaction mode.

@@ -3,7 +3,7 @@
 use crate::{
     booking,
     domain::FieldError,
-    flow::{Desk, Flow, Moment},
+    flow::{Backlog, Desk, Flow, Moment},
     metrics::Metrics,
     ops, payment,
     settings::Worker as WorkerSettings,
@@ -84,7 +84,7 @@ pub async fn work(
         metrics: metrics.queue.clone(),
         ..WorkerConfig::new("farebox-worker", &names)
     };
-    let desk = Desk::new(flow);
+    let desk = Desk::new(flow, Backlog::new(settings.overdue_per_sec));
     let handler = move |delivery: Delivery| {
         let desk = desk.clone();
         async move { run(&desk, &delivery).await }

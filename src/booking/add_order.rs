@@ -80,7 +80,7 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
         &requests().map(|r| r.order_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.rider_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.trip_id.0).collect::<Vec<_>>(),
-        &requests().map(|r| array_literal(&r.seats)).collect::<Vec<_>>(),
+        &requests().map(|r| array_literal(r.seats.numbers())).collect::<Vec<_>>(),
         &orders().map(|o| o.unit_price.decimal()).collect::<Vec<_>>(),
         &orders().map(|o| o.amount.decimal()).collect::<Vec<_>>(),
         &orders().map(|o| o.created_at).collect::<Vec<_>>(),
@@ -101,6 +101,9 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
 /// What may be tried again.
 pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderAdd = delivery.decode()?;
+    if release::at_once(desk, delivery, job.booking()).await? {
+        return Ok(Outcome::Settled);
+    }
     let order_id = job.booking().order_id;
     let mut tx = desk.begin().await?;
     barrier::bar(&mut tx, order_id.0, &STEPS).await?;

@@ -64,7 +64,7 @@ impl Together for Checks {
                ) as s
                order by r.nr"#,
             &asks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
-            &asks.iter().map(|(_, seats)| array_literal(seats)).collect::<Vec<_>>(),
+            &asks.iter().map(|(_, seats)| array_literal(seats.numbers())).collect::<Vec<_>>(),
             ground.rules.cut_off_secs,
         )
         .fetch_all(&mut *db)

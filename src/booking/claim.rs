@@ -176,9 +176,14 @@ async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
                insert into open_hold as h (rider_id, orders, until)
                select rider_id, (array_agg(order_id order by nr))[:$20], (array_agg(expires_at order by nr))[:$20]
                from able group by rider_id order by rider_id
-               on conflict (rider_id) do update set (orders, until) = (
-                   select f.orders, f.until
-                   from with_room(h.orders, h.until, excluded.orders, excluded.until, $20, $15) as f)
+               -- A function, asked only when the list is full: it would be set up every time, whether anybody's is or not.
+               on conflict (rider_id) do update set
+                   orders = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20
+                       then h.orders || excluded.orders
+                       else (with_room(h.orders, h.until, excluded.orders, excluded.until, $20, $15)).orders end,
+                   until = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20
+                       then h.until || excluded.until
+                       else (with_room(h.orders, h.until, excluded.orders, excluded.until, $20, $15)).until end
                returning h.orders
            ), won as materialized (
                -- Is true: looked up in a hash, as a semi-join of so few rows would be of each with each.
@@ -235,6 +240,9 @@ async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
 /// What may be tried again.
 pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderAddSeats = delivery.decode()?;
+    if release::at_once(desk, delivery, job.booking()).await? {
+        return Ok(Outcome::Settled);
+    }
     let mut tx = desk.begin().await?;
     let note = release::claims(&mut tx, job.booking()).await?;
     desk.settle(tx, delivery, note).await

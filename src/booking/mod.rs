@@ -126,8 +126,14 @@ fn undo_of(tag: MqTag, booking: &Booking) -> NewJob {
 }
 
 /// `{1,2}`: arrays of different lengths cannot be one array of arrays in SQL, so each travels as text.
-fn array_literal(seats: &SeatSet) -> String {
-    format!("{{{}}}", seats.numbers().iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+fn array_literal(seats: &[i32]) -> String {
+    let mut text = String::from("{");
+    for (nr, seat) in seats.iter().enumerate() {
+        text.push_str(if nr == 0 { "" } else { "," });
+        text.push_str(&seat.to_string());
+    }
+    text.push('}');
+    text
 }
 
 /// The job that [`claim`] arms.

@@ -1,9 +1,124 @@
 //! What the undos of the claim, of the price and of an order that was never added share: giving back the claim's seats.
+//!
+//! Nearly always the claim stands, the order was not added, and this is the first undo to come. That is done in one statement,
+//! its job ended with it, for all bookings whose undos run at this moment ([`Returns`]); whatever it finds otherwise it leaves,
+//! but barred, to the transaction of [`claims`], each of whose statements sees what the one before it waited for.
 
-use super::STEPS;
-use crate::flow::barrier::{self, Undoing};
-use farebox_jobs::{Booking, MqTag};
+use super::{STEPS, array_literal};
+use crate::flow::{
+    Desk, Ground, Shared, Together,
+    barrier::{self, Undoing},
+};
+use farebox_jobs::{
+    Booking, MqTag,
+    queue::{Delivery, Lease},
+};
 use sqlx::PgConnection;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What an undo says that gave seats back.
+const GIVEN_BACK: &str = "seats given back";
+
+/// Gives the claim's seats back and ends the job, if that is all there is to do; says whether it was.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn at_once(
+    desk: &Desk,
+    delivery: &Delivery,
+    booking: &Booking,
+) -> Result<bool, sqlx::Error> {
+    let due = Return { booking: booking.clone(), lease: Arc::clone(&delivery.lease) };
+    let done = desk.ask::<Returns>(due).await?;
+    if done {
+        let Lease { tag, key, .. } = &*delivery.lease;
+        tracing::info!(%tag, %key, note = GIVEN_BACK, "job done");
+    }
+    Ok(done)
+}
+
+/// The statement, for any number of undos.
+struct Returns;
+
+/// A claim to give back, and the attempt that is at it.
+struct Return {
+    booking: Booking,
+    lease: Arc<Lease>,
+}
+
+impl Together for Returns {
+    type Ground = Ground;
+    type Ask = Return;
+    /// Whether it was done.
+    type Answer = bool;
+
+    fn shared(due: &Return) -> Vec<Shared> {
+        vec![Shared::Order(due.booking.order_id.0)]
+    }
+
+    /// The step that adds the order is barred here: whose bar this statement wrote has no order, and never will have. Where the
+    /// bar stood already, or the claim does not show yet, nothing else is done.
+    async fn ask_all(ground: &Ground, dues: &[Return]) -> Result<Vec<bool>, sqlx::Error> {
+        let mut db = ground.db.take().await?;
+        let bookings = || dues.iter().map(|due| &due.booking);
+        let done = sqlx::query_scalar!(
+            r#"with undo as materialized (
+                   select u.*
+                   from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
+                             as u(order_id, trip_id, seats, job, token)
+                         order by order_id) as u
+                   cross join lateral (
+                       select from queue.job where id = u.job and lease_token = u.token for update
+                   ) as held
+                   -- A crash that takes this takes the job's end with it.
+                   where (select set_config('synchronous_commit', 'off', true)) is not null
+               ), barred as (
+                   insert into barrier (subject, step, undone_at)
+                   select order_id, step, now() from undo cross join unnest($6::text[]) as s(step)
+                   on conflict (subject, step) do nothing
+                   returning subject, step
+               ), due as materialized (
+                   select * from undo where order_id in (select subject from barred where step = $8)
+               ), undone as (
+                   update barrier b set undone_at = now() from due
+                   where b.subject = due.order_id and b.step = $7 and b.done_at is not null and b.undone_at is null
+                   returning b.subject
+               ), back as materialized (
+                   select * from due where order_id in (select subject from undone)
+               ), mine as materialized (
+                   select w.order_id, w.trip_id, w.seat
+                   from (select order_id, trip_id, unnest(seats::int[]) as seat from back order by trip_id, seat) as w
+                   cross join lateral (
+                       select from seat where trip_id = w.trip_id and seat = w.seat and order_id = w.order_id for update
+                   ) as s
+               ), freed as (
+                   update seat s set order_id = null, held_until = null
+                   from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.order_id
+               ), untimed as (
+                   delete from queue.job where lease_token is null and id = any(array(
+                       select j.id from back b cross join lateral (
+                           select id from queue.job where tag = $9 and key = b.order_id::text offset 0) as j))
+               )
+               select queue.complete(array_agg(job), array_agg(token), $10) as "job!" from back"#,
+            &bookings().map(|booking| booking.order_id.0).collect::<Vec<_>>(),
+            &bookings().map(|booking| booking.trip_id.0).collect::<Vec<_>>(),
+            &bookings().map(|booking| array_literal(&booking.seats)).collect::<Vec<_>>(),
+            &dues.iter().map(|due| due.lease.job_id).collect::<Vec<_>>(),
+            &dues.iter().map(|due| due.lease.token).collect::<Vec<_>>(),
+            &STEPS.map(|step| step.wire().to_owned())[..],
+            MqTag::OrderAddSeats.wire(),
+            MqTag::OrderAdd.wire(),
+            MqTag::OrderUnpaid.wire(),
+            GIVEN_BACK,
+        )
+        .fetch_all(&mut *db)
+        .await?;
+        db.keep();
+        let done: Vec<Uuid> = done;
+        Ok(dues.iter().map(|due| done.contains(&due.lease.job_id)).collect())
+    }
+}
 
 /// Bars the flow and gives back this order's seats, unless its order was added; says what it did.
 ///
@@ -27,7 +142,7 @@ pub(super) async fn barred_claims(
         Undoing::Nothing => Ok("nothing to undo: the seats were never claimed, or given back already"),
         Undoing::Due => {
             free(tx, booking).await?;
-            Ok("seats given back")
+            Ok(GIVEN_BACK)
         }
     }
 }

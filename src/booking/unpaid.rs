@@ -16,7 +16,7 @@ use farebox_jobs::{
     queue::{self, Delivery, Job, JobError, Lease, Outcome},
 };
 use sqlx::{Connection, PgConnection};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Closes the order if it is unpaid (and, for [`CloseReason::Expired`], overdue by the database's clock), frees its
@@ -110,6 +110,9 @@ async fn close_but_timers(
 pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderUnpaid = delivery.decode()?;
     let order = job.booking().order_id;
+    if delivery.lease.waited() > LATE {
+        desk.backlog().turn().await;
+    }
     if desk.ask::<Expiries>(Expiry { order, lease: Arc::clone(&delivery.lease) }).await? {
         tracing::info!(%order, note = CLOSED, "job done");
         return Ok(Outcome::Settled);
@@ -135,6 +138,9 @@ pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobErro
     };
     desk.settle(tx, delivery, note).await
 }
+
+/// A job that was due for longer was not simply a little late: workers were away, or cannot follow.
+const LATE: Duration = Duration::from_secs(5);
 
 /// What an unpaid-order job says that closed its order.
 const CLOSED: &str = "closed: not paid in time";

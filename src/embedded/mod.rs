@@ -53,6 +53,8 @@ pub struct Options {
     pub durable: bool,
     /// PostgreSQL's `max_connections`, counted over all processes that share the server.
     pub max_connections: u32,
+    /// More of its settings, as `name=value`; they win over what is chosen here.
+    pub settings: &'static [&'static str],
 }
 
 /// Why there is no server.
@@ -319,7 +321,10 @@ impl Launch {
             &format!("fsync={on}"),
             &format!("synchronous_commit={on}"),
             &format!("full_page_writes={on}"),
-        ] {
+        ]
+        .iter()
+        .chain(self.options.settings)
+        {
             postgres.args(["-c", setting]);
         }
         let output = log.try_clone().doing(|| "sharing the log".into())?;

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Of the pool's connections, one of so many may be kept.
-const SHARE: u32 = 6;
+const SHARE: u32 = 4;
 /// How long a connection is kept out of the pool, which has its own rules for when one has lived long enough.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 

@@ -1,10 +1,11 @@
 //! Where undos are done: each begins its transaction here and settles its job in it.
 
-use super::{Faults, Flow, Ground, Joint, Together, begin_unwaited};
+use super::{Backlog, Faults, Flow, Ground, Joint, Together, begin_unwaited};
 use crate::settings::Trips as TripRules;
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
 use sqlx::{PgPool, Postgres, Transaction};
+use std::sync::Arc;
 
 /// What an undo works at: it begins its transaction here and settles its job in it.
 #[derive(Clone)]
@@ -13,13 +14,19 @@ pub struct Desk {
     joint: Joint,
     faults: Faults,
     trips: TripRules,
+    backlog: Arc<Backlog>,
 }
 
 impl Desk {
     /// For the worker of this flow's database.
-    pub fn new(flow: &Flow) -> Self {
+    pub fn new(flow: &Flow, backlog: Backlog) -> Self {
         let Flow { pool, joint, faults, trips, .. } = flow.clone();
-        Self { pool, joint, faults, trips }
+        Self { pool, joint, faults, trips, backlog: Arc::new(backlog) }
+    }
+
+    /// Turns of what is long overdue.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
     }
 
     /// The faults armed for this process.

@@ -1,6 +1,7 @@
 //! What every flow is made of: steps with tags, barriers, faults, idempotency keys, and raising a rollback.
 
 mod at_hand;
+mod backlog;
 pub mod barrier;
 mod coalesce;
 mod commit;
@@ -12,6 +13,7 @@ mod rollback;
 mod step;
 mod wanted;
 
+pub use backlog::Backlog;
 pub use coalesce::{Ground, Joint, Shared, Together};
 pub use commit::{UNWAITED, begin_unwaited};
 pub use desk::Desk;

@@ -64,7 +64,7 @@ fn scale(name: &str, usual: u64) -> u64 {
 #[ignore = "a benchmark of half an hour"]
 async fn pages_beside_a_load() {
     let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-bench");
-    let options = embedded::Options { data, durable: true, max_connections: 100 };
+    let options = embedded::Options { data, durable: true, max_connections: 100, settings: &[] };
     let server = embedded::start(&options).await.unwrap();
     embedded::ensure_database(&server, "bench").await.unwrap();
     let url = server.url("bench");

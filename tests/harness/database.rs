@@ -35,7 +35,7 @@ impl Database {
 /// The server outlives this process for a moment only: it stops when nobody holds it.
 async fn start() -> (embedded::Server, String) {
     let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-server");
-    let options = embedded::Options { data, durable: false, max_connections: 500 };
+    let options = embedded::Options { data, durable: false, max_connections: 500, settings: &[] };
     let server = embedded::start(&options).await.expect("a PostgreSQL server for the tests");
     let template = template(&server).await;
     (server, template)

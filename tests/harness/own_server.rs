@@ -25,7 +25,7 @@ impl OwnServer {
 
     /// With its data in this folder.
     pub async fn start_in(data: PathBuf, api: &[(&str, &str)]) -> Self {
-        let options = embedded::Options { data, durable: true, max_connections: 50 };
+        let options = embedded::Options { data, durable: true, max_connections: 50, settings: &[] };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "farebox").await.unwrap();
         let url = server.url("farebox");

@@ -299,7 +299,7 @@ async fn nothing_is_owed(pool: &PgPool) {
 impl Soak {
     async fn start(seed: u64, many: usize) -> (Self, Fleet, Load) {
         let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
-        let options = embedded::Options { data, durable: true, max_connections: 200 };
+        let options = embedded::Options { data, durable: true, max_connections: 200, settings: &[] };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "soak").await.unwrap();
         let url = server.url("soak");

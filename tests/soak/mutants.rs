@@ -28,7 +28,14 @@ struct Mutant {
     edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const MUTANTS: [Mutant; 23] = [
+/// Sends every undo of a booking the long way.
+const NO_SHORT_WAY: (&str, &str, &str) = (
+    "src/booking/release.rs",
+    "let done = desk.ask::<Returns>(due).await?;",
+    "let (done, _) = (false, due);",
+);
+
+const MUTANTS: [Mutant; 24] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
@@ -47,6 +54,7 @@ const MUTANTS: [Mutant; 23] = [
         name: "an undo asks neither the barrier nor the owner",
         short: false,
         edits: &[
+            NO_SHORT_WAY,
             (
                 "src/booking/release.rs",
                 "Undoing::Nothing => Ok(\"nothing to undo: the seats were never claimed, or given back already\"),\n        Undoing::Due => {",
@@ -65,6 +73,32 @@ const MUTANTS: [Mutant; 23] = [
         ],
     },
     Mutant {
+        name: "the short way of an undo asks neither the barrier nor the owner",
+        short: false,
+        edits: &[
+            (
+                "src/booking/release.rs",
+                "select * from undo where order_id in (select subject from barred where step = $8)",
+                "select * from undo where $8::text is not null",
+            ),
+            (
+                "src/booking/release.rs",
+                "select * from due where order_id in (select subject from undone)",
+                "select * from due",
+            ),
+            (
+                "src/booking/release.rs",
+                "select from seat where trip_id = w.trip_id and seat = w.seat and order_id = w.order_id for update",
+                "select from seat where trip_id = w.trip_id and seat = w.seat and order_id is not null for update",
+            ),
+            (
+                "src/booking/release.rs",
+                "s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.order_id",
+                "s.trip_id = m.trip_id and s.seat = m.seat",
+            ),
+        ],
+    },
+    Mutant {
         name: "a step does not heed its barrier",
         short: true,
         edits: &[(
@@ -76,7 +110,7 @@ const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "an undo does not bar its steps",
         short: false,
-        edits: &[(
+        edits: &[NO_SHORT_WAY, (
             "src/flow/barrier.rs",
             "select $1, step, now() from unnest($2::text[]) as s(step)",
             "select $1, step, now() from unnest($2::text[]) as s(step) where false",
@@ -198,7 +232,18 @@ const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "a rider's unpaid orders are not counted",
         short: false,
-        edits: &[("src/booking/claim.rs", "excluded.until, $20, $15) as f", "excluded.until, $20 + 1000, $15) as f")],
+        edits: &[
+            (
+                "src/booking/claim.rs",
+                "orders = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20\n",
+                "orders = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20 + 1000\n",
+            ),
+            (
+                "src/booking/claim.rs",
+                "until = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20\n",
+                "until = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20 + 1000\n",
+            ),
+        ],
     },
     Mutant {
         name: "a claim arms no undo, and the timer of one without an order frees nothing",
@@ -220,6 +265,7 @@ const MUTANTS: [Mutant; 23] = [
         name: "an undo looks before it bars",
         short: false,
         edits: &[
+            NO_SHORT_WAY,
             (
                 "src/booking/release.rs",
                 "    barrier::bar(tx, booking.order_id.0, &STEPS).await?;\n    barred_claims(tx, booking).await",
@@ -301,7 +347,12 @@ impl Workshop {
         for part in ["deps", "build", ".fingerprint"] {
             copy(&built.join(part), &target.join(profile()), "-al");
         }
-        let options = embedded::Options { data: home.join("server"), durable: false, max_connections: 20 };
+        let options = embedded::Options {
+            data: home.join("server"),
+            durable: false,
+            max_connections: 20,
+            settings: &[],
+        };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "mutants").await.unwrap();
         let url = server.url("mutants");

@@ -10,8 +10,8 @@ create table floor.job (id bigint generated always as identity primary key, queu
     args jsonb not null, state text not null default 'pending', run_at timestamptz not null);
 create index on floor.job (queue, run_at) where state = 'pending';
 create sequence floor.oid;
-insert into floor.trip select i, 4.00, now() + interval '1 day' from generate_series(1, 10000) i;
-insert into floor.seat select t, s, null from generate_series(1, 10000) t, generate_series(1, 40) s;
+insert into floor.trip select i, 4.00, now() + interval '1 day' from generate_series(1, 50000) i;
+insert into floor.seat select t, s, null from generate_series(1, 50000) t, generate_series(1, 40) s;
 create table floor.wallet (id bigint primary key, balance numeric(14, 2) not null check (balance >= 0)) with (fillfactor = 70);
 create table floor.entry (id bigint generated always as identity primary key, wallet_id bigint not null, order_id bigint not null,
     amount numeric(14, 2) not null, kind text not null, unique (order_id, kind));

@@ -6,5 +6,5 @@ function init(args)
 end
 
 function request()
-    return wrk.format("GET", "/v1/trips/" .. trips[math.random(#trips)])
+    return "GET /v1/trips/" .. trips[math.random(#trips)] .. " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 end

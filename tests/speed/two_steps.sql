@@ -1,4 +1,4 @@
-\set t random(1, 10000)
+\set t random(1, 50000)
 \set s random(1, 39)
 \set w random(1, 20000)
 select price from floor.trip where id = :t;

@@ -58,6 +58,11 @@ impl From<SettleError> for JobError {
 }
 
 impl Lease {
+    /// How long the job had been due when it was claimed, by the database's clock.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// Ends the job as done, in the caller's transaction: effect and completion commit together.
     ///
     /// # Errors
@@ -77,28 +82,14 @@ impl Lease {
         leases: &[&Self],
         note: Option<&str>,
     ) -> Result<Vec<Uuid>, sqlx::Error> {
-        let ended = sqlx::query_scalar!(
-            "with gone as (
-                 delete from queue.job using unnest($1::uuid[], $2::uuid[]) as held (id, token)
-                 where job.id = held.id and job.lease_token = held.token
-                 returning job.*)
-             insert into queue.finished
-                 (id, tag, key, payload, outcome, attempt, worker, note, failures,
-                  run_at, created_at, started_at, ended_at)
-             select id, tag, key, payload, 'done', attempt, worker, $3, failures,
-                    run_at, created_at, leased_at, clock_timestamp()
-             from gone
-             returning id",
+        sqlx::query_scalar!(
+            r#"select id as "id!" from queue.complete($1, $2, $3) as c (id)"#,
             &leases.iter().map(|lease| lease.job_id).collect::<Vec<_>>(),
             &leases.iter().map(|lease| lease.token).collect::<Vec<_>>(),
             note,
         )
-        .fetch_all(&mut *conn)
-        .await?;
-        for lease in leases.iter().filter(|lease| ended.contains(&lease.job_id)) {
-            lease.free_serial(conn).await?;
-        }
-        Ok(ended)
+        .fetch_all(conn)
+        .await
     }
 
     /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction.

@@ -1,0 +1,62 @@
+//! How fast a backlog is worked off. After an hour without workers there may be a hundred thousand overdue orders; worked off
+//! as fast as it goes, they take the machine from the riders, who book meanwhile. Nobody waits for them: whoever wants an
+//! overdue order's seats is given them at once.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// Those whose turn comes within so long go together, so that they can share a statement.
+const TOGETHER: Duration = Duration::from_millis(8);
+
+/// The turns of one process.
+#[derive(Debug)]
+pub struct Backlog {
+    /// From one turn to the next; nothing if there is no bound.
+    apart: Duration,
+    since: Instant,
+    next: Mutex<Instant>,
+}
+
+impl Backlog {
+    /// With so many turns a second; without bound if 0.
+    pub fn new(per_sec: u32) -> Self {
+        let (apart, now) = (Duration::from_secs(1).checked_div(per_sec).unwrap_or_default(), Instant::now());
+        Self { apart, since: now, next: Mutex::new(now) }
+    }
+
+    /// Waits for its turn.
+    pub async fn turn(&self) {
+        if !self.apart.is_zero() {
+            sleep_until(self.next_turn(Instant::now())).await;
+        }
+    }
+
+    fn next_turn(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = now.max(*next);
+        *next = turn + self.apart;
+        let spans = (turn - self.since).as_nanos().div_ceil(TOGETHER.as_nanos());
+        self.since + TOGETHER * u32::try_from(spans).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn turns_come_in_groups_and_at_the_rate() {
+        let backlog = Backlog::new(500);
+        let at = |ms| backlog.since + Duration::from_millis(ms);
+        // Four a span, but the first span holds the one turn that is due at its very beginning.
+        let turns: Vec<Instant> = (0..13).map(|_| backlog.next_turn(at(0))).collect();
+        let groups = turns.chunk_by(|a, b| a == b).map(|group| (group[0], group.len())).collect::<Vec<_>>();
+        assert_eq!(groups, [(at(0), 1), (at(8), 4), (at(16), 4), (at(24), 4)]);
+        // What nobody used is not made up for.
+        assert_eq!(backlog.next_turn(at(800)), at(800));
+        assert_eq!(backlog.next_turn(at(800)), at(808));
+    }
+}
