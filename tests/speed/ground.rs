@@ -2,7 +2,9 @@
 
 use crate::harness::{Client, PASSWORD, Process, count, new_rider, settings};
 use farebox::{
-    embedded, process as parts,
+    embedded,
+    flow::Flow,
+    process as parts,
     riders::{self, Role},
     schema,
     verify::{self, Scope},
@@ -19,6 +21,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -31,6 +34,11 @@ const SEATS: i32 = 40;
 const AT_ONCE: usize = 32;
 /// Clients who book before anything is measured, and for how long, seconds.
 const WARM_UP: (u32, u32) = (64, 1);
+/// Hashes that one of two at once makes to measure them.
+const HASHES: u32 = 20;
+/// Memory and passes of a hash in production (config/default.toml), KiB.
+const REAL_COST: (u32, u32) = (19_456, 2);
+const PAY_PASSWORD: &str = "271828";
 /// A clock tick of the kernel's accounts, microseconds.
 const TICK_MICROS: f64 = 10_000.0;
 /// The limits of a production are lifted: this measures the path, and has few riders for it.
@@ -154,6 +162,16 @@ impl Ground {
         self.run_sql(include_str!("owing.sql")).await;
     }
 
+    /// A month's orders and ended jobs.
+    pub async fn age(&self) {
+        self.run_sql(include_str!("month.sql")).await;
+        for table in ["orders", "order_event", "barrier", "queue.finished"] {
+            self.run_sql(&format!("vacuum analyze {table}")).await;
+        }
+        self.warm_up().await;
+        self.run_sql("checkpoint").await;
+    }
+
     async fn run_sql(&self, sql: &str) {
         let mut db = PgConnection::connect(&self.url).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.unwrap();
@@ -213,6 +231,78 @@ impl Ground {
         ];
         let done = Some("select count(*) from payment where state = 'settled'");
         self.measured(done, || self.wrk(include_str!("pay.lua"), &env, clients, secs)).await
+    }
+
+    /// Tests hash cheaply, this not: what a hash costs to check is written in it.
+    fn with_real_hashes(&self) -> Flow {
+        let mut settings = settings();
+        (settings.passwords.memory_kib, settings.passwords.passes) = REAL_COST;
+        parts::flow(&settings, self.pool.clone()).unwrap()
+    }
+
+    /// How many hashes a second this machine makes with nothing beside them, as many at once as a process may make.
+    pub async fn hashes(&self) -> f64 {
+        let flow = self.with_real_hashes();
+        let began = Instant::now();
+        let one = async || {
+            for _ in 0..HASHES {
+                flow.passwords.hash(PAY_PASSWORD).await.unwrap();
+            }
+        };
+        tokio::join!(one(), one());
+        f64::from(2 * HASHES) / began.elapsed().as_secs_f64()
+    }
+
+    pub async fn set_pay_passwords(&self) {
+        let flow = self.with_real_hashes();
+        let hash = flow.passwords.hash(PAY_PASSWORD).await.unwrap();
+        sqlx::query(
+            "insert into pay_password (rider_id, hash) select id, $1 from rider
+             on conflict (rider_id) do update set hash = excluded.hash, wrong = 0, checking = 0",
+        )
+        .bind(hash)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+
+    /// Each client books, and pays what he has booked.
+    pub async fn book_and_pay(&self, clients: u32, secs: u32) -> Run {
+        let env = [
+            ("TRIPS", self.folder.join("trips").display().to_string()),
+            ("TOKENS", self.folder.join("tokens").display().to_string()),
+            ("PAY_PASSWORD", PAY_PASSWORD.to_owned()),
+        ];
+        let done = Some("select count(*) from payment where state = 'settled'");
+        self.measured(done, || self.wrk(include_str!("book_and_pay.lua"), &env, clients, secs)).await
+    }
+
+    /// Lets so many of the unpaid orders fall due within the next seconds.
+    pub async fn fall_due(&self, orders: u32, secs: u32) {
+        for sql in [
+            "with due as (select id from orders where status = 'unpaid' order by id limit $1)
+             update orders o set created_at = created_at - interval '1 hour', expires_at = now() + random() * $2 * interval '1 s'
+             from due where o.id = due.id",
+            "update seat s set held_until = o.expires_at from orders o
+             where o.id = s.order_id and o.expires_at < now() + $2 * interval '1 s' and $1 > 0",
+            "update queue.job j set run_at = o.expires_at from orders o
+             where j.tag = 'order_unpaid' and j.key = o.id::text and o.expires_at < now() + $2 * interval '1 s' and $1 > 0",
+        ] {
+            sqlx::query(sql).bind(i64::from(orders)).bind(f64::from(secs)).execute(&self.pool).await.unwrap();
+        }
+    }
+
+    /// From a deadline to the end of the job that closed its order, p99, milliseconds; waits until none is due.
+    pub async fn lateness_ms(&self) -> f64 {
+        crate::harness::until("nothing is due", || async {
+            count(&self.pool, "select count(*) from queue.job where tag = 'order_unpaid' and run_at <= now()")
+                .await
+                == 0
+        })
+        .await;
+        let sql = "select percentile_cont(0.99) within group (order by extract(epoch from ended_at - run_at) * 1000)
+                   from queue.finished where tag = 'order_unpaid'";
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
     }
 
     pub async fn look(&self, clients: u32, secs: u32) -> Run {

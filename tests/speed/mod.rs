@@ -20,6 +20,8 @@ const FAULTY: u32 = 5;
 const HOT_SEATS: i32 = 50_000;
 /// Buyers of the rush, and the seats that they want.
 const RUSH: (u32, i32) = (1_000, 50);
+/// Orders that fall due in a second of that scenario.
+const EXPIRING: u32 = 200;
 /// Connections whose memory is looked at.
 const CONNECTIONS: u32 = 1_000;
 /// Clients where nothing else is said.
@@ -101,6 +103,15 @@ async fn speed_over_http_beside_the_floor() {
     if wanted("hot_wallet") {
         payments(&ground, &mut report, true).await;
     }
+    if wanted("hashed") {
+        hashed(&ground, &mut report).await;
+    }
+    if wanted("expiries") {
+        expiries(&ground, &mut report).await;
+    }
+    if wanted("aged") {
+        aged(&ground, &mut report).await;
+    }
     if wanted("seat_maps") {
         seat_maps(&ground, &mut report).await;
     }
@@ -176,6 +187,55 @@ async fn payments(ground: &Ground, report: &mut Report, by_one: bool) {
     }
     let who = if by_one { "payments by one wallet" } else { "payments, authorized" };
     report.tell(&format!("{who}, beside the floor"), CLIENTS, &floor, &ours);
+}
+
+/// Book and pay with the pay password, beside what its hash allows by itself.
+async fn hashed(ground: &Ground, report: &mut Report) {
+    let (mut limit, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..report.runs {
+        ground.empty().await;
+        limit.push(ground.hashes().await);
+        ground.set_pay_passwords().await;
+        ours.push(ground.book_and_pay(CLIENTS, report.secs).await);
+        ground.holds().await;
+    }
+    report.tell("book and pay with the hash, beside hashes alone", CLIENTS, &limit, &ours);
+}
+
+/// Orders fall due while others are booked as fast as it goes.
+async fn expiries(ground: &Ground, report: &mut Report) {
+    let (mut without, mut ours, mut late) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..report.runs {
+        ground.empty().await;
+        without.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        ground.fall_due(EXPIRING * report.secs, report.secs).await;
+        ours.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await);
+        late.push(ground.lateness_ms().await);
+        ground.holds().await;
+    }
+    report.tell("bookings while 200 orders a second fall due, beside none", CLIENTS, &without, &ours);
+    report.note("from a deadline to the end of its job, p99 ms", &json!(median(late.into_iter())));
+}
+
+/// On tables that have grown for a month, beside fresh ones. Not in turns: growing takes minutes.
+async fn aged(ground: &Ground, report: &mut Report) {
+    let (mut fresh, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..report.runs {
+        ground.empty().await;
+        fresh.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+    }
+    ground.empty().await;
+    ground.age().await;
+    for _ in 0..report.runs {
+        ours.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await);
+    }
+    ground.holds().await;
+    report.tell(
+        "bookings with a million orders and ten million ended jobs, beside none",
+        CLIENTS,
+        &fresh,
+        &ours,
+    );
 }
 
 /// Of trips that are partly sold.

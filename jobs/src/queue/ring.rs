@@ -13,8 +13,8 @@ use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 /// How long connecting and one message may take together.
 const RING_LIMIT: Duration = Duration::from_secs(5);
 /// The pause after a message: who rings meanwhile rings together. A worker that is woken looks through all its tags, which
-/// costs a millisecond, be there one job or twenty.
-const PAUSE: Duration = Duration::from_millis(20);
+/// costs a millisecond, be there one job or fifty. Nobody waits for a rollback but the seats that it gives back.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The rest after a message that could not be sent.
 const REST: Duration = Duration::from_secs(1);
 
