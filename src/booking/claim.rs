@@ -240,10 +240,5 @@ async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
 /// What may be tried again.
 pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderAddSeats = delivery.decode()?;
-    if release::at_once(desk, delivery, job.booking()).await? {
-        return Ok(Outcome::Settled);
-    }
-    let mut tx = desk.begin().await?;
-    let note = release::claims(&mut tx, job.booking()).await?;
-    desk.settle(tx, delivery, note).await
+    release::undo(desk, delivery, job.booking()).await
 }

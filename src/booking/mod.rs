@@ -25,7 +25,6 @@ use farebox_jobs::{
     Booking, MqTag, OrderAdd, OrderAddSeats, OrderCalcMoney, OrderSeats,
     queue::{Job, NewJob},
 };
-
 use std::sync::Arc;
 
 /// The steps whose barrier rows a booking has.

@@ -25,10 +25,5 @@ pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, StepError>
 /// What may be tried again.
 pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderCalcMoney = delivery.decode()?;
-    if release::at_once(desk, delivery, job.booking()).await? {
-        return Ok(Outcome::Settled);
-    }
-    let mut tx = desk.begin().await?;
-    let note = release::claims(&mut tx, job.booking()).await?;
-    desk.settle(tx, delivery, note).await
+    release::undo(desk, delivery, job.booking()).await
 }

@@ -11,14 +11,26 @@ use crate::flow::{
 };
 use farebox_jobs::{
     Booking, MqTag,
-    queue::{Delivery, Lease},
+    queue::{Delivery, JobError, Lease, Outcome},
 };
 use sqlx::PgConnection;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// What an undo says that gave seats back.
 const GIVEN_BACK: &str = "seats given back";
+
+/// The undo of the claim and of the price: gives this order's seats back, unless its order was added.
+///
+/// # Errors
+/// What may be tried again.
+pub(super) async fn undo(desk: &Desk, delivery: &Delivery, booking: &Booking) -> Result<Outcome, JobError> {
+    if at_once(desk, delivery, booking).await? {
+        return Ok(Outcome::Settled);
+    }
+    let mut tx = desk.begin().await?;
+    let note = claims(&mut tx, booking).await?;
+    desk.settle(tx, delivery, note).await
+}
 
 /// Gives the claim's seats back and ends the job, if that is all there is to do; says whether it was.
 ///
@@ -32,8 +44,7 @@ pub(super) async fn at_once(
     let due = Return { booking: booking.clone(), lease: Arc::clone(&delivery.lease) };
     let done = desk.ask::<Returns>(due).await?;
     if done {
-        let Lease { tag, key, .. } = &*delivery.lease;
-        tracing::info!(%tag, %key, note = GIVEN_BACK, "job done");
+        desk.tell(delivery, GIVEN_BACK);
     }
     Ok(done)
 }
@@ -115,7 +126,6 @@ impl Together for Returns {
         .fetch_all(&mut *db)
         .await?;
         db.keep();
-        let done: Vec<Uuid> = done;
         Ok(dues.iter().map(|due| done.contains(&due.lease.job_id)).collect())
     }
 }

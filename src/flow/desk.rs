@@ -74,8 +74,13 @@ impl Desk {
     ) -> Result<Outcome, JobError> {
         delivery.lease.complete(&mut tx, Some(note)).await?;
         tx.commit().await?;
-        tracing::info!(tag = %delivery.lease.tag, key = %delivery.lease.key, note, "job done");
+        self.tell(delivery, note);
         Ok(Outcome::Settled)
+    }
+
+    /// Logs that a job is done, once that is committed.
+    pub fn tell(&self, delivery: &Delivery, note: &str) {
+        tracing::info!(tag = %delivery.lease.tag, key = %delivery.lease.key, note, "job done");
     }
 
     /// Gives the job back until `at`, without costing the attempt.

@@ -25,7 +25,6 @@ use farebox_jobs::{
     MqTag, Pay, PayCheck, PayMoney, Paying,
     queue::{Job, NewJob},
 };
-
 use std::sync::Arc;
 
 /// The steps whose barrier rows a payment has, the latest first: an undo bars from the end.

@@ -279,30 +279,41 @@ impl Ground {
 
     /// Lets so many of the unpaid orders fall due within the next seconds.
     pub async fn fall_due(&self, orders: u32, secs: u32) {
-        for sql in [
-            "with due as (select id from orders where status = 'unpaid' order by id limit $1)
-             update orders o set created_at = created_at - interval '1 hour', expires_at = now() + random() * $2 * interval '1 s'
-             from due where o.id = due.id",
-            "update seat s set held_until = o.expires_at from orders o
-             where o.id = s.order_id and o.expires_at < now() + $2 * interval '1 s' and $1 > 0",
-            "update queue.job j set run_at = o.expires_at from orders o
-             where j.tag = 'order_unpaid' and j.key = o.id::text and o.expires_at < now() + $2 * interval '1 s' and $1 > 0",
-        ] {
-            sqlx::query(sql).bind(i64::from(orders)).bind(f64::from(secs)).execute(&self.pool).await.unwrap();
-        }
+        sqlx::query(
+            "with due as (
+                 update orders o set created_at = created_at - interval '1 hour', expires_at = now() + random() * $2 * interval '1 s'
+                 from (select id from orders where status = 'unpaid' order by id limit $1) as some where o.id = some.id
+                 returning o.id, o.expires_at
+             ), held as (
+                 update seat s set held_until = due.expires_at from due where s.order_id = due.id
+             )
+             update queue.job j set run_at = due.expires_at from due where j.tag = 'order_unpaid' and j.key = due.id::text",
+        )
+        .bind(i64::from(orders))
+        .bind(f64::from(secs))
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
 
     /// From a deadline to the end of the job that closed its order, p99, milliseconds; waits until none is due.
     pub async fn lateness_ms(&self) -> f64 {
-        crate::harness::until("nothing is due", || async {
-            count(&self.pool, "select count(*) from queue.job where tag = 'order_unpaid' and run_at <= now()")
-                .await
-                == 0
-        })
-        .await;
-        let sql = "select percentile_cont(0.99) within group (order by extract(epoch from ended_at - run_at) * 1000)
-                   from queue.finished where tag = 'order_unpaid'";
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+        self.p99_ms(
+            "select count(*) from queue.job where tag = 'order_unpaid' and run_at <= now()",
+            "run_at",
+            "order_unpaid",
+        )
+        .await
+    }
+
+    /// From this time of a tag's jobs to their end, p99, milliseconds; waits until none of these are left.
+    async fn p99_ms(&self, left: &'static str, since: &str, tag: &str) -> f64 {
+        crate::harness::until("they are done", || async { count(&self.pool, left).await == 0 }).await;
+        let sql = format!(
+            "select percentile_cont(0.99) within group (order by extract(epoch from ended_at - {since}) * 1000)
+             from queue.finished where tag = $1"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(tag).fetch_one(&self.pool).await.unwrap()
     }
 
     pub async fn look(&self, clients: u32, secs: u32) -> Run {
@@ -356,7 +367,8 @@ impl Ground {
 
     fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
         let file = self.folder.join("script.lua");
-        fs::write(&file, format!("{script}\n{}", include_str!("told.lua"))).unwrap();
+        let parts = [include_str!("common.lua"), script, include_str!("told.lua")];
+        fs::write(&file, parts.join("\n")).unwrap();
         let (threads, clients) = (threads(clients).to_string(), clients.to_string());
         let mut wrk = Command::new("wrk");
         wrk.args(["-t", &threads, "-c", &clients, "-d", &format!("{secs}s"), "-s"]);
@@ -409,13 +421,12 @@ impl Ground {
 
     /// How long rollbacks took from the failure, p99, milliseconds; waits until all are done.
     pub async fn rollback_ms(&self) -> f64 {
-        crate::harness::until("every rollback is done", || async {
-            count(&self.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
-        })
-        .await;
-        let sql = "select percentile_cont(0.99) within group (order by extract(epoch from ended_at - created_at) * 1000)
-                   from queue.finished where tag = 'order_add_cancle'";
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+        self.p99_ms(
+            "select count(*) from queue.job where tag <> 'order_unpaid'",
+            "created_at",
+            "order_add_cancle",
+        )
+        .await
     }
 
     /// The API's resident memory with so many connections that all ask, KiB.

@@ -2,7 +2,7 @@
 local trips = {}
 
 function init(args)
-    for line in io.lines(os.getenv("TRIPS")) do trips[#trips + 1] = line end
+    trips = lines("TRIPS")
 end
 
 function request()
