@@ -108,6 +108,37 @@ async fn fifty_retries_of_a_booking_make_one_order_wherever_its_process_died() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_booked_and_paid_is_told_so_however_late_and_whatever_came_of_it() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(20).await, world.rider("100.00").await);
+    let (book, pay) = (rider.key("book"), rider.key("pay"));
+    let booked = book.book(&trip, &["1", "2"]).await;
+    let order = booked.expect(201)["id"].as_str().unwrap().to_owned();
+    let paid = pay.pay(&order).await;
+    assert_eq!(paid.expect(200)["status"], "paid");
+    let told_again = async || {
+        sqlx::query("update idempotency set started_at = now() - interval '2 minutes'")
+            .execute(&world.pool)
+            .await
+            .unwrap();
+        for (first, again) in [(&booked, book.book(&trip, &["1", "2"]).await), (&paid, pay.pay(&order).await)]
+        {
+            assert_eq!((again.status, &again.text), (first.status, &first.text));
+            assert_eq!(again.headers["idempotent-replayed"], "true");
+        }
+    };
+    told_again().await;
+    rider.refund(&order).await.expect(200);
+    // Their seats are free, so the booking could be made once more.
+    assert_eq!(world.free_seats(&trip).await, 20);
+    told_again().await;
+    assert_eq!(count(&world.pool, "select count(*) from orders").await, 1);
+    assert_eq!(count(&world.pool, "select count(*) from payment").await, 1);
+    assert_eq!(rider.balance().await, "100.00");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_retries_of_any_other_change_have_one_effect() {
     let world = World::new().await;
     let rider = world.rider("0").await;

@@ -10,7 +10,7 @@ use farebox_jobs::{
     MqTag, OrderAdd,
     queue::{Delivery, JobError, Outcome},
 };
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl Together for Adds {
     }
 }
 
-/// Adds one order, with the answer its client gets again for the same key, and retires the undo that its claim `armed`.
+/// Adds one order, which is what its client is answered again for the same key, and retires the undo that its claim `armed`.
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
@@ -58,25 +58,16 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
     let requests = || asks.iter().map(|ask| &ask.request);
     let orders = || asks.iter().map(|ask| &ask.order);
     sqlx::query!(
-        r#"with request as materialized (
-               select order_id, rider_id, trip_id, seats::int[] as seats, unit_price, amount, created_at, expires_at,
-                      key, body
-               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::numeric[],
-                           $7::timestamptz[], $8::timestamptz[], $9::text[], $10::jsonb[])
-                   as r(order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at, key, body)
-           ), stepped as (
-               insert into barrier (subject, step, done_at) select order_id, $11, now() from request
-           ), added as (
-               insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at, expires_at)
-               select order_id, rider_id, trip_id, seats, unit_price, amount, 'unpaid', created_at, expires_at
-               from request
-           ), told as (
-               insert into order_event (order_id, status, reason) select order_id, 'unpaid', 'booked' from request
+        r#"with stepped as (
+               insert into barrier (subject, step, done_at) select order_id, $9, now() from unnest($1::uuid[]) as r(order_id)
            ), retired as (
-               delete from queue.job where lease_token is null and id = any($12)
+               delete from queue.job where lease_token is null and id = any($10)
            )
-           update idempotency i set status = 201, body = r.body
-           from request r where i.actor = r.rider_id and i.key = r.key and i.subject = r.order_id"#,
+           insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at, expires_at)
+           select order_id, rider_id, trip_id, seats::int[], unit_price, amount, 'unpaid', created_at, expires_at
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::numeric[],
+                       $7::timestamptz[], $8::timestamptz[])
+               as r(order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at)"#,
         &requests().map(|r| r.order_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.rider_id.0).collect::<Vec<_>>(),
         &requests().map(|r| r.trip_id.0).collect::<Vec<_>>(),
@@ -85,8 +76,6 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
         &orders().map(|o| o.amount.decimal()).collect::<Vec<_>>(),
         &orders().map(|o| o.created_at).collect::<Vec<_>>(),
         &orders().map(|o| o.expires_at).collect::<Vec<_>>(),
-        &requests().map(|r| r.key.as_ref().map(|k| k.key.clone())).collect::<Vec<_>>() as &[Option<String>],
-        &orders().map(Json).collect::<Vec<_>>() as &[Json<&OrderView>],
         MqTag::OrderAdd.wire(),
         &asks.iter().map(|ask| ask.armed).collect::<Vec<_>>(),
     )

@@ -166,8 +166,8 @@ async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
                select rider_id, key, fingerprint, order_id from judged where all_free and key is not null
                on conflict (actor, key) do update
                    set subject = excluded.subject, started_at = now()
-                   where i.status is null and i.fingerprint = excluded.fingerprint
-                     and i.started_at < now() - make_interval(secs => $14)
+                   where i.fingerprint = excluded.fingerprint
+                     and key_is_abandoned(i.status, i.started_at, i.subject, $14)
                returning i.subject
            ), able as materialized (
                select * from judged

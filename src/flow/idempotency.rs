@@ -1,8 +1,8 @@
 //! Idempotency keys: the same key and body get the first answer again.
 //!
-//! The first writing step of a flow takes the key and its last one writes the answer, each in the step's own
-//! statement. A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by
-//! raising the rollback.
+//! The first writing step of a flow takes the key for its subject. A booking's and a payment's last step writes the order, and that
+//! is the answer ([`orders::told`](crate::orders::told)); other changes write theirs under the key, in their own transaction.
+//! A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by raising the rollback.
 
 use super::{Flow, Ground, Shared, StepError, Together};
 use crate::domain::RiderId;
@@ -44,6 +44,8 @@ pub enum Kept {
         /// Its body.
         body: Value,
     },
+    /// An earlier request took this key and wrote no answer: it still runs, or what it did for this subject is the answer.
+    Begun(Uuid),
     /// An earlier request with this key still runs.
     Running,
     /// The key was used with another body.
@@ -115,8 +117,9 @@ async fn keep_all(db: &mut PgConnection, answers: &[Answer]) -> Result<Vec<bool>
          order by actor, key
          on conflict (actor, key) do update
              set subject = excluded.subject, status = excluded.status, body = excluded.body
-             where i.status is null and i.fingerprint = excluded.fingerprint
-               and (i.subject = excluded.subject or i.started_at < now() - make_interval(secs => $7))
+             where i.fingerprint = excluded.fingerprint
+               and (i.subject = excluded.subject and i.status is null
+                    or key_is_abandoned(i.status, i.started_at, i.subject, $7))
          returning subject",
         &answers.iter().map(|a| a.key.actor.0).collect::<Vec<_>>(),
         &answers.iter().map(|a| a.key.key.clone()).collect::<Vec<_>>(),
@@ -137,7 +140,7 @@ async fn keep_all(db: &mut PgConnection, answers: &[Answer]) -> Result<Vec<bool>
 /// The database's.
 pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Option<Kept>, sqlx::Error> {
     let row = sqlx::query!(
-        "select fingerprint, status, body from idempotency where actor = $1 and key = $2",
+        "select fingerprint, subject, status, body from idempotency where actor = $1 and key = $2",
         key.actor.0,
         key.key
     )
@@ -146,7 +149,7 @@ pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Optio
     Ok(row.map(|row| match (row.status, row.body) {
         _ if row.fingerprint != key.fingerprint => Kept::OtherBody,
         (Some(status), Some(body)) => Kept::Earlier { status: status.unsigned_abs(), body },
-        _ => Kept::Running,
+        _ => Kept::Begun(row.subject),
     }))
 }
 
@@ -186,8 +189,7 @@ pub async fn take(
     let ours = sqlx::query!(
         "insert into idempotency as i (actor, key, fingerprint, subject) values ($1, $2, $3, $4)
          on conflict (actor, key) do update set subject = excluded.subject, started_at = now()
-             where i.status is null and i.fingerprint = excluded.fingerprint
-               and i.started_at < now() - make_interval(secs => $5)",
+             where i.fingerprint = excluded.fingerprint and key_is_abandoned(i.status, i.started_at, i.subject, $5)",
         key.actor.0,
         key.key,
         key.fingerprint,

@@ -104,7 +104,7 @@ impl Later {
 pub(super) async fn not_answered_yet(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<(), Ended> {
     let Some(key) = key else { return Ok(()) };
     match idempotency::load(pool, key).await? {
-        None | Some(Kept::Running) => Ok(()),
+        None | Some(Kept::Begun(_) | Kept::Running) => Ok(()),
         Some(kept) => Err(Ended(Box::new(replay(kept)?))),
     }
 }
@@ -114,8 +114,7 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
     match kept {
         Kept::Earlier { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = (status, Json(sorted(body))).into_response();
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            let mut response = told_again((status, Json(sorted(body))));
             if !status.is_success() {
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);
@@ -123,8 +122,15 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
             Ok(response)
         }
         Kept::OtherBody => Err(Problem::key_reused()),
-        Kept::Running | Kept::Ours => Err(Problem::running()),
+        Kept::Begun(_) | Kept::Running | Kept::Ours => Err(Problem::running()),
     }
+}
+
+/// This answer, as one that was given before.
+pub(super) fn told_again(answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
 }
 
 /// The body through a `Value`, so that a replay from the database has the same text.

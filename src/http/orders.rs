@@ -3,13 +3,13 @@
 use super::{
     App,
     extract::{Change, Nothing, Paging, Params, Path, SignedIn, order_id},
-    once::{Act, Ended, replay},
+    once::{Act, Ended, replay, told_again},
     problem::Problem,
 };
 use crate::tally::Asked;
 use crate::{
     booking,
-    domain::{FieldError, OrderId, PaymentId, Refusal, SeatSet, TripId},
+    domain::{FieldError, OrderId, OrderStatus, PaymentId, Refusal, SeatSet, TripId},
     flow::{
         Ending, Flow, IdempotencyKey, Stop, idempotency,
         idempotency::{Answer, Kept},
@@ -222,12 +222,23 @@ async fn conclude(
             let answer = Answer { key, subject, status: problem.status.as_u16(), body };
             match idempotency::keep_together(flow, answer).await? {
                 Kept::Ours => Err(problem),
-                earlier => replay(earlier),
+                earlier => repeat(flow, earlier).await,
             }
         }
         (Err((Stop::KeyTaken, _)), Some(key)) => {
-            replay(idempotency::load(&flow.pool, key).await?.unwrap_or(Kept::Running))
+            repeat(flow, idempotency::load(&flow.pool, key).await?.unwrap_or(Kept::Running)).await
         }
         (Err((Stop::KeyTaken, _)), None) => Err(Problem::broken()),
     }
+}
+
+/// The answer of an earlier booking or payment: its order, if it was booked or paid, and else what is kept.
+async fn repeat(flow: &Flow, kept: Kept) -> Result<Response, Problem> {
+    if let Kept::Begun(subject) = kept
+        && let Some(told) = orders::told(&flow.pool, subject).await?
+    {
+        let status = if told.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok(told_again((status, Json(told))));
+    }
+    replay(kept)
 }

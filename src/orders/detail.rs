@@ -46,7 +46,7 @@ pub async fn detail(
                   status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at, closed_reason,
                   (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason', e.reason)
                                              order by e.at), '[]')
-                   from order_event e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
+                   from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
                   (select to_jsonb(v) from evaluation v where v.order_id = o.id) as "evaluation: Json<Evaluation>"
            from order_shown o where id = $1 and rider_id = $2"#,
         order.0,

@@ -147,6 +147,29 @@ pub async fn find(
     row.map(OrderView::try_from).transpose()
 }
 
+/// What the request was told that booked this order, or made this payment: the order as it was then. None of its fields but those
+/// that are written here ever changes.
+///
+/// # Errors
+/// The database's.
+pub async fn told(db: impl PgExecutor<'_>, subject: Uuid) -> Result<Option<OrderView>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        OrderRow,
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!", amount as "amount!",
+                  'unpaid' as "status!", created_at as "created_at!", expires_at as "expires_at!",
+                  null::timestamptz as paid_at, null as closed_reason
+           from orders where id = $1
+           union all
+           select o.id, o.trip_id, o.seats, o.unit_price, o.amount, 'paid', o.created_at, o.expires_at, o.paid_at, null
+           from payment p join orders o on o.id = p.order_id and o.payment_id = p.id
+           where p.id = $1"#,
+        subject
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(OrderView::try_from).transpose()
+}
+
 /// Locks the order's row and tells its stored state, for an undo to decide by.
 ///
 /// # Errors

@@ -51,7 +51,11 @@ pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx:
                select 'evaluate', null, created_at from evaluation where order_id = $1
            ), requests as (
                -- Found by that time and by whose order it is: an index by subject would be paid for by every booking.
-               select i.started_at, a.what, i.key, i.actor, i.status
+               select i.started_at, a.what, i.key, i.actor,
+                      -- Booked and paid are answered by what was written.
+                      coalesce(i.status, case when a.what = 'book' then 201
+                                              when (select state in ('settled', 'refunded') from payment where id = a.subject)
+                                              then 200 end) as status
                from orders o cross join asked a
                join idempotency i on i.started_at = a.at and i.actor = o.rider_id
                where o.id = $1
@@ -75,7 +79,7 @@ pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx:
                from barrier where subject in (select id from subject) and undone_at is not null
                union all
                select at, 'state', status, jsonb_build_object('reason', reason)
-               from order_event where order_id = $1
+               from order_history where order_id = $1
                union all
                select at, 'ledger', kind,
                       jsonb_build_object('amount', amount::text, 'balance_after', balance_after::text,

@@ -162,15 +162,16 @@ async fn debit_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
                where enough and key is not null and (token_hash is null or payment_id in (select payment_id from authorized))
                on conflict (actor, key) do update
                    set subject = excluded.subject, started_at = now()
-                   where i.status is null and i.fingerprint = excluded.fingerprint
-                     and (i.subject = excluded.subject or i.started_at < now() - make_interval(secs => $10))
+                   where i.fingerprint = excluded.fingerprint
+                     and (i.subject = excluded.subject and i.status is null
+                          or key_is_abandoned(i.status, i.started_at, i.subject, $10))
                returning i.subject
            ), paid as (
                insert into payment (id, order_id, rider_id, amount, state)
                select payment_id, order_id, rider_id, amount, 'debited' from able
                where enough and (key is null or payment_id in (select subject from keyed))
                  and (token_hash is null or payment_id in (select payment_id from authorized))
-               on conflict (order_id) where state <> 'reversed' do nothing
+               on conflict (order_id) where is_live do nothing
                returning id
            ), debit as materialized (
                select a.*,

@@ -12,7 +12,7 @@ use farebox_jobs::{
     MqTag, Pay, Paying,
     queue::{Delivery, JobError, Outcome},
 };
-use sqlx::{PgExecutor, types::Json};
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -21,18 +21,10 @@ use uuid::Uuid;
 /// # Errors
 /// Barred by its own undo; the database's.
 pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Option<OrderView>, StepError> {
-    let mut paid = debited.order.clone();
-    paid.status = OrderStatus::Paid;
-    let mark = Mark {
-        payment: request.payment_id.0,
-        order: request.order_id.0,
-        actor: request.rider_id.0,
-        key: request.key.as_ref().map(|k| k.key.clone()),
-        answer: Some(paid.clone()),
-        armed: Some(debited.armed),
-    };
+    let mark = Mark { payment: request.payment_id.0, order: request.order_id.0, armed: Some(debited.armed) };
     let at = flow.joint.ask::<Marks>(mark).await?;
-    Ok(at.map(|at| OrderView { paid_at: Some(at), ..paid }))
+    let order = &debited.order;
+    Ok(at.map(|at| OrderView { status: OrderStatus::Paid, paid_at: Some(at), ..order.clone() }))
 }
 
 /// The statement, for any number of payments.
@@ -55,14 +47,10 @@ impl Together for Marks {
     }
 }
 
-/// One order to mark, with the answer its client gets again for the same key (without `paid_at`, which the database
-/// adds).
+/// One order to mark. Paid, it is what its client is answered again for the same key.
 pub struct Mark {
     payment: Uuid,
     order: Uuid,
-    actor: Uuid,
-    key: Option<String>,
-    answer: Option<OrderView>,
     /// The undo that its debit armed, if that is still to be retired.
     armed: Option<Uuid>,
 }
@@ -73,8 +61,7 @@ async fn mark_all(
 ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
     let marked = sqlx::query!(
         r#"with request as materialized (
-               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $7::uuid[])
-                   as r(payment_id, order_id, actor, key, answer, armed)
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as r(payment_id, order_id, armed)
            ), due as materialized (
                select o.id
                from (select order_id from request order by order_id) as r
@@ -86,36 +73,25 @@ async fn mark_all(
                update orders o set status = 'paid', paid_at = read.at, payment_id = r.payment_id
                from request r join read on read.id = r.order_id
                where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > read.at
-               returning o.id, o.paid_at, r.payment_id, r.actor, r.key, r.answer, r.armed
+               returning o.id, o.paid_at, r.payment_id, r.armed
            ), stepped as (
-               insert into barrier (subject, step, done_at) select payment_id, $6, now() from marked
+               insert into barrier (subject, step, done_at) select payment_id, $4, now() from marked
            ), settled as (
                update payment p set state = 'settled', changed_at = now()
                from marked m where p.id = m.payment_id and p.state = 'debited'
-           ), told as (
-               insert into order_event (order_id, status, reason) select id, 'paid', 'paid by its rider' from marked
            ), retired as (
                -- By ids, the timers' looked up one by one: a join may read the whole queue, if it was empty when this was planned.
                delete from queue.job where lease_token is null and id = any(array(
                    select armed from marked
                    union all
                    select j.id from marked m
-                   cross join lateral (select id from queue.job where tag = $8 and key = m.id::text offset 0) as j))
-           ), answered as (
-               update idempotency i
-               set status = 200,
-                   body = m.answer || jsonb_build_object(
-                       'paid_at', to_char(m.paid_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-               from marked m where i.actor = m.actor and i.key = m.key and i.subject = m.payment_id
+                   cross join lateral (select id from queue.job where tag = $5 and key = m.id::text offset 0) as j))
            )
            select id, paid_at as "paid_at!" from marked"#,
         &marks.iter().map(|m| m.payment).collect::<Vec<_>>(),
         &marks.iter().map(|m| m.order).collect::<Vec<_>>(),
-        &marks.iter().map(|m| m.actor).collect::<Vec<_>>(),
-        &marks.iter().map(|m| m.key.clone()).collect::<Vec<_>>() as &[Option<String>],
-        &marks.iter().map(|m| Json(m.answer.as_ref())).collect::<Vec<_>>() as &[Json<Option<&OrderView>>],
-        MqTag::Pay.wire(),
         &marks.iter().map(|m| m.armed).collect::<Vec<_>>() as &[Option<Uuid>],
+        MqTag::Pay.wire(),
         MqTag::OrderUnpaid.wire(),
     )
     .fetch_all(db)
@@ -146,9 +122,6 @@ async fn finish(tx: &mut sqlx::PgConnection, paying: &Paying) -> Result<bool, sq
     let mark = Mark {
         payment: paying.payment_id.0,
         order: paying.order_id.0,
-        actor: paying.rider_id.0,
-        key: None,
-        answer: None,
         // Raising this job retired it.
         armed: None,
     };

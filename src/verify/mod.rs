@@ -124,9 +124,10 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "states_have_their_history",
-        "Every order's state has its history row.",
+        "Every order's state has its history row, but for booked and paid, which its own row tells.",
         "select o.id::text from orders o
-         where o.id >= $3 and not exists(select from order_event e where e.order_id = o.id and e.status = o.status)",
+         where o.id >= $3 and o.status not in ('unpaid', 'paid')
+         and not exists(select from order_event e where e.order_id = o.id and e.status = o.status)",
     ),
     (
         "begun_refunds_are_carried_on",
@@ -144,7 +145,7 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "kept_answers_are_true",
-        "What a repeated booking or payment is answered is what its order and payment say; an order has its answer.",
+        "What a repeated booking or payment is answered is what its order and payment say, and who was booked or paid is not refused.",
         "select i.subject::text from idempotency i left join orders o on o.id = i.subject
          where i.started_at >= $4 and i.subject >= $3 and i.status = 201 and i.body ? 'seats' and i.body ? 'trip_id'
          and (o.id is null or i.body ->> 'id' <> o.id::text or (i.body ->> 'amount')::numeric <> o.amount
@@ -155,7 +156,10 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
          and p.state is distinct from 'settled' and p.state is distinct from 'refunded'
          union all
          select i.subject::text from idempotency i join orders o on o.id = i.subject
-         where i.started_at >= $4 and i.subject >= $3 and i.status is null",
+         where i.started_at >= $4 and i.subject >= $3 and i.status <> 201
+         union all
+         select i.subject::text from idempotency i join payment p on p.id = i.subject
+         where i.started_at >= $4 and i.subject >= $3 and i.status <> 200 and p.state in ('settled', 'refunded')",
     ),
     (
         "jobs_end_once",

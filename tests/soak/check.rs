@@ -151,8 +151,8 @@ impl Soak {
         let sql = "with recent as (
                        select * from orders where created_at > coalesce($1, '-infinity')
                    ), change as (
-                       select rider_id, e.at, 1 as by from recent o
-                       join order_event e on e.order_id = o.id and e.status = 'unpaid'
+                       select rider_id, b.done_at as at, 1 as by from recent o
+                       join barrier b on b.subject = o.id and b.step = 'order_add_cancle'
                        union all
                        select rider_id, least(expires_at, paid_at, closed_at), -1 from recent
                    ), open as (

@@ -103,8 +103,8 @@ const MUTANTS: [Mutant; 24] = [
         short: true,
         edits: &[(
             "src/booking/add_order.rs",
-            "insert into barrier (subject, step, done_at) select order_id, $11, now() from request",
-            "insert into barrier (subject, step, done_at) select order_id, $11, now() from request on conflict do nothing",
+            "insert into barrier (subject, step, done_at) select order_id, $9, now() from unnest($1::uuid[]) as r(order_id)",
+            "insert into barrier (subject, step, done_at) select order_id, $9, now() from unnest($1::uuid[]) as r(order_id) on conflict do nothing",
         )],
     },
     Mutant {
@@ -221,13 +221,9 @@ const MUTANTS: [Mutant; 24] = [
         )],
     },
     Mutant {
-        name: "an order does not keep its answer",
+        name: "who was booked is not told so again",
         short: false,
-        edits: &[(
-            "src/booking/add_order.rs",
-            "i.key = r.key and i.subject = r.order_id",
-            "i.key = r.key and i.subject = r.order_id and false",
-        )],
+        edits: &[("src/orders/mod.rs", "from orders where id = $1\n           union all", "from orders where id = $1 and false\n           union all")],
     },
     Mutant {
         name: "a rider's unpaid orders are not counted",

@@ -14,7 +14,7 @@ insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, cr
     select m.id, r.id, m.id, '{1,2}', 4.00, 8.00, 'closed', m.at, m.at + interval '15 min', m.at + interval '15 min', 'expired'
     from (select *, floor(random() * (select count(*) from one_of)) as rider from made) m join one_of r on r.nr = m.rider;
 insert into order_event (order_id, at, status, reason)
-    select id, at, 'unpaid', 'booked' from made union all select id, at + interval '15 min', 'closed', 'expired' from made;
+    select id, at + interval '15 min', 'closed', 'expired' from made;
 insert into barrier (subject, step, done_at)
     select id, step, at from made cross join unnest(array['order_add_seats_cancle', 'order_add_cancle']) step;
 insert into queue.finished (id, tag, key, payload, outcome, attempt, worker, note, failures, run_at, created_at, started_at, ended_at)
