@@ -149,7 +149,8 @@ async fn stopping_under_load_spends_no_attempt_on_what_never_ran() {
     let mut worker = worker(
         &world.db.url,
         "undo.order_add_seats_cancle.before=sleep:20",
-        &[("FAREBOX__WORKER__GRACE_MS", &ms)],
+        // Few slots, so that most of them still wait when it is stopped.
+        &[("FAREBOX__WORKER__GRACE_MS", &ms), ("FAREBOX__WORKER__CONCURRENCY", "16")],
     );
     for n in 0..600 {
         put(&world.pool, UNDO, &n.to_string(), 1).await;

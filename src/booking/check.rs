@@ -32,6 +32,8 @@ struct Seen {
 }
 
 impl Together for Checks {
+    const ONLY_READS: bool = true;
+
     type Ground = Ground;
     type Ask = (TripId, SeatSet);
     type Answer = Seen;

@@ -192,7 +192,10 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
 }
 
 fn map(visit: &Visit, detail: &TripDetail, manifest: Option<&Manifest>) -> Markup {
-    let owner = |seat: &str| manifest.and_then(|all| all.seats.iter().find(|line| line.seat == seat));
+    let owner = |seat: i32| {
+        let label = seat.to_string();
+        manifest.and_then(|all| all.seats.iter().find(|line| line.seat == label))
+    };
     html! { ol.seats { @for seat in &detail.seats { li class=(seat.state) {
         strong { (seat.seat) } " "
         (match seat.state {
@@ -202,7 +205,7 @@ fn map(visit: &Visit, detail: &TripDetail, manifest: Option<&Manifest>) -> Marku
             "blocked" => visit.say("blocked", "停"),
             other => other,
         })
-        @if let Some(line) = owner(&seat.seat) { div { (link_order(line.order_id)) } div.quiet { (line.user_name) } }
+        @if let Some(line) = owner(seat.seat) { div { (link_order(line.order_id)) } div.quiet { (line.user_name) } }
     } } } }
 }
 

@@ -122,6 +122,8 @@ impl Seen {
 }
 
 impl Together for Looks {
+    const ONLY_READS: bool = true;
+
     type Ground = Ground;
     type Ask = Ask;
     type Answer = Option<Row>;

@@ -9,7 +9,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sqlx::PgExecutor;
 use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
@@ -53,14 +53,21 @@ pub struct Bus {
 /// A seat in the map.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Seat {
-    /// Its label.
-    pub seat: String,
+    /// Its label, which is its number.
+    #[serde(serialize_with = "label")]
+    #[schemars(with = "String")]
+    pub seat: i32,
     /// From the front, from 1.
     pub row: i32,
     /// `left` or `right` of the aisle.
     pub side: &'static str,
     /// `free`, `held`, `sold`, `mine` or `blocked`.
     pub state: &'static str,
+}
+
+/// A map has many labels, so they are not made before they are written.
+fn label<S: Serializer>(seat: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(seat)
 }
 
 /// Whose map of which trip.
@@ -90,6 +97,8 @@ pub async fn detail(
 struct Looks;
 
 impl Together for Looks {
+    const ONLY_READS: bool = true;
+
     type Ground = Ground;
     type Ask = Look;
     type Answer = Option<Arc<TripDetail>>;
@@ -196,7 +205,7 @@ const FREE: &str = "free";
 impl Seat {
     fn free(seat: i32) -> Self {
         let (row, side) = place_of(seat);
-        Self { seat: seat.to_string(), row, side, state: FREE }
+        Self { seat, row, side, state: FREE }
     }
 }
 

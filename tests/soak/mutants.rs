@@ -171,8 +171,8 @@ const MUTANTS: [Mutant; 24] = [
         short: false,
         edits: &[(
             "src/payment/mark_paid.rs",
-            "tag = $8 and key = m.id::text offset 0",
-            "tag = $8 and key = m.id::text and false offset 0",
+            "tag = $5 and key = m.id::text offset 0",
+            "tag = $5 and key = m.id::text and false offset 0",
         )],
     },
     Mutant {

@@ -1,5 +1,6 @@
 //! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
 
+use super::plain::Plain;
 use crate::harness::{Client, PASSWORD, Process, count, new_rider, settings};
 use farebox::{
     embedded,
@@ -11,7 +12,7 @@ use farebox::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use std::{
     collections::HashMap,
     fs,
@@ -39,6 +40,8 @@ const HASHES: u32 = 20;
 /// Memory and passes of a hash in production (config/default.toml), KiB.
 const REAL_COST: (u32, u32) = (19_456, 2);
 const PAY_PASSWORD: &str = "271828";
+/// The plain service's connections: as many as the API's pool has here.
+const CONNECTIONS: u32 = 16;
 /// A clock tick of the kernel's accounts, microseconds.
 const TICK_MICROS: f64 = 10_000.0;
 /// The limits of a production are lifted: this measures the path, and has few riders for it.
@@ -223,6 +226,17 @@ impl Ground {
         self.measured(done, || self.wrk(include_str!("book.lua"), &env, clients, secs)).await
     }
 
+    /// What the plain service books a second, and its median latency, milliseconds.
+    pub async fn plain(&self, clients: u32, secs: u32) -> (f64, f64) {
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(&self.url).await.unwrap();
+        let plain = Plain::start(pool).await;
+        let told = tokio::task::block_in_place(|| {
+            wrk(&self.folder, &plain.base, include_str!("plain.lua"), &[], clients, secs)
+        });
+        let figure = |key: &str| told[key].as_f64().unwrap();
+        ((figure("requests") - figure("refused")) / (figure("micros") / 1e6), figure("p50") / 1e3)
+    }
+
     /// Pays what [`authorize`](Self::authorize) has authorized.
     pub async fn pay(&self, clients: u32, secs: u32) -> Run {
         let env = [
@@ -366,19 +380,7 @@ impl Ground {
     }
 
     fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
-        let file = self.folder.join("script.lua");
-        let parts = [include_str!("common.lua"), script, include_str!("told.lua")];
-        fs::write(&file, parts.join("\n")).unwrap();
-        let (threads, clients) = (threads(clients).to_string(), clients.to_string());
-        let mut wrk = Command::new("wrk");
-        wrk.args(["-t", &threads, "-c", &clients, "-d", &format!("{secs}s"), "-s"]);
-        let env = env.iter().map(|(name, value)| (*name, value.as_str()));
-        let output = wrk.arg(&file).arg(self.api.base()).envs(env).output().expect("Debian's package wrk");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let told: Value =
-            text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("wrk's summary");
-        assert_eq!(told["wrong"], 0, "{text}");
-        told
+        wrk(&self.folder, &self.api.base(), script, env, clients, secs)
     }
 
     /// Leave to pay every unpaid order, all of them by one rider's wallet if asked for.
@@ -437,6 +439,23 @@ impl Ground {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
+}
+
+/// Runs this script of wrk's against this address; what it found.
+fn wrk(folder: &Path, base: &str, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
+    let file = folder.join("script.lua");
+    let parts = [include_str!("common.lua"), script, include_str!("told.lua")];
+    fs::write(&file, parts.join("\n")).unwrap();
+    let (threads, clients) = (threads(clients).to_string(), clients.to_string());
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t", &threads, "-c", &clients, "-d", &format!("{secs}s"), "-s"]);
+    let env = env.iter().map(|(name, value)| (*name, value.as_str()));
+    let output = wrk.arg(&file).arg(base).envs(env).output().expect("Debian's package wrk");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let told: Value =
+        text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("wrk's summary");
+    assert_eq!(told["wrong"], 0, "{text}");
+    told
 }
 
 /// Threads of a load generator for so many clients: the machine has two cores.

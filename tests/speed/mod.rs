@@ -10,6 +10,7 @@
 //! each run. The results are also in `target/tmp/speed/results.json`.
 
 mod ground;
+mod plain;
 
 use ground::{Bookings, Ground, Run};
 use serde_json::{Value, json};
@@ -91,6 +92,9 @@ async fn speed_over_http_beside_the_floor() {
     if wanted("bookings") {
         bookings(&ground, &mut report).await;
     }
+    if wanted("plain") {
+        beside_a_plain_service(&ground, &mut report).await;
+    }
     if wanted("hot_trip") {
         hot_trip(&ground, &mut report).await;
     }
@@ -137,6 +141,24 @@ async fn bookings(ground: &Ground, report: &mut Report) {
             ground.holds().await;
         }
         report.tell("bookings, beside the floor", clients, &floor, &ours);
+    }
+}
+
+/// Random trips, beside a service whose booking is one transaction of six round trips.
+async fn beside_a_plain_service(ground: &Ground, report: &mut Report) {
+    for clients in scale("SPEED_CLIENTS", "1,8,64") {
+        let (mut plain, mut ours, mut slower) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..report.runs {
+            ground.empty().await;
+            let (rate, p50) = ground.plain(clients, report.secs).await;
+            plain.push(rate);
+            let run = ground.book(&Bookings::default(), clients, report.secs).await;
+            slower.push(run.p50 / p50);
+            ours.push(run);
+            ground.holds().await;
+        }
+        report.tell("bookings, beside a plain service", clients, &plain, &ours);
+        report.note("p50 beside the plain service's", &json!(median(slower.into_iter())));
     }
 }
 
