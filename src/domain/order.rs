@@ -1,7 +1,8 @@
 //! The states of an order.
 //!
 //! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is one
-//! compare-and-set in SQL (`orders`), and `order_event` holds each state at most once.
+//! compare-and-set in SQL (`orders`), and `order_event` holds each state at most once (booked and paid
+//! are told by the order itself: `order_history`).
 
 use schemars::JsonSchema;
 use serde::Serialize;
