@@ -32,8 +32,6 @@ struct Seen {
 }
 
 impl Together for Checks {
-    const ONLY_READS: bool = true;
-
     type Ground = Ground;
     type Ask = (TripId, SeatSet);
     type Answer = Seen;

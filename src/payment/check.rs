@@ -122,8 +122,6 @@ impl Seen {
 }
 
 impl Together for Looks {
-    const ONLY_READS: bool = true;
-
     type Ground = Ground;
     type Ask = Ask;
     type Answer = Option<Row>;

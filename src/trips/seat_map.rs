@@ -97,7 +97,7 @@ pub async fn detail(
 struct Looks;
 
 impl Together for Looks {
-    const ONLY_READS: bool = true;
+    const IN_PAIRS: bool = true;
 
     type Ground = Ground;
     type Ask = Look;
