@@ -39,8 +39,8 @@ const GATHERINGS: u32 = 2;
 
 /// A step whose statement takes many asks.
 pub trait Together: 'static {
-    /// Whether a second statement goes off when [`CROWD`] wait: for what only reads and is asked for by itself, two are not in
-    /// each other's way. The looks beside writing steps are: a rush for the last seats was answered later (p99 120 ms, not 84).
+    /// Whether a second statement goes off when [`CROWD`] wait: for what only reads and is asked for by itself, two are not in each
+    /// other's way. Of a writing step they are (a second claim for twenty who wait: the server's time became longer).
     const IN_PAIRS: bool = false;
 
     /// What the statement stands on.
