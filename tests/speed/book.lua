@@ -7,8 +7,7 @@ local seats, wanted, faulty = tonumber(os.getenv("SEATS")), tonumber(os.getenv("
 local fault = "Farebox-Fault: order_add_cancle.before=error\r\n"
 
 function init(args)
-    shuffle()
-    tokens, trips = lines("TOKENS"), lines("TRIPS")
+    tokens, trips = riders_and_trips()
 end
 
 function request()

@@ -5,8 +5,7 @@ local riders, booked = {}, {}
 local started, pay_password = os.time(), os.getenv("PAY_PASSWORD")
 
 function init(args)
-    shuffle()
-    tokens, trips = lines("TOKENS"), lines("TRIPS")
+    tokens, trips = riders_and_trips()
 end
 
 function request()

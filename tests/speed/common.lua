@@ -20,6 +20,12 @@ function shuffle()
     math.randomseed(nth * 7919 + os.time())
 end
 
+-- The riders' tokens and the trips, for a thread that draws from them.
+function riders_and_trips()
+    shuffle()
+    return lines("TOKENS"), lines("TRIPS")
+end
+
 local head = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n" ..
     "Idempotency-Key: %s\r\n%sContent-Length: %d\r\n\r\n%s"
 
