@@ -124,7 +124,7 @@ async fn pay_against_expiry_five_hundred_times() {
         for order in &orders {
             let id: uuid::Uuid = order.parse().unwrap();
             sqlx::query("with o as (update orders set expires_at = now() + make_interval(secs => $2) where id = $1 returning id, expires_at),
-                         s as (update seat set held_until = o.expires_at from o where order_id = o.id)
+                         s as (update seat set held_until = o.expires_at from o where order_id = o.id and held_until is not null)
                          update queue.job set run_at = o.expires_at from o where tag = 'order_unpaid' and key = o.id::text")
                 .bind(id).bind(spread).execute(&world.pool).await.unwrap();
         }

@@ -41,8 +41,8 @@ impl Together for Checks {
         Vec::new()
     }
 
-    /// Each seat and its order are looked up by themselves, whatever the tables were like when this was planned
-    /// (`offset 0` keeps the planner from making joins of them): a join may read a whole trip, or all orders.
+    /// Each seat is looked up by itself, whatever the table was like when this was planned (`offset 0` keeps the planner from
+    /// making a join of it): a join may read a whole trip.
     async fn ask_all(ground: &Ground, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let seen = sqlx::query_as!(
@@ -54,13 +54,11 @@ impl Together for Checks {
                left join trip t on t.id = r.trip_id
                cross join lateral (
                    select coalesce(array_agg(seat), '{}') as known,
-                          coalesce(array_agg(seat) filter (where blocked or not lapsed), '{}') as taken,
+                          coalesce(array_agg(seat) filter (where blocked or order_id is not null and not lapsed), '{}') as taken,
                           coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
-                   from (select s.seat, s.order_id, s.blocked,
-                                s.held_until <= now() and coalesce(o.status, 'unpaid') = 'unpaid' as lapsed
+                   from (select s.seat, s.order_id, s.blocked, coalesce(s.held_until <= now(), false) as lapsed
                          from unnest(r.seats::int[]) as w (seat)
-                         cross join lateral (select * from seat where trip_id = r.trip_id and seat = w.seat offset 0) as s
-                         left join lateral (select status from orders where id = s.order_id offset 0) as o on true) as wanted
+                         cross join lateral (select * from seat where trip_id = r.trip_id and seat = w.seat offset 0) as s) as wanted
                ) as s
                order by r.nr"#,
             &asks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),

@@ -1,5 +1,5 @@
-//! Step 3, `pay_cancle`: unpaid becomes paid, if in time by the database's clock. The last step: it retires the undo
-//! that the debit armed and takes the unpaid-order timer off.
+//! Step 3, `pay_cancle`: unpaid becomes paid, if in time by the database's clock, and its seats are sold. The last step: it
+//! retires the undo that the debit armed and takes the unpaid-order timer off.
 
 use super::{Request, debit::Debited, reverse};
 use crate::{
@@ -73,7 +73,12 @@ async fn mark_all(
                update orders o set status = 'paid', paid_at = read.at, payment_id = r.payment_id
                from request r join read on read.id = r.order_id
                where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > read.at
-               returning o.id, o.paid_at, r.payment_id, r.armed
+               returning o.id, o.trip_id, o.seats, o.paid_at, r.payment_id, r.armed
+           ), seats as materialized (
+               select m.id, m.trip_id, w.seat from marked m cross join unnest(m.seats) as w(seat) order by m.trip_id, w.seat
+           ), sold as (
+               update seat s set held_until = null
+               from seats m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.id
            ), stepped as (
                insert into barrier (subject, step, done_at) select payment_id, $4, now() from marked
            ), settled as (

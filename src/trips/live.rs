@@ -257,10 +257,8 @@ async fn look(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, s
     let rows = sqlx::query!(
         r#"select s.trip_id,
                   string_agg(case when s.blocked then 'b' when s.order_id is null then 'f'
-                                  when coalesce(o.status, 'unpaid') in ('unpaid', 'closed') then 'h' else 's' end,
-                             '' order by s.seat) as "letters!"
-           from seat s left join lateral (select status from orders where id = s.order_id offset 0) as o on true
-           where s.trip_id = any($1) group by s.trip_id"#,
+                                  when s.held_until is null then 's' else 'h' end, '' order by s.seat) as "letters!"
+           from seat s where s.trip_id = any($1) group by s.trip_id"#,
         &ids
     )
     .fetch_all(pool)

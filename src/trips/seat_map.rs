@@ -121,7 +121,8 @@ impl Together for Looks {
     }
 }
 
-/// The maps of those trips that there are. A trip's seats are numbered from 1 to its capacity.
+/// The maps of those trips that there are. A trip's seats are numbered from 1 without gaps. Only whose they are is asked of the
+/// orders, and only for a rider.
 async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, TripDetail)>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
@@ -129,20 +130,17 @@ async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, Trip
                   t.arrives_at as "arrives_at!", t.price as "price!", t.capacity as "capacity!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!",
                   b.driver_name as "driver_name!", b.driver_phone as "driver_phone!",
-                  s.taken as "taken!", s.letters as "letters!"
+                  s.letters as "letters!"
            from unnest($1::uuid[], $2::uuid[]) as l (trip_id, viewer)
            join trip t on t.id = l.trip_id
            join bus b on b.id = t.bus_id
            cross join lateral (
-               -- The seats that are not free, in no order. An order that is not added yet holds its seats.
-               select coalesce(array_agg(s.seat), '{}') as taken,
-                      coalesce(string_agg(
-                          case when s.blocked then 'b' else
-                              coalesce((select case when o.rider_id = l.viewer then 'm'
-                                                    when o.status in ('unpaid', 'closed') then 'h' else 's' end
-                                        from orders o where o.id = s.order_id), 'h') end, ''), '') as letters
-               from seat s
-               where s.trip_id = t.id and (s.blocked or s.order_id is not null)
+               select coalesce(string_agg(
+                          case when blocked then 'b' when order_id is null then 'f'
+                               when l.viewer is not null
+                                    and exists(select from orders o where o.id = order_id and o.rider_id = l.viewer) then 'm'
+                               when held_until is null then 's' else 'h' end, ''), '') as letters
+               from (select * from seat where trip_id = t.id order by seat) as s
            ) as s"#,
         &looks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
         &looks.iter().map(|(_, viewer)| viewer.map(|viewer| viewer.0)).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -165,21 +163,15 @@ struct Row {
     now: DateTime<Utc>,
     driver_name: String,
     driver_phone: String,
-    /// The seats that are not free, and a letter for what each is.
-    taken: Vec<i32>,
+    /// What each seat is, from seat 1 on.
     letters: String,
 }
 
 impl Row {
     fn map(self) -> (Look, TripDetail) {
         let look = (TripId(self.id), self.viewer.map(RiderId));
-        let mut seats: Vec<Seat> = (1..=self.capacity).map(Seat::free).collect();
-        for (number, letter) in self.taken.iter().zip(self.letters.bytes()) {
-            let place = usize::try_from(number - 1).ok();
-            if let Some(seat) = place.and_then(|place| seats.get_mut(place)) {
-                seat.state = state(letter);
-            }
-        }
+        let seats: Vec<Seat> =
+            (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
         let free = seats.iter().filter(|seat| seat.state == FREE).count();
         let (rows, _) = place_of(self.capacity);
         let trip = Trip::from(TripRow {
@@ -199,21 +191,18 @@ impl Row {
     }
 }
 
-/// What most seats are.
 const FREE: &str = "free";
 
 impl Seat {
-    fn free(seat: i32) -> Self {
+    fn new(seat: i32, letter: u8) -> Self {
         let (row, side) = place_of(seat);
-        Self { seat, row, side, state: FREE }
-    }
-}
-
-fn state(letter: u8) -> &'static str {
-    match letter {
-        b'b' => "blocked",
-        b'm' => "mine",
-        b's' => "sold",
-        _ => "held",
+        let state = match letter {
+            b'f' => FREE,
+            b'b' => "blocked",
+            b'm' => "mine",
+            b's' => "sold",
+            _ => "held",
+        };
+        Self { seat, row, side, state }
     }
 }

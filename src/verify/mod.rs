@@ -31,9 +31,10 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
     ),
     (
         "orders_own_their_seats",
-        "Every unpaid, paid or refunding order owns exactly its seats.",
+        "Every unpaid, paid or refunding order owns exactly its seats, and they are sold unless it is unpaid.",
         "select o.id::text from orders o where o.id >= $3 and o.status in ('unpaid', 'paid', 'refunding')
-         and (select count(*) from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats) and s.order_id = o.id)
+         and (select count(*) from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats) and s.order_id = o.id
+                and (s.held_until is null) = (o.status <> 'unpaid'))
              <> cardinality(o.seats)",
     ),
     (

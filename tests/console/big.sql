@@ -113,7 +113,7 @@ where kind in ('paid', 'refunded') or (kind = 'expired' and i % 10 = 4);
 
 -- part: seats
 insert into seat (trip_id, seat, order_id, held_until)
-select t.id, s.seat, o.id, case when o.id is not null then case o.kind when 'unpaid' then now() + (4 + o.i % 9) * interval '1 hour' else o.at + interval '5 min' end end
+select t.id, s.seat, o.id, case o.kind when 'unpaid' then now() + (4 + o.i % 9) * interval '1 hour' end
 from t cross join generate_series(1, 44) s (seat)
 left join o on o.i = t.k * 22 + (s.seat - 1) / 2 and o.kind in ('paid', 'unpaid') and s.seat = any(o.seats)
 order by t.k, s.seat;

@@ -123,7 +123,7 @@ impl World {
         let order: uuid::Uuid = order.parse().unwrap();
         sqlx::query("update orders set created_at = created_at - interval '1 day', expires_at = now() - interval '1 ms' where id = $1")
             .bind(order).execute(&self.pool).await.unwrap();
-        sqlx::query("update seat set held_until = now() - interval '1 ms' where order_id = $1")
+        sqlx::query("update seat set held_until = now() - interval '1 ms' where order_id = $1 and held_until is not null")
             .bind(order)
             .execute(&self.pool)
             .await

@@ -1,6 +1,6 @@
 //! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
 
-use super::plain::Plain;
+use super::{flames::drawn, plain::Plain};
 use crate::harness::{Client, PASSWORD, Process, count, new_rider, settings};
 use farebox::{
     embedded,
@@ -225,7 +225,7 @@ impl Ground {
             ("THREADS", threads(clients).to_string()),
         ];
         let done = Some("select count(*) from orders");
-        self.measured(done, || self.wrk(include_str!("book.lua"), &env, clients, secs)).await
+        self.measured(done, || self.wrk("book", include_str!("book.lua"), &env, clients, secs)).await
     }
 
     /// What the plain service books a second, and its median latency, milliseconds.
@@ -246,7 +246,7 @@ impl Ground {
             ("THREADS", threads(clients).to_string()),
         ];
         let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || self.wrk(include_str!("pay.lua"), &env, clients, secs)).await
+        self.measured(done, || self.wrk("pay", include_str!("pay.lua"), &env, clients, secs)).await
     }
 
     /// Tests hash cheaply, this not: what a hash costs to check is written in it.
@@ -290,7 +290,10 @@ impl Ground {
             ("PAY_PASSWORD", PAY_PASSWORD.to_owned()),
         ];
         let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || self.wrk(include_str!("book_and_pay.lua"), &env, clients, secs)).await
+        self.measured(done, || {
+            self.wrk("book_and_pay", include_str!("book_and_pay.lua"), &env, clients, secs)
+        })
+        .await
     }
 
     /// Lets so many of the unpaid orders fall due within the next seconds.
@@ -334,7 +337,7 @@ impl Ground {
 
     pub async fn look(&self, clients: u32, secs: u32) -> Run {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
-        self.measured(None, || self.wrk(include_str!("look.lua"), &env, clients, secs)).await
+        self.measured(None, || self.wrk("look", include_str!("look.lua"), &env, clients, secs)).await
     }
 
     /// Runs wrk. What was done is what the database counts, or else what was answered well.
@@ -374,15 +377,21 @@ impl Ground {
 
     /// Processor time that each of the server's processes has had, microseconds.
     fn server_micros(&self) -> HashMap<i32, f64> {
+        self.server_pids().into_iter().map(|pid| (pid, cpu_micros(pid))).collect()
+    }
+
+    fn server_pids(&self) -> Vec<i32> {
         let pid_file = fs::read_to_string(self.folder.join("postgres/pg/postmaster.pid")).unwrap();
         let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-        let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
-        pids.map(|pid| (pid, cpu_micros(pid))).collect()
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    fn wrk(&self, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
-        wrk(&self.folder, &self.api.base(), script, env, clients, secs)
+    fn wrk(&self, load: &str, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
+        let processes = [("api", vec![self.api.pid()]), ("server", self.server_pids())];
+        drawn(&self.folder, &format!("{load}-{clients}"), &processes, || {
+            wrk(&self.folder, &self.api.base(), script, env, clients, secs)
+        })
     }
 
     /// Leave to pay every unpaid order, all of them by one rider's wallet if asked for.
@@ -438,7 +447,7 @@ impl Ground {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
         // From here on: a hash that was checked before took more.
         fs::write(format!("/proc/{}/clear_refs", self.api.pid()), RESET_PEAK).unwrap();
-        self.wrk(include_str!("look.lua"), &env, connections, 3);
+        self.wrk("look", include_str!("look.lua"), &env, connections, 3);
         let status = fs::read_to_string(format!("/proc/{}/status", self.api.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! Needs Debian's packages wrk and postgresql-contrib (pgbench). `SPEED_ONLY` names the scenarios to run (all by default),
-//! `SPEED_CLIENTS`, `SPEED_SECS` and `SPEED_RUNS` change what is run. The medians count, and every invariant holds after
-//! each run. The results are also in `target/tmp/speed/results.json`.
+//! `SPEED_CLIENTS`, `SPEED_SECS` and `SPEED_RUNS` change what is run, `SPEED_FLAMES=1` draws flame graphs of it. The medians
+//! count, and every invariant holds after each run. The results are also in `target/tmp/speed/results.json`.
 
+mod flames;
 mod ground;
 mod plain;
 
