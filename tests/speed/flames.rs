@@ -17,31 +17,25 @@ const SAMPLES: &str = "199";
 /// How a stack is found without frame pointers, with so many bytes of it.
 const STACKS: &str = "dwarf,16384";
 
-/// Samples these processes, named so, until the work is done; the last run of a load is the one that stays.
-pub fn drawn<T>(folder: &Path, load: &str, processes: &[(&str, Vec<i32>)], work: impl FnOnce() -> T) -> T {
+/// Draws what each of these was at until the work was done: names, and perf's filters. Of several runs of one load the last stays.
+pub fn drawn<T>(folder: &Path, load: &str, whose: &[(&str, String)], work: impl FnOnce() -> T) -> T {
     if std::env::var_os("SPEED_FLAMES").is_none() {
         return work();
     }
     let folder = folder.join("flames");
     fs::create_dir_all(&folder).unwrap();
-    let samples = |name: &str| folder.join(format!("{load}-{name}.data"));
-    let sampling: Vec<Child> = processes.iter().map(|(name, pids)| sample(&samples(name), pids)).collect();
-    let done = work();
-    for one in sampling {
-        stop(one);
-    }
-    for (name, _) in processes {
-        draw(&samples(name), &folder.join(format!("{load}-{name}.svg")), &format!("{load}: {name}"));
-        fs::remove_file(samples(name)).unwrap();
-    }
-    done
-}
-
-fn sample(into: &Path, pids: &[i32]) -> Child {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let samples = folder.join("samples");
+    // Of everybody: the server's processes come and go.
     let mut perf = Command::new("perf");
-    perf.args(["record", "-q", "-F", SAMPLES, "--call-graph", STACKS, "-p", &pids.join(","), "-o"]);
-    perf.arg(into).stderr(Stdio::null()).spawn().expect("Debian's package linux-perf")
+    perf.args(["record", "-q", "-a", "-F", SAMPLES, "--call-graph", STACKS, "-o"]).arg(&samples);
+    let sampling = perf.stderr(Stdio::null()).spawn().expect("Debian's package linux-perf");
+    let done = work();
+    stop(sampling);
+    for (name, filter) in whose {
+        draw(&samples, filter, &folder.join(format!("{load}-{name}.svg")), &format!("{load}: {name}"));
+    }
+    fs::remove_file(samples).unwrap();
+    done
 }
 
 /// perf writes what it has when it is interrupted.
@@ -51,9 +45,9 @@ fn stop(mut perf: Child) {
     perf.wait().unwrap();
 }
 
-fn draw(samples: &Path, picture: &Path, title: &str) {
+fn draw(samples: &Path, filter: &str, picture: &Path, title: &str) {
     let mut perf = Command::new("perf");
-    perf.args(["script", "--no-inline", "-i"]).arg(samples).stderr(Stdio::null());
+    perf.args(["script", "--no-inline", filter, "-i"]).arg(samples).stderr(Stdio::null());
     let script = perf.output().expect("perf").stdout;
     let mut folded = Vec::new();
     Folder::default().collapse(&script[..], &mut folded).unwrap();

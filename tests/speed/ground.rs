@@ -377,19 +377,16 @@ impl Ground {
 
     /// Processor time that each of the server's processes has had, microseconds.
     fn server_micros(&self) -> HashMap<i32, f64> {
-        self.server_pids().into_iter().map(|pid| (pid, cpu_micros(pid))).collect()
-    }
-
-    fn server_pids(&self) -> Vec<i32> {
         let pid_file = fs::read_to_string(self.folder.join("postgres/pg/postmaster.pid")).unwrap();
         let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        pids.map(|pid| (pid, cpu_micros(pid))).collect()
     }
 
     fn wrk(&self, load: &str, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
-        let processes = [("api", vec![self.api.pid()]), ("server", self.server_pids())];
-        drawn(&self.folder, &format!("{load}-{clients}"), &processes, || {
+        let whose = [("api", format!("--pid={}", self.api.pid())), ("server", "--comm=postgres".to_owned())];
+        drawn(&self.folder, &format!("{load}-{clients}"), &whose, || {
             wrk(&self.folder, &self.api.base(), script, env, clients, secs)
         })
     }
