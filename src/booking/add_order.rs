@@ -25,6 +25,9 @@ pub struct Ask {
 }
 
 impl Together for Adds {
+    /// While one waits for the disk: bookings became 5 % more at 24 clients, and neither more nor less at 8 and 64.
+    const CROWD: usize = 4;
+
     type Ground = Ground;
     type Ask = Ask;
     type Answer = ();

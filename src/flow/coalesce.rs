@@ -30,18 +30,16 @@ const MOST: usize = 64;
 const LANES: usize = 4;
 /// A statement that takes longer waits for something, a lock most likely; whoever comes then need not wait for it too.
 const HELD_UP: Duration = Duration::from_millis(25);
-/// So many who wait for a statement that goes in pairs are worth one of their own: seat maps became a quarter more at 64 clients,
-/// together with labels that are not made before they are written.
-const CROWD: usize = 12;
 /// Times a lane lets other tasks run before it takes off: those who were awake, and those whom they wake. Bookings became 12 %
 /// more at 64 clients and 20 % more at 8; one time brought half of it, and 4, 8 or 16 no more.
 const GATHERINGS: u32 = 2;
 
 /// A step whose statement takes many asks.
 pub trait Together: 'static {
-    /// Whether a second statement goes off when [`CROWD`] wait: for what only reads and is asked for by itself, two are not in each
-    /// other's way. Of a writing step they are (a second claim for twenty who wait: the server's time became longer).
-    const IN_PAIRS: bool = false;
+    /// So many who wait are worth a second statement under way. Only where two are not in each other's way: they read, or the
+    /// first waits for the disk. Of other writing steps they are (a second claim for eight, sixteen or twenty-four who wait: the
+    /// server's time became longer, and bookings no more).
+    const CROWD: usize = usize::MAX;
 
     /// What the statement stands on.
     type Ground: Send + Sync + 'static;
@@ -146,7 +144,7 @@ impl<T: Together> Line<T> {
 
     /// How many lanes there should be at this moment, but for those that are held up.
     fn lanes(&self) -> usize {
-        1 + usize::from(T::IN_PAIRS && self.waiting.len() >= CROWD)
+        1 + usize::from(self.waiting.len() >= T::CROWD)
     }
 }
 

@@ -35,7 +35,7 @@ const NO_SHORT_WAY: (&str, &str, &str) = (
     "let (done, _) = (false, due);",
 );
 
-const MUTANTS: [Mutant; 24] = [
+const MUTANTS: [Mutant; 25] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
@@ -173,6 +173,15 @@ const MUTANTS: [Mutant; 24] = [
             "src/payment/mark_paid.rs",
             "tag = $5 and key = m.id::text offset 0",
             "tag = $5 and key = m.id::text and false offset 0",
+        )],
+    },
+    Mutant {
+        name: "paying leaves the hold on the seats",
+        short: false,
+        edits: &[(
+            "src/payment/mark_paid.rs",
+            "set held_until = null",
+            "set held_until = s.held_until",
         )],
     },
     Mutant {
