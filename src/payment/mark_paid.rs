@@ -63,16 +63,16 @@ async fn mark_all(
         r#"with request as materialized (
                select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as r(payment_id, order_id, armed)
            ), due as materialized (
-               select o.id
-               from (select order_id from request order by order_id) as r
-               cross join lateral (select id from orders where id = r.order_id for update) as o
+               select r.*
+               from (select * from request order by order_id) as r
+               cross join lateral (select from orders where id = r.order_id for update) as o
            ), read as materialized (
                -- The clock, once the row is locked, and once: what judges the payment is what is written down.
-               select id, clock_timestamp() as at from due
+               select *, clock_timestamp() as at from due
            ), marked as (
-               update orders o set status = 'paid', paid_at = read.at, payment_id = r.payment_id
-               from request r join read on read.id = r.order_id
-               where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > read.at
+               update orders o set status = 'paid', paid_at = r.at, payment_id = r.payment_id
+               from read r
+               where o.id = r.order_id and o.status = 'unpaid' and o.expires_at > r.at
                returning o.id, o.trip_id, o.seats, o.paid_at, r.payment_id, r.armed
            ), seats as materialized (
                select m.id, m.trip_id, w.seat from marked m cross join unnest(m.seats) as w(seat) order by m.trip_id, w.seat

@@ -187,7 +187,7 @@ const MUTANTS: [Mutant; 25] = [
     Mutant {
         name: "an order is paid after its deadline",
         short: false,
-        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > read.at", "")],
+        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > r.at", "")],
     },
     Mutant {
         name: "an order is closed whatever it has become",
