@@ -22,7 +22,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
 
@@ -44,6 +44,8 @@ const PAY_PASSWORD: &str = "271828";
 const CONNECTIONS: u32 = 16;
 /// Makes the kernel forget the most memory that a process had, proc(5).
 const RESET_PEAK: &str = "5";
+/// By then an API process has written down what it answered.
+const COUNTED: Duration = Duration::from_secs(3);
 /// A clock tick of the kernel's accounts, microseconds.
 const TICK_MICROS: f64 = 10_000.0;
 /// The limits of a production are lifted: this measures the path, and has few riders for it.
@@ -427,6 +429,12 @@ impl Ground {
         let (sold, took): (i64, f64) = sqlx::query_as(sql).bind(trip).fetch_one(&self.pool).await.unwrap();
         assert_eq!(sold, i64::from(seats), "sold out");
         took
+    }
+
+    /// Bookings that were answered with a 5xx so far. What is answered is counted every two seconds.
+    pub async fn failed(&self) -> i64 {
+        tokio::time::sleep(COUNTED).await;
+        count(&self.pool, "select coalesce(sum(failed), 0)::bigint from minute_tally").await
     }
 
     /// How long rollbacks took from the failure, p99, milliseconds; waits until all are done.

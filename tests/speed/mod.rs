@@ -275,6 +275,7 @@ async fn seat_maps(ground: &Ground, report: &mut Report) {
 /// Everybody wants the last seats of one trip at once.
 async fn rush(ground: &Ground, report: &mut Report) {
     let (mut sold, mut p99) = (Vec::new(), Vec::new());
+    let failed = ground.failed().await;
     for _ in 0..report.runs {
         ground.empty().await;
         let (buyers, seats) = RUSH;
@@ -284,6 +285,7 @@ async fn rush(ground: &Ground, report: &mut Report) {
         sold.push(ground.sold_out_ms(trip, seats).await);
         ground.holds().await;
     }
+    assert_eq!(ground.failed().await, failed, "no buyer is answered with a 5xx");
     let (sold, p99) = (median(sold.into_iter()), median(p99.into_iter()));
     report.note("1,000 buyers, 50 seats", &json!({"sold_out_ms": sold, "p99_ms": p99}));
 }
