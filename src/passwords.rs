@@ -66,18 +66,14 @@ impl Passwords {
     pub async fn hash(&self, password: &str) -> Result<String, BoxError> {
         self.in_turn(password, |inner, memory, password| {
             let salt = SaltString::generate(&mut OsRng);
+            let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
+            let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
             let hash = PasswordHash {
                 algorithm: Algorithm::Argon2id.ident(),
                 version: Some(Version::V0x13.into()),
                 params: ParamsString::try_from(&inner.params).map_err(text)?,
                 salt: Some(salt.as_salt()),
-                hash: Some(inner.output(
-                    memory,
-                    &inner.params,
-                    password,
-                    salt.as_salt(),
-                    Params::DEFAULT_OUTPUT_LEN,
-                )?),
+                hash: Some(output),
             };
             Ok(hash.to_string())
         })
@@ -92,12 +88,13 @@ impl Passwords {
         let hash = hash.to_owned();
         self.in_turn(password, move |inner, memory, password| {
             let stored = PasswordHash::new(&hash).map_err(text)?;
+            let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else { return Ok(false) };
+            let algorithm = Algorithm::try_from(stored.algorithm).map_err(text)?;
+            let version = stored.version.map(Version::try_from).transpose().map_err(|e| e.to_string())?;
             let params = Params::try_from(&stored).map_err(text)?;
-            let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-                return Err("a stored hash without its salt or its output".into());
-            };
+            let argon2 = inner.argon2(algorithm, version.unwrap_or_default(), params)?;
             // Outputs are compared in constant time.
-            Ok(inner.output(memory, &params, password, salt, expected.len())? == expected)
+            Ok(output(&argon2, memory, password, salt, expected.len())? == expected)
         })
         .await
     }
@@ -156,24 +153,24 @@ impl Inner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What Argon2id makes of the password, so many bytes of it.
-    fn output(
-        &self,
-        memory: &mut Vec<Block>,
-        params: &Params,
-        password: &[u8],
-        salt: Salt<'_>,
-        len: usize,
-    ) -> Result<Output, BoxError> {
-        let argon2 =
-            Argon2::new_with_secret(&self.pepper, Algorithm::Argon2id, Version::V0x13, params.clone())
-                .map_err(|e| e.to_string())?;
-        let mut salt_bytes = [0; Salt::MAX_LENGTH];
-        let salt = salt.decode_b64(&mut salt_bytes).map_err(text)?;
-        memory.resize(params.block_count(), Block::default());
-        Output::init_with(len, |out| Ok(argon2.hash_password_into_with_memory(password, salt, out, memory)?))
-            .map_err(text)
+    fn argon2(&self, algorithm: Algorithm, version: Version, params: Params) -> Result<Argon2<'_>, BoxError> {
+        Argon2::new_with_secret(&self.pepper, algorithm, version, params).map_err(|e| e.to_string().into())
     }
+}
+
+/// So many bytes of what Argon2 makes of the password. The crate does the same by itself, but with memory of its own.
+fn output(
+    argon2: &Argon2<'_>,
+    memory: &mut Vec<Block>,
+    password: &[u8],
+    salt: Salt<'_>,
+    len: usize,
+) -> Result<Output, BoxError> {
+    let mut salt_bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut salt_bytes).map_err(text)?;
+    memory.resize(argon2.params().block_count(), Block::default());
+    Output::init_with(len, |out| Ok(argon2.hash_password_into_with_memory(password, salt, out, memory)?))
+        .map_err(text)
 }
 
 /// The crate's errors do not implement `Error` in this build of it.

@@ -53,12 +53,12 @@ impl Together for Checks {
                from unnest($1::uuid[], $2::text[]) with ordinality as r (trip_id, seats, nr)
                left join trip t on t.id = r.trip_id
                cross join lateral (
-                   select coalesce(array_agg(seat), '{}') as known,
-                          coalesce(array_agg(seat) filter (where blocked or order_id is not null and not lapsed), '{}') as taken,
-                          coalesce(array_agg(distinct order_id) filter (where lapsed), '{}') as overdue
-                   from (select s.seat, s.order_id, s.blocked, coalesce(s.held_until <= now(), false) as lapsed
-                         from unnest(r.seats::int[]) as w (seat)
-                         cross join lateral (select * from seat where trip_id = r.trip_id and seat = w.seat offset 0) as s) as wanted
+                   select coalesce(array_agg(s.seat), '{}') as known,
+                          coalesce(array_agg(s.seat)
+                              filter (where s.blocked or coalesce(s.held_until > now(), s.order_id is not null)), '{}') as taken,
+                          coalesce(array_agg(distinct s.order_id) filter (where s.held_until <= now()), '{}') as overdue
+                   from unnest(r.seats::int[]) as w (seat)
+                   cross join lateral (select * from seat where trip_id = r.trip_id and seat = w.seat offset 0) as s
                ) as s
                order by r.nr"#,
             &asks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),

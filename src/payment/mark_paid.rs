@@ -60,11 +60,10 @@ async fn mark_all(
     marks: &[Mark],
 ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
     let marked = sqlx::query!(
-        r#"with request as materialized (
-               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as r(payment_id, order_id, armed)
-           ), due as materialized (
+        r#"with due as materialized (
                select r.*
-               from (select * from request order by order_id) as r
+               from (select * from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as r(payment_id, order_id, armed)
+                     order by order_id) as r
                cross join lateral (select from orders where id = r.order_id for update) as o
            ), read as materialized (
                -- The clock, once the row is locked, and once: what judges the payment is what is written down.

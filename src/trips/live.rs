@@ -11,6 +11,7 @@
 //! `trips.live_stream_secs` old: then it ends, and whoever is there comes back. The id of an event names the whole state after it and is the same on
 //! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
 
+use super::seat_map;
 use crate::{domain::TripId, settings::Trips as TripRules};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -242,13 +243,7 @@ impl Seats {
 }
 
 fn state(seat: usize, letter: u8) -> SeatState {
-    let state = match letter {
-        b'f' => "free",
-        b'b' => "blocked",
-        b's' => "sold",
-        _ => "held",
-    };
-    SeatState { seat: seat.to_string(), state }
+    SeatState { seat: seat.to_string(), state: seat_map::state(letter) }
 }
 
 /// The present state of these trips' seats. A trip's seats are numbered from 1 without gaps.

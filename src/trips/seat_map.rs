@@ -171,9 +171,8 @@ struct Row {
 impl Row {
     fn map(self) -> (Look, TripDetail) {
         let look = (TripId(self.id), self.viewer.map(RiderId));
-        let seats: Vec<Seat> =
-            (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
-        let free = seats.iter().filter(|seat| seat.state == FREE).count();
+        let seats = (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
+        let free = self.letters.bytes().filter(|letter| *letter == b'f').count();
         let (rows, _) = place_of(self.capacity);
         let trip = Trip::from(TripRow {
             id: self.id,
@@ -192,18 +191,20 @@ impl Row {
     }
 }
 
-const FREE: &str = "free";
-
 impl Seat {
     fn new(seat: i32, letter: u8) -> Self {
         let (row, side) = place_of(seat);
-        let state = match letter {
-            b'f' => FREE,
-            b'b' => "blocked",
-            b'm' => "mine",
-            b's' => "sold",
-            _ => "held",
-        };
-        Self { seat, row, side, state }
+        Self { seat, row, side, state: state(letter) }
+    }
+}
+
+/// The word for a letter of a map.
+pub(super) fn state(letter: u8) -> &'static str {
+    match letter {
+        b'f' => "free",
+        b'b' => "blocked",
+        b'm' => "mine",
+        b's' => "sold",
+        _ => "held",
     }
 }

@@ -61,6 +61,14 @@ const SETTINGS: [(&str, &str); 6] = [
 /// What an operator gives a server of this size: the tables fit, and no checkpoint comes because of the log's length.
 const SERVER: [&str; 2] = ["shared_buffers=4GB", "max_wal_size=16GB"];
 
+/// A load: its name, and what wrk runs.
+type Load = (&'static str, &'static str);
+
+const BOOK: Load = ("book", include_str!("book.lua"));
+const PAY: Load = ("pay", include_str!("pay.lua"));
+const BOOK_AND_PAY: Load = ("book_and_pay", include_str!("book_and_pay.lua"));
+const LOOK: Load = ("look", include_str!("look.lua"));
+
 /// What a run brought.
 pub struct Run {
     /// What was done, a second.
@@ -227,7 +235,7 @@ impl Ground {
             ("THREADS", threads(clients).to_string()),
         ];
         let done = Some("select count(*) from orders");
-        self.measured(done, || self.wrk("book", include_str!("book.lua"), &env, clients, secs)).await
+        self.measured(done, || self.wrk(BOOK, &env, clients, secs)).await
     }
 
     /// What the plain service books a second, and its median latency, milliseconds.
@@ -248,7 +256,7 @@ impl Ground {
             ("THREADS", threads(clients).to_string()),
         ];
         let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || self.wrk("pay", include_str!("pay.lua"), &env, clients, secs)).await
+        self.measured(done, || self.wrk(PAY, &env, clients, secs)).await
     }
 
     /// Tests hash cheaply, this not: what a hash costs to check is written in it.
@@ -292,10 +300,7 @@ impl Ground {
             ("PAY_PASSWORD", PAY_PASSWORD.to_owned()),
         ];
         let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || {
-            self.wrk("book_and_pay", include_str!("book_and_pay.lua"), &env, clients, secs)
-        })
-        .await
+        self.measured(done, || self.wrk(BOOK_AND_PAY, &env, clients, secs)).await
     }
 
     /// Lets so many of the unpaid orders fall due within the next seconds.
@@ -339,7 +344,7 @@ impl Ground {
 
     pub async fn look(&self, clients: u32, secs: u32) -> Run {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
-        self.measured(None, || self.wrk("look", include_str!("look.lua"), &env, clients, secs)).await
+        self.measured(None, || self.wrk(LOOK, &env, clients, secs)).await
     }
 
     /// Runs wrk. What was done is what the database counts, or else what was answered well.
@@ -386,7 +391,7 @@ impl Ground {
         pids.map(|pid| (pid, cpu_micros(pid))).collect()
     }
 
-    fn wrk(&self, load: &str, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
+    fn wrk(&self, (load, script): Load, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
         let whose = [("api", format!("--pid={}", self.api.pid())), ("server", "--comm=postgres".to_owned())];
         drawn(&self.folder, &format!("{load}-{clients}"), &whose, || {
             wrk(&self.folder, &self.api.base(), script, env, clients, secs)
@@ -431,7 +436,7 @@ impl Ground {
         took
     }
 
-    /// Bookings that were answered with a 5xx so far. What is answered is counted every two seconds.
+    /// Bookings and payments that their handlers have answered with a 5xx so far. That is written down every two seconds.
     pub async fn failed(&self) -> i64 {
         tokio::time::sleep(COUNTED).await;
         count(&self.pool, "select coalesce(sum(failed), 0)::bigint from minute_tally").await
@@ -452,7 +457,7 @@ impl Ground {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
         // From here on: a hash that was checked before took more.
         fs::write(format!("/proc/{}/clear_refs", self.api.pid()), RESET_PEAK).unwrap();
-        self.wrk("look", include_str!("look.lua"), &env, connections, 3);
+        self.wrk(LOOK, &env, connections, 3);
         let status = fs::read_to_string(format!("/proc/{}/status", self.api.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
