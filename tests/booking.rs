@@ -1,8 +1,9 @@
 //! Booking, cancelling and the unpaid-order timer, without anything going wrong in our own house.
 
-use crate::harness::{World, count, until};
+use crate::harness::{Answer, Client, World, count, until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_clients_on_one_seat_get_one_yes() {
@@ -80,6 +81,67 @@ async fn a_booking_takes_all_its_seats_or_none() {
     assert_eq!(lost.problem(409, "004000")["seats"], json!(["2"]));
     assert_eq!(world.free_seats(&trip).await, 19);
     assert_eq!(count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await, 0);
+}
+
+/// Cancels that come at once share statements; what is wrong with one is nothing to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancels_that_come_together_are_answered_one_by_one() {
+    let world = World::new().await;
+    let trip = world.trip(40).await;
+    let (rider, other) = (world.rider("100.00").await, world.rider("0").await);
+    let mut orders = Vec::new();
+    for seat in 1..=16 {
+        orders.push(rider.booked(&trip, &[&seat.to_string()]).await);
+    }
+    let foreign = other.booked(&trip, &["20"]).await;
+    rider.pay(&orders[0]).await.expect(200);
+    rider.cancel(&orders[1]).await.expect(200);
+    let cancel = |client: &Client, order: &str| {
+        let (client, order) = (client.clone(), order.to_owned());
+        tokio::spawn(async move { client.cancel(&order).await })
+    };
+    // One key for two orders, another for one order eight times; all others have none.
+    let (shared, own) = (rider.key("shared"), rider.key("own"));
+    let rivals = [cancel(&shared, &orders[2]), cancel(&shared, &orders[3])];
+    let repeats: Vec<_> = (0..8).map(|_| cancel(&own, &orders[4])).collect();
+    let refused = [cancel(&rider, &foreign), cancel(&rider, &orders[0]), cancel(&rider, &orders[1])];
+    let twice: Vec<_> = (0..2).map(|_| cancel(&rider, &orders[5])).collect();
+    let sound: Vec<_> = orders[6..].iter().map(|order| cancel(&rider, order)).collect();
+
+    let answers = async |asked: Vec<JoinHandle<Answer>>| -> Vec<Answer> {
+        futures_util::future::join_all(asked).await.into_iter().map(Result::unwrap).collect()
+    };
+    for (order, answer) in orders[6..].iter().zip(answers(sound).await) {
+        let body = answer.expect(200);
+        assert_eq!(
+            (&body["id"], &body["status"], &body["closed_reason"]),
+            (&json!(order), &json!("closed"), &json!("cancelled_by_rider"))
+        );
+        let shown = rider.get(&format!("/v1/orders/{order}")).await;
+        for (field, told) in body.as_object().unwrap() {
+            assert_eq!(&shown.expect(200)[field], told, "what was told is what stands");
+        }
+    }
+    let [foreign, paid, closed] = &answers(refused.into()).await[..] else { panic!("three were asked") };
+    foreign.problem(404, "003070");
+    assert_eq!(paid.problem(409, "006002")["order_status"], "paid");
+    assert_eq!(closed.problem(409, "006002")["order_status"], "closed");
+    let mut twice = answers(twice).await;
+    twice.sort_by_key(|answer| answer.status);
+    twice[0].expect(200);
+    twice[1].problem(409, "006002");
+    let repeats = answers(repeats).await;
+    let told: Vec<&str> = repeats.iter().map(|answer| (answer.expect(200), answer.text.as_str()).1).collect();
+    assert!(told.iter().all(|text| text == &told[0]), "one key, one answer: {told:?}");
+    let mut rivals = answers(rivals.into()).await;
+    rivals.sort_by_key(|answer| answer.status);
+    rivals[0].expect(200);
+    rivals[1].problem(422, "006005");
+    // Closed: one before, one of the rivals, the repeated, the one cancelled twice, and the ten. Paid: one. Left: two.
+    assert_eq!(count(&world.pool, "select count(*) from orders where status = 'closed'").await, 14);
+    assert_eq!(world.free_seats(&trip).await, 40 - 3);
+    assert_eq!(count(&world.pool, "select count(*) from queue.job where tag = 'order_unpaid'").await, 2);
+    world.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

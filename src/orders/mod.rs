@@ -15,7 +15,7 @@ pub use timeline::{Event, timeline};
 
 use crate::{
     domain::{Money, OrderId, OrderStatus, RiderId, TripId},
-    flow::IdempotencyKey,
+    flow::{Flow, Ground, IdempotencyKey, Shared, Together},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
@@ -23,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// What a rider asks of an order of his: to cancel it, or to give it back.
@@ -145,6 +146,54 @@ pub async fn find(
     .fetch_optional(db)
     .await?;
     row.map(OrderView::try_from).transpose()
+}
+
+/// The rider's order, looked up together with whoever looks for one meanwhile.
+///
+/// # Errors
+/// The database's.
+pub async fn find_together(
+    flow: &Flow,
+    order: OrderId,
+    rider: RiderId,
+) -> Result<Option<OrderView>, sqlx::Error> {
+    let row = flow.joint.ask::<Finds>((order.0, rider.0)).await?;
+    row.map(OrderView::try_from).transpose()
+}
+
+/// [`find`]'s statement, for any number of orders.
+struct Finds;
+
+impl Together for Finds {
+    type Ground = Ground;
+    /// The order, and whose it should be.
+    type Ask = (Uuid, Uuid);
+    type Answer = Option<OrderRow>;
+
+    /// So that a row's order says whose it is.
+    fn shared(ask: &(Uuid, Uuid)) -> Vec<Shared> {
+        vec![Shared::Order(ask.0)]
+    }
+
+    async fn ask_all(ground: &Ground, asks: &[(Uuid, Uuid)]) -> Result<Vec<Option<OrderRow>>, sqlx::Error> {
+        let mut db = ground.db.take().await?;
+        let (orders, riders): (Vec<_>, Vec<_>) = asks.iter().copied().unzip();
+        let rows = sqlx::query_as!(
+            OrderRow,
+            r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!",
+                      o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                      o.expires_at as "expires_at!", o.paid_at, o.closed_reason
+               from unnest($1::uuid[], $2::uuid[]) as r (order_id, rider_id)
+               cross join lateral (select * from order_shown where id = r.order_id and rider_id = r.rider_id offset 0) as o"#,
+            &orders,
+            &riders,
+        )
+        .fetch_all(&mut *db)
+        .await?;
+        db.keep();
+        let mut found: HashMap<Uuid, OrderRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+        Ok(asks.iter().map(|(order, _)| found.remove(order)).collect())
+    }
 }
 
 /// What the request was told that booked this order, or made this payment: the order as it was then. None of its fields but those

@@ -65,7 +65,8 @@ const SERVER: [&str; 2] = ["shared_buffers=4GB", "max_wal_size=16GB"];
 type Load = (&'static str, &'static str);
 
 const BOOK: Load = ("book", include_str!("book.lua"));
-const PAY: Load = ("pay", include_str!("pay.lua"));
+const PAY: Load = ("pay", include_str!("settle.lua"));
+const CANCEL: Load = ("cancel", include_str!("settle.lua"));
 const BOOK_AND_PAY: Load = ("book_and_pay", include_str!("book_and_pay.lua"));
 const LOOK: Load = ("look", include_str!("look.lua"));
 
@@ -172,7 +173,7 @@ impl Ground {
         }
     }
 
-    /// What the payment floor pays for.
+    /// What the floors of payments and cancels settle.
     pub async fn owe(&self) {
         self.run_sql(include_str!("owing.sql")).await;
     }
@@ -251,12 +252,21 @@ impl Ground {
 
     /// Pays what [`authorize`](Self::authorize) has authorized.
     pub async fn pay(&self, clients: u32, secs: u32) -> Run {
+        self.settle(PAY, "select count(*) from payment where state = 'settled'", clients, secs).await
+    }
+
+    /// Cancels what [`authorize`](Self::authorize) has listed.
+    pub async fn cancel(&self, clients: u32, secs: u32) -> Run {
+        self.settle(CANCEL, "select count(*) from orders where status = 'closed'", clients, secs).await
+    }
+
+    async fn settle(&self, load: Load, done: &'static str, clients: u32, secs: u32) -> Run {
         let env = [
-            ("PAYMENTS", self.folder.join("payments").display().to_string()),
+            ("ORDERS", self.folder.join("unpaid").display().to_string()),
+            ("VERB", load.0.to_owned()),
             ("THREADS", threads(clients).to_string()),
         ];
-        let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || self.wrk(PAY, &env, clients, secs)).await
+        self.measured(Some(done), || self.wrk(load, &env, clients, secs)).await
     }
 
     /// Tests hash cheaply, this not: what a hash costs to check is written in it.
@@ -424,7 +434,7 @@ impl Ground {
         .unwrap();
         let lines = orders.iter().zip(&authorizations);
         let lines = lines.map(|((order, rider), leave)| format!("{order} {} {leave}", self.tokens[rider]));
-        write_lines(&self.folder.join("payments"), lines);
+        write_lines(&self.folder.join("unpaid"), lines);
     }
 
     /// From the first claim of this trip to the last; it has so many seats, and none left.

@@ -108,6 +108,9 @@ async fn speed_over_http_beside_the_floor() {
     if wanted("hot_wallet") {
         payments(&ground, &mut report, true).await;
     }
+    if wanted("cancels") {
+        cancels(&ground, &mut report).await;
+    }
     if wanted("hashed") {
         hashed(&ground, &mut report).await;
     }
@@ -210,6 +213,21 @@ async fn payments(ground: &Ground, report: &mut Report, by_one: bool) {
     }
     let who = if by_one { "payments by one wallet" } else { "payments, authorized" };
     report.tell(&format!("{who}, beside the floor"), CLIENTS, &floor, &ours);
+}
+
+/// Unpaid orders are cancelled by their riders, beside the floor of cancels.
+async fn cancels(ground: &Ground, report: &mut Report) {
+    let (mut floor, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..report.runs {
+        ground.empty().await;
+        ground.owe().await;
+        floor.push(ground.floor(include_str!("cancel.sql"), CLIENTS, report.secs));
+        ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
+        ground.authorize(false).await;
+        ours.push(ground.cancel(CLIENTS, report.secs).await);
+        ground.holds().await;
+    }
+    report.tell("cancels, beside the floor", CLIENTS, &floor, &ours);
 }
 
 /// Book and pay with the pay password, beside what its hash allows by itself.
