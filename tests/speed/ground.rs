@@ -111,24 +111,39 @@ pub struct Ground {
     name: String,
     pool: PgPool,
     folder: PathBuf,
-    server: embedded::Server,
+    server: Arc<embedded::Server>,
     api: Process,
     worker: Process,
     /// Each rider's token.
     tokens: HashMap<Uuid, String>,
 }
 
+/// The server's folder, and of what is measured on it.
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed")
+}
+
 impl Ground {
     pub async fn new() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed");
+        let folder = home();
         let options = embedded::Options {
             data: folder.clone(),
             durable: true,
             max_connections: 200,
             settings: &SERVER,
         };
-        let server = embedded::start(&options).await.unwrap();
-        let name = format!("speed_{}", std::process::id());
+        let server = Arc::new(embedded::start(&options).await.unwrap());
+        Self::on(server, folder, format!("speed_{}", std::process::id())).await
+    }
+
+    /// The same once more on the same server: another database, API and worker.
+    pub async fn another(&self) -> Self {
+        let folder = self.folder.join("another");
+        fs::create_dir_all(&folder).unwrap();
+        Self::on(Arc::clone(&self.server), folder, format!("{}_another", self.name)).await
+    }
+
+    async fn on(server: Arc<embedded::Server>, folder: PathBuf, name: String) -> Self {
         embedded::ensure_database(&server, &name).await.unwrap();
         let url = server.url(&name);
         let pool = schema::pool(&url, &settings().database, "speed").unwrap();
@@ -166,7 +181,7 @@ impl Ground {
     }
 
     /// A system that runs has plans, and tables that are not empty: what is planned on empty ones reads them whole.
-    async fn warm_up(&self) {
+    pub async fn warm_up(&self) {
         self.book(&Bookings::default(), WARM_UP.0, WARM_UP.1).await;
         for table in ["orders", "order_event", "barrier", "idempotency", "open_hold", "queue.job"] {
             self.run_sql(&format!("analyze {table}")).await;
@@ -394,7 +409,7 @@ impl Ground {
 
     /// Processor time that each of the server's processes has had, microseconds.
     fn server_micros(&self) -> HashMap<i32, f64> {
-        let pid_file = fs::read_to_string(self.folder.join("postgres/pg/postmaster.pid")).unwrap();
+        let pid_file = fs::read_to_string(home().join("postgres/pg/postmaster.pid")).unwrap();
         let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
         let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
