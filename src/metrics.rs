@@ -46,6 +46,7 @@ pub struct Metrics {
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
     refused: Family<Why, Counter>,
+    waiting: Gauge,
     breaches: Family<Invariant, Gauge>,
     /// Absent until they were checked once: an age of nothing would be an age of 0 s.
     checked: Family<NoLabels, Gauge<f64, AtomicU64>>,
@@ -65,16 +66,44 @@ impl Default for Metrics {
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
+        let waiting = Gauge::default();
+        let help = "Requests that wait for a place among those in flight";
+        registry.register("http_waiting", help, waiting.clone());
         let (breaches, checked) = (Family::default(), Family::default());
         let help = "In how many places an invariant did not hold when they were last checked";
         registry.register("invariant_breaches", help, breaches.clone());
         let help = "How long ago the invariants were checked; absent until they were";
         registry.register_with_unit("invariants_age", help, Unit::Seconds, checked.clone());
-        Self { queue, jobs, paused, oldest, refused, breaches, checked, registry: Arc::new(registry) }
+        Self {
+            queue,
+            jobs,
+            paused,
+            oldest,
+            refused,
+            waiting,
+            breaches,
+            checked,
+            registry: Arc::new(registry),
+        }
+    }
+}
+
+/// A request that waits for a place, until this is dropped.
+pub struct WaitsForPlace(Gauge);
+
+impl Drop for WaitsForPlace {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
 impl Metrics {
+    /// Counts a request that waits for a place.
+    pub fn waits(&self) -> WaitsForPlace {
+        self.waiting.inc();
+        WaitsForPlace(self.waiting.clone())
+    }
+
     /// Counts a request that was refused unread.
     pub fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&Why { why }).inc();

@@ -130,6 +130,8 @@ pub struct Admission {
     pub sign_ins: usize,
     /// What riders read.
     pub reads: usize,
+    /// How long one more may wait for a place before it is refused, milliseconds.
+    pub wait_ms: u64,
 }
 
 /// How many requests a rider or an address may make.

@@ -6,13 +6,14 @@ use serde_json::json;
 use std::future::Future;
 
 /// Two connections, four places; and nobody runs out of patience.
-const TIGHT: [(&str, &str); 6] = [
+const TIGHT: [(&str, &str); 7] = [
     ("FAREBOX__DATABASE__MAX_CONNECTIONS", "2"),
     ("FAREBOX__DATABASE__RESERVED_CONNECTIONS", "2"),
     ("FAREBOX__DATABASE__ACQUIRE_TIMEOUT_MS", "60000"),
     ("FAREBOX__DATABASE__LOCK_TIMEOUT_MS", "60000"),
     ("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "60000"),
     ("FAREBOX__ADMISSION__CHANGES", "4"),
+    ("FAREBOX__ADMISSION__WAIT_MS", "0"),
 ];
 
 /// So many connections wait for a lock.
@@ -71,6 +72,32 @@ async fn a_saturated_pool_refuses_at_once_and_lets_operators_look() {
         booked.expect(201);
     }
     rider.delete("/v1/sessions/current").await.expect(204);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_no_place_waits_a_moment_for_one() {
+    let patient = [&TIGHT[..6], &[("FAREBOX__ADMISSION__WAIT_MS", "60000")]].concat();
+    let world = World::with(&patient).await;
+    let (rider, trip) = (world.rider("0").await, world.trip(20).await);
+    let lock = lock(&world).await;
+    let book = |seat: usize| {
+        let (rider, trip) = (rider.clone(), trip.clone());
+        tokio::spawn(async move { rider.book(&trip, &[&seat.to_string()]).await })
+    };
+    let bookings: Vec<_> = (1..=20).map(book).collect();
+    let metrics = async || world.ops.get("/metrics").await.text;
+    until("four have places, the others wait", || async {
+        metrics().await.contains("farebox_http_waiting 16\n")
+    })
+    .await;
+    lock.commit().await.unwrap();
+    for booking in bookings {
+        booking.await.unwrap().expect(201);
+    }
+    let metrics = metrics().await;
+    assert!(metrics.contains("farebox_http_waiting 0\n"), "{metrics}");
+    assert!(!metrics.contains("why=\"crowded\""), "{metrics}");
     world.verify().await;
 }
 

@@ -1,5 +1,7 @@
 //! How many requests may be in flight. When the database cannot follow, they pile up before its pool; beyond a bound the
-//! next one is told so at once, which costs nothing, instead of waiting for a connection with all the others.
+//! next one waits a moment for a place and is then told so, instead of waiting for a connection with all the others. The
+//! moment is for clients who ask again at once: each refusal takes processor time, and without it two thousand of them
+//! were refused so often that half of the bookings were lost (docs/performance.md).
 
 use super::{App, problem::Problem};
 use crate::settings;
@@ -9,8 +11,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 /// A request's place among those in flight; given back when its last clone is dropped. A flow holds one to its end, so
 /// that a client that hangs up makes room no earlier than its flow does.
@@ -24,6 +29,7 @@ pub struct Admission {
     payments: Arc<Semaphore>,
     sign_ins: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    wait: Duration,
 }
 
 impl Admission {
@@ -35,6 +41,7 @@ impl Admission {
             payments: places(settings.payments),
             sign_ins: places(settings.sign_ins),
             reads: places(settings.reads),
+            wait: Duration::from_millis(settings.wait_ms),
         }
     }
 
@@ -59,7 +66,7 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let Some(line) = route.and_then(|route| app.admission.line(request.method(), route)) else {
         return next.run(request).await;
     };
-    let Ok(permit) = Arc::clone(line).try_acquire_owned() else {
+    let Some(permit) = place(&app, line).await else {
         app.metrics.refused("crowded");
         return Problem::crowded().into_response();
     };
@@ -68,4 +75,13 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let response = next.run(request).await;
     drop(place);
     response
+}
+
+/// A place that is free, or becomes so in time.
+async fn place(app: &App, line: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(line).try_acquire_owned() {
+        return Some(permit);
+    }
+    let _waits = app.metrics.waits();
+    timeout(app.admission.wait, Arc::clone(line).acquire_owned()).await.ok()?.ok()
 }

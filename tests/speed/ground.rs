@@ -74,6 +74,8 @@ const LOOK: Load = ("look", include_str!("look.lua"));
 pub struct Run {
     /// What was done, a second.
     pub rate: f64,
+    /// What was answered, a second, be it done, refused or failed.
+    pub answered: f64,
     /// Latencies of requests, milliseconds.
     pub p50: f64,
     pub p99: f64,
@@ -397,6 +399,7 @@ impl Ground {
         let server_cpu = server.sum::<f64>() / done;
         Run {
             rate: done / (figure("micros") / 1e6),
+            answered: figure("requests") / (figure("micros") / 1e6),
             p50: figure("p50") / 1e3,
             p99: figure("p99") / 1e3,
             api_cpu,

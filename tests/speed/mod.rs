@@ -183,19 +183,24 @@ async fn hot_trip(ground: &Ground, report: &mut Report) {
 
 /// Some bookings fail in their last step, beside none that does.
 async fn failures(ground: &Ground, report: &mut Report) {
-    let (mut sound, mut ours, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sound, mut ours) = (Vec::new(), Vec::new());
+    let (mut times, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
-        sound.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        let beside = ground.book(&Bookings::default(), CLIENTS, report.secs).await;
+        sound.push(beside.rate);
         ground.holds().await;
         // The fuller the trips, the more bookings are refused.
         ground.empty().await;
         let faulty = Bookings { faulty: FAULTY, ..Bookings::default() };
-        ours.push(ground.book(&faulty, CLIENTS, report.secs).await);
+        let run = ground.book(&faulty, CLIENTS, report.secs).await;
+        answered.push(run.answered / beside.answered);
+        ours.push(run);
         times.push(ground.rollback_ms().await);
         ground.holds().await;
     }
     report.tell("bookings of which 5 % fail, beside sound ones", CLIENTS, &sound, &ours);
+    report.note("all that was answered, beside the sound ones", &json!(median(answered.into_iter())));
     report.note("from a failure to its rollback's end, p99 ms", &json!(median(times.into_iter())));
 }
 
