@@ -144,6 +144,44 @@ async fn cancels_that_come_together_are_answered_one_by_one() {
     world.verify().await;
 }
 
+/// A cancel looks without a lock; what decides is what it finds once it has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_waited_for_the_orders_end_changes_nothing() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let rider = world.rider("0").await;
+    let order = rider.booked(&trip, &["5"]).await;
+    let mut ending = world.pool.begin().await.unwrap();
+    sqlx::query("select from orders where id = $1::uuid for update")
+        .bind(&order)
+        .execute(&mut *ending)
+        .await
+        .unwrap();
+    let rider = rider.key("cancel");
+    let late = tokio::spawn({
+        let (rider, order) = (rider.clone(), order.clone());
+        async move { rider.cancel(&order).await }
+    });
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and application_name = 'farebox-api' and wait_event_type = 'Lock'";
+    until("the cancel has looked and waits", || async { count(&world.pool, waiting).await == 1 }).await;
+    // What the unpaid-order timer does.
+    for sql in [
+        "update orders set status = 'closed', closed_reason = 'expired', closed_at = now() where id = $1::uuid",
+        "update seat set order_id = null, held_until = null where order_id = $1::uuid",
+        "insert into order_event (order_id, status, reason) values ($1::uuid, 'closed', 'expired')",
+        "delete from queue.job where tag = 'order_unpaid' and key = $1",
+    ] {
+        sqlx::query(sql).bind(&order).execute(&mut *ending).await.unwrap();
+    }
+    ending.commit().await.unwrap();
+    let refused = late.await.unwrap();
+    assert_eq!(refused.problem(409, "006002")["order_status"], "closed");
+    assert_eq!(rider.cancel(&order).await.text, refused.text, "its key keeps the refusal");
+    assert_eq!(world.order(&order).await["closed_reason"], "expired");
+    world.verify().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_timer_leaves_the_next_owner_alone() {
     let world = World::new().await;
