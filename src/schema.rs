@@ -130,7 +130,8 @@ pub(crate) fn is_suspect(age: Duration) -> bool {
 }
 
 /// Whether the database could not be reached or would not write just now: a 503, not a 500. One that breaks connections is
-/// remembered: a pool does not use those again that were made before it.
+/// remembered: a pool does not use those again that were made before it. So whoever meets an error asks this, be it only what
+/// reads in the background: else a rider's request is the first to notice.
 pub fn is_outage(error: &sqlx::Error) -> bool {
     if breaks_connections(error) {
         *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

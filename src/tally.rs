@@ -1,6 +1,7 @@
 //! How many bookings and payments there were in each minute: counted in memory, added up in the database every few
 //! seconds. For people: what a killed process had not yet written is lost.
 
+use crate::schema::is_outage;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::{
@@ -69,7 +70,7 @@ impl Tally {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = self.write(&pool).await {
-                tracing::warn!(%error, "counts of a few seconds are lost");
+                tracing::warn!(%error, outage = is_outage(&error), "counts of a few seconds are lost");
             }
         }
     }

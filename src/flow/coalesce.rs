@@ -299,7 +299,7 @@ impl<T: Together> Inner<T> {
                     let _ = answer.send(Ok(brought));
                 }
             }
-            Err(error) if asks.len() > 1 && !is_outage(&error) => {
+            Err(error) if !is_outage(&error) && asks.len() > 1 => {
                 tracing::warn!(%error, asks = asks.len(), "a statement of many failed; each is made alone");
                 for (ask, answer) in asks.iter().zip(answers) {
                     let alone = T::ask_all(&self.ground, std::slice::from_ref(ask)).await;

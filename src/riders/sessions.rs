@@ -2,7 +2,7 @@
 //! that signing out holds on every replica within a second.
 
 use super::{Rider, Role};
-use crate::domain::RiderId;
+use crate::{domain::RiderId, schema::is_outage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use hmac::{Hmac, Mac};
@@ -126,7 +126,7 @@ impl Sessions {
             let read = self.refresh(&pool, all).await;
             all = read.is_err();
             if let Err(error) = read {
-                tracing::warn!(%error, "revoked sessions not read");
+                tracing::warn!(%error, outage = is_outage(&error), "revoked sessions not read");
             }
             tokio::time::sleep(REFRESH).await;
         }

@@ -12,7 +12,7 @@
 //! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
 
 use super::seat_map;
-use crate::{domain::TripId, settings::Trips as TripRules};
+use crate::{domain::TripId, schema::is_outage, settings::Trips as TripRules};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -153,8 +153,9 @@ impl Live {
                     self.tell(seen);
                 }
                 Err(error) => {
+                    let outage = is_outage(&error);
                     if !failing {
-                        tracing::warn!(%error, "live seats cannot be looked at");
+                        tracing::warn!(%error, outage, "live seats cannot be looked at");
                     }
                     failing = true;
                 }
