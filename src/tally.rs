@@ -70,7 +70,8 @@ impl Tally {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(error) = self.write(&pool).await {
-                tracing::warn!(%error, outage = is_outage(&error), "counts of a few seconds are lost");
+                let outage = is_outage(&error);
+                tracing::warn!(%error, outage, "counts of a few seconds are lost");
             }
         }
     }

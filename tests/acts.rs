@@ -180,7 +180,7 @@ async fn a_thousand_are_redriven_once_though_api_and_worker_are_killed_in_the_mi
     let mut first = Process::worker(&world.db.url, &short, &["--tags", "bulk"]);
     until("it waits in its fifth chunk", || async {
         count(&world.pool, "select reached::bigint from bulk").await == 400
-            && count(&world.pool, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await > 0
+            && world.waiting_for_locks().await > 0
     })
     .await;
     first.kill();

@@ -151,20 +151,18 @@ async fn a_cancel_that_waited_for_the_orders_end_changes_nothing() {
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
     let order = rider.booked(&trip, &["5"]).await;
+    let rider = rider.key("cancel");
     let mut ending = world.pool.begin().await.unwrap();
     sqlx::query("select from orders where id = $1::uuid for update")
         .bind(&order)
         .execute(&mut *ending)
         .await
         .unwrap();
-    let rider = rider.key("cancel");
     let late = tokio::spawn({
         let (rider, order) = (rider.clone(), order.clone());
         async move { rider.cancel(&order).await }
     });
-    let waiting = "select count(*) from pg_stat_activity
-                   where datname = current_database() and application_name = 'farebox-api' and wait_event_type = 'Lock'";
-    until("the cancel has looked and waits", || async { count(&world.pool, waiting).await == 1 }).await;
+    until("the cancel has looked and waits", || async { world.waiting_for_locks().await == 1 }).await;
     // What the unpaid-order timer does.
     for sql in [
         "update orders set status = 'closed', closed_reason = 'expired', closed_at = now() where id = $1::uuid",

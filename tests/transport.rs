@@ -18,9 +18,7 @@ const TIGHT: [(&str, &str); 7] = [
 
 /// So many connections wait for a lock.
 async fn waiting(world: &World, connections: i64) {
-    let sql = "select count(*) from pg_stat_activity
-               where datname = current_database() and application_name = 'farebox-api' and wait_event_type = 'Lock'";
-    until("they wait", || async { count(&world.pool, sql).await == connections }).await;
+    until("they wait", || async { world.waiting_for_locks().await == connections }).await;
 }
 
 /// Lets nobody at the seats until it is committed.

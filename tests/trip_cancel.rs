@@ -68,8 +68,10 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     let short_lease = ("FAREBOX__WORKER__LEASE_MS", "300");
     let mut first = Process::worker(&world.db.url, &[short_lease], &[]);
     until("the second window waits", || async {
-        let ended = count(&world.pool, "select count(*) from orders where status in ('closed', 'refunded')").await == 6;
-        ended && count(&world.pool, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await > 0
+        let ended = count(&world.pool, "select count(*) from orders where status in ('closed', 'refunded')")
+            .await
+            == 6;
+        ended && world.waiting_for_locks().await > 0
     })
     .await;
     first.kill();

@@ -61,10 +61,7 @@ async fn a_claim_under_way_sees_a_seat_being_blocked() {
         let (rider, trip) = (rider.clone(), trip.clone());
         async move { rider.book(&trip, &["1"]).await }
     });
-    until("the claim waits", || async {
-        count(&world.pool, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await > 0
-    })
-    .await;
+    until("the claim waits", || async { world.waiting_for_locks().await > 0 }).await;
     blocking.commit().await.unwrap();
     let lost = booking.await.unwrap();
     assert_eq!(lost.problem(409, "004000")["seats"], json!(["1"]));

@@ -299,6 +299,7 @@ impl<T: Together> Inner<T> {
                     let _ = answer.send(Ok(brought));
                 }
             }
+            // In this order, so that an outage which a lone ask meets is noticed, too.
             Err(error) if !is_outage(&error) && asks.len() > 1 => {
                 tracing::warn!(%error, asks = asks.len(), "a statement of many failed; each is made alone");
                 for (ask, answer) in asks.iter().zip(answers) {

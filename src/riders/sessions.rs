@@ -126,7 +126,8 @@ impl Sessions {
             let read = self.refresh(&pool, all).await;
             all = read.is_err();
             if let Err(error) = read {
-                tracing::warn!(%error, outage = is_outage(&error), "revoked sessions not read");
+                let outage = is_outage(&error);
+                tracing::warn!(%error, outage, "revoked sessions not read");
             }
             tokio::time::sleep(REFRESH).await;
         }

@@ -160,6 +160,12 @@ impl World {
         sqlx::query_scalar(sql).bind(trip).fetch_one(&self.pool).await.unwrap()
     }
 
+    /// How many connections to its database wait for a lock.
+    pub async fn waiting_for_locks(&self) -> i64 {
+        let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        count(&self.pool, sql).await
+    }
+
     /// The kinds of an order's ledger entries, in order.
     pub async fn ledger(&self, order: &str) -> Vec<String> {
         let sql = "select kind from ledger_entry where order_id = $1::uuid order by seq";

@@ -65,10 +65,28 @@ const SERVER: [&str; 2] = ["shared_buffers=4GB", "max_wal_size=16GB"];
 type Load = (&'static str, &'static str);
 
 const BOOK: Load = ("book", include_str!("book.lua"));
-const PAY: Load = ("pay", include_str!("settle.lua"));
-const CANCEL: Load = ("cancel", include_str!("settle.lua"));
 const BOOK_AND_PAY: Load = ("book_and_pay", include_str!("book_and_pay.lua"));
 const LOOK: Load = ("look", include_str!("look.lua"));
+
+/// What settles unpaid orders.
+pub struct Settling {
+    load: Load,
+    /// The same writes by pgbench.
+    pub floor: &'static str,
+    /// Counts what is settled.
+    done: &'static str,
+}
+
+pub const PAYING: Settling = Settling {
+    load: ("pay", include_str!("settle.lua")),
+    floor: include_str!("payment.sql"),
+    done: "select count(*) from payment where state = 'settled'",
+};
+pub const CANCELLING: Settling = Settling {
+    load: ("cancel", include_str!("settle.lua")),
+    floor: include_str!("cancel.sql"),
+    done: "select count(*) from orders where status = 'closed'",
+};
 
 /// What a run brought.
 pub struct Run {
@@ -267,23 +285,14 @@ impl Ground {
         ((figure("requests") - figure("refused")) / (figure("micros") / 1e6), figure("p50") / 1e3)
     }
 
-    /// Pays what [`authorize`](Self::authorize) has authorized.
-    pub async fn pay(&self, clients: u32, secs: u32) -> Run {
-        self.settle(PAY, "select count(*) from payment where state = 'settled'", clients, secs).await
-    }
-
-    /// Cancels what [`authorize`](Self::authorize) has listed.
-    pub async fn cancel(&self, clients: u32, secs: u32) -> Run {
-        self.settle(CANCEL, "select count(*) from orders where status = 'closed'", clients, secs).await
-    }
-
-    async fn settle(&self, load: Load, done: &'static str, clients: u32, secs: u32) -> Run {
+    /// Pays or cancels what [`authorize`](Self::authorize) has listed.
+    pub async fn settle(&self, settling: &Settling, clients: u32, secs: u32) -> Run {
         let env = [
             ("ORDERS", self.folder.join("unpaid").display().to_string()),
-            ("VERB", load.0.to_owned()),
+            ("VERB", settling.load.0.to_owned()),
             ("THREADS", threads(clients).to_string()),
         ];
-        self.measured(Some(done), || self.wrk(load, &env, clients, secs)).await
+        self.measured(Some(settling.done), || self.wrk(settling.load, &env, clients, secs)).await
     }
 
     /// Tests hash cheaply, this not: what a hash costs to check is written in it.
@@ -326,8 +335,7 @@ impl Ground {
             ("TOKENS", self.folder.join("tokens").display().to_string()),
             ("PAY_PASSWORD", PAY_PASSWORD.to_owned()),
         ];
-        let done = Some("select count(*) from payment where state = 'settled'");
-        self.measured(done, || self.wrk(BOOK_AND_PAY, &env, clients, secs)).await
+        self.measured(Some(PAYING.done), || self.wrk(BOOK_AND_PAY, &env, clients, secs)).await
     }
 
     /// Lets so many of the unpaid orders fall due within the next seconds.

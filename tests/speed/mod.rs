@@ -13,7 +13,7 @@ mod flames;
 mod ground;
 mod plain;
 
-use ground::{Bookings, Ground, Run};
+use ground::{Bookings, CANCELLING, Ground, PAYING, Run, Settling};
 use serde_json::{Value, json};
 
 /// Of a hundred bookings, so many fail in the scenario of failures.
@@ -103,13 +103,13 @@ async fn speed_over_http_beside_the_floor() {
         failures(&ground, &mut report).await;
     }
     if wanted("payments") {
-        payments(&ground, &mut report, false).await;
+        settling(&ground, &mut report, "payments, authorized", &PAYING, false).await;
     }
     if wanted("hot_wallet") {
-        payments(&ground, &mut report, true).await;
+        settling(&ground, &mut report, "payments by one wallet", &PAYING, true).await;
     }
     if wanted("cancels") {
-        cancels(&ground, &mut report).await;
+        settling(&ground, &mut report, "cancels", &CANCELLING, false).await;
     }
     if wanted("hashed") {
         hashed(&ground, &mut report).await;
@@ -204,35 +204,19 @@ async fn failures(ground: &Ground, report: &mut Report) {
     report.note("from a failure to its rollback's end, p99 ms", &json!(median(times.into_iter())));
 }
 
-/// Authorized payments, by many riders or by one, beside the floor of payments.
-async fn payments(ground: &Ground, report: &mut Report, by_one: bool) {
+/// What settles unpaid orders, of many riders or of one, beside its floor.
+async fn settling(ground: &Ground, report: &mut Report, scenario: &str, settling: &Settling, of_one: bool) {
     let (mut floor, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
         ground.owe().await;
-        floor.push(ground.floor(include_str!("payment.sql"), CLIENTS, report.secs));
+        floor.push(ground.floor(settling.floor, CLIENTS, report.secs));
         ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
-        ground.authorize(by_one).await;
-        ours.push(ground.pay(CLIENTS, report.secs).await);
+        ground.authorize(of_one).await;
+        ours.push(ground.settle(settling, CLIENTS, report.secs).await);
         ground.holds().await;
     }
-    let who = if by_one { "payments by one wallet" } else { "payments, authorized" };
-    report.tell(&format!("{who}, beside the floor"), CLIENTS, &floor, &ours);
-}
-
-/// Unpaid orders are cancelled by their riders, beside the floor of cancels.
-async fn cancels(ground: &Ground, report: &mut Report) {
-    let (mut floor, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..report.runs {
-        ground.empty().await;
-        ground.owe().await;
-        floor.push(ground.floor(include_str!("cancel.sql"), CLIENTS, report.secs));
-        ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
-        ground.authorize(false).await;
-        ours.push(ground.cancel(CLIENTS, report.secs).await);
-        ground.holds().await;
-    }
-    report.tell("cancels, beside the floor", CLIENTS, &floor, &ours);
+    report.tell(&format!("{scenario}, beside the floor"), CLIENTS, &floor, &ours);
 }
 
 /// Book and pay with the pay password, beside what its hash allows by itself.
