@@ -8,6 +8,7 @@ use farebox::{
     domain::{OrderId, Refusal, RiderId, TripId},
     flow::{BoxError, StepError},
     ops::{self, By, search::Wanted},
+    schema,
 };
 use farebox_jobs::{
     MqTag,
@@ -171,20 +172,20 @@ impl Jobs {
             Self::List(list) => list.run(pool).await,
             Self::Show(one) => one.run(pool).await,
             Self::Retry(Acted { one, why }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let job = ops::jobs::retry(&mut tx, &by, one.id).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, "due now")
             }
             Self::Cancel(Acted { one, why }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let job = ops::jobs::cancel(&mut tx, &by, one.id).await.map_err(told)?;
                 tx.commit().await?;
                 let what = if job.state == "running" { "asked to end" } else { "cancelled" };
                 one.shown.job(&job, what)
             }
             Self::Redrive(Acted { one, why }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let job = ops::jobs::redrive(&mut tx, &by, one.id).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, "alive again")
@@ -192,7 +193,7 @@ impl Jobs {
             Self::Snooze(Snooze { one, why, until, secs }) => {
                 let until =
                     until.unwrap_or_else(|| Utc::now() + Duration::from_secs(secs.unwrap_or(0).into()));
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let job = ops::jobs::snooze(&mut tx, &by, one.id, until).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, &format!("put off until {}", job.run_at))
@@ -216,19 +217,19 @@ impl Queues {
                 shown.queues(&queues)
             }
             Self::Pause(OfTag { shown, tag, why }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let queue = ops::queues::pause(&mut tx, &by, tag).await.map_err(told)?;
                 tx.commit().await?;
                 shown.queues(&[queue])
             }
             Self::Resume(OfTag { shown, tag, why }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let queue = ops::queues::resume(&mut tx, &by, tag).await.map_err(told)?;
                 tx.commit().await?;
                 shown.queues(&[queue])
             }
             Self::Drain(Drain { of: OfTag { shown, tag, why }, wait }) => {
-                let (by, mut tx) = (by(&why)?, pool.begin().await?);
+                let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 ops::queues::drain(&mut tx, &by, tag).await.map_err(told)?;
                 tx.commit().await?;
                 let wait = Duration::from_secs(wait.into());

@@ -4,7 +4,7 @@ use crate::{
     domain::{Money, RiderId},
     flow::{BoxError, Flow},
     riders::{Role, wallet},
-    trips,
+    schema, trips,
 };
 use chrono::Utc;
 use chrono_tz::Tz;
@@ -56,7 +56,7 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     .await?;
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
-        let mut tx = flow.pool.begin().await?;
+        let mut tx = schema::begin(&flow.pool).await?;
         wallet::top_up(&mut tx, RiderId(*rider), balance, "demo").await.map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;
     }

@@ -159,7 +159,7 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
             let zone = settings.trips.zone;
             let today = chrono::Utc::now().with_timezone(&zone).date_naive();
-            let mut tx = database.current(&settings).await?.begin().await?;
+            let mut tx = schema::begin(&database.current(&settings).await?).await?;
             let by = By::new(commands::shell(), None);
             let made =
                 ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(commands::told)?;
@@ -324,7 +324,7 @@ async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let by = By::new(commands::shell(), None);
     let added = async {
         let registration = Registration::prepare(&flow.passwords, &new, role).await?;
-        let mut tx = flow.pool.begin().await?;
+        let mut tx = schema::begin(&flow.pool).await?;
         let added = ops::accounts::add(&mut tx, &by, &registration).await?;
         tx.commit().await?;
         Ok(added)

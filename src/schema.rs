@@ -1,5 +1,7 @@
 //! The database: connecting, the schema's version, and which of its errors pass by themselves.
 
+pub use farebox_jobs::queue::{begin, begin_with};
+
 use crate::settings::Database;
 use sqlx::{
     PgPool,

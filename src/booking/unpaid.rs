@@ -8,14 +8,14 @@
 use super::{Request, release};
 use crate::{
     domain::{CloseReason, OrderId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, UNWAITED, begin_unwaited},
+    flow::{Desk, Flow, Ground, Shared, StepError, Together, begin_unwaited},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     Booking, OrderUnpaid,
     queue::{self, Delivery, Job, JobError, Lease, Outcome},
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -164,8 +164,7 @@ impl Together for Expiries {
     }
 
     async fn ask_all(ground: &Ground, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
-        let mut db = ground.db.take().await?;
-        let mut tx = db.begin_with(UNWAITED).await?;
+        let mut tx = begin_unwaited(ground.db.pool()).await?;
         let due = lock_due(&mut tx, expiries).await?;
         if due.is_empty() {
             return Ok(vec![false; expiries.len()]);
@@ -178,7 +177,6 @@ impl Together for Expiries {
         let reason = CloseReason::Expired;
         close_but_timers(&mut tx, &orders, reason, reason.as_str()).await?;
         tx.commit().await?;
-        db.keep();
         Ok(expiries.iter().map(ended).collect())
     }
 }

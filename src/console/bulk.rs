@@ -17,6 +17,7 @@ use crate::{
         bulk::{self, Bulk, Item, Preview, Selection, What},
         search::Wanted,
     },
+    schema,
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -95,7 +96,7 @@ pub(super) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
         read::<Uuid>(&deed.form, "id")?.ok_or_else(|| FieldError::new("id", "this field is required"))?;
     let expected = read::<i64>(&deed.form, "expected")?;
     let (visit, by, _) = deed.signed();
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
     Ok(done(&format!("/console/bulk/{}", begun.id), visit.say("The operation has begun.", "操作已开始。")))
@@ -141,7 +142,7 @@ pub(super) async fn ask_stop(State(app): State<App>, visit: Visit, Path(id): Pat
 
 pub(super) async fn stop(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<Pairs>) -> Answer {
     let (visit, by, _) = deed.signed();
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
     Ok(done(&format!("/console/bulk/{id}"), visit.say("The operation is stopped.", "操作已停止。")))

@@ -18,6 +18,7 @@ use crate::{
         search::{self, STATES, Wanted},
         stakes::{Stakes, stakes},
     },
+    schema,
 };
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -290,7 +291,7 @@ pub(super) async fn act(
 ) -> Answer {
     let (visit, by, form) = deed.signed();
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     match act.as_str() {
         "retry" => jobs::retry(&mut tx, &by, id).await?,
         "redrive" => jobs::redrive(&mut tx, &by, id).await?,

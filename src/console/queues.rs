@@ -13,6 +13,7 @@ use crate::{
         queues,
         stakes::step_words,
     },
+    schema,
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -172,7 +173,7 @@ pub(super) async fn act(
 ) -> Answer {
     let (visit, by, Nothing {}) = deed.signed();
     let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     match act.as_str() {
         "pause" => queues::pause(&mut tx, &by, tag_of).await?,
         "drain" => queues::drain(&mut tx, &by, tag_of).await?,

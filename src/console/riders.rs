@@ -14,6 +14,7 @@ use crate::{
     ops::{find, wallets},
     orders::search::newest,
     riders::{self, Rider, wallet},
+    schema,
 };
 use axum::{
     extract::State,
@@ -148,7 +149,7 @@ pub(super) async fn top_up(State(app): State<App>, Path(id): Path<Uuid>, deed: D
     let (visit, by, form) = deed.signed();
     let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
     let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
     tx.commit().await?;
     Ok(done(

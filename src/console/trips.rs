@@ -16,6 +16,7 @@ use crate::{
     },
     ops,
     orders::search::{at_stake, of_trip},
+    schema,
     trips::{
         self, Trip, TripDetail, Wanted, cancel,
         manifest::{self, Manifest},
@@ -265,7 +266,7 @@ pub(super) async fn act(
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let labels: Vec<String> =
         form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
-    let mut tx = app.flow.pool.begin().await?;
+    let mut tx = schema::begin(&app.flow.pool).await?;
     match act.as_str() {
         "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
         _ => {

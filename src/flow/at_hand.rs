@@ -31,7 +31,8 @@ struct Kept {
     since: Instant,
 }
 
-/// A connection for one statement, or one transaction.
+/// A connection for one statement. A statement that is dropped half way is safe: the hand is dropped with it, and the pool
+/// reads what the server still answers, and pings, before it lends the connection again.
 pub struct Hand<'a> {
     kept: Kept,
     of: &'a AtHand,
@@ -55,6 +56,11 @@ impl AtHand {
             None => Kept { conn: self.pool.acquire().await?, since: Instant::now() },
         };
         Ok(Hand { kept, of: self })
+    }
+
+    /// The pool itself, for a transaction: [`begin`](crate::schema::begin) needs a connection that nobody else can drop.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {

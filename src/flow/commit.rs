@@ -11,6 +11,7 @@
 //! Locks are let go sooner, which a hot wallet feels most. A statement that is a transaction of its own says so itself, at
 //! the price of no round trip: `set_config('synchronous_commit', 'off', true)`.
 
+use crate::schema;
 use sqlx::{PgPool, Postgres, Transaction};
 
 /// Begins a transaction whose commit does not wait for the disk.
@@ -18,8 +19,8 @@ use sqlx::{PgPool, Postgres, Transaction};
 /// # Errors
 /// The database's.
 pub async fn begin_unwaited(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(UNWAITED).await
+    schema::begin_with(pool, UNWAITED).await
 }
 
 /// Begins such a transaction.
-pub const UNWAITED: &str = "begin; set local synchronous_commit = off";
+const UNWAITED: &str = "begin; set local synchronous_commit = off";

@@ -15,7 +15,7 @@ mod wanted;
 
 pub use backlog::Backlog;
 pub use coalesce::{Ground, Joint, Shared, Together};
-pub use commit::{UNWAITED, begin_unwaited};
+pub use commit::begin_unwaited;
 pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;

@@ -5,6 +5,7 @@ use super::{
     IdempotencyKey, StepError,
     idempotency::{self, Answer, Kept},
 };
+use crate::schema;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
@@ -40,7 +41,7 @@ impl Once {
     /// The database's.
     pub async fn begin(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<Begun, StepError> {
         let attempt = Uuid::now_v7();
-        let mut tx = pool.begin().await?;
+        let mut tx = schema::begin(pool).await?;
         let taken = idempotency::take(&mut tx, key, attempt).await;
         match (taken, key) {
             (Ok(()), _) => Ok(Begun::Ours(Self { pool: pool.clone(), tx, key: key.cloned(), attempt })),

@@ -1,7 +1,10 @@
 //! What one order still has coming, and who is to see to it: the page of an order says it in a sentence.
 
 use super::jobs;
-use crate::domain::{Money, OrderId};
+use crate::{
+    domain::{Money, OrderId},
+    schema,
+};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
@@ -285,7 +288,7 @@ impl Whole {
 /// # Errors
 /// The database's.
 pub async fn whole(pool: &PgPool, order: OrderId) -> Result<Option<Whole>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = schema::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     let whole = read(&mut tx, order).await?;
     let begun = whole.facts.is_some() || !whole.barriers.is_empty() || !whole.jobs.is_empty();

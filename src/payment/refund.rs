@@ -6,6 +6,7 @@ use crate::{
     domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
     flow::{Desk, Ending, Flow, Rollback, StepError, begin_unwaited, idempotency, or_roll_back, step},
     orders::{self, Command, OrderView},
+    schema,
 };
 use farebox_jobs::{
     MqTag, PayBack, Paying,
@@ -32,7 +33,7 @@ async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
     let Command { attempt, order_id, rider_id, ref key } = *command;
     begin(flow, command).await?;
     money_back(&mut *flow.pool.acquire().await?, order_id).await?;
-    let mut tx = flow.pool.begin().await?;
+    let mut tx = schema::begin(&flow.pool).await?;
     free_seats(&mut tx, order_id).await?;
     queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
     let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;

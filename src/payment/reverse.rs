@@ -1,7 +1,10 @@
 //! Giving a payment's money back: exactly its own amount, once, whatever the balance has become since.
 
 use super::STEPS;
-use crate::flow::barrier::{self, Undoing};
+use crate::{
+    flow::barrier::{self, Undoing},
+    schema,
+};
 use farebox_jobs::queue::Job;
 use farebox_jobs::{MqTag, PayMoney, Paying, queue};
 use sqlx::{PgConnection, PgPool};
@@ -29,7 +32,7 @@ pub(super) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'
 /// # Errors
 /// The database's.
 pub(super) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = schema::begin(pool).await?;
     payment(&mut tx, paying).await?;
     queue::take_off(&mut tx, &[(PayMoney::TAG, paying.payment_id.to_string())]).await?;
     tx.commit().await

@@ -2,7 +2,7 @@
 //! that signing out holds on every replica within a second.
 
 use super::{Rider, Role};
-use crate::{domain::RiderId, schema::is_outage};
+use crate::{domain::RiderId, schema, schema::is_outage};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use hmac::{Hmac, Mac};
@@ -72,7 +72,7 @@ impl Sessions {
     pub async fn open(&self, pool: &PgPool, rider: Rider, alone: bool) -> Result<Session, sqlx::Error> {
         let (id, expires_at) = (Uuid::now_v7(), Utc::now() + LIFETIME);
         if alone {
-            let mut tx = pool.begin().await?;
+            let mut tx = schema::begin(pool).await?;
             let ended = end_others(&mut tx, rider.id).await?;
             insert(&mut *tx, id, rider.id, expires_at).await?;
             tx.commit().await?;

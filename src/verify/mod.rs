@@ -1,5 +1,6 @@
 //! The invariants, one query each. Read-only, in one snapshot; a breach comes with the ids it was found in.
 
+use crate::schema;
 use chrono::{DateTime, Duration, Utc};
 use farebox_jobs::queue::admin::first_id;
 use schemars::JsonSchema;
@@ -233,7 +234,7 @@ impl Scope {
 /// # Errors
 /// The database's.
 pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = schema::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
     sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;

@@ -69,6 +69,10 @@ impl Link {
             if !self.pooled {
                 return statement(&mut conn).await;
             }
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "this connection is nobody else's, and is closed if this is dropped or late"
+            )]
             let mut tx = conn.begin().await?;
             tx.execute(settings!("set local")).await?;
             limit(&mut tx, true).await?;

@@ -30,6 +30,7 @@ mod shelf;
 mod supervise;
 mod tags;
 mod trace;
+mod transaction;
 mod upkeep;
 mod verdict;
 mod worker;
@@ -44,6 +45,7 @@ pub use metrics::{BOUNDS, Metrics};
 pub use policy::RetryPolicy;
 pub use ring::Ringer;
 pub use trace::{carried, traced};
+pub use transaction::{begin, begin_with};
 pub use upkeep::take_duty;
 pub use worker::{WorkerConfig, run};
 

@@ -33,12 +33,12 @@ pub(super) async fn keep(pool: PgPool, tags: Vec<String>, retention: Duration, w
 }
 
 async fn once(pool: &PgPool, tags: &[String], retention: Duration) -> Result<(), sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     if take_duty(&mut *tx, "depth", DEPTH_EVERY).await? {
         depth(&mut tx, tags).await?;
     }
     tx.commit().await?;
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     if take_duty(&mut *tx, "retention", RETENTION_EVERY).await? {
         retain(&mut tx, retention).await?;
     }
