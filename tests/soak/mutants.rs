@@ -222,7 +222,7 @@ const MUTANTS: [Mutant; 25] = [
         edits: &[(
             "src/flow/desk.rs",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
-            "let mut own = self.pool.begin().await?;
+            "let mut own = crate::schema::begin(&self.pool).await?;
         delivery.lease.complete(&mut own, Some(note)).await?;
         own.commit().await?;
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -295,8 +295,8 @@ const MUTANTS: [Mutant; 25] = [
         edits: &[
             (
                 "src/payment/refund.rs",
-                "    money_back(&mut *flow.pool.acquire().await?, order_id).await?;\n    let mut tx = flow.pool.begin().await?;",
-                "    let mut tx = flow.pool.begin().await?;",
+                "    money_back(&mut *flow.pool.acquire().await?, order_id).await?;\n    let mut tx = schema::begin(&flow.pool).await?;",
+                "    let mut tx = schema::begin(&flow.pool).await?;",
             ),
             ("src/payment/refund.rs", "p.id = o.payment_id and p.state = 'refunded'", "p.id = o.payment_id"),
         ],
