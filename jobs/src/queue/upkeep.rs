@@ -1,7 +1,7 @@
 //! What one worker does for all: looks at how much lies in the queue, makes and drops partitions, sweeps up. Whoever is
 //! first when a duty is due does it; none of them matters for a job's life.
 
-use super::{admin, metrics::Tally, policy::jittered};
+use super::{WorkerConfig, admin, metrics::Tally, policy::jittered};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::time::Duration;
@@ -22,12 +22,13 @@ const MISSING_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// How many old rows one sweep deletes at the most.
 const SWEEP_MAX: i64 = 10_000;
 
-/// Does what is due, for ever.
-pub(super) async fn keep(pool: PgPool, tags: Vec<String>, retention: Duration, worker: String) {
+/// Does what is due, for ever. Safe to drop: each duty is one transaction.
+pub(super) async fn keep(pool: PgPool, config: WorkerConfig) {
     loop {
         sleep(jittered(ASK_EVERY)).await;
-        if let Err(error) = once(&pool, &tags, retention).await {
-            tracing::warn!(%worker, %error, "upkeep put off");
+        if let Err(error) = once(&pool, &config.tags, config.retention).await {
+            (config.on_error)(&error);
+            tracing::warn!(worker = %config.id, %error, "upkeep put off");
         }
     }
 }
