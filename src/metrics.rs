@@ -1,6 +1,6 @@
 //! What a scraper reads: what this process's workers did, and how much lies in the queue.
 
-use crate::ops::overview;
+use crate::{ops::overview, schema::STALE_PLANS};
 use farebox_jobs::{
     MqTag,
     queue::{self, admin},
@@ -66,6 +66,8 @@ impl Default for Metrics {
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
+        let help = "Statements that were refused because the schema changed under their plan";
+        registry.register("stale_plans", help, STALE_PLANS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for a place among those in flight";
         registry.register("http_waiting", help, waiting.clone());

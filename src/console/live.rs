@@ -7,7 +7,10 @@ use super::{
     frame::{LIVE_BEGIN, LIVE_END},
     visit::{SESSION, cookie},
 };
-use crate::{http::App, riders::Sessions};
+use crate::{
+    http::{App, again},
+    riders::Sessions,
+};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -59,7 +62,7 @@ impl Streams {
     }
 }
 
-/// One open stream.
+/// One open stream. Safe to drop: it only reads, and its place goes with it.
 struct Open {
     page: Parts,
     next: Next,
@@ -142,7 +145,7 @@ impl Open {
         *request.headers_mut() = self.page.headers.clone();
         *request.extensions_mut() = self.page.extensions.clone();
         let began = Instant::now();
-        let response = timeout(SLOWEST, self.next.clone().run(request)).await;
+        let response = timeout(SLOWEST, again::serve(request, self.next.clone())).await;
         let response = response.map_err(|_| Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()))?;
         if response.status() != StatusCode::OK {
             return Err(Box::new(response));

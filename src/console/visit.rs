@@ -7,6 +7,7 @@ use crate::{
     http::{App, context::prefers_chinese, extract::bytes, problem::Problem},
     ops::By,
     riders::{self, Caller},
+    schema::again,
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -75,7 +76,8 @@ pub(super) struct Visit {
     pub(super) notice: Option<String>,
 }
 
-/// A form that an operator sent, with his reason.
+/// A form that an operator sent, with his reason. What it does is one transaction. Safe to drop before the redirect: it
+/// happened whole or not at all, the page that comes next shows which, and a form that moves money names its entry.
 pub(super) struct Deed<T> {
     pub(super) visit: Visit,
     /// 1 to 500 characters.
@@ -210,7 +212,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
 async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
     let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
     let caller = signed_in(headers, app).ok_or_else(away)?;
-    let rider = riders::find(&app.flow.pool, caller.rider_id).await;
+    // Before a form is read: its body is not there a second time.
+    let rider = again(|| riders::find(&app.flow.pool, caller.rider_id)).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(away)?;
     Ok(Visit::of(headers, path, app, caller, rider.user_name))
 }

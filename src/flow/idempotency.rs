@@ -5,7 +5,7 @@
 //! A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by raising the rollback.
 
 use super::{Flow, Ground, Shared, StepError, Together};
-use crate::domain::RiderId;
+use crate::{domain::RiderId, schema::again};
 use chrono::Duration;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -85,7 +85,7 @@ pub async fn keep_together(flow: &Flow, answer: Answer) -> Result<Kept, sqlx::Er
 }
 
 async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept, sqlx::Error> {
-    if ours { Ok(Kept::Ours) } else { Ok(load(pool, key).await?.unwrap_or(Kept::Running)) }
+    if ours { Ok(Kept::Ours) } else { Ok(again(|| load(pool, key)).await?.unwrap_or(Kept::Running)) }
 }
 
 /// The statement, for any number of answers.

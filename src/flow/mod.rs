@@ -20,7 +20,7 @@ pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;
 pub use rollback::{Ending, Raised, Rollback, or_roll_back};
-pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
+pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end, undropped};
 pub use wanted::{Wanted, Wishes};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The preamble of a handler as one argument: who calls, the body, the idempotency key, the armed faults.
 
-use super::{App, admission::Place, problem::Problem};
+use super::{App, admission::Place, again::KeptBody, problem::Problem};
 use crate::{
     domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
@@ -246,8 +246,11 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
 /// sending would otherwise see a broken connection instead of the answer.
 pub(crate) async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
     let time = Duration::from_millis(app.settings.http.body_timeout_ms);
+    let kept = request.extensions().get::<KeptBody>().cloned();
     let reading = read(request, app.settings.http.body_limit_bytes);
-    timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))
+    let body = timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))?;
+    KeptBody::keep(kept, &body);
+    Ok(body)
 }
 
 async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {

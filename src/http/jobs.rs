@@ -15,6 +15,7 @@ use crate::{
         stakes::{self, Stakes},
     },
     orders::{Page, micros},
+    schema::again,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
@@ -351,7 +352,9 @@ pub(super) async fn drain(
     let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
     queues::drain(act.conn(), &by, tag).await?;
     let later = act.commit().await?;
-    let done = queues::drained(&app.flow.pool, tag, Duration::from_secs(wait)).await.map(Queue::from);
+    let wait = Duration::from_secs(wait);
+    // Safe to drop, as the tag stays paused: draining it again is no other change.
+    let done = again(|| queues::drained(&app.flow.pool, tag, wait)).await.map(Queue::from);
     later.end(StatusCode::OK, done).await
 }
 

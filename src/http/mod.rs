@@ -1,7 +1,8 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
 pub(crate) mod address;
-mod admission;
+pub(crate) mod admission;
+pub(crate) mod again;
 mod bulk;
 mod connections;
 pub(crate) mod context;

@@ -2,12 +2,12 @@
 
 pub(super) mod catalogue;
 
-use super::context::CONTEXT;
+use super::{again::StalePlan, context::CONTEXT};
 use crate::{
     domain::{FieldError, OrderId, Refusal},
     flow::{Failure, Raised, StepError},
     passwords::Busy,
-    schema::is_outage,
+    schema::{is_outage, is_stale_plan, met_stale_plan},
 };
 use axum::{
     Json,
@@ -86,6 +86,8 @@ const BULK_CHANGED: Kind =
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) body: Map<String, Value>,
+    /// Whether it comes of a plan that the schema has outlived: the request may be served again.
+    pub(crate) stale: bool,
 }
 
 impl Problem {
@@ -94,7 +96,7 @@ impl Problem {
         let (trace_id, title) = CONTEXT
             .try_with(|c| (c.trace_id.clone(), if c.chinese { chinese } else { english }))
             .unwrap_or_else(|_| (String::new(), english));
-        let mut problem = Self { status: *status, body: Map::new() };
+        let mut problem = Self { status: *status, body: Map::new(), stale: false };
         problem.set("type", json!(format!("urn:farebox:problem:{code}")));
         problem.set("title", json!(title));
         problem.set("status", json!(status.as_u16()));
@@ -190,7 +192,9 @@ impl Problem {
 
     /// The answer to a failed step.
     pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
-        let problem = if failure.is_outage() {
+        let problem = if failure.is_stale() {
+            Self { stale: false, ..Self::stale() }
+        } else if failure.is_outage() {
             Self::outage()
         } else if failure.is_busy() {
             Self::crowded()
@@ -202,6 +206,22 @@ impl Problem {
             .with("order_id", json!(order))
             .with("tag", json!(failure.tag.wire()))
             .with("rollback", json!(rollback))
+    }
+
+    fn stale() -> Self {
+        let detail =
+            "the database's schema changes just now, and nothing was done; ask again with the same key";
+        let problem = Self::new(&DATABASE, detail).with("retry_after", json!(RETRY_AFTER_OUTAGE));
+        Self { stale: true, ..problem }
+    }
+
+    /// 503: the database's schema does not come to rest, as far as this process can tell.
+    pub(super) fn not_ready() -> Self {
+        Self::new(
+            &DATABASE,
+            "statements are refused because the schema has changed, on fresh connections too",
+        )
+        .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
     fn outage() -> Self {
@@ -284,6 +304,10 @@ impl From<Refusal> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        if is_stale_plan(&error) {
+            met_stale_plan(&error, false);
+            return Self::stale();
+        }
         if is_outage(&error) {
             tracing::warn!(%error, "database unavailable");
             return Self::outage();
@@ -314,6 +338,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
         let mut response = (self.status, Json(super::once::sorted(Value::Object(self.body)))).into_response();
+        if self.stale {
+            response.extensions_mut().insert(StalePlan);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(secs) = retry_after {

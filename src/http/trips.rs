@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     domain::{FieldError, Refusal},
+    schema::again,
     trips::{self, seat_map},
 };
 use axum::{
@@ -31,7 +32,8 @@ pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Re
     let zone = app.settings.trips.zone;
     let date = day.date.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive());
     let fresh = Duration::from_millis(app.settings.redis.trips_ms);
-    let list = trips::list(&app.flow.pool, app.redis.as_ref(), fresh, zone, date, day.direction).await?;
+    let (pool, redis) = (&app.flow.pool, app.redis.as_ref());
+    let list = again(|| trips::list(pool, redis, fresh, zone, date, day.direction)).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
 

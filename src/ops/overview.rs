@@ -71,7 +71,10 @@ pub async fn keep(pool: PgPool) {
         match if_due(&pool).await {
             Ok(true) => tokio::time::sleep(began.elapsed() * REST).await,
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "invariants not checked"),
+            Err(error) => {
+                let outage = crate::schema::is_outage(&error);
+                tracing::warn!(%error, outage, "invariants not checked");
+            }
         }
     }
 }

@@ -27,7 +27,8 @@ pub async fn arm(flow: &Flow) {
         return;
     }
     while let Err(error) = hurry(flow).await {
-        tracing::warn!(%error, "the timetable's job is not enqueued yet");
+        let outage = crate::schema::is_outage(&error);
+        tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
