@@ -183,7 +183,8 @@ pub fn default_data_dir() -> PathBuf {
 ///
 /// # Errors
 /// [`EmbeddedError`], each variant of which says what to do or where to look. A server that this
-/// call started and did not see ready is stopped like any other: nobody holds its lease.
+/// call started and did not see ready is stopped like any other: nobody holds its lease. So is one whose start is dropped:
+/// the launch ends on its own thread, with the lock, and the lease goes with this future.
 pub async fn start(options: &Options) -> Result<Server> {
     let (home, account) = home(&options.data)?;
     let socket_dir = socket_dir(&home, account.as_ref())?;
@@ -220,7 +221,7 @@ pub async fn start(options: &Options) -> Result<Server> {
     }
 }
 
-/// Creates the database `name` if there is none.
+/// Creates the database `name` if there is none. Safe to drop: its connection is its own, and the next call looks again.
 ///
 /// # Errors
 /// [`EmbeddedError::Database`] when the server cannot be reached or refuses.

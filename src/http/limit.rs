@@ -26,7 +26,7 @@ pub(super) fn act_of(method: &str, route: &str) -> Option<Act> {
     }
 }
 
-/// Counts the request. It comes before the body is read and before anything is hashed.
+/// Counts the request. Safe to drop: a request counts when it comes, whatever becomes of it. It comes before the body is read and before anything is hashed.
 pub(super) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(act) = route.and_then(|route| act_of(request.method().as_str(), route)) else {

@@ -3,18 +3,20 @@
 use super::{
     App,
     address::Address,
+    admission::Place,
     extract::{Body, Change, Paging, Params, Registering, SignedIn},
     once::{Act, Ended, not_answered_yet},
     problem::Problem,
 };
 use crate::{
     domain::{FieldError, Money, Refusal},
-    flow::StepError,
+    flow::{StepError, undropped},
     orders::Page,
     payment::pay_password,
     riders::{self, ProfileChange, Registration, Rider, Role, Session, lockout, wallet},
+    schema::again,
 };
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,29 +43,40 @@ pub(super) struct Credentials {
 pub(super) async fn sign_in(
     State(app): State<App>,
     address: Address,
+    place: Option<Extension<Place>>,
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    let rider = known(&app, address, &with.user_name, &with.password).await?;
+    let rider = known(&app, address, place, (with.user_name, with.password)).await?;
     let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-/// Whose name and password these are; counts the try.
+/// Whose name and password these are; counts the try. To the end even if the client hangs up, and in its place among those
+/// in flight until then: else a right password would leave its try counted, and a wrong one cost its address nothing.
 pub(crate) async fn known(
     app: &App,
     address: Address,
-    user_name: &str,
-    password: &str,
+    place: Option<Extension<Place>>,
+    with: (String, String),
 ) -> Result<Rider, Problem> {
+    let app = app.clone();
+    let checking = async move {
+        let _until_then = place;
+        tried(&app, address, &with.0, &with.1).await
+    };
+    Ok(undropped(checking).await.map_err(StepError::Broken)??)
+}
+
+async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, StepError> {
     let (pool, rules) = (&app.flow.pool, &app.settings.lockout);
     let tried = lockout::begin(pool, rules, user_name, address.0).await?;
-    let signed_in = riders::sign_in(pool, &app.flow.passwords, user_name, password).await;
+    let signed_in = again(|| riders::sign_in(pool, &app.flow.passwords, user_name, password)).await;
     match &signed_in {
         Ok(_) => tried.right(pool).await?,
         Err(StepError::Refused(_)) => tried.wrong(pool, rules).await?,
         Err(_) => tried.unchecked(pool).await?,
     }
-    Ok(signed_in?)
+    signed_in
 }
 
 pub(super) async fn sign_out(
@@ -93,8 +106,10 @@ pub(super) struct PayPassword {
 }
 
 pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<StatusCode, Problem> {
-    let PayPassword { current, new } = change.body;
-    pay_password::set(&change.flow, change.caller.rider_id, current.as_deref(), &new).await?;
+    let (flow, rider, PayPassword { current, new }) = (change.flow, change.caller.rider_id, change.body);
+    // A client that hangs up may not leave a try behind.
+    let setting = async move { pay_password::set(&flow, rider, current.as_deref(), &new).await };
+    undropped(setting).await.map_err(StepError::Broken)??;
     Ok(StatusCode::NO_CONTENT)
 }
 

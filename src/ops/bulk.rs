@@ -2,7 +2,7 @@
 //!
 //! What it covers is fixed when it starts. Its job goes through that in chunks. Each chunk is one transaction that locks
 //! the operation's row, acts, writes down what became of each job, and moves on; so whoever dies, and however often,
-//! the next attempt goes on with the next chunk and nothing is done twice. Stopping locks the same row.
+//! the next attempt goes on with the next chunk and nothing is done twice, be it dropped in the midst of one. Stopping locks the same row.
 
 use super::{
     By,

@@ -6,7 +6,7 @@
 //! A name that does not exist is treated like any other.
 //!
 //! A try is counted *before* its password is checked, and a right one takes the count back: so guessing in parallel, on
-//! however many replicas, gains nothing.
+//! however many replicas, gains nothing. Whoever lets a try through ends it as well, even if the client hangs up.
 
 use crate::{domain::Refusal, flow::StepError, limits::counted, settings::Lockout};
 use sha2::{Digest, Sha256};

@@ -93,7 +93,7 @@ pub enum NoStream {
     Database(#[from] sqlx::Error),
 }
 
-/// One open stream.
+/// One open stream. Safe to drop: its slot and its receiver go with it, and a trip without receivers is forgotten.
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
@@ -137,7 +137,7 @@ impl Live {
         self.trips().clear();
     }
 
-    /// Looks for as long as the process lives.
+    /// Looks for as long as the process lives. Safe to drop: it only reads.
     pub async fn watch(self, pool: PgPool) {
         let mut failing = false;
         loop {
