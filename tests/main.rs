@@ -1,6 +1,9 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "no test drops a future that begins a transaction, but on purpose")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no test drops a future that begins a transaction, but on purpose"
+)]
 
 mod accounts;
 mod acts;
@@ -8,6 +11,7 @@ mod api_schema;
 mod authorizations;
 mod bad_input;
 mod booking;
+mod cancel_safety;
 mod checker;
 mod clocks;
 mod console;
@@ -31,6 +35,7 @@ mod queue_features;
 mod queue_model;
 mod retries;
 mod roles;
+mod schema_change;
 mod secrets;
 mod sessions;
 mod soak;

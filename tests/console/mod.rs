@@ -16,6 +16,8 @@ mod trips;
 mod viewer;
 mod visitor;
 
+pub use visitor::Visitor;
+
 /// An id as links show it.
 fn short(id: &str) -> String {
     format!("…{}", &id[id.len() - 12..])

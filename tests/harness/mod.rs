@@ -9,6 +9,7 @@ mod own_server;
 mod process;
 mod proxy;
 mod redis;
+mod signal;
 mod wire;
 
 pub use browser::{Browser, Screen};
@@ -20,6 +21,7 @@ pub use own_server::OwnServer;
 pub use process::{Process, command};
 pub use proxy::{Cut, Proxy};
 pub use redis::RedisServer;
+pub use signal::Frozen;
 pub use wire::Wire;
 
 use farebox::{
