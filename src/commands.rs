@@ -68,7 +68,7 @@ pub(crate) struct List {
     /// Of this tag.
     #[arg(long)]
     tag: Option<String>,
-    /// ready, delayed, running, done, dead or cancelled.
+    /// ready, delayed, retrying (failed, waiting for its next attempt), running, done, dead or cancelled.
     #[arg(long)]
     state: Option<String>,
     /// With this key.
@@ -292,6 +292,10 @@ impl One {
         }
         println!("{} {} {} {}", job.id, job.tag, job.key, job.state);
         println!("due {}, attempt {} of {}", job.run_at, job.attempt, job.max_attempts);
+        if job.failures() > 0 {
+            let next = job.next_attempt_at().map(|at| format!(", tried again at {at}")).unwrap_or_default();
+            println!("failed {} times{next}", job.failures());
+        }
         println!("undoes:         {}", stakes.undoes.en);
         println!("a run now:      {}", stakes.run.en);
         println!("if called off:  {}", stakes.cancel.en);
@@ -337,8 +341,21 @@ impl Shown {
         for queue in queues {
             let state = if queue.paused { "paused" } else { "open" };
             println!(
-                "{:<22} {state:<6} ready {} delayed {} running {} dead {}",
-                queue.tag, queue.ready, queue.delayed, queue.running, queue.dead
+                "{:<22} {state:<6} ready {} delayed {} retrying {} running {} dead {}{}{}",
+                queue.tag,
+                queue.ready,
+                queue.delayed,
+                queue.retrying,
+                queue.running,
+                queue.dead,
+                if queue.most_failures > 0 {
+                    format!(", failed up to {} times", queue.most_failures)
+                } else {
+                    String::new()
+                },
+                ops::queues::oldest_debt_secs(queue)
+                    .map(|secs| format!(", oldest debt {secs:.0} s"))
+                    .unwrap_or_default()
             );
         }
         Ok(())
@@ -375,6 +392,7 @@ pub(crate) fn told(error: StepError) -> BoxError {
 fn as_json(job: &JobView) -> Value {
     json!({
         "id": job.id, "tag": job.tag, "key": job.key, "state": job.state, "attempt": job.attempt,
+        "failures": job.failures(), "next_attempt_at": job.next_attempt_at(), "first_due_at": job.first_due_at,
         "max_attempts": job.max_attempts, "run_at": job.run_at, "created_at": job.created_at,
         "started_at": job.started_at, "ended_at": job.ended_at, "serial": job.serial, "note": job.note,
         "worker": job.worker, "payload": job.payload, "attempts": job.attempts, "error": job.fingerprint,
@@ -384,7 +402,9 @@ fn as_json(job: &JobView) -> Value {
 
 fn queue_json(queue: &QueueView) -> Value {
     json!({
-        "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "running": queue.running, "dead": queue.dead,
+        "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "retrying": queue.retrying,
+        "running": queue.running, "dead": queue.dead, "most_failures": queue.most_failures,
+        "oldest_debt_secs": ops::queues::oldest_debt_secs(queue),
         "oldest_ready_secs": queue.oldest_ready_secs, "paused": queue.paused, "done_last_hour": queue.done_last_hour,
         "failed_last_hour": queue.failed_last_hour,
     })

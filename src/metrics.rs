@@ -1,6 +1,6 @@
 //! What a scraper reads: what this process's workers did, and how much lies in the queue.
 
-use crate::ops::overview;
+use crate::ops::{self, overview};
 use farebox_jobs::{
     MqTag,
     queue::{self, admin},
@@ -45,6 +45,9 @@ pub struct Metrics {
     jobs: Family<InState, Gauge>,
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
+    retrying: Family<OfTag, Gauge>,
+    failures: Family<OfTag, Gauge>,
+    oldest_debt: Family<OfTag, Gauge<f64, AtomicU64>>,
     refused: Family<Why, Counter>,
     waiting: Gauge,
     breaches: Family<Invariant, Gauge>,
@@ -63,6 +66,15 @@ impl Default for Metrics {
         registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
+        let (retrying, failures, oldest_debt) = (Family::default(), Family::default(), Family::default());
+        let help =
+            "Jobs whose last attempt failed and that wait for the next, counted up to 20,000 of all tags";
+        registry.register("queue_retrying", help, retrying.clone());
+        let help = "The most failed attempts of one live job";
+        registry.register("queue_failures", help, failures.clone());
+        let help =
+            "How long ago the oldest undo fell due that is not done; of tags whose jobs owe seats or money";
+        registry.register_with_unit("queue_oldest_debt", help, Unit::Seconds, oldest_debt.clone());
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
@@ -79,6 +91,9 @@ impl Default for Metrics {
             jobs,
             paused,
             oldest,
+            retrying,
+            failures,
+            oldest_debt,
             refused,
             waiting,
             breaches,
@@ -120,6 +135,7 @@ impl Metrics {
             let counts = [
                 ("ready", queue.ready),
                 ("delayed", queue.delayed),
+                ("retrying", queue.retrying),
                 ("running", queue.running),
                 ("dead", queue.dead),
             ];
@@ -128,6 +144,12 @@ impl Metrics {
             }
             self.paused.get_or_create(&OfTag { tag }).set(queue.paused.into());
             self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
+            self.retrying.get_or_create(&OfTag { tag }).set(queue.retrying);
+            self.failures.get_or_create(&OfTag { tag }).set(queue.most_failures.into());
+            if tag.parse().is_ok_and(MqTag::is_debt) {
+                let age = ops::queues::oldest_debt_secs(&queue).unwrap_or(0.0);
+                self.oldest_debt.get_or_create(&OfTag { tag }).set(age);
+            }
         }
         if let Some(kept) = overview::verdict(pool).await? {
             self.checked.get_or_create(&[]).set(kept.age_secs);

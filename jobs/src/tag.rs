@@ -57,6 +57,25 @@ impl MqTag {
         Self::Bulk,
     ];
 
+    /// The tags whose job owes somebody seats or money from when it is due until it is done: the undos, the refund that was
+    /// begun, and the end of a cancelled trip's orders. The undos of the two checks are none: they bar a flow that has written
+    /// nothing. Nor is the timer: whoever wants an overdue seat gets it without.
+    pub const DEBTS: [Self; 8] = [
+        Self::OrderAddSeats,
+        Self::OrderCalcMoney,
+        Self::OrderAdd,
+        Self::OrderCancel,
+        Self::PayMoney,
+        Self::Pay,
+        Self::PayBack,
+        Self::TripCancel,
+    ];
+
+    /// Whether a job of it is a debt while it is due and not done ([`Self::DEBTS`]).
+    pub fn is_debt(self) -> bool {
+        Self::DEBTS.contains(&self)
+    }
+
     /// The tag as it is written in the queue, in faults and in the API.
     pub const fn wire(self) -> &'static str {
         match self {
@@ -94,6 +113,15 @@ impl FromStr for MqTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_debt_is_what_moves_seats_or_money() {
+        let others = MqTag::ALL.into_iter().filter(|tag| !tag.is_debt()).collect::<Vec<_>>();
+        assert_eq!(
+            others,
+            [MqTag::OrderSeats, MqTag::PayCheck, MqTag::OrderUnpaid, MqTag::Timetable, MqTag::Bulk]
+        );
+    }
 
     #[test]
     fn every_tag_reads_back_as_itself() {

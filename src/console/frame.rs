@@ -365,6 +365,7 @@ pub(super) fn state(visit: &Visit, state: &str) -> Markup {
     let (kind, mark, en, zh) = match state {
         "ready" => ("wait", "○", "ready", "就绪"),
         "delayed" => ("wait", "◔", "delayed", "延迟"),
+        "retrying" => ("bad", "↻", "failed, retrying", "失败，重试中"),
         "running" => ("run", "▶", "running", "运行中"),
         "done" => ("good", "✓", "done", "完成"),
         "dead" => ("bad", "✗", "dead", "死信"),

@@ -170,7 +170,13 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
                 @if let Some(serial) = &job.serial { dt { (visit.say("Serial key", "串行键")) } dd { code { (serial) } } }
                 dt { (visit.say("Attempts", "尝试")) } dd { (job.attempt) " / " (job.max_attempts) }
                 dt { (visit.say("Enqueued", "入队")) } dd { (when(&visit, job.created_at)) }
-                dt { (visit.say("Due", "到期")) } dd { (when(&visit, job.run_at)) }
+                @if job.failures() > 0 { dt { (visit.say("Failed attempts", "失败次数")) } dd { (job.failures()) } }
+                @if let Some(at) = job.first_due_at { dt { (visit.say("First due", "首次到期")) } dd { (when(&visit, at)) } }
+                @if let Some(at) = job.next_attempt_at() {
+                    dt { (visit.say("Next attempt", "下次尝试")) } dd { (when(&visit, at)) " " span.quiet { (ahead(&visit, at)) } }
+                } @else {
+                    dt { (visit.say("Due", "到期")) } dd { (when(&visit, job.run_at)) }
+                }
                 @if let Some(at) = job.ended_at { dt { (visit.say("Ended", "结束")) } dd { (when(&visit, at)) } }
                 @if let Some(at) = job.lease_until { dt { (visit.say("Lease ends", "租约到期")) } dd { (when(&visit, at)) " " span.quiet { (lease(&visit, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (visit.say("Worker", "工作进程")) } dd { code { (worker) } } }
@@ -191,6 +197,15 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
     Ok(page(&visit, Nav::Jobs, &format!("{} {}", visit.say("Job", "任务"), job.tag), body))
 }
 
+/// How far ahead something is.
+fn ahead(visit: &Visit, at: DateTime<Utc>) -> String {
+    let secs = (at - Utc::now()).as_seconds_f64();
+    if secs <= 0.0 {
+        return visit.say("now", "现在").to_owned();
+    }
+    format!("{} {} {}", visit.say("in", ""), span(visit, secs), visit.say("", "后")).trim().to_owned()
+}
+
 /// What the end of a running attempt's lease means.
 fn lease(visit: &Visit, at: DateTime<Utc>) -> &'static str {
     if at > Utc::now() {
@@ -202,7 +217,7 @@ fn lease(visit: &Visit, at: DateTime<Utc>) -> &'static str {
 
 fn acts_of(state: &str) -> &'static [&'static str] {
     match state {
-        "ready" | "delayed" => &["retry", "snooze", "cancel"],
+        "ready" | "delayed" | "retrying" => &["retry", "snooze", "cancel"],
         "running" => &["cancel"],
         "dead" => &["redrive"],
         _ => &[],

@@ -76,14 +76,15 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
             "Job",
             json!({
                 "id": "0193fa1d-77c0-7b1e-8a55-0c9d1e2f3a4c", "tag": "order_unpaid", "key": order, "state": "delayed",
-                "attempt": 0, "max_attempts": 25, "run_at": "2030-01-01T00:17:09.512408Z", "created_at": made,
+                "attempt": 0, "max_attempts": 25, "failures": 0, "run_at": "2030-01-01T00:17:09.512408Z", "created_at": made,
                 "order_id": order, "attempts": [],
             }),
         ),
         (
             "Queue",
             json!({
-                "tag": "order_unpaid", "ready": 0, "delayed": 12, "running": 1, "dead": 0, "paused": false,
+                "tag": "order_unpaid", "ready": 0, "delayed": 12, "retrying": 0, "running": 1, "dead": 0, "most_failures": 0,
+                "paused": false,
                 "state": "open", "done_last_hour": 340, "failed_last_hour": 0,
             }),
         ),

@@ -14,7 +14,7 @@ use crate::{
         search::{self, ErrorGroup, Wanted},
         stakes::{self, Stakes},
     },
-    orders::{Page, micros},
+    orders::{Page, micros, some_micros},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
@@ -43,11 +43,22 @@ pub(super) struct Job {
     id: Uuid,
     tag: String,
     key: String,
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
+    /// `cancelled`.
     state: String,
     attempt: i32,
     max_attempts: i32,
+    /// How many attempts have failed since it was enqueued or redriven.
+    failures: i32,
+    /// When it is due, or was.
     #[serde(serialize_with = "micros")]
     run_at: DateTime<Utc>,
+    /// Of a job that failed: when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// When it first fell due, if `run_at` is that of a later attempt.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    first_due_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "micros")]
     created_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +91,9 @@ impl From<JobView> for Job {
         Self {
             order_id: jobs::order_of(&job.payload).map(|order| order.to_string()),
             last_error: job.last_error().map(str::to_owned),
+            failures: job.failures(),
+            next_attempt_at: job.next_attempt_at(),
+            first_due_at: job.first_due_at,
             error: job.fingerprint,
             id: job.id,
             tag: job.tag,
@@ -265,10 +279,17 @@ pub(super) struct Queue {
     tag: String,
     ready: i64,
     delayed: i64,
+    /// Failed, and waiting for their next attempt.
+    retrying: i64,
     running: i64,
     dead: i64,
+    /// The most failed attempts of one live job.
+    most_failures: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_ready_secs: Option<f64>,
+    /// Of a tag whose jobs owe seats or money: how long ago the oldest one fell due that is not done, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_debt_secs: Option<f64>,
     paused: bool,
     /// `open`; `draining`: paused while attempts still run; `paused`.
     state: &'static str,
@@ -283,15 +304,20 @@ impl From<QueueView> for Queue {
             (true, 0) => "paused",
             (true, _) => "draining",
         };
-        let QueueView { tag, ready, delayed, running, dead, oldest_ready_secs, paused, .. } = queue;
+        let oldest_debt_secs = queues::oldest_debt_secs(&queue);
+        let QueueView { tag, ready, delayed, retrying, running, dead, most_failures, .. } = queue;
+        let QueueView { oldest_ready_secs, paused, .. } = queue;
         let QueueView { done_last_hour, failed_last_hour, .. } = queue;
         Self {
             tag,
             ready,
             delayed,
+            retrying,
             running,
             dead,
+            most_failures,
             oldest_ready_secs,
+            oldest_debt_secs,
             paused,
             state,
             done_last_hour,

@@ -487,7 +487,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .query("before", "Before then", time())
             .paged()
             .gives(200, "A page", s.gives::<Page<audit::Entry>>()),
-        operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
+        operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a waiting or dead job now")
             .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),

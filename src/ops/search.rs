@@ -21,7 +21,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// The states a job may be asked for.
-pub const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
+pub const STATES: [&str; 7] = ["ready", "delayed", "retrying", "running", "done", "dead", "cancelled"];
 /// A rider's newest orders, or a trip's, whose jobs are looked for; and failed bookings of either, at the most.
 pub const MOST_ORDERS: i64 = 100;
 /// Longest text to look for, characters.

@@ -65,14 +65,17 @@ pub async fn take_duty(db: impl PgExecutor<'_>, duty: &str, every: Duration) -> 
 async fn depth(conn: &mut PgConnection, tags: &[String]) -> Result<(), sqlx::Error> {
     for queue in admin::queues(&mut *conn, tags).await? {
         sqlx::query!(
-            "insert into queue.depth (at, tag, ready, delayed, running, dead, oldest_ready_secs)
-             values (now(), $1, $2, $3, $4, $5, $6)",
+            "insert into queue.depth
+                 (at, tag, ready, delayed, running, dead, oldest_ready_secs, retrying, oldest_due_secs)
+             values (now(), $1, $2, $3, $4, $5, $6, $7, $8)",
             queue.tag,
             queue.ready,
             queue.delayed,
             queue.running,
             queue.dead,
-            queue.oldest_ready_secs
+            queue.oldest_ready_secs,
+            queue.retrying,
+            queue.oldest_due_secs
         )
         .execute(&mut *conn)
         .await?;
