@@ -4,7 +4,7 @@ use crate::{limits::Allowance, passwords::Cost};
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use serde::Deserialize;
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// The defaults; every key there is has its line and its comment in this file.
 const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -57,6 +57,8 @@ pub struct Settings {
     pub faults: FaultSettings,
     /// The worker.
     pub worker: Worker,
+    /// The invariants.
+    pub verify: Verify,
     /// Accounts.
     pub accounts: Accounts,
     /// Idempotency keys.
@@ -313,6 +315,36 @@ pub struct Worker {
     pub metrics_listen: String,
 }
 
+/// The invariants.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Verify {
+    /// How long an undo may be due without being done before that breaks an invariant, seconds.
+    pub debt_secs: DebtBound,
+}
+
+impl Verify {
+    /// How long an undo may be due without being done.
+    pub fn debt_bound(&self) -> Duration {
+        self.debt_secs.0
+    }
+}
+
+/// How long an undo may be due without being done: above 0, and a day at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct DebtBound(Duration);
+
+impl TryFrom<f64> for DebtBound {
+    type Error = &'static str;
+
+    fn try_from(secs: f64) -> Result<Self, Self::Error> {
+        const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+        let bound = Duration::try_from_secs_f64(secs).ok();
+        let fits = |bound: &Duration| !bound.is_zero() && *bound <= LONGEST;
+        bound.filter(fits).map(Self).ok_or("verify.debt_secs: above 0, and 86400 at the most")
+    }
+}
+
 /// Accounts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Accounts {
@@ -436,6 +468,11 @@ mod tests {
         let settings = Settings::load("development", &[]).expect("the defaults alone suffice");
         assert!((settings.booking.hold_secs - 300.0).abs() < f64::EPSILON);
         assert!(settings.require_secrets().is_err(), "secrets have no default");
+        assert_eq!(settings.verify.debt_bound(), crate::ops::debts::DEFAULT_BOUND);
+        for wrong in ["0", "-1", "86401", "1e300", "nan"] {
+            let refused = Settings::load("development", &[("verify.debt_secs", wrong.to_owned())]);
+            assert!(refused.expect_err(wrong).to_string().contains("debt_secs"), "{wrong}");
+        }
         let slip = Settings::load("development", &[("booking.hold_sec", "1".to_owned())]);
         assert_eq!(
             slip.expect_err("a key nobody reads").to_string(),

@@ -78,6 +78,9 @@ pub(super) async fn timeline(
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Report {
     holds: bool,
+    /// How bad the worst breach is; none if everything holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<verify::Level>,
     invariants: Vec<Verdict>,
 }
 
@@ -100,8 +103,11 @@ pub(super) async fn verify(
             return Err(Problem::field(&FieldError::new("recent_secs", rule)));
         }
     };
-    let invariants = verify::verify(&app.flow.pool, scope).await?;
-    Ok(Json(Report { holds: invariants.iter().all(|verdict| verdict.holds), invariants }))
+    let bound = app.settings.verify.debt_bound();
+    let invariants = verify::verify_within(&app.flow.pool, scope, bound).await?;
+    let broken = || invariants.iter().filter(|verdict| !verdict.holds);
+    let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
+    Ok(Json(Report { holds, level, invariants }))
 }
 
 /// Which acts of the audit log.

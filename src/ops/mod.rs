@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bulk;
+pub mod debts;
 pub mod find;
 pub mod jobs;
 pub mod overview;

@@ -21,7 +21,7 @@ pub struct Words {
 }
 
 impl Words {
-    fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
         Self { en: en.into(), zh: zh.into() }
     }
 }
@@ -71,12 +71,13 @@ pub(super) struct Facts {
     pub(super) status: Option<String>,
     overdue: bool,
     pub(super) rider_id: Option<Uuid>,
-    rider: Option<String>,
-    trip_id: Option<Uuid>,
+    pub(super) rider: Option<String>,
+    pub(super) trip_id: Option<Uuid>,
     departs_at: Option<DateTime<Utc>>,
-    owned: Vec<i32>,
+    /// The order's seats that are its own now.
+    pub(super) owned: Vec<i32>,
     payment: Option<String>,
-    amount: Option<Decimal>,
+    pub(super) amount: Option<Decimal>,
 }
 
 /// What a run would do.
@@ -85,7 +86,7 @@ pub(super) struct Moves {
     pub(super) seats: Vec<i32>,
     pub(super) amount: Option<Money>,
     /// The order would become paid after all.
-    finishes: bool,
+    pub(super) finishes: bool,
 }
 
 /// What is at stake with this job.
@@ -130,15 +131,23 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
 
 /// The facts of these jobs, in their order, in one statement.
 pub(super) async fn facts(db: impl PgExecutor<'_>, jobs: &[JobView]) -> Result<Vec<Facts>, sqlx::Error> {
-    let id = |job: &JobView, paths: &[&str]| -> Option<Uuid> {
-        paths.iter().find_map(|path| job.payload.pointer(path)?.as_str()?.parse().ok())
+    facts_of(db, &jobs.iter().map(|job| &job.payload).collect::<Vec<_>>()).await
+}
+
+/// The facts of the jobs with these payloads, in their order, in one statement.
+pub(super) async fn facts_of(
+    db: impl PgExecutor<'_>,
+    payloads: &[&Value],
+) -> Result<Vec<Facts>, sqlx::Error> {
+    let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
+        paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
     };
-    let orders: Vec<Option<Uuid>> =
-        jobs.iter().map(|job| order_of(&job.payload).map(|order| order.0)).collect();
-    let riders: Vec<_> = jobs.iter().map(|job| id(job, &["/booking/rider_id", "/paying/rider_id"])).collect();
-    let trips: Vec<_> = jobs.iter().map(|job| id(job, &["/booking/trip_id", "/trip_id"])).collect();
-    let payments: Vec<_> = jobs.iter().map(|job| id(job, &["/paying/payment_id"])).collect();
-    let seats: Vec<String> = jobs.iter().map(|job| seats_of(&job.payload)).collect();
+    let all = || payloads.iter().copied();
+    let orders: Vec<Option<Uuid>> = all().map(|job| order_of(job).map(|order| order.0)).collect();
+    let riders: Vec<_> = all().map(|job| id(job, &["/booking/rider_id", "/paying/rider_id"])).collect();
+    let trips: Vec<_> = all().map(|job| id(job, &["/booking/trip_id", "/trip_id"])).collect();
+    let payments: Vec<_> = all().map(|job| id(job, &["/paying/payment_id"])).collect();
+    let seats: Vec<String> = all().map(seats_of).collect();
     let rows = sqlx::query!(
         r#"select j.nr as "nr!", o.status as "status?", o.expires_at <= now() as overdue, a.rider_id as "rider_id?",
                   r.user_name as "rider?", a.trip_id as "trip_id?", t.departs_at as "departs_at?",
