@@ -40,3 +40,4 @@ mod tour;
 mod transport;
 mod trip_cancel;
 mod trip_seats;
+mod truth;
