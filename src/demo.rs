@@ -27,7 +27,9 @@ const BALANCE: &str = "1000.00";
 /// The database's, or the hasher's.
 pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let today = Utc::now().with_timezone(&zone).date_naive();
-    let trips = trips::generate(&mut *flow.pool.acquire().await?, zone, today, DAYS).await?;
+    let mut tx = schema::begin(&flow.pool).await?;
+    let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
+    tx.commit().await?;
     let (password, pay) = (flow.passwords.hash(PASSWORD).await?, flow.passwords.hash(PAY_PASSWORD).await?);
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
     let people = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
@@ -57,7 +59,10 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
         let mut tx = schema::begin(&flow.pool).await?;
-        wallet::top_up(&mut tx, RiderId(*rider), balance, "demo").await.map_err(|e| format!("{e:?}"))?;
+        let cap = flow.wallets.max_balance;
+        wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), "demo", cap)
+            .await
+            .map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;
     }
     tracing::info!(trips, people = added.len(), "demo data added");

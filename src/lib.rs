@@ -17,6 +17,7 @@ pub mod orders;
 pub mod passwords;
 pub mod payment;
 pub mod process;
+pub mod recurring;
 pub mod redis_link;
 pub mod riders;
 pub mod schema;

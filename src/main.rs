@@ -164,7 +164,13 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let made =
                 ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(commands::told)?;
             tx.commit().await?;
-            println!("{made} trips made");
+            println!("{} trips made", made.trips);
+            for skipped in &made.skipped {
+                println!(
+                    "not made: departure {} on {}: {}",
+                    skipped.timetable_id, skipped.day, skipped.error
+                );
+            }
         }
         Command::Operators(Operators::Add(args)) => add_operator(args).await?,
         Command::Jobs(jobs) => {

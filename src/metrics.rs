@@ -1,6 +1,6 @@
 //! What a scraper reads: what this process's workers did, and how much lies in the queue.
 
-use crate::ops::overview;
+use crate::{ops::overview, recurring, trips};
 use farebox_jobs::{
     MqTag,
     queue::{self, admin},
@@ -45,6 +45,8 @@ pub struct Metrics {
     jobs: Family<InState, Gauge>,
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
+    missing: Family<OfTag, Gauge>,
+    not_made: Gauge,
     refused: Family<Why, Counter>,
     waiting: Gauge,
     breaches: Family<Invariant, Gauge>,
@@ -63,6 +65,12 @@ impl Default for Metrics {
         registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
+        let missing = Family::default();
+        let help = "Whether a recurring job that a worker runs is missing from the queue";
+        registry.register("recurring_job_missing", help, missing.clone());
+        let not_made = Gauge::default();
+        let help = "Departures of the timetable's coming days that could not be made";
+        registry.register("departures_not_made", help, not_made.clone());
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
@@ -79,6 +87,8 @@ impl Default for Metrics {
             jobs,
             paused,
             oldest,
+            missing,
+            not_made,
             refused,
             waiting,
             breaches,
@@ -129,6 +139,11 @@ impl Metrics {
             self.paused.get_or_create(&OfTag { tag }).set(queue.paused.into());
             self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
         }
+        self.missing.clear();
+        for (tag, missing) in recurring::missing(pool).await? {
+            self.missing.get_or_create(&OfTag { tag: tag.wire() }).set(missing.into());
+        }
+        self.not_made.set(trips::count_not_made(pool).await?);
         if let Some(kept) = overview::verdict(pool).await? {
             self.checked.get_or_create(&[]).set(kept.age_secs);
             for verdict in kept.invariants.as_array().into_iter().flatten() {

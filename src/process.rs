@@ -70,6 +70,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
         pool,
         rules: settings.booking.clone(),
         trips: settings.trips.clone(),
+        wallets: settings.wallets,
         passwords,
         faults,
         place: None,

@@ -1,9 +1,10 @@
 //! Settings: `config/default.toml` (built in), then `config/<environment>.toml`, then `FAREBOX__SECTION__KEY`.
 
-use crate::{limits::Allowance, passwords::Cost};
+use crate::{domain::Money, limits::Allowance, passwords::Cost};
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
-use serde::Deserialize;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::path::Path;
 
 /// The defaults; every key there is has its line and its comment in this file.
@@ -47,6 +48,8 @@ pub struct Settings {
     pub database: Database,
     /// Booking, paying and refunding.
     pub booking: Booking,
+    /// Wallets.
+    pub wallets: Wallets,
     /// Trips.
     pub trips: Trips,
     /// The cost of hashing passwords.
@@ -228,6 +231,25 @@ impl Booking {
     pub fn undo_after(&self) -> chrono::Duration {
         chrono::Duration::milliseconds(self.undo_after_ms)
     }
+}
+
+/// Wallets.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Wallets {
+    /// What a wallet may hold after a top-up, at the most. What is given back is never refused.
+    #[serde(deserialize_with = "cap")]
+    pub max_balance: Money,
+}
+
+/// The greatest cap on balances: a thousandth of what the schema lets a top-up leave, which keeps room for what comes back.
+const GREATEST_CAP: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+fn cap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    let cap = Money::deserialize(deserializer)?;
+    if cap.is_positive() && cap.decimal() <= GREATEST_CAP {
+        return Ok(cap);
+    }
+    Err(D::Error::custom(format!("wallets.max_balance: an amount above zero, at most {GREATEST_CAP}")))
 }
 
 /// Trips.

@@ -5,7 +5,7 @@ use crate::{
     domain::FieldError,
     flow::{Backlog, Desk, Flow, Moment},
     metrics::Metrics,
-    ops, payment,
+    ops, payment, recurring,
     settings::Worker as WorkerSettings,
     trips,
 };
@@ -94,6 +94,7 @@ pub async fn work(
     let flow = flow.clone();
     let pool = flow.pool.clone();
     let mut beside = JoinSet::new();
+    beside.spawn(recurring::keep(flow.clone()));
     if arms {
         beside.spawn(async move { trips::horizon::arm(&flow).await });
     }

@@ -1,12 +1,16 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "no test drops a future that begins a transaction, but on purpose")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no test drops a future that begins a transaction, but on purpose"
+)]
 
 mod accounts;
 mod acts;
 mod api_schema;
 mod authorizations;
 mod bad_input;
+mod balances;
 mod booking;
 mod checker;
 mod clocks;
@@ -29,14 +33,17 @@ mod queue;
 mod queue_faults;
 mod queue_features;
 mod queue_model;
+mod recurring;
 mod retries;
 mod roles;
 mod secrets;
 mod sessions;
+mod snooze;
 mod soak;
 mod speed;
 mod timetable;
 mod tour;
 mod transport;
 mod trip_cancel;
+mod trip_rules;
 mod trip_seats;

@@ -154,9 +154,9 @@ async fn fifty_retries_of_any_other_change_have_one_effect() {
     assert_eq!(rider.balance().await, "4.00");
     // A trip and an account have nothing but the key that would make a repeat one.
     let departs = chrono::Utc::now() + chrono::Duration::days(1);
-    let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "arrives_at": departs + chrono::Duration::hours(1),
-                      "price": "4.00", "capacity": 4});
     for round in 0..2 {
+        let trip = json!({"bus_id": 1 + round, "direction": 0, "departs_at": departs,
+                          "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4});
         let keyed = world.ops.key(&format!("trip {round}"));
         fifty(&world, &keyed, "/v1/ops/trips", &trip, "select count(*) from trip", round).await;
     }

@@ -172,10 +172,14 @@ impl Scene<'_> {
             "POST /v1/orders/{id}/pay" => json!({"pay_password": PAY_PASSWORD}),
             "POST /v1/payment-authorizations" => json!({"order_id": order, "pay_password": PAY_PASSWORD}),
             "POST /v1/orders/{id}/evaluation" => json!({"rating": 5}),
-            "POST /v1/ops/trips" => json!({
-                "bus_id": 1, "direction": 0, "departs_at": departs,
-                "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4,
-            }),
+            "POST /v1/ops/trips" => {
+                // One bus, one trip after the other.
+                let departs = departs + chrono::Duration::hours(2 * i64::try_from(self.fresh()).unwrap());
+                json!({
+                    "bus_id": 1, "direction": 0, "departs_at": departs,
+                    "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4,
+                })
+            }
             "POST /v1/ops/wallets/{rider_id}/top-ups" => {
                 json!({"amount": "1.00", "reference": format!("reference {}", self.fresh())})
             }
@@ -183,7 +187,9 @@ impl Scene<'_> {
                 json!({"seats": ["2"], "reason": "broken"})
             }
             "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
-            "POST /v1/ops/jobs/{id}/snooze" => json!({"until": departs}),
+            "POST /v1/ops/jobs/{id}/snooze" => {
+                json!({"until": chrono::Utc::now() + chrono::Duration::minutes(1)})
+            }
             "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
             _ if route.starts_with("POST") => json!({}),

@@ -270,7 +270,14 @@ pub(super) async fn ask(
     let stakes = stakes(&app.flow.pool, &job).await?;
     let words = if act == "cancel" { &stakes.cancel } else { &stakes.run };
     let preview = html! { p { strong { (visit.say(&words.en, &words.zh)) } } (moved(&visit, &stakes)) };
-    let fields = html! { @if act == "snooze" {
+    let latest = if act == "snooze" {
+        let mut conn = app.flow.pool.acquire().await?;
+        Some(jobs::latest_snooze(&mut conn, &job).await?)
+    } else {
+        None
+    };
+    let fields = html! { @if let Some(latest) = latest {
+        p { (visit.say("At the latest until", "最晚推迟至")) " " (when(&visit, latest.at)) ": " (visit.say(&latest.why.en, &latest.why.zh)) }
         label for="minutes" { (visit.say("For how many minutes", "推迟多少分钟")) }
         input #minutes name="minutes" type="number" min="1" max=(jobs::LONGEST_SNOOZE_DAYS * 1_440) value="10" required;
     } };

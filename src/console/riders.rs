@@ -150,7 +150,8 @@ pub(super) async fn top_up(State(app): State<App>, Path(id): Path<Uuid>, deed: D
     let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
     let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
     let mut tx = schema::begin(&app.flow.pool).await?;
-    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
+    let cap = app.flow.wallets.max_balance;
+    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference, cap).await?;
     tx.commit().await?;
     Ok(done(
         &format!("/console/riders/{id}"),

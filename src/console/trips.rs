@@ -18,7 +18,7 @@ use crate::{
     orders::search::{at_stake, of_trip},
     schema,
     trips::{
-        self, Trip, TripDetail, Wanted, cancel,
+        self, NotMade, Trip, TripDetail, Wanted, cancel,
         manifest::{self, Manifest},
         seats::Keep,
     },
@@ -67,8 +67,10 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         text => text.parse::<NaiveDate>().map_err(|_| FieldError::new("day", "a day as 2026-01-31"))?,
     };
     let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
+    let not_made = trips::not_made(&app.flow.pool).await?;
     let body = html! {
         (filters(&visit, &query, zone, day))
+        (missing(&visit, &not_made))
         (live("trips", &visit, table(&visit, &found.items)))
         (further(&visit, found.next, visit.say("Later", "更晚")))
     };
@@ -132,6 +134,16 @@ fn state_words(visit: &Visit, state: trips::State) -> &'static str {
         trips::State::Departed => visit.say("departed", "已发车"),
         trips::State::Cancelled => visit.say("cancelled", "已取消"),
     }
+}
+
+/// The departures of the coming days that could not be made, and why.
+fn missing(visit: &Visit, departures: &[NotMade]) -> Markup {
+    html! { @if !departures.is_empty() { div.card {
+        h2 { (visit.say("Departures that could not be made", "未能生成的班次")) }
+        ul { @for one in departures { li {
+            (one.day) " · " (visit.say("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(visit, one.at))
+        } } }
+    } } }
 }
 
 fn table(visit: &Visit, trips: &[Trip]) -> Markup {

@@ -1,6 +1,6 @@
 //! Business answers that are a "no". A refusal is an answer, not a failure: it rolls nothing back.
 
-use super::{Money, OrderStatus};
+use super::{Money, OrderStatus, TripId};
 use chrono::{DateTime, Utc};
 
 /// A field that breaks a rule.
@@ -43,6 +43,13 @@ pub enum Refusal {
     TripCancelled,
     /// The trip has arrived.
     TripOver,
+    /// The bus is on another trip at that time.
+    BusTaken {
+        /// The bus.
+        bus: i32,
+        /// That trip, if it is still there.
+        trip: Option<TripId>,
+    },
     /// The pay password is wrong; so many tries are left.
     WrongPayPassword {
         /// Tries left before it is locked.

@@ -405,9 +405,11 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/trips", Operator, "Add an extra trip")
             .takes(
                 s.takes::<NewTrip>(),
-                json!({ "bus_id": 1, "direction": 0, "departs_at": "2030-01-01T08:00:00Z", "arrives_at": "2030-01-01T09:00:00Z", "price": "4.00" }),
+                a_trip(),
             )
-            .gives(201, "The trip", s.gives::<TripDetail>()).keyed(),
+            .gives(201, "The trip", s.gives::<TripDetail>())
+            .refuses("006022")
+            .keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Keep seats from being sold")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "broken" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
@@ -592,7 +594,17 @@ fn problem() -> Value {
             "retry_after": { "type": "integer", "description": "Seconds." },
             "order_id": { "type": "string", "description": "The order whose flow failed." },
             "rollback": { "type": "string", "description": "Where its undo stands." },
+            "trip_id": { "type": "string", "description": "The trip that is in the way." },
         },
+    })
+}
+
+/// An extra trip that may be added: some months after this process began.
+fn a_trip() -> Value {
+    let day = (chrono::Utc::now() + chrono::TimeDelta::days(180)).date_naive();
+    json!({
+        "bus_id": 1, "direction": 0, "departs_at": format!("{day}T08:00:00Z"), "arrives_at": format!("{day}T09:00:00Z"),
+        "price": "4.00",
     })
 }
 

@@ -45,7 +45,8 @@ pub(super) async fn top_up(
     let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let TopUp { amount, reference, .. } = change.body;
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference).await;
+    let cap = change.flow.wallets.max_balance;
+    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
     act.end(StatusCode::CREATED, done).await
 }
 

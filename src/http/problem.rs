@@ -64,6 +64,7 @@ const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is un
 const TRIP_OVER: Kind = Kind(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
 const STREAMS_FULL: Kind =
     Kind(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
+const BUS_TAKEN: Kind = Kind(StatusCode::CONFLICT, "006022", "Bus is on another trip", "车辆该时段已有场次");
 const LIMITED: Kind =
     Kind(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
 const CROWDED: Kind =
@@ -237,6 +238,15 @@ impl From<Refusal> for Problem {
             }
             Refusal::TripCancelled => Self::new(&TRIP_CANCELLED, "the trip was cancelled"),
             Refusal::TripOver => Self::new(&TRIP_OVER, "the trip has arrived"),
+            Refusal::BusTaken { bus, trip } => {
+                let which = trip.map_or_else(|| "another trip".to_owned(), |trip| format!("trip {trip}"));
+                let problem = Self::new(&BUS_TAKEN, format!("bus {bus} is on {which} at that time"))
+                    .with("field", json!("/bus_id"));
+                match trip {
+                    Some(trip) => problem.with("trip_id", json!(trip)),
+                    None => problem,
+                }
+            }
             Refusal::WrongPayPassword { tries_left } => {
                 Self::new(&PAY_PASSWORD, format!("{tries_left} tries left"))
                     .with("tries_left", json!(tries_left))

@@ -322,6 +322,25 @@ pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, St
     Ok(bulk)
 }
 
+/// Ends an operation whose job is called off: nothing would carry it on, so it is stopped where it is. One that has ended stays
+/// as it is. Before the job's own row, as the operation's chunks do.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn called_off(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update bulk set finished_at = clock_timestamp(),
+                stopped_by = coalesce($2, (select user_name from rider where id = $3), 'unknown')
+         where id = $1 and finished_at is null",
+        id,
+        by.actor.name,
+        by.actor.rider.map(|rider| rider.0)
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// One operation.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! What would move, before an operator acts: which seats, how much money, whose. It is read off the tables by the rules
 //! that the undos go by, and is true for the moment it is read in; the undo itself looks again.
 
-use crate::{domain::Money, ops::jobs::order_of, trips::cancel};
+use crate::{domain::Money, ops::jobs::order_of, recurring::PUT_BACK_WITHIN_MINUTES, trips::cancel};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{MqTag, queue::admin::JobView};
 use rust_decimal::Decimal;
@@ -21,7 +21,7 @@ pub struct Words {
 }
 
 impl Words {
-    fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+    pub(super) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
         Self { en: en.into(), zh: zh.into() }
     }
 }
@@ -85,7 +85,7 @@ pub(super) struct Moves {
     pub(super) seats: Vec<i32>,
     pub(super) amount: Option<Money>,
     /// The order would become paid after all.
-    finishes: bool,
+    pub(super) finishes: bool,
 }
 
 /// What is at stake with this job.
@@ -96,6 +96,9 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
     let mut facts = facts(pool, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
     let moves = moves(&job.tag, &facts);
     let mut run = run_words(&moves);
+    if job.tag == MqTag::Timetable.wire() {
+        run = Words::new("makes the trips of the coming days that are missing", "生成未来数日缺少的场次");
+    }
     let mut cancel = cancel_words(&job.tag, &moves);
     if let (Ok(MqTag::TripCancel), Some(trip)) = (job.tag.parse(), facts.trip_id) {
         let mut conn = pool.acquire().await?;
@@ -107,8 +110,13 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
             format!("结束仍占座位的 {left} 个订单：未支付的关闭，已支付的退款"),
         );
         cancel = Words::new(
-            format!("{left} orders of the cancelled trip keep their seats and their money is not given back"),
-            format!("已取消场次的 {left} 个订单仍占座位，款项不退"),
+            format!(
+                "{left} orders of the cancelled trip keep their seats and their money is not given back until a worker \
+                 puts the job back, within {PUT_BACK_WITHIN_MINUTES} min"
+            ),
+            format!(
+                "已取消场次的 {left} 个订单仍占座位，款项不退，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
+            ),
         );
     }
     Ok(Stakes {
@@ -263,6 +271,23 @@ fn run_words(moves: &Moves) -> Words {
 fn cancel_words(tag: &str, moves: &Moves) -> Words {
     let seats = list(&moves.seats);
     let timer = tag == MqTag::OrderUnpaid.wire();
+    if tag == MqTag::Timetable.wire() {
+        return Words::new(
+            format!(
+                "trips of the coming days are made no more until a worker puts the job back, within \
+                 {PUT_BACK_WITHIN_MINUTES} min; to stop it for longer, pause its tag"
+            ),
+            format!(
+                "不再生成未来数日的场次，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务；如需长时间停止，请暂停其标签"
+            ),
+        );
+    }
+    if tag == MqTag::Bulk.wire() {
+        return Words::new(
+            "the operation is stopped where it is; what it has done stays done",
+            "批量操作就此停止；已完成的部分保留",
+        );
+    }
     match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
         (_, _, true) => Words::new(
             "the rider's money stays debited and his order stays unpaid",

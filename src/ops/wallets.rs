@@ -20,8 +20,9 @@ pub async fn top_up(
     rider: RiderId,
     amount: Money,
     reference: &str,
+    cap: Money,
 ) -> Result<Entry, StepError> {
-    let entry = wallet::top_up(&mut *conn, rider, amount, reference).await?;
+    let entry = wallet::top_up(&mut *conn, rider, amount, reference, cap).await?;
     let detail = json!({ "amount": amount, "reference": reference, "entry": entry.id });
     by.write(conn, Act::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;
     Ok(entry)

@@ -77,16 +77,18 @@ pub async fn entries(
     Ok(Page { items: items.collect(), next })
 }
 
-/// Puts money into a rider's wallet, once for each reference; a repeat answers the first entry.
+/// Puts money into a rider's wallet, once for each reference; a repeat answers the first entry. The wallet may hold `cap`
+/// at the most afterwards. Reversals and refunds ask for no cap: they always succeed.
 ///
 /// # Errors
-/// An amount that is not positive, a bad reference, the same reference with another amount, no such wallet; the
-/// database's.
+/// An amount that is not positive or too much for the cap, a bad reference, the same reference with another amount, no such
+/// wallet; the database's.
 pub async fn top_up(
     conn: &mut PgConnection,
     rider: RiderId,
     amount: Money,
     reference: &str,
+    cap: Money,
 ) -> Result<Entry, StepError> {
     if !amount.is_positive() {
         return Err(Refusal::Invalid(FieldError::new("/amount", "an amount above zero")).into());
@@ -94,7 +96,8 @@ pub async fn top_up(
     if reference.is_empty() || reference.len() > LONGEST_REFERENCE {
         return Err(Refusal::Invalid(FieldError::new("/reference", "1 to 100 characters")).into());
     }
-    // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the first's entry.
+    // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the first's entry, and
+    // neither of two passes the cap.
     let locked =
         sqlx::query!("select balance, last_entry from wallet where rider_id = $1 for update", rider.0)
             .fetch_optional(&mut *conn)
@@ -107,7 +110,7 @@ pub async fn top_up(
                select id, amount, balance_after, at from ledger_entry where rider_id = $1 and reference = $2
            ), entered as (
                insert into ledger_entry (rider_id, seq, id, kind, amount, balance_after, reference)
-               select $1, $3, $4, 'top_up', $5, $6, $2 where not exists(select from before)
+               select $1, $3, $4, 'top_up', $5, $6, $2 where not exists(select from before) and $6 <= $7::numeric
                returning id, amount, balance_after, at
            ), moved as (
                update wallet set balance = e.balance_after, last_entry = $3 from entered e where rider_id = $1
@@ -120,9 +123,23 @@ pub async fn top_up(
         Uuid::now_v7(),
         amount.decimal(),
         balance,
+        cap.decimal(),
     )
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await?;
+    let Some(row) = row else {
+        let room = cap.decimal() - locked.balance;
+        let rule = if room > Decimal::ZERO {
+            let room = Money::from_database(room);
+            format!("at most {room} now: a wallet may be topped up to {cap}")
+        } else {
+            format!(
+                "nothing now: the wallet holds {}, and may be topped up to {cap}",
+                Money::from_database(locked.balance)
+            )
+        };
+        return Err(Refusal::Invalid(FieldError::new("/amount", rule)).into());
+    };
     if row.amount != amount.decimal() {
         let rule = "the reference was used for another amount";
         return Err(Refusal::Invalid(FieldError::new("/reference", rule)).into());

@@ -1,5 +1,6 @@
 //! Trips as riders see them.
 
+use super::wall;
 use crate::{
     domain::{FieldError, Money, TripId},
     orders::Page,
@@ -162,22 +163,25 @@ async fn find(
     wanted: &Wanted,
     limit: i64,
 ) -> Result<Vec<Trip>, sqlx::Error> {
+    // By the rule that departures are made by: a midnight that comes twice begins its day the first time.
+    let bounds =
+        wall::instant(zone, day, 0).zip(day.succ_opt().and_then(|next| wall::instant(zone, next, 0)));
+    let Some((begins, ends)) = bounds else { return Ok(Vec::new()) };
     let rows = sqlx::query_as!(
         TripRow,
         r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
                   (select count(*) from seat s where s.trip_id = t.id and s.order_id is null and not s.blocked) as "free_seats!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!"
            from trip t
-           where t.departs_at >= ($1::date)::timestamp at time zone $2
-             and t.departs_at < ($1::date + 1)::timestamp at time zone $2
+           where t.departs_at >= $1 and t.departs_at < $2
              and ($3::smallint is null or t.direction = $3)
              and ($4::integer is null or t.bus_id = $4)
              and ($5::text is null or $5 = case when t.cancelled_at is not null then 'cancelled'
                                                 when t.departs_at <= now() then 'departed' else 'open' end)
              and ($6::uuid is null or (t.departs_at, t.id) > (select a.departs_at, a.id from trip a where a.id = $6))
            order by t.departs_at, t.id limit $7"#,
-        day,
-        zone.name(),
+        begins,
+        ends,
         wanted.direction,
         wanted.bus_id,
         wanted.state.map(State::as_str),

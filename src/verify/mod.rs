@@ -21,7 +21,7 @@ pub const LONGEST_RECENT_SECS: i64 = 365 * 24 * 3_600;
 /// is the oldest order or payment that is looked at (ids are UUIDv7, so they tell when), the nil id for all; `$4` is the time
 /// of that, which leaves out trips that had departed, jobs that had ended and keys that had been taken by then: seats and
 /// answers have no index by their order.
-const INVARIANTS: [(&str, &str, &str); 20] = [
+const INVARIANTS: [(&str, &str, &str); 21] = [
     (
         "seats_have_live_owners",
         "Every held seat belongs to a live order, or to a claim whose undo is armed.",
@@ -146,6 +146,12 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
                     else exists(select from seat s where s.trip_id = c.trip_id and not s.blocked) end",
     ),
     (
+        "recurring_jobs_are_scheduled",
+        "Every recurring job that a worker runs is in the queue, and so enqueues the next one.",
+        "select r.tag from queue.recurring r
+         where not exists(select from queue.job j where j.tag = r.tag and j.key = r.key)",
+    ),
+    (
         "kept_answers_are_true",
         "What a repeated booking or payment is answered is what its order and payment say, and who was booked or paid is not refused.",
         "select i.subject::text from idempotency i left join orders o on o.id = i.subject
@@ -176,7 +182,8 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
         "select guard from unnest(array['seat_has_one_owner', 'seat_hold_has_an_owner', 'seat_blocked_has_no_owner',
              'order_paid_means_a_payment', 'order_closed_has_a_reason', 'order_amount_is_price_times_seats', 'barrier_pkey',
              'idempotency_pkey', 'ledger_entry_continues_the_last', 'ledger_first_entry_starts_at_zero',
-             'ledger_balance_is_never_negative', 'wallet_balance_is_what_its_entries_say',
+             'ledger_balance_is_never_negative', 'ledger_top_up_leaves_room', 'wallet_balance_is_what_its_entries_say',
+             'trip_has_its_bus_to_itself',
              'job_key_is_unique_while_live', 'job_lease_is_whole']) guard
          where not exists(select from pg_constraint c where c.conname = guard and c.convalidated)
          union all

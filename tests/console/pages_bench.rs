@@ -278,8 +278,9 @@ impl Load {
         let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut bookers = Vec::new();
         for n in 0..BOOKERS {
-            let departs = chrono::Utc::now() + chrono::Duration::days(2);
-            let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00", "capacity": 40,
+            let departs =
+                chrono::Utc::now() + chrono::Duration::days(9) + chrono::Duration::hours((n / 8) as i64);
+            let trip = json!({"bus_id": 1 + n % 8, "direction": 0, "departs_at": departs, "price": "4.00", "capacity": 40,
                 "arrives_at": departs + chrono::Duration::hours(1)});
             let trip = ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
             let name: String = sqlx::query_scalar("select user_name from rider where user_name = $1")

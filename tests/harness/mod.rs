@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,9 @@ pub const PEPPER: &str = "a pepper for tests only";
 pub const PASSWORD: &str = "correct horse";
 pub const PAY_PASSWORD: &str = "123456";
 
+/// The buses of the tests' trips, each its own: two trips of one hour cannot share one.
+const FIRST_BUS: i32 = 1_001;
+
 /// One test's world.
 pub struct World {
     pub db: Database,
@@ -56,6 +59,7 @@ pub struct World {
     pub api: Process,
     pub ops: Client,
     riders: AtomicUsize,
+    buses: AtomicI32,
 }
 
 impl World {
@@ -74,7 +78,7 @@ impl World {
         let account = new_rider("ops");
         riders::register(&pool, &flow.passwords, &account, Role::Operator).await.unwrap();
         let ops = Client::sign_in(&api.base(), "ops").await;
-        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0) }
+        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0), buses: AtomicI32::new(FIRST_BUS) }
     }
 
     pub fn worker(&self) -> Process {
@@ -108,14 +112,30 @@ impl World {
         self.trip_in(chrono::Duration::days(1), capacity).await
     }
 
+    /// A trip of an hour, with a bus of its own. One that has departed cannot be added: it is added ahead and moved.
     pub async fn trip_in(&self, from_now: chrono::Duration, capacity: i32) -> String {
-        let departs = chrono::Utc::now() + from_now;
+        let ahead = chrono::Utc::now() + from_now.max(chrono::Duration::zero());
         let body = json!({
-            "bus_id": 1, "direction": 0, "departs_at": departs, "arrives_at": departs + chrono::Duration::hours(1),
+            "bus_id": self.bus().await, "direction": 0, "departs_at": ahead, "arrives_at": ahead + chrono::Duration::hours(1),
             "price": "4.00", "capacity": capacity,
         });
         let answer = self.ops.post("/v1/ops/trips", &body).await;
-        answer.expect(201)["id"].as_str().unwrap().to_owned()
+        let trip = answer.expect(201)["id"].as_str().unwrap().to_owned();
+        if from_now < chrono::Duration::zero() {
+            let sql =
+                "update trip set departs_at = $2, arrives_at = $2 + interval '1 hour' where id = $1::uuid";
+            let departs = chrono::Utc::now() + from_now;
+            sqlx::query(sql).bind(&trip).bind(departs).execute(&self.pool).await.unwrap();
+        }
+        trip
+    }
+
+    /// A bus of its own.
+    pub async fn bus(&self) -> i32 {
+        let id = self.buses.fetch_add(1, Ordering::Relaxed);
+        let sql = "insert into bus (id, driver_name, driver_phone) values ($1, 'Zhao Lei', '028-5550-0101')";
+        sqlx::query(sql).bind(id).execute(&self.pool).await.unwrap();
+        id
     }
 
     /// Lets time pass for one order: its deadline, its seats' and its timer's lie in the past now.

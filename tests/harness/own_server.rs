@@ -4,7 +4,13 @@ use super::{Client, Process, new_rider, settings};
 use farebox::{embedded, process as parts, riders, schema};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+/// Trips that were made: each takes the next bus.
+static BUSES: AtomicI32 = AtomicI32::new(0);
 
 pub struct OwnServer {
     pub url: String,
@@ -75,7 +81,8 @@ impl OwnServer {
 /// Made by this operator; the rest of the request is `more`.
 async fn trip(ops: &Client, more: &Value) -> String {
     let departs = chrono::Utc::now() + chrono::Duration::days(1);
-    let mut trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs,
+    let bus = 1 + BUSES.fetch_add(1, Ordering::Relaxed) % 8;
+    let mut trip = json!({"bus_id": bus, "direction": 0, "departs_at": departs,
         "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
     trip.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned()

@@ -252,10 +252,12 @@ async fn ride(mut rider: Rider, gate: Arc<RwLock<()>>, over: Arc<AtomicBool>) {
 /// Trips in two days.
 async fn trips(ops: &Client, many: usize) -> Vec<String> {
     let departs = Utc::now() + chrono::Duration::days(2);
-    let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
-        "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
     let mut trips = Vec::new();
-    for _ in 0..many {
+    for n in 0..many {
+        // A bus makes its trips one after the other.
+        let departs = departs + chrono::Duration::hours((n / 8) as i64);
+        let trip = json!({"bus_id": 1 + n % 8, "direction": 0, "departs_at": departs, "price": "4.00",
+            "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
         trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
     }
     trips
@@ -268,7 +270,7 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
         let name = format!("rider{n}");
         farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let client = Client::sign_in(base, &name).await;
-        let top_up = json!({"amount": "1000000.00", "reference": "first"});
+        let top_up = json!({"amount": "100000.00", "reference": "first"});
         ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
         people.push(client);
     }

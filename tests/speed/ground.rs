@@ -231,8 +231,8 @@ impl Ground {
     /// One more trip, with so many seats.
     pub async fn trip(&self, seats: i32) -> Uuid {
         let sql = "with made as (
-                       insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-                       values (gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $1)
+                       insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
+                       values (gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $1, true)
                        returning id),
                    seats as (insert into seat (trip_id, seat) select id, s from made, generate_series(1, $1) s)
                    select id from made";
@@ -550,8 +550,8 @@ async fn people(pool: &PgPool) {
     .await
     .unwrap();
     sqlx::query(
-        "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-         select gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $2
+        "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
+         select gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $2, true
          from generate_series(1, $1)",
     )
     .bind(TRIPS)

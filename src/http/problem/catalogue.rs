@@ -35,6 +35,7 @@ const ALL: &[&Kind] = &[
     &super::BUSY_JOB,
     &super::TRIP_OVER,
     &super::STREAMS_FULL,
+    &super::BUS_TAKEN,
     &super::TOO_MANY_HOLDS,
     &super::NOT_DEPARTED,
     &super::EVALUATED,
