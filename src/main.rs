@@ -14,7 +14,7 @@ use farebox::{
     process,
     riders::{NewRider, Registration, Role},
     schema,
-    settings::Settings,
+    settings::{self, Settings},
     trips,
     upkeep::{self, Pruning},
     verify::{self, Scope},
@@ -88,7 +88,7 @@ struct Dev {
     #[arg(long)]
     port: Option<u16>,
     /// How long an unpaid order holds its seats, seconds.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = settings::hold_secs)]
     hold: Option<f64>,
     /// Start from an empty database (of the embedded server only).
     #[arg(long)]

@@ -147,6 +147,16 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
+/// What PostgreSQL says of a value that it cannot keep, by SQLSTATE: too long, out of range, no date or time, no character,
+/// no text of its type, not what a constraint asks for.
+const UNFIT: [&str; 8] = ["22001", "22003", "22007", "22008", "22021", "22P02", "22P05", "23514"];
+
+/// Whether a value that came in cannot be kept. Types refuse such values before: one that gets here is a hole in them.
+pub fn is_unfit(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| UNFIT.contains(&&*code))
+}
+
 fn breaks_connections(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {

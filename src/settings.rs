@@ -3,11 +3,15 @@
 use crate::{limits::Allowance, passwords::Cost};
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::path::Path;
 
 /// The defaults; every key there is has its line and its comment in this file.
 const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The longest time that a setting of seconds or milliseconds may say, seconds: a year. More is a slip, and could not be added
+/// to every date.
+const LONGEST_SECS: u32 = 365 * 86_400;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -208,18 +212,23 @@ pub struct Database {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Booking {
     /// How long an unpaid order holds its seats, seconds.
+    #[serde(deserialize_with = "some_secs")]
     pub hold_secs: f64,
     /// Booking and holding end so long before departure, seconds.
+    #[serde(deserialize_with = "secs")]
     pub cut_off_secs: f64,
     /// Refunding ends so long before departure, seconds.
+    #[serde(deserialize_with = "secs")]
     pub refund_cut_off_secs: f64,
     /// When an armed undo falls due by itself, milliseconds after its step.
+    #[serde(deserialize_with = "millis")]
     pub undo_after_ms: i64,
     /// Seats of one order at the most.
     pub max_seats: usize,
     /// Unpaid orders of one rider at the most.
     pub max_open_holds: u16,
     /// How long a payment authorization may be used, seconds.
+    #[serde(deserialize_with = "some_secs")]
     pub pay_authorization_secs: f64,
 }
 
@@ -404,6 +413,38 @@ impl Settings {
     }
 }
 
+/// Seconds from a text, more than none and at most a year: how long an unpaid order holds its seats.
+///
+/// # Errors
+/// The rule.
+pub fn hold_secs(text: &str) -> Result<f64, String> {
+    let secs: f64 = text.trim().parse().map_err(|_| RULE_SECS.to_owned())?;
+    if bounded(secs) && secs > 0.0 { Ok(secs) } else { Err(RULE_SECS.to_owned()) }
+}
+
+const RULE_SECS: &str = "a number of seconds above 0, at most a year";
+
+/// Not for what is no number, nor endless.
+fn bounded(secs: f64) -> bool {
+    (0.0..=f64::from(LONGEST_SECS)).contains(&secs)
+}
+
+fn secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let secs = f64::deserialize(deserializer)?;
+    if bounded(secs) { Ok(secs) } else { Err(D::Error::custom("a number of seconds from 0, at most a year")) }
+}
+
+fn some_secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let some = secs(deserializer)?;
+    if some > 0.0 { Ok(some) } else { Err(D::Error::custom(RULE_SECS)) }
+}
+
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let millis = i64::deserialize(deserializer)?;
+    let fits = (0..=i64::from(LONGEST_SECS) * 1_000).contains(&millis);
+    if fits { Ok(millis) } else { Err(D::Error::custom("a number of milliseconds from 0, at most a year")) }
+}
+
 fn keys(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     if let Ok(table) = config.cache.clone().into_table() {
@@ -430,6 +471,24 @@ fn unknown(key: String, known: &[String]) -> SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_numbers_and_bounded() {
+        for (key, value) in [
+            ("booking.hold_secs", "nan"),
+            ("booking.hold_secs", "inf"),
+            ("booking.hold_secs", "-1"),
+            ("booking.hold_secs", "0"),
+            ("booking.hold_secs", "1e300"),
+            ("booking.cut_off_secs", "-0.1"),
+            ("booking.undo_after_ms", "-1"),
+            ("booking.undo_after_ms", "9223372036854775807"),
+            ("booking.pay_authorization_secs", "NaN"),
+        ] {
+            assert!(Settings::load("development", &[(key, value.to_owned())]).is_err(), "{key} = {value}");
+        }
+        assert!(hold_secs("1.5").is_ok() && hold_secs("NaN").is_err() && hold_secs("-1").is_err());
+    }
 
     #[test]
     fn the_defaults_are_whole_and_a_slip_is_named() {

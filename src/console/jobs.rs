@@ -8,10 +8,11 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{FieldError, Id, Refusal},
     http::{
         App,
         extract::{Params, Path},
+        strict,
     },
     ops::{
         jobs::{self, order_of},
@@ -29,12 +30,11 @@ use farebox_jobs::{
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Jobs on a page.
 const PAGE: u16 = 50;
 /// The names of the filters, as `Wanted` has them.
-const FILTERS: [&str; 10] =
+pub(super) const FILTERS: [&str; 10] =
     ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
 
 type Pairs = Vec<(String, String)>;
@@ -47,10 +47,9 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
         .map(|(name, value)| (name.clone(), value.trim().to_owned()))
         .collect();
     let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: Wanted =
-        serde_urlencoded::from_str(&query).map_err(|error| FieldError::new("query", error.to_string()))?;
-    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse::<Uuid>());
-    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?;
+    let wanted: Wanted = strict::read(&given)?;
+    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
+    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let found = search::list(&app.flow.pool, &wanted, after, PAGE).await?;
     let errors = search::errors(&app.flow.pool, wanted.tag.as_deref()).await?;
@@ -155,7 +154,7 @@ fn table(visit: &Visit, jobs: &[JobView]) -> Markup {
     } } }
 }
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let stakes = stakes(&app.flow.pool, &job).await?;
     let body = live(
@@ -263,7 +262,7 @@ fn attempts(visit: &Visit, job: &JobView) -> Markup {
 pub(super) async fn ask(
     State(app): State<App>,
     visit: Visit,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
@@ -280,13 +279,14 @@ pub(super) async fn ask(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct How {
     minutes: Option<i64>,
 }
 
 pub(super) async fn act(
     State(app): State<App>,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
     deed: Deed<How>,
 ) -> Answer {
     let (visit, by, form) = deed.signed();

@@ -4,13 +4,18 @@
 //! way, and a session that is revoked ends its streams.
 
 use super::{
+    REPEATED,
     frame::{LIVE_BEGIN, LIVE_END},
+    parameters,
     visit::{SESSION, cookie},
 };
-use crate::{http::App, riders::Sessions};
+use crate::{
+    http::{App, problem::Problem, strict},
+    riders::Sessions,
+};
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{Method, StatusCode, Uri, request::Parts},
     middleware::Next,
     response::{
@@ -71,8 +76,17 @@ struct Open {
     _place: OwnedSemaphorePermit,
 }
 
-/// Makes a stream of a request for one; passes on every other.
+/// Makes a stream of a request for one; passes on every other whose parameters are the page's.
 pub(super) async fn keep(State(streams): State<Streams>, request: Request, next: Next) -> Response {
+    if let Some(query) = request.uri().query() {
+        let page = matches!(*request.method(), Method::GET | Method::HEAD);
+        let route = request.extensions().get::<MatchedPath>().filter(|_| page).map(MatchedPath::as_str);
+        let mut known = route.map(parameters).unwrap_or_default();
+        known.extend(page.then_some("live"));
+        if let Err(error) = strict::check_query(query, &known, &REPEATED) {
+            return Problem::field(&error).into_response();
+        }
+    }
     let Some(uri) = without_live(request.uri()).filter(|_| request.method() == Method::GET) else {
         return next.run(request).await;
     };

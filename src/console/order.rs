@@ -21,8 +21,8 @@ const BOOKING: [MqTag; 4] = [MqTag::OrderSeats, MqTag::OrderAddSeats, MqTag::Ord
 const PAYING: [MqTag; 3] = [MqTag::PayCheck, MqTag::PayMoney, MqTag::Pay];
 const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
-    let (pool, order) = (&app.flow.pool, OrderId(id));
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(order): Path<OrderId>) -> Answer {
+    let (pool, id) = (&app.flow.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
         orders::owed::whole(pool, order),
         orders::timeline(pool, order),

@@ -28,6 +28,7 @@ use serde::Deserialize;
 const RATE_MINUTES: usize = 5;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// What the table tells of a tag beside the queue's own numbers.

@@ -6,7 +6,7 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Money, OrderId, Refusal, RiderId},
+    domain::{FieldError, Id, Money, OrderId, Refusal, RiderId},
     http::{
         App,
         extract::{Params, Path},
@@ -35,11 +35,12 @@ pub(super) struct Query {
 
 #[derive(Deserialize)]
 pub(super) struct Pages {
-    orders: Option<Uuid>,
+    orders: Option<OrderId>,
     entries: Option<i64>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: String,
     reference: String,
@@ -51,9 +52,9 @@ pub(super) async fn search(
     Params(Query { who }): Params<Query>,
 ) -> Answer {
     let who = who.trim();
-    let found = match who.parse::<Uuid>() {
+    let found = match who.parse() {
         _ if who.is_empty() => None,
-        Ok(id) => riders::find(&app.flow.pool, RiderId(id)).await?.map(|rider| rider.id),
+        Ok(id) => riders::find(&app.flow.pool, id).await?.map(|rider| rider.id),
         Err(_) => find::rider(&app.flow.pool, who).await?,
     };
     if let Some(rider) = found {
@@ -77,12 +78,12 @@ async fn known(app: &App, id: Uuid) -> Result<Rider, super::frame::Failure> {
 pub(super) async fn show(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<Uuid>,
+    Path(Id(id)): Path<Id>,
     Params(pages): Params<Pages>,
 ) -> Answer {
     let (pool, rider) = (&app.flow.pool, known(&app, id).await?);
     let balance = wallet::balance(pool, rider.id).await?;
-    let orders = newest(pool, Some(id), pages.orders.map(OrderId), PAGE).await?;
+    let orders = newest(pool, Some(id), pages.orders, PAGE).await?;
     let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
     let next = |name: &str, after: Option<String>| {
         html! { @if let Some(after) = after {
@@ -125,7 +126,7 @@ fn account(visit: &Visit, rider: &Rider, balance: Option<Money>) -> Markup {
     } } }
 }
 
-pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let rider = known(&app, id).await?;
     let balance = wallet::balance(&app.flow.pool, rider.id).await?;
     // The form names the entry, so that sending it twice moves money once.
@@ -145,10 +146,9 @@ pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uui
     Ok(page(&visit, Nav::Riders, &format!("{}: {}", visit.say("Top up", "充值"), rider.user_name), form))
 }
 
-pub(super) async fn top_up(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<TopUp>) -> Answer {
+pub(super) async fn top_up(State(app): State<App>, Path(Id(id)): Path<Id>, deed: Deed<TopUp>) -> Answer {
     let (visit, by, form) = deed.signed();
-    let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
-    let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
+    let amount: Money = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
     let mut tx = schema::begin(&app.flow.pool).await?;
     let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
+    domain::Id,
     http::{App, extract::Params},
     ops::find,
 };
@@ -13,7 +14,6 @@ use axum::{
     response::{IntoResponse, Redirect},
 };
 use serde::Deserialize;
-use uuid::Uuid;
 
 #[derive(Deserialize)]
 pub(super) struct Query {
@@ -23,7 +23,7 @@ pub(super) struct Query {
 
 pub(super) async fn go(State(app): State<App>, visit: Visit, Params(Query { q }): Params<Query>) -> Answer {
     let (pool, text) = (&app.flow.pool, q.trim());
-    if let Ok(id) = text.parse::<Uuid>() {
+    if let Ok(Id(id)) = text.parse() {
         if let Some(place) = find::by_id(pool, id).await? {
             return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());
         }

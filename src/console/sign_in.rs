@@ -26,6 +26,7 @@ pub(super) struct Next {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     user_name: String,
     password: String,
@@ -34,6 +35,7 @@ pub(super) struct Credentials {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 pub(super) async fn form(taste: Taste, Params(Next { next }): Params<Next>) -> Response {

@@ -9,7 +9,7 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Money, Refusal, SeatSet, TripId},
+    domain::{Day, FieldError, Id, Money, Refusal, SeatSet, TripId},
     http::{
         App,
         extract::{Params, Path},
@@ -55,6 +55,7 @@ pub(super) struct Query {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Seats {
     #[serde(default)]
     seats: String,
@@ -64,7 +65,7 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
     let zone = app.settings.trips.zone;
     let day = match query.day.trim() {
         "" => Utc::now().with_timezone(&zone).date_naive(),
-        text => text.parse::<NaiveDate>().map_err(|_| FieldError::new("day", "a day as 2026-01-31"))?,
+        text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
     let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
     let body = html! {
@@ -81,7 +82,7 @@ impl Query {
             direction: given("direction", &self.direction, "0 or 1")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
-            after: given("after", &self.after, "the id of a trip")?.map(TripId),
+            after: given("after", &self.after, "the id of a trip")?,
         })
     }
 
@@ -104,7 +105,7 @@ fn given<T: FromStr>(field: &'static str, text: &str, rule: &str) -> Result<Opti
 
 fn filters(visit: &Visit, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
     let other = |day: Option<NaiveDate>, words: &str| {
-        html! { @if let Some(day) = day { a.button href=(query.of(day)) { (words) } } }
+        html! { @if let Some(day) = day.filter(|day| Day::of(*day).is_some()) { a.button href=(query.of(day)) { (words) } } }
     };
     html! {
         form.card action="/console/trips" {
@@ -162,7 +163,7 @@ async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure>
     Ok(trips::detail(&app.flow.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let detail = known(&app, id).await?;
     let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
     let mut conn = app.flow.pool.acquire().await?;
@@ -222,7 +223,7 @@ fn label(visit: &Visit, act: &str) -> Option<&'static str> {
 pub(super) async fn ask(
     State(app): State<App>,
     visit: Visit,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let detail = known(&app, id).await?;
@@ -259,7 +260,7 @@ pub(super) async fn ask(
 
 pub(super) async fn act(
     State(app): State<App>,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
     deed: Deed<Seats>,
 ) -> Answer {
     let (visit, by, form) = deed.signed();

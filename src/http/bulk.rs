@@ -4,11 +4,11 @@ use super::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, id},
     once::{Act, Ended},
-    ops::{by, query_id},
+    ops::by,
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{FieldError, Id, Refusal},
     ops::{
         bulk::{self, Bulk, Item, Preview, Selection, What},
         search::Wanted,
@@ -32,7 +32,7 @@ pub(super) struct NewBulk {
     act: What,
     /// These jobs.
     #[schemars(length(min = 1, max = 1000))]
-    ids: Option<Vec<Uuid>>,
+    ids: Option<Vec<Id>>,
     /// Whatever fits; at least one condition.
     filter: Option<Wanted>,
     /// How many jobs the preview said it covers: another number is refused.
@@ -53,7 +53,7 @@ pub(super) async fn start(
 ) -> Result<Response, Ended> {
     let NewBulk { act: what, ids, filter, expected, preview, reason } = change.body;
     let selection = match (ids, filter) {
-        (Some(ids), None) => Selection::Ids(ids),
+        (Some(ids), None) => Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()),
         (None, Some(filter)) => Selection::Filter(filter),
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
@@ -73,7 +73,7 @@ pub(super) async fn list(
     _: Viewer,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Bulk>>, Problem> {
-    let after = paging.after.as_deref().map(|text| query_id("after", text)).transpose()?;
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     Ok(Json(bulk::list(&app.flow.pool, after, paging.limit()?).await?))
 }
 
@@ -103,8 +103,7 @@ pub(super) async fn items(
     if which.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
     }
-    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(str::parse::<i32>).transpose().map_err(rule)?;
+    let after = paging.cursor()?;
     let id = id(&text, "operation")?;
     bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, paging.limit()?).await?))

@@ -1,13 +1,13 @@
 //! The preamble of a handler as one argument: who calls, the body, the idempotency key, the armed faults.
 
-use super::{App, admission::Place, problem::Problem};
+use super::{App, admission::Place, problem::Problem, strict};
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Id, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
     riders::{Caller, NewRider},
 };
 use axum::{
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Sha256;
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -73,6 +73,12 @@ impl Paging {
         }
         Err(Problem::field(&FieldError::new("limit", format!("1 to {}", PAGE.1))))
     }
+
+    /// Where the page before ended.
+    pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
+        self.after.as_deref().map(|text| text.parse().map_err(rule)).transpose()
+    }
 }
 
 /// The address's parameters. An address that does not read as one names nothing.
@@ -93,14 +99,9 @@ pub(crate) struct Params<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(Problem::field(&FieldError::new("query", "no text may hold U+0000")));
-        }
-        match Query::<T>::from_request_parts(parts, app).await {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Problem::field(&FieldError::new("query", rejection.body_text()))),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let pairs = strict::pairs(parts.uri.query().unwrap_or_default());
+        pairs.and_then(|pairs| strict::read(&pairs)).map(Self).map_err(|error| Problem::field(&error))
     }
 }
 
@@ -215,13 +216,17 @@ pub(crate) fn rider_id(text: &str) -> Result<RiderId, Problem> {
 }
 
 pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| Refusal::NotFound(what).into())
+    text.parse().map(|Id(id)| id).map_err(|_| Refusal::NotFound(what).into())
 }
 
 fn caller(headers: &HeaderMap, app: &App) -> Result<Caller, Problem> {
-    let token =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    token.and_then(|token| app.sessions.read(token)).ok_or_else(Problem::token)
+    token(headers).and_then(|token| app.sessions.read(token)).ok_or_else(Problem::token)
+}
+
+/// RFC 9110, 11.4: the scheme in any case, one blank or more, the token.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
@@ -237,9 +242,11 @@ fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
 
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
-    let rule = || Problem::field(&FieldError::new("Idempotency-Key", "1 to 200 printable ASCII characters"));
-    text.map(|text| Some(text.to_owned())).ok_or_else(rule)
+    let visible = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len())).filter(visible);
+    let rule = format!("1 to {LONGEST_KEY} visible ASCII characters (0x21 to 0x7E): no blanks");
+    let refused = || Problem::field(&FieldError::new("Idempotency-Key", rule));
+    text.map(|text| Some(text.to_owned())).ok_or_else(refused)
 }
 
 /// Reads a body up to the limit. What comes beyond it is read and thrown away, up to [`DRAIN`]: a client that is still
@@ -312,14 +319,17 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if !inner.is_data() {
         return Problem::malformed(&format!("the body is not JSON: {inner}"));
     }
-    // serde names the field of these two only in its text.
+    // serde names the field of these three only in its text.
     let named = |prefix: &str| rule.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(name) = named("missing field `") {
         return Problem::missing(&FieldError::new(format!("/{name}"), "this field is required"));
     }
+    if let Some(name) = named("duplicate field `") {
+        return Problem::field(&FieldError::new(format!("/{name}"), "it is there twice"));
+    }
     if let Some(name) = named("unknown field `") {
         return Problem::field(&FieldError::new(
-            format!("/{name}"),
+            format!("/{}", name.replace('~', "~0").replace('/', "~1")),
             format!("this field is not taken: {rule}"),
         ));
     }

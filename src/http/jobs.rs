@@ -4,11 +4,11 @@ use super::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, job_id},
     once::{Act, Ended},
-    ops::{by, query_id},
+    ops::by,
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Id, Instant, Label, OrderId, Refusal, RiderId, TripId},
     ops::{
         jobs, queues,
         search::{self, ErrorGroup, Wanted},
@@ -109,11 +109,11 @@ pub(super) struct Which {
     key: Option<String>,
     serial: Option<String>,
     error: Option<String>,
-    order: Option<String>,
-    rider: Option<String>,
-    trip: Option<String>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    order: Option<OrderId>,
+    rider: Option<RiderId>,
+    trip: Option<TripId>,
+    since: Option<Instant>,
+    before: Option<Instant>,
 }
 
 impl TryFrom<Which> for Wanted {
@@ -122,19 +122,7 @@ impl TryFrom<Which> for Wanted {
     fn try_from(which: Which) -> Result<Self, Problem> {
         let Which { tag, state, key, serial, error, order, rider, trip, since, before } = which;
         tag.as_deref().map(known_tag).transpose()?;
-        let id = |name, text: Option<String>| text.map(|text| query_id(name, &text)).transpose();
-        let wanted = Self {
-            tag,
-            state,
-            key,
-            serial,
-            error,
-            order: id("order", order)?.map(OrderId),
-            rider: id("rider", rider)?.map(RiderId),
-            trip: id("trip", trip)?.map(TripId),
-            since,
-            before,
-        };
+        let wanted = Self { tag, state, key, serial, error, order, rider, trip, since, before };
         wanted.check().map_err(|error| Problem::field(&error))?;
         Ok(wanted)
     }
@@ -146,7 +134,7 @@ pub(super) async fn list(
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    let after = paging.after.as_deref().map(job_id).transpose()?;
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     let page = search::list(&app.flow.pool, &which.try_into()?, after, paging.limit()?).await?;
     Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
 }
@@ -224,7 +212,7 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Snooze {
-    until: DateTime<Utc>,
+    until: Instant,
     #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }
@@ -235,7 +223,7 @@ pub(super) async fn snooze(
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = jobs::snooze(act.conn(), &by, id, change.body.until).await.map(Job::from);
+    let done = jobs::snooze(act.conn(), &by, id, change.body.until.utc()).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
 
@@ -243,7 +231,7 @@ pub(super) async fn snooze(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
-    key: String,
+    key: Label,
     #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }
@@ -255,7 +243,7 @@ pub(super) async fn cancel_key(
 ) -> Result<Response, Ended> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = jobs::cancel_key(act.conn(), &by, tag, &change.body.key).await.map(Job::from);
+    let done = jobs::cancel_key(act.conn(), &by, tag, change.body.key.as_str()).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
 
@@ -362,13 +350,13 @@ pub(super) struct Redrive {
     /// Only of this tag.
     tag: Option<String>,
     /// Only those given up for this reason.
-    given_up: Option<String>,
+    given_up: Option<Label>,
     /// Only those whose last error contains this.
-    error: Option<String>,
+    error: Option<Label>,
     /// Only those given up since then.
-    since: Option<DateTime<Utc>>,
+    since: Option<Instant>,
     /// Only those given up before then.
-    before: Option<DateTime<Utc>>,
+    before: Option<Instant>,
     /// Why they are brought back.
     #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
@@ -393,9 +381,12 @@ pub(super) async fn redrive_tag(
 
 pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Ended> {
     let by = by(&change.caller, change.body.reason.as_deref())?;
-    let Redrive { tag, given_up: reason, error, since, before, .. } = change.body;
+    let Redrive { tag, given_up, error, since, before, .. } = change.body;
     tag.as_deref().map(known_tag).transpose()?;
-    let which = DeadFilter { tag, reason, error, since, before };
+    let (text, at) =
+        (|label: Option<Label>| label.map(Label::into_string), |at: Option<Instant>| at.map(Instant::utc));
+    let which =
+        DeadFilter { tag, reason: text(given_up), error: text(error), since: at(since), before: at(before) };
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
     let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
     act.end(StatusCode::OK, done).await

@@ -11,6 +11,7 @@ mod examples;
 pub(crate) mod extract;
 mod health;
 mod jobs;
+pub(crate) mod language;
 mod limit;
 mod live;
 mod once;
@@ -20,6 +21,7 @@ mod ops_trips;
 mod orders;
 pub(crate) mod problem;
 pub(crate) mod riders;
+pub(crate) mod strict;
 mod trips;
 
 pub use admission::Admission;

@@ -1,6 +1,6 @@
 //! The HTTP side of a change that is done once for a client's key.
 
-use super::problem::Problem;
+use super::problem::{Problem, language_of};
 use crate::flow::{
     IdempotencyKey,
     idempotency::{self, Kept},
@@ -114,10 +114,12 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
     match kept {
         Kept::Earlier { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            let language = body.as_object().map(language_of);
             let mut response = told_again((status, Json(sorted(body))));
             if !status.is_success() {
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);
+                language.map(|language| response.headers_mut().insert(header::CONTENT_LANGUAGE, language));
             }
             Ok(response)
         }

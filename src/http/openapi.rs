@@ -177,6 +177,11 @@ impl Operation {
         self
     }
 
+    /// The names that its query string may hold.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.query.iter().map(|(name, _, _)| *name)
+    }
+
     fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Through},
-    domain::{FieldError, Money, OrderId, Refusal},
+    domain::{FieldError, Id, Instant, Label, Money, OrderId, Reference, Refusal},
     ops::{By, checked, trips, wallets},
     orders::{self, Event, Page, owed::Debt},
     riders::Caller,
@@ -16,15 +16,13 @@ use crate::{
     verify::{self, Scope, Verdict},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Who acts through this API, and why, if he says so.
 pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
-    let rule = |_| Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out"));
-    let reason = reason.map(|reason| checked(reason).map(str::to_owned)).transpose().map_err(rule)?;
+    let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
     Ok(By::new(Actor::caller(caller, Through::Api), reason))
 }
 
@@ -32,8 +30,7 @@ pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
 #[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: Money,
-    #[schemars(length(min = 1, max = 100))]
-    reference: String,
+    reference: Reference,
     #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }
@@ -45,7 +42,7 @@ pub(super) async fn top_up(
     let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let TopUp { amount, reference, .. } = change.body;
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference).await;
+    let done = wallets::top_up(act.conn(), &by, rider, amount, reference.as_str()).await;
     act.end(StatusCode::CREATED, done).await
 }
 
@@ -107,13 +104,13 @@ pub(super) async fn verify(
 /// Which acts of the audit log.
 #[derive(Deserialize)]
 pub(super) struct Acts {
-    actor: Option<String>,
+    actor: Option<Label>,
     act: Option<String>,
-    subject_kind: Option<String>,
-    subject: Option<String>,
-    order: Option<String>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    subject_kind: Option<Label>,
+    subject: Option<Label>,
+    order: Option<OrderId>,
+    since: Option<Instant>,
+    before: Option<Instant>,
 }
 
 pub(super) async fn audit(
@@ -127,13 +124,16 @@ pub(super) async fn audit(
         let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
         return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));
     }
-    let order = order.as_deref().map(|text| query_id("order", text).map(OrderId)).transpose()?;
-    let filter = audit::Filter { actor, act, subject_kind, subject, order, since, before };
-    let after = paging.after.as_deref().map(|text| query_id("after", text)).transpose()?;
+    let text = |label: Option<Label>| label.map(Label::into_string);
+    let filter = audit::Filter {
+        actor: text(actor),
+        act,
+        subject_kind: text(subject_kind),
+        subject: text(subject),
+        order,
+        since: since.map(Instant::utc),
+        before: before.map(Instant::utc),
+    };
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     Ok(Json(audit::list(&app.flow.pool, &filter, after, paging.limit()?).await?))
-}
-
-/// An id in the query string.
-pub(super) fn query_id(name: &'static str, text: &str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| Problem::field(&FieldError::new(name, "an id")))
 }

@@ -126,5 +126,5 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
 /// Who acts through this API, and why.
 fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
     let reason = checked(reason).map_err(|error| Problem::field(&error))?;
-    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason.to_owned())))
+    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))
 }

@@ -37,7 +37,7 @@ use uuid::Uuid;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
-    trip_id: Uuid,
+    trip_id: TripId,
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
 }
@@ -49,7 +49,7 @@ pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     let request = booking::Request {
         order_id,
         rider_id: change.caller.rider_id,
-        trip_id: TripId(change.body.trip_id),
+        trip_id: change.body.trip_id,
         seats,
         key: change.key.clone(),
     };
@@ -176,8 +176,7 @@ pub(super) async fn list(
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<OrderView>>, Problem> {
-    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(|text| order_id(text).map_err(rule)).transpose()?;
+    let after = paging.cursor()?;
     let list = which.list.unwrap_or_default();
     Ok(Json(orders::list(&app.flow.pool, caller.rider_id, list, after, paging.limit()?).await?))
 }

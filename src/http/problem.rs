@@ -7,7 +7,7 @@ use crate::{
     domain::{FieldError, OrderId, Refusal},
     flow::{Failure, Raised, StepError},
     passwords::Busy,
-    schema::is_outage,
+    schema::{is_outage, is_unfit},
 };
 use axum::{
     Json,
@@ -129,6 +129,26 @@ impl Problem {
         Self::new(&MALFORMED, rule)
     }
 
+    /// A header that may be there once.
+    pub(super) fn twice(header: &str) -> Self {
+        let rule = "this header may be sent once";
+        Self::malformed(&format!("{header}: {rule}")).at(&FieldError::new(header, rule))
+    }
+
+    /// The net below the types that read input: a value that the database refuses came past them. It is a hole to be closed
+    /// there, so it is logged as an error; for the client it is bad input like any other.
+    fn unfit(error: &sqlx::Error) -> Self {
+        let (code, rule) = error.as_database_error().map_or((None, None), |e| (e.code(), e.constraint()));
+        let rule = rule.map_or_else(|| "a value is out of range".to_owned(), str::to_owned);
+        let route = CONTEXT.try_with(|context| context.route().to_owned()).unwrap_or_default();
+        tracing::error!(
+            %error, route, code = code.as_deref().unwrap_or_default(), rule,
+            "input reached the database that a type should have refused"
+        );
+        let detail = format!("a value of this request cannot be kept: {rule}");
+        Self::new(&INVALID, detail).with("field", json!("")).with("rule", json!(rule))
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         Self::new(&TOO_LARGE, format!("a body has at most {limit} bytes"))
     }
@@ -190,7 +210,10 @@ impl Problem {
 
     /// The answer to a failed step.
     pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
-        let problem = if failure.is_outage() {
+        let unfit = failure.cause.downcast_ref::<sqlx::Error>().filter(|error| is_unfit(error));
+        let problem = if let Some(error) = unfit {
+            Self::unfit(error)
+        } else if failure.is_outage() {
             Self::outage()
         } else if failure.is_busy() {
             Self::crowded()
@@ -288,6 +311,9 @@ impl From<sqlx::Error> for Problem {
             tracing::warn!(%error, "database unavailable");
             return Self::outage();
         }
+        if is_unfit(&error) {
+            return Self::unfit(&error);
+        }
         tracing::error!(%error, "database error");
         Self::broken()
     }
@@ -313,9 +339,11 @@ impl From<StepError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
+        let language = language_of(&self.body);
         let mut response = (self.status, Json(super::once::sorted(Value::Object(self.body)))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_LANGUAGE, language);
         if let Some(secs) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
@@ -324,4 +352,10 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The language a problem is told in: that of its title, whoever asked first for it.
+pub(super) fn language_of(body: &Map<String, Value>) -> HeaderValue {
+    let chinese = body.get("title").and_then(Value::as_str).is_some_and(|title| !title.is_ascii());
+    HeaderValue::from_static(if chinese { "zh" } else { "en" })
 }

@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Money, Refusal},
+    domain::{Money, Refusal},
     flow::StepError,
     orders::Page,
     payment::pay_password,
@@ -112,7 +112,6 @@ pub(super) async fn entries(
     SignedIn(caller): SignedIn,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<wallet::Entry>>, Problem> {
-    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(|text| text.parse().map_err(|_| rule())).transpose()?;
+    let after = paging.cursor()?;
     Ok(Json(wallet::entries(&app.flow.pool, caller.rider_id, after, paging.limit()?).await?))
 }

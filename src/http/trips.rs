@@ -6,7 +6,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{self, FieldError, Refusal},
     trips::{self, seat_map},
 };
 use axum::{
@@ -14,13 +14,13 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use chrono::{NaiveDate, Utc};
+use chrono::Utc;
 use serde::Deserialize;
 use std::time::Duration;
 
 #[derive(Deserialize)]
 pub(super) struct Day {
-    date: Option<NaiveDate>,
+    date: Option<domain::Day>,
     direction: Option<i16>,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Re
         return Err(Problem::field(&FieldError::new("direction", "0 or 1")));
     }
     let zone = app.settings.trips.zone;
-    let date = day.date.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive());
+    let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);
     let fresh = Duration::from_millis(app.settings.redis.trips_ms);
     let list = trips::list(&app.flow.pool, app.redis.as_ref(), fresh, zone, date, day.direction).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())

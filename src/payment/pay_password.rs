@@ -5,7 +5,7 @@
 //! parallel, and a rider who pays for many orders at once only waits his turn.
 
 use crate::{
-    domain::{FieldError, Refusal, RiderId},
+    domain::{FieldError, PayPassword, Refusal, RiderId},
     flow::{Flow, StepError},
 };
 use chrono::{DateTime, Utc};
@@ -21,8 +21,6 @@ const LOST: Duration = Duration::from_secs(15);
 const TURNS: u32 = 400;
 /// Pause between two looks for a turn.
 const TURN: Duration = Duration::from_millis(25);
-/// Digits of a pay password.
-const DIGITS: usize = 6;
 
 /// Checks a pay password.
 ///
@@ -127,8 +125,5 @@ pub async fn set(flow: &Flow, rider: RiderId, current: Option<&str>, new: &str) 
 /// # Errors
 /// Names `pointer` and the rule.
 pub fn check_form(pointer: &str, text: &str) -> Result<(), FieldError> {
-    if text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Ok(());
-    }
-    Err(FieldError::new(pointer, "a pay password is six digits"))
+    PayPassword::read(pointer, text).map(drop)
 }

@@ -1,7 +1,7 @@
 //! Wallets and their ledgers: reading, and topping up. Payments and refunds are in [`crate::payment`].
 
 use crate::{
-    domain::{FieldError, Money, Refusal, RiderId},
+    domain::{FieldError, Money, Reference, Refusal, RiderId},
     flow::StepError,
     orders::Page,
 };
@@ -11,9 +11,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
-
-/// Longest reference of a top-up.
-const LONGEST_REFERENCE: usize = 100;
 
 /// A ledger entry, as it is answered.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -91,9 +88,7 @@ pub async fn top_up(
     if !amount.is_positive() {
         return Err(Refusal::Invalid(FieldError::new("/amount", "an amount above zero")).into());
     }
-    if reference.is_empty() || reference.len() > LONGEST_REFERENCE {
-        return Err(Refusal::Invalid(FieldError::new("/reference", "1 to 100 characters")).into());
-    }
+    Reference::read("/reference", reference).map_err(Refusal::Invalid)?;
     // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the first's entry.
     let locked =
         sqlx::query!("select balance, last_entry from wallet where rider_id = $1 for update", rider.0)

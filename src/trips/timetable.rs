@@ -1,7 +1,7 @@
 //! Making trips: a day's from the timetable, any number of times, or an extra one by an operator.
 
 use crate::{
-    domain::{FieldError, Money, Refusal, TripId},
+    domain::{FieldError, Instant, Money, Refusal, TripId},
     flow::StepError,
 };
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -85,9 +85,9 @@ pub struct NewTrip {
     #[schemars(range(min = 0, max = 1))]
     pub direction: i16,
     /// When it leaves.
-    pub departs_at: DateTime<Utc>,
+    pub departs_at: Instant,
     /// When it is there.
-    pub arrives_at: DateTime<Utc>,
+    pub arrives_at: Instant,
     /// Of one seat.
     pub price: Money,
     /// Seats, if not the bus's own number.
@@ -114,8 +114,8 @@ pub async fn add(db: impl PgExecutor<'_>, new: &NewTrip) -> Result<TripId, StepE
         id.0,
         new.bus_id,
         new.direction,
-        new.departs_at,
-        new.arrives_at,
+        new.departs_at.utc(),
+        new.arrives_at.utc(),
         new.price.decimal(),
         new.capacity,
     )
