@@ -18,6 +18,8 @@ mod crashes;
 mod edges;
 mod embedded;
 mod harness;
+mod hostile;
+mod input_rules;
 mod languages;
 mod limits;
 mod live_seats;

@@ -318,11 +318,11 @@ async fn lists_and_keys_show_no_rider_what_is_anothers() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let (mine, other) = (world.rider("100.00").await, world.rider("100.00").await);
-    let booked = mine.key("the same").book(&trip, &["1"]).await;
+    let booked = mine.key("the-same").book(&trip, &["1"]).await;
     let order = booked.expect(201)["id"].as_str().unwrap().to_owned();
     mine.pay(&order).await.expect(200);
     // The very request of another rider under the same key is another request.
-    let same = other.key("the same").book(&trip, &["1"]).await;
+    let same = other.key("the-same").book(&trip, &["1"]).await;
     assert_eq!(same.problem(409, "004000")["seats"], json!(["1"]));
     for path in ["/v1/orders", "/v1/orders?list=upcoming", &format!("/v1/orders?after={order}")] {
         assert_eq!(other.get(path).await.expect(200)["items"], json!([]), "{path}");

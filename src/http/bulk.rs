@@ -42,7 +42,7 @@ pub(super) struct NewBulk {
     #[serde(default)]
     preview: bool,
     /// Why; needed to start it.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -103,10 +103,10 @@ pub(super) async fn items(
     if which.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
     }
-    let after = paging.cursor()?;
+    let (after, limit) = (paging.cursor()?, paging.limit()?);
     let id = id(&text, "operation")?;
     bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, paging.limit()?).await?))
+    Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, limit).await?))
 }
 
 /// Why it is stopped.
@@ -114,7 +114,7 @@ pub(super) async fn items(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StopBulk")]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 

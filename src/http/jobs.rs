@@ -175,7 +175,7 @@ pub(super) async fn show(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -213,7 +213,7 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
 #[serde(deny_unknown_fields)]
 pub(super) struct Snooze {
     until: Instant,
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -232,7 +232,7 @@ pub(super) async fn snooze(
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
     key: Label,
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -318,7 +318,7 @@ pub(super) async fn resume(
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
     #[schemars(range(max = 15))]
     wait_secs: Option<u64>,
@@ -358,7 +358,7 @@ pub(super) struct Redrive {
     /// Only those given up before then.
     before: Option<Instant>,
     /// Why they are brought back.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 

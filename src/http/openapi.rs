@@ -243,7 +243,8 @@ impl Operation {
         let pretty = |json: &Value| serde_json::to_string_pretty(json).unwrap_or_default();
         let mut parts = Vec::new();
         if self.keyed {
-            parts.push(("Header".to_owned(), "Idempotency-Key: any text of 1 to 200 characters".to_owned()));
+            parts
+                .push(("Header".to_owned(), "Idempotency-Key: 1 to 200 visible ASCII characters".to_owned()));
         }
         for (name, meaning, schema) in &self.query {
             parts.push((format!("?{name}= {meaning}"), schema.to_string()));
@@ -301,6 +302,7 @@ impl Operation {
                 status.to_string(),
                 json!({
                     "description": names.join(" · "),
+                    "headers": { "Content-Language": { "$ref": "#/components/headers/ContentLanguage" } },
                     "content": { PROBLEM: { "schema": schema, "examples": examples } },
                 }),
             );
@@ -365,7 +367,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .paged()
             .gives(200, "A page", s.gives::<Page<Entry>>()),
         operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
-            .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date" }))
+            .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }))
             .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
             .gives(200, "The trips", s.gives::<Page<Trip>>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
@@ -483,10 +485,10 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The operation, stopped", s.gives::<Bulk>())
             .refuses("006044").keyed(),
         operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
-            .query("actor", "By whom, by name", text())
+            .query("actor", "By whom, by name", bounded())
             .query("act", "Of this kind", json!({ "type": "string", "enum": audit::Act::ALL.map(audit::Act::as_str) }))
-            .query("subject_kind", "Upon this kind of thing", text())
-            .query("subject", "Upon the thing of this id or name", text())
+            .query("subject_kind", "Upon this kind of thing", bounded())
+            .query("subject", "Upon the thing of this id or name", bounded())
             .query("order", "About this order", uuid())
             .query("since", "Since then", time())
             .query("before", "Before then", time())
@@ -562,12 +564,18 @@ fn build() -> (Vec<Operation>, Value) {
             "parameters": { "IdempotencyKey": {
                 "name": "Idempotency-Key", "in": "header", "required": false,
                 "description": "The same key and body give the first answer again, marked `Idempotent-Replayed: true`.",
-                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$" },
+                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x21-\\x7e]+$" },
             } },
-            "headers": { "TraceId": {
-                "description": "Names this request in the logs and in what it left behind.",
-                "schema": { "type": "string" },
-            } },
+            "headers": {
+                "TraceId": {
+                    "description": "Names this request in the logs and in what it left behind.",
+                    "schema": { "type": "string" },
+                },
+                "ContentLanguage": {
+                    "description": "The language of the title: what Accept-Language weighs more.",
+                    "schema": { "type": "string", "enum": ["en", "zh"] },
+                },
+            },
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     });
@@ -576,7 +584,7 @@ fn build() -> (Vec<Operation>, Value) {
 
 const INTRODUCTION: &str = "Money is a decimal string with two places, times are RFC 3339 UTC, ids are UUIDv7, seats \
     are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
-    `Accept-Language`. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
+    `Accept-Language`. Lengths count characters. Fields and parameters that are not known, or there twice, are refused. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
 
 fn problem() -> Value {
     json!({

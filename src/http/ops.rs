@@ -31,7 +31,7 @@ pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
 pub(super) struct TopUp {
     amount: Money,
     reference: Reference,
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 

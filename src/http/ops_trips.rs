@@ -31,7 +31,7 @@ use serde::Deserialize;
 pub(super) struct SomeSeats {
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
+    #[schemars(with = "crate::domain::Reason")]
     reason: String,
 }
 
@@ -60,7 +60,7 @@ async fn keep(
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CancelTrip")]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
+    #[schemars(with = "crate::domain::Reason")]
     reason: String,
 }
 

@@ -88,7 +88,7 @@ pub(super) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Ride
 #[serde(deny_unknown_fields)]
 pub(super) struct PayPassword {
     current: Option<String>,
-    #[schemars(regex(pattern = "^[0-9]{6}$"))]
+    #[schemars(with = "crate::domain::PayPassword")]
     new: String,
 }
 
