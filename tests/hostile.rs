@@ -7,7 +7,7 @@
 use crate::harness::{PASSWORD, Wire, World, command};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Map, Value};
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 /// Values of a run in the ordinary suite.
 const SOME: usize = 2_000;
@@ -138,6 +138,40 @@ const RAW: &[&str] = &[
     "{}",
 ];
 
+/// Moments and days of calendars that are not the database's, and of its edges.
+const MOMENTS: &[&str] = &[
+    "-4800-01-01",
+    "-0001-12-31",
+    "0000-01-01",
+    "0001-01-01",
+    "9999-12-31",
+    "10000-01-01",
+    "+262142-12-31",
+    "294277-01-01",
+    "2026-02-29",
+    "2026-1-1",
+    "2026-01-01T",
+    "-4800-01-01T00:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999999Z",
+    "+10000-01-01T00:00:00Z",
+    "+262142-01-01T00:00:00Z",
+    "294277-01-01T00:00:00Z",
+    "2030-01-01T08:00:00.000000001Z",
+    "2030-01-01T08:00:00.0000009Z",
+    "2030-01-01T08:00:60Z",
+    "2030-01-01T24:00:00Z",
+    "2030-01-01T08:00:00+99:99",
+    "2030-01-01 08:00:00Z",
+    "2030-01-01T08:00:00",
+    "infinity",
+    "-infinity",
+    "now",
+    "epoch",
+    "1893484800",
+];
+
 /// Ranges of characters: one of each is taken about as often as of the others.
 const SCRIPTS: &[(u32, u32)] = &[
     (0x00, 0x1f),
@@ -238,10 +272,26 @@ fn text(rng: &mut StdRng) -> String {
     }
 }
 
+/// What the field of this name is most likely to stumble over.
+fn text_for(rng: &mut StdRng, name: &str) -> String {
+    let is_time = ["since", "before", "until", "departs_at", "arrives_at", "date", "day"].contains(&name);
+    match rng.random_range(0..3) {
+        0 => text(rng),
+        _ if is_time => (*MOMENTS.choose(rng).unwrap()).to_owned(),
+        _ if ["amount", "price"].contains(&name) => {
+            let digits = rng.random_range(1..16);
+            let whole: String = (0..digits).map(|_| char::from(rng.random_range(b'0'..=b'9'))).collect();
+            let ends = ["", ".", ".5", ".00", ".001", "e3", "-", " "];
+            format!("{}{whole}{}", ["", "", "", "-", "+"].choose(rng).unwrap(), ends.choose(rng).unwrap())
+        }
+        _ => text(rng),
+    }
+}
+
 /// Text of JSON, or nearly.
-fn raw(rng: &mut StdRng) -> String {
+fn raw(rng: &mut StdRng, name: &str) -> String {
     match rng.random_range(0..10) {
-        0..6 => serde_json::to_string(&text(rng)).unwrap(),
+        0..6 => serde_json::to_string(&text_for(rng, name)).unwrap(),
         6..8 => (*RAW.choose(rng).unwrap()).to_owned(),
         8 => format!("[{}, {}]", serde_json::to_string(&text(rng)).unwrap(), RAW.choose(rng).unwrap()),
         _ => {
@@ -339,6 +389,8 @@ struct Range {
     csrf: String,
     operations: Vec<Operation>,
     pages: Vec<(String, String)>,
+    /// The parameters that each page of the console takes.
+    taken: HashMap<String, Vec<&'static str>>,
     wire: Wire,
 }
 
@@ -365,6 +417,7 @@ impl Range {
             csrf: String::new(),
             operations: operations(document.expect(200)),
             pages: pages(),
+            taken: HashMap::new(),
             wire,
             world,
         };
@@ -379,6 +432,23 @@ impl Range {
             .unwrap()
             .clone_into(&mut range.csrf);
         range
+    }
+
+    /// Asks each page for each parameter once: what is not taken would be refused before its value is looked at.
+    async fn ask_for_parameters(&mut self, rng: &mut StdRng) {
+        for (method, path) in self.pages.clone().into_iter().filter(|(method, _)| method == "GET") {
+            let mut taken = Vec::new();
+            for name in NAMES {
+                let target = format!("{}?{name}=", self.address(rng, &path));
+                let headers = format!("cookie: farebox_console={}\r\n", self.world.ops.token());
+                let shot = Shot { method: method.clone(), target, headers, body: String::new(), kind: "" };
+                let (status, _, body) = self.fire(&shot).await.unwrap();
+                if !(status == 422 && body.contains("it is not taken here")) {
+                    taken.push(*name);
+                }
+            }
+            self.taken.insert(path, taken);
+        }
     }
 
     /// The address with ids of things that there are, mostly.
@@ -435,18 +505,19 @@ impl Range {
                 if rng.random_range(0..8) > 0 {
                     fields.retain(|(known, _)| *known != name);
                 }
-                fields.push((name, raw(rng)));
+                let value = raw(rng, &name);
+                fields.push((name, value));
             }
-            5 if operation.example.is_some() => body = Some(raw(rng)),
-            0..7 => {
+            5 if operation.example.is_some() => body = Some(raw(rng, "")),
+            0..7 if !operation.parameters.is_empty() || rng.random_range(0..8) == 0 => {
                 let name = match operation.parameters.choose(rng) {
                     Some(name) if rng.random_range(0..6) > 0 => name.clone(),
                     _ => text(rng),
                 };
-                let value = text(rng);
+                let value = text_for(rng, &name);
                 write!(target, "?{}={}", encoded(rng, &name), encoded(rng, &value)).unwrap();
             }
-            7 if operation.path.contains('{') => {
+            0..8 if operation.path.contains('{') => {
                 let value = text(rng);
                 let hostile = encoded(rng, &value);
                 let part = operation.path.split('/').skip(1).position(|part| part.starts_with('{')).unwrap();
@@ -478,10 +549,12 @@ impl Range {
         } else {
             format!("cookie: farebox_console={}\r\n", self.world.ops.token())
         };
-        let (name, value) = (
-            if rng.random_range(0..8) > 0 { (*NAMES.choose(rng).unwrap()).to_owned() } else { text(rng) },
-            text(rng),
-        );
+        let taken = self.taken.get(path).map_or(NAMES, Vec::as_slice);
+        let name = match taken.choose(rng) {
+            Some(name) if rng.random_range(0..8) > 0 => (*name).to_owned(),
+            _ => text(rng),
+        };
+        let value = text_for(rng, &name);
         if rng.random_range(0..10) == 0 {
             headers.push_str(&header(rng));
         }
@@ -509,7 +582,8 @@ impl Range {
         }
         // Mostly a field of the form, of which there are few, and else one of any other.
         let own: Option<&str> = form.choose(rng).map(|(name, _)| *name);
-        let name = own.filter(|_| rng.random_range(0..3) > 0).map_or(name, str::to_owned);
+        let name = own.filter(|_| rng.random_range(0..8) > 0).map_or(name, str::to_owned);
+        let value = text_for(rng, &name);
         form.retain(|(known, _)| *known != name);
         let mut body: String = form
             .iter()
@@ -583,6 +657,7 @@ async fn throw(values: usize) {
     println!("HOSTILE_SEED={seed} HOSTILE_VALUES={values}");
     let mut rng = StdRng::seed_from_u64(seed);
     let mut range = Range::new().await;
+    range.ask_for_parameters(&mut rng).await;
     let mut by_status = std::collections::BTreeMap::<u16, usize>::new();
     for nr in 0..values {
         if nr % PROCESS == 0 {

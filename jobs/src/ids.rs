@@ -101,13 +101,9 @@ mod tests {
         assert_eq!(text.parse::<OrderId>().map(|id| id.to_string()), Ok(text.to_owned()));
         assert_eq!(text.to_uppercase().parse::<Id>(), text.parse());
         let simple = text.replace('-', "");
-        for other in [
-            simple.clone(),
-            format!("{{{text}}}"),
-            format!("urn:uuid:{text}"),
-            format!("{text} "),
-            String::new(),
-        ] {
+        for other in
+            [simple, format!("{{{text}}}"), format!("urn:uuid:{text}"), format!("{text} "), String::new()]
+        {
             assert_eq!(other.parse::<Id>(), Err(NotAnId), "{other}");
             assert!(serde_json::from_value::<Id>(other.into()).is_err());
         }

@@ -8,10 +8,10 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Length of a user name, characters.
 const USER_NAME: RangeInclusive<usize> = 3..=40;
-/// Fewest characters of a password.
-const SHORTEST_PASSWORD: usize = 8;
-/// Most bytes of a password: all of them are hashed.
-const LONGEST_PASSWORD: usize = 1_024;
+/// Length of a password, characters.
+const PASSWORD: RangeInclusive<usize> = 8..=200;
+/// Most bytes of a password, all of which are hashed: as many characters of four bytes.
+const LONGEST_PASSWORD_BYTES: usize = 800;
 /// Digits of a pay password.
 const PAY_PASSWORD: usize = 6;
 /// Most characters of a nick name.
@@ -120,8 +120,8 @@ fn user_name(text: &str) -> Result<String, String> {
 }
 
 fn password(text: &str) -> Result<String, String> {
-    if text.chars().count() < SHORTEST_PASSWORD || text.len() > LONGEST_PASSWORD {
-        return Err(format!("at least {SHORTEST_PASSWORD} characters, at most {LONGEST_PASSWORD} bytes"));
+    if !PASSWORD.contains(&text.chars().count()) || text.len() > LONGEST_PASSWORD_BYTES {
+        return Err("8 to 200 characters".to_owned());
     }
     if text.contains('\0') {
         return Err("no text may hold U+0000".to_owned());
@@ -272,7 +272,7 @@ texts! {
     /// A name for signing in.
     UserName: user_name, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^[A-Za-z0-9._-]+$" };
     /// A new password.
-    Password: password, { "type": "string", "minLength": 8, "maxLength": 1024, "description": "At most 1024 bytes." };
+    Password: password, { "type": "string", "minLength": 8, "maxLength": 200 };
     /// A pay password.
     PayPassword: pay_password, { "type": "string", "minLength": 6, "maxLength": 6, "pattern": "^[0-9]{6}$" };
     /// What a rider wants to be called; blanks around it are dropped.
@@ -337,7 +337,7 @@ mod tests {
         assert!("王".repeat(201).parse::<NickName>().is_err());
         assert!("😀😀".parse::<Password>().is_err());
         assert!("😀".repeat(8).parse::<Password>().is_ok());
-        assert!("x".repeat(1_025).parse::<Password>().is_err());
+        assert!("x".repeat(201).parse::<Password>().is_err() && "😀".repeat(200).parse::<Password>().is_ok());
         assert!("好".repeat(1_000).parse::<Comment>().is_ok());
     }
 
