@@ -141,8 +141,11 @@ impl Problem {
         let (code, rule) = error.as_database_error().map_or((None, None), |e| (e.code(), e.constraint()));
         let rule = rule.map_or_else(|| "a value is out of range".to_owned(), str::to_owned);
         let route = CONTEXT.try_with(|context| context.route().to_owned()).unwrap_or_default();
+        // Not the error's own text, which may quote the value.
         tracing::error!(
-            %error, route, code = code.as_deref().unwrap_or_default(), rule,
+            route,
+            code = code.as_deref().unwrap_or_default(),
+            rule,
             "input reached the database that a type should have refused"
         );
         let detail = format!("a value of this request cannot be kept: {rule}");
