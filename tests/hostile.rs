@@ -465,7 +465,7 @@ impl Range {
                 "{rider_id}" => address.push_str(&self.world.ops.id.to_string()),
                 "{tag}" => address.push_str("pay_money_cancle"),
                 "{act}" => {
-                    address.push_str(["snooze", "retry", "block", "cancel", "pause"].choose(rng).unwrap())
+                    address.push_str(["snooze", "retry", "block", "cancel", "pause"].choose(rng).unwrap());
                 }
                 part if part.starts_with('{') => address.push('x'),
                 part => address.push_str(part),
@@ -479,12 +479,18 @@ impl Range {
     }
 
     fn at_the_api(&self, rng: &mut StdRng) -> Shot {
-        let operation = self.operations.choose(rng).unwrap();
+        // Most often one that takes something.
+        let takes = |operation: &Operation| !operation.parameters.is_empty() || !operation.fields.is_empty();
+        let (one, other) = (self.operations.choose(rng).unwrap(), self.operations.choose(rng).unwrap());
+        let operation = if takes(one) { one } else { other };
         let mut target = self.address(rng, &operation.path);
-        let who = match rng.random_range(0..4) {
+        let is_ops = operation.path.starts_with("/v1/ops/");
+        let who = match rng.random_range(0..12) {
             0 => String::new(),
             1 => self.rider.clone(),
-            _ => self.world.ops.authorization(),
+            2 => self.world.ops.authorization(),
+            _ if is_ops => self.world.ops.authorization(),
+            _ => self.rider.clone(),
         };
         // Whoever signs out here would be nobody in all that follows.
         let who = if operation.path == "/v1/sessions/current" { String::new() } else { who };
@@ -541,7 +547,11 @@ impl Range {
     }
 
     fn at_the_console(&self, rng: &mut StdRng) -> Shot {
-        let (method, path) = self.pages.choose(rng).unwrap();
+        let takes = |page: &(String, String)| {
+            page.0 == "POST" || self.taken.get(&page.1).is_some_and(|taken| !taken.is_empty())
+        };
+        let (one, other) = (self.pages.choose(rng).unwrap(), self.pages.choose(rng).unwrap());
+        let (method, path) = if takes(one) { one } else { other };
         let mut target = self.address(rng, path);
         let is_open = rng.random_range(0..8) == 0 || path.ends_with("/sign-out");
         let mut headers = if is_open {
@@ -576,12 +586,16 @@ impl Range {
             "snooze" => form.push(("minutes", "5".to_owned())),
             "block" => form.push(("seats", "9".to_owned())),
             "bulk" => {
-                form.extend([("act", "retry".to_owned()), ("id", NOBODY.to_owned()), ("key", "x".to_owned())])
+                form.extend([
+                    ("act", "retry".to_owned()),
+                    ("id", NOBODY.to_owned()),
+                    ("key", "x".to_owned()),
+                ]);
             }
             _ => {}
         }
         // Mostly a field of the form, of which there are few, and else one of any other.
-        let own: Option<&str> = form.choose(rng).map(|(name, _)| *name);
+        let own: Option<&str> = form.choose(rng).map(|(name, _)| *name).filter(|name| *name != "csrf");
         let name = own.filter(|_| rng.random_range(0..8) > 0).map_or(name, str::to_owned);
         let value = text_for(rng, &name);
         form.retain(|(known, _)| *known != name);
