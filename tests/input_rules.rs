@@ -369,6 +369,7 @@ async fn languages_are_weighed_and_told() {
     let http = reqwest::Client::new();
     for (accepted, chinese) in [
         ("zh;q=0, en", false),
+        ("zh;q=0", false),
         ("en;q=0.5, zh-CN;q=0.9", true),
         ("*", false),
         ("zh-Hant;q=0.1, en;q=0", true),

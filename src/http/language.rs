@@ -12,7 +12,8 @@ pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
         lines.flat_map(|line| line.split(',')).take(MOST_RANGES).filter_map(weighed).collect();
     let (chinese, english) = (weight(&ranges, "zh"), weight(&ranges, "en"));
     // Of two that weigh the same, what is named first.
-    chinese.0 > english.0 || (chinese.0 == english.0 && chinese.1 < english.1)
+    let named_first = chinese.0 == english.0 && chinese.0 > 0 && chinese.1 < english.1;
+    chinese.0 > english.0 || named_first
 }
 
 /// What a language weighs in thousandths, and the place of the range that says so: the heaviest of its own ranges, else `*`.
