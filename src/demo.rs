@@ -38,7 +38,7 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
         r#"with added as (
                insert into rider (id, user_name, role, password_hash)
                select id, name, role, $4 from unnest($1::uuid[], $2::text[], $3::text[]) as r(id, name, role)
-               on conflict (lower(user_name)) do nothing
+               on conflict (lower(user_name collate "C")) do nothing
                returning id
            ), purse as (
                insert into wallet (rider_id) select id from added
@@ -57,7 +57,8 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
         let mut tx = schema::begin(&flow.pool).await?;
-        wallet::top_up(&mut tx, RiderId(*rider), balance, "demo").await.map_err(|e| format!("{e:?}"))?;
+        let reference = format!("demo {rider}").parse()?;
+        wallet::top_up(&mut tx, RiderId(*rider), balance, &reference).await.map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;
     }
     tracing::info!(trips, people = added.len(), "demo data added");

@@ -1,7 +1,8 @@
-//! The search box: jumps to whatever an id, a user name or an e-mail address belongs to.
+//! The search box: jumps to what an id or a user name belongs to, and lists who gave an e-mail address.
 
 use super::{
     frame::{Answer, Nav, empty, page},
+    riders::candidates,
     visit::Visit,
 };
 use crate::{
@@ -27,8 +28,14 @@ pub(super) async fn go(State(app): State<App>, visit: Visit, Params(Query { q })
         if let Some(place) = find::by_id(pool, id).await? {
             return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());
         }
-    } else if let Some(rider) = find::rider(pool, text).await? {
-        return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+    } else {
+        let found = find::riders(pool, text).await?;
+        if let Some(rider) = find::unmistakable(&found) {
+            return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+        }
+        if !found.is_empty() {
+            return Ok(page(&visit, Nav::Elsewhere, text, candidates(&visit, &found)));
+        }
     }
     let nothing = empty(
         &visit,

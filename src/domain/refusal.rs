@@ -1,7 +1,8 @@
 //! Business answers that are a "no". A refusal is an answer, not a failure: it rolls nothing back.
 
-use super::{Money, OrderStatus};
+use super::{Money, OrderStatus, RiderId};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// A field that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ pub enum Refusal {
     BalanceTooLow {
         /// What it holds.
         balance: Money,
+    },
+    /// The reference of a top-up belongs to another rider's: one payment tops one wallet up.
+    ReferenceUsed {
+        /// Whose top-up it is.
+        rider: RiderId,
+        /// That top-up's ledger entry.
+        entry: Uuid,
     },
     /// The order was not paid in time.
     OrderExpired,

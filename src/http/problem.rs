@@ -81,6 +81,9 @@ const BULK_OVER: Kind = Kind(StatusCode::CONFLICT, "006044", "Operation has ende
 const BULK_CHANGED: Kind =
     Kind(StatusCode::CONFLICT, "006045", "Selection has changed since its preview", "所选任务自预览后已变化");
 
+const REFERENCE_USED: Kind =
+    Kind(StatusCode::CONFLICT, "006060", "Reference used for another rider", "该凭证号已用于其他乘客");
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -251,6 +254,13 @@ impl From<Refusal> for Problem {
             Refusal::BalanceTooLow { balance } => {
                 Self::new(&BALANCE, format!("the wallet holds {balance}")).with("balance", json!(balance))
             }
+            Refusal::ReferenceUsed { rider, entry } => Self::new(
+                &REFERENCE_USED,
+                format!("the reference is that of top-up {entry} of rider {rider}"),
+            )
+            .with("field", json!("/reference"))
+            .with("rider_id", json!(rider))
+            .with("entry_id", json!(entry)),
             Refusal::OrderExpired => {
                 Self::new(&EXPIRED, "the order was not paid in time; nothing was charged")
             }

@@ -1,5 +1,6 @@
 //! Registering, signing in, and what an account looks like from outside.
 
+use super::user_name;
 use crate::{
     domain::{FieldError, Refusal, RiderId},
     flow::StepError,
@@ -16,8 +17,6 @@ use uuid::Uuid;
 const SHORTEST_PASSWORD: usize = 8;
 /// Longest password and profile text, in bytes.
 const LONGEST_TEXT: usize = 200;
-/// Length of a user name.
-const USER_NAME: std::ops::RangeInclusive<usize> = 3..=40;
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -72,7 +71,7 @@ impl FromStr for Role {
 }
 
 /// A registration as it comes in.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
     /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
@@ -159,7 +158,7 @@ impl Registration {
         let added = sqlx::query_scalar!(
             r#"with added as (
                    insert into rider (id, user_name, password_hash, role, email, phone)
-                   values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name)) do nothing returning id
+                   values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name collate "C")) do nothing returning id
                ), purse as (
                    insert into wallet (rider_id) select id from added
                ), secret as (
@@ -198,12 +197,14 @@ pub async fn register(
 }
 
 fn check(new: &NewRider) -> Result<(), FieldError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if !USER_NAME.contains(&new.user_name.len()) || !new.user_name.chars().all(plain) {
+    if !user_name::is_user_name(&new.user_name) {
         return Err(FieldError::new("/user_name", "3 to 40 letters, digits, dots, dashes or underscores"));
     }
     if !(SHORTEST_PASSWORD..=LONGEST_TEXT).contains(&new.password.len()) {
         return Err(FieldError::new("/password", "8 to 200 characters"));
+    }
+    if new.password.contains(char::is_control) {
+        return Err(FieldError::new("/password", "no control characters"));
     }
     if let Some(pay) = &new.pay_password {
         pay_password::check_form("/pay_password", pay)?;
@@ -232,16 +233,19 @@ pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<(), FieldE
 pub async fn sign_in(
     pool: &PgPool,
     passwords: &Passwords,
-    user_name: &str,
+    name: &str,
     password: &str,
 ) -> Result<Rider, StepError> {
-    let row =
-        sqlx::query!("select id, password_hash from rider where lower(user_name) = lower($1)", user_name)
-            .fetch_optional(pool)
-            .await?;
+    let row = sqlx::query!(
+        r#"select id, password_hash from rider where lower(user_name collate "C") = $1 and $2"#,
+        user_name::folded(name),
+        user_name::is_user_name(name)
+    )
+    .fetch_optional(pool)
+    .await?;
     let Some(row) = row else {
         // As much work as for a known name, so that the time taken tells nobody which names exist.
-        passwords.hash(password).await.map_err(StepError::Broken)?;
+        passwords.verify_nobodys(password).await.map_err(StepError::Broken)?;
         return Err(Refusal::WrongCredentials.into());
     };
     if !passwords.verify(password, &row.password_hash).await.map_err(StepError::Broken)? {

@@ -177,11 +177,11 @@ const INVARIANTS: [(&str, &str, &str); 20] = [
              'order_paid_means_a_payment', 'order_closed_has_a_reason', 'order_amount_is_price_times_seats', 'barrier_pkey',
              'idempotency_pkey', 'ledger_entry_continues_the_last', 'ledger_first_entry_starts_at_zero',
              'ledger_balance_is_never_negative', 'wallet_balance_is_what_its_entries_say',
-             'job_key_is_unique_while_live', 'job_lease_is_whole']) guard
+             'job_key_is_unique_while_live', 'job_lease_is_whole', 'top_up_reference_is_used_once']) guard
          where not exists(select from pg_constraint c where c.conname = guard and c.convalidated)
          union all
          select guard from unnest(array['one_entry_per_payment_and_kind', 'one_live_payment_per_order',
-             'one_top_up_per_reference']) guard
+             'one_top_up_per_reference', 'rider_user_name_is_taken_once']) guard
          where not exists(select from pg_class c join pg_index i on i.indexrelid = c.oid
                           where c.relname = guard and i.indisvalid and i.indisunique)
          union all

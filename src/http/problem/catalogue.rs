@@ -41,6 +41,7 @@ const ALL: &[&Kind] = &[
     &super::NOT_AUTHORIZED,
     &super::BULK_OVER,
     &super::BULK_CHANGED,
+    &super::REFERENCE_USED,
     &super::LIMITED,
     &super::CROWDED,
     &super::SLOW_BODY,
