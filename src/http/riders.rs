@@ -11,12 +11,12 @@ use crate::{
     domain::{FieldError, Money, Refusal},
     flow::StepError,
     orders::Page,
-    payment::pay_password,
+    payment::pay_password::{self, Judged},
     riders::{self, ProfileChange, Registration, Rider, Role, Session, lockout, wallet},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(super) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
@@ -84,7 +84,7 @@ pub(super) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Ride
     Ok(Json(riders::change(&mut conn, change.caller.rider_id, &change.body).await?))
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayPassword {
     current: Option<String>,
@@ -92,10 +92,30 @@ pub(super) struct PayPassword {
     new: String,
 }
 
-pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<StatusCode, Problem> {
-    let PayPassword { current, new } = change.body;
-    pay_password::set(&change.flow, change.caller.rider_id, current.as_deref(), &new).await?;
-    Ok(StatusCode::NO_CONTENT)
+/// A repeat is told again what the first was told, with the first's key and, for an hour, also without.
+pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+    let Change { caller, flow, key, body: PayPassword { current, new } } = change;
+    let key = key.as_ref();
+    not_answered_yet(&flow.pool, key).await?;
+    for _ in 0..pay_password::ROUNDS {
+        // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
+        let judged = pay_password::judge(&flow, caller.rider_id, current.as_deref(), &new).await;
+        let mut act = Act::begin(&flow.pool, key).await?;
+        let done = match judged {
+            Ok(Judged::Change(change)) => match change.make(act.conn()).await {
+                Ok(true) => Ok(json!({})),
+                Ok(false) => {
+                    act.give_up().await?;
+                    continue;
+                }
+                Err(error) => Err(error.into()),
+            },
+            Ok(Judged::Repeat) => Ok(json!({})),
+            Err(error) => Err(error),
+        };
+        return act.end(StatusCode::NO_CONTENT, done).await;
+    }
+    Err(Problem::crowded().into())
 }
 
 pub(super) async fn balance(
