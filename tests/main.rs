@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "no test drops a future that begins a transaction, but on purpose")]
 
+mod account_rules;
 mod accounts;
 mod acts;
 mod api_schema;

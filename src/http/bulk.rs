@@ -22,11 +22,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What is to be done to which jobs: either `ids` or `filter` says which.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewBulk {
     act: What,
@@ -111,7 +111,7 @@ pub(super) async fn items(
 }
 
 /// Why it is stopped.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StopBulk")]
 pub(super) struct Why {

@@ -4,7 +4,7 @@ use super::{App, admission::Place, problem::Problem};
 use crate::{
     domain::{FieldError, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
-    riders::{Caller, NewRider},
+    riders::{Caller, NewRider, user_name},
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Query, Request},
@@ -13,7 +13,7 @@ use axum::{
 use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
@@ -54,7 +54,7 @@ pub(super) struct Registering {
 }
 
 /// A body that has nothing to say: absent, or `{}`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -128,7 +128,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -139,20 +139,21 @@ impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
         let place = request.extensions().get::<Place>().map(|place| Arc::clone(&place.0));
-        let scope = format!("{} {}\n", request.method(), request.uri().path());
+        let (sent, scope) = scopes(&request);
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
         let key = key
             .map(|key| {
-                let fingerprint = sealed(app, &[scope.as_bytes(), &bytes])?;
-                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint })
+                let fingerprint = sealed(app, &[scope.as_bytes(), &understood(&body)?])?;
+                let as_sent = sealed(app, &[sent.as_bytes(), &bytes])?;
+                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint, as_sent })
             })
             .transpose()?;
         Ok(Self { caller, flow: Flow { faults, place, ..app.flow.clone() }, key, body })
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for OpsChange<T> {
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for OpsChange<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -174,13 +175,37 @@ impl FromRequest<App> for Registering {
         let bytes = bytes(request, app).await?;
         let body: NewRider = parse(&bytes)?;
         let Some(key) = key else { return Ok(Self { key: None, body }) };
-        let name = sealed(app, &[b"the one who registers as\n", body.user_name.to_lowercase().as_bytes()])?;
+        let name =
+            sealed(app, &[b"the one who registers as\n", user_name::folded(&body.user_name).as_bytes()])?;
         let name = name.first_chunk::<16>().ok_or_else(Problem::broken)?;
         // A random UUID's layout, which no account's (UUIDv7) ever has.
         let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
-        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
-        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint }), body })
+        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &understood(&body)?])?;
+        let as_sent = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
+        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint, as_sent }), body })
     }
+}
+
+/// Method and path, as they were sent, and as they are understood: an id is the same however its letters are written.
+fn scopes(request: &Request) -> (String, String) {
+    let (method, path) = (request.method(), request.uri().path());
+    let same =
+        |segment: &str| Uuid::parse_str(segment).map_or_else(|_| segment.to_owned(), |id| id.to_string());
+    let plain = path.split('/').map(same).collect::<Vec<_>>().join("/");
+    (format!("{method} {path}\n"), format!("{method} {plain}\n"))
+}
+
+/// A body as it was understood: the order of its members, blanks, escapes and the forms of a number or a time are gone, and so
+/// is what is left out from what is `null` (where they differ, the type tells them apart).
+fn understood(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(body).map_err(|_| Problem::broken())
+}
+
+/// Labels that say the same in any order.
+pub(super) fn as_a_set<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut labels: Vec<&String> = labels.iter().collect();
+    labels.sort_unstable();
+    labels.serialize(serializer)
 }
 
 /// A keyed hash of the parts. Not a plain one: bodies hold passwords, and who gets to see the table of kept answers
@@ -316,6 +341,9 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let named = |prefix: &str| rule.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(name) = named("missing field `") {
         return Problem::missing(&FieldError::new(format!("/{name}"), "this field is required"));
+    }
+    if let Some(name) = named("duplicate field `") {
+        return Problem::field(&FieldError::new(format!("/{name}"), "this field is given twice"));
     }
     if let Some(name) = named("unknown field `") {
         return Problem::field(&FieldError::new(

@@ -184,7 +184,7 @@ pub(super) async fn show(
 }
 
 /// Why an operator acts.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
     #[schemars(length(min = 1, max = 500))]
@@ -221,7 +221,7 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
 }
 
 /// Until when a job is put off, and why.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Snooze {
     until: DateTime<Utc>,
@@ -240,7 +240,7 @@ pub(super) async fn snooze(
 }
 
 /// A live job of a tag by its key, and why.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
     key: String,
@@ -327,7 +327,7 @@ pub(super) async fn resume(
 }
 
 /// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
     #[schemars(length(min = 1, max = 500))]
@@ -356,7 +356,7 @@ pub(super) async fn drain(
 }
 
 /// Which dead letters of a tag.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redrive {
     /// Only of this tag.

@@ -350,7 +350,8 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
             .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
             .gives_nothing("It is set")
-            .refuses("004001 006007"),
+            .refuses("004001 006007")
+            .keyed(),
         operation("get", "/v1/wallet", SignedIn, "The wallet's balance").gives(
             200,
             "The balance",
@@ -428,7 +429,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "How far it is", s.gives::<Progress>()),
         operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
             .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
-            .gives(201, "The ledger entry", s.gives::<Entry>()).keyed(),
+            .gives(201, "The ledger entry", s.gives::<Entry>()).refuses("003070 006060").keyed(),
         operation("get", "/v1/ops/orders/{id}/timeline", Viewer, "All that happened to an order")
             .gives(200, "Events in order", s.gives::<ops::Timeline>()),
         operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Through},
-    domain::{FieldError, Money, OrderId, Refusal},
+    domain::{FieldError, Money, OrderId, Reference, Refusal},
     ops::{By, checked, trips, wallets},
     orders::{self, Event, Page, owed::Debt},
     riders::Caller,
@@ -28,12 +28,11 @@ pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
     Ok(By::new(Actor::caller(caller, Through::Api), reason))
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: Money,
-    #[schemars(length(min = 1, max = 100))]
-    reference: String,
+    reference: Reference,
     #[schemars(length(min = 1, max = 500))]
     reason: Option<String>,
 }

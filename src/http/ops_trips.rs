@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Params, Path, Viewer, trip_id},
+    extract::{OpsChange, Params, Path, Viewer, as_a_set, trip_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -24,11 +24,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SomeSeats {
+    #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
     #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
@@ -56,7 +57,7 @@ async fn keep(
     act.end(StatusCode::OK, done).await
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CancelTrip")]
 pub(super) struct Why {

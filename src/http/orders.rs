@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{Change, Nothing, Paging, Params, Path, SignedIn, order_id},
+    extract::{Change, Nothing, Paging, Params, Path, SignedIn, as_a_set, order_id},
     once::{Act, Ended, replay, told_again},
     problem::Problem,
 };
@@ -29,15 +29,16 @@ use axum::{
 };
 use farebox_jobs::MqTag;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::future::Future;
 use uuid::Uuid;
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
     trip_id: Uuid,
+    #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
 }
@@ -67,7 +68,7 @@ fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result
 }
 
 /// Exactly one of the two.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayWith {
     pay_password: Option<String>,
@@ -110,7 +111,7 @@ pub(super) async fn pay(
     counted(&app, Asked::Pay, answer)
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Authorize {
     order_id: OrderId,
@@ -123,7 +124,7 @@ pub(super) async fn authorize(
     change: Change<Authorize>,
 ) -> Result<(StatusCode, Json<Authorization>), Problem> {
     let Authorize { order_id, pay_password } = change.body;
-    let issued = authorization::issue(&change.flow, order_id, change.caller.rider_id, pay_password).await?;
+    let issued = authorization::issue(&change.flow, order_id, change.caller.rider_id, &pay_password).await?;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 

@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 const LONGEST_COMMENT: usize = 1_000;
 
 /// An evaluation as it comes in.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEvaluation {
     /// 1 to 5.

@@ -6,7 +6,7 @@ use crate::{
     flow::StepError,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 
 /// What `sex` may say.
@@ -16,23 +16,23 @@ const SEXES: [&str; 3] = ["female", "male", "other"];
 type Field = Option<Option<String>>;
 
 /// The fields to change.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 200 characters.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 200))]
     pub nick_name: Field,
     /// `female`, `male` or `other`.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^(female|male|other)$"))]
     pub sex: Field,
     /// Unverified; holds an `@`.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 200), regex(pattern = "@"))]
     pub email: Field,
     /// Unverified.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 200))]
     pub phone: Field,
 }

@@ -9,6 +9,7 @@ mod numbers;
 mod pages;
 mod pages_bench;
 mod poison;
+mod riders;
 mod screenshots;
 mod sign_in;
 mod story;

@@ -30,6 +30,26 @@ impl Database {
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
         Self { url: server.url(&name) }
     }
+
+    /// One whose `lower` and `upper` know letters beyond ASCII, as in most deployments; the others are in the locale `C`.
+    pub async fn that_folds() -> Self {
+        let (server, _) = SERVER.get_or_init(start).await;
+        let name = format!("t_{}_{}", now(), uuid::Uuid::new_v4().simple());
+        let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let known = "select collctype::text from pg_collation where collprovider = 'c' and collctype ~* '^(C|en_US)[.]utf-?8$'
+                     order by collctype limit 1";
+        let locale: String =
+            sqlx::query_scalar(known).fetch_one(&mut db).await.expect("a UTF-8 locale on this machine");
+        let create = format!(
+            "create database {name} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'"
+        );
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
+        let settings = Settings::load("development", &[]).unwrap();
+        let pool = schema::pool(&server.url(&name), &settings.database, "migration").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        pool.close().await;
+        Self { url: server.url(&name) }
+    }
 }
 
 /// The server outlives this process for a moment only: it stops when nobody holds it.

@@ -66,7 +66,11 @@ impl World {
 
     /// The same, with settings for the API process.
     pub async fn with(env: &[(&str, &str)]) -> Self {
-        let db = Database::fresh().await;
+        Self::on(Database::fresh().await, env).await
+    }
+
+    /// The same, on this database.
+    pub async fn on(db: Database, env: &[(&str, &str)]) -> Self {
         let settings = settings();
         let pool = farebox::schema::pool(&db.url, &settings.database, "test").unwrap();
         let flow = parts::flow(&settings, pool.clone()).unwrap();
@@ -98,8 +102,10 @@ impl World {
         client
     }
 
+    /// Tops a wallet up; a reference belongs to one rider, so his id goes into it.
     pub async fn top_up(&self, rider: RiderId, money: &str, reference: &str) -> Answer {
         let path = format!("/v1/ops/wallets/{rider}/top-ups");
+        let reference = format!("{reference} {rider}");
         self.ops.post(&path, &json!({ "amount": money, "reference": reference })).await
     }
 

@@ -50,7 +50,7 @@ impl OwnServer {
     }
 
     pub async fn top_up(&self, rider: &Client, money: &str) {
-        let top_up = json!({"amount": money, "reference": "first"});
+        let top_up = json!({"amount": money, "reference": format!("first {}", rider.id)});
         self.rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
     }
 

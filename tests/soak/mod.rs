@@ -268,7 +268,7 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
         let name = format!("rider{n}");
         farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let client = Client::sign_in(base, &name).await;
-        let top_up = json!({"amount": "1000000.00", "reference": "first"});
+        let top_up = json!({"amount": "1000000.00", "reference": format!("first {}", client.id)});
         ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
         people.push(client);
     }
