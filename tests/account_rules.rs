@@ -3,6 +3,7 @@
 use crate::harness::{
     Answer, Client, Database, PASSWORD, PAY_PASSWORD, PEPPER, World, command, count, until,
 };
+use farebox::schema;
 use futures_util::future::join_all;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
@@ -143,6 +144,75 @@ async fn of_two_riders_at_once_one_gets_the_payment() {
     let held = "select count(*) from ledger_entry where kind = 'top_up'";
     assert_eq!(count(&world.pool, held).await, 10);
     assert_eq!(count(&world.pool, "select sum(balance)::bigint from wallet").await, 10);
+    world.verify().await;
+}
+
+/// References from before they were compared: some of several top-ups, each of which keeps its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn top_ups_from_before_an_upgrade_are_not_made_again() {
+    const SINCE: i64 = 22;
+    let db = Database::empty().await;
+    let pool = sqlx::PgPool::connect(&db.url).await.unwrap();
+    let before =
+        schema::MIGRATIONS.iter().map(|m| m.version).filter(|version| *version < SINCE).max().unwrap();
+    schema::MIGRATIONS.run_to(before, &pool).await.unwrap();
+    let riders = [uuid::Uuid::now_v7(), uuid::Uuid::now_v7(), uuid::Uuid::now_v7()];
+    let [first, second, third] = riders;
+    for (n, id) in riders.iter().enumerate() {
+        sqlx::query("insert into rider (id, user_name, password_hash) values ($1, 'old' || $2, 'x')")
+            .bind(id)
+            .bind(n.to_string())
+            .execute(&pool)
+            .await
+            .unwrap();
+        sqlx::query("insert into wallet (rider_id) values ($1)").bind(id).execute(&pool).await.unwrap();
+    }
+    let kept = [
+        (first, 1_i64, 5_i64, 5_i64, "PAY-77"),
+        (first, 2, 1, 6, "pay-77 "),
+        (second, 1, 2, 2, "PAY-77"),
+        (second, 2, 1, 3, "ＰＡＹ-78"),
+        (second, 3, 1, 4, " "),
+    ];
+    for (rider, seq, amount, balance, reference) in kept {
+        sqlx::query(
+            "with entered as (
+                 insert into ledger_entry (rider_id, seq, id, kind, amount, balance_after, reference)
+                 values ($1, $2, gen_random_uuid(), 'top_up', $3, $4, $5))
+             update wallet set balance = $4, last_entry = $2 where rider_id = $1",
+        )
+        .bind(rider)
+        .bind(seq)
+        .bind(amount)
+        .bind(balance)
+        .bind(reference)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    schema::migrate(&pool).await.unwrap();
+    let world = World::on(db, &[]).await;
+    let top_up = async |rider: uuid::Uuid, amount: i64, reference: &str| {
+        let body = json!({ "amount": amount.to_string(), "reference": reference });
+        world.ops.post(&format!("/v1/ops/wallets/{rider}/top-ups"), &body).await
+    };
+    for (rider, seq, amount, _, reference) in &kept[..4] {
+        let id: uuid::Uuid =
+            sqlx::query_scalar("select id from ledger_entry where rider_id = $1 and seq = $2")
+                .bind(rider)
+                .bind(seq)
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+        assert_eq!(top_up(*rider, *amount, reference).await.expect(201)["id"], json!(id), "{reference:?}");
+    }
+    // Whoever comes with it now is told whose it is: the first's.
+    let taken = top_up(third, 5, " Pay-77").await;
+    assert_eq!(taken.problem(409, "006060")["rider_id"], json!(first));
+    top_up(third, 5, "PAY-79").await.expect(201);
+    let held: i64 =
+        sqlx::query_scalar("select sum(balance)::bigint from wallet").fetch_one(&pool).await.unwrap();
+    assert_eq!(held, 6 + 4 + 5);
     world.verify().await;
 }
 

@@ -14,12 +14,18 @@ const LONGEST: usize = 100;
 pub struct Reference {
     text: String,
     key: String,
+    sent: String,
 }
 
 impl Reference {
     /// As it is shown.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// As it was sent, and as versions up to 0.1.0 kept it.
+    pub fn as_sent(&self) -> &str {
+        &self.sent
     }
 
     /// The form by which references are compared; at most three times as long.
@@ -45,20 +51,20 @@ impl fmt::Display for Reference {
 impl FromStr for Reference {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(sent: &str) -> Result<Self, Self::Err> {
         const RULE: &str = "1 to 100 characters, none of them invisible, and not only blanks";
         // As it was sent and as it is kept: NFKC makes some letters into several.
-        if text.chars().count() > LONGEST || text.chars().any(is_invisible) {
+        if sent.chars().count() > LONGEST || sent.chars().any(is_invisible) {
             return Err(RULE);
         }
-        let nfkc: String = text.nfkc().collect();
+        let nfkc: String = sent.nfkc().collect();
         let text = nfkc.split_whitespace().collect::<Vec<_>>().join(" ");
         if !(1..=LONGEST).contains(&text.chars().count()) || text.chars().any(is_invisible) {
             return Err(RULE);
         }
         // Up, then down, letter by letter: ß and SS, ς and σ are the same then.
         let key = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect();
-        Ok(Self { text, key })
+        Ok(Self { text, key, sent: sent.to_owned() })
     }
 }
 

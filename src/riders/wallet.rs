@@ -101,7 +101,7 @@ pub async fn top_up(
         r#"with claimed as (
                insert into top_up_reference (key, rider_id, seq)
                select $7, $1, $3
-               where not exists(select from ledger_entry where rider_id = $1 and reference = $2)
+               where not exists(select from ledger_entry where rider_id = $1 and reference in ($2, $8))
                on conflict (key) do nothing
                returning seq
            ), entered as (
@@ -119,6 +119,7 @@ pub async fn top_up(
         amount.decimal(),
         balance,
         reference.key(),
+        reference.as_sent(),
     )
     .fetch_optional(&mut *conn)
     .await?;
@@ -137,12 +138,13 @@ pub async fn top_up(
     let first = sqlx::query!(
         r#"select e.rider_id as "rider_id!", e.id as "id!", e.amount as "amount!", e.balance_after as "balance_after!",
                   e.at as "at!"
-           from (select 1 as nr, rider_id, seq from ledger_entry where rider_id = $1 and reference = $2
+           from (select 1 as nr, rider_id, seq from ledger_entry where rider_id = $1 and reference in ($2, $4)
                  union all select 2, rider_id, seq from top_up_reference where key = $3) as used
            join ledger_entry e using (rider_id, seq) order by nr limit 1"#,
         rider.0,
         reference.as_str(),
         reference.key(),
+        reference.as_sent(),
     )
     .fetch_one(conn)
     .await?;

@@ -31,23 +31,34 @@ impl Database {
         Self { url: server.url(&name) }
     }
 
-    /// One whose `lower` and `upper` know letters beyond ASCII, as in most deployments; the others are in the locale `C`.
+    /// One with nothing in it.
+    pub async fn empty() -> Self {
+        Self::created("").await
+    }
+
+    /// A migrated one whose `lower` and `upper` know letters beyond ASCII, as in most deployments; the others are in the
+    /// locale `C`.
     pub async fn that_folds() -> Self {
         let (server, _) = SERVER.get_or_init(start).await;
-        let name = format!("t_{}_{}", now(), uuid::Uuid::new_v4().simple());
         let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
         let known = "select collctype::text from pg_collation where collprovider = 'c' and collctype ~* '^(C|en_US)[.]utf-?8$'
                      order by collctype limit 1";
         let locale: String =
             sqlx::query_scalar(known).fetch_one(&mut db).await.expect("a UTF-8 locale on this machine");
-        let create = format!(
-            "create database {name} template template0 encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'"
-        );
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
+        let made = Self::created(&format!("encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'")).await;
         let settings = Settings::load("development", &[]).unwrap();
-        let pool = schema::pool(&server.url(&name), &settings.database, "migration").unwrap();
+        let pool = schema::pool(&made.url, &settings.database, "migration").unwrap();
         schema::migrate(&pool).await.unwrap();
         pool.close().await;
+        made
+    }
+
+    async fn created(how: &str) -> Self {
+        let (server, _) = SERVER.get_or_init(start).await;
+        let name = format!("t_{}_{}", now(), uuid::Uuid::new_v4().simple());
+        let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let create = format!("create database {name} template template0 {how}");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
         Self { url: server.url(&name) }
     }
 }
