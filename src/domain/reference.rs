@@ -23,7 +23,7 @@ impl Reference {
         &self.text
     }
 
-    /// As it was sent, and as versions up to 0.1.0 kept it.
+    /// As it was sent, and as versions before migration 0022 kept it.
     pub fn as_sent(&self) -> &str {
         &self.sent
     }

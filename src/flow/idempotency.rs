@@ -23,7 +23,7 @@ pub struct IdempotencyKey {
     pub key: String,
     /// A keyed digest over method, path and body as they were understood.
     pub fingerprint: Vec<u8>,
-    /// The same over their bytes as they were sent, which versions up to 0.1.0 kept. It goes when no key is kept that an
+    /// The same over their bytes as they were sent, which versions before migration 0022 kept. It goes when no key is kept that an
     /// upgrade found (`idempotency.retention_hours`).
     pub as_sent: Vec<u8>,
 }
