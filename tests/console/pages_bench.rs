@@ -8,7 +8,7 @@
 //! about 10 GB, with fsync on), in `target/tmp/console-bench`, and uses it again the next time; delete that folder when done.
 //! `BENCH_ORDERS`, `BENCH_JOBS` and `BENCH_ROUNDS` make it smaller.
 
-use crate::harness::{Client, PASSWORD, Process, Wire, new_rider, settings};
+use crate::harness::{Client, PASSWORD, Process, Wire, lasting_folder, new_rider, settings};
 use farebox::{
     embedded, process as parts,
     riders::{self, Role},
@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -63,7 +63,7 @@ fn scale(name: &str, usual: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark of half an hour"]
 async fn pages_beside_a_load() {
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-bench");
+    let data = lasting_folder("console-bench");
     let options = embedded::Options { data, durable: true, max_connections: 100, settings: &[] };
     let server = embedded::start(&options).await.unwrap();
     embedded::ensure_database(&server, "bench").await.unwrap();

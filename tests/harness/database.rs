@@ -1,11 +1,9 @@
 //! One disposable server for all test processes, one database for each test, cloned from a migrated template.
 
+use super::lasting_folder;
 use farebox::{embedded, schema, settings::Settings};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::{
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 /// A test's database is dropped by a later run once it is this old, seconds.
@@ -34,7 +32,7 @@ impl Database {
 
 /// The server outlives this process for a moment only: it stops when nobody holds it.
 async fn start() -> (embedded::Server, String) {
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-server");
+    let data = lasting_folder("test-server");
     let options = embedded::Options { data, durable: false, max_connections: 500, settings: &[] };
     let server = embedded::start(&options).await.expect("a PostgreSQL server for the tests");
     let template = template(&server).await;

@@ -1,10 +1,10 @@
 //! A world whose PostgreSQL may be killed: a server of its own, durable, since its data must survive.
 
-use super::{Client, Process, new_rider, settings};
+use super::{Client, Process, folder, new_rider, settings};
 use farebox::{embedded, process as parts, riders, schema};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub struct OwnServer {
     pub url: String,
@@ -19,8 +19,7 @@ pub struct OwnServer {
 
 impl OwnServer {
     pub async fn start(name: &str, api: &[(&str, &str)]) -> Self {
-        let folder = format!("{name}-{}", std::process::id());
-        Self::start_in(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder), api).await
+        Self::start_in(folder(name), api).await
     }
 
     /// With its data in this folder.
@@ -84,6 +83,7 @@ async fn trip(ops: &Client, more: &Value) -> String {
 impl Drop for OwnServer {
     fn drop(&mut self) {
         self.server = None;
+        let _ = embedded::remove(&self.options.data);
         let _ = std::fs::remove_dir_all(&self.options.data);
     }
 }

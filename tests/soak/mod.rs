@@ -15,7 +15,7 @@ mod mutants;
 mod nemesis;
 mod riders;
 
-use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, new_rider, settings, until};
+use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, folder, new_rider, settings, until};
 use check::Mark;
 use chrono::Utc;
 use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
@@ -26,7 +26,6 @@ use serde_json::json;
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -298,7 +297,7 @@ async fn nothing_is_owed(pool: &PgPool) {
 
 impl Soak {
     async fn start(seed: u64, many: usize) -> (Self, Fleet, Load) {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
+        let data = folder(&format!("soak-{seed}"));
         let options = embedded::Options { data, durable: true, max_connections: 200, settings: &[] };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "soak").await.unwrap();

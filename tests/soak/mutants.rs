@@ -353,7 +353,7 @@ impl Workshop {
             copy(&built.join(part), &target.join(profile()), "-al");
         }
         let options = embedded::Options {
-            data: home.join("server"),
+            data: crate::harness::folder("mutants"),
             durable: false,
             max_connections: 20,
             settings: &[],
