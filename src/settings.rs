@@ -239,6 +239,9 @@ pub struct Trips {
     pub horizon_days: u16,
     /// Streams of live seats that one API process serves at the most.
     pub live_streams: usize,
+    /// Streams of live seats that one address, or one network of 64 bits of IPv6, has of them at the most; not heeded while
+    /// limits are off.
+    pub live_streams_per_address: usize,
     /// How long one stream lasts at the most, seconds.
     pub live_stream_secs: u64,
     /// How often the seats of streamed trips are looked at, milliseconds.

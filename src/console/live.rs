@@ -7,27 +7,42 @@ use super::{
     frame::{LIVE_BEGIN, LIVE_END},
     visit::{SESSION, cookie},
 };
-use crate::{http::App, riders::Sessions};
+use crate::{
+    domain::RiderId,
+    http::{
+        App,
+        live::{busy, takes_events},
+    },
+    riders::Sessions,
+};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{Method, StatusCode, Uri, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri, request::Parts},
     middleware::Next,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::stream;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use futures_util::{StreamExt, stream};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-/// Streams at once in one process; whoever comes after them has a page that he reloads himself.
+/// Streams at once in one process; the browser of whoever comes after them asks again in a while.
 const MOST: usize = 50;
+/// Of them one account has so many at the most: pages left open in many tabs leave room for the others.
+const MOST_OF_ACCOUNT: usize = 10;
+/// After how long a browser whose stream has ended opens another.
+const COME_BACK: Duration = Duration::from_secs(3);
 /// Between two renderings of a page.
 const PERIOD: Duration = Duration::from_millis(1_000);
 /// A rendering that took long is followed by a pause of so many times as long.
@@ -45,6 +60,7 @@ const LARGEST: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Streams {
     places: Arc<Semaphore>,
+    by_account: Arc<Mutex<HashMap<RiderId, usize>>>,
     stopping: CancellationToken,
     sessions: Sessions,
 }
@@ -53,8 +69,47 @@ impl Streams {
     pub(super) fn new(app: &App) -> Self {
         Self {
             places: Arc::new(Semaphore::new(MOST)),
+            by_account: Arc::default(),
             stopping: app.stopping.clone(),
             sessions: app.sessions.clone(),
+        }
+    }
+}
+
+impl Streams {
+    fn by_account(&self) -> MutexGuard<'_, HashMap<RiderId, usize>> {
+        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a stream of this account, if there is one.
+    fn place(&self, account: RiderId) -> Option<Place> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let mut all = self.by_account();
+        let open = all.entry(account).or_insert(0);
+        if *open >= MOST_OF_ACCOUNT {
+            return None;
+        }
+        *open += 1;
+        drop(all);
+        Some(Place { streams: self.clone(), account, _permit: permit })
+    }
+}
+
+/// One stream's place among all, and among those of its account; both are free once it is dropped.
+struct Place {
+    streams: Streams,
+    account: RiderId,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.streams.by_account();
+        if let Some(open) = all.get_mut(&self.account) {
+            *open -= 1;
+            if *open == 0 {
+                all.remove(&self.account);
+            }
         }
     }
 }
@@ -68,7 +123,7 @@ struct Open {
     pause: Duration,
     stopping: CancellationToken,
     over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// Makes a stream of a request for one; passes on every other.
@@ -77,12 +132,12 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
         return next.run(request).await;
     };
     // Without a session there is no page with a live part: no place is taken for it.
-    if cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token)).is_none() {
+    let Some(caller) = cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token))
+    else {
         return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let Ok(place) = streams.places.try_acquire_owned() else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
+    let Some(place) = streams.place(caller.rider_id) else { return later(request.headers()) };
+    let asks_for_events = takes_events(request.headers());
     let (mut page, _) = request.into_parts();
     page.uri = uri;
     let mut open = Open {
@@ -91,13 +146,14 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
         shown: HashMap::new(),
         begun: Instant::now(),
         pause: Duration::ZERO,
-        stopping: streams.stopping,
+        stopping: streams.stopping.clone(),
         over: false,
         _place: place,
     };
     // The first rendering is the answer's: who may not see the page gets no stream.
     let first = match open.look().await {
         Ok(changes) => changes,
+        Err(response) if asks_for_events && response.status().is_server_error() => return busy(),
         Err(response) => return *response,
     };
     let events = stream::unfold((open, first), |(mut open, mut changes)| async move {
@@ -118,8 +174,14 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
             }
         }
     });
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    let begin = stream::iter([Ok(Event::default().retry(COME_BACK))]);
+    let sse = Sse::new(begin.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
+}
+
+/// The answer to whom there is no place for: a browser's `EventSource` would give up for good at any other than a stream.
+fn later(headers: &HeaderMap) -> Response {
+    if takes_events(headers) { busy() } else { StatusCode::SERVICE_UNAVAILABLE.into_response() }
 }
 
 impl Open {

@@ -3,7 +3,7 @@
 //! moment is for clients who ask again at once: each refusal takes processor time, and without it two thousand of them
 //! were refused so often that half of the bookings were lost (docs/performance.md).
 
-use super::{App, problem::Problem};
+use super::{App, live, problem::Problem};
 use crate::settings;
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -66,9 +66,10 @@ pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Ne
     let Some(line) = route.and_then(|route| app.admission.line(request.method(), route)) else {
         return next.run(request).await;
     };
+    let events = route == Some(live::ROUTE) && live::takes_events(request.headers());
     let Some(permit) = place(&app, line).await else {
         app.metrics.refused("crowded");
-        return Problem::crowded().into_response();
+        return if events { live::busy() } else { Problem::crowded().into_response() };
     };
     let place = Place(Arc::new(permit));
     request.extensions_mut().insert(place.clone());

@@ -12,7 +12,7 @@ pub(crate) mod extract;
 mod health;
 mod jobs;
 mod limit;
-mod live;
+pub(crate) mod live;
 mod once;
 mod openapi;
 mod ops;

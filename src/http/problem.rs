@@ -156,12 +156,9 @@ impl Problem {
             .with("retry_after", json!(RETRY_AFTER_RUNNING))
     }
 
-    pub(super) fn streams_full() -> Self {
-        Self::new(
-            &STREAMS_FULL,
-            "this server has no room for another stream; ask again, or read the seat map",
-        )
-        .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    pub(super) fn streams_full(why: &str) -> Self {
+        Self::new(&STREAMS_FULL, format!("{why}; ask again, or read the seat map"))
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
     pub(super) fn timed_out() -> Self {
@@ -184,7 +181,7 @@ impl Problem {
         Self::new(&SLOW_BODY, "the body did not arrive in time; nothing was done")
     }
 
-    pub(super) fn broken() -> Self {
+    pub(crate) fn broken() -> Self {
         Self::new(&SYSTEM, "something went wrong on our side")
     }
 

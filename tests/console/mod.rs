@@ -14,7 +14,7 @@ mod sign_in;
 mod story;
 mod trips;
 mod viewer;
-mod visitor;
+pub(crate) mod visitor;
 
 /// An id as links show it.
 fn short(id: &str) -> String {
