@@ -13,4 +13,4 @@ mod views;
 pub use cache::list;
 pub use seat_map::{TripDetail, detail};
 pub use timetable::{MOST_DAYS, NewTrip, add, generate};
-pub use views::{State, Trip, Wanted, of_day, search};
+pub use views::{State, Trip, Wanted, search};
