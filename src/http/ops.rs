@@ -10,7 +10,7 @@ use crate::{
     audit::{self, Actor, Through},
     domain::{FieldError, Money, OrderId, Refusal},
     ops::{By, checked, trips, wallets},
-    orders::{self, Event, Page, owed::Debt},
+    orders::{self, Event, MOST_EVENTS, Page, owed::Debt},
     riders::Caller,
     trips::NewTrip,
     verify::{self, Scope, Verdict},
@@ -58,19 +58,38 @@ pub(super) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Re
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Timeline {
     items: Vec<Event>,
+    /// The cursor of the next page, if there is one.
+    next: Option<String>,
     /// What the order still has coming, and the job that is to see to it; empty if nothing is owed.
     owed: Vec<Debt>,
+}
+
+/// Which page of an order's story.
+#[derive(Deserialize)]
+pub(super) struct Story {
+    limit: Option<u16>,
+    after: Option<String>,
 }
 
 pub(super) async fn timeline(
     State(app): State<App>,
     _: Viewer,
     Path(id): Path<String>,
+    Params(story): Params<Story>,
 ) -> Result<Json<Timeline>, Problem> {
     let order = order_id(&id)?;
-    let items = orders::timeline(&app.flow.pool, order).await?;
+    let limit = story.limit.unwrap_or(MOST_EVENTS);
+    if !(1..=MOST_EVENTS).contains(&limit) {
+        return Err(Problem::field(&FieldError::new("limit", format!("1 to {MOST_EVENTS}"))));
+    }
+    let skip = story.after.as_deref().map_or(Ok(0), str::parse::<u32>).ok();
+    let skip = skip.filter(|skip| skip.checked_add(limit.into()).is_some());
+    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
+    let Page { items, next } = orders::timeline(&app.flow.pool, order, skip.ok_or_else(rule)?, limit).await?;
     match orders::owed::whole(&app.flow.pool, order).await? {
-        Some(whole) if !items.is_empty() => Ok(Json(Timeline { items, owed: whole.owed() })),
+        Some(whole) if !items.is_empty() || story.after.is_some() => {
+            Ok(Json(Timeline { items, next, owed: whole.owed() }))
+        }
         _ => Err(Refusal::NotFound("order").into()),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         idempotency::{Answer, Kept},
         to_the_end,
     },
-    orders::{self, Command, List, NewEvaluation, OrderDetail, OrderView, Page},
+    orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView, Page},
     payment::{
         self, Proof,
         authorization::{self, Authorization},
@@ -175,7 +175,7 @@ pub(super) async fn list(
     SignedIn(caller): SignedIn,
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<OrderView>>, Problem> {
+) -> Result<Json<Page<ListedOrder>>, Problem> {
     let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
     let after = paging.after.as_deref().map(|text| order_id(text).map_err(rule)).transpose()?;
     let list = which.list.unwrap_or_default();
