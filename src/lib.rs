@@ -21,6 +21,7 @@ pub mod redis_link;
 pub mod riders;
 pub mod schema;
 pub mod settings;
+pub mod sheet;
 pub mod tally;
 pub mod telemetry;
 pub mod trips;

@@ -64,6 +64,8 @@ fn router(app: &App) -> Router<App> {
         .route("/console/orders/{id}", get(order::show))
         .route("/console/trips", get(trips::list))
         .route("/console/trips/{id}", get(trips::show))
+        .route("/console/trips/{id}/manifest", get(trips::manifest))
+        .route("/console/trips/{id}/manifest.csv", get(trips::manifest_csv))
         .route("/console/trips/{id}/{act}", get(trips::ask).post(trips::act))
         .route("/console/riders", get(riders::search))
         .route("/console/riders/{id}", get(riders::show))

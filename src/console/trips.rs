@@ -13,17 +13,18 @@ use crate::{
     http::{
         App,
         extract::{Params, Path},
+        problem::Problem,
     },
     ops,
     orders::search::{at_stake, of_trip},
-    schema,
+    schema, sheet,
     trips::{
         self, Trip, TripDetail, Wanted, cancel,
-        manifest::{self, Manifest},
+        manifest::{self, Line, Manifest},
         seats::Keep,
     },
 };
-use axum::extract::State;
+use axum::{extract::State, http::header, response::IntoResponse};
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
@@ -38,6 +39,8 @@ const MOST_SEATS: usize = 1_000;
 const MOST_ORDERS: u16 = 100;
 /// Trips on a page.
 const PAGE: u16 = 50;
+/// Seats on a page of a manifest.
+const LINES: usize = 200;
 
 /// The list's address, as its form sends it: what is empty asks nothing.
 #[derive(Deserialize)]
@@ -164,7 +167,7 @@ async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure>
 
 pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
     let mut conn = app.flow.pool.acquire().await?;
     let cancelling = cancel::progress(&mut conn, TripId(id)).await?;
     drop(conn);
@@ -185,11 +188,89 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
             h2 { (visit.say("Seats", "座位")) }
             (map(&visit, &detail, manifest.as_ref()))
         }))
-        div.acts { @for act in ["block", "release", "cancel"] {
+        div.acts { a.button href=(format!("/console/trips/{id}/manifest")) { (visit.say("Who rides", "乘客名单")) }
+            @for act in ["block", "release", "cancel"] {
             (act_link(&visit, &format!("/console/trips/{id}/{act}"), label(&visit, act).unwrap_or_default()))
         } }
     };
     Ok(page(&visit, Nav::Trips, &format!("{} {id}", visit.say("Trip", "班次")), body))
+}
+
+/// Which page of a manifest.
+#[derive(Deserialize)]
+pub(super) struct Lines {
+    /// So many lines come before it.
+    after: Option<usize>,
+}
+
+async fn who_rides(app: &App, visit: &Visit, id: Uuid) -> Result<Manifest, super::frame::Failure> {
+    let manifest = manifest::of(&app.flow.pool, TripId(id), visit.may_act()).await?;
+    Ok(manifest.ok_or(Refusal::NotFound("trip"))?)
+}
+
+pub(super) async fn manifest(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<Uuid>,
+    Params(lines): Params<Lines>,
+) -> Answer {
+    let manifest = who_rides(&app, &visit, id).await?;
+    let after = lines.after.unwrap_or_default().min(manifest.seats.len());
+    let shown = &manifest.seats[after..manifest.seats.len().min(after + LINES)];
+    let next = Some(after + LINES).filter(|next| *next < manifest.seats.len());
+    let body = html! {
+        @if let Some(at) = manifest.cancelled_at { div.card.verdict.wait {
+            strong { (visit.say("Cancelled", "已取消")) } " " (when(&visit, at))
+            @if let Some(reason) = &manifest.cancelled_reason { " — " (reason) }
+            p { (visit.say("Who had which seat then, and what became of the order.", "取消时的座位归属及订单去向。")) }
+        } }
+        p { (visit.say("Trip", "班次")) " " (link_trip(TripId(id))) " · " (manifest.seats.len()) " " (visit.say("seats", "个座位")) }
+        @if !visit.may_act() { p.quiet { (visit.say("Phone numbers and e-mail addresses are for operators only.", "电话和邮箱仅限操作员查看。")) } }
+        (live("manifest", &visit, manifest_table(&visit, shown)))
+        (further(&visit, next, visit.say("More seats", "更多座位")))
+        div.acts { a.button href=(format!("/console/trips/{id}/manifest.csv")) download { (visit.say("For a spreadsheet (CSV)", "下载表格（CSV）")) } }
+    };
+    Ok(page(&visit, Nav::Trips, visit.say("Who rides", "乘客名单"), body))
+}
+
+fn manifest_table(visit: &Visit, lines: &[Line]) -> Markup {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    html! {
+        @if lines.is_empty() { (empty(visit, "Nobody has a seat.", "没有乘客。")) }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { (visit.say("Seat", "座位")) } th scope="col" { (visit.say("Rider", "乘客")) } th scope="col" { (visit.say("Nick name", "昵称")) }
+                @if visit.may_act() { th scope="col" { (visit.say("Phone", "电话")) } th scope="col" { (visit.say("E-mail", "邮箱")) } }
+                th scope="col" { (visit.say("Order", "订单")) } th scope="col" { (visit.say("State", "状态")) } th scope="col" { (visit.say("Paid", "支付时间")) } th scope="col" { (visit.say("Money", "款项")) } } }
+            tbody { @for line in lines { tr {
+                td.number { (line.seat) } td { a href=(format!("/console/riders/{}", line.rider_id)) { (line.user_name) } } td { (text(&line.nick_name)) }
+                @if visit.may_act() { td { (text(&line.phone)) } td { (text(&line.email)) } }
+                td { (link_order(line.order_id)) } td { (state(visit, &line.status)) }
+                td { @match line.paid_at { Some(at) => (when(visit, at)), None => (visit.say("never", "未支付")) } }
+                td { (money_words(visit, line)) }
+            } } }
+        } } }
+    }
+}
+
+/// Where the money of an order is.
+fn money_words(visit: &Visit, line: &Line) -> &'static str {
+    match line.payment.as_deref() {
+        Some("debited") => visit.say("being paid", "支付中"),
+        Some("settled") if line.status == "refunding" => visit.say("on its way back", "退款中"),
+        Some("settled") => visit.say("paid", "已支付"),
+        Some("refunded") => visit.say("given back", "已退款"),
+        _ => visit.say("none", "无"),
+    }
+}
+
+/// The manifest for a spreadsheet.
+pub(super) async fn manifest_csv(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+    let manifest = who_rides(&app, &visit, id).await?;
+    let text = manifest.csv_for_people().map_err(|_| Problem::broken())?;
+    let saved = format!("attachment; filename=\"{}\"", manifest.file_name());
+    let headers =
+        [(header::CONTENT_TYPE, sheet::MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, saved)];
+    Ok((headers, text).into_response())
 }
 
 fn map(visit: &Visit, detail: &TripDetail, manifest: Option<&Manifest>) -> Markup {
@@ -226,7 +307,7 @@ pub(super) async fn ask(
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
     let stake = at_stake(&app.flow.pool, TripId(id)).await?;
     let ending = of_trip(&app.flow.pool, TripId(id), MOST_ORDERS).await?;
     let preview = html! {

@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Params, Path, Viewer, trip_id},
+    extract::{OpsChange, Params, Path, SignedIn, Viewer, trip_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -11,6 +11,7 @@ use crate::{
     domain::{Refusal, SeatSet},
     ops::{By, checked, trips},
     riders::Caller,
+    sheet::MEDIA_TYPE,
     trips::{
         cancel::{self, Progress},
         manifest,
@@ -99,19 +100,22 @@ pub(super) struct As {
 pub(super) async fn manifest(
     State(app): State<App>,
     _: Viewer,
+    SignedIn(caller): SignedIn,
     Path(id): Path<String>,
     Params(wanted): Params<As>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?).await?.ok_or(Refusal::NotFound("trip"))?;
+    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?, caller.role.may_operate())
+        .await?
+        .ok_or(Refusal::NotFound("trip"))?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
     Ok(match wanted.format.unwrap_or_else(by_header) {
         Format::Json => Json(manifest).into_response(),
         Format::Csv => {
-            let name = format!("attachment; filename=\"manifest-{}.csv\"", manifest.trip_id);
+            let name = format!("attachment; filename=\"{}\"", manifest.file_name());
             let text = manifest.csv().map_err(|_| Problem::broken())?;
-            let kind = "text/csv; charset=utf-8; header=present".to_owned();
-            ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
+            ([(header::CONTENT_TYPE, MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, name)], text)
+                .into_response()
         }
     })
 }
