@@ -1,6 +1,9 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "no test drops a future that begins a transaction, but on purpose")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no test drops a future that begins a transaction, but on purpose"
+)]
 
 mod accounts;
 mod acts;
@@ -17,9 +20,11 @@ mod embedded;
 mod harness;
 mod languages;
 mod limits;
+mod lists;
 mod live_seats;
 mod lockout;
 mod lost_commit;
+mod manifest;
 mod matrix;
 mod operators;
 mod orders;

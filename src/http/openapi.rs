@@ -9,7 +9,7 @@ use super::{
     limit::act_of,
     ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
-    riders as http_riders,
+    riders as http_riders, trips as http_trips,
 };
 use crate::{
     audit,
@@ -18,7 +18,7 @@ use crate::{
         search::{ErrorGroup, STATES},
         stakes::Stakes,
     },
-    orders::{Evaluation, NewEvaluation, OrderDetail, OrderView, Page},
+    orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView, Page},
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
     trips::{NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
@@ -126,7 +126,12 @@ impl Operation {
     }
 
     fn paged(self) -> Self {
-        let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
+        self.paged_by(20, 100)
+    }
+
+    /// With so many items on a page if the client names no limit, and at the most.
+    fn paged_by(self, default: u16, most: u16) -> Self {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
         self.query("limit", "Items of the page at the most", limit).query(
             "after",
             "The `next` of the page before",
@@ -362,16 +367,19 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
             .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date" }))
             .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
-            .gives(200, "The trips", s.gives::<Page<Trip>>()),
+            .paged_by(http_trips::PAGE, http_trips::PAGE)
+            .gives(200, "A page, soonest first", s.gives::<Page<Trip>>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
             .gives(200, "The trip", s.gives::<TripDetail>()),
         operation("get", "/v1/trips/{id}/seats/events", Anybody, "Seat changes as they commit, as server-sent events")
-            .gives_text("text/event-stream", "First a `snapshot` of every seat, then `seats` that changed")
+            .gives_text("text/event-stream", "First a `snapshot` of every seat, then `seats` that changed. Who asks for `text/event-stream` and finds no room (of \
+                the server, or of one address) or no database gets one event `busy` with `retry_after`, seconds, and the end of the stream: its `retry:` \
+                line makes an EventSource ask again; any other client gets the problem")
             .refuses("006021"),
-        operation("get", "/v1/orders", SignedIn, "One's own orders, newest first")
+        operation("get", "/v1/orders", SignedIn, "One's own orders: unpaid by deadline, upcoming by departure, those that departed the last one first, others newest first")
             .query("list", "Which of them", s.takes::<crate::orders::List>())
             .paged()
-            .gives(200, "A page", s.gives::<Page<OrderView>>()),
+            .gives(200, "A page", s.gives::<Page<ListedOrder>>()),
         operation("post", "/v1/orders", SignedIn, "Book seats")
             .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
             .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
@@ -416,9 +424,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "mended" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
             .refuses("006004 006020").keyed(),
-        operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, as JSON or CSV")
+        operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, or would have ridden if the trip was not cancelled; phone and e-mail for operators and admins")
             .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
-            .gives(200, "The manifest", s.gives::<Manifest>())
+            .gives(200, MANIFEST, s.gives::<Manifest>())
             .or_text("text/csv"),
         operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
             .takes(s.takes::<ops_trips::Why>(), json!({ "reason": "snow" }))
@@ -430,6 +438,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
             .gives(201, "The ledger entry", s.gives::<Entry>()).keyed(),
         operation("get", "/v1/ops/orders/{id}/timeline", Viewer, "All that happened to an order")
+            .paged_by(MOST_EVENTS, MOST_EVENTS)
             .gives(200, "Events in order", s.gives::<ops::Timeline>()),
         operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")
             .query("tag", "Of this tag", text())
@@ -438,8 +447,8 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .query("serial", "With this serial key", bounded())
             .query("error", "Whose last error has this fingerprint; live and dead jobs", bounded())
             .query("order", "About this order", uuid())
-            .query("rider", "About this rider's newest orders", uuid())
-            .query("trip", "About this trip's orders", uuid())
+            .query("rider", "About this rider's newest 100 orders", uuid())
+            .query("trip", "About this trip's newest 100 orders, and its own jobs", uuid())
             .query("since", "Enqueued since then", time())
             .query("before", "Enqueued before then", time())
             .paged()
@@ -452,7 +461,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<jobs::Snooze>(), json!({ "until": "2030-01-01T12:00:00Z", "reason": "the bank is closed until noon" }))
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
-        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first")
+        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first: the first 100 kinds among the newest 500 dead letters and as many live jobs")
             .query("tag", "Of this tag", text())
             .gives(200, "The errors", s.gives::<Page<ErrorGroup>>())
             .refuses("003070"),
@@ -521,7 +530,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .may_take(s.takes::<jobs::Redrive>(), json!({ "tag": "pay_money_cancle", "error": "timed out" }))
             .gives(200, "How many", s.gives::<jobs::Redriven>())
             .refuses("003070").keyed(),
-        operation("get", "/v1/ops/workers", Viewer, "The workers").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
+        operation("get", "/v1/ops/workers", Viewer, "The workers, the newest 1,000").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
             .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }))
             .gives(200, "The verdicts", s.gives::<ops::Report>()),
@@ -568,6 +577,10 @@ fn build() -> (Vec<Operation>, Value) {
     });
     (operations, document)
 }
+
+const MANIFEST: &str = "The manifest. The CSV follows RFC 4180, in UTF-8 without a byte order mark. Texts that people chose \
+    begin with an apostrophe where a spreadsheet would read a formula, a number, a date or a truth value; a program takes one \
+    leading apostrophe off";
 
 const INTRODUCTION: &str = "Money is a decimal string with two places, times are RFC 3339 UTC, ids are UUIDv7, seats \
     are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
