@@ -132,7 +132,7 @@ impl TryFrom<ListedRow> for ListedOrder {
 /// departure, which never change, so it is one even if that order has left the list meanwhile.
 ///
 /// # Errors
-/// `after` is no order of his; the database's.
+/// `after` is no order of his, on a list by time; the database's.
 pub async fn list(
     pool: &PgPool,
     rider: RiderId,
@@ -146,7 +146,9 @@ pub async fn list(
         List::Unpaid | List::Upcoming => by_time(pool, rider, list, 1, after, most).await?,
         List::ToEvaluate | List::Evaluated => by_time(pool, rider, list, -1, after, most).await?,
     };
-    if let (true, Some(after)) = (rows.is_empty(), after)
+    // Ids alone have a place among the newest; on a list by time only an order of his has one.
+    let by_id = matches!(list, List::All | List::Closed);
+    if let (true, false, Some(after)) = (rows.is_empty(), by_id, after)
         && !is_his(pool, rider, after).await?
     {
         return Err(Refusal::Invalid(FieldError::new("after", "the `next` of the page before")).into());
