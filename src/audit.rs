@@ -14,7 +14,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 /// The most acts that are told of one order.
-const MOST_OF_AN_ORDER: i64 = 200;
+pub const MOST_OF_AN_ORDER: usize = 200;
 /// Longest name of somebody at the command line, characters.
 const LONGEST_NAME: usize = 200;
 
@@ -322,7 +322,7 @@ pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Ent
                      select bulk_id::text from bulk_item where order_id = $1 and outcome is not null))) as acts
            order by id limit $2"#,
         order.0,
-        MOST_OF_AN_ORDER
+        i64::try_from(MOST_OF_AN_ORDER).unwrap_or(i64::MAX)
     )
     .fetch_all(db)
     .await

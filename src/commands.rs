@@ -1,11 +1,11 @@
 //! The queue on the command line: `farebox jobs …` and `farebox queues …`, by the same code as `/v1/ops` and the console.
 //! Whoever may read the database's URL may act; the audit log names the user of the operating system.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::{Args, Subcommand};
 use farebox::{
     audit::Actor,
-    domain::{OrderId, Refusal, RiderId, TripId},
+    domain::{Id, Instant, OrderId, Refusal, RiderId, TripId},
     flow::{BoxError, StepError},
     ops::{self, By, search::Wanted},
     schema,
@@ -17,7 +17,6 @@ use farebox_jobs::{
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Jobs of a list at the most.
 const LONGEST_LIST: u16 = 1_000;
@@ -68,7 +67,7 @@ pub(crate) struct List {
     /// Of this tag.
     #[arg(long)]
     tag: Option<String>,
-    /// ready, delayed, running, done, dead or cancelled.
+    /// ready, delayed, retrying (failed, waiting for its next attempt), running, done, dead or cancelled.
     #[arg(long)]
     state: Option<String>,
     /// With this key.
@@ -82,32 +81,32 @@ pub(crate) struct List {
     error: Option<String>,
     /// About this order.
     #[arg(long)]
-    order: Option<Uuid>,
+    order: Option<OrderId>,
     /// About this rider's newest orders.
     #[arg(long)]
-    rider: Option<Uuid>,
+    rider: Option<RiderId>,
     /// About this trip's orders.
     #[arg(long)]
-    trip: Option<Uuid>,
+    trip: Option<TripId>,
     /// Enqueued since then (RFC 3339).
     #[arg(long, value_name = "TIME")]
-    since: Option<DateTime<Utc>>,
+    since: Option<Instant>,
     /// Enqueued before then.
     #[arg(long, value_name = "TIME")]
-    before: Option<DateTime<Utc>>,
+    before: Option<Instant>,
     /// How many at the most.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=i64::from(LONGEST_LIST)))]
     limit: u16,
     /// Older than this job.
     #[arg(long, value_name = "ID")]
-    after: Option<Uuid>,
+    after: Option<Id>,
 }
 
 #[derive(Args)]
 pub(crate) struct One {
     #[command(flatten)]
     shown: Shown,
-    id: Uuid,
+    id: Id,
 }
 
 #[derive(Args)]
@@ -133,7 +132,7 @@ pub(crate) struct Snooze {
     why: Why,
     /// Until then (RFC 3339).
     #[arg(long, value_name = "TIME", required_unless_present = "secs", conflicts_with = "secs")]
-    until: Option<DateTime<Utc>>,
+    until: Option<Instant>,
     /// For so long, seconds.
     #[arg(long = "for", value_name = "SECONDS", id = "secs", value_parser = clap::value_parser!(u32))]
     secs: Option<u32>,
@@ -173,28 +172,28 @@ impl Jobs {
             Self::Show(one) => one.run(pool).await,
             Self::Retry(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
-                let job = ops::jobs::retry(&mut tx, &by, one.id).await.map_err(told)?;
+                let job = ops::jobs::retry(&mut tx, &by, one.id.0).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, "due now")
             }
             Self::Cancel(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
-                let job = ops::jobs::cancel(&mut tx, &by, one.id).await.map_err(told)?;
+                let job = ops::jobs::cancel(&mut tx, &by, one.id.0).await.map_err(told)?;
                 tx.commit().await?;
                 let what = if job.state == "running" { "asked to end" } else { "cancelled" };
                 one.shown.job(&job, what)
             }
             Self::Redrive(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
-                let job = ops::jobs::redrive(&mut tx, &by, one.id).await.map_err(told)?;
+                let job = ops::jobs::redrive(&mut tx, &by, one.id.0).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, "alive again")
             }
             Self::Snooze(Snooze { one, why, until, secs }) => {
-                let until =
-                    until.unwrap_or_else(|| Utc::now() + Duration::from_secs(secs.unwrap_or(0).into()));
+                let until = until
+                    .map_or_else(|| Utc::now() + Duration::from_secs(secs.unwrap_or(0).into()), Instant::utc);
                 let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
-                let job = ops::jobs::snooze(&mut tx, &by, one.id, until).await.map_err(told)?;
+                let job = ops::jobs::snooze(&mut tx, &by, one.id.0, until).await.map_err(told)?;
                 tx.commit().await?;
                 one.shown.job(&job, &format!("put off until {}", job.run_at))
             }
@@ -252,13 +251,14 @@ impl List {
             key: self.key,
             serial: self.serial,
             error: self.error,
-            order: self.order.map(OrderId),
-            rider: self.rider.map(RiderId),
-            trip: self.trip.map(TripId),
+            order: self.order,
+            rider: self.rider,
+            trip: self.trip,
             since: self.since,
             before: self.before,
         };
-        let page = ops::search::list(pool, &wanted, self.after, self.limit).await.map_err(told)?;
+        let page =
+            ops::search::list(pool, &wanted, self.after.map(|Id(id)| id), self.limit).await.map_err(told)?;
         if self.shown.json {
             let items: Vec<Value> = page.items.iter().map(as_json).collect();
             println!("{}", json!({ "items": items, "next": page.next }));
@@ -282,7 +282,7 @@ impl List {
 
 impl One {
     async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
-        let job = admin::find(pool, self.id).await?.ok_or("there is no such job")?;
+        let job = admin::find(pool, self.id.0).await?.ok_or("there is no such job")?;
         let stakes = ops::stakes::stakes(pool, &job).await?;
         if self.shown.json {
             let mut shown = as_json(&job);
@@ -292,6 +292,10 @@ impl One {
         }
         println!("{} {} {} {}", job.id, job.tag, job.key, job.state);
         println!("due {}, attempt {} of {}", job.run_at, job.attempt, job.max_attempts);
+        if job.failures() > 0 {
+            let next = job.next_attempt_at().map(|at| format!(", tried again at {at}")).unwrap_or_default();
+            println!("failed {} times{next}", job.failures());
+        }
         println!("undoes:         {}", stakes.undoes.en);
         println!("a run now:      {}", stakes.run.en);
         println!("if called off:  {}", stakes.cancel.en);
@@ -337,8 +341,21 @@ impl Shown {
         for queue in queues {
             let state = if queue.paused { "paused" } else { "open" };
             println!(
-                "{:<22} {state:<6} ready {} delayed {} running {} dead {}",
-                queue.tag, queue.ready, queue.delayed, queue.running, queue.dead
+                "{:<22} {state:<6} ready {} delayed {} retrying {} running {} dead {}{}{}",
+                queue.tag,
+                queue.ready,
+                queue.delayed,
+                queue.retrying,
+                queue.running,
+                queue.dead,
+                if queue.most_failures > 0 {
+                    format!(", failed up to {} times", queue.most_failures)
+                } else {
+                    String::new()
+                },
+                ops::queues::oldest_debt_secs(queue)
+                    .map(|secs| format!(", oldest debt {secs:.0} s"))
+                    .unwrap_or_default()
             );
         }
         Ok(())
@@ -354,7 +371,7 @@ pub(crate) fn shell() -> Actor {
 
 fn by(why: &Why) -> Result<By, BoxError> {
     let reason = ops::checked(&why.reason).map_err(|error| format!("--reason: {}", error.rule))?;
-    Ok(By::new(shell(), Some(reason.to_owned())))
+    Ok(By::new(shell(), Some(reason)))
 }
 
 /// An act's error as a sentence.
@@ -375,6 +392,7 @@ pub(crate) fn told(error: StepError) -> BoxError {
 fn as_json(job: &JobView) -> Value {
     json!({
         "id": job.id, "tag": job.tag, "key": job.key, "state": job.state, "attempt": job.attempt,
+        "failures": job.failures(), "next_attempt_at": job.next_attempt_at(), "first_due_at": job.first_due_at,
         "max_attempts": job.max_attempts, "run_at": job.run_at, "created_at": job.created_at,
         "started_at": job.started_at, "ended_at": job.ended_at, "serial": job.serial, "note": job.note,
         "worker": job.worker, "payload": job.payload, "attempts": job.attempts, "error": job.fingerprint,
@@ -384,7 +402,9 @@ fn as_json(job: &JobView) -> Value {
 
 fn queue_json(queue: &QueueView) -> Value {
     json!({
-        "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "running": queue.running, "dead": queue.dead,
+        "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "retrying": queue.retrying,
+        "running": queue.running, "dead": queue.dead, "most_failures": queue.most_failures,
+        "oldest_debt_secs": ops::queues::oldest_debt_secs(queue),
         "oldest_ready_secs": queue.oldest_ready_secs, "paused": queue.paused, "done_last_hour": queue.done_last_hour,
         "failed_last_hour": queue.failed_last_hour,
     })

@@ -27,7 +27,9 @@ const BALANCE: &str = "1000.00";
 /// The database's, or the hasher's.
 pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let today = Utc::now().with_timezone(&zone).date_naive();
-    let trips = trips::generate(&mut *flow.pool.acquire().await?, zone, today, DAYS).await?;
+    let mut tx = schema::begin(&flow.pool).await?;
+    let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
+    tx.commit().await?;
     let (password, pay) = (flow.passwords.hash(PASSWORD).await?, flow.passwords.hash(PAY_PASSWORD).await?);
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
     let people = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
@@ -38,7 +40,7 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
         r#"with added as (
                insert into rider (id, user_name, role, password_hash)
                select id, name, role, $4 from unnest($1::uuid[], $2::text[], $3::text[]) as r(id, name, role)
-               on conflict (lower(user_name)) do nothing
+               on conflict (lower(user_name collate "C")) do nothing
                returning id
            ), purse as (
                insert into wallet (rider_id) select id from added
@@ -57,7 +59,11 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
         let mut tx = schema::begin(&flow.pool).await?;
-        wallet::top_up(&mut tx, RiderId(*rider), balance, "demo").await.map_err(|e| format!("{e:?}"))?;
+        let cap = flow.wallets.max_balance;
+        let reference = format!("demo {rider}").parse()?;
+        wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
+            .await
+            .map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;
     }
     tracing::info!(trips, people = added.len(), "demo data added");

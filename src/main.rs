@@ -14,7 +14,7 @@ use farebox::{
     process,
     riders::{NewRider, Registration, Role},
     schema,
-    settings::Settings,
+    settings::{self, Settings},
     trips,
     upkeep::{self, Pruning},
     verify::{self, Scope},
@@ -88,7 +88,7 @@ struct Dev {
     #[arg(long)]
     port: Option<u16>,
     /// How long an unpaid order holds its seats, seconds.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = settings::hold_secs)]
     hold: Option<f64>,
     /// Start from an empty database (of the embedded server only).
     #[arg(long)]
@@ -164,7 +164,13 @@ async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let made =
                 ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(commands::told)?;
             tx.commit().await?;
-            println!("{made} trips made");
+            println!("{} trips made", made.trips);
+            for skipped in &made.skipped {
+                println!(
+                    "not made: departure {} on {}: {}",
+                    skipped.timetable_id, skipped.day, skipped.error
+                );
+            }
         }
         Command::Operators(Operators::Add(args)) => add_operator(args).await?,
         Command::Jobs(jobs) => {
@@ -258,7 +264,7 @@ async fn dev(args: Dev) -> Result<(), BoxError> {
     let app = process::app(settings.clone(), flow.clone())?;
     let mut pruning = JoinSet::new();
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(flow.pool.clone()));
+    pruning.spawn(ops::overview::keep(flow.pool.clone(), settings.verify.debt_bound()));
     let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {
@@ -289,7 +295,9 @@ async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     let (settings, database) = (process::settings(&[])?, Database::open(&args.data, false).await?);
     let scope =
         args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
-    let verdicts = verify::verify(&database.current(&settings).await?, scope).await?;
+    let verdicts =
+        verify::verify_within(&database.current(&settings).await?, scope, settings.verify.debt_bound())
+            .await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
@@ -297,7 +305,17 @@ async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
         for verdict in &verdicts {
             let places = if verdict.holds { String::new() } else { format!(" ({})", verdict.count) };
             println!("{} {}{places}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
-            verdict.samples.iter().for_each(|id| println!("         {id}"));
+            if let Some(breach) = &verdict.breach {
+                println!("       {}", breach.en);
+            }
+            if verdict.debts.is_empty() {
+                verdict.samples.iter().for_each(|id| println!("         {id}"));
+            }
+            verdict.debts.iter().for_each(|debt| println!("         {}", debt.line()));
+            let more = verdict.count - i64::try_from(verdict.samples.len()).unwrap_or(0);
+            if more > 0 {
+                println!("         and {more} more");
+            }
         }
     }
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })

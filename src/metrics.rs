@@ -1,6 +1,11 @@
 //! What a scraper reads: what this process's workers did, and how much lies in the queue.
 
-use crate::ops::overview;
+use crate::{
+    ops::{self, overview},
+    recurring,
+    schema::STALE_PLANS,
+    trips,
+};
 use farebox_jobs::{
     MqTag,
     queue::{self, admin},
@@ -45,6 +50,11 @@ pub struct Metrics {
     jobs: Family<InState, Gauge>,
     paused: Family<OfTag, Gauge>,
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
+    retrying: Family<OfTag, Gauge>,
+    failures: Family<OfTag, Gauge>,
+    oldest_debt: Family<OfTag, Gauge<f64, AtomicU64>>,
+    missing: Family<OfTag, Gauge>,
+    not_made: Gauge,
     refused: Family<Why, Counter>,
     waiting: Gauge,
     breaches: Family<Invariant, Gauge>,
@@ -63,9 +73,26 @@ impl Default for Metrics {
         registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
+        let (retrying, failures, oldest_debt) = (Family::default(), Family::default(), Family::default());
+        let help =
+            "Jobs whose last attempt failed and that wait for the next, counted up to 20,000 of all tags";
+        registry.register("queue_retrying", help, retrying.clone());
+        let help = "The most failed attempts of one live job";
+        registry.register("queue_failures", help, failures.clone());
+        let help =
+            "How long ago the oldest undo fell due that is not done; of tags whose jobs owe seats or money";
+        registry.register_with_unit("queue_oldest_debt", help, Unit::Seconds, oldest_debt.clone());
+        let missing = Family::default();
+        let help = "Whether a recurring job that a worker runs is missing from the queue";
+        registry.register("recurring_job_missing", help, missing.clone());
+        let not_made = Gauge::default();
+        let help = "Departures of the timetable's coming days that could not be made";
+        registry.register("departures_not_made", help, not_made.clone());
         let refused = Family::default();
         let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
         registry.register("http_refused", help, refused.clone());
+        let help = "Statements that were refused because the schema changed under their plan";
+        registry.register("stale_plans", help, STALE_PLANS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for a place among those in flight";
         registry.register("http_waiting", help, waiting.clone());
@@ -79,6 +106,11 @@ impl Default for Metrics {
             jobs,
             paused,
             oldest,
+            retrying,
+            failures,
+            oldest_debt,
+            missing,
+            not_made,
             refused,
             waiting,
             breaches,
@@ -120,6 +152,7 @@ impl Metrics {
             let counts = [
                 ("ready", queue.ready),
                 ("delayed", queue.delayed),
+                ("retrying", queue.retrying),
                 ("running", queue.running),
                 ("dead", queue.dead),
             ];
@@ -128,7 +161,19 @@ impl Metrics {
             }
             self.paused.get_or_create(&OfTag { tag }).set(queue.paused.into());
             self.oldest.get_or_create(&OfTag { tag }).set(queue.oldest_ready_secs.unwrap_or(0.0));
+            self.retrying.get_or_create(&OfTag { tag }).set(queue.retrying);
+            self.failures.get_or_create(&OfTag { tag }).set(queue.most_failures.into());
+            if tag.parse().is_ok_and(MqTag::is_debt) {
+                let age = ops::queues::oldest_debt_secs(&queue).unwrap_or(0.0);
+                self.oldest_debt.get_or_create(&OfTag { tag }).set(age);
+            }
         }
+        let missing = recurring::missing(pool).await?;
+        for tag in MqTag::ALL.into_iter().filter(|tag| tag.recurring().is_some()) {
+            let is_missing = missing.contains(&(tag, true));
+            self.missing.get_or_create(&OfTag { tag: tag.wire() }).set(is_missing.into());
+        }
+        self.not_made.set(trips::count_not_made(pool).await?);
         if let Some(kept) = overview::verdict(pool).await? {
             self.checked.get_or_create(&[]).set(kept.age_secs);
             for verdict in kept.invariants.as_array().into_iter().flatten() {

@@ -1,6 +1,9 @@
 //! Argon2id with a server-side pepper, on a bounded number of blocking threads: hashing is bought with memory and
 //! time, and must never be done inside a transaction or on a request thread.
 //!
+//! A password is prepared as RFC 8265 says (`OpaqueString`): in NFC, and with blanks of other scripts as plain ones. Keyboards
+//! differ in how they write é, and whoever moves from one to the other types the same password.
+//!
 //! Each turn has its memory, and the next who has it uses it again. Given back to the allocator it would stay with whichever
 //! thread had it, and there are many: after a minute of payments an API process held 450 MB.
 
@@ -8,11 +11,15 @@ use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString, rand_core::OsRng},
 };
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{sync::Semaphore, task::JoinSet};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Any error, boxed.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -64,7 +71,7 @@ impl Passwords {
     /// # Errors
     /// [`Busy`].
     pub async fn hash(&self, password: &str) -> Result<String, BoxError> {
-        self.in_turn(password, |inner, memory, password| {
+        self.in_turn(&prepared(password), |inner, memory, password| {
             let salt = SaltString::generate(&mut OsRng);
             let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
             let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
@@ -80,11 +87,44 @@ impl Passwords {
         .await
     }
 
-    /// Whether the password is the one hashed.
+    /// Whether the password is the one hashed. One that was hashed as it was typed, before passwords were prepared, is known
+    /// as it was typed; for a password in ASCII that is the same, and costs nothing.
     ///
     /// # Errors
     /// [`Busy`], or a stored hash that does not parse.
     pub async fn verify(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
+        let prepared = prepared(password);
+        Ok(self.is_hashed(&prepared, hash).await?
+            || prepared != password && self.is_hashed(password, hash).await?)
+    }
+
+    /// As much work as [`Self::verify`] does for a password that is wrong.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn verify_nobodys(&self, password: &str) -> Result<(), BoxError> {
+        self.hash(password).await?;
+        if prepared(password) != password {
+            self.hash(password).await?;
+        }
+        Ok(())
+    }
+
+    /// A keyed digest (32 bytes) of what must not be told from it: a plain one of six digits could be tried out. The parts
+    /// are told apart, and `what` says for whom, so that no digest of one purpose is one of another.
+    ///
+    /// # Errors
+    /// None that can happen: HMAC takes a key of any length.
+    pub fn digest(&self, what: &str, parts: &[&str]) -> Result<Vec<u8>, BoxError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.pepper)?;
+        for part in [what].iter().chain(parts) {
+            mac.update(&u64::try_from(part.len())?.to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        Ok(mac.finalize().into_bytes().to_vec())
+    }
+
+    async fn is_hashed(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
         let hash = hash.to_owned();
         self.in_turn(password, move |inner, memory, password| {
             let stored = PasswordHash::new(&hash).map_err(text)?;
@@ -158,6 +198,16 @@ impl Inner {
     }
 }
 
+/// The password as it is hashed: in NFC, each blank of another script as U+0020.
+fn prepared(password: &str) -> Cow<'_, str> {
+    let is_blank =
+        |c: char| c.is_whitespace() && !c.is_control() && !matches!(c, ' ' | '\u{2028}' | '\u{2029}');
+    if password.is_ascii() || is_nfc(password) && !password.contains(is_blank) {
+        return Cow::Borrowed(password);
+    }
+    Cow::Owned(password.chars().map(|c| if is_blank(c) { ' ' } else { c }).nfc().collect())
+}
+
 /// So many bytes of what Argon2 makes of the password. The crate does the same by itself, but with memory of its own.
 fn output(
     argon2: &Argon2<'_>,
@@ -183,6 +233,33 @@ mod tests {
     use super::*;
 
     const CHEAP: Cost = Cost { memory_kib: 64, passes: 2, parallel: 1 };
+
+    #[test]
+    fn a_password_is_the_same_however_its_letters_are_put_together() {
+        assert_eq!(prepared("cafe\u{301} au\u{3000}lait"), "caf\u{e9} au lait");
+        for same in ["correct horse", "caf\u{e9}", "\u{ff21}bc", "PASS\u{df}", "a\tb"] {
+            assert_eq!(prepared(same), same, "no case, no width, nothing else is folded");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_hashed_as_typed_is_still_known() -> Result<(), BoxError> {
+        let passwords = Passwords::new(b"pepper", CHEAP)?;
+        let typed = "cafe\u{301} noir";
+        let old = passwords
+            .in_turn(typed, |inner, memory, password| {
+                let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
+                let salt = SaltString::generate(&mut OsRng);
+                let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
+                Ok(format!("$argon2id$v=19$m=64,t=2,p=1${salt}${output}"))
+            })
+            .await?;
+        assert!(passwords.verify(typed, &old).await?);
+        assert!(!passwords.verify("cafe noir", &old).await?);
+        let new = passwords.hash(typed).await?;
+        assert!(passwords.verify("caf\u{e9} noir", &new).await? && passwords.verify(typed, &new).await?);
+        Ok(())
+    }
 
     #[tokio::test]
     async fn memory_that_was_used_before_changes_no_hash() -> Result<(), BoxError> {

@@ -70,6 +70,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
         pool,
         rules: settings.booking.clone(),
         trips: settings.trips.clone(),
+        wallets: settings.wallets,
         passwords,
         faults,
         place: None,
@@ -82,7 +83,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
 /// A Redis URL that does not parse.
 pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
-    let live = Live::new(&settings.trips);
+    let live = Live::new(&settings.trips, settings.limits.enabled);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
     Ok(App::from(http::Parts {
         sessions,

@@ -1,16 +1,24 @@
 //! The database: connecting, the schema's version, and which of its errors pass by themselves.
+//!
+//! # Plans that outlive a schema
+//!
+//! Every connection keeps the statements that it prepared. A migration may change what one of them returns: PostgreSQL then
+//! refuses it on that connection for as long as the connection lives ([`is_stale_plan`]). So the error renews the
+//! connections, as an outage does, and the work is done [`again`] on one that was made since.
 
 pub use farebox_jobs::queue::{begin, begin_with};
 
 use crate::settings::Database;
+use prometheus_client::metrics::counter::Counter;
 use sqlx::{
     PgPool,
     migrate::{Migrate, MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
 use std::{
+    future::Future,
     str::FromStr,
-    sync::{PoisonError, RwLock},
+    sync::{LazyLock, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -92,7 +100,8 @@ pub fn reserve(pool: &PgPool, connections: u32) -> PgPool {
     options.connect_lazy_with(PgConnectOptions::clone(&pool.connect_options()))
 }
 
-/// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock).
+/// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock). The migrator begins
+/// its transactions itself: whoever drops this half way uses the pool no more, as a process does that ends at its start.
 ///
 /// # Errors
 /// An unsupported server, a failed migration.
@@ -122,7 +131,7 @@ async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
     if SERVERS.contains(&major) { Ok(()) } else { Err(SchemaError::Server(major)) }
 }
 
-/// When this process saw an outage last.
+/// When this process saw an outage, or a stale plan, last.
 static LAST_OUTAGE: RwLock<Option<Instant>> = RwLock::new(None);
 
 /// Whether a connection of this age is older than the last outage.
@@ -136,7 +145,7 @@ pub(crate) fn is_suspect(age: Duration) -> bool {
 /// reads in the background: else a rider's request is the first to notice.
 pub fn is_outage(error: &sqlx::Error) -> bool {
     if breaks_connections(error) {
-        *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        renew_connections();
         return true;
     }
     match error {
@@ -147,15 +156,153 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
     }
 }
 
+/// What PostgreSQL says of a value that it cannot keep, by SQLSTATE: too long, out of range, no date or time, no character,
+/// no text of its type, not what a constraint asks for.
+const UNFIT: [&str; 8] = ["22001", "22003", "22007", "22008", "22021", "22P02", "22P05", "23514"];
+
+/// Whether a value that came in cannot be kept. Types refuse such values before: one that gets here is a hole in them.
+pub fn is_unfit(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| UNFIT.contains(&&*code))
+}
+
+/// No pool uses a connection again that was made before now.
+fn renew_connections() {
+    *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
 fn breaks_connections(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
             true
         }
         // 08 connection, 57P0x shutting down or starting up, 25006 read-only after a failover.
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P0") || code == "25006"),
+        sqlx::Error::Database(refused) => {
+            let code = refused.code();
+            code.is_some_and(|code| code.starts_with("08") || code.starts_with("57P0") || code == "25006")
+                || is_stale_plan(error)
+        }
         _ => false,
+    }
+}
+
+/// Statements that were refused because the schema changed under their plan, in this process.
+pub static STALE_PLANS: LazyLock<Counter> = LazyLock::new(Counter::default);
+
+/// How long stale plans may be met on fresh connections until the process is not ready.
+const STALE_LIMIT: Duration = Duration::from_secs(5);
+/// After so long without one, they have passed.
+const STALE_QUIET: Duration = Duration::from_secs(10);
+
+/// Stale plans that were met although the connection was made after the last one.
+static STALE_STREAK: Mutex<Option<Streak>> = Mutex::new(None);
+
+#[derive(Clone, Copy)]
+struct Streak {
+    first: Instant,
+    last: Instant,
+}
+
+impl Streak {
+    /// With one more, now.
+    fn and(streak: Option<Self>, now: Instant) -> Self {
+        let goes_on = streak.filter(|streak| now.duration_since(streak.last) < STALE_QUIET);
+        Self { first: goes_on.map_or(now, |streak| streak.first), last: now }
+    }
+
+    fn persists(self, now: Instant) -> bool {
+        now.duration_since(self.last) < STALE_QUIET && self.last.duration_since(self.first) >= STALE_LIMIT
+    }
+}
+
+/// Whether a statement's plan, or the statement itself, is gone from its connection since the schema changed or a pooler
+/// cleared it. PostgreSQL finds that out when it looks the plan up, before the statement does anything; and a statement that fails
+/// changes nothing in any case. A column or table that is missing is not of this kind: that stays.
+pub fn is_stale_plan(error: &sqlx::Error) -> bool {
+    let refused = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    refused.is_some_and(|refused| match refused.code() {
+        // "cached plan must not change result type". The text is translated, the name of the function is not.
+        "0A000" => refused.routine() == Some("RevalidateCachedQuery"),
+        // A prepared statement does not exist, or exists already: DISCARD, or a pooler between us.
+        "26000" | "42P05" => true,
+        // "cache lookup failed for type 16999": dropped and made anew. Internal errors are not translated.
+        "XX000" => refused.message().starts_with("cache lookup failed"),
+        _ => false,
+    })
+}
+
+/// An error that may be the database's.
+pub trait OfDatabase {
+    /// The database's error, if it is one.
+    fn of_database(&self) -> Option<&sqlx::Error>;
+}
+
+impl OfDatabase for sqlx::Error {
+    fn of_database(&self) -> Option<&sqlx::Error> {
+        Some(self)
+    }
+}
+
+impl OfDatabase for farebox_jobs::queue::JobError {
+    fn of_database(&self) -> Option<&sqlx::Error> {
+        if let Self::Retry(cause) = self { cause.downcast_ref() } else { None }
+    }
+}
+
+/// Does this, and once more on fresh connections if a statement of it met a stale plan ([`is_stale_plan`]). The work is one
+/// statement, one transaction, or otherwise bears being done again after it failed.
+///
+/// # Errors
+/// The work's.
+pub async fn again<T, E: OfDatabase, F: Future<Output = Result<T, E>>>(work: impl Fn() -> F) -> Result<T, E> {
+    let mut renewed = false;
+    loop {
+        let done = work().await;
+        let stale =
+            done.as_ref().err().and_then(OfDatabase::of_database).filter(|error| is_stale_plan(error));
+        let Some(error) = stale else { return done };
+        met_stale_plan(error, renewed);
+        if renewed {
+            return done;
+        }
+        renewed = true;
+    }
+}
+
+/// Counts a stale plan and renews the connections; `renewed` says that this was done for the same work before.
+pub(crate) fn met_stale_plan(error: &sqlx::Error, renewed: bool) {
+    STALE_PLANS.inc();
+    tracing::warn!(%error, renewed, "the schema changed under a prepared statement; connections are renewed");
+    renew_connections();
+    if renewed {
+        stale_plan_persists();
+    }
+}
+
+/// A stale plan was met on a connection that was made after the last one.
+pub(crate) fn stale_plan_persists() {
+    let mut streak = STALE_STREAK.lock().unwrap_or_else(PoisonError::into_inner);
+    *streak = Some(Streak::and(*streak, Instant::now()));
+}
+
+/// Whether stale plans do not pass although connections are renewed: somebody else then has to look.
+pub fn is_unsettled() -> bool {
+    let streak = *STALE_STREAK.lock().unwrap_or_else(PoisonError::into_inner);
+    streak.is_some_and(|streak| streak.persists(Instant::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stale_plans_persist_after_a_while_and_pass_after_quiet() {
+        let at = |secs| Instant::now() + Duration::from_secs(secs);
+        let one = Streak::and(None, at(0));
+        assert!(!one.persists(at(1)), "one alone");
+        let many = Streak::and(Some(Streak::and(Some(one), at(3))), at(6));
+        assert!(many.persists(at(7)), "for longer than the limit");
+        assert!(!many.persists(at(17)), "quiet since");
+        assert!(!Streak::and(Some(many), at(20)).persists(at(21)), "a new one begins anew");
     }
 }

@@ -1,13 +1,18 @@
 //! Settings: `config/default.toml` (built in), then `config/<environment>.toml`, then `FAREBOX__SECTION__KEY`.
 
-use crate::{limits::Allowance, passwords::Cost};
+use crate::{domain::Money, limits::Allowance, passwords::Cost};
 use chrono_tz::Tz;
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
-use serde::Deserialize;
-use std::path::Path;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::{path::Path, time::Duration};
 
 /// The defaults; every key there is has its line and its comment in this file.
 const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// The longest time that a setting of seconds or milliseconds may say, seconds: a year. More is a slip, and could not be added
+/// to every date.
+const LONGEST_SECS: u32 = 365 * 86_400;
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,8 @@ pub struct Settings {
     pub database: Database,
     /// Booking, paying and refunding.
     pub booking: Booking,
+    /// Wallets.
+    pub wallets: Wallets,
     /// Trips.
     pub trips: Trips,
     /// The cost of hashing passwords.
@@ -57,6 +64,8 @@ pub struct Settings {
     pub faults: FaultSettings,
     /// The worker.
     pub worker: Worker,
+    /// The invariants.
+    pub verify: Verify,
     /// Accounts.
     pub accounts: Accounts,
     /// Idempotency keys.
@@ -208,18 +217,23 @@ pub struct Database {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Booking {
     /// How long an unpaid order holds its seats, seconds.
+    #[serde(deserialize_with = "some_secs")]
     pub hold_secs: f64,
     /// Booking and holding end so long before departure, seconds.
+    #[serde(deserialize_with = "secs")]
     pub cut_off_secs: f64,
     /// Refunding ends so long before departure, seconds.
+    #[serde(deserialize_with = "secs")]
     pub refund_cut_off_secs: f64,
     /// When an armed undo falls due by itself, milliseconds after its step.
+    #[serde(deserialize_with = "millis")]
     pub undo_after_ms: i64,
     /// Seats of one order at the most.
     pub max_seats: usize,
     /// Unpaid orders of one rider at the most.
     pub max_open_holds: u16,
     /// How long a payment authorization may be used, seconds.
+    #[serde(deserialize_with = "some_secs")]
     pub pay_authorization_secs: f64,
 }
 
@@ -228,6 +242,25 @@ impl Booking {
     pub fn undo_after(&self) -> chrono::Duration {
         chrono::Duration::milliseconds(self.undo_after_ms)
     }
+}
+
+/// Wallets.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Wallets {
+    /// What a wallet may hold after a top-up, at the most. What is given back is never refused.
+    #[serde(deserialize_with = "cap")]
+    pub max_balance: Money,
+}
+
+/// The greatest cap on balances: a thousandth of what the schema lets a top-up leave, which keeps room for what comes back.
+const GREATEST_CAP: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+fn cap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    let cap = Money::deserialize(deserializer)?;
+    if cap.is_positive() && cap.decimal() <= GREATEST_CAP {
+        return Ok(cap);
+    }
+    Err(D::Error::custom(format!("wallets.max_balance: an amount above zero, at most {GREATEST_CAP}")))
 }
 
 /// Trips.
@@ -239,6 +272,9 @@ pub struct Trips {
     pub horizon_days: u16,
     /// Streams of live seats that one API process serves at the most.
     pub live_streams: usize,
+    /// Streams of live seats that one address, or one network of 64 bits of IPv6, has of them at the most; not heeded while
+    /// limits are off.
+    pub live_streams_per_address: usize,
     /// How long one stream lasts at the most, seconds.
     pub live_stream_secs: u64,
     /// How often the seats of streamed trips are looked at, milliseconds.
@@ -311,6 +347,36 @@ pub struct Worker {
     pub retention_days: u64,
     /// Address and port of the worker's metrics and health; none if empty.
     pub metrics_listen: String,
+}
+
+/// The invariants.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Verify {
+    /// How long an undo may be due without being done before that breaks an invariant, seconds.
+    pub debt_secs: DebtBound,
+}
+
+impl Verify {
+    /// How long an undo may be due without being done.
+    pub fn debt_bound(&self) -> Duration {
+        self.debt_secs.0
+    }
+}
+
+/// How long an undo may be due without being done: above 0, and a day at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct DebtBound(Duration);
+
+impl TryFrom<f64> for DebtBound {
+    type Error = &'static str;
+
+    fn try_from(secs: f64) -> Result<Self, Self::Error> {
+        const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+        let bound = Duration::try_from_secs_f64(secs).ok();
+        let fits = |bound: &Duration| !bound.is_zero() && *bound <= LONGEST;
+        bound.filter(fits).map(Self).ok_or("verify.debt_secs: above 0, and 86400 at the most")
+    }
 }
 
 /// Accounts.
@@ -404,6 +470,38 @@ impl Settings {
     }
 }
 
+/// Seconds from a text, more than none and at most a year: how long an unpaid order holds its seats.
+///
+/// # Errors
+/// The rule.
+pub fn hold_secs(text: &str) -> Result<f64, String> {
+    let secs: f64 = text.trim().parse().map_err(|_| RULE_SECS.to_owned())?;
+    if bounded(secs) && secs > 0.0 { Ok(secs) } else { Err(RULE_SECS.to_owned()) }
+}
+
+const RULE_SECS: &str = "a number of seconds above 0, at most a year";
+
+/// Not for what is no number, nor endless.
+fn bounded(secs: f64) -> bool {
+    (0.0..=f64::from(LONGEST_SECS)).contains(&secs)
+}
+
+fn secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let secs = f64::deserialize(deserializer)?;
+    if bounded(secs) { Ok(secs) } else { Err(D::Error::custom("a number of seconds from 0, at most a year")) }
+}
+
+fn some_secs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let some = secs(deserializer)?;
+    if some > 0.0 { Ok(some) } else { Err(D::Error::custom(RULE_SECS)) }
+}
+
+fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let millis = i64::deserialize(deserializer)?;
+    let fits = (0..=i64::from(LONGEST_SECS) * 1_000).contains(&millis);
+    if fits { Ok(millis) } else { Err(D::Error::custom("a number of milliseconds from 0, at most a year")) }
+}
+
 fn keys(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     if let Ok(table) = config.cache.clone().into_table() {
@@ -432,10 +530,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_are_numbers_and_bounded() {
+        for (key, value) in [
+            ("booking.hold_secs", "nan"),
+            ("booking.hold_secs", "inf"),
+            ("booking.hold_secs", "-1"),
+            ("booking.hold_secs", "0"),
+            ("booking.hold_secs", "1e300"),
+            ("booking.cut_off_secs", "-0.1"),
+            ("booking.undo_after_ms", "-1"),
+            ("booking.undo_after_ms", "9223372036854775807"),
+            ("booking.pay_authorization_secs", "NaN"),
+        ] {
+            assert!(Settings::load("development", &[(key, value.to_owned())]).is_err(), "{key} = {value}");
+        }
+        assert!(hold_secs("1.5").is_ok() && hold_secs("NaN").is_err() && hold_secs("-1").is_err());
+    }
+
+    #[test]
     fn the_defaults_are_whole_and_a_slip_is_named() {
         let settings = Settings::load("development", &[]).expect("the defaults alone suffice");
         assert!((settings.booking.hold_secs - 300.0).abs() < f64::EPSILON);
         assert!(settings.require_secrets().is_err(), "secrets have no default");
+        assert_eq!(settings.verify.debt_bound(), crate::ops::debts::DEFAULT_BOUND);
+        for wrong in ["0", "-1", "86401", "1e300", "nan"] {
+            let refused = Settings::load("development", &[("verify.debt_secs", wrong.to_owned())]);
+            assert!(refused.expect_err(wrong).to_string().contains("debt_secs"), "{wrong}");
+        }
         let slip = Settings::load("development", &[("booking.hold_sec", "1".to_owned())]);
         assert_eq!(
             slip.expect_err("a key nobody reads").to_string(),

@@ -76,6 +76,7 @@ impl Tally {
         }
     }
 
+    /// Safe to drop, at the price of these counts: whether they were added is then unknown, and they are not added twice.
     async fn write(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let take = |counter: &AtomicI64| counter.swap(0, Ordering::Relaxed);
         let Counts { booked, paid, refused, failed } = &*self.0;

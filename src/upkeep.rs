@@ -5,6 +5,7 @@ use crate::{
     flow::{barrier, idempotency},
     payment::authorization,
     riders::sessions,
+    schema::is_outage,
     settings::{Idempotency, Retention, Settings},
 };
 use farebox_jobs::queue;
@@ -54,7 +55,10 @@ pub async fn keep(pool: PgPool, pruning: Pruning) {
         match if_due(&pool, pruning).await {
             Ok(Some(pruned)) if pruned != Pruned::default() => tracing::info!(?pruned, "old rows pruned"),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "pruning put off"),
+            Err(error) => {
+                let outage = is_outage(&error);
+                tracing::warn!(%error, outage, "pruning put off");
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     domain::FieldError,
     flow::{Backlog, Desk, Flow, Moment},
     metrics::Metrics,
-    ops, payment,
+    ops, payment, recurring,
+    schema::{again, is_outage},
     settings::Worker as WorkerSettings,
     trips,
 };
@@ -82,18 +83,21 @@ pub async fn work(
         pooled: settings.pooled,
         retention: Duration::from_secs(settings.retention_days * 24 * 3_600),
         metrics: metrics.queue.clone(),
+        on_error: |error| _ = is_outage(error),
         ..WorkerConfig::new("farebox-worker", &names)
     };
     let desk = Desk::new(flow, Backlog::new(settings.overdue_per_sec));
     let handler = move |delivery: Delivery| {
         let desk = desk.clone();
-        async move { run(&desk, &delivery).await }
+        // An attempt that met a stale plan costs nothing: it is made again at once.
+        async move { again(|| run(&desk, &delivery)).await }
     };
     let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
     let arms = tags.contains(&MqTag::Timetable);
     let flow = flow.clone();
     let pool = flow.pool.clone();
     let mut beside = JoinSet::new();
+    beside.spawn(recurring::keep(flow.clone()));
     if arms {
         beside.spawn(async move { trips::horizon::arm(&flow).await });
     }

@@ -33,7 +33,7 @@ async fn a_profile_is_changed_field_by_field_and_holds_nothing_else() {
         (json!({"id": rider.id}), "/id"),
         (json!({"nick_name": ""}), "/nick_name"),
         (json!({"nick_name": "a\u{0}b"}), "/nick_name"),
-        (json!({"nick_name": "长".repeat(200)}), "/nick_name"),
+        (json!({"nick_name": "长".repeat(201)}), "/nick_name"),
         (json!({"nick_name": 5}), "/nick_name"),
         (json!({"sex": "F"}), "/sex"),
         (json!({"email": "nobody"}), "/email"),

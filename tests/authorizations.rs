@@ -72,27 +72,27 @@ async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
     let rider = world.rider("0").await;
     let order = rider.booked(&trip, &["1"]).await;
     let old = authorized(&rider, &order).await;
-    let token = authorized(&rider.key("the same"), &order).await;
+    let token = authorized(&rider.key("the-same"), &order).await;
     pay_by(&rider, &order, &old).await.problem(403, "006043");
     // Refused for another reason: nothing is used up.
     pay_by(&rider, &order, &token).await.problem(402, "004002");
     // Under a key a refusal is what it is without one, and is told again.
     for _ in 0..2 {
-        pay_by(&rider.key("a wrong one"), &order, &old).await.problem(403, "006043");
-        pay_by(&rider.key("too poor"), &order, &token).await.problem(402, "004002");
+        pay_by(&rider.key("a-wrong-one"), &order, &old).await.problem(403, "006043");
+        pay_by(&rider.key("too-poor"), &order, &token).await.problem(402, "004002");
     }
     world.top_up(rider.id, "100.00", "now").await.expect(201);
     let kept = "update payment_authorization set expires_at = now() + ($1::text || ' secs')::interval";
     sqlx::query(kept).bind("-1").execute(&world.pool).await.unwrap();
     for _ in 0..2 {
-        pay_by(&rider.key("past its end"), &order, &token).await.problem(403, "006043");
+        pay_by(&rider.key("past-its-end"), &order, &token).await.problem(403, "006043");
     }
     sqlx::query(kept).bind("60").execute(&world.pool).await.unwrap();
     pay_by(&rider, &order, &token).await.expect(200);
     // No token is stored, under no key either; and a repeat under a key makes another one.
     let second = rider.booked(&trip, &["2"]).await;
-    let one = authorized(&rider.key("the same"), &second).await;
-    assert_ne!(one, authorized(&rider.key("the same"), &second).await);
+    let one = authorized(&rider.key("the-same"), &second).await;
+    assert_ne!(one, authorized(&rider.key("the-same"), &second).await);
     assert_eq!(count(&world.pool, "select count(*) from idempotency where key = 'the same'").await, 0);
     let stored: String = sqlx::query_scalar("select string_agg(a::text, ' ') from payment_authorization a")
         .fetch_one(&world.pool)

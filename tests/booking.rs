@@ -328,10 +328,11 @@ async fn orders_are_listed_in_pages_and_belong_to_their_rider() {
     let ids =
         |page: &Value| page["items"].as_array().unwrap().iter().map(|o| o["id"].clone()).collect::<Vec<_>>();
     let page = rider.get("/v1/orders?list=unpaid&limit=2").await;
-    assert_eq!(ids(page.expect(200)), [json!(orders[4]), json!(orders[3])]);
+    // By deadline: the one that must be paid soonest comes first.
+    assert_eq!(ids(page.expect(200)), [json!(orders[2]), json!(orders[3])]);
     let next = page.body["next"].as_str().unwrap();
     let page = rider.get(&format!("/v1/orders?list=unpaid&limit=2&after={next}")).await;
-    assert_eq!(ids(page.expect(200)), [json!(orders[2])]);
+    assert_eq!(ids(page.expect(200)), [json!(orders[4])]);
     assert_eq!(page.body["next"], Value::Null);
     assert_eq!(ids(rider.get("/v1/orders?list=upcoming").await.expect(200)), [json!(orders[0])]);
     assert_eq!(ids(rider.get("/v1/orders?list=closed").await.expect(200)), [json!(orders[1])]);

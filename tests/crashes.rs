@@ -127,12 +127,12 @@ async fn after_a_crash_between_commit_and_answer_the_key_gives_the_answer() {
     let answer = rider.key("once").book(&trip, &["1"]).await;
     let order = answer.expect(201)["id"].as_str().unwrap();
     let mut api = world.another_api();
-    let dying = rider.at(&api.base()).fault("pay_cancle.after=abort").key("pay once");
+    let dying = rider.at(&api.base()).fault("pay_cancle.after=abort").key("pay-once");
     assert!(
         dying.try_post(&format!("/v1/orders/{order}/pay"), &json!({"pay_password": "123456"})).await.is_err()
     );
     api.wait();
-    let answer = rider.key("pay once").pay(order).await;
+    let answer = rider.key("pay-once").pay(order).await;
     assert_eq!(answer.expect(200)["status"], "paid");
     assert!(answer.body["paid_at"].is_string(), "{}", answer.text);
     assert_eq!(rider.balance().await, "96.00");

@@ -1,10 +1,13 @@
 //! The embedded database under `farebox`: cold, after Ctrl-C, after kill -9, as an ordinary user.
 
-use crate::harness::{Client, Process, until};
+use crate::harness::{Client, Clock, OwnServer, Process, folder, until};
+use farebox::embedded;
 use std::{
-    os::unix::process::CommandExt,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    os::unix::{fs::DirBuilderExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// A uid that exists on every system and may nothing.
@@ -15,10 +18,6 @@ fn farebox(data: &Path) -> Command {
     command.args(["--port", "0", "--data"]).arg(data).env("FAREBOX_ENV", "development");
     command.env_remove("DATABASE_URL").env_remove("FAREBOX_DATA");
     command
-}
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()))
 }
 
 async fn demo_rider(farebox: &Process) -> Client {
@@ -69,7 +68,7 @@ async fn data_survives_ctrl_c_and_kill_dash_nine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_user_needs_nothing_either() {
-    let data = std::env::temp_dir().join(format!("farebox-nobody-{}", std::process::id()));
+    let data = folder("nobody");
     // The binary may lie where an ordinary user cannot reach it: he gets a copy.
     std::fs::create_dir(&data).unwrap();
     let copy = data.join("farebox");
@@ -88,6 +87,62 @@ async fn an_ordinary_user_needs_nothing_either() {
     rider.booked(&trip, &["1"]).await;
     drop(farebox);
     let _ = std::fs::remove_dir_all(&data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_is_elsewhere_is_told_whatever_is_logged() {
+    let closed = folder("closed");
+    fs::DirBuilder::new().mode(0o700).create(&closed).unwrap();
+    if !is_root(&closed) {
+        return; // an ordinary user's server is his own, and reaches what he does
+    }
+    let data = closed.join("data");
+    let mut command = farebox(&data);
+    command.env("FAREBOX__LOG__FILTER", "off").stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut farebox = command.spawn().unwrap();
+    let mut lines = BufReader::new(farebox.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("cannot reach the data folder"));
+    let _ = farebox.kill();
+    let _ = farebox.wait();
+    let line = line.expect("a line that tells it");
+    assert!(line.contains(&data.canonicalize().unwrap().display().to_string()), "{line}");
+    let told = Path::new(line.rsplit("the data is in ").next().unwrap());
+    assert!(told.is_dir(), "{line}");
+    // Its server stops by itself; then what it leaves can go.
+    let lock =
+        File::options().write(true).create(true).truncate(false).open(told.join("server.lock")).unwrap();
+    until("the server has stopped", async || lock.try_lock().is_ok()).await;
+    embedded::remove(&data).unwrap();
+    assert!(!told.exists());
+}
+
+/// Set for a run that is to be killed.
+const KILLED_RUN: &str = "FAREBOX_TEST_KILLED_RUN";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "only the test below runs it, to kill it"]
+async fn a_run_with_a_server() {
+    if std::env::var_os(KILLED_RUN).is_none() {
+        return;
+    }
+    let _own = OwnServer::start("killed", &[]).await;
+    let _clock = Clock::ahead(0);
+    println!("\nit is in {}", folder("").display());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_leaves_nothing() {
+    let mut run = Command::new(std::env::current_exe().unwrap());
+    run.args(["--exact", "embedded::a_run_with_a_server", "--ignored", "--nocapture"]);
+    let mut run = run.env(KILLED_RUN, "yes").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains("it is in ")).expect("the run begins");
+    let left = PathBuf::from(line.rsplit("it is in ").next().unwrap());
+    assert!(left.join("killed").is_dir());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    until("its folder is gone", async || !left.exists()).await;
 }
 
 fn is_root(of: &Path) -> bool {

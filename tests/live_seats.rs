@@ -1,6 +1,10 @@
 //! Live seats as server-sent events.
 
-use crate::harness::{Client, Process, World, count, until};
+use crate::{
+    console::visitor::Visitor,
+    harness::{Client, Process, World, count, new_rider, until},
+};
+use farebox::riders::{self, Role};
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -173,4 +177,122 @@ async fn a_reader_that_reads_nothing_loses_its_place() {
     })
     .await;
     drop(silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_lapses_is_told_though_no_row_changes() {
+    let world = World::new().await;
+    let trip = world.trip(2).await;
+    let rider = world.rider("0").await;
+    let mut reader = Reader::open(&reqwest::Client::new(), &world.api.base(), &trip, None).await;
+    reader.event().await;
+    let order = rider.booked(&trip, &["1"]).await;
+    reader.changed("1", "held").await;
+    // No worker runs, so nothing closes the order: its seat becomes free by the clock alone.
+    sqlx::query("update seat set held_until = now() + interval '1 s' where order_id = $1::uuid")
+        .bind(&order)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    reader.changed("1", "free").await;
+    assert_eq!(world.order(&order).await["status"], "unpaid");
+}
+
+/// What is answered to an `EventSource` at this address, and the answer itself if it is a problem.
+async fn event_source(base: &str, trip: &str, address: &str) -> Response {
+    let request = reqwest::Client::new().get(format!("{base}/v1/trips/{trip}/seats/events"));
+    let request = request.header("accept", "text/event-stream").header("x-forwarded-for", address);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "an EventSource gives up at anything else");
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response
+}
+
+async fn first_block(response: Response) -> (String, Reader) {
+    let mut reader = Reader { response, text: String::new() };
+    (reader.block().await.unwrap(), reader)
+}
+
+/// The value of the `retry` line, milliseconds.
+fn retry(block: &str) -> Option<u64> {
+    block.lines().find_map(|line| line.strip_prefix("retry:")?.trim().parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_take_all_streams_and_a_refused_browser_comes_back() {
+    let world = World::new().await;
+    let env = [
+        ("FAREBOX__LIMITS__ENABLED", "true"),
+        ("FAREBOX__HTTP__TRUSTED_PROXIES", "1"),
+        ("FAREBOX__TRIPS__LIVE_STREAMS", "5"),
+        ("FAREBOX__TRIPS__LIVE_STREAMS_PER_ADDRESS", "2"),
+    ];
+    let api = Process::api(&world.db.url, &env);
+    let (base, trip) = (api.base(), world.trip(2).await);
+    let mut open = Vec::new();
+    // Two of one network, two of another, of which each is counted by itself.
+    for address in ["2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "198.51.100.7", "198.51.100.7"] {
+        let (block, mut reader) = first_block(event_source(&base, &trip, address).await).await;
+        assert_eq!(retry(&block), Some(3_000), "{block}");
+        assert_eq!(reader.event().await.name, "snapshot");
+        open.push(reader);
+    }
+    for address in ["2001:db8:1:2::77", "198.51.100.7"] {
+        let response = event_source(&base, &trip, address).await;
+        let wait: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        let (block, mut reader) = first_block(response).await;
+        let millis = retry(&block).unwrap();
+        assert!((5_000..10_000).contains(&millis) && wait == millis.div_ceil(1_000), "{block}");
+        assert!(block.lines().any(|line| line.starts_with("event:") && line.ends_with("busy")), "{block}");
+        assert_eq!(reader.block().await, None, "the stream ends, so that the browser comes back");
+        let plain = reqwest::Client::new().get(format!("{base}/v1/trips/{trip}/seats/events"));
+        let refused = plain.header("x-forwarded-for", address).send().await.unwrap();
+        assert_eq!(refused.status(), 503);
+        assert!(refused.headers().contains_key("retry-after"));
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["code"], "006021");
+    }
+    // Somebody else finds a place, and it is the last.
+    let (_, mut else_where) = first_block(event_source(&base, &trip, "198.51.100.8").await).await;
+    assert_eq!(else_where.event().await.name, "snapshot");
+    let (block, _) = first_block(event_source(&base, &trip, "198.51.100.9").await).await;
+    assert!(retry(&block).unwrap() >= 5_000, "the server is full");
+    drop(open);
+    until("the address has a place again", async || {
+        let (block, _) = first_block(event_source(&base, &trip, "198.51.100.7").await).await;
+        retry(&block) == Some(3_000)
+    })
+    .await;
+    // A wrong trip is no reason to come back.
+    let nowhere = format!("{base}/v1/trips/{}/seats/events", uuid::Uuid::now_v7());
+    let request = reqwest::Client::new().get(nowhere).header("accept", "text/event-stream");
+    assert_eq!(request.send().await.unwrap().status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_operators_tabs_leave_live_pages_to_the_others() {
+    let world = World::new().await;
+    let visitor = Visitor::enter(&world, "ops").await;
+    let open = async |visitor: &Visitor| {
+        let request = visitor.http.get(format!("{}/console/jobs?live=1", visitor.base));
+        let request = request.header("cookie", &visitor.cookie).header("accept", "text/event-stream");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        first_block(response).await
+    };
+    let mut tabs = Vec::new();
+    for _ in 0..10 {
+        let (block, reader) = open(&visitor).await;
+        assert_eq!(retry(&block), Some(3_000), "{block}");
+        tabs.push(reader);
+    }
+    let (block, _) = open(&visitor).await;
+    assert!(block.contains("busy") && retry(&block).unwrap() >= 5_000, "{block}");
+    let account = new_rider("another");
+    riders::register(&world.pool, &world.flow.passwords, &account, Role::Viewer).await.unwrap();
+    let another = Visitor::enter(&world, "another").await;
+    let (block, _) = open(&another).await;
+    assert_eq!(retry(&block), Some(3_000));
+    drop(tabs);
+    until("there is a place again", async || retry(&open(&visitor).await.0) == Some(3_000)).await;
 }

@@ -1,13 +1,19 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "no test drops a future that begins a transaction, but on purpose")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no test drops a future that begins a transaction, but on purpose"
+)]
 
+mod account_rules;
 mod accounts;
 mod acts;
 mod api_schema;
 mod authorizations;
 mod bad_input;
+mod balances;
 mod booking;
+mod cancel_safety;
 mod checker;
 mod clocks;
 mod console;
@@ -15,11 +21,15 @@ mod crashes;
 mod edges;
 mod embedded;
 mod harness;
+mod hostile;
+mod input_rules;
 mod languages;
 mod limits;
+mod lists;
 mod live_seats;
 mod lockout;
 mod lost_commit;
+mod manifest;
 mod matrix;
 mod operators;
 mod orders;
@@ -29,14 +39,19 @@ mod queue;
 mod queue_faults;
 mod queue_features;
 mod queue_model;
+mod recurring;
 mod retries;
 mod roles;
+mod schema_change;
 mod secrets;
 mod sessions;
+mod snooze;
 mod soak;
 mod speed;
 mod timetable;
 mod tour;
 mod transport;
 mod trip_cancel;
+mod trip_rules;
 mod trip_seats;
+mod truth;

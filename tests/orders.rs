@@ -209,9 +209,9 @@ async fn no_rider_leaves_more_orders_unpaid_than_he_may_however_many_he_books_at
         rider.booked(&trip, &["63"]).await,
     ]
     .into();
-    let refused = rider.key("one too many").book(&trip, &["64"]).await;
+    let refused = rider.key("one-too-many").book(&trip, &["64"]).await;
     refused.problem(409, "006040");
-    let again = rider.key("one too many").book(&trip, &["64"]).await;
+    let again = rider.key("one-too-many").book(&trip, &["64"]).await;
     assert_eq!((again.text, again.headers["idempotent-replayed"].to_str().unwrap()), (refused.text, "true"));
     rider.pay(&orders[0]).await.expect(200);
     rider.booked(&trip, &["64"]).await;

@@ -172,10 +172,14 @@ impl Scene<'_> {
             "POST /v1/orders/{id}/pay" => json!({"pay_password": PAY_PASSWORD}),
             "POST /v1/payment-authorizations" => json!({"order_id": order, "pay_password": PAY_PASSWORD}),
             "POST /v1/orders/{id}/evaluation" => json!({"rating": 5}),
-            "POST /v1/ops/trips" => json!({
-                "bus_id": 1, "direction": 0, "departs_at": departs,
-                "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4,
-            }),
+            "POST /v1/ops/trips" => {
+                // One bus, one trip after the other.
+                let departs = departs + chrono::Duration::hours(2 * i64::try_from(self.fresh()).unwrap());
+                json!({
+                    "bus_id": 1, "direction": 0, "departs_at": departs,
+                    "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4,
+                })
+            }
             "POST /v1/ops/wallets/{rider_id}/top-ups" => {
                 json!({"amount": "1.00", "reference": format!("reference {}", self.fresh())})
             }
@@ -183,7 +187,9 @@ impl Scene<'_> {
                 json!({"seats": ["2"], "reason": "broken"})
             }
             "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
-            "POST /v1/ops/jobs/{id}/snooze" => json!({"until": departs}),
+            "POST /v1/ops/jobs/{id}/snooze" => {
+                json!({"until": chrono::Utc::now() + chrono::Duration::minutes(1)})
+            }
             "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
             _ if route.starts_with("POST") => json!({}),
@@ -318,11 +324,11 @@ async fn lists_and_keys_show_no_rider_what_is_anothers() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let (mine, other) = (world.rider("100.00").await, world.rider("100.00").await);
-    let booked = mine.key("the same").book(&trip, &["1"]).await;
+    let booked = mine.key("the-same").book(&trip, &["1"]).await;
     let order = booked.expect(201)["id"].as_str().unwrap().to_owned();
     mine.pay(&order).await.expect(200);
     // The very request of another rider under the same key is another request.
-    let same = other.key("the same").book(&trip, &["1"]).await;
+    let same = other.key("the-same").book(&trip, &["1"]).await;
     assert_eq!(same.problem(409, "004000")["seats"], json!(["1"]));
     for path in ["/v1/orders", "/v1/orders?list=upcoming", &format!("/v1/orders?after={order}")] {
         assert_eq!(other.get(path).await.expect(200)["items"], json!([]), "{path}");

@@ -1,6 +1,6 @@
 //! The README's tour, as written: its very text is run by a shell against `cargo run`'s binary.
 
-use crate::harness::{Process, until};
+use crate::harness::{Process, folder, until};
 use std::process::Command;
 
 /// The first ```sh block under the tour's heading, and all that follow.
@@ -17,7 +17,7 @@ async fn the_readmes_tour_works_as_written() {
         let there = Command::new(tool).arg("--version").output().is_ok();
         assert!(there, "the README's tour needs `{tool}`: install the package {tool}");
     }
-    let data = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tour-{}", std::process::id()));
+    let data = folder("tour");
     let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
     command.args(["--port", "0", "--hold", "20", "--data"]).arg(&data);
     command.env_remove("DATABASE_URL").env("FAREBOX_ENV", "development");

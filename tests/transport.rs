@@ -261,7 +261,7 @@ async fn logs_name_no_person() {
     rider.pay_with(&order, "654321").await.problem(403, "004001");
     rider.pay(&order).await.problem(402, "004002");
     let from = format!("authorization: {}\r\nx-forwarded-for: 203.0.113.77\r\n", rider.authorization());
-    assert_eq!(Wire::to(&world.api.base()).await.ask("GET /v1/wallet?name=Lin.Wei", &from).await.status, 200);
+    assert_eq!(Wire::to(&world.api.base()).await.ask("GET /v1/wallet?name=Lin.Wei", &from).await.status, 422);
     // The last line may come after the answer.
     world.api.wait_for_line("/v1/wallet");
     let log = world.api.log().to_lowercase();

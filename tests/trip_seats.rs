@@ -73,7 +73,7 @@ async fn the_manifest_names_who_rides_as_json_and_as_csv() {
     let world = World::new().await;
     let trip = world.trip(8).await;
     let path = format!("/v1/ops/trips/{trip}/manifest");
-    let header = "seat,order_id,rider_id,user_name,status,paid\r\n";
+    let header = "seat,order_id,rider_id,user_name,status,paid,nick_name,phone,email,paid_at,closed_reason,payment\r\n";
     assert_eq!(world.ops.get(&format!("{path}?format=csv")).await.text, header);
     let (rider, other) = (world.rider("100.00").await, world.rider("0").await);
     let paid = rider.booked(&trip, &["7", "2"]).await;
@@ -88,9 +88,10 @@ async fn the_manifest_names_who_rides_as_json_and_as_csv() {
     assert_eq!((&lines[1]["order_id"], &lines[1]["status"]), (&json!(unpaid), &json!("unpaid")));
     let csv = world.ops.get_as(&path, "text/csv, application/json;q=0.5").await;
     assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8; header=present");
-    let (a, b) = (rider.id, other.id);
+    let (a, b, at) = (rider.id, other.id, lines[0]["paid_at"].as_str().unwrap());
     let expected = format!(
-        "{header}2,{paid},{a},rider0,paid,true\r\n3,{unpaid},{b},rider1,unpaid,false\r\n7,{paid},{a},rider0,paid,true\r\n"
+        "{header}2,{paid},{a},rider0,paid,true,,,,{at},,settled\r\n3,{unpaid},{b},rider1,unpaid,false,,,,,,\r\n\
+         7,{paid},{a},rider0,paid,true,,,,{at},,settled\r\n"
     );
     assert_eq!(csv.text, expected);
     rider.get(&path).await.problem(403, "003091");

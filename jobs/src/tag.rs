@@ -1,5 +1,6 @@
 //! The tags: what a step is called on the wire, and so which undo a failure in it raises.
 
+use crate::{Timetable, queue::NewJob};
 use std::{fmt, str::FromStr};
 
 /// A step's tag. The spelling on the wire is the original system's, typing slips included, because messages,
@@ -57,6 +58,25 @@ impl MqTag {
         Self::Bulk,
     ];
 
+    /// The tags whose job owes somebody seats or money from when it is due until it is done: the undos, the refund that was
+    /// begun, and the end of a cancelled trip's orders. The undos of the two checks are none: they bar a flow that has written
+    /// nothing. Nor is the timer: whoever wants an overdue seat gets it without.
+    pub const DEBTS: [Self; 8] = [
+        Self::OrderAddSeats,
+        Self::OrderCalcMoney,
+        Self::OrderAdd,
+        Self::OrderCancel,
+        Self::PayMoney,
+        Self::Pay,
+        Self::PayBack,
+        Self::TripCancel,
+    ];
+
+    /// Whether a job of it is a debt while it is due and not done ([`Self::DEBTS`]).
+    pub fn is_debt(self) -> bool {
+        Self::DEBTS.contains(&self)
+    }
+
     /// The tag as it is written in the queue, in faults and in the API.
     pub const fn wire(self) -> &'static str {
         match self {
@@ -73,6 +93,26 @@ impl MqTag {
             Self::Timetable => "timetable",
             Self::TripCancel => "trip_cancel",
             Self::Bulk => "bulk",
+        }
+    }
+
+    /// The tag's job, if it is a recurring one: each run enqueues the next, so one that goes missing comes back only if
+    /// somebody puts it back. A tag that is not named here is never put back.
+    pub fn recurring(self) -> Option<NewJob> {
+        match self {
+            Self::Timetable => Some(NewJob::of(&Timetable {})),
+            Self::OrderSeats
+            | Self::OrderAddSeats
+            | Self::OrderCalcMoney
+            | Self::OrderAdd
+            | Self::OrderCancel
+            | Self::PayCheck
+            | Self::PayMoney
+            | Self::Pay
+            | Self::PayBack
+            | Self::OrderUnpaid
+            | Self::TripCancel
+            | Self::Bulk => None,
         }
     }
 }
@@ -94,6 +134,15 @@ impl FromStr for MqTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_debt_is_what_moves_seats_or_money() {
+        let others = MqTag::ALL.into_iter().filter(|tag| !tag.is_debt()).collect::<Vec<_>>();
+        assert_eq!(
+            others,
+            [MqTag::OrderSeats, MqTag::PayCheck, MqTag::OrderUnpaid, MqTag::Timetable, MqTag::Bulk]
+        );
+    }
 
     #[test]
     fn every_tag_reads_back_as_itself() {

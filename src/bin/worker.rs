@@ -36,7 +36,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(flow.pool.clone()));
+    pruning.spawn(ops::overview::keep(flow.pool.clone(), settings.verify.debt_bound()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;

@@ -11,6 +11,7 @@ use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
     domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
     flow::{Desk, Flow, Ground, Shared, StepError, Together, Wishes, barrier},
+    schema::again,
 };
 use farebox_jobs::{
     OrderSeats,
@@ -106,7 +107,7 @@ pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
         return Err(Refusal::SeatsTaken(taken).into());
     }
     for order in seen.overdue {
-        Box::pin(unpaid::evict(flow, OrderId(order), request)).await?;
+        Box::pin(again(|| unpaid::evict(flow, OrderId(order), request))).await?;
     }
     Ok(())
 }

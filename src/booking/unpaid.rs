@@ -7,7 +7,7 @@
 
 use super::{Request, release};
 use crate::{
-    domain::{CloseReason, OrderId},
+    domain::{CloseReason, OrderId, RiderId, TripId},
     flow::{Desk, Flow, Ground, Shared, StepError, Together, begin_unwaited},
 };
 use chrono::{DateTime, Utc};
@@ -229,17 +229,30 @@ async fn held_until(
 /// The database's.
 pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), StepError> {
     let mut tx = begin_unwaited(&flow.pool).await?;
-    if !close(&mut tx, overdue, CloseReason::Expired).await? && standing(&mut tx, overdue).await?.is_none() {
-        let orphan = Booking {
-            order_id: overdue,
-            rider_id: request.rider_id,
-            trip_id: request.trip_id,
-            seats: whole_claim(&mut tx, overdue, request).await?,
-        };
-        release::claims(&mut tx, &orphan).await?;
-    }
+    give_back(&mut tx, overdue, request.trip_id, request.rider_id).await?;
     tx.commit().await?;
     tracing::info!(order = %overdue, "overdue seats given back to book them again");
+    Ok(())
+}
+
+/// Gives back what an overdue order holds of the trip's seats, in the caller's transaction, for `by` who wants them. An order
+/// that is not overdue, or was paid, keeps its seats.
+///
+/// # Errors
+/// The database's.
+pub async fn give_back(
+    conn: &mut PgConnection,
+    overdue: OrderId,
+    trip: TripId,
+    by: RiderId,
+) -> Result<(), sqlx::Error> {
+    if !close(&mut *conn, overdue, CloseReason::Expired).await?
+        && standing(&mut *conn, overdue).await?.is_none()
+    {
+        let seats = whole_claim(&mut *conn, overdue, trip).await?;
+        let orphan = Booking { order_id: overdue, rider_id: by, trip_id: trip, seats };
+        release::claims(conn, &orphan).await?;
+    }
     Ok(())
 }
 
@@ -247,11 +260,11 @@ pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(
 async fn whole_claim(
     conn: &mut PgConnection,
     orphan: OrderId,
-    request: &Request,
+    trip: TripId,
 ) -> Result<Vec<i32>, sqlx::Error> {
     sqlx::query_scalar!(
         "select seat from seat where trip_id = $1 and order_id = $2 order by seat",
-        request.trip_id.0,
+        trip.0,
         orphan.0
     )
     .fetch_all(conn)

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     audit::{self, Act, Entry, Filter},
-    domain::{FieldError, OrderId},
+    domain::{FieldError, Id, Instant, OrderId},
     http::{App, extract::Params},
 };
 use axum::extract::State;
@@ -38,13 +38,16 @@ pub(super) struct Query {
 pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
     let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let id = |field: &'static str, text: &str| {
-        some(text).map(|text| text.parse::<Uuid>()).transpose().map_err(|_| FieldError::new(field, "an id"))
+        some(text)
+            .map(|text| text.parse().map(|Id(id)| id))
+            .transpose()
+            .map_err(|_| FieldError::new(field, "an id"))
     };
     let time = |field: &'static str, text: &str| {
         some(text)
-            .map(|text| text.parse())
+            .map(|text| text.parse().map(Instant::utc))
             .transpose()
-            .map_err(|_| FieldError::new(field, "a time as 2026-01-31T07:50:00Z"))
+            .map_err(|rule| FieldError::new(field, rule))
     };
     let filter = Filter {
         actor: some(&query.actor),

@@ -1,17 +1,20 @@
 //! Acts upon many jobs: what they would do, how far they are, their stop.
 
 use super::{
+    REPEATED,
     frame::{
         Answer, Failure, Nav, act_form, act_link, done, empty, link_job, link_order, live, money, more, page,
         tag, when,
     },
+    jobs::FILTERS,
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Id, Refusal},
     http::{
         App,
         extract::{Params, Path},
+        strict,
     },
     ops::{
         bulk::{self, Bulk, Item, Preview, Selection, What},
@@ -20,8 +23,8 @@ use crate::{
     schema,
 };
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use maud::{Markup, html};
+use serde::Deserialize;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -31,8 +34,12 @@ const PAGE: u16 = 50;
 /// Name and value, in the order they came: a selection by hand names many ids.
 type Pairs = Vec<(String, String)>;
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
 pub(super) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
-    let after = read::<Uuid>(&pairs, "after")?;
+    let after = read(&pairs, "after")?.map(|Id(id)| id);
     let operations = bulk::list(&app.flow.pool, after, PAGE).await?;
     let body = live(
         "operations",
@@ -91,9 +98,14 @@ pub(super) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Par
 }
 
 pub(super) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
+    let known = [&["act", "id", "expected", REPEATED[0]], &FILTERS[..]].concat();
+    if let Some((name, _)) = deed.form.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(strict::unknown(name, &known).into());
+    }
     let (what, selection) = chosen(&deed.form)?;
-    let id =
-        read::<Uuid>(&deed.form, "id")?.ok_or_else(|| FieldError::new("id", "this field is required"))?;
+    let id = read(&deed.form, "id")?
+        .map(|Id(id)| id)
+        .ok_or_else(|| FieldError::new("id", "this field is required"))?;
     let expected = read::<i64>(&deed.form, "expected")?;
     let (visit, by, _) = deed.signed();
     let mut tx = schema::begin(&app.flow.pool).await?;
@@ -105,7 +117,7 @@ pub(super) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
 pub(super) async fn show(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<Uuid>,
+    Path(Id(id)): Path<Id>,
     Params(pairs): Params<Pairs>,
 ) -> Answer {
     let operation = bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
@@ -129,7 +141,7 @@ pub(super) async fn show(
     Ok(page(&visit, Nav::Bulk, &title, body))
 }
 
-pub(super) async fn ask_stop(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn ask_stop(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let operation = bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let preview = html! {
         (progress(&visit, &operation))
@@ -140,8 +152,8 @@ pub(super) async fn ask_stop(State(app): State<App>, visit: Visit, Path(id): Pat
     Ok(page(&visit, Nav::Bulk, stop, form))
 }
 
-pub(super) async fn stop(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<Pairs>) -> Answer {
-    let (visit, by, _) = deed.signed();
+pub(super) async fn stop(State(app): State<App>, Path(Id(id)): Path<Id>, deed: Deed<Nothing>) -> Answer {
+    let (visit, by, Nothing {}) = deed.signed();
     let mut tx = schema::begin(&app.flow.pool).await?;
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
@@ -267,7 +279,8 @@ fn state(visit: &Visit, state: &str) -> Markup {
 fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
     let what: What = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
     let named = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(','));
-    let ids: Result<Vec<Uuid>, _> = named.filter(|id| !id.is_empty()).map(str::parse).collect();
+    let ids: Result<Vec<Uuid>, _> =
+        named.filter(|id| !id.is_empty()).map(|id| id.parse().map(|Id(id)| id)).collect();
     let ids = ids.map_err(|_| Failure::from(FieldError::new("ids", "ids of jobs, separated by commas")))?;
     if !ids.is_empty() {
         return Ok((what, Selection::Ids(ids)));
@@ -279,11 +292,11 @@ fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
         key: text("key"),
         serial: text("serial"),
         error: text("error"),
-        order: read(pairs, "order")?.map(OrderId),
-        rider: read(pairs, "rider")?.map(RiderId),
-        trip: read(pairs, "trip")?.map(TripId),
-        since: read::<DateTime<Utc>>(pairs, "since")?,
-        before: read::<DateTime<Utc>>(pairs, "before")?,
+        order: read(pairs, "order")?,
+        rider: read(pairs, "rider")?,
+        trip: read(pairs, "trip")?,
+        since: read(pairs, "since")?,
+        before: read(pairs, "before")?,
     };
     Ok((what, Selection::Filter(wanted)))
 }

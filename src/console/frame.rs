@@ -84,10 +84,15 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     }
     let taste = taste_of(&request);
     let headers = request.headers().clone();
-    let response = told_in(taste.lang == Lang::Chinese, next.run(request)).await;
+    let lang = taste.lang;
+    let response = told_in(lang == Lang::Chinese, next.run(request)).await;
     let mut response = readable(&app, &headers, taste, response).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
+    }
+    let is_page = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/html");
+    if response.headers().get(header::CONTENT_TYPE).is_some_and(is_page) {
+        response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.code()));
     }
     response
 }
@@ -365,6 +370,7 @@ pub(super) fn state(visit: &Visit, state: &str) -> Markup {
     let (kind, mark, en, zh) = match state {
         "ready" => ("wait", "○", "ready", "就绪"),
         "delayed" => ("wait", "◔", "delayed", "延迟"),
+        "retrying" => ("bad", "↻", "failed, retrying", "失败，重试中"),
         "running" => ("run", "▶", "running", "运行中"),
         "done" => ("good", "✓", "done", "完成"),
         "dead" => ("bad", "✗", "dead", "死信"),

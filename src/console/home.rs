@@ -2,26 +2,29 @@
 
 use super::{
     chart::{Series, bars, last_hour, of_tag},
-    frame::{Answer, Nav, empty, link_job, link_order, live, page, span, state, tag, when},
+    frame::{Answer, Nav, empty, link_job, link_order, link_rider, live, page, span, state, tag, when},
+    queues::retrying,
     visit::{Lang, Visit},
 };
 use crate::{
+    domain::Money,
     http::App,
-    ops::overview::{self, KeptVerdict, Late, TagMinute},
-    tally,
+    ops::{
+        debts::{self, Owed},
+        overview::{self, Broken, KeptVerdict, Standing, TagMinute},
+    },
+    tally, verify,
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, COUNT_MAX, JobView, QueueView, WorkerView},
+    queue::admin::{self, COUNT_MAX, FAILED_MAX, JobView, QueueView, WorkerView},
 };
 use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A verdict older than this is shown as old, seconds: nobody checks any more.
-const OLD_SECS: f64 = 120.0;
 /// The share of waits that a chart's value is not below.
 const SHARE: f64 = 0.99;
 
@@ -29,22 +32,37 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let pool = &app.flow.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool)) };
+    let bound = app.settings.verify.debt_bound();
     let amiss = async {
         tokio::try_join!(
             overview::verdict(pool),
+            debts::owed(pool, bound),
             overview::dead(pool),
+            overview::retrying(pool),
             overview::late(pool),
             overview::count_late(pool)
         )
     };
     let past = async { tokio::try_join!(overview::hour(pool), tally::hour(pool)) };
-    let ((queues, workers), (verdict, dead, late, all_late), (hour, asked)) =
+    let ((queues, workers), (verdict, owed, dead, failing, late, all_late), (hour, asked)) =
         tokio::try_join!(now, amiss, past)?;
-    let all_dead = count_dead(&queues);
+    let (all_dead, all_failing) = (count_dead(&queues), count_failing(&queues));
+    let many_dead: i64 = queues.iter().map(|queue| queue.dead).sum();
+    let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
+    let standing = overview::standing(verdict.as_ref(), &owed, many_dead, many_failing);
+    let stuck = [
+        Stuck { jobs: dead.iter().map(|job| (job, None)).collect(), all: all_dead, state: "dead" },
+        Stuck { jobs: failing.iter().map(|job| (job, None)).collect(), all: all_failing, state: "retrying" },
+        Stuck {
+            jobs: late.iter().map(|late| (&late.job, Some(late.late_secs))).collect(),
+            all: counted(all_late),
+            state: "ready",
+        },
+    ];
     let body = html! {
-        (live("verdict", &visit, told(&visit, verdict.as_ref())))
-        (live("tiles", &visit, tiles(&visit, &queues, &workers, all_late)))
-        (live("stuck", &visit, stuck(&visit, (&dead, &all_dead), (&late, &counted(all_late)))))
+        (live("verdict", &visit, told(&visit, standing, verdict.as_ref(), &owed, (many_dead, many_failing))))
+        (live("tiles", &visit, tiles(&visit, &queues, &workers, &owed, all_late)))
+        (live("stuck", &visit, listed(&visit, &stuck)))
         h2 { (visit.say("The last hour", "最近一小时")) }
         (live("charts", &visit, charts(&visit, &hour, &asked)))
         (live("queues", &visit, ages(&visit, &queues)))
@@ -52,43 +70,165 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     Ok(page(&visit, Nav::Home, visit.say("Are seats and money safe?", "座位与资金是否安全？"), body))
 }
 
-fn told(visit: &Visit, verdict: Option<&KeptVerdict>) -> Markup {
-    let Some(verdict) = verdict else {
-        return html! { div.card.verdict.wait { (visit.say(
-        "Not checked yet: a worker checks the invariants every few seconds.", "尚未检查：工作进程会定期检查不变量。")) } };
-    };
-    let none = Vec::new();
-    let all = verdict.invariants.as_array().unwrap_or(&none);
-    let broken: Vec<&Value> = all.iter().filter(|one| one["holds"] != true).collect();
-    let (kind, words) = match (verdict.holds, verdict.age_secs > OLD_SECS) {
-        (_, true) => (
-            "wait",
-            visit
-                .say("The last check is old: is a worker running?", "检查结果已过时：是否有工作进程在运行？"),
-        ),
-        (true, false) => (
+/// The verdict in one glance: how bad things are, in counts, money and riders; below it what does not hold.
+fn told(
+    visit: &Visit,
+    standing: Standing,
+    verdict: Option<&KeptVerdict>,
+    owed: &Owed,
+    (dead, retrying): (i64, i64),
+) -> Markup {
+    let (kind, headline) = match standing {
+        Standing::Safe => (
             "good",
             visit.say(
                 "✓ Seats and money are safe: every invariant holds.",
                 "✓ 座位与资金安全：所有不变量成立。",
             ),
         ),
-        (false, false) => ("bad", visit.say("✗ Something does not hold.", "✗ 有不变量不成立。")),
+        Standing::Working if owed.is_something() || retrying > 0 => {
+            ("wait", visit.say("Working it off.", "正在处理。"))
+        }
+        Standing::Working => ("wait", ""),
+        Standing::NeedsYou => ("bad", visit.say("! Needs you.", "! 需要您处理。")),
+        Standing::Corrupt => (
+            "bad",
+            visit.say(
+                "✗ Corrupt: seats, money or their books are wrong.",
+                "✗ 数据有误：座位、资金或账目不正确。",
+            ),
+        ),
     };
     html! {
         div class=(format!("card verdict {kind}")) {
-            strong { (words) }
-            @for one in broken {
-                div {
-                    (one["sentence"].as_str().unwrap_or_default()) " "
-                    @for id in one["samples"].as_array().unwrap_or(&none).iter().filter_map(Value::as_str) { (sample(id)) " " }
+            @if !headline.is_empty() { strong { (headline) } }
+            @for sentence in sentences(visit, owed, dead, retrying) { div { (sentence) } }
+            @if let Some(verdict) = verdict {
+                @if verdict.is_old() {
+                    div { (visit.say("The last check is old: is a worker running?", "检查结果已过时：是否有工作进程在运行？")) }
                 }
-            }
-            div.quiet {
-                (all.len()) " " (visit.say("invariants, checked", "项不变量，检查于")) " " (when(visit, verdict.at))
-                " · " (visit.say("took", "耗时")) " " (span(visit, verdict.took_secs))
+                @for broken in verdict.broken() { (breach(visit, &broken)) }
+                div.quiet {
+                    (verdict.invariants.as_array().map_or(0, Vec::len)) " " (visit.say("invariants, checked", "项不变量，检查于")) " " (when(visit, verdict.at))
+                    " · " (visit.say("took", "耗时")) " " (span(visit, verdict.took_secs))
+                }
+            } @else {
+                div { (visit.say("Not checked yet: a worker checks the invariants every few seconds.",
+                                 "尚未检查：工作进程会定期检查不变量。")) }
             }
         }
+    }
+}
+
+/// What is owed and what is failing, one sentence each.
+fn sentences(visit: &Visit, owed: &Owed, dead: i64, retrying: i64) -> Vec<String> {
+    let chinese = visit.lang == Lang::Chinese;
+    let some = |many: i64, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
+    let size = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
+    let mut said = Vec::new();
+    if owed.is_something() {
+        let amount = Money::from_database(owed.amount);
+        let (riders, seats) = (size(owed.riders), size(owed.seats));
+        said.push(if chinese {
+            let least = if owed.more { "至少" } else { "" };
+            format!("{least}欠 {riders} 位乘客共 {amount}，另有 {seats} 个座位待释放。")
+        } else {
+            let least = if owed.more { "At least " } else { "" };
+            let is = if owed.amount.is_zero() && seats == 1 { "is" } else { "are" };
+            let riders = some(riders, "rider", "riders");
+            format!("{least}{amount} of {riders} and {} {is} owed.", some(seats, "seat", "seats"))
+        });
+    }
+    if owed.failing > 0 {
+        let next = span(visit, owed.next_secs.unwrap_or(0.0));
+        let (many, times) = (owed.failing, owed.failures);
+        said.push(if chinese {
+            format!("{many} 个撤销任务失败并正在重试（最多已失败 {times} 次，{next}后再试）。")
+        } else {
+            let are = if many == 1 { "undo is failing and is" } else { "undos are failing and are" };
+            format!("{many} {are} tried again ({} time, next in {next}).", ordinal(times))
+        });
+    }
+    let others = retrying - owed.failing;
+    if others > 0 {
+        said.push(if chinese {
+            format!("另有 {others} 个其他任务失败并正在重试。")
+        } else {
+            let are =
+                if others == 1 { "other job is failing and is" } else { "other jobs are failing and are" };
+            format!("{others} {are} tried again.")
+        });
+    }
+    if owed.overdue > 0 {
+        let oldest = span(visit, owed.oldest_secs.unwrap_or(0.0));
+        let many = owed.overdue;
+        said.push(if chinese {
+            format!("{many} 个撤销任务逾期过久，最久 {oldest}。")
+        } else {
+            format!(
+                "{} been due for too long, the oldest for {oldest}.",
+                some(many, "undo has", "undos have")
+            )
+        });
+    }
+    if dead > 0 {
+        let many = if dead >= COUNT_MAX { counted(dead) } else { dead.to_string() };
+        said.push(if chinese {
+            format!("{many} 个任务已放弃。")
+        } else {
+            format!("{many} {} given up.", if dead == 1 { "job has" } else { "jobs have" })
+        });
+    }
+    said
+}
+
+/// 1st, 2nd, 3rd, 4th.
+fn ordinal(number: i32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+/// What is the matter with an invariant, where, and where the rest is.
+fn breach(visit: &Visit, broken: &Broken) -> Markup {
+    let words = verify::breach(&broken.name, broken.count);
+    let more = broken.count - i64::try_from(broken.samples.len()).unwrap_or(0);
+    let list = match broken.name.as_str() {
+        "nothing_is_dead" => Some("/console/jobs?state=dead"),
+        "debts_are_paid_in_time" => Some("/console/queues"),
+        _ => None,
+    };
+    let rest =
+        if visit.lang == Lang::Chinese { format!("另有 {more} 处") } else { format!("and {more} more") };
+    html! { div {
+        @if let Some((words, _)) = &words { (visit.say(&words.en, &words.zh)) }
+        @else { (broken.name) ": " (broken.count) }
+        " "
+        @if broken.debts.is_empty() { @for id in &broken.samples { (sample(id)) " " } }
+        @else { ul { @for one in &broken.debts { li { (debt(visit, one)) } } } }
+        @if more > 0 { @if let Some(list) = list { a href=(list) { (rest) } } @else { (rest) } }
+    } }
+}
+
+/// A debt that is overdue: whose, how much, which seats, for how long, and why it is not done.
+fn debt(visit: &Visit, debt: &Value) -> Markup {
+    let text = |name: &str| debt[name].as_str().unwrap_or_default().to_owned();
+    let seats: Vec<String> =
+        debt["seats"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+    let why = &debt["why"];
+    let why = visit.say(why["en"].as_str().unwrap_or_default(), why["zh"].as_str().unwrap_or_default());
+    html! {
+        (link_job(text("job_id"))) " " (tag(visit, &text("tag"))) " · "
+        @if let Some(order) = debt["order_id"].as_str() { (visit.say("order", "订单")) " " (link_order(order)) " · " }
+        @if let Some(rider) = debt["rider_id"].as_str() { (visit.say("rider", "乘客")) " " (link_rider(rider)) " " (text("rider")) " · " }
+        @if let Some(amount) = debt["amount"].as_str() { span.money { (amount) } " · " }
+        @if !seats.is_empty() { (visit.say("seats", "座位")) " " (seats.join(", ")) " · " }
+        (visit.say("owed for", "已欠")) " " (span(visit, debt["owed_secs"].as_f64().unwrap_or(0.0))) " · " (why)
     }
 }
 
@@ -101,12 +241,16 @@ fn sample(text: &str) -> Markup {
     }
 }
 
-fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], late: i64) -> Markup {
+fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], owed: &Owed, late: i64) -> Markup {
     let timer = |queue: &&QueueView| queue.tag == MqTag::OrderUnpaid.wire();
     let undos = |queue: &&QueueView| undoes(&queue.tag);
     let dead = count_dead(queues);
-    let due: i64 = queues.iter().filter(undos).map(|queue| queue.ready + queue.running + queue.dead).sum();
+    let due = owed.debts + owed.dead;
+    let open = format!("{due}{}", if owed.more { "+" } else { "" });
     let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
+    let failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
+    let failures = queues.iter().map(|queue| queue.most_failures).max().unwrap_or(0);
+    let often = format!("{} {failures} {}", visit.say("up to", "最多"), visit.say("times", "次"));
     let holds = queues.iter().find(timer);
     let overdue = holds.map_or(0, |queue| queue.ready);
     let latest = holds.and_then(|queue| queue.oldest_ready_secs).unwrap_or(0.0);
@@ -123,8 +267,10 @@ fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], late: i64)
     };
     html! {
         div.grid {
-            (tile(due > 0, due.to_string(), visit.say("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
+            (tile(due > 0, open, visit.say("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
                   format!("{armed} {}", visit.say("armed, in case a flow dies", "已预置，以防流程中断"))))
+            (tile(failing > 0, count_failing(queues), visit.say("failed, tried again", "失败，正在重试"),
+                  if failing > 0 { often } else { String::new() }))
             (tile(dead != "0", dead, visit.say("dead letters", "死信"), String::new()))
             (tile(late > 0, counted(late), visit.say("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new()))
             (tile(overdue > 0 && latest > 5.0, holds.map_or(0, |queue| queue.delayed).to_string(),
@@ -153,23 +299,45 @@ fn counted(many: i64) -> String {
     format!("{many}{}", if many >= COUNT_MAX { "+" } else { "" })
 }
 
+/// How many failed and are tried again, as far as they are counted.
+fn count_failing(queues: &[QueueView]) -> String {
+    let all: i64 = queues.iter().map(|queue| queue.retrying).sum();
+    format!("{all}{}", if all >= FAILED_MAX { "+" } else { "" })
+}
+
+/// Jobs of one kind that are stuck.
+struct Stuck<'a> {
+    /// The first of them; of late ones, since when they are due, seconds.
+    jobs: Vec<(&'a JobView, Option<f64>)>,
+    /// How many there are.
+    all: String,
+    /// The state they are found by.
+    state: &'static str,
+}
+
+impl Stuck<'_> {
+    fn what(&self, visit: &Visit) -> &'static str {
+        match self.state {
+            "dead" => visit.say("dead letters", "封死信"),
+            "retrying" => visit.say("failing jobs", "个失败重试的任务"),
+            _ => visit.say("late jobs", "个延迟任务"),
+        }
+    }
+}
+
 /// The first of each kind, with how many there are of it.
-fn stuck(visit: &Visit, (dead, all_dead): (&[JobView], &str), (late, all_late): (&[Late], &str)) -> Markup {
+fn listed(visit: &Visit, kinds: &[Stuck<'_>]) -> Markup {
     html! {
         h2 { (visit.say("Stuck", "卡住的任务")) }
-        (beyond(visit, dead.len(), all_dead, "dead", visit.say("dead letters", "封死信")))
-        (beyond(visit, late.len(), all_late, "ready", visit.say("late jobs", "个延迟任务")))
-        @if dead.is_empty() && late.is_empty() { (empty(visit, "Nothing is stuck.", "没有卡住的任务。")) }
+        @for kind in kinds { (beyond(visit, kind.jobs.len(), &kind.all, kind.state, kind.what(visit))) }
+        @if kinds.iter().all(|kind| kind.jobs.is_empty()) { (empty(visit, "Nothing is stuck.", "没有卡住的任务。")) }
         @else { div.scroll { table {
             thead { tr {
                 th scope="col" { (visit.say("Job", "任务")) } th scope="col" { (visit.say("Tag", "标签")) }
                 th scope="col" { (visit.say("State", "状态")) } th scope="col" { (visit.say("Since", "自")) }
                 th scope="col" { (visit.say("About", "关于")) } th scope="col" { (visit.say("Why", "原因")) }
             } }
-            tbody {
-                @for job in dead { (row(visit, job, None)) }
-                @for late in late { (row(visit, &late.job, Some(late.late_secs))) }
-            }
+            tbody { @for kind in kinds { @for (job, late_secs) in &kind.jobs { (row(visit, job, *late_secs)) } } }
         } } }
     }
 }
@@ -188,9 +356,12 @@ fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
         td { (link_job(job.id)) }
         td { (tag(visit, &job.tag)) }
         td { (state(visit, &job.state)) }
-        td { @if let Some(secs) = late_secs { (span(visit, secs)) } @else { (when(visit, job.ended_at.unwrap_or(job.run_at))) } }
+        td { @if let Some(secs) = late_secs { (span(visit, secs)) } @else { (when(visit, job.ended_at.or(job.first_due_at).unwrap_or(job.run_at))) } }
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-        td { (job.last_error().unwrap_or_default()) }
+        td {
+            @if job.failures() > 1 { (job.failures()) "× " }
+            (job.last_error().unwrap_or_default())
+        }
     } }
 }
 
@@ -243,12 +414,13 @@ fn ages(visit: &Visit, queues: &[QueueView]) -> Markup {
         div.scroll { table {
             thead { tr {
                 th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("Ready", "就绪")) }
+                th scope="col" { (visit.say("Failed, retrying", "失败，重试中")) }
                 th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Dead", "死信")) }
                 th scope="col" { (visit.say("Oldest waits for", "最久等待")) }
             } }
             tbody { @for queue in queues { tr {
                 th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(visit, &queue.tag)) } @if queue.paused { " " (state(visit, "paused")) } }
-                td.number { (queue.ready) } td.number { (queue.running) } td.number { (queue.dead) }
+                td.number { (queue.ready) } td { (retrying(visit, queue)) } td.number { (queue.running) } td.number { (queue.dead) }
                 td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
             } } }
         } }

@@ -8,10 +8,11 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{FieldError, Id, Refusal},
     http::{
         App,
         extract::{Params, Path},
+        strict,
     },
     ops::{
         jobs::{self, order_of},
@@ -29,12 +30,11 @@ use farebox_jobs::{
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Jobs on a page.
 const PAGE: u16 = 50;
 /// The names of the filters, as `Wanted` has them.
-const FILTERS: [&str; 10] =
+pub(super) const FILTERS: [&str; 10] =
     ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
 
 type Pairs = Vec<(String, String)>;
@@ -47,10 +47,9 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
         .map(|(name, value)| (name.clone(), value.trim().to_owned()))
         .collect();
     let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: Wanted =
-        serde_urlencoded::from_str(&query).map_err(|error| FieldError::new("query", error.to_string()))?;
-    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse::<Uuid>());
-    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?;
+    let wanted: Wanted = strict::read(&given)?;
+    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
+    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let found = search::list(&app.flow.pool, &wanted, after, PAGE).await?;
     let errors = search::errors(&app.flow.pool, wanted.tag.as_deref()).await?;
@@ -155,7 +154,7 @@ fn table(visit: &Visit, jobs: &[JobView]) -> Markup {
     } } }
 }
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let stakes = stakes(&app.flow.pool, &job).await?;
     let body = live(
@@ -170,7 +169,13 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
                 @if let Some(serial) = &job.serial { dt { (visit.say("Serial key", "串行键")) } dd { code { (serial) } } }
                 dt { (visit.say("Attempts", "尝试")) } dd { (job.attempt) " / " (job.max_attempts) }
                 dt { (visit.say("Enqueued", "入队")) } dd { (when(&visit, job.created_at)) }
-                dt { (visit.say("Due", "到期")) } dd { (when(&visit, job.run_at)) }
+                @if job.failures() > 0 { dt { (visit.say("Failed attempts", "失败次数")) } dd { (job.failures()) } }
+                @if let Some(at) = job.first_due_at { dt { (visit.say("First due", "首次到期")) } dd { (when(&visit, at)) } }
+                @if let Some(at) = job.next_attempt_at() {
+                    dt { (visit.say("Next attempt", "下次尝试")) } dd { (when(&visit, at)) " " span.quiet { (ahead(&visit, at)) } }
+                } @else {
+                    dt { (visit.say("Due", "到期")) } dd { (when(&visit, job.run_at)) }
+                }
                 @if let Some(at) = job.ended_at { dt { (visit.say("Ended", "结束")) } dd { (when(&visit, at)) } }
                 @if let Some(at) = job.lease_until { dt { (visit.say("Lease ends", "租约到期")) } dd { (when(&visit, at)) " " span.quiet { (lease(&visit, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (visit.say("Worker", "工作进程")) } dd { code { (worker) } } }
@@ -191,6 +196,15 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
     Ok(page(&visit, Nav::Jobs, &format!("{} {}", visit.say("Job", "任务"), job.tag), body))
 }
 
+/// How far ahead something is.
+fn ahead(visit: &Visit, at: DateTime<Utc>) -> String {
+    let secs = (at - Utc::now()).as_seconds_f64();
+    if secs <= 0.0 {
+        return visit.say("now", "现在").to_owned();
+    }
+    format!("{} {} {}", visit.say("in", ""), span(visit, secs), visit.say("", "后")).trim().to_owned()
+}
+
 /// What the end of a running attempt's lease means.
 fn lease(visit: &Visit, at: DateTime<Utc>) -> &'static str {
     if at > Utc::now() {
@@ -202,7 +216,7 @@ fn lease(visit: &Visit, at: DateTime<Utc>) -> &'static str {
 
 fn acts_of(state: &str) -> &'static [&'static str] {
     match state {
-        "ready" | "delayed" => &["retry", "snooze", "cancel"],
+        "ready" | "delayed" | "retrying" => &["retry", "snooze", "cancel"],
         "running" => &["cancel"],
         "dead" => &["redrive"],
         _ => &[],
@@ -263,14 +277,21 @@ fn attempts(visit: &Visit, job: &JobView) -> Markup {
 pub(super) async fn ask(
     State(app): State<App>,
     visit: Visit,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let stakes = stakes(&app.flow.pool, &job).await?;
     let words = if act == "cancel" { &stakes.cancel } else { &stakes.run };
     let preview = html! { p { strong { (visit.say(&words.en, &words.zh)) } } (moved(&visit, &stakes)) };
-    let fields = html! { @if act == "snooze" {
+    let latest = if act == "snooze" {
+        let mut conn = app.flow.pool.acquire().await?;
+        Some(jobs::latest_snooze(&mut conn, &job).await?)
+    } else {
+        None
+    };
+    let fields = html! { @if let Some(latest) = latest {
+        p { (visit.say("At the latest until", "最晚推迟至")) " " (when(&visit, latest.at)) ": " (visit.say(&latest.why.en, &latest.why.zh)) }
         label for="minutes" { (visit.say("For how many minutes", "推迟多少分钟")) }
         input #minutes name="minutes" type="number" min="1" max=(jobs::LONGEST_SNOOZE_DAYS * 1_440) value="10" required;
     } };
@@ -280,13 +301,14 @@ pub(super) async fn ask(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct How {
     minutes: Option<i64>,
 }
 
 pub(super) async fn act(
     State(app): State<App>,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
     deed: Deed<How>,
 ) -> Answer {
     let (visit, by, form) = deed.signed();

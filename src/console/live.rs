@@ -4,30 +4,49 @@
 //! way, and a session that is revoked ends its streams.
 
 use super::{
+    REPEATED,
     frame::{LIVE_BEGIN, LIVE_END},
+    parameters,
     visit::{SESSION, cookie},
 };
-use crate::{http::App, riders::Sessions};
+use crate::{
+    domain::RiderId,
+    http::{
+        App, again,
+        live::{busy, takes_events},
+        problem::Problem,
+        strict,
+    },
+    riders::Sessions,
+};
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
-    http::{Method, StatusCode, Uri, request::Parts},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, request::Parts},
     middleware::Next,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::stream;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use futures_util::{StreamExt, stream};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-/// Streams at once in one process; whoever comes after them has a page that he reloads himself.
+/// Streams at once in one process; the browser of whoever comes after them asks again in a while.
 const MOST: usize = 50;
+/// Of them one account has so many at the most: pages left open in many tabs leave room for the others.
+const MOST_OF_ACCOUNT: usize = 10;
+/// After how long a browser whose stream has ended opens another.
+const COME_BACK: Duration = Duration::from_secs(3);
 /// Between two renderings of a page.
 const PERIOD: Duration = Duration::from_millis(1_000);
 /// A rendering that took long is followed by a pause of so many times as long.
@@ -45,6 +64,7 @@ const LARGEST: usize = 4 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Streams {
     places: Arc<Semaphore>,
+    by_account: Arc<Mutex<HashMap<RiderId, usize>>>,
     stopping: CancellationToken,
     sessions: Sessions,
 }
@@ -53,13 +73,52 @@ impl Streams {
     pub(super) fn new(app: &App) -> Self {
         Self {
             places: Arc::new(Semaphore::new(MOST)),
+            by_account: Arc::default(),
             stopping: app.stopping.clone(),
             sessions: app.sessions.clone(),
         }
     }
 }
 
-/// One open stream.
+impl Streams {
+    fn by_account(&self) -> MutexGuard<'_, HashMap<RiderId, usize>> {
+        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a stream of this account, if there is one.
+    fn place(&self, account: RiderId) -> Option<Place> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let mut all = self.by_account();
+        let open = all.entry(account).or_insert(0);
+        if *open >= MOST_OF_ACCOUNT {
+            return None;
+        }
+        *open += 1;
+        drop(all);
+        Some(Place { streams: self.clone(), account, _permit: permit })
+    }
+}
+
+/// One stream's place among all, and among those of its account; both are free once it is dropped.
+struct Place {
+    streams: Streams,
+    account: RiderId,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.streams.by_account();
+        if let Some(open) = all.get_mut(&self.account) {
+            *open -= 1;
+            if *open == 0 {
+                all.remove(&self.account);
+            }
+        }
+    }
+}
+
+/// One open stream. Safe to drop: it only reads, and its place goes with it.
 struct Open {
     page: Parts,
     next: Next,
@@ -68,21 +127,30 @@ struct Open {
     pause: Duration,
     stopping: CancellationToken,
     over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
-/// Makes a stream of a request for one; passes on every other.
+/// Makes a stream of a request for one; passes on every other whose parameters are the page's.
 pub(super) async fn keep(State(streams): State<Streams>, request: Request, next: Next) -> Response {
+    if let Some(query) = request.uri().query() {
+        let page = matches!(*request.method(), Method::GET | Method::HEAD);
+        let route = request.extensions().get::<MatchedPath>().filter(|_| page).map(MatchedPath::as_str);
+        let mut known = route.map(parameters).unwrap_or_default();
+        known.extend(page.then_some("live"));
+        if let Err(error) = strict::check_query(query, &known, &REPEATED) {
+            return Problem::field(&error).into_response();
+        }
+    }
     let Some(uri) = without_live(request.uri()).filter(|_| request.method() == Method::GET) else {
         return next.run(request).await;
     };
     // Without a session there is no page with a live part: no place is taken for it.
-    if cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token)).is_none() {
+    let Some(caller) = cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token))
+    else {
         return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let Ok(place) = streams.places.try_acquire_owned() else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
+    let Some(place) = streams.place(caller.rider_id) else { return later(request.headers()) };
+    let asks_for_events = takes_events(request.headers());
     let (mut page, _) = request.into_parts();
     page.uri = uri;
     let mut open = Open {
@@ -91,13 +159,14 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
         shown: HashMap::new(),
         begun: Instant::now(),
         pause: Duration::ZERO,
-        stopping: streams.stopping,
+        stopping: streams.stopping.clone(),
         over: false,
         _place: place,
     };
     // The first rendering is the answer's: who may not see the page gets no stream.
     let first = match open.look().await {
         Ok(changes) => changes,
+        Err(response) if asks_for_events && response.status().is_server_error() => return busy(),
         Err(response) => return *response,
     };
     let events = stream::unfold((open, first), |(mut open, mut changes)| async move {
@@ -118,8 +187,14 @@ pub(super) async fn keep(State(streams): State<Streams>, request: Request, next:
             }
         }
     });
-    let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    let begin = stream::iter([Ok(Event::default().retry(COME_BACK))]);
+    let sse = Sse::new(begin.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
+}
+
+/// The answer to whom there is no place for: a browser's `EventSource` would give up for good at any other than a stream.
+fn later(headers: &HeaderMap) -> Response {
+    if takes_events(headers) { busy() } else { StatusCode::SERVICE_UNAVAILABLE.into_response() }
 }
 
 impl Open {
@@ -142,7 +217,7 @@ impl Open {
         *request.headers_mut() = self.page.headers.clone();
         *request.extensions_mut() = self.page.extensions.clone();
         let began = Instant::now();
-        let response = timeout(SLOWEST, self.next.clone().run(request)).await;
+        let response = timeout(SLOWEST, again::serve(request, self.next.clone())).await;
         let response = response.map_err(|_| Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()))?;
         if response.status() != StatusCode::OK {
             return Err(Box::new(response));

@@ -11,6 +11,7 @@ use serde::Deserialize;
 const KEPT: u32 = 365 * 24 * 3_600;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Choice {
     lang: Option<String>,
     theme: Option<String>,

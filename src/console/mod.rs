@@ -31,6 +31,7 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
+use jobs::FILTERS;
 use std::sync::Arc;
 
 /// The console, for [`http::serve`](crate::http::serve).
@@ -39,6 +40,28 @@ pub fn pages(app: &App) -> Pages {
         |all: Router<App>, app: &App| all.layer(from_fn_with_state(Arc::new(app.reserved()), frame::guard));
     Pages { routes: router(app), around }
 }
+
+/// What the query string of a page may hold, by its route; that of a form's address holds nothing.
+fn parameters(route: &str) -> Vec<&'static str> {
+    match route {
+        "/console/sign-in" => vec!["next"],
+        "/console/bulk" => vec!["after"],
+        "/console/bulk/new" => [&["act", REPEATED[0]], &FILTERS[..]].concat(),
+        "/console/bulk/{id}" => vec!["outcome", "after"],
+        "/console/search" => vec!["q"],
+        "/console/jobs" => [&FILTERS[..], &["after"]].concat(),
+        "/console/orders" => vec!["rider", "trip", "seat", "after"],
+        "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
+        "/console/riders" => vec!["who"],
+        "/console/orders/{id}" | "/console/trips/{id}/manifest" => vec!["after"],
+        "/console/riders/{id}" => vec!["orders", "entries"],
+        "/console/audit" => vec!["actor", "act", "subject", "order", "since", "before", "after"],
+        _ => Vec::new(),
+    }
+}
+
+/// What a query string or a form may hold several times: the jobs that were chosen.
+const REPEATED: [&str; 1] = ["ids"];
 
 /// The route table, by what a page is about.
 fn router(app: &App) -> Router<App> {
@@ -64,6 +87,8 @@ fn router(app: &App) -> Router<App> {
         .route("/console/orders/{id}", get(order::show))
         .route("/console/trips", get(trips::list))
         .route("/console/trips/{id}", get(trips::show))
+        .route("/console/trips/{id}/manifest", get(trips::manifest))
+        .route("/console/trips/{id}/manifest.csv", get(trips::manifest_csv))
         .route("/console/trips/{id}/{act}", get(trips::ask).post(trips::act))
         .route("/console/riders", get(riders::search))
         .route("/console/riders/{id}", get(riders::show))

@@ -1,19 +1,25 @@
 //! One order, whole: what is owed, its steps and their undos, and its story in the order of time.
 
 use super::{
-    frame::{Answer, Nav, empty, link_job, link_rider, link_trip, live, money, page, state, tag, when},
+    frame::{
+        Answer, Nav, empty, further, link_job, link_rider, link_trip, live, money, page, state, tag, when,
+    },
     visit::Visit,
 };
 use crate::{
     audit,
     domain::{Money, OrderId, Refusal},
-    http::{App, extract::Path},
-    orders::{self, owed::Whole},
+    http::{
+        App,
+        extract::{Params, Path},
+    },
+    orders::{self, MOST_EVENTS, owed::Whole},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use farebox_jobs::MqTag;
 use maud::{Markup, html};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,11 +27,22 @@ const BOOKING: [MqTag; 4] = [MqTag::OrderSeats, MqTag::OrderAddSeats, MqTag::Ord
 const PAYING: [MqTag; 3] = [MqTag::PayCheck, MqTag::PayMoney, MqTag::Pay];
 const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
-    let (pool, order) = (&app.flow.pool, OrderId(id));
+/// Which page of the story.
+#[derive(Deserialize)]
+pub(super) struct Query {
+    after: Option<u32>,
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Path(order): Path<OrderId>,
+    Params(page_of): Params<Query>,
+) -> Answer {
+    let (pool, id) = (&app.flow.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
         orders::owed::whole(pool, order),
-        orders::timeline(pool, order),
+        orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS),
         audit::of_order(pool, order)
     )?;
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
@@ -45,14 +62,18 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
             (jobs(&visit, &whole))
             h2 { (visit.say("Story", "经过")) }
             ol.story {
-                @for event in &story { (told(&visit, event.at, &event.kind, &event.what, &event.detail)) }
+                @for event in &story.items { (told(&visit, event.at, &event.kind, &event.what, &event.detail)) }
             }
+            (further(&visit, story.next.as_ref(), visit.say("Later", "更晚")))
             h2 { (visit.say("Operators' acts", "操作记录")) }
             @if acts.is_empty() { (empty(&visit, "No operator has touched it.", "无操作员操作。")) }
             ol.story { @for act in &acts { li {
                 (when(&visit, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
                 @if let Some(reason) = &act.reason { " — " (reason) }
             } } }
+            @if acts.len() >= audit::MOST_OF_AN_ORDER { p.more {
+                a.button href=(format!("/console/audit?order={id}")) { (visit.say("The newest, in the audit log", "审计日志中的最新记录")) }
+            } }
         },
     );
     Ok(page(&visit, Nav::Orders, &format!("{} {id}", visit.say("Order", "订单")), body))

@@ -5,7 +5,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    domain::{FieldError, OrderId, TripId},
+    domain::{FieldError, Id, OrderId, TripId},
     http::{App, extract::Params},
     orders::search::{Found, newest, of_seat},
 };
@@ -15,7 +15,6 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
-use uuid::Uuid;
 
 /// Orders on a page.
 const PAGE: u16 = 50;
@@ -35,7 +34,7 @@ pub(super) struct Query {
 pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
     let id = |field: &'static str, text: &str| match text.trim() {
         "" => Ok(None),
-        text => text.parse::<Uuid>().map(Some).map_err(|_| FieldError::new(field, "an id")),
+        text => text.parse().map(|Id(id)| Some(id)).map_err(|_| FieldError::new(field, "an id")),
     };
     let (rider, trip, after) =
         (id("rider", &query.rider)?, id("trip", &query.trip)?, id("after", &query.after)?);

@@ -28,6 +28,7 @@ use serde::Deserialize;
 const RATE_MINUTES: usize = 5;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// What the table tells of a tag beside the queue's own numbers.
@@ -50,9 +51,11 @@ pub(super) async fn list(State(app): State<App>, visit: Visit) -> Answer {
         (live("queues", &visit, html! { div.scroll { table {
             thead { tr {
                 th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("State", "状态")) }
+                th scope="col" { (visit.say("Failed, retrying", "失败，重试中")) }
                 th scope="col" { (visit.say("Ready", "就绪")) } th scope="col" { (visit.say("Delayed", "延迟")) }
                 th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Slots", "槽位")) }
                 th scope="col" { (visit.say("Dead", "死信")) } th scope="col" { (visit.say("Oldest", "最久")) }
+                th scope="col" { (visit.say("Oldest debt", "最久的债务")) }
                 th scope="col" { (visit.say("Done / min", "完成/分")) } th scope="col" { (visit.say("Failed / min", "失败/分")) }
                 th scope="col" { (visit.say("Acts", "操作")) }
             } }
@@ -106,13 +109,23 @@ fn row(visit: &Visit, queue: &QueueView, pace: &Pace) -> Markup {
     html! { tr {
         th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(visit, &queue.tag)) } }
         td { (state(visit, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
+        td { (retrying(visit, queue)) }
         td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (pace.slots) } td.number { (queue.dead) }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
+        td { @if let Some(secs) = queues::oldest_debt_secs(queue) { (span(visit, secs)) } }
         td.number { (short(pace.done)) } td.number { (short(pace.failed)) }
         td { div.acts {
             @if queue.paused { (act("resume", visit.say("Resume", "恢复"))) }
             @else { (act("pause", visit.say("Pause", "暂停"))) (act("drain", visit.say("Drain", "排空"))) }
         } }
+    } }
+}
+
+/// How many failed and are tried again, with how often one of them failed, and where they are.
+pub(super) fn retrying(visit: &Visit, queue: &QueueView) -> Markup {
+    html! { @if queue.retrying > 0 {
+        a href=(format!("/console/jobs?tag={}&state=retrying", queue.tag)) { (queue.retrying) }
+        " " span.quiet { (visit.say("failed up to", "最多失败")) " " (queue.most_failures) " " (visit.say("times", "次")) }
     } }
 }
 
@@ -152,6 +165,7 @@ pub(super) async fn ask(
     let preview = html! {
         p { (visit.say(&words.en, &words.zh)) }
         p { (queue.ready) " " (visit.say("ready", "就绪")) ", " (queue.delayed) " " (visit.say("delayed", "延迟")) ", "
+            (queue.retrying) " " (visit.say("failed and retrying", "失败重试中")) ", "
             (queue.running) " " (visit.say("running", "运行中")) "." }
         p { (match act.as_str() {
             "pause" => visit.say("Workers take no more of these jobs; running attempts end. What they would do waits.",

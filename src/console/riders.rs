@@ -6,12 +6,15 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Money, OrderId, Refusal, RiderId},
+    domain::{FieldError, Id, Money, OrderId, Reference, Refusal, RiderId},
     http::{
         App,
         extract::{Params, Path},
     },
-    ops::{find, wallets},
+    ops::{
+        find::{self, Found, MOST_FOUND},
+        wallets,
+    },
     orders::search::newest,
     riders::{self, Rider, wallet},
     schema,
@@ -20,6 +23,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -35,11 +39,12 @@ pub(super) struct Query {
 
 #[derive(Deserialize)]
 pub(super) struct Pages {
-    orders: Option<Uuid>,
+    orders: Option<OrderId>,
     entries: Option<i64>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: String,
     reference: String,
@@ -51,12 +56,15 @@ pub(super) async fn search(
     Params(Query { who }): Params<Query>,
 ) -> Answer {
     let who = who.trim();
-    let found = match who.parse::<Uuid>() {
-        _ if who.is_empty() => None,
-        Ok(id) => riders::find(&app.flow.pool, RiderId(id)).await?.map(|rider| rider.id),
-        Err(_) => find::rider(&app.flow.pool, who).await?,
+    let (only, found) = match who.parse() {
+        _ if who.is_empty() => (None, Vec::new()),
+        Ok(id) => (riders::find(&app.flow.pool, id).await?.map(|rider| rider.id), Vec::new()),
+        Err(_) => {
+            let found = find::riders(&app.flow.pool, who).await?;
+            (find::unmistakable(&found), found)
+        }
     };
-    if let Some(rider) = found {
+    if let Some(rider) = only {
         return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
     }
     let body = html! {
@@ -65,9 +73,29 @@ pub(super) async fn search(
             input #who name="who" type="text" value=(who) required autocomplete="off";
             button.primary type="submit" { (visit.say("Find", "查找")) }
         }
-        @if !who.is_empty() { (empty(&visit, "No rider is called so.", "没有此乘客。")) }
+        @if !found.is_empty() { (candidates(&visit, &found)) }
+        @else if !who.is_empty() { (empty(&visit, "No rider is called so.", "没有此乘客。")) }
     };
     Ok(page(&visit, Nav::Riders, visit.say("Riders", "乘客"), body))
+}
+
+/// Accounts of which the one that is meant has to be chosen.
+pub(super) fn candidates(visit: &Visit, found: &[Found]) -> Markup {
+    html! {
+        p.notice { (visit.say(
+            "E-mail addresses are not verified: anybody can give any. Make sure by user name and id who is meant.",
+            "邮箱未经验证，任何人都可以填写任意邮箱。请通过用户名和编号确认乘客。",
+        )) }
+        div.scroll { table {
+            thead { tr { th scope="col" { (visit.say("User name", "用户名")) } th scope="col" { (visit.say("Id", "编号")) } th scope="col" { (visit.say("Role", "角色")) }
+                th scope="col" { (visit.say("Since", "注册于")) } th scope="col" { (visit.say("E-mail, not verified", "邮箱（未验证）")) } } }
+            tbody { @for rider in found { tr {
+                td { a href=(format!("/console/riders/{}", rider.id)) { (rider.user_name) } } td { code { (rider.id) } } td { (rider.role) }
+                td { (when(visit, rider.created_at)) } td { (rider.email.as_deref().unwrap_or_default()) }
+            } } }
+        } }
+        @if found.len() as i64 == MOST_FOUND { p.quiet { (visit.say("There may be more.", "可能还有更多。")) } }
+    }
 }
 
 async fn known(app: &App, id: Uuid) -> Result<Rider, super::frame::Failure> {
@@ -77,12 +105,12 @@ async fn known(app: &App, id: Uuid) -> Result<Rider, super::frame::Failure> {
 pub(super) async fn show(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<Uuid>,
+    Path(Id(id)): Path<Id>,
     Params(pages): Params<Pages>,
 ) -> Answer {
     let (pool, rider) = (&app.flow.pool, known(&app, id).await?);
-    let balance = wallet::balance(pool, rider.id).await?;
-    let orders = newest(pool, Some(id), pages.orders.map(OrderId), PAGE).await?;
+    let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
+    let orders = newest(pool, Some(id), pages.orders, PAGE).await?;
     let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
     let next = |name: &str, after: Option<String>| {
         html! { @if let Some(after) = after {
@@ -90,7 +118,7 @@ pub(super) async fn show(
         } }
     };
     let body = html! {
-        (live("account", &visit, account(&visit, &rider, balance)))
+        (live("account", &visit, account(&visit, &rider, since, balance)))
         div.acts { (act_link(&visit, &format!("/console/riders/{id}/top-up"), visit.say("Top up", "充值")))
             a.button href=(format!("/console/jobs?rider={id}")) { (visit.say("Jobs", "任务")) } }
         h2 { (visit.say("Orders", "订单")) }
@@ -113,21 +141,23 @@ pub(super) async fn show(
     Ok(page(&visit, Nav::Riders, &format!("{} {}", visit.say("Rider", "乘客"), rider.user_name), body))
 }
 
-fn account(visit: &Visit, rider: &Rider, balance: Option<Money>) -> Markup {
+fn account(visit: &Visit, rider: &Rider, since: Option<DateTime<Utc>>, balance: Option<Money>) -> Markup {
     html! { div.card { dl.facts {
         dt { (visit.say("Id", "编号")) } dd { code { (rider.id) } }
         dt { (visit.say("User name", "用户名")) } dd { (rider.user_name) }
         dt { (visit.say("Role", "角色")) } dd { (rider.role.as_str()) }
-        @if let Some(email) = &rider.email { dt { (visit.say("E-mail", "邮箱")) } dd { (email) } }
+        @if let Some(since) = since { dt { (visit.say("Since", "注册于")) } dd { (when(visit, since)) } }
+        @if let Some(email) = &rider.email { dt { (visit.say("E-mail, not verified", "邮箱（未验证）")) } dd { (email) } }
         @if let Some(phone) = &rider.phone { dt { (visit.say("Phone", "电话")) } dd { (phone) } }
         dt { (visit.say("Wallet holds", "余额")) } dd { @if let Some(balance) = balance { (money(balance)) } @else { (visit.say("no wallet", "无钱包")) } }
         dt { (visit.say("Pay password", "支付密码")) } dd { (if rider.has_pay_password { visit.say("set", "已设置") } else { visit.say("not set", "未设置") }) }
     } } }
 }
 
-pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let rider = known(&app, id).await?;
-    let balance = wallet::balance(&app.flow.pool, rider.id).await?;
+    let pool = &app.flow.pool;
+    let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
     // The form names the entry, so that sending it twice moves money once.
     let fields = html! {
         input type="hidden" name="reference" value=(format!("console-{}", Uuid::now_v7()));
@@ -139,18 +169,19 @@ pub(super) async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<Uui
         &format!("/console/riders/{id}/top-up"),
         visit.say("Top up", "充值"),
         fields,
-        Some(account(&visit, &rider, balance)),
+        Some(account(&visit, &rider, since, balance)),
         false,
     );
     Ok(page(&visit, Nav::Riders, &format!("{}: {}", visit.say("Top up", "充值"), rider.user_name), form))
 }
 
-pub(super) async fn top_up(State(app): State<App>, Path(id): Path<Uuid>, deed: Deed<TopUp>) -> Answer {
+pub(super) async fn top_up(State(app): State<App>, Path(Id(id)): Path<Id>, deed: Deed<TopUp>) -> Answer {
     let (visit, by, form) = deed.signed();
-    let amount = serde_json::from_value::<Money>(serde_json::Value::String(form.amount.trim().to_owned()));
-    let amount = amount.map_err(|error| FieldError::new("amount", error.to_string()))?;
+    let amount: Money = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
+    let reference: Reference = form.reference.parse().map_err(|rule| FieldError::new("reference", rule))?;
     let mut tx = schema::begin(&app.flow.pool).await?;
-    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &form.reference).await?;
+    let cap = app.flow.wallets.max_balance;
+    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &reference, cap).await?;
     tx.commit().await?;
     Ok(done(
         &format!("/console/riders/{id}"),

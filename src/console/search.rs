@@ -1,10 +1,12 @@
-//! The search box: jumps to whatever an id, a user name or an e-mail address belongs to.
+//! The search box: jumps to what an id or a user name belongs to, and lists who gave an e-mail address.
 
 use super::{
     frame::{Answer, Nav, empty, page},
+    riders::candidates,
     visit::Visit,
 };
 use crate::{
+    domain::Id,
     http::{App, extract::Params},
     ops::find,
 };
@@ -13,7 +15,6 @@ use axum::{
     response::{IntoResponse, Redirect},
 };
 use serde::Deserialize;
-use uuid::Uuid;
 
 #[derive(Deserialize)]
 pub(super) struct Query {
@@ -23,12 +24,18 @@ pub(super) struct Query {
 
 pub(super) async fn go(State(app): State<App>, visit: Visit, Params(Query { q }): Params<Query>) -> Answer {
     let (pool, text) = (&app.flow.pool, q.trim());
-    if let Ok(id) = text.parse::<Uuid>() {
+    if let Ok(Id(id)) = text.parse() {
         if let Some(place) = find::by_id(pool, id).await? {
             return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());
         }
-    } else if let Some(rider) = find::rider(pool, text).await? {
-        return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+    } else {
+        let found = find::riders(pool, text).await?;
+        if let Some(rider) = find::unmistakable(&found) {
+            return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+        }
+        if !found.is_empty() {
+            return Ok(page(&visit, Nav::Elsewhere, text, candidates(&visit, &found)));
+        }
     }
     let nothing = empty(
         &visit,

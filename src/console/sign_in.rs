@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     domain::Refusal,
-    http::{App, address::Address, extract::Params, problem::Problem, riders::known},
+    http::{App, address::Address, admission::Place, extract::Params, problem::Problem, riders::known},
 };
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
@@ -26,6 +27,7 @@ pub(super) struct Next {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     user_name: String,
     password: String,
@@ -34,6 +36,7 @@ pub(super) struct Credentials {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 pub(super) async fn form(taste: Taste, Params(Next { next }): Params<Next>) -> Response {
@@ -45,12 +48,15 @@ pub(super) async fn enter(
     State(app): State<App>,
     taste: Taste,
     address: Address,
+    place: Option<Extension<Place>>,
     headers: HeaderMap,
     Plain(with): Plain<Credentials>,
 ) -> Answer {
-    let rider = match known(&app, address, &with.user_name, &with.password).await {
+    let credentials = (with.user_name, with.password);
+    let rider = match known(&app, address, place, credentials).await {
         Ok(rider) if rider.role.may_view() => rider,
         Ok(_) => return Ok(asked(&taste, inside(&with.next), Some(&Refusal::WrongCredentials.into()))),
+        Err(problem) if problem.stale => return Err(problem.into()),
         Err(problem) => return Ok(asked(&taste, inside(&with.next), Some(&problem))),
     };
     let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;

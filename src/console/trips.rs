@@ -9,21 +9,22 @@ use super::{
     visit::{Deed, Visit},
 };
 use crate::{
-    domain::{FieldError, Money, Refusal, SeatSet, TripId},
+    domain::{Day, FieldError, Id, Money, Refusal, SeatSet, TripId},
     http::{
         App,
         extract::{Params, Path},
+        problem::Problem,
     },
     ops,
     orders::search::{at_stake, of_trip},
-    schema,
+    schema, sheet,
     trips::{
-        self, Trip, TripDetail, Wanted, cancel,
-        manifest::{self, Manifest},
+        self, NotMade, Trip, TripDetail, Wanted, cancel,
+        manifest::{self, Line, Manifest},
         seats::Keep,
     },
 };
-use axum::extract::State;
+use axum::{extract::State, http::header, response::IntoResponse};
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
@@ -38,6 +39,8 @@ const MOST_SEATS: usize = 1_000;
 const MOST_ORDERS: u16 = 100;
 /// Trips on a page.
 const PAGE: u16 = 50;
+/// Seats on a page of a manifest.
+const LINES: usize = 200;
 
 /// The list's address, as its form sends it: what is empty asks nothing.
 #[derive(Deserialize)]
@@ -55,6 +58,7 @@ pub(super) struct Query {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Seats {
     #[serde(default)]
     seats: String,
@@ -64,11 +68,13 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
     let zone = app.settings.trips.zone;
     let day = match query.day.trim() {
         "" => Utc::now().with_timezone(&zone).date_naive(),
-        text => text.parse::<NaiveDate>().map_err(|_| FieldError::new("day", "a day as 2026-01-31"))?,
+        text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
     let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
+    let not_made = trips::not_made(&app.flow.pool).await?;
     let body = html! {
         (filters(&visit, &query, zone, day))
+        (missing(&visit, &not_made))
         (live("trips", &visit, table(&visit, &found.items)))
         (further(&visit, found.next, visit.say("Later", "更晚")))
     };
@@ -81,7 +87,7 @@ impl Query {
             direction: given("direction", &self.direction, "0 or 1")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
-            after: given("after", &self.after, "the id of a trip")?.map(TripId),
+            after: given("after", &self.after, "the id of a trip")?,
         })
     }
 
@@ -104,7 +110,7 @@ fn given<T: FromStr>(field: &'static str, text: &str, rule: &str) -> Result<Opti
 
 fn filters(visit: &Visit, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
     let other = |day: Option<NaiveDate>, words: &str| {
-        html! { @if let Some(day) = day { a.button href=(query.of(day)) { (words) } } }
+        html! { @if let Some(day) = day.filter(|day| Day::of(*day).is_some()) { a.button href=(query.of(day)) { (words) } } }
     };
     html! {
         form.card action="/console/trips" {
@@ -132,6 +138,16 @@ fn state_words(visit: &Visit, state: trips::State) -> &'static str {
         trips::State::Departed => visit.say("departed", "已发车"),
         trips::State::Cancelled => visit.say("cancelled", "已取消"),
     }
+}
+
+/// The departures of the coming days that could not be made, and why.
+fn missing(visit: &Visit, departures: &[NotMade]) -> Markup {
+    html! { @if !departures.is_empty() { div.card {
+        h2 { (visit.say("Departures that could not be made", "未能生成的班次")) }
+        ul { @for one in departures { li {
+            (one.day) " · " (visit.say("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(visit, one.at))
+        } } }
+    } } }
 }
 
 fn table(visit: &Visit, trips: &[Trip]) -> Markup {
@@ -162,9 +178,9 @@ async fn known(app: &App, id: Uuid) -> Result<TripDetail, super::frame::Failure>
     Ok(trips::detail(&app.flow.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
-pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
     let mut conn = app.flow.pool.acquire().await?;
     let cancelling = cancel::progress(&mut conn, TripId(id)).await?;
     drop(conn);
@@ -185,11 +201,89 @@ pub(super) async fn show(State(app): State<App>, visit: Visit, Path(id): Path<Uu
             h2 { (visit.say("Seats", "座位")) }
             (map(&visit, &detail, manifest.as_ref()))
         }))
-        div.acts { @for act in ["block", "release", "cancel"] {
+        div.acts { a.button href=(format!("/console/trips/{id}/manifest")) { (visit.say("Who rides", "乘客名单")) }
+            @for act in ["block", "release", "cancel"] {
             (act_link(&visit, &format!("/console/trips/{id}/{act}"), label(&visit, act).unwrap_or_default()))
         } }
     };
     Ok(page(&visit, Nav::Trips, &format!("{} {id}", visit.say("Trip", "班次")), body))
+}
+
+/// Which page of a manifest.
+#[derive(Deserialize)]
+pub(super) struct Lines {
+    /// So many lines come before it.
+    after: Option<usize>,
+}
+
+async fn who_rides(app: &App, visit: &Visit, id: Uuid) -> Result<Manifest, super::frame::Failure> {
+    let manifest = manifest::of(&app.flow.pool, TripId(id), visit.may_act()).await?;
+    Ok(manifest.ok_or(Refusal::NotFound("trip"))?)
+}
+
+pub(super) async fn manifest(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<Uuid>,
+    Params(lines): Params<Lines>,
+) -> Answer {
+    let manifest = who_rides(&app, &visit, id).await?;
+    let after = lines.after.unwrap_or_default().min(manifest.seats.len());
+    let shown = &manifest.seats[after..manifest.seats.len().min(after + LINES)];
+    let next = Some(after + LINES).filter(|next| *next < manifest.seats.len());
+    let body = html! {
+        @if let Some(at) = manifest.cancelled_at { div.card.verdict.wait {
+            strong { (visit.say("Cancelled", "已取消")) } " " (when(&visit, at))
+            @if let Some(reason) = &manifest.cancelled_reason { " — " (reason) }
+            p { (visit.say("Who had which seat then, and what became of the order.", "取消时的座位归属及订单去向。")) }
+        } }
+        p { (visit.say("Trip", "班次")) " " (link_trip(TripId(id))) " · " (manifest.seats.len()) " " (visit.say("seats", "个座位")) }
+        @if !visit.may_act() { p.quiet { (visit.say("Phone numbers and e-mail addresses are for operators only.", "电话和邮箱仅限操作员查看。")) } }
+        (live("manifest", &visit, manifest_table(&visit, shown)))
+        (further(&visit, next, visit.say("More seats", "更多座位")))
+        div.acts { a.button href=(format!("/console/trips/{id}/manifest.csv")) download { (visit.say("For a spreadsheet (CSV)", "下载表格（CSV）")) } }
+    };
+    Ok(page(&visit, Nav::Trips, visit.say("Who rides", "乘客名单"), body))
+}
+
+fn manifest_table(visit: &Visit, lines: &[Line]) -> Markup {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    html! {
+        @if lines.is_empty() { (empty(visit, "Nobody has a seat.", "没有乘客。")) }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { (visit.say("Seat", "座位")) } th scope="col" { (visit.say("Rider", "乘客")) } th scope="col" { (visit.say("Nick name", "昵称")) }
+                @if visit.may_act() { th scope="col" { (visit.say("Phone", "电话")) } th scope="col" { (visit.say("E-mail", "邮箱")) } }
+                th scope="col" { (visit.say("Order", "订单")) } th scope="col" { (visit.say("State", "状态")) } th scope="col" { (visit.say("Paid", "支付时间")) } th scope="col" { (visit.say("Money", "款项")) } } }
+            tbody { @for line in lines { tr {
+                td.number { (line.seat) } td { a href=(format!("/console/riders/{}", line.rider_id)) { (line.user_name) } } td { (text(&line.nick_name)) }
+                @if visit.may_act() { td { (text(&line.phone)) } td { (text(&line.email)) } }
+                td { (link_order(line.order_id)) } td { (state(visit, &line.status)) }
+                td { @match line.paid_at { Some(at) => (when(visit, at)), None => (visit.say("never", "未支付")) } }
+                td { (money_words(visit, line)) }
+            } } }
+        } } }
+    }
+}
+
+/// Where the money of an order is.
+fn money_words(visit: &Visit, line: &Line) -> &'static str {
+    match line.payment.as_deref() {
+        Some("debited") => visit.say("being paid", "支付中"),
+        Some("settled") if line.status == "refunding" => visit.say("on its way back", "退款中"),
+        Some("settled") => visit.say("paid", "已支付"),
+        Some("refunded") => visit.say("given back", "已退款"),
+        _ => visit.say("none", "无"),
+    }
+}
+
+/// The manifest for a spreadsheet.
+pub(super) async fn manifest_csv(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+    let manifest = who_rides(&app, &visit, id).await?;
+    let text = manifest.csv_for_people().map_err(|_| Problem::broken())?;
+    let saved = format!("attachment; filename=\"{}\"", manifest.file_name());
+    let headers =
+        [(header::CONTENT_TYPE, sheet::MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, saved)];
+    Ok((headers, text).into_response())
 }
 
 fn map(visit: &Visit, detail: &TripDetail, manifest: Option<&Manifest>) -> Markup {
@@ -222,11 +316,11 @@ fn label(visit: &Visit, act: &str) -> Option<&'static str> {
 pub(super) async fn ask(
     State(app): State<App>,
     visit: Visit,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id)).await?;
+    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
     let stake = at_stake(&app.flow.pool, TripId(id)).await?;
     let ending = of_trip(&app.flow.pool, TripId(id), MOST_ORDERS).await?;
     let preview = html! {
@@ -259,7 +353,7 @@ pub(super) async fn ask(
 
 pub(super) async fn act(
     State(app): State<App>,
-    Path((id, act)): Path<(Uuid, String)>,
+    Path((Id(id), act)): Path<(Id, String)>,
     deed: Deed<Seats>,
 ) -> Answer {
     let (visit, by, form) = deed.signed();

@@ -1,12 +1,19 @@
 //! The preamble of a page: who looks, in which language; and of a form: that its sender is who he seems and may do it.
 
-use super::frame::Failure;
+use super::{REPEATED, frame::Failure};
 use crate::{
     audit::{Actor, Through},
-    domain::FieldError,
-    http::{App, context::prefers_chinese, extract::bytes, problem::Problem},
+    domain::{FieldError, Reason},
+    http::{
+        App,
+        extract::bytes,
+        language::prefers_chinese,
+        problem::Problem,
+        strict::{self, Pairs},
+    },
     ops::By,
     riders::{self, Caller},
+    schema::again,
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -15,7 +22,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use sha2::Sha256;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -29,8 +36,6 @@ pub(super) const LANGUAGE: &str = "farebox_lang";
 pub(super) const THEME: &str = "farebox_theme";
 /// The cookie that carries a notice over a redirect.
 pub(super) const NOTICE: &str = "farebox_notice";
-/// Longest reason, characters.
-const LONGEST_REASON: usize = 500;
 /// Longest address of a page that is kept through signing in, bytes.
 const LONGEST_NEXT: usize = 2_000;
 /// How long the page of an error waits for the name of whoever is signed in.
@@ -75,7 +80,8 @@ pub(super) struct Visit {
     pub(super) notice: Option<String>,
 }
 
-/// A form that an operator sent, with his reason.
+/// A form that an operator sent, with his reason. What it does is one transaction. Safe to drop before the redirect: it
+/// happened whole or not at all, the page that comes next shows which, and a form that moves money names its entry.
 pub(super) struct Deed<T> {
     pub(super) visit: Visit,
     /// 1 to 500 characters.
@@ -174,27 +180,21 @@ impl<T: DeserializeOwned> FromRequest<App> for Deed<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        #[derive(Deserialize)]
-        struct Signed {
-            #[serde(default)]
-            csrf: String,
-            #[serde(default)]
-            reason: String,
-        }
         let headers = request.headers().clone();
         let visit = visit(&headers, "/console".to_owned(), app).await?;
-        let bytes = own_form(request, app).await?;
-        let signed: Signed = read(&bytes)?;
+        let mut pairs = own_form(request, app).await?;
+        let mut take = |wanted: &str| {
+            let at = pairs.iter().position(|(name, _)| name == wanted);
+            at.map(|at| pairs.remove(at).1).unwrap_or_default()
+        };
+        let (csrf, reason) = (take("csrf"), take("reason"));
         let refuse = |problem: Problem| Failure::from(problem).into_response();
-        if !is_of(&signed.csrf, app, visit.caller.session_id) || !visit.may_act() {
+        if !is_of(&csrf, app, visit.caller.session_id) || !visit.may_act() {
             return Err(refuse(Problem::denied()));
         }
-        let reason = signed.reason.trim().to_owned();
-        if !(1..=LONGEST_REASON).contains(&reason.chars().count()) || reason.contains('\0') {
-            let rule = format!("1 to {LONGEST_REASON} characters");
-            return Err(refuse(Problem::field(&FieldError::new("reason", rule))));
-        }
-        Ok(Self { visit, reason, form: read(&bytes)? })
+        let field = |error: FieldError| refuse(Problem::field(&error));
+        let reason = Reason::read("reason", &reason).map_err(field)?.into_string();
+        Ok(Self { visit, reason, form: strict::read(&pairs).map_err(field)? })
     }
 }
 
@@ -202,7 +202,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        read(&own_form(request, app).await?).map(Self)
+        let form = strict::read(&own_form(request, app).await?);
+        form.map(Self).map_err(|error| Failure::from(error).into_response())
     }
 }
 
@@ -210,7 +211,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Plain<T> {
 async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Response> {
     let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
     let caller = signed_in(headers, app).ok_or_else(away)?;
-    let rider = riders::find(&app.flow.pool, caller.rider_id).await;
+    // Before a form is read: its body is not there a second time.
+    let rider = again(|| riders::find(&app.flow.pool, caller.rider_id)).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(away)?;
     Ok(Visit::of(headers, path, app, caller, rider.user_name))
 }
@@ -255,9 +257,9 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The body of a form that a page of our own sent. A browser says where a form comes from; whoever is none says nothing,
+/// What stands in a form that a page of our own sent. A browser says where a form comes from; whoever is none says nothing,
 /// and has no cookie that he was not given.
-async fn own_form(request: Request, app: &App) -> Result<Vec<u8>, Response> {
+async fn own_form(request: Request, app: &App) -> Result<Pairs, Response> {
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let ours = match (text("sec-fetch-site"), text("origin")) {
@@ -268,14 +270,12 @@ async fn own_form(request: Request, app: &App) -> Result<Vec<u8>, Response> {
     if !ours {
         return Err(Failure::from(Problem::denied()).into_response());
     }
-    bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())
-}
-
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
-    serde_urlencoded::from_bytes(bytes).map_err(|error| {
-        let problem = Problem::field(&FieldError::new("form", error.to_string()));
-        Failure::from(problem).into_response()
-    })
+    let bytes = bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| FieldError::new("form", "text in UTF-8, percent-encoded"));
+    let pairs = text.and_then(|text| strict::pairs(&text));
+    let pairs = pairs.and_then(|pairs| strict::once(&pairs, &REPEATED).map(|()| pairs));
+    pairs.map_err(|error| Failure::from(error).into_response())
 }
 
 /// What a form of this session carries, and no page of another origin can know.

@@ -10,7 +10,12 @@ const PLACES: u32 = 2;
 /// The largest amount the database's `numeric(14, 2)` holds.
 const LARGEST: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 0); // 999_999_999_999 whole units
 
-/// An amount of money, in whole cents; a string with two places in JSON.
+/// The largest amount that comes in: a thousandth of what the database holds, so that sums and products fit as well.
+const LARGEST_INPUT: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+/// Most digits before the point of an amount that comes in.
+const MOST_DIGITS: usize = 10;
+
+/// An amount of money, in whole cents; a string with two places in JSON. One that comes in has no sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(Decimal);
 
@@ -48,10 +53,18 @@ impl FromStr for Money {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const RULE: &str = "an amount is a decimal string with at most two places, like \"4.00\"";
-        let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-');
-        let amount = Decimal::from_str_exact(text).ok().filter(|_| plain).ok_or(RULE)?;
-        if amount.scale() > PLACES || amount.abs() > LARGEST {
+        const BOUND: &str = "an amount is at most 1000000000.00";
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let (whole, cents) = text.split_once('.').map_or((text, None), |(whole, cents)| (whole, Some(cents)));
+        if !digits(whole) || cents.is_some_and(|cents| !digits(cents) || cents.len() > PLACES as usize) {
             return Err(RULE);
+        }
+        if whole.len() > MOST_DIGITS {
+            return Err(BOUND);
+        }
+        let amount = Decimal::from_str_exact(text).map_err(|_| RULE)?;
+        if amount > LARGEST_INPUT {
+            return Err(BOUND);
         }
         Ok(Self(amount))
     }
@@ -77,7 +90,7 @@ impl JsonSchema for Money {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "Whole cents as a decimal string; answers always have two places.",
+            "description": "Whole cents as a decimal string. Answers have two places and may have a sign; what comes in has no sign and is at most 1000000000.00.",
             "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,2})?$",
             "examples": ["4.00"],
         })
@@ -94,11 +107,31 @@ mod tests {
         assert_eq!(price.to_string(), "4.00");
         assert_eq!(price.times(3).expect("small").to_string(), "12.00");
         assert_eq!(LARGEST.to_string(), "999999999999");
+        assert_eq!("1000000000".parse::<Money>().expect("the bound").to_string(), "1000000000.00");
     }
 
     #[test]
     fn what_is_not_money_is_refused() {
-        for text in ["", "4.001", "1e3", "+4", " 4", "4,00", "1000000000000", "NaN"] {
+        for text in [
+            "",
+            "4.001",
+            "1e3",
+            "+4",
+            "-4",
+            " 4",
+            "4 ",
+            "4,00",
+            ".5",
+            "5.",
+            ".",
+            "1_000",
+            "４",
+            "1000000000.01",
+            "1000000000000",
+            "00000000001",
+            "NaN",
+            "4.00\0",
+        ] {
             assert!(text.parse::<Money>().is_err(), "{text:?} was taken for money");
         }
     }

@@ -1,7 +1,8 @@
 //! Business answers that are a "no". A refusal is an answer, not a failure: it rolls nothing back.
 
-use super::{Money, OrderStatus};
+use super::{Money, OrderStatus, RiderId, TripId};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// A field that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,13 @@ pub enum Refusal {
     TripCancelled,
     /// The trip has arrived.
     TripOver,
+    /// The bus is on another trip at that time.
+    BusTaken {
+        /// The bus.
+        bus: i32,
+        /// That trip, if it is still there.
+        trip: Option<TripId>,
+    },
     /// The pay password is wrong; so many tries are left.
     WrongPayPassword {
         /// Tries left before it is locked.
@@ -59,6 +67,13 @@ pub enum Refusal {
     BalanceTooLow {
         /// What it holds.
         balance: Money,
+    },
+    /// The reference of a top-up belongs to another rider's: one payment tops one wallet up.
+    ReferenceUsed {
+        /// Whose top-up it is.
+        rider: RiderId,
+        /// That top-up's ledger entry.
+        entry: Uuid,
     },
     /// The order was not paid in time.
     OrderExpired,

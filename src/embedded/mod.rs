@@ -183,7 +183,8 @@ pub fn default_data_dir() -> PathBuf {
 ///
 /// # Errors
 /// [`EmbeddedError`], each variant of which says what to do or where to look. A server that this
-/// call started and did not see ready is stopped like any other: nobody holds its lease.
+/// call started and did not see ready is stopped like any other: nobody holds its lease. So is one whose start is dropped:
+/// the launch ends on its own thread, with the lock, and the lease goes with this future.
 pub async fn start(options: &Options) -> Result<Server> {
     let (home, account) = home(&options.data)?;
     let socket_dir = socket_dir(&home, account.as_ref())?;
@@ -220,7 +221,7 @@ pub async fn start(options: &Options) -> Result<Server> {
     }
 }
 
-/// Creates the database `name` if there is none.
+/// Creates the database `name` if there is none. Safe to drop: its connection is its own, and the next call looks again.
 ///
 /// # Errors
 /// [`EmbeddedError::Database`] when the server cannot be reached or refuses.
@@ -250,6 +251,33 @@ pub async fn drop_database(server: &Server, name: &str) -> Result<()> {
     let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name.replace('"', "\"\""));
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await?;
     db.close().await?;
+    Ok(())
+}
+
+/// Whether the server's user, who is another one where this process is root's, can reach this folder.
+#[must_use]
+pub fn reaches(dir: &Path) -> bool {
+    if !supervise::is_root() {
+        return true;
+    }
+    let account = Account::named(c"postgres").or_else(|| Account::named(c"nobody"));
+    account.is_some_and(|account| account.reaches(dir))
+}
+
+/// Takes away what a server left of the data folder `data`, wherever that lies, with its socket. Nobody may use the server any
+/// more; one that still stops is not waited for.
+///
+/// # Errors
+/// [`EmbeddedError::Io`] if something cannot be taken away.
+pub fn remove(data: &Path) -> Result<()> {
+    let Ok(data) = data.canonicalize() else { return Ok(()) };
+    let (home, elsewhere) = (data.join("postgres"), elsewhere(&data));
+    for folder in [elsewhere_socket(&home), elsewhere, home] {
+        // Never through a link that somebody else made under a name that can be guessed.
+        if fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            fs::remove_dir_all(&folder).doing(|| format!("removing {}", folder.display()))?;
+        }
+    }
     Ok(())
 }
 
@@ -410,12 +438,25 @@ fn home(data: &Path) -> Result<(PathBuf, Option<Account>)> {
     if account.reaches(&data) {
         return Ok((private_dir(home, Some(&account))?, Some(account)));
     }
-    let elsewhere = PathBuf::from(format!("/var/tmp/farebox-{}", short_hash(&data)));
-    tracing::info!(
-        data = %data.display(), instead = %elsewhere.display(),
-        "the PostgreSQL server's user cannot reach the data folder: its files are elsewhere"
+    let elsewhere = private_dir(elsewhere(&data), Some(&account))?;
+    // On stderr, whatever is logged: whoever backs up the folder he named has to know.
+    eprintln!(
+        "farebox: {} cannot reach the data folder {}: the data is in {}",
+        supervise::describe(Some(&account)),
+        data.display(),
+        elsewhere.display()
     );
-    Ok((private_dir(elsewhere, Some(&account))?, Some(account)))
+    Ok((elsewhere, Some(account)))
+}
+
+/// Where the data lies if the server's user cannot reach `data`.
+fn elsewhere(data: &Path) -> PathBuf {
+    PathBuf::from(format!("/var/tmp/farebox-{}", short_hash(data)))
+}
+
+/// Where the socket of `home` is if its path there would be too long.
+fn elsewhere_socket(home: &Path) -> PathBuf {
+    PathBuf::from(format!("/tmp/farebox-{}", short_hash(home)))
 }
 
 /// Where the socket is: beside the data, if the path is not too long for a socket.
@@ -423,7 +464,7 @@ fn socket_dir(home: &Path, account: Option<&Account>) -> Result<PathBuf> {
     if home.as_os_str().len() <= SOCKET_DIR_MAX {
         return Ok(home.to_owned());
     }
-    private_dir(PathBuf::from(format!("/tmp/farebox-{}", short_hash(home))), account)
+    private_dir(elsewhere_socket(home), account)
 }
 
 /// A folder of the server's user that is closed to others. Its name can be guessed, so it is checked to be ours.

@@ -31,7 +31,7 @@ struct Kept {
     since: Instant,
 }
 
-/// A connection for one statement. A statement that is dropped half way is safe: the hand is dropped with it, and the pool
+/// A connection for one statement. Safe to drop, in a statement as well: the hand is dropped with it, and the pool
 /// reads what the server still answers, and pings, before it lends the connection again.
 pub struct Hand<'a> {
     kept: Kept,

@@ -9,7 +9,10 @@
 //! How many can wait is bounded by how many requests are let in at all ([`Admission`](crate::settings::Admission)).
 
 use super::at_hand::AtHand;
-use crate::{schema::is_outage, settings::Booking as BookingRules};
+use crate::{
+    schema::{again, is_outage},
+    settings::Booking as BookingRules,
+};
 use sqlx::PgPool;
 use std::{
     any::{Any, TypeId},
@@ -170,7 +173,8 @@ impl<T: Together> Coalescer<T> {
         Self(Arc::new(Inner { ground, held_up_after, line: Mutex::new(line) }))
     }
 
-    /// A caller who goes away meanwhile is answered by his key, like any other.
+    /// Safe to drop: the ask stays in the line and is done like any other, on the lane's own task; its answer goes nowhere. A
+    /// client learns it by his key. An attempt at a job completes its job in the statement itself, under its lease's token.
     async fn ask(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
         let (answer, answered) = oneshot::channel();
         let opens = {
@@ -190,7 +194,7 @@ impl<T: Together> Coalescer<T> {
     }
 }
 
-/// One statement after another. Should one come to a bad end, another lane takes this one's place.
+/// One statement after another, on a task of its own, which no caller can drop. Should one come to a bad end, another lane takes this one's place.
 struct Lane<T: Together> {
     coalescer: Coalescer<T>,
     held_up: bool,
@@ -291,8 +295,13 @@ impl<T: Together> Inner<T> {
         (!asks.is_empty()).then_some((asks, answers))
     }
 
+    /// A statement whose plan is older than the schema is made again at once: it is refused before it does anything.
+    async fn ask_all(&self, asks: &[T::Ask]) -> Result<Vec<T::Answer>, sqlx::Error> {
+        again(|| T::ask_all(&self.ground, asks)).await
+    }
+
     async fn flush(&self, asks: Vec<T::Ask>, answers: Vec<Answers<T>>) {
-        match T::ask_all(&self.ground, &asks).await {
+        match self.ask_all(&asks).await {
             Ok(brought) => {
                 for (answer, brought) in answers.into_iter().zip(brought) {
                     // Whoever has gone away meanwhile does not hear it.
@@ -303,7 +312,7 @@ impl<T: Together> Inner<T> {
             Err(error) if !is_outage(&error) && asks.len() > 1 => {
                 tracing::warn!(%error, asks = asks.len(), "a statement of many failed; each is made alone");
                 for (ask, answer) in asks.iter().zip(answers) {
-                    let alone = T::ask_all(&self.ground, std::slice::from_ref(ask)).await;
+                    let alone = self.ask_all(std::slice::from_ref(ask)).await;
                     let alone =
                         alone.and_then(|brought| brought.into_iter().next().ok_or(sqlx::Error::RowNotFound));
                     let _ = answer.send(alone);

@@ -62,7 +62,8 @@ impl Desk {
     }
 
     /// Completes the job in the undo's own transaction and commits both. A worker that has lost its lease gets an
-    /// error instead, and with it loses the effect.
+    /// error instead, and with it loses the effect. Safe to drop: in the commit, both happen or neither; an attempt that is
+    /// aborted there and did commit finds its lease gone when its failure is written down.
     ///
     /// # Errors
     /// The lease is lost; the database's.

@@ -5,7 +5,7 @@
 //! A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by raising the rollback.
 
 use super::{Flow, Ground, Shared, StepError, Together};
-use crate::domain::RiderId;
+use crate::{domain::RiderId, schema::again};
 use chrono::Duration;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -21,8 +21,18 @@ pub struct IdempotencyKey {
     pub actor: RiderId,
     /// The header's text, 1 to 200 characters.
     pub key: String,
-    /// SHA-256 over method, path and body.
+    /// A keyed digest over method, path and body as they were understood.
     pub fingerprint: Vec<u8>,
+    /// The same over their bytes as they were sent, which versions before migration 0022 kept. It goes when no key is kept that an
+    /// upgrade found (`idempotency.retention_hours`).
+    pub as_sent: Vec<u8>,
+}
+
+impl IdempotencyKey {
+    /// Whether a kept digest is this request's.
+    fn is_of(&self, fingerprint: &[u8]) -> bool {
+        fingerprint == self.fingerprint || fingerprint == self.as_sent
+    }
 }
 
 impl IdempotencyKey {
@@ -85,7 +95,7 @@ pub async fn keep_together(flow: &Flow, answer: Answer) -> Result<Kept, sqlx::Er
 }
 
 async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept, sqlx::Error> {
-    if ours { Ok(Kept::Ours) } else { Ok(load(pool, key).await?.unwrap_or(Kept::Running)) }
+    if ours { Ok(Kept::Ours) } else { Ok(again(|| load(pool, key)).await?.unwrap_or(Kept::Running)) }
 }
 
 /// The statement, for any number of answers.
@@ -147,7 +157,7 @@ pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Optio
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| match (row.status, row.body) {
-        _ if row.fingerprint != key.fingerprint => Kept::OtherBody,
+        _ if !key.is_of(&row.fingerprint) => Kept::OtherBody,
         (Some(status), Some(body)) => Kept::Earlier { status: status.unsigned_abs(), body },
         _ => Kept::Begun(row.subject),
     }))

@@ -20,12 +20,12 @@ pub use desk::Desk;
 pub use faults::{FaultSyntax, Faults, Moment};
 pub use idempotency::IdempotencyKey;
 pub use rollback::{Ending, Raised, Rollback, or_roll_back};
-pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end};
+pub use step::{BoxError, Failure, StepError, Stop, step, to_the_end, undropped};
 pub use wanted::{Wanted, Wishes};
 
 use crate::{
     passwords::Passwords,
-    settings::{Booking as BookingRules, Trips as TripRules},
+    settings::{Booking as BookingRules, Trips as TripRules, Wallets as WalletRules},
 };
 use chrono::Duration;
 use farebox_jobs::queue::Ringer;
@@ -48,6 +48,8 @@ pub struct Flow {
     pub rules: BookingRules,
     /// The zone and the horizon of the timetable.
     pub trips: TripRules,
+    /// The cap on balances.
+    pub wallets: WalletRules,
     /// Hashes and checks passwords, off the request threads.
     pub passwords: Passwords,
     /// Faults armed for this process and this request.

@@ -1,11 +1,14 @@
 //! A change that is one transaction, done once for a client's key: the key is taken, the change made and the answer
 //! written in the same transaction. A crash leaves all of it or nothing; a repeat waits for the first and gets its answer.
+//!
+//! Safe to drop at every await: before the commit nothing has happened, in it all or nothing, and after it the key has the
+//! answer.
 
 use super::{
     IdempotencyKey, StepError,
     idempotency::{self, Answer, Kept},
 };
-use crate::schema;
+use crate::schema::{self, again};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
@@ -90,7 +93,7 @@ impl Once {
     }
 
     /// Commits the change before its answer is known, because something has to be waited for. The change must bear being
-    /// made again: should this process die, the key is free after [`idempotency::STALE`].
+    /// made again: should this process die, or the request be dropped, the key is free after [`idempotency::STALE`].
     ///
     /// # Errors
     /// The database's.
@@ -109,7 +112,8 @@ impl Unanswered {
         match &self.key {
             Some(key) => {
                 let (key, body) = (key.clone(), body.clone());
-                idempotency::keep(&self.pool, Answer { key, subject: self.attempt, status, body }).await
+                let answer = Answer { key, subject: self.attempt, status, body };
+                again(|| idempotency::keep(&self.pool, answer.clone())).await
             }
             None => Ok(Kept::Ours),
         }

@@ -59,7 +59,7 @@ pub async fn or_roll_back<T>(
     }
 }
 
-/// Makes the undo due now. That this may fail is no danger: see [`Raised::Armed`].
+/// Makes the undo due now. That this may fail, or be dropped with its process, is no danger: see [`Raised::Armed`].
 async fn raise(flow: &Flow, rollback: Rollback) -> Raised {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
     match flow.joint.ask::<Raises>(rollback).await {

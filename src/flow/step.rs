@@ -1,7 +1,7 @@
 //! Running a step under its tag.
 
 use super::{Faults, Moment};
-use crate::domain::Refusal;
+use crate::{domain::Refusal, schema::OfDatabase};
 use farebox_jobs::{MqTag, queue};
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe};
@@ -47,9 +47,20 @@ impl Failure {
         self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::schema::is_outage)
     }
 
+    /// Whether its plan was older than the schema, twice.
+    pub fn is_stale(&self) -> bool {
+        self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::schema::is_stale_plan)
+    }
+
     /// Whether a password waited too long to be checked.
     pub fn is_busy(&self) -> bool {
         self.cause.is::<crate::passwords::Busy>()
+    }
+}
+
+impl OfDatabase for StepError {
+    fn of_database(&self) -> Option<&sqlx::Error> {
+        if let Self::Broken(cause) = self { cause.downcast_ref() } else { None }
     }
 }
 
@@ -111,6 +122,17 @@ pub fn to_the_end<T: Send + 'static>(
             Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
         }
     }
+}
+
+/// Does this to its end on a task of its own, whether or not somebody still waits for it: for work that takes something and
+/// gives it back, of which a client that hangs up may not make half.
+///
+/// # Errors
+/// Its panic.
+pub async fn undropped<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, BoxError> {
+    Ok(tokio::spawn(queue::carried(Box::pin(work)).in_current_span()).await?)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -3,7 +3,12 @@
 //! moment is for clients who ask again at once: each refusal takes processor time, and without it two thousand of them
 //! were refused so often that half of the bookings were lost (docs/performance.md).
 
-use super::{App, problem::Problem};
+use super::{
+    App,
+    again::{is_done_within, serve},
+    live,
+    problem::Problem,
+};
 use crate::settings;
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -20,7 +25,7 @@ use tokio::{
 /// A request's place among those in flight; given back when its last clone is dropped. A flow holds one to its end, so
 /// that a client that hangs up makes room no earlier than its flow does.
 #[derive(Clone, Debug)]
-pub(super) struct Place(pub(super) Arc<OwnedSemaphorePermit>);
+pub(crate) struct Place(pub(super) Arc<OwnedSemaphorePermit>);
 
 /// The places of each kind of request: none may take those of another.
 #[derive(Clone)]
@@ -60,19 +65,21 @@ impl Admission {
     }
 }
 
-/// Lets the request in, or answers 503.
+/// Lets the request in, or answers 503. Safe to drop: the place goes with the request, or with the flow that holds it too.
 pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let within = route.is_some_and(|route| is_done_within(request.method(), route));
     let Some(line) = route.and_then(|route| app.admission.line(request.method(), route)) else {
-        return next.run(request).await;
+        return serve(request, next).await;
     };
+    let events = route == Some(live::ROUTE) && live::takes_events(request.headers());
     let Some(permit) = place(&app, line).await else {
         app.metrics.refused("crowded");
-        return Problem::crowded().into_response();
+        return if events { live::busy() } else { Problem::crowded().into_response() };
     };
     let place = Place(Arc::new(permit));
     request.extensions_mut().insert(place.clone());
-    let response = next.run(request).await;
+    let response = if within { next.run(request).await } else { serve(request, next).await };
     drop(place);
     response
 }

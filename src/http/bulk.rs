@@ -4,11 +4,11 @@ use super::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, id},
     once::{Act, Ended},
-    ops::{by, query_id},
+    ops::by,
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal},
+    domain::{FieldError, Id, Refusal},
     ops::{
         bulk::{self, Bulk, Item, Preview, Selection, What},
         search::Wanted,
@@ -22,17 +22,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What is to be done to which jobs: either `ids` or `filter` says which.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewBulk {
     act: What,
     /// These jobs.
     #[schemars(length(min = 1, max = 1000))]
-    ids: Option<Vec<Uuid>>,
+    ids: Option<Vec<Id>>,
     /// Whatever fits; at least one condition.
     filter: Option<Wanted>,
     /// How many jobs the preview said it covers: another number is refused.
@@ -42,7 +42,7 @@ pub(super) struct NewBulk {
     #[serde(default)]
     preview: bool,
     /// Why; needed to start it.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn start(
 ) -> Result<Response, Ended> {
     let NewBulk { act: what, ids, filter, expected, preview, reason } = change.body;
     let selection = match (ids, filter) {
-        (Some(ids), None) => Selection::Ids(ids),
+        (Some(ids), None) => Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()),
         (None, Some(filter)) => Selection::Filter(filter),
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
@@ -73,7 +73,7 @@ pub(super) async fn list(
     _: Viewer,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Bulk>>, Problem> {
-    let after = paging.after.as_deref().map(|text| query_id("after", text)).transpose()?;
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     Ok(Json(bulk::list(&app.flow.pool, after, paging.limit()?).await?))
 }
 
@@ -103,19 +103,18 @@ pub(super) async fn items(
     if which.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
     }
-    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(str::parse::<i32>).transpose().map_err(rule)?;
+    let (after, limit) = (paging.cursor()?, paging.limit()?);
     let id = id(&text, "operation")?;
     bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, paging.limit()?).await?))
+    Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, limit).await?))
 }
 
 /// Why it is stopped.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StopBulk")]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! What wraps every request: a trace id and the client's language; and within that a time limit, and a problem body for
 //! a panic.
 
-use super::{App, problem::Problem};
+use super::{App, language::prefers_chinese, problem::Problem};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -42,6 +42,15 @@ const EVERYWHERE: [(HeaderName, HeaderValue); 4] = [
 pub(super) struct Context {
     pub(super) trace_id: String,
     pub(super) chinese: bool,
+    /// Of the table of routes; none if nothing is at the address.
+    pub(super) route: Option<MatchedPath>,
+}
+
+impl Context {
+    /// The route, not the path: no ids, no query, nothing personal.
+    pub(super) fn route(&self) -> &str {
+        self.route.as_ref().map_or("none", MatchedPath::as_str)
+    }
 }
 
 tokio::task_local! {
@@ -52,6 +61,7 @@ pub(super) async fn wrap(request: Request, next: Next) -> Response {
     let context = Context {
         trace_id: Uuid::now_v7().simple().to_string(),
         chinese: prefers_chinese(request.headers()),
+        route: request.extensions().get::<MatchedPath>().cloned(),
     };
     let trace_id = context.trace_id.clone();
     queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(request, next, context))).await
@@ -61,7 +71,6 @@ async fn answer(request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     // What a flow logs, on whatever task, carries the trace id of its request.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
     let mut response = next.run(request).instrument(span).await;
@@ -75,8 +84,7 @@ async fn answer(request: Request, next: Next, context: Context) -> Response {
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    // The route, not the path: no ids, no query, nothing personal.
-    tracing::info!(%method, route = route.as_deref().unwrap_or("none"), status, ms, trace_id = %context.trace_id, request_id, "request");
+    tracing::info!(%method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, "request");
     response
 }
 
@@ -99,12 +107,7 @@ fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// Lets problems be told in this language meanwhile, whatever the client's headers prefer.
 pub(crate) async fn told_in<T>(chinese: bool, answer: impl Future<Output = T>) -> T {
-    let trace_id = CONTEXT.try_with(|context| context.trace_id.clone()).unwrap_or_default();
-    CONTEXT.scope(Context { trace_id, chinese }, answer).await
-}
-
-/// What the client asks for, if it asks for one of the two.
-pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    accepted.is_some_and(|text| text.trim_start().to_ascii_lowercase().starts_with("zh"))
+    let (trace_id, route) =
+        CONTEXT.try_with(|context| (context.trace_id.clone(), context.route.clone())).unwrap_or_default();
+    CONTEXT.scope(Context { trace_id, chinese, route }, answer).await
 }

@@ -33,7 +33,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 pub(super) async fn page() -> impl IntoResponse {
-    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str()))
+    ([(header::CONTENT_SECURITY_POLICY, POLICY), (header::CONTENT_LANGUAGE, "en")], Html(PAGE.as_str()))
 }
 
 fn write(page: &mut String) -> std::fmt::Result {

@@ -14,9 +14,14 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
         "id": order, "trip_id": trip, "seats": ["3", "4"], "unit_price": "4.00", "amount": "8.00",
         "status": "unpaid", "created_at": made, "expires_at": "2030-01-01T00:17:09.512408Z",
     });
+    let mut ride = json!({ "bus_id": 1, "direction": 1, "departs_at": departs, "arrives_at": "2030-01-01T09:00:00.000000Z" });
     let mut paid = unpaid.clone();
+    if let (Some(paid), Some(ride)) = (paid.as_object_mut(), ride.as_object_mut()) {
+        paid.append(ride);
+    }
     paid["status"] = json!("paid");
     paid["paid_at"] = json!("2030-01-01T00:13:40.120911Z");
+    let upcoming = paid.clone();
     paid["history"] = json!([
         { "at": made, "status": "unpaid", "reason": "booked" },
         { "at": "2030-01-01T00:13:40.120911Z", "status": "paid", "reason": "paid" },
@@ -37,6 +42,7 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
     let person = json!({ "id": rider, "user_name": "mei", "role": "rider", "has_pay_password": true });
     vec![
         ("OrderView", unpaid),
+        ("ListedOrder", upcoming),
         ("OrderDetail", paid),
         ("Trip", listed),
         ("TripDetail", shown),
@@ -69,21 +75,25 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
             "Manifest",
             json!({
                 "trip_id": trip,
-                "seats": [{ "seat": "3", "order_id": order, "rider_id": rider, "user_name": "mei", "status": "paid", "paid": true }],
+                "seats": [{
+                    "seat": "3", "order_id": order, "rider_id": rider, "user_name": "mei", "status": "paid", "paid": true,
+                    "nick_name": "Mei", "phone": "+8613800138000", "paid_at": "2030-01-01T00:13:40.120911Z", "payment": "settled",
+                }],
             }),
         ),
         (
             "Job",
             json!({
                 "id": "0193fa1d-77c0-7b1e-8a55-0c9d1e2f3a4c", "tag": "order_unpaid", "key": order, "state": "delayed",
-                "attempt": 0, "max_attempts": 25, "run_at": "2030-01-01T00:17:09.512408Z", "created_at": made,
+                "attempt": 0, "max_attempts": 25, "failures": 0, "run_at": "2030-01-01T00:17:09.512408Z", "created_at": made,
                 "order_id": order, "attempts": [],
             }),
         ),
         (
             "Queue",
             json!({
-                "tag": "order_unpaid", "ready": 0, "delayed": 12, "running": 1, "dead": 0, "paused": false,
+                "tag": "order_unpaid", "ready": 0, "delayed": 12, "retrying": 0, "running": 1, "dead": 0, "most_failures": 0,
+                "paused": false,
                 "state": "open", "done_last_hour": 340, "failed_last_hour": 0,
             }),
         ),

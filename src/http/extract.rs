@@ -1,22 +1,22 @@
 //! The preamble of a handler as one argument: who calls, the body, the idempotency key, the armed faults.
 
-use super::{App, admission::Place, problem::Problem};
+use super::{App, admission::Place, again::KeptBody, problem::Problem, strict};
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Id, OrderId, Refusal, RiderId, TripId},
     flow::{Faults, Flow, IdempotencyKey},
-    riders::{Caller, NewRider},
+    riders::{Caller, NewRider, user_name},
 };
 use axum::{
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Sha256;
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -54,7 +54,7 @@ pub(super) struct Registering {
 }
 
 /// A body that has nothing to say: absent, or `{}`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -72,6 +72,12 @@ impl Paging {
             return Ok(limit);
         }
         Err(Problem::field(&FieldError::new("limit", format!("1 to {}", PAGE.1))))
+    }
+
+    /// Where the page before ended.
+    pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
+        self.after.as_deref().map(|text| text.parse().map_err(rule)).transpose()
     }
 }
 
@@ -93,14 +99,9 @@ pub(crate) struct Params<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(Problem::field(&FieldError::new("query", "no text may hold U+0000")));
-        }
-        match Query::<T>::from_request_parts(parts, app).await {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Problem::field(&FieldError::new("query", rejection.body_text()))),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        let pairs = strict::pairs(parts.uri.query().unwrap_or_default());
+        pairs.and_then(|pairs| strict::read(&pairs)).map(Self).map_err(|error| Problem::field(&error))
     }
 }
 
@@ -128,7 +129,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -139,20 +140,21 @@ impl<T: DeserializeOwned> FromRequest<App> for Change<T> {
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
         let place = request.extensions().get::<Place>().map(|place| Arc::clone(&place.0));
-        let scope = format!("{} {}\n", request.method(), request.uri().path());
+        let (sent, scope) = scopes(&request);
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
         let key = key
             .map(|key| {
-                let fingerprint = sealed(app, &[scope.as_bytes(), &bytes])?;
-                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint })
+                let fingerprint = sealed(app, &[scope.as_bytes(), &understood(&body)?])?;
+                let as_sent = sealed(app, &[sent.as_bytes(), &bytes])?;
+                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint, as_sent })
             })
             .transpose()?;
         Ok(Self { caller, flow: Flow { faults, place, ..app.flow.clone() }, key, body })
     }
 }
 
-impl<T: DeserializeOwned> FromRequest<App> for OpsChange<T> {
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for OpsChange<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
@@ -174,13 +176,37 @@ impl FromRequest<App> for Registering {
         let bytes = bytes(request, app).await?;
         let body: NewRider = parse(&bytes)?;
         let Some(key) = key else { return Ok(Self { key: None, body }) };
-        let name = sealed(app, &[b"the one who registers as\n", body.user_name.to_lowercase().as_bytes()])?;
+        let name =
+            sealed(app, &[b"the one who registers as\n", user_name::folded(&body.user_name).as_bytes()])?;
         let name = name.first_chunk::<16>().ok_or_else(Problem::broken)?;
         // A random UUID's layout, which no account's (UUIDv7) ever has.
         let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
-        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
-        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint }), body })
+        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &understood(&body)?])?;
+        let as_sent = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
+        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint, as_sent }), body })
     }
+}
+
+/// Method and path, as they were sent, and as they are understood: an id is the same however its letters are written.
+fn scopes(request: &Request) -> (String, String) {
+    let (method, path) = (request.method(), request.uri().path());
+    let same =
+        |segment: &str| Uuid::parse_str(segment).map_or_else(|_| segment.to_owned(), |id| id.to_string());
+    let plain = path.split('/').map(same).collect::<Vec<_>>().join("/");
+    (format!("{method} {path}\n"), format!("{method} {plain}\n"))
+}
+
+/// A body as it was understood: the order of its members, blanks, escapes and the forms of a number or a time are gone, and so
+/// is what is left out from what is `null` (where they differ, the type tells them apart).
+fn understood(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(body).map_err(|_| Problem::broken())
+}
+
+/// Labels that say the same in any order.
+pub(super) fn as_a_set<S: Serializer>(labels: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut labels: Vec<&String> = labels.iter().collect();
+    labels.sort_unstable();
+    labels.serialize(serializer)
 }
 
 /// A keyed hash of the parts. Not a plain one: bodies hold passwords, and who gets to see the table of kept answers
@@ -215,13 +241,17 @@ pub(crate) fn rider_id(text: &str) -> Result<RiderId, Problem> {
 }
 
 pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| Refusal::NotFound(what).into())
+    text.parse().map(|Id(id)| id).map_err(|_| Refusal::NotFound(what).into())
 }
 
 fn caller(headers: &HeaderMap, app: &App) -> Result<Caller, Problem> {
-    let token =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    token.and_then(|token| app.sessions.read(token)).ok_or_else(Problem::token)
+    token(headers).and_then(|token| app.sessions.read(token)).ok_or_else(Problem::token)
+}
+
+/// RFC 9110, 11.4: the scheme in any case, one blank or more, the token.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
@@ -237,17 +267,22 @@ fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
 
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
-    let rule = || Problem::field(&FieldError::new("Idempotency-Key", "1 to 200 printable ASCII characters"));
-    text.map(|text| Some(text.to_owned())).ok_or_else(rule)
+    let printable = |text: &&str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len())).filter(printable);
+    let rule = format!("1 to {LONGEST_KEY} printable ASCII characters (0x20 to 0x7E)");
+    let refused = || Problem::field(&FieldError::new("Idempotency-Key", rule));
+    text.map(|text| Some(text.to_owned())).ok_or_else(refused)
 }
 
 /// Reads a body up to the limit. What comes beyond it is read and thrown away, up to [`DRAIN`]: a client that is still
 /// sending would otherwise see a broken connection instead of the answer.
 pub(crate) async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
     let time = Duration::from_millis(app.settings.http.body_timeout_ms);
+    let kept = request.extensions().get::<KeptBody>().cloned();
     let reading = read(request, app.settings.http.body_limit_bytes);
-    timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))
+    let body = timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))?;
+    KeptBody::keep(kept, &body);
+    Ok(body)
 }
 
 async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
@@ -312,14 +347,17 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     if !inner.is_data() {
         return Problem::malformed(&format!("the body is not JSON: {inner}"));
     }
-    // serde names the field of these two only in its text.
+    // serde names the field of these three only in its text.
     let named = |prefix: &str| rule.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(name) = named("missing field `") {
         return Problem::missing(&FieldError::new(format!("/{name}"), "this field is required"));
     }
+    if let Some(name) = named("duplicate field `") {
+        return Problem::field(&FieldError::new(format!("/{name}"), "this field is given twice"));
+    }
     if let Some(name) = named("unknown field `") {
         return Problem::field(&FieldError::new(
-            format!("/{name}"),
+            format!("/{}", name.replace('~', "~0").replace('/', "~1")),
             format!("this field is not taken: {rule}"),
         ));
     }

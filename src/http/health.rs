@@ -1,7 +1,7 @@
 //! Health: is the process alive, can it serve, how is it doing.
 
 use super::{App, problem::Problem};
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, schema};
 use axum::{
     Json, Router,
     extract::State,
@@ -30,6 +30,9 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Scrape, Problem> {
 }
 
 async fn can_serve(pool: &PgPool) -> Result<Json<Value>, Problem> {
+    if schema::is_unsettled() {
+        return Err(Problem::not_ready());
+    }
     sqlx::query("select 1").execute(pool).await?;
     Ok(Json(json!({ "status": "ready" })))
 }

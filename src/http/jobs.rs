@@ -4,17 +4,18 @@ use super::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, job_id},
     once::{Act, Ended},
-    ops::{by, query_id},
+    ops::by,
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Id, Instant, Label, OrderId, Refusal, RiderId, TripId},
     ops::{
         jobs, queues,
         search::{self, ErrorGroup, Wanted},
         stakes::{self, Stakes},
     },
-    orders::{Page, micros},
+    orders::{Page, micros, some_micros},
+    schema::again,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
@@ -43,11 +44,22 @@ pub(super) struct Job {
     id: Uuid,
     tag: String,
     key: String,
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
+    /// `cancelled`.
     state: String,
     attempt: i32,
     max_attempts: i32,
+    /// How many attempts have failed since it was enqueued or redriven.
+    failures: i32,
+    /// When it is due, or was.
     #[serde(serialize_with = "micros")]
     run_at: DateTime<Utc>,
+    /// Of a job that failed: when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// When it first fell due, if `run_at` is that of a later attempt.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    first_due_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "micros")]
     created_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +92,9 @@ impl From<JobView> for Job {
         Self {
             order_id: jobs::order_of(&job.payload).map(|order| order.to_string()),
             last_error: job.last_error().map(str::to_owned),
+            failures: job.failures(),
+            next_attempt_at: job.next_attempt_at(),
+            first_due_at: job.first_due_at,
             error: job.fingerprint,
             id: job.id,
             tag: job.tag,
@@ -109,11 +124,11 @@ pub(super) struct Which {
     key: Option<String>,
     serial: Option<String>,
     error: Option<String>,
-    order: Option<String>,
-    rider: Option<String>,
-    trip: Option<String>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    order: Option<OrderId>,
+    rider: Option<RiderId>,
+    trip: Option<TripId>,
+    since: Option<Instant>,
+    before: Option<Instant>,
 }
 
 impl TryFrom<Which> for Wanted {
@@ -122,19 +137,7 @@ impl TryFrom<Which> for Wanted {
     fn try_from(which: Which) -> Result<Self, Problem> {
         let Which { tag, state, key, serial, error, order, rider, trip, since, before } = which;
         tag.as_deref().map(known_tag).transpose()?;
-        let id = |name, text: Option<String>| text.map(|text| query_id(name, &text)).transpose();
-        let wanted = Self {
-            tag,
-            state,
-            key,
-            serial,
-            error,
-            order: id("order", order)?.map(OrderId),
-            rider: id("rider", rider)?.map(RiderId),
-            trip: id("trip", trip)?.map(TripId),
-            since,
-            before,
-        };
+        let wanted = Self { tag, state, key, serial, error, order, rider, trip, since, before };
         wanted.check().map_err(|error| Problem::field(&error))?;
         Ok(wanted)
     }
@@ -146,7 +149,7 @@ pub(super) async fn list(
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Job>>, Problem> {
-    let after = paging.after.as_deref().map(job_id).transpose()?;
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     let page = search::list(&app.flow.pool, &which.try_into()?, after, paging.limit()?).await?;
     Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
 }
@@ -184,10 +187,10 @@ pub(super) async fn show(
 }
 
 /// Why an operator acts.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -221,11 +224,11 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
 }
 
 /// Until when a job is put off, and why.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Snooze {
-    until: DateTime<Utc>,
-    #[schemars(length(min = 1, max = 500))]
+    until: Instant,
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -235,16 +238,16 @@ pub(super) async fn snooze(
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = jobs::snooze(act.conn(), &by, id, change.body.until).await.map(Job::from);
+    let done = jobs::snooze(act.conn(), &by, id, change.body.until.utc()).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
 
 /// A live job of a tag by its key, and why.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByKey {
-    key: String,
-    #[schemars(length(min = 1, max = 500))]
+    key: Label,
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -255,7 +258,7 @@ pub(super) async fn cancel_key(
 ) -> Result<Response, Ended> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = jobs::cancel_key(act.conn(), &by, tag, &change.body.key).await.map(Job::from);
+    let done = jobs::cancel_key(act.conn(), &by, tag, change.body.key.as_str()).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
 
@@ -265,10 +268,17 @@ pub(super) struct Queue {
     tag: String,
     ready: i64,
     delayed: i64,
+    /// Failed, and waiting for their next attempt.
+    retrying: i64,
     running: i64,
     dead: i64,
+    /// The most failed attempts of one live job.
+    most_failures: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_ready_secs: Option<f64>,
+    /// Of a tag whose jobs owe seats or money: how long ago the oldest one fell due that is not done, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_debt_secs: Option<f64>,
     paused: bool,
     /// `open`; `draining`: paused while attempts still run; `paused`.
     state: &'static str,
@@ -283,15 +293,20 @@ impl From<QueueView> for Queue {
             (true, 0) => "paused",
             (true, _) => "draining",
         };
-        let QueueView { tag, ready, delayed, running, dead, oldest_ready_secs, paused, .. } = queue;
+        let oldest_debt_secs = queues::oldest_debt_secs(&queue);
+        let QueueView { tag, ready, delayed, retrying, running, dead, most_failures, .. } = queue;
+        let QueueView { oldest_ready_secs, paused, .. } = queue;
         let QueueView { done_last_hour, failed_last_hour, .. } = queue;
         Self {
             tag,
             ready,
             delayed,
+            retrying,
             running,
             dead,
+            most_failures,
             oldest_ready_secs,
+            oldest_debt_secs,
             paused,
             state,
             done_last_hour,
@@ -327,10 +342,10 @@ pub(super) async fn resume(
 }
 
 /// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Drain {
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
     #[schemars(range(max = 15))]
     wait_secs: Option<u64>,
@@ -351,26 +366,28 @@ pub(super) async fn drain(
     let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
     queues::drain(act.conn(), &by, tag).await?;
     let later = act.commit().await?;
-    let done = queues::drained(&app.flow.pool, tag, Duration::from_secs(wait)).await.map(Queue::from);
+    let wait = Duration::from_secs(wait);
+    // Safe to drop, as the tag stays paused: draining it again is no other change.
+    let done = again(|| queues::drained(&app.flow.pool, tag, wait)).await.map(Queue::from);
     later.end(StatusCode::OK, done).await
 }
 
 /// Which dead letters of a tag.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Redrive {
     /// Only of this tag.
     tag: Option<String>,
     /// Only those given up for this reason.
-    given_up: Option<String>,
+    given_up: Option<Label>,
     /// Only those whose last error contains this.
-    error: Option<String>,
+    error: Option<Label>,
     /// Only those given up since then.
-    since: Option<DateTime<Utc>>,
+    since: Option<Instant>,
     /// Only those given up before then.
-    before: Option<DateTime<Utc>>,
+    before: Option<Instant>,
     /// Why they are brought back.
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -393,9 +410,12 @@ pub(super) async fn redrive_tag(
 
 pub(super) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Ended> {
     let by = by(&change.caller, change.body.reason.as_deref())?;
-    let Redrive { tag, given_up: reason, error, since, before, .. } = change.body;
+    let Redrive { tag, given_up, error, since, before, .. } = change.body;
     tag.as_deref().map(known_tag).transpose()?;
-    let which = DeadFilter { tag, reason, error, since, before };
+    let (text, at) =
+        (|label: Option<Label>| label.map(Label::into_string), |at: Option<Instant>| at.map(Instant::utc));
+    let which =
+        DeadFilter { tag, reason: text(given_up), error: text(error), since: at(since), before: at(before) };
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
     let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
     act.end(StatusCode::OK, done).await

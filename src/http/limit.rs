@@ -1,7 +1,7 @@
 //! Limits before the handler: 429 for what is beyond, and on every limited answer how much is left (RateLimit and
 //! RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10).
 
-use super::{App, address::Address, extract::maybe_caller, problem::Problem};
+use super::{App, address::Address, extract::maybe_caller, problem::Problem, strict};
 use crate::limits::{Act, Verdict};
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -26,8 +26,12 @@ pub(super) fn act_of(method: &str, route: &str) -> Option<Act> {
     }
 }
 
-/// Counts the request. It comes before the body is read and before anything is hashed.
+/// Counts the request, if it is one that can be served. Safe to drop: a request counts when it comes, whatever becomes of
+/// it. It comes before the body is read and before anything is hashed.
 pub(super) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Err(problem) = strict::check(&request) {
+        return problem.into_response();
+    }
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(act) = route.and_then(|route| act_of(request.method().as_str(), route)) else {
         return next.run(request).await;

@@ -1,7 +1,8 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
 pub(crate) mod address;
-mod admission;
+pub(crate) mod admission;
+pub(crate) mod again;
 mod bulk;
 mod connections;
 pub(crate) mod context;
@@ -11,8 +12,9 @@ mod examples;
 pub(crate) mod extract;
 mod health;
 mod jobs;
+pub(crate) mod language;
 mod limit;
-mod live;
+pub(crate) mod live;
 mod once;
 mod openapi;
 mod ops;
@@ -20,6 +22,7 @@ mod ops_trips;
 mod orders;
 pub(crate) mod problem;
 pub(crate) mod riders;
+pub(crate) mod strict;
 mod trips;
 
 pub use admission::Admission;

@@ -1,6 +1,6 @@
 //! The HTTP side of a change that is done once for a client's key.
 
-use super::problem::Problem;
+use super::problem::{Problem, language_of};
 use crate::flow::{
     IdempotencyKey,
     idempotency::{self, Kept},
@@ -60,7 +60,7 @@ impl Act {
         match told(done) {
             Ok(body) => {
                 self.0.end(status.as_u16(), &body).await?;
-                Ok((status, Json(body)).into_response())
+                Ok(answer(status, body))
             }
             Err(problem) if is_kept(&problem) => {
                 let body = Value::Object(problem.body.clone());
@@ -74,6 +74,11 @@ impl Act {
                 Err(problem.into())
             }
         }
+    }
+
+    /// Undoes everything: the change is not to be made so.
+    pub(super) async fn give_up(self) -> Result<(), Ended> {
+        Ok(self.0.give_up().await?)
     }
 
     /// Commits the change, which must bear being made again, before its answer is known.
@@ -114,15 +119,26 @@ pub(super) fn replay(kept: Kept) -> Result<Response, Problem> {
     match kept {
         Kept::Earlier { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = told_again((status, Json(sorted(body))));
+            let language = body.as_object().map(language_of);
+            let mut response = told_again(answer(status, sorted(body)));
             if !status.is_success() {
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);
+                language.map(|language| response.headers_mut().insert(header::CONTENT_LANGUAGE, language));
             }
             Ok(response)
         }
         Kept::OtherBody => Err(Problem::key_reused()),
         Kept::Begun(_) | Kept::Running | Kept::Ours => Err(Problem::running()),
+    }
+}
+
+/// A 204 has no body, though one is kept under its key: there a status comes with a body.
+fn answer(status: StatusCode, body: Value) -> Response {
+    if status == StatusCode::NO_CONTENT {
+        status.into_response()
+    } else {
+        (status, Json(body)).into_response()
     }
 }
 

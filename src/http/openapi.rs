@@ -9,7 +9,7 @@ use super::{
     limit::act_of,
     ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
-    riders as http_riders,
+    riders as http_riders, trips as http_trips,
 };
 use crate::{
     audit,
@@ -18,7 +18,7 @@ use crate::{
         search::{ErrorGroup, STATES},
         stakes::Stakes,
     },
-    orders::{Evaluation, NewEvaluation, OrderDetail, OrderView, Page},
+    orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView, Page},
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
     trips::{NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
@@ -126,7 +126,12 @@ impl Operation {
     }
 
     fn paged(self) -> Self {
-        let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
+        self.paged_by(20, 100)
+    }
+
+    /// With so many items on a page if the client names no limit, and at the most.
+    fn paged_by(self, default: u16, most: u16) -> Self {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
         self.query("limit", "Items of the page at the most", limit).query(
             "after",
             "The `next` of the page before",
@@ -175,6 +180,11 @@ impl Operation {
     fn keyed(mut self) -> Self {
         self.keyed = true;
         self
+    }
+
+    /// The names that its query string may hold.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.query.iter().map(|(name, _, _)| *name)
     }
 
     fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
@@ -238,7 +248,10 @@ impl Operation {
         let pretty = |json: &Value| serde_json::to_string_pretty(json).unwrap_or_default();
         let mut parts = Vec::new();
         if self.keyed {
-            parts.push(("Header".to_owned(), "Idempotency-Key: any text of 1 to 200 characters".to_owned()));
+            parts.push((
+                "Header".to_owned(),
+                "Idempotency-Key: 1 to 200 printable ASCII characters".to_owned(),
+            ));
         }
         for (name, meaning, schema) in &self.query {
             parts.push((format!("?{name}= {meaning}"), schema.to_string()));
@@ -296,6 +309,7 @@ impl Operation {
                 status.to_string(),
                 json!({
                     "description": names.join(" · "),
+                    "headers": { "Content-Language": { "$ref": "#/components/headers/ContentLanguage" } },
                     "content": { PROBLEM: { "schema": schema, "examples": examples } },
                 }),
             );
@@ -350,7 +364,8 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
             .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
             .gives_nothing("It is set")
-            .refuses("004001 006007"),
+            .refuses("004001 006007")
+            .keyed(),
         operation("get", "/v1/wallet", SignedIn, "The wallet's balance").gives(
             200,
             "The balance",
@@ -360,18 +375,21 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .paged()
             .gives(200, "A page", s.gives::<Page<Entry>>()),
         operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
-            .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date" }))
+            .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }))
             .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
-            .gives(200, "The trips", s.gives::<Page<Trip>>()),
+            .paged_by(http_trips::PAGE, http_trips::PAGE)
+            .gives(200, "A page, soonest first", s.gives::<Page<Trip>>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
             .gives(200, "The trip", s.gives::<TripDetail>()),
         operation("get", "/v1/trips/{id}/seats/events", Anybody, "Seat changes as they commit, as server-sent events")
-            .gives_text("text/event-stream", "First a `snapshot` of every seat, then `seats` that changed")
+            .gives_text("text/event-stream", "First a `snapshot` of every seat, then `seats` that changed. Who asks for `text/event-stream` and finds no room (of \
+                the server, or of one address) or no database gets one event `busy` with `retry_after`, seconds, and the end of the stream: its `retry:` \
+                line makes an EventSource ask again; any other client gets the problem")
             .refuses("006021"),
-        operation("get", "/v1/orders", SignedIn, "One's own orders, newest first")
+        operation("get", "/v1/orders", SignedIn, "One's own orders: unpaid by deadline, upcoming by departure, those that departed the last one first, others newest first")
             .query("list", "Which of them", s.takes::<crate::orders::List>())
             .paged()
-            .gives(200, "A page", s.gives::<Page<OrderView>>()),
+            .gives(200, "A page", s.gives::<Page<ListedOrder>>()),
         operation("post", "/v1/orders", SignedIn, "Book seats")
             .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
             .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
@@ -405,9 +423,11 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/trips", Operator, "Add an extra trip")
             .takes(
                 s.takes::<NewTrip>(),
-                json!({ "bus_id": 1, "direction": 0, "departs_at": "2030-01-01T08:00:00Z", "arrives_at": "2030-01-01T09:00:00Z", "price": "4.00" }),
+                a_trip(),
             )
-            .gives(201, "The trip", s.gives::<TripDetail>()).keyed(),
+            .gives(201, "The trip", s.gives::<TripDetail>())
+            .refuses("006022")
+            .keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Keep seats from being sold")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "broken" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
@@ -416,9 +436,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "mended" }))
             .gives(200, "The seats that are blocked", s.gives::<Blocked>())
             .refuses("006004 006020").keyed(),
-        operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, as JSON or CSV")
+        operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, or would have ridden if the trip was not cancelled; phone and e-mail for operators and admins")
             .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
-            .gives(200, "The manifest", s.gives::<Manifest>())
+            .gives(200, MANIFEST, s.gives::<Manifest>())
             .or_text("text/csv"),
         operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
             .takes(s.takes::<ops_trips::Why>(), json!({ "reason": "snow" }))
@@ -428,8 +448,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "How far it is", s.gives::<Progress>()),
         operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
             .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
-            .gives(201, "The ledger entry", s.gives::<Entry>()).keyed(),
+            .gives(201, "The ledger entry", s.gives::<Entry>()).refuses("003070 006060").keyed(),
         operation("get", "/v1/ops/orders/{id}/timeline", Viewer, "All that happened to an order")
+            .paged_by(MOST_EVENTS, MOST_EVENTS)
             .gives(200, "Events in order", s.gives::<ops::Timeline>()),
         operation("get", "/v1/ops/jobs", Viewer, "Jobs, newest first")
             .query("tag", "Of this tag", text())
@@ -438,8 +459,8 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .query("serial", "With this serial key", bounded())
             .query("error", "Whose last error has this fingerprint; live and dead jobs", bounded())
             .query("order", "About this order", uuid())
-            .query("rider", "About this rider's newest orders", uuid())
-            .query("trip", "About this trip's orders", uuid())
+            .query("rider", "About this rider's newest 100 orders", uuid())
+            .query("trip", "About this trip's newest 100 orders, and its own jobs", uuid())
             .query("since", "Enqueued since then", time())
             .query("before", "Enqueued before then", time())
             .paged()
@@ -452,7 +473,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<jobs::Snooze>(), json!({ "until": "2030-01-01T12:00:00Z", "reason": "the bank is closed until noon" }))
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
-        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first")
+        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first: the first 100 kinds among the newest 500 dead letters and as many live jobs")
             .query("tag", "Of this tag", text())
             .gives(200, "The errors", s.gives::<Page<ErrorGroup>>())
             .refuses("003070"),
@@ -478,16 +499,16 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The operation, stopped", s.gives::<Bulk>())
             .refuses("006044").keyed(),
         operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
-            .query("actor", "By whom, by name", text())
+            .query("actor", "By whom, by name", bounded())
             .query("act", "Of this kind", json!({ "type": "string", "enum": audit::Act::ALL.map(audit::Act::as_str) }))
-            .query("subject_kind", "Upon this kind of thing", text())
-            .query("subject", "Upon the thing of this id or name", text())
+            .query("subject_kind", "Upon this kind of thing", bounded())
+            .query("subject", "Upon the thing of this id or name", bounded())
             .query("order", "About this order", uuid())
             .query("since", "Since then", time())
             .query("before", "Before then", time())
             .paged()
             .gives(200, "A page", s.gives::<Page<audit::Entry>>()),
-        operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a delayed or dead job now")
+        operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a waiting or dead job now")
             .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
@@ -521,7 +542,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .may_take(s.takes::<jobs::Redrive>(), json!({ "tag": "pay_money_cancle", "error": "timed out" }))
             .gives(200, "How many", s.gives::<jobs::Redriven>())
             .refuses("003070").keyed(),
-        operation("get", "/v1/ops/workers", Viewer, "The workers").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
+        operation("get", "/v1/ops/workers", Viewer, "The workers, the newest 1,000").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
             .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }))
             .gives(200, "The verdicts", s.gives::<ops::Report>()),
@@ -559,19 +580,29 @@ fn build() -> (Vec<Operation>, Value) {
                 "description": "The same key and body give the first answer again, marked `Idempotent-Replayed: true`.",
                 "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$" },
             } },
-            "headers": { "TraceId": {
-                "description": "Names this request in the logs and in what it left behind.",
-                "schema": { "type": "string" },
-            } },
+            "headers": {
+                "TraceId": {
+                    "description": "Names this request in the logs and in what it left behind.",
+                    "schema": { "type": "string" },
+                },
+                "ContentLanguage": {
+                    "description": "The language of the title: what Accept-Language weighs more.",
+                    "schema": { "type": "string", "enum": ["en", "zh"] },
+                },
+            },
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     });
     (operations, document)
 }
 
+const MANIFEST: &str = "The manifest. The CSV follows RFC 4180, in UTF-8 without a byte order mark. Texts that people chose \
+    begin with an apostrophe where a spreadsheet would read a formula, a number, a date or a truth value; a program takes one \
+    leading apostrophe off";
+
 const INTRODUCTION: &str = "Money is a decimal string with two places, times are RFC 3339 UTC, ids are UUIDv7, seats \
     are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
-    `Accept-Language`. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
+    `Accept-Language`. Lengths count characters. Fields and parameters that are not known, or there twice, are refused. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
 
 fn problem() -> Value {
     json!({
@@ -592,7 +623,17 @@ fn problem() -> Value {
             "retry_after": { "type": "integer", "description": "Seconds." },
             "order_id": { "type": "string", "description": "The order whose flow failed." },
             "rollback": { "type": "string", "description": "Where its undo stands." },
+            "trip_id": { "type": "string", "description": "The trip that is in the way." },
         },
+    })
+}
+
+/// An extra trip that may be added: some months after this process began.
+fn a_trip() -> Value {
+    let day = (chrono::Utc::now() + chrono::TimeDelta::days(180)).date_naive();
+    json!({
+        "bus_id": 1, "direction": 0, "departs_at": format!("{day}T08:00:00Z"), "arrives_at": format!("{day}T09:00:00Z"),
+        "price": "4.00",
     })
 }
 

@@ -8,33 +8,30 @@ use super::{
 };
 use crate::{
     audit::{self, Actor, Through},
-    domain::{FieldError, Money, OrderId, Refusal},
+    domain::{FieldError, Id, Instant, Label, Money, OrderId, Reference, Refusal},
     ops::{By, checked, trips, wallets},
-    orders::{self, Event, Page, owed::Debt},
+    orders::{self, Event, MOST_EVENTS, Page, owed::Debt},
     riders::Caller,
     trips::NewTrip,
     verify::{self, Scope, Verdict},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Who acts through this API, and why, if he says so.
 pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
-    let rule = |_| Problem::field(&FieldError::new("/reason", "1 to 500 characters, or left out"));
-    let reason = reason.map(|reason| checked(reason).map(str::to_owned)).transpose().map_err(rule)?;
+    let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
     Ok(By::new(Actor::caller(caller, Through::Api), reason))
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TopUp {
     amount: Money,
-    #[schemars(length(min = 1, max = 100))]
-    reference: String,
-    #[schemars(length(min = 1, max = 500))]
+    reference: Reference,
+    #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
@@ -45,7 +42,8 @@ pub(super) async fn top_up(
     let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let TopUp { amount, reference, .. } = change.body;
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference).await;
+    let cap = change.flow.wallets.max_balance;
+    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
     act.end(StatusCode::CREATED, done).await
 }
 
@@ -58,19 +56,38 @@ pub(super) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Re
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Timeline {
     items: Vec<Event>,
+    /// The cursor of the next page, if there is one.
+    next: Option<String>,
     /// What the order still has coming, and the job that is to see to it; empty if nothing is owed.
     owed: Vec<Debt>,
+}
+
+/// Which page of an order's story.
+#[derive(Deserialize)]
+pub(super) struct Story {
+    limit: Option<u16>,
+    after: Option<String>,
 }
 
 pub(super) async fn timeline(
     State(app): State<App>,
     _: Viewer,
     Path(id): Path<String>,
+    Params(story): Params<Story>,
 ) -> Result<Json<Timeline>, Problem> {
     let order = order_id(&id)?;
-    let items = orders::timeline(&app.flow.pool, order).await?;
+    let limit = story.limit.unwrap_or(MOST_EVENTS);
+    if !(1..=MOST_EVENTS).contains(&limit) {
+        return Err(Problem::field(&FieldError::new("limit", format!("1 to {MOST_EVENTS}"))));
+    }
+    let skip = story.after.as_deref().map_or(Ok(0), str::parse::<u32>).ok();
+    let skip = skip.filter(|skip| skip.checked_add(limit.into()).is_some());
+    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
+    let Page { items, next } = orders::timeline(&app.flow.pool, order, skip.ok_or_else(rule)?, limit).await?;
     match orders::owed::whole(&app.flow.pool, order).await? {
-        Some(whole) if !items.is_empty() => Ok(Json(Timeline { items, owed: whole.owed() })),
+        Some(whole) if !items.is_empty() || story.after.is_some() => {
+            Ok(Json(Timeline { items, next, owed: whole.owed() }))
+        }
         _ => Err(Refusal::NotFound("order").into()),
     }
 }
@@ -78,6 +95,9 @@ pub(super) async fn timeline(
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Report {
     holds: bool,
+    /// How bad the worst breach is; none if everything holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<verify::Level>,
     invariants: Vec<Verdict>,
 }
 
@@ -100,20 +120,23 @@ pub(super) async fn verify(
             return Err(Problem::field(&FieldError::new("recent_secs", rule)));
         }
     };
-    let invariants = verify::verify(&app.flow.pool, scope).await?;
-    Ok(Json(Report { holds: invariants.iter().all(|verdict| verdict.holds), invariants }))
+    let bound = app.settings.verify.debt_bound();
+    let invariants = verify::verify_within(&app.flow.pool, scope, bound).await?;
+    let broken = || invariants.iter().filter(|verdict| !verdict.holds);
+    let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
+    Ok(Json(Report { holds, level, invariants }))
 }
 
 /// Which acts of the audit log.
 #[derive(Deserialize)]
 pub(super) struct Acts {
-    actor: Option<String>,
+    actor: Option<Label>,
     act: Option<String>,
-    subject_kind: Option<String>,
-    subject: Option<String>,
-    order: Option<String>,
-    since: Option<DateTime<Utc>>,
-    before: Option<DateTime<Utc>>,
+    subject_kind: Option<Label>,
+    subject: Option<Label>,
+    order: Option<OrderId>,
+    since: Option<Instant>,
+    before: Option<Instant>,
 }
 
 pub(super) async fn audit(
@@ -127,13 +150,16 @@ pub(super) async fn audit(
         let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
         return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));
     }
-    let order = order.as_deref().map(|text| query_id("order", text).map(OrderId)).transpose()?;
-    let filter = audit::Filter { actor, act, subject_kind, subject, order, since, before };
-    let after = paging.after.as_deref().map(|text| query_id("after", text)).transpose()?;
+    let text = |label: Option<Label>| label.map(Label::into_string);
+    let filter = audit::Filter {
+        actor: text(actor),
+        act,
+        subject_kind: text(subject_kind),
+        subject: text(subject),
+        order,
+        since: since.map(Instant::utc),
+        before: before.map(Instant::utc),
+    };
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     Ok(Json(audit::list(&app.flow.pool, &filter, after, paging.limit()?).await?))
-}
-
-/// An id in the query string.
-pub(super) fn query_id(name: &'static str, text: &str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| Problem::field(&FieldError::new(name, "an id")))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Params, Path, Viewer, trip_id},
+    extract::{OpsChange, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -11,6 +11,7 @@ use crate::{
     domain::{Refusal, SeatSet},
     ops::{By, checked, trips},
     riders::Caller,
+    sheet::MEDIA_TYPE,
     trips::{
         cancel::{self, Progress},
         manifest,
@@ -24,14 +25,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SomeSeats {
+    #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
+    #[schemars(with = "crate::domain::Reason")]
     reason: String,
 }
 
@@ -56,11 +58,11 @@ async fn keep(
     act.end(StatusCode::OK, done).await
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "CancelTrip")]
 pub(super) struct Why {
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"\S"))]
+    #[schemars(with = "crate::domain::Reason")]
     reason: String,
 }
 
@@ -99,19 +101,22 @@ pub(super) struct As {
 pub(super) async fn manifest(
     State(app): State<App>,
     _: Viewer,
+    SignedIn(caller): SignedIn,
     Path(id): Path<String>,
     Params(wanted): Params<As>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?).await?.ok_or(Refusal::NotFound("trip"))?;
+    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?, caller.role.may_operate())
+        .await?
+        .ok_or(Refusal::NotFound("trip"))?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
     Ok(match wanted.format.unwrap_or_else(by_header) {
         Format::Json => Json(manifest).into_response(),
         Format::Csv => {
-            let name = format!("attachment; filename=\"manifest-{}.csv\"", manifest.trip_id);
+            let name = format!("attachment; filename=\"{}\"", manifest.file_name());
             let text = manifest.csv().map_err(|_| Problem::broken())?;
-            let kind = "text/csv; charset=utf-8; header=present".to_owned();
-            ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
+            ([(header::CONTENT_TYPE, MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, name)], text)
+                .into_response()
         }
     })
 }
@@ -126,5 +131,5 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
 /// Who acts through this API, and why.
 fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
     let reason = checked(reason).map_err(|error| Problem::field(&error))?;
-    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason.to_owned())))
+    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{Change, Nothing, Paging, Params, Path, SignedIn, order_id},
+    extract::{Change, Nothing, Paging, Params, Path, SignedIn, as_a_set, order_id},
     once::{Act, Ended, replay, told_again},
     problem::Problem,
 };
@@ -11,15 +11,16 @@ use crate::{
     booking,
     domain::{FieldError, OrderId, OrderStatus, PaymentId, Refusal, SeatSet, TripId},
     flow::{
-        Ending, Flow, IdempotencyKey, Stop, idempotency,
+        Ending, Flow, IdempotencyKey, StepError, Stop, idempotency,
         idempotency::{Answer, Kept},
-        to_the_end,
+        to_the_end, undropped,
     },
-    orders::{self, Command, List, NewEvaluation, OrderDetail, OrderView, Page},
+    orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView, Page},
     payment::{
         self, Proof,
         authorization::{self, Authorization},
     },
+    schema::again,
 };
 use axum::{
     Json,
@@ -29,15 +30,16 @@ use axum::{
 };
 use farebox_jobs::MqTag;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::future::Future;
 use uuid::Uuid;
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewOrder {
-    trip_id: Uuid,
+    trip_id: TripId,
+    #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
 }
@@ -49,7 +51,7 @@ pub(super) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     let request = booking::Request {
         order_id,
         rider_id: change.caller.rider_id,
-        trip_id: TripId(change.body.trip_id),
+        trip_id: change.body.trip_id,
         seats,
         key: change.key.clone(),
     };
@@ -67,7 +69,7 @@ fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result
 }
 
 /// Exactly one of the two.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayWith {
     pay_password: Option<String>,
@@ -110,7 +112,7 @@ pub(super) async fn pay(
     counted(&app, Asked::Pay, answer)
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Authorize {
     order_id: OrderId,
@@ -122,8 +124,11 @@ pub(super) struct Authorize {
 pub(super) async fn authorize(
     change: Change<Authorize>,
 ) -> Result<(StatusCode, Json<Authorization>), Problem> {
-    let Authorize { order_id, pay_password } = change.body;
-    let issued = authorization::issue(&change.flow, order_id, change.caller.rider_id, pay_password).await?;
+    let (flow, rider, Authorize { order_id, pay_password }) =
+        (change.flow, change.caller.rider_id, change.body);
+    // A pay password that is being checked: a client that hangs up may not leave a try behind.
+    let issuing = async move { authorization::issue(&flow, order_id, rider, &pay_password).await };
+    let issued = undropped(issuing).await.map_err(StepError::Broken)??;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 
@@ -175,9 +180,8 @@ pub(super) async fn list(
     SignedIn(caller): SignedIn,
     Params(which): Params<Which>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<OrderView>>, Problem> {
-    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(|text| order_id(text).map_err(rule)).transpose()?;
+) -> Result<Json<Page<ListedOrder>>, Problem> {
+    let after = paging.cursor()?;
     let list = which.list.unwrap_or_default();
     Ok(Json(orders::list(&app.flow.pool, caller.rider_id, list, after, paging.limit()?).await?))
 }
@@ -187,11 +191,13 @@ pub(super) async fn show(
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<OrderDetail>, Problem> {
-    let order = orders::detail(&app.flow.pool, order_id(&id)?, caller.rider_id).await?;
+    let (pool, order) = (&app.flow.pool, order_id(&id)?);
+    let order = again(|| orders::detail(pool, order, caller.rider_id)).await?;
     order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
 }
 
-/// Runs a flow on its own task, so that it ends whole even if the client hangs up.
+/// Runs a flow on its own task, so that it ends whole even if the client hangs up. Safe to drop here and wherever it is
+/// answered: what it did is kept under the client's key.
 async fn run(
     tag: MqTag,
     flow: impl Future<Output = Ending<OrderView>> + Send + 'static,
@@ -226,7 +232,8 @@ async fn conclude(
             }
         }
         (Err((Stop::KeyTaken, _)), Some(key)) => {
-            repeat(flow, idempotency::load(&flow.pool, key).await?.unwrap_or(Kept::Running)).await
+            let kept = again(|| idempotency::load(&flow.pool, key)).await?;
+            repeat(flow, kept.unwrap_or(Kept::Running)).await
         }
         (Err((Stop::KeyTaken, _)), None) => Err(Problem::broken()),
     }
@@ -235,7 +242,7 @@ async fn conclude(
 /// The answer of an earlier booking or payment: its order, if it was booked or paid, and else what is kept.
 async fn repeat(flow: &Flow, kept: Kept) -> Result<Response, Problem> {
     if let Kept::Begun(subject) = kept
-        && let Some(told) = orders::told(&flow.pool, subject).await?
+        && let Some(told) = again(|| orders::told(&flow.pool, subject)).await?
     {
         let status = if told.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
         return Ok(told_again((status, Json(told))));

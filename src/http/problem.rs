@@ -2,12 +2,12 @@
 
 pub(super) mod catalogue;
 
-use super::context::CONTEXT;
+use super::{again::StalePlan, context::CONTEXT};
 use crate::{
     domain::{FieldError, OrderId, Refusal},
     flow::{Failure, Raised, StepError},
     passwords::Busy,
-    schema::is_outage,
+    schema::{is_outage, is_stale_plan, is_unfit, met_stale_plan},
 };
 use axum::{
     Json,
@@ -64,6 +64,7 @@ const PAYING: Kind = Kind(StatusCode::CONFLICT, "006010", "Another payment is un
 const TRIP_OVER: Kind = Kind(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
 const STREAMS_FULL: Kind =
     Kind(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
+const BUS_TAKEN: Kind = Kind(StatusCode::CONFLICT, "006022", "Bus is on another trip", "车辆该时段已有场次");
 const LIMITED: Kind =
     Kind(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
 const CROWDED: Kind =
@@ -81,11 +82,16 @@ const BULK_OVER: Kind = Kind(StatusCode::CONFLICT, "006044", "Operation has ende
 const BULK_CHANGED: Kind =
     Kind(StatusCode::CONFLICT, "006045", "Selection has changed since its preview", "所选任务自预览后已变化");
 
+const REFERENCE_USED: Kind =
+    Kind(StatusCode::CONFLICT, "006060", "Reference used for another rider", "该凭证号已用于其他乘客");
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) body: Map<String, Value>,
+    /// Whether it comes of a plan that the schema has outlived: the request may be served again.
+    pub(crate) stale: bool,
 }
 
 impl Problem {
@@ -94,7 +100,7 @@ impl Problem {
         let (trace_id, title) = CONTEXT
             .try_with(|c| (c.trace_id.clone(), if c.chinese { chinese } else { english }))
             .unwrap_or_else(|_| (String::new(), english));
-        let mut problem = Self { status: *status, body: Map::new() };
+        let mut problem = Self { status: *status, body: Map::new(), stale: false };
         problem.set("type", json!(format!("urn:farebox:problem:{code}")));
         problem.set("title", json!(title));
         problem.set("status", json!(status.as_u16()));
@@ -129,6 +135,29 @@ impl Problem {
         Self::new(&MALFORMED, rule)
     }
 
+    /// A header that may be there once.
+    pub(super) fn twice(header: &str) -> Self {
+        let rule = "this header may be sent once";
+        Self::malformed(&format!("{header}: {rule}")).at(&FieldError::new(header, rule))
+    }
+
+    /// The net below the types that read input: a value that the database refuses came past them. It is a hole to be closed
+    /// there, so it is logged as an error; for the client it is bad input like any other.
+    fn unfit(error: &sqlx::Error) -> Self {
+        let (code, rule) = error.as_database_error().map_or((None, None), |e| (e.code(), e.constraint()));
+        let rule = rule.map_or_else(|| "a value is out of range".to_owned(), str::to_owned);
+        let route = CONTEXT.try_with(|context| context.route().to_owned()).unwrap_or_default();
+        // Not the error's own text, which may quote the value.
+        tracing::error!(
+            route,
+            code = code.as_deref().unwrap_or_default(),
+            rule,
+            "input reached the database that a type should have refused"
+        );
+        let detail = format!("a value of this request cannot be kept: {rule}");
+        Self::new(&INVALID, detail).with("field", json!("")).with("rule", json!(rule))
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         Self::new(&TOO_LARGE, format!("a body has at most {limit} bytes"))
     }
@@ -156,12 +185,9 @@ impl Problem {
             .with("retry_after", json!(RETRY_AFTER_RUNNING))
     }
 
-    pub(super) fn streams_full() -> Self {
-        Self::new(
-            &STREAMS_FULL,
-            "this server has no room for another stream; ask again, or read the seat map",
-        )
-        .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    pub(super) fn streams_full(why: &str) -> Self {
+        Self::new(&STREAMS_FULL, format!("{why}; ask again, or read the seat map"))
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
     pub(super) fn timed_out() -> Self {
@@ -184,13 +210,18 @@ impl Problem {
         Self::new(&SLOW_BODY, "the body did not arrive in time; nothing was done")
     }
 
-    pub(super) fn broken() -> Self {
+    pub(crate) fn broken() -> Self {
         Self::new(&SYSTEM, "something went wrong on our side")
     }
 
     /// The answer to a failed step.
     pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
-        let problem = if failure.is_outage() {
+        let unfit = failure.cause.downcast_ref::<sqlx::Error>().filter(|error| is_unfit(error));
+        let problem = if let Some(error) = unfit {
+            Self::unfit(error)
+        } else if failure.is_stale() {
+            Self { stale: false, ..Self::stale() }
+        } else if failure.is_outage() {
             Self::outage()
         } else if failure.is_busy() {
             Self::crowded()
@@ -202,6 +233,22 @@ impl Problem {
             .with("order_id", json!(order))
             .with("tag", json!(failure.tag.wire()))
             .with("rollback", json!(rollback))
+    }
+
+    fn stale() -> Self {
+        let detail =
+            "the database's schema changes just now, and nothing was done; ask again with the same key";
+        let problem = Self::new(&DATABASE, detail).with("retry_after", json!(RETRY_AFTER_OUTAGE));
+        Self { stale: true, ..problem }
+    }
+
+    /// 503: the database's schema does not come to rest, as far as this process can tell.
+    pub(super) fn not_ready() -> Self {
+        Self::new(
+            &DATABASE,
+            "statements are refused because the schema has changed, on fresh connections too",
+        )
+        .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
     fn outage() -> Self {
@@ -237,6 +284,15 @@ impl From<Refusal> for Problem {
             }
             Refusal::TripCancelled => Self::new(&TRIP_CANCELLED, "the trip was cancelled"),
             Refusal::TripOver => Self::new(&TRIP_OVER, "the trip has arrived"),
+            Refusal::BusTaken { bus, trip } => {
+                let which = trip.map_or_else(|| "another trip".to_owned(), |trip| format!("trip {trip}"));
+                let problem = Self::new(&BUS_TAKEN, format!("bus {bus} is on {which} at that time"))
+                    .with("field", json!("/bus_id"));
+                match trip {
+                    Some(trip) => problem.with("trip_id", json!(trip)),
+                    None => problem,
+                }
+            }
             Refusal::WrongPayPassword { tries_left } => {
                 Self::new(&PAY_PASSWORD, format!("{tries_left} tries left"))
                     .with("tries_left", json!(tries_left))
@@ -251,6 +307,13 @@ impl From<Refusal> for Problem {
             Refusal::BalanceTooLow { balance } => {
                 Self::new(&BALANCE, format!("the wallet holds {balance}")).with("balance", json!(balance))
             }
+            Refusal::ReferenceUsed { rider, entry } => Self::new(
+                &REFERENCE_USED,
+                format!("the reference is that of top-up {entry} of rider {rider}"),
+            )
+            .with("field", json!("/reference"))
+            .with("rider_id", json!(rider))
+            .with("entry_id", json!(entry)),
             Refusal::OrderExpired => {
                 Self::new(&EXPIRED, "the order was not paid in time; nothing was charged")
             }
@@ -284,9 +347,16 @@ impl From<Refusal> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        if is_stale_plan(&error) {
+            met_stale_plan(&error, false);
+            return Self::stale();
+        }
         if is_outage(&error) {
             tracing::warn!(%error, "database unavailable");
             return Self::outage();
+        }
+        if is_unfit(&error) {
+            return Self::unfit(&error);
         }
         tracing::error!(%error, "database error");
         Self::broken()
@@ -313,9 +383,14 @@ impl From<StepError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
+        let language = language_of(&self.body);
         let mut response = (self.status, Json(super::once::sorted(Value::Object(self.body)))).into_response();
+        if self.stale {
+            response.extensions_mut().insert(StalePlan);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_LANGUAGE, language);
         if let Some(secs) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
@@ -324,4 +399,10 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The language a problem is told in: that of its title, whoever asked first for it.
+pub(super) fn language_of(body: &Map<String, Value>) -> HeaderValue {
+    let chinese = body.get("title").and_then(Value::as_str).is_some_and(|title| !title.is_ascii());
+    HeaderValue::from_static(if chinese { "zh" } else { "en" })
 }

@@ -3,20 +3,22 @@
 use super::{
     App,
     address::Address,
+    admission::Place,
     extract::{Body, Change, Paging, Params, Registering, SignedIn},
     once::{Act, Ended, not_answered_yet},
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Money, Refusal},
-    flow::StepError,
+    domain::{Money, Refusal},
+    flow::{StepError, undropped},
     orders::Page,
-    payment::pay_password,
+    payment::pay_password::{self, Judged},
     riders::{self, ProfileChange, Registration, Rider, Role, Session, lockout, wallet},
+    schema::again,
 };
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(super) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
@@ -41,29 +43,40 @@ pub(super) struct Credentials {
 pub(super) async fn sign_in(
     State(app): State<App>,
     address: Address,
+    place: Option<Extension<Place>>,
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    let rider = known(&app, address, &with.user_name, &with.password).await?;
+    let rider = known(&app, address, place, (with.user_name, with.password)).await?;
     let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-/// Whose name and password these are; counts the try.
+/// Whose name and password these are; counts the try. To the end even if the client hangs up, and in its place among those
+/// in flight until then: else a right password would leave its try counted, and a wrong one cost its address nothing.
 pub(crate) async fn known(
     app: &App,
     address: Address,
-    user_name: &str,
-    password: &str,
+    place: Option<Extension<Place>>,
+    with: (String, String),
 ) -> Result<Rider, Problem> {
+    let app = app.clone();
+    let checking = async move {
+        let _until_then = place;
+        tried(&app, address, &with.0, &with.1).await
+    };
+    Ok(undropped(checking).await.map_err(StepError::Broken)??)
+}
+
+async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, StepError> {
     let (pool, rules) = (&app.flow.pool, &app.settings.lockout);
     let tried = lockout::begin(pool, rules, user_name, address.0).await?;
-    let signed_in = riders::sign_in(pool, &app.flow.passwords, user_name, password).await;
+    let signed_in = again(|| riders::sign_in(pool, &app.flow.passwords, user_name, password)).await;
     match &signed_in {
         Ok(_) => tried.right(pool).await?,
         Err(StepError::Refused(_)) => tried.wrong(pool, rules).await?,
         Err(_) => tried.unchecked(pool).await?,
     }
-    Ok(signed_in?)
+    signed_in
 }
 
 pub(super) async fn sign_out(
@@ -84,18 +97,43 @@ pub(super) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Ride
     Ok(Json(riders::change(&mut conn, change.caller.rider_id, &change.body).await?))
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayPassword {
     current: Option<String>,
-    #[schemars(regex(pattern = "^[0-9]{6}$"))]
+    #[schemars(with = "crate::domain::PayPassword")]
     new: String,
 }
 
-pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<StatusCode, Problem> {
-    let PayPassword { current, new } = change.body;
-    pay_password::set(&change.flow, change.caller.rider_id, current.as_deref(), &new).await?;
-    Ok(StatusCode::NO_CONTENT)
+/// A repeat is told again what the first was told, with the first's key and, for an hour, also without. A client that hangs up
+/// may not leave a try behind.
+pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+    undropped(change_pay_password(change)).await.map_err(StepError::Broken)?
+}
+
+async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+    let Change { caller, flow, key, body: PayPassword { current, new } } = change;
+    let key = key.as_ref();
+    not_answered_yet(&flow.pool, key).await?;
+    for _ in 0..pay_password::ROUNDS {
+        // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
+        let judged = pay_password::judge(&flow, caller.rider_id, current.as_deref(), &new).await;
+        let mut act = Act::begin(&flow.pool, key).await?;
+        let done = match judged {
+            Ok(Judged::Change(change)) => match change.make(act.conn()).await {
+                Ok(true) => Ok(json!({})),
+                Ok(false) => {
+                    act.give_up().await?;
+                    continue;
+                }
+                Err(error) => Err(error.into()),
+            },
+            Ok(Judged::Repeat) => Ok(json!({})),
+            Err(error) => Err(error),
+        };
+        return act.end(StatusCode::NO_CONTENT, done).await;
+    }
+    Err(Problem::crowded().into())
 }
 
 pub(super) async fn balance(
@@ -112,7 +150,6 @@ pub(super) async fn entries(
     SignedIn(caller): SignedIn,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<wallet::Entry>>, Problem> {
-    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = paging.after.as_deref().map(|text| text.parse().map_err(|_| rule())).transpose()?;
+    let after = paging.cursor()?;
     Ok(Json(wallet::entries(&app.flow.pool, caller.rider_id, after, paging.limit()?).await?))
 }

@@ -6,32 +6,46 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Refusal},
-    trips::{self, seat_map},
+    domain::{self, FieldError, Refusal},
+    schema::again,
+    trips::{self, Wanted, seat_map},
 };
 use axum::{
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use chrono::{NaiveDate, Utc};
+use chrono::Utc;
 use serde::Deserialize;
 use std::time::Duration;
 
+/// Trips of a page when the client names no limit, and at the most: an ordinary day is whole on its first page.
+pub(super) const PAGE: u16 = 500;
+
 #[derive(Deserialize)]
 pub(super) struct Day {
-    date: Option<NaiveDate>,
+    date: Option<domain::Day>,
     direction: Option<i16>,
+    limit: Option<u16>,
+    after: Option<String>,
 }
 
 pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Result<Response, Problem> {
     if day.direction.is_some_and(|direction| !(0..=1).contains(&direction)) {
         return Err(Problem::field(&FieldError::new("direction", "0 or 1")));
     }
+    let limit = day.limit.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::field(&FieldError::new("limit", format!("1 to {PAGE}"))));
+    }
+    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
+    let after = day.after.as_deref().map(|text| trip_id(text).map_err(rule)).transpose()?;
+    let wanted = Wanted { direction: day.direction, after, ..Wanted::default() };
     let zone = app.settings.trips.zone;
-    let date = day.date.unwrap_or_else(|| Utc::now().with_timezone(&zone).date_naive());
+    let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);
     let fresh = Duration::from_millis(app.settings.redis.trips_ms);
-    let list = trips::list(&app.flow.pool, app.redis.as_ref(), fresh, zone, date, day.direction).await?;
+    let (pool, redis) = (&app.flow.pool, app.redis.as_ref());
+    let list = again(|| trips::list(pool, redis, fresh, zone, date, &wanted, limit)).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
 

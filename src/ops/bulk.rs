@@ -2,7 +2,7 @@
 //!
 //! What it covers is fixed when it starts. Its job goes through that in chunks. Each chunk is one transaction that locks
 //! the operation's row, acts, writes down what became of each job, and moves on; so whoever dies, and however often,
-//! the next attempt goes on with the next chunk and nothing is done twice. Stopping locks the same row.
+//! the next attempt goes on with the next chunk and nothing is done twice, be it dropped in the midst of one. Stopping locks the same row.
 
 use super::{
     By,
@@ -320,6 +320,25 @@ pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, St
     let detail = json!({ "reached": bulk.reached, "covers": bulk.covers });
     by.write(conn, Act::BulkStop, &Subject::of("bulk", &id), &detail).await?;
     Ok(bulk)
+}
+
+/// Ends an operation whose job is called off: nothing would carry it on, so it is stopped where it is. One that has ended stays
+/// as it is. Before the job's own row, as the operation's chunks do.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn called_off(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update bulk set finished_at = clock_timestamp(),
+                stopped_by = coalesce($2, (select user_name from rider where id = $3), 'unknown')
+         where id = $1 and finished_at is null",
+        id,
+        by.actor.name,
+        by.actor.rider.map(|rider| rider.0)
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// One operation.

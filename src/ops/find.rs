@@ -1,8 +1,12 @@
 //! What an id, a user name or an e-mail address belongs to.
 
-use crate::domain::RiderId;
+use crate::{domain::RiderId, riders::user_name};
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
+
+/// Accounts of one search at the most.
+pub const MOST_FOUND: i64 = 50;
 
 /// Where something is to be seen: the console's room and the id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +39,66 @@ pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Place>, sqlx::Error
     .await
 }
 
-/// The rider of this user name, or whose e-mail address this is.
+/// An account that a text may mean.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Whose.
+    pub id: RiderId,
+    /// Its name for signing in.
+    pub user_name: String,
+    /// What it may do.
+    pub role: String,
+    /// What its owner says his address is; nobody has looked.
+    pub email: Option<String>,
+    /// Since when there is this account.
+    pub created_at: DateTime<Utc>,
+    /// Whether the text is its user name.
+    pub by_name: bool,
+}
+
+/// Accounts with this user name, of which there is one at the most, or this e-mail address, which anybody may give: the
+/// first [`MOST_FOUND`], the user name's before the others and older ones before newer ones. Addresses are compared without
+/// regard to the case of ASCII letters.
 ///
 /// # Errors
 /// The database's.
-pub async fn rider(pool: &PgPool, text: &str) -> Result<Option<RiderId>, sqlx::Error> {
-    let id = sqlx::query_scalar!(
-        r#"select id as "id!" from (
-               select id from rider where lower(user_name) = lower($1)
-               union all select id from rider where lower(email) = lower($1)
-           ) found limit 1"#,
-        text
+pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<Found>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select id, user_name, role, email, created_at, lower(user_name collate "C") = $1 as "by_name!"
+           from rider
+           where lower(user_name collate "C") = $1
+              or email is not null and lower(normalize(email, nfc) collate "C") = lower(normalize($2::text, nfc) collate "C")
+           order by 6 desc, created_at, id limit $3"#,
+        user_name::folded(text),
+        text,
+        MOST_FOUND
     )
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(id.map(RiderId))
+    let found = rows.into_iter().map(|row| Found {
+        id: RiderId(row.id),
+        user_name: row.user_name,
+        role: row.role,
+        email: row.email,
+        created_at: row.created_at,
+        by_name: row.by_name,
+    });
+    Ok(found.collect())
+}
+
+/// The account that the text means beyond doubt: its user name, and nobody's e-mail address. An address never does, since
+/// whoever writes another's into his account would be taken for him.
+pub fn unmistakable(found: &[Found]) -> Option<RiderId> {
+    match found {
+        [only] if only.by_name => Some(only.id),
+        _ => None,
+    }
+}
+
+/// Since when there is this account.
+///
+/// # Errors
+/// The database's.
+pub async fn since(pool: &PgPool, rider: RiderId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar!("select created_at from rider where id = $1", rider.0).fetch_optional(pool).await
 }

@@ -1,12 +1,15 @@
 //! Acts upon one job, and redriving dead letters by a filter in one go.
 
-use super::By;
+use super::{
+    By, bulk,
+    stakes::{self, Moves, Words},
+};
 use crate::{
     audit::{Act, Subject},
     domain::{FieldError, OrderId, Refusal},
     flow::StepError,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, Changed, DeadFilter, JobFilter, JobView, Place, Which},
@@ -17,6 +20,10 @@ use uuid::Uuid;
 
 /// How far ahead a job may be put off, days.
 pub const LONGEST_SNOOZE_DAYS: i64 = 30;
+/// The same of a recurring job, hours: the next one comes a day later at the most.
+const LONGEST_SNOOZE_OF_RECURRING_HOURS: i64 = 24;
+/// The same of a job that owes somebody seats or money, hours.
+const LONGEST_SNOOZE_OF_A_DEBT_HOURS: i64 = 4;
 
 /// Makes a waiting job due now, or brings a dead letter back to life.
 ///
@@ -48,6 +55,9 @@ pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVi
 /// A job that has ended or is unknown; the database's.
 pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, StepError> {
     let before = found(conn, id).await?;
+    if let (Ok(MqTag::Bulk), Ok(operation)) = (before.tag.parse(), before.key.parse()) {
+        bulk::called_off(&mut *conn, by, operation).await?;
+    }
     changed(admin::cancel(&mut *conn, Which::Id(id), &by.told()).await?)?;
     told(conn, by, Act::JobCancel, before, json!({})).await
 }
@@ -73,27 +83,102 @@ pub async fn cancel_key(
     cancel(conn, by, id).await
 }
 
-/// Puts a waiting job off until then.
+/// Puts a waiting job off until then, which is no later than [`latest_snooze`] allows.
 ///
 /// # Errors
-/// A time that is past or too far ahead; a job that runs, has ended, or is unknown; the database's.
+/// A time that is past or later than that; a job that runs, has ended, or is unknown; the database's.
 pub async fn snooze(
     conn: &mut PgConnection,
     by: &By,
     id: Uuid,
     until: DateTime<Utc>,
 ) -> Result<JobView, StepError> {
-    let now = Utc::now();
-    if until <= now || until > now + TimeDelta::days(LONGEST_SNOOZE_DAYS) {
-        let rule = format!("a time ahead, at most {LONGEST_SNOOZE_DAYS} days");
-        return Err(Refusal::Invalid(FieldError::new("/until", rule)).into());
-    }
     let before = found(conn, id).await?;
     if before.state == "dead" {
         return Err(Refusal::NotFound("waiting job").into());
     }
+    let Latest { now, at, why } = latest_snooze(conn, &before).await?;
+    if until <= now || until > at {
+        let rule = if at <= now {
+            format!("it cannot be put off: {}", why.en)
+        } else {
+            let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("a time ahead, {at} at the latest: {}", why.en)
+        };
+        return Err(Refusal::Invalid(FieldError::new("/until", rule)).into());
+    }
     changed(admin::snooze(&mut *conn, id, until).await?)?;
     told(conn, by, Act::JobSnooze, before, json!({ "until": until })).await
+}
+
+/// Until when a job may be put off, by the database's clock.
+#[derive(Clone, Debug)]
+pub struct Latest {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Until then; not at all if that is past.
+    pub at: DateTime<Utc>,
+    /// Why not for longer, as the end of a sentence.
+    pub why: Words,
+}
+
+/// Until when a job may be put off without breaking what was promised: the timer of an unpaid order, or of a claim that never
+/// became one, until its deadline; a job that owes seats or money for some hours; a recurring one until the next would
+/// be due; any other for some weeks.
+///
+/// # Errors
+/// The database's.
+pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Latest, sqlx::Error> {
+    let order = order_of(&job.payload).map(|order| order.0);
+    let trip: Option<Uuid> =
+        job.payload.pointer("/booking/trip_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let row = sqlx::query!(
+        r#"select now() as "now!",
+                  coalesce((select o.expires_at from orders o where o.id = $1 and o.status = 'unpaid'),
+                           (select max(s.held_until) from seat s
+                            where s.trip_id = $2 and s.order_id = $1
+                              and not exists(select from orders o where o.id = $1))) as deadline"#,
+        order,
+        trip
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let (now, tag) = (row.now, job.tag.parse::<MqTag>().ok());
+    if let (Some(MqTag::OrderUnpaid), Some(at)) = (tag, row.deadline) {
+        let told = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let why = Words::new(
+            format!("the order's deadline is {told}, and this job gives its seats back then"),
+            format!("订单的截止时间是 {told}，届时由此任务释放座位"),
+        );
+        return Ok(Latest { now, at, why });
+    }
+    let owes = match tag {
+        Some(MqTag::TripCancel) => true,
+        _ => {
+            let facts = stakes::facts(&mut *conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
+            let Moves { seats, amount, finishes } = stakes::moves(&job.tag, &facts);
+            finishes || amount.is_some() || !seats.is_empty()
+        }
+    };
+    let (most, why) = if owes {
+        let hours = LONGEST_SNOOZE_OF_A_DEBT_HOURS;
+        let why = Words::new(
+            format!("somebody waits for seats or money, so {hours} hours"),
+            format!("有人在等待座位或款项，最多 {hours} 小时"),
+        );
+        (TimeDelta::hours(hours), why)
+    } else if tag.is_some_and(|tag| tag.recurring().is_some()) {
+        let hours = LONGEST_SNOOZE_OF_RECURRING_HOURS;
+        let why = Words::new(
+            format!("the next run would be due by then, so {hours} hours"),
+            format!("届时下一次运行已到期，最多 {hours} 小时"),
+        );
+        (TimeDelta::hours(hours), why)
+    } else {
+        let why = Words::new(format!("{LONGEST_SNOOZE_DAYS} days"), format!("{LONGEST_SNOOZE_DAYS} 天"));
+        (TimeDelta::days(LONGEST_SNOOZE_DAYS), why)
+    };
+    Ok(Latest { now, at: now + most, why })
 }
 
 /// Brings the dead letters of a filter back to life, [`admin::REDRIVE_MAX`] at the most; returns how many.

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bulk;
+pub mod debts;
 pub mod find;
 pub mod jobs;
 pub mod overview;
@@ -14,13 +15,10 @@ pub mod wallets;
 
 use crate::{
     audit::{self, Act, Actor, Subject},
-    domain::{FieldError, Refusal},
+    domain::{FieldError, Reason, Refusal},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
-
-/// Longest reason, characters.
-pub const LONGEST_REASON: usize = 500;
 
 /// Who acts, and why.
 #[derive(Clone, Debug)]
@@ -45,10 +43,12 @@ impl By {
     /// The reason, where one must be given.
     ///
     /// # Errors
-    /// There is none, or it is too long.
+    /// There is none, or it breaks the rule of [`Reason`].
     pub fn reason(&self) -> Result<&str, Refusal> {
-        let rule = || Refusal::Invalid(FieldError::new("/reason", "1 to 500 characters"));
-        self.reason.as_deref().ok_or_else(rule).and_then(|reason| checked(reason).map_err(|_| rule()))
+        let missing = || Refusal::Invalid(FieldError::new("/reason", "a reason is needed"));
+        let reason = self.reason.as_deref().ok_or_else(missing)?;
+        checked(reason).map_err(Refusal::Invalid)?;
+        Ok(reason)
     }
 
     async fn write(
@@ -65,11 +65,7 @@ impl By {
 /// A reason without the blanks around it, if it is one.
 ///
 /// # Errors
-/// It is empty or too long.
-pub fn checked(reason: &str) -> Result<&str, FieldError> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-        return Err(FieldError::new("/reason", format!("1 to {LONGEST_REASON} characters")));
-    }
-    Ok(reason)
+/// It breaks the rule of [`Reason`].
+pub fn checked(reason: &str) -> Result<String, FieldError> {
+    Reason::read("/reason", reason).map(Reason::into_string)
 }

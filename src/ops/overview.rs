@@ -1,5 +1,6 @@
-//! What the home page tells: the kept verdict, what is stuck, the last hour.
+//! What the home page tells: how bad things are, the kept verdict, what is stuck, the last hour.
 
+use super::debts::Owed;
 use crate::verify::{self, Scope};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -21,6 +22,13 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const VERIFY_EVERY: Duration = Duration::from_secs(10);
 /// A check that took long is followed by a rest of so many times as long: it takes a twentieth of a processor at the most.
 const REST: u32 = 19;
+/// The longest such rest: a check of a quarter of a minute is followed by it.
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// A check that took more than twice as long as the one before, and this, was held up by something, most likely a database
+/// that stood still. How long it took says nothing about the work of the next one, and is not rested for.
+const SLACK: Duration = Duration::from_millis(100);
+/// A verdict is old when the next one is late by so much, seconds.
+const OLD_SECS: f64 = 120.0;
 /// A job is late when it has been due for so long, seconds.
 const LATE_SECS: f64 = 5.0;
 /// Jobs of a list of the home page.
@@ -39,6 +47,73 @@ pub struct KeptVerdict {
     pub holds: bool,
     /// As `/v1/ops/verify` tells them.
     pub invariants: Value,
+}
+
+impl KeptVerdict {
+    /// Whether the next check is so late that somebody should look who checks.
+    pub fn is_old(&self) -> bool {
+        let took = Duration::try_from_secs_f64(self.took_secs).unwrap_or(LONGEST_REST);
+        self.age_secs > OLD_SECS + rest(took).as_secs_f64()
+    }
+
+    /// The invariants that did not hold, with in how many places and some of those.
+    pub fn broken(&self) -> impl Iterator<Item = Broken> + '_ {
+        let all = self.invariants.as_array().into_iter().flatten();
+        all.filter(|one| one["holds"] != true).map(|one| Broken {
+            name: one["name"].as_str().unwrap_or_default().to_owned(),
+            count: one["count"].as_i64().unwrap_or(1),
+            samples: texts(&one["samples"]),
+            debts: one["debts"].as_array().cloned().unwrap_or_default(),
+        })
+    }
+}
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Its name.
+    pub name: String,
+    /// In how many places.
+    pub count: i64,
+    /// Some of them.
+    pub samples: Vec<String>,
+    /// Of debts: the same, as [`OpenDebt`](super::debts::OpenDebt) is serialized.
+    pub debts: Vec<Value>,
+}
+
+fn texts(array: &Value) -> Vec<String> {
+    array.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// How bad things are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Every invariant holds and nothing is owed.
+    Safe,
+    /// Something is owed and jobs see to it, or nobody has checked yet.
+    Working,
+    /// Something is owed that no job will put right by itself, or not in time; or nobody checks any more.
+    NeedsYou,
+    /// Seats, money or their books are wrong.
+    Corrupt,
+}
+
+/// How bad things are, by the last verdict, by what is owed now, by how many jobs of any tag gave up, and by how many
+/// failed and are tried again.
+pub fn standing(verdict: Option<&KeptVerdict>, owed: &Owed, dead: i64, retrying: i64) -> Standing {
+    let broken = verdict.into_iter().flat_map(KeptVerdict::broken).map(|one| {
+        // An invariant of another build's: whoever does not know it takes it seriously.
+        let level = verify::breach(&one.name, one.count).map_or(verify::Level::Corrupt, |(_, level)| level);
+        if level == verify::Level::Corrupt { Standing::Corrupt } else { Standing::NeedsYou }
+    });
+    let needs_you = dead > 0 || owed.dead > 0 || owed.overdue > 0 || verdict.is_some_and(KeptVerdict::is_old);
+    let working = owed.is_something() || retrying > 0 || verdict.is_none();
+    let now = match (needs_you, working) {
+        (true, _) => Standing::NeedsYou,
+        (false, true) => Standing::Working,
+        (false, false) => Standing::Safe,
+    };
+    broken.chain([now]).max().unwrap_or(now)
 }
 
 /// A job that should have run.
@@ -63,40 +138,72 @@ pub async fn verdict(pool: &PgPool) -> Result<Option<KeptVerdict>, sqlx::Error> 
     .await
 }
 
-/// Keeps the verdict, for ever; one worker at a time does it for all.
-pub async fn keep(pool: PgPool) {
+/// Keeps the verdict, for ever; one worker at a time does it for all. An undo may be due for `debt_bound` without being
+/// done.
+pub async fn keep(pool: PgPool, debt_bound: Duration) {
+    let mut usual = None;
     loop {
         tokio::time::sleep(ASK_EVERY).await;
-        let began = Instant::now();
-        match if_due(&pool).await {
-            Ok(true) => tokio::time::sleep(began.elapsed() * REST).await,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "invariants not checked"),
+        match if_due(&pool, debt_bound).await {
+            Ok(Some(took)) => {
+                let work = work(usual, took);
+                usual = Some(work);
+                tokio::time::sleep(rest(work)).await;
+            }
+            Ok(None) => {}
+            // The duty is due again in ten seconds at the most, for whoever asks first.
+            Err(error) => {
+                let outage = crate::schema::is_outage(&error);
+                tracing::warn!(%error, outage, "invariants not checked");
+            }
         }
     }
 }
 
-async fn if_due(pool: &PgPool) -> Result<bool, sqlx::Error> {
+/// How much of a check's time was work, by what the one before took.
+fn work(before: Option<Duration>, took: Duration) -> Duration {
+    before.map_or(took, |before| took.min(before * 2 + SLACK))
+}
+
+/// The rest after a check of so much work.
+fn rest(work: Duration) -> Duration {
+    work.saturating_mul(REST).min(LONGEST_REST)
+}
+
+/// Checks, if it is this worker's turn; returns how long that took. Waiting for the turn is no part of it: with a database
+/// that stands still it takes as long as that.
+async fn if_due(pool: &PgPool, debt_bound: Duration) -> Result<Option<Duration>, sqlx::Error> {
     if !queue::take_duty(pool, DUTY, VERIFY_EVERY).await? {
-        return Ok(false);
+        return Ok(None);
     }
     let began = Instant::now();
-    let verdicts = verify::verify(pool, Scope::Whole).await?;
+    let verdicts = verify::verify_within(pool, Scope::Whole, debt_bound).await?;
+    let took = began.elapsed();
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     for breach in verdicts.iter().filter(|verdict| !verdict.holds) {
-        tracing::error!(invariant = breach.name, count = breach.count, samples = ?breach.samples, "{}", breach.sentence);
+        let what = breach.breach.as_ref().map_or(breach.sentence, |words| words.en.as_str());
+        tracing::error!(invariant = breach.name, count = breach.count, samples = ?breach.samples, "{what}");
     }
     sqlx::query!(
         "insert into verdict (at, took_secs, holds, invariants) values (now(), $1, $2, $3)
          on conflict (one) do update set at = excluded.at, took_secs = excluded.took_secs, holds = excluded.holds,
              invariants = excluded.invariants",
-        began.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
         holds,
         serde_json::to_value(&verdicts).unwrap_or_default()
     )
     .execute(pool)
     .await?;
-    Ok(true)
+    Ok(Some(took))
+}
+
+/// The newest jobs that failed and wait for their next attempt.
+///
+/// # Errors
+/// The database's.
+pub async fn retrying(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
+    let state = Some("retrying".to_owned());
+    admin::list(pool, &JobFilter { places: &[Place::Live], state, ..JobFilter::default() }, SHOWN).await
 }
 
 /// The newest dead letters.
@@ -107,7 +214,7 @@ pub async fn dead(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
     admin::list(pool, &JobFilter { places: &[Place::Dead], ..JobFilter::default() }, SHOWN).await
 }
 
-/// The jobs that have been due longest and do not run.
+/// The jobs that have been due longest and do not run, but for those that failed.
 ///
 /// # Errors
 /// The database's.
@@ -118,7 +225,7 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
            from unnest($1::text[]) t cross join generate_series(0, 2) p cross join lateral (
                select id, run_at from queue.job
                where tag = t and priority = p and run_at < now() - make_interval(secs => $2)
-                 and (lease_until is null or lease_until < now())
+                 and (lease_until is null or lease_until < now()) and (attempt = 0 or failures = '[]')
                order by run_at limit $3) j
            order by j.run_at limit $3"#,
         &tags,
@@ -139,7 +246,7 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
     Ok(late.collect())
 }
 
-/// How many jobs are late, counted up to [`COUNT_MAX`](admin::COUNT_MAX).
+/// How many jobs are late, but for those that failed, counted up to [`COUNT_MAX`](admin::COUNT_MAX).
 ///
 /// # Errors
 /// The database's.
@@ -150,7 +257,7 @@ pub async fn count_late(pool: &PgPool) -> Result<i64, sqlx::Error> {
                select from unnest($1::text[]) t cross join generate_series(0, 2) p cross join lateral (
                    select from queue.job
                    where tag = t and priority = p and run_at < now() - make_interval(secs => $2)
-                     and (lease_until is null or lease_until < now())
+                     and (lease_until is null or lease_until < now()) and (attempt = 0 or failures = '[]')
                    order by run_at limit $3) j
                limit $3) late"#,
         &tags,
@@ -205,4 +312,57 @@ pub fn percentile(buckets: &[i64], share: f64) -> Option<f64> {
     });
     let at = sums.take_while(|sum| *sum < wanted).count();
     Some(queue::BOUNDS.get(at).copied().unwrap_or(queue::BOUNDS[queue::BOUNDS.len() - 1] * 2.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const QUICK: Duration = Duration::from_millis(40);
+    const FROZEN: Duration = Duration::from_secs(35);
+
+    #[test]
+    fn the_rest_is_bounded_and_an_outage_is_no_work() {
+        assert_eq!(rest(QUICK), Duration::from_millis(760), "a twentieth of a processor");
+        assert_eq!(rest(Duration::from_secs(3_600)), LONGEST_REST);
+        let held_up = work(Some(QUICK), FROZEN);
+        assert!(rest(held_up) < Duration::from_secs(5), "{held_up:?}");
+        assert_eq!(work(Some(held_up), QUICK), QUICK, "and it is forgotten");
+        // A database that has grown is rested for, sooner or later.
+        let grown = (0..10).fold(QUICK, |before, _| work(Some(before), FROZEN));
+        assert_eq!(grown, FROZEN);
+    }
+
+    fn verdict(broken: &[&str], age_secs: f64) -> KeptVerdict {
+        let broken =
+            broken.iter().map(|name| json!({ "name": name, "holds": false, "count": 2, "samples": ["x"] }));
+        KeptVerdict {
+            at: Utc::now(),
+            age_secs,
+            took_secs: 0.1,
+            holds: broken.len() == 0,
+            invariants: broken.collect(),
+        }
+    }
+
+    #[test]
+    fn how_bad_things_are_is_told_by_the_worst_of_them() {
+        let nothing = Owed::default();
+        let owing = Owed { debts: 3, ..Owed::default() };
+        let overdue = Owed { debts: 3, overdue: 1, ..Owed::default() };
+        let whole = verdict(&[], 5.0);
+        let of = |verdict: &KeptVerdict, owed: &Owed| standing(Some(verdict), owed, 0, 0);
+        assert_eq!(of(&whole, &nothing), Standing::Safe);
+        assert_eq!(standing(None, &nothing, 0, 0), Standing::Working, "not checked yet");
+        assert_eq!(of(&whole, &owing), Standing::Working);
+        assert_eq!(standing(Some(&whole), &nothing, 0, 1), Standing::Working, "a timer that fails");
+        assert_eq!(of(&whole, &overdue), Standing::NeedsYou);
+        assert_eq!(standing(Some(&whole), &nothing, 1, 0), Standing::NeedsYou, "a dead letter");
+        assert_eq!(of(&verdict(&[], 1_000.0), &nothing), Standing::NeedsYou, "nobody checks any more");
+        assert_eq!(of(&verdict(&["debits_are_settled_or_armed"], 5.0), &nothing), Standing::NeedsYou);
+        let worst = verdict(&["nothing_is_dead", "wallets_are_their_entries"], 5.0);
+        assert_eq!(of(&worst, &overdue), Standing::Corrupt);
+        assert_eq!(of(&verdict(&["of_another_build"], 5.0), &nothing), Standing::Corrupt);
+    }
 }

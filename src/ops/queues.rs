@@ -58,6 +58,12 @@ pub async fn drained(pool: &PgPool, tag: MqTag, wait: Duration) -> Result<QueueV
     view(&mut *conn, tag).await
 }
 
+/// How long ago the tag's oldest debt fell due, seconds; none if it has none, or is a tag whose jobs owe nothing.
+pub fn oldest_debt_secs(queue: &QueueView) -> Option<f64> {
+    let is_debt = queue.tag.parse::<MqTag>().is_ok_and(MqTag::is_debt);
+    queue.oldest_due_secs.filter(|_| is_debt)
+}
+
 /// The tag's numbers.
 ///
 /// # Errors

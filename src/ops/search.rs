@@ -6,7 +6,7 @@
 //! cancelling ended, and likewise. What cannot be found: the timers of orders that gave a trip's seats back long ago.
 
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId, TripId},
+    domain::{FieldError, Instant, Label, OrderId, Refusal, RiderId, TripId},
     flow::StepError,
     orders::{self, Page},
 };
@@ -21,11 +21,9 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// The states a job may be asked for.
-pub const STATES: [&str; 6] = ["ready", "delayed", "running", "done", "dead", "cancelled"];
+pub const STATES: [&str; 7] = ["ready", "delayed", "retrying", "running", "done", "dead", "cancelled"];
 /// A rider's newest orders, or a trip's, whose jobs are looked for; and failed bookings of either, at the most.
 pub const MOST_ORDERS: i64 = 100;
-/// Longest text to look for, characters.
-const LONGEST: usize = 200;
 
 /// Which jobs; all that is given must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,10 +56,10 @@ pub struct Wanted {
     pub trip: Option<TripId>,
     /// Enqueued since then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<DateTime<Utc>>,
+    pub since: Option<Instant>,
     /// Enqueued before then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<DateTime<Utc>>,
+    pub before: Option<Instant>,
 }
 
 impl Wanted {
@@ -77,10 +75,7 @@ impl Wanted {
             return Err(FieldError::new("state", format!("one of {}", STATES.join(", "))));
         }
         for (name, text) in [("key", &self.key), ("serial", &self.serial), ("error", &self.error)] {
-            let fits = |text: &String| (1..=LONGEST).contains(&text.chars().count()) && !text.contains('\0');
-            if text.as_ref().is_some_and(|text| !fits(text)) {
-                return Err(FieldError::new(name, format!("1 to {LONGEST} characters, or left out")));
-            }
+            text.as_deref().map(|text| Label::read(name, text)).transpose()?;
         }
         Ok(())
     }
@@ -113,8 +108,8 @@ impl Wanted {
             serial: self.serial.clone(),
             fingerprint: self.error.clone(),
             among,
-            since: self.since,
-            before: self.before,
+            since: self.since.map(Instant::utc),
+            before: self.before.map(Instant::utc),
             ..JobFilter::default()
         })
     }

@@ -1,7 +1,7 @@
 //! What would move, before an operator acts: which seats, how much money, whose. It is read off the tables by the rules
 //! that the undos go by, and is true for the moment it is read in; the undo itself looks again.
 
-use crate::{domain::Money, ops::jobs::order_of, trips::cancel};
+use crate::{domain::Money, ops::jobs::order_of, recurring::PUT_BACK_WITHIN_MINUTES, trips::cancel};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{MqTag, queue::admin::JobView};
 use rust_decimal::Decimal;
@@ -21,7 +21,7 @@ pub struct Words {
 }
 
 impl Words {
-    fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
         Self { en: en.into(), zh: zh.into() }
     }
 }
@@ -71,12 +71,13 @@ pub(super) struct Facts {
     pub(super) status: Option<String>,
     overdue: bool,
     pub(super) rider_id: Option<Uuid>,
-    rider: Option<String>,
-    trip_id: Option<Uuid>,
+    pub(super) rider: Option<String>,
+    pub(super) trip_id: Option<Uuid>,
     departs_at: Option<DateTime<Utc>>,
-    owned: Vec<i32>,
+    /// The order's seats that are its own now.
+    pub(super) owned: Vec<i32>,
     payment: Option<String>,
-    amount: Option<Decimal>,
+    pub(super) amount: Option<Decimal>,
 }
 
 /// What a run would do.
@@ -85,7 +86,7 @@ pub(super) struct Moves {
     pub(super) seats: Vec<i32>,
     pub(super) amount: Option<Money>,
     /// The order would become paid after all.
-    finishes: bool,
+    pub(super) finishes: bool,
 }
 
 /// What is at stake with this job.
@@ -96,6 +97,9 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
     let mut facts = facts(pool, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
     let moves = moves(&job.tag, &facts);
     let mut run = run_words(&moves);
+    if job.tag == MqTag::Timetable.wire() {
+        run = Words::new("makes the trips of the coming days that are missing", "生成未来数日缺少的场次");
+    }
     let mut cancel = cancel_words(&job.tag, &moves);
     if let (Ok(MqTag::TripCancel), Some(trip)) = (job.tag.parse(), facts.trip_id) {
         let mut conn = pool.acquire().await?;
@@ -107,8 +111,13 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
             format!("结束仍占座位的 {left} 个订单：未支付的关闭，已支付的退款"),
         );
         cancel = Words::new(
-            format!("{left} orders of the cancelled trip keep their seats and their money is not given back"),
-            format!("已取消场次的 {left} 个订单仍占座位，款项不退"),
+            format!(
+                "{left} orders of the cancelled trip keep their seats and their money is not given back until a worker \
+                 puts the job back, within {PUT_BACK_WITHIN_MINUTES} min"
+            ),
+            format!(
+                "已取消场次的 {left} 个订单仍占座位，款项不退，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
+            ),
         );
     }
     Ok(Stakes {
@@ -130,15 +139,23 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
 
 /// The facts of these jobs, in their order, in one statement.
 pub(super) async fn facts(db: impl PgExecutor<'_>, jobs: &[JobView]) -> Result<Vec<Facts>, sqlx::Error> {
-    let id = |job: &JobView, paths: &[&str]| -> Option<Uuid> {
-        paths.iter().find_map(|path| job.payload.pointer(path)?.as_str()?.parse().ok())
+    facts_of(db, &jobs.iter().map(|job| &job.payload).collect::<Vec<_>>()).await
+}
+
+/// The facts of the jobs with these payloads, in their order, in one statement.
+pub(super) async fn facts_of(
+    db: impl PgExecutor<'_>,
+    payloads: &[&Value],
+) -> Result<Vec<Facts>, sqlx::Error> {
+    let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
+        paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
     };
-    let orders: Vec<Option<Uuid>> =
-        jobs.iter().map(|job| order_of(&job.payload).map(|order| order.0)).collect();
-    let riders: Vec<_> = jobs.iter().map(|job| id(job, &["/booking/rider_id", "/paying/rider_id"])).collect();
-    let trips: Vec<_> = jobs.iter().map(|job| id(job, &["/booking/trip_id", "/trip_id"])).collect();
-    let payments: Vec<_> = jobs.iter().map(|job| id(job, &["/paying/payment_id"])).collect();
-    let seats: Vec<String> = jobs.iter().map(|job| seats_of(&job.payload)).collect();
+    let all = || payloads.iter().copied();
+    let orders: Vec<Option<Uuid>> = all().map(|job| order_of(job).map(|order| order.0)).collect();
+    let riders: Vec<_> = all().map(|job| id(job, &["/booking/rider_id", "/paying/rider_id"])).collect();
+    let trips: Vec<_> = all().map(|job| id(job, &["/booking/trip_id", "/trip_id"])).collect();
+    let payments: Vec<_> = all().map(|job| id(job, &["/paying/payment_id"])).collect();
+    let seats: Vec<String> = all().map(seats_of).collect();
     let rows = sqlx::query!(
         r#"select j.nr as "nr!", o.status as "status?", o.expires_at <= now() as overdue, a.rider_id as "rider_id?",
                   r.user_name as "rider?", a.trip_id as "trip_id?", t.departs_at as "departs_at?",
@@ -263,6 +280,23 @@ fn run_words(moves: &Moves) -> Words {
 fn cancel_words(tag: &str, moves: &Moves) -> Words {
     let seats = list(&moves.seats);
     let timer = tag == MqTag::OrderUnpaid.wire();
+    if tag == MqTag::Timetable.wire() {
+        return Words::new(
+            format!(
+                "trips of the coming days are made no more until a worker puts the job back, within \
+                 {PUT_BACK_WITHIN_MINUTES} min; to stop it for longer, pause its tag"
+            ),
+            format!(
+                "不再生成未来数日的场次，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务；如需长时间停止，请暂停其标签"
+            ),
+        );
+    }
+    if tag == MqTag::Bulk.wire() {
+        return Words::new(
+            "the operation is stopped where it is; what it has done stays done",
+            "批量操作就此停止；已完成的部分保留",
+        );
+    }
     match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
         (_, _, true) => Words::new(
             "the rider's money stays debited and his order stays unpaid",

@@ -6,7 +6,7 @@ use crate::{
     domain::{Refusal, RiderId, SeatSet, TripId},
     flow::StepError,
     trips::{
-        self, NewTrip, TripDetail,
+        self, Made, NewTrip, TripDetail,
         cancel::{self, Progress},
         seats::{self, Blocked, Keep},
     },
@@ -19,18 +19,19 @@ use sqlx::PgConnection;
 /// Adds an extra trip.
 ///
 /// # Errors
-/// A field that breaks a rule; the database's.
+/// As [`trips::add`].
 pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<TripDetail, StepError> {
     let id = trips::add(&mut *conn, new).await?;
     let detail = json!({
-        "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at, "price": new.price,
+        "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at,
+        "arrives_at": new.arrives_at, "price": new.price,
         "capacity": new.capacity,
     });
     by.write(&mut *conn, Act::TripAdd, &Subject::of("trip", &id), &detail).await?;
     trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
-/// Makes the timetable's trips of `days` days from `first` on; returns how many were missing.
+/// Makes the timetable's trips of `days` days from `first` on; says how many were missing, and what could not be made.
 ///
 /// # Errors
 /// The database's.
@@ -40,9 +41,9 @@ pub async fn generate(
     zone: Tz,
     first: NaiveDate,
     days: u16,
-) -> Result<u64, StepError> {
+) -> Result<Made, StepError> {
     let made = trips::generate(&mut *conn, zone, first, days).await?;
-    let detail = json!({ "first": first, "days": days, "made": made });
+    let detail = json!({ "first": first, "days": days, "made": made.trips, "not_made": made.skipped.len() });
     by.write(conn, Act::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
     Ok(made)
 }

@@ -3,7 +3,7 @@
 use super::By;
 use crate::{
     audit::{Act, Subject},
-    domain::{Money, RiderId},
+    domain::{Money, Reference, RiderId},
     flow::StepError,
     riders::wallet::{self, Entry},
 };
@@ -19,10 +19,11 @@ pub async fn top_up(
     by: &By,
     rider: RiderId,
     amount: Money,
-    reference: &str,
+    reference: &Reference,
+    cap: Money,
 ) -> Result<Entry, StepError> {
-    let entry = wallet::top_up(&mut *conn, rider, amount, reference).await?;
-    let detail = json!({ "amount": amount, "reference": reference, "entry": entry.id });
+    let entry = wallet::top_up(&mut *conn, rider, amount, reference, cap).await?;
+    let detail = json!({ "amount": amount, "reference": reference.as_str(), "entry": entry.id });
     by.write(conn, Act::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;
     Ok(entry)
 }

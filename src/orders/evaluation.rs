@@ -1,7 +1,7 @@
 //! What a rider thought of a trip he took: once for each paid order of his, after departure.
 
 use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId},
+    domain::{Comment, FieldError, OrderId, Refusal, RiderId},
     flow::StepError,
 };
 use chrono::{DateTime, Utc};
@@ -9,19 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-/// Longest comment, characters; the database's `evaluation_comment_is_bounded` says the same.
-const LONGEST_COMMENT: usize = 1_000;
-
 /// An evaluation as it comes in.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEvaluation {
     /// 1 to 5.
     #[schemars(range(min = 1, max = 5))]
     pub rating: i16,
     /// Optional, 1 to 1,000 characters.
-    #[schemars(length(min = 1, max = 1_000))]
-    pub comment: Option<String>,
+    pub comment: Option<Comment>,
 }
 
 impl NewEvaluation {
@@ -32,10 +28,6 @@ impl NewEvaluation {
     pub fn check(&self) -> Result<(), FieldError> {
         if !(1..=5).contains(&self.rating) {
             return Err(FieldError::new("/rating", "1 to 5"));
-        }
-        let fits = |text: &String| (1..=LONGEST_COMMENT).contains(&text.chars().count());
-        if self.comment.as_ref().is_some_and(|text| !fits(text)) {
-            return Err(FieldError::new("/comment", "1 to 1000 characters, or left out"));
         }
         Ok(())
     }
@@ -83,13 +75,17 @@ pub async fn evaluate(
         order.0,
         rider.0,
         new.rating,
-        new.comment
+        new.comment.as_ref().map(Comment::as_str)
     )
     .fetch_optional(conn)
     .await?
     .ok_or(Refusal::NotFound("order"))?;
     match seen.given_at {
-        Some(at) => Ok(Evaluation { rating: new.rating, comment: new.comment.clone(), created_at: at }),
+        Some(at) => Ok(Evaluation {
+            rating: new.rating,
+            comment: new.comment.clone().map(Comment::into_string),
+            created_at: at,
+        }),
         None if seen.status != "paid" => Err(Refusal::WrongState(super::read_status(&seen.status)?).into()),
         None if seen.cancelled => Err(Refusal::TripCancelled.into()),
         None if !seen.departed => Err(Refusal::NotDeparted.into()),

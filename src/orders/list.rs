@@ -1,28 +1,34 @@
-//! The lists of orders a rider sees, newest first, in pages.
+//! The lists of orders a rider sees, in pages, each in the order that its reader needs.
 
 use super::{OrderRow, OrderView};
-use crate::domain::{OrderId, RiderId};
+use crate::{
+    domain::{FieldError, OrderId, Refusal, RiderId},
+    flow::StepError,
+};
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// Which of a rider's orders. But for `All`, each order is on exactly one list at a time: the view `order_listed` says on
 /// which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
-    /// Every one.
+    /// Every one, newest first.
     #[default]
     All,
-    /// Neither paid nor closed.
+    /// Neither paid nor closed; the one that must be paid soonest first.
     Unpaid,
-    /// Paid, not departed.
+    /// Paid, not departed; the next departure first.
     Upcoming,
-    /// Paid, departed, not evaluated.
+    /// Paid, departed, not evaluated; the last departure first.
     ToEvaluate,
-    /// Paid, departed, evaluated.
+    /// Paid, departed, evaluated; the last departure first.
     Evaluated,
-    /// Closed, refunded, or about to be: refunding, and paid for a trip that was cancelled.
+    /// Closed, refunded, or about to be: refunding, and paid for a trip that was cancelled; newest first.
     Closed,
 }
 
@@ -50,35 +56,177 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// A page of the rider's orders: at most `limit`, older than order `after`.
+/// An order on a list, with what its rider needs to know of the trip.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+
+pub struct ListedOrder {
+    /// The order.
+    #[serde(flatten)]
+    pub order: OrderView,
+    /// Its trip.
+    #[serde(flatten)]
+    pub ride: Ride,
+}
+
+/// When and with which bus an order's trip goes.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Ride {
+    /// The bus.
+    pub bus_id: i32,
+    /// 0 or 1.
+    pub direction: i16,
+    /// When the trip leaves.
+    #[serde(serialize_with = "super::micros")]
+    pub departs_at: DateTime<Utc>,
+    /// When the trip is there.
+    #[serde(serialize_with = "super::micros")]
+    pub arrives_at: DateTime<Utc>,
+}
+
+/// A row of [`ListedOrder`], before its words are read.
+pub(super) struct ListedRow {
+    pub(super) id: Uuid,
+    pub(super) trip_id: Uuid,
+    pub(super) seats: Vec<i32>,
+    pub(super) unit_price: Decimal,
+    pub(super) amount: Decimal,
+    pub(super) status: String,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) expires_at: DateTime<Utc>,
+    pub(super) paid_at: Option<DateTime<Utc>>,
+    pub(super) closed_reason: Option<String>,
+    pub(super) bus_id: i32,
+    pub(super) direction: i16,
+    pub(super) departs_at: DateTime<Utc>,
+    pub(super) arrives_at: DateTime<Utc>,
+}
+
+impl TryFrom<ListedRow> for ListedOrder {
+    type Error = sqlx::Error;
+
+    fn try_from(row: ListedRow) -> Result<Self, sqlx::Error> {
+        let order = OrderRow {
+            id: row.id,
+            trip_id: row.trip_id,
+            seats: row.seats,
+            unit_price: row.unit_price,
+            amount: row.amount,
+            status: row.status,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            closed_reason: row.closed_reason,
+        };
+        let ride = Ride {
+            bus_id: row.bus_id,
+            direction: row.direction,
+            departs_at: row.departs_at,
+            arrives_at: row.arrives_at,
+        };
+        Ok(Self { order: order.try_into()?, ride })
+    }
+}
+
+/// A page of the rider's orders: at most `limit`, those that come after order `after` on this list. A list that is in the
+/// order of time stays so under equal times: their orders' ids decide. The place of `after` is read off its own deadline or
+/// departure, which never change, so it is one even if that order has left the list meanwhile.
 ///
 /// # Errors
-/// The database's.
+/// `after` is no order of his, on a list by time; the database's.
 pub async fn list(
     pool: &PgPool,
     rider: RiderId,
     list: List,
     after: Option<OrderId>,
     limit: u16,
-) -> Result<Page<OrderView>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        OrderRow,
-        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
-                  amount as "amount!", status as "status!", created_at as "created_at!",
-                  expires_at as "expires_at!", paid_at, closed_reason
-           from order_listed
-           where rider_id = $1 and ($2::text is null or list = $2) and ($3::uuid is null or id < $3)
-           order by id desc limit $4"#,
+) -> Result<Page<ListedOrder>, StepError> {
+    let most = i64::from(limit) + 1;
+    let rows = match list {
+        List::All | List::Closed => newest(pool, rider, list, after, most).await?,
+        List::Unpaid | List::Upcoming => by_time(pool, rider, list, 1, after, most).await?,
+        List::ToEvaluate | List::Evaluated => by_time(pool, rider, list, -1, after, most).await?,
+    };
+    // Ids alone have a place among the newest; on a list by time only an order of his has one.
+    let by_id = matches!(list, List::All | List::Closed);
+    if let (true, false, Some(after)) = (rows.is_empty(), by_id, after)
+        && !is_his(pool, rider, after).await?
+    {
+        return Err(Refusal::Invalid(FieldError::new("after", "the `next` of the page before")).into());
+    }
+    let more = rows.len() > usize::from(limit);
+    let items =
+        rows.into_iter().take(limit.into()).map(ListedOrder::try_from).collect::<Result<Vec<_>, _>>()?;
+    let next = items.last().filter(|_| more).map(|listed| listed.order.id.to_string());
+    Ok(Page { items, next })
+}
+
+/// By the index of a rider's orders, however many he has.
+async fn newest(
+    pool: &PgPool,
+    rider: RiderId,
+    list: List,
+    after: Option<OrderId>,
+    most: i64,
+) -> Result<Vec<ListedRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ListedRow,
+        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!",
+                  o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                  o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
+                  t.bus_id, t.direction, t.departs_at, t.arrives_at
+           from order_listed o join trip t on t.id = o.trip_id
+           where o.rider_id = $1 and ($2::text is null or o.list = $2) and ($3::uuid is null or o.id < $3)
+           order by o.id desc limit $4"#,
         rider.0,
         list.name(),
         after.map(|o| o.0),
-        i64::from(limit) + 1
+        most
     )
     .fetch_all(pool)
-    .await?;
-    let more = rows.len() > usize::from(limit);
-    let items =
-        rows.into_iter().take(limit.into()).map(OrderView::try_from).collect::<Result<Vec<_>, _>>()?;
-    let next = items.last().filter(|_| more).map(|order| order.id.to_string());
-    Ok(Page { items, next })
+    .await
+}
+
+/// By deadline (unpaid orders) or departure, ascending for a sign of 1 and descending for -1. Sorts what is on the list: a
+/// rider's own orders are few.
+async fn by_time(
+    pool: &PgPool,
+    rider: RiderId,
+    list: List,
+    sign: i16,
+    after: Option<OrderId>,
+    most: i64,
+) -> Result<Vec<ListedRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ListedRow,
+        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!",
+                  o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                  o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
+                  t.bus_id, t.direction, t.departs_at, t.arrives_at
+           from order_listed o join trip t on t.id = o.trip_id
+           cross join lateral (
+               select $3::smallint * extract(epoch from case when $2 = 'unpaid' then o.expires_at else t.departs_at end) as at
+           ) as place
+           where o.rider_id = $1 and o.list = $2
+             and ($4::uuid is null or (place.at, o.id) > (
+                 select $3::smallint * extract(epoch from case when $2 = 'unpaid' then p.expires_at else b.departs_at end), p.id
+                 from orders p join trip b on b.id = p.trip_id where p.id = $4 and p.rider_id = $1))
+           order by place.at, o.id limit $5"#,
+        rider.0,
+        list.name(),
+        sign,
+        after.map(|o| o.0),
+        most
+    )
+    .fetch_all(pool)
+    .await
+}
+
+async fn is_his(pool: &PgPool, rider: RiderId, order: OrderId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from orders where id = $1 and rider_id = $2) as "his!""#,
+        order.0,
+        rider.0
+    )
+    .fetch_one(pool)
+    .await
 }

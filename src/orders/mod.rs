@@ -10,8 +10,8 @@ mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};
 pub use evaluation::{Evaluation, NewEvaluation, evaluate};
-pub use list::{List, Page, list};
-pub use timeline::{Event, timeline};
+pub use list::{List, ListedOrder, Page, Ride, list};
+pub use timeline::{Event, MOST_EVENTS, timeline};
 
 use crate::{
     domain::{Money, OrderId, OrderStatus, RiderId, TripId},

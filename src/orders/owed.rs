@@ -134,6 +134,8 @@ pub struct Debt {
     /// Its state: `dead` and `cancelled` see to nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_state: Option<String>,
+    /// How many of its attempts failed.
+    pub failures: i32,
     /// Its last error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -148,6 +150,7 @@ impl Debt {
             what,
             job_id: job.map(|job| job.id),
             job_state: job.map(|job| job.state.clone()),
+            failures: job.map_or(0, JobView::failures),
             error: job.and_then(JobView::last_error).map(str::to_owned),
             at: job.map(|job| job.ended_at.unwrap_or(job.run_at)),
         }
@@ -155,7 +158,8 @@ impl Debt {
 
     /// Whether somebody will see to it without being told.
     pub fn is_seen_to(&self) -> bool {
-        self.job_state.as_ref().is_some_and(|state| ["ready", "delayed", "running"].contains(&state.as_str()))
+        let seeing = ["ready", "delayed", "retrying", "running"];
+        self.job_state.as_ref().is_some_and(|state| seeing.contains(&state.as_str()))
     }
 
     /// A plain sentence, English and Chinese.
@@ -205,6 +209,20 @@ impl Debt {
                 format!("{zh}：其任务自 {at} 起为死信{error}。"),
             ),
             Some("cancelled") | None => (format!("{en}: nobody sees to it."), format!("{zh}：无任务负责。")),
+            Some("retrying") => {
+                let (failed, next) = (failed(self.failures), self.next());
+                (
+                    format!("{en}: its job {}, tried again {}{error}.", failed.0, next.0),
+                    format!("{zh}：任务{}，{}重试{error}。", failed.1, next.1),
+                )
+            }
+            Some("running") if self.failures > 0 => {
+                let failed = failed(self.failures);
+                (
+                    format!("{en}: its job {}, and is running again{error}.", failed.0),
+                    format!("{zh}：任务{}，正在重新执行{error}。", failed.1),
+                )
+            }
             Some("running") => (format!("{en}: its job is running."), format!("{zh}：任务正在执行。")),
             Some("ready") => (format!("{en}: its job is due{error}."), format!("{zh}：任务已到期{error}。")),
             Some(_) => {
@@ -212,6 +230,24 @@ impl Debt {
             }
         }
     }
+}
+
+impl Debt {
+    /// When its job is tried again, by this process's clock, English and Chinese.
+    fn next(&self) -> (String, String) {
+        let millis = self.at.map_or(0, |at| (at - Utc::now()).num_milliseconds());
+        if millis <= 0 {
+            return ("now".to_owned(), "立即".to_owned());
+        }
+        let secs = millis.unsigned_abs().div_ceil(1_000);
+        (format!("in {secs} s"), format!("{secs} 秒后"))
+    }
+}
+
+/// How often something failed, English and Chinese.
+fn failed(times: i32) -> (String, String) {
+    let en = if times == 1 { "failed once".to_owned() } else { format!("failed {times} times") };
+    (en, format!("已失败 {times} 次"))
 }
 
 impl Whole {
@@ -274,9 +310,10 @@ impl Whole {
         let rank = |job: &&JobView| match job.state.as_str() {
             "running" => 0,
             "ready" => 1,
-            "delayed" => 2,
-            "dead" => 3,
-            "cancelled" => 4,
+            "retrying" => 2,
+            "delayed" => 3,
+            "dead" => 4,
+            "cancelled" => 5,
             _ => 9,
         };
         self.jobs.iter().filter(|job| fits(job) && rank(job) < 9).min_by_key(rank)

@@ -1,6 +1,7 @@
 //! All that happened to one order, in order: requests, steps and undos, states, payments, ledger entries, jobs and
 //! attempts, the rider's evaluation.
 
+use super::Page;
 use crate::domain::OrderId;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -8,8 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
-/// The most events one answer holds.
-const MOST_EVENTS: i64 = 1_000;
+/// Events of a page when nobody names a limit, and at the most: an ordinary order's story is whole on its first page.
+pub const MOST_EVENTS: u16 = 1_000;
 
 /// One thing that happened (or, for a live job, will).
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -28,12 +29,18 @@ pub struct Event {
 /// The longest that a change takes from its first statement to its history's row, seconds: more than a request may.
 const LONGEST_CHANGE_SECS: f64 = 30.0;
 
-/// The order's story. Requests are those whose keys are still kept and that changed something. Empty for an order nobody ever began.
+/// A page of the order's story: at most `limit` events, after the first `skip`. Requests are those whose keys are still kept and
+/// that changed something. Empty for an order nobody ever began.
 ///
 /// # Errors
 /// The database's.
-pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx::Error> {
-    sqlx::query_as!(
+pub async fn timeline(
+    pool: &PgPool,
+    order: OrderId,
+    skip: u32,
+    limit: u16,
+) -> Result<Page<Event>, sqlx::Error> {
+    let mut items = sqlx::query_as!(
         Event,
         r#"with subject as (
                select $1::uuid as id union all select id from payment where order_id = $1
@@ -98,12 +105,16 @@ pub async fn timeline(pool: &PgPool, order: OrderId) -> Result<Vec<Event>, sqlx:
                union all
                select created_at, 'evaluation', rating::text, jsonb_build_object('rating', rating, 'comment', comment)
                from evaluation where order_id = $1
-           ) as story order by 1, kind <> 'request', 2 limit $2"#,
+           ) as story order by 1, kind <> 'request', 2, 3, detail::text limit $2 offset $5"#,
         order.0,
-        MOST_EVENTS,
+        i64::from(limit) + 1,
         &farebox_jobs::MqTag::ALL.map(|tag| tag.wire().to_owned())[..],
-        LONGEST_CHANGE_SECS
+        LONGEST_CHANGE_SECS,
+        i64::from(skip)
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    Ok(Page { items, next: more.then(|| (skip + u32::from(limit)).to_string()) })
 }

@@ -4,11 +4,15 @@
 //! It is used up in the statement that debits the wallet, so a crash leaves either both or neither. A debit that is
 //! refused (balance too low, another payment under way) uses nothing up. One that is undone later does: leave is given
 //! for one debit, and whoever wants to pay after a failure shows his pay password again.
+//!
+//! It ends with the pay password that was checked for it: a change deletes it in its own transaction. Signing out does not,
+//! since nobody can use it without a session of its rider's, and it lasts two minutes by default.
 
 use super::{Request, check, pay_password};
 use crate::{
     domain::{OrderId, PaymentId, RiderId},
     flow::{Flow, StepError},
+    passwords::Busy,
 };
 use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -64,33 +68,48 @@ pub async fn issue(
     flow: &Flow,
     order_id: OrderId,
     rider_id: RiderId,
-    pay_password: String,
+    pay_password: &str,
 ) -> Result<Authorization, StepError> {
-    let proof = Proof::PayPassword(pay_password);
+    let proof = Proof::PayPassword(pay_password.to_owned());
     let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
     // The order first, since a wrong state must cost no try.
     check::order(flow, &request).await?;
-    if let Proof::PayPassword(password) = &request.proof {
-        pay_password::verify(flow, rider_id, password).await?;
-    }
     let mut token = [0; TOKEN];
     OsRng.fill_bytes(&mut token);
     let authorization = URL_SAFE_NO_PAD.encode(token);
-    let expires_at = sqlx::query_scalar!(
+    for _ in 0..pay_password::ROUNDS {
+        let checked = pay_password::verify(flow, rider_id, pay_password).await?;
+        if let Some(expires_at) = insert(flow, &request, &authorization, &checked).await? {
+            return Ok(Authorization { authorization, expires_at });
+        }
+    }
+    Err(StepError::Broken(Box::new(Busy)))
+}
+
+/// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is locked against a
+/// change, which either comes first and is seen here, or waits and then deletes this.
+async fn insert(
+    flow: &Flow,
+    request: &Request,
+    authorization: &str,
+    checked: &str,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar!(
         "insert into payment_authorization (order_id, rider_id, token_hash, expires_at)
-         values ($1, $2, $3, now() + make_interval(secs => $4))
+         select $1, rider_id, $3, now() + make_interval(secs => $4) from pay_password
+         where rider_id = $2 and hash = $5 for share
          on conflict (order_id) do update
              set rider_id = excluded.rider_id, token_hash = excluded.token_hash, expires_at = excluded.expires_at,
                  used_by = null
          returning expires_at",
-        order_id.0,
-        rider_id.0,
-        Sha256::digest(&authorization).to_vec(),
-        flow.rules.pay_authorization_secs
+        request.order_id.0,
+        request.rider_id.0,
+        Sha256::digest(authorization).to_vec(),
+        flow.rules.pay_authorization_secs,
+        checked
     )
-    .fetch_one(&flow.pool)
-    .await?;
-    Ok(Authorization { authorization, expires_at })
+    .fetch_optional(&flow.pool)
+    .await
 }
 
 /// Deletes authorizations that ended a day ago or longer, `batch` at the most; returns how many.

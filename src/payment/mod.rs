@@ -20,6 +20,7 @@ use crate::{
     domain::{OrderId, PaymentId, Refusal, RiderId},
     flow::{Ending, Flow, IdempotencyKey, Rollback, StepError, Stop, or_roll_back, step},
     orders::OrderView,
+    schema::again,
 };
 use farebox_jobs::{
     MqTag, Pay, PayCheck, PayMoney, Paying,
@@ -74,7 +75,7 @@ async fn steps(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<O
 /// The order closed between the debit and here: the money goes back before the client is told. Should that fail, the
 /// undo that the debit armed does it.
 async fn late(flow: &Flow, request: &Request, paying: &Paying) -> Stop {
-    if let Err(error) = reverse::now(&flow.pool, paying).await {
+    if let Err(error) = again(|| reverse::now(&flow.pool, paying)).await {
         tracing::warn!(payment = %paying.payment_id, %error, "late payment not reversed yet; its armed undo will");
     }
     Stop::Refused(match check::order(flow, request).await {

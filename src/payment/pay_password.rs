@@ -5,10 +5,13 @@
 //! parallel, and a rider who pays for many orders at once only waits his turn.
 
 use crate::{
-    domain::{FieldError, Refusal, RiderId},
+    domain::{FieldError, PayPassword, Refusal, RiderId},
     flow::{Flow, StepError},
+    passwords::Busy,
+    schema::again,
 };
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use std::time::Duration;
 
 /// Wrong tries until it locks, as the contract says.
@@ -21,24 +24,52 @@ const LOST: Duration = Duration::from_secs(15);
 const TURNS: u32 = 400;
 /// Pause between two looks for a turn.
 const TURN: Duration = Duration::from_millis(25);
-/// Digits of a pay password.
-const DIGITS: usize = 6;
+/// How often something is judged again because the pay password was changed meanwhile.
+pub const ROUNDS: u32 = 5;
+/// For how long the request that set the pay password is known again.
+const REPEATED: Duration = Duration::from_secs(3600);
 
-/// Checks a pay password.
+/// Checks a pay password; the hash that it fits, as it was when the try was counted. A check that a change overtook is
+/// made again: what is right is what is right then. Not to be dropped: a try that was let through and does not come back stands
+/// in the way of others for [`LOST`]. Flows end by themselves; other callers use [`undropped`](crate::flow::undropped).
 ///
 /// # Errors
 /// Wrong, locked or never set; the database's.
-pub async fn verify(flow: &Flow, rider: RiderId, password: &str) -> Result<(), StepError> {
-    let hash = let_through(flow, rider).await?;
-    let right = flow.passwords.verify(password, &hash).await.map_err(StepError::Broken)?;
-    let wrong = come_back(flow, rider, right).await?;
-    if right { Ok(()) } else { Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into()) }
+pub async fn verify(flow: &Flow, rider: RiderId, password: &str) -> Result<String, StepError> {
+    for _ in 0..ROUNDS {
+        let kept = again(|| let_through(flow, rider)).await?;
+        let right = flow.passwords.verify(password, &kept.hash).await.map_err(StepError::Broken)?;
+        match again(|| come_back(flow, rider, &kept.hash, right)).await? {
+            Counted { overtaken: true, .. } => {}
+            _ if right => return Ok(kept.hash),
+            Counted { wrong, .. } => {
+                return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
+            }
+        }
+    }
+    Err(StepError::Broken(Box::new(Busy)))
 }
 
-/// Waits for a turn and takes it; the hash to check.
-async fn let_through(flow: &Flow, rider: RiderId) -> Result<String, StepError> {
+/// What a try that was let through is checked against.
+struct Kept {
+    hash: String,
+    /// The digest of the change that set it, if a repeat of that can still be told.
+    last_change: Option<Vec<u8>>,
+}
+
+/// What became of a try.
+struct Counted {
+    /// Wrong ones.
+    wrong: i32,
+    /// The pay password was changed while it was checked, and the try does not count.
+    overtaken: bool,
+}
+
+/// Waits for a turn and takes it; what to check against.
+async fn let_through(flow: &Flow, rider: RiderId) -> Result<Kept, StepError> {
     for _ in 0..TURNS {
-        let hash = sqlx::query_scalar!(
+        let kept = sqlx::query_as!(
+            Kept,
             "update pay_password
              set wrong = case when locked_until is null then wrong else 0 end,
                  locked_until = null,
@@ -47,15 +78,16 @@ async fn let_through(flow: &Flow, rider: RiderId) -> Result<String, StepError> {
              where rider_id = $1 and (locked_until is null or locked_until <= now())
                and case when locked_until is null then wrong else 0 end
                  + case when checked_at < now() - make_interval(secs => $3) then 0 else checking end < $2
-             returning hash",
+             returning hash, case when changed_at > now() - make_interval(secs => $4) then last_change end as last_change",
             rider.0,
             MOST_TRIES,
             LOST.as_secs_f64(),
+            REPEATED.as_secs_f64(),
         )
         .fetch_optional(&flow.pool)
         .await?;
-        if let Some(hash) = hash {
-            return Ok(hash);
+        if let Some(kept) = kept {
+            return Ok(kept);
         }
         if let Some(until) = locked_until(flow, rider).await? {
             return Err(Refusal::PayPasswordLocked { until }.into());
@@ -65,19 +97,23 @@ async fn let_through(flow: &Flow, rider: RiderId) -> Result<String, StepError> {
     Err(Refusal::PayPasswordLocked { until: Utc::now() }.into())
 }
 
-/// Counts a try that was checked; how many wrong ones there are.
-async fn come_back(flow: &Flow, rider: RiderId, right: bool) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar!(
-        "update pay_password
-         set checking = greatest(checking - 1, 0),
-             wrong = case when $2 then 0 else wrong + 1 end,
-             locked_until = case when not $2 and wrong + 1 >= $3 then now() + make_interval(secs => $4) end
-         where rider_id = $1
-         returning wrong",
+/// Counts a try that was checked against this hash. It counts for that hash only: a right one wipes no slate of a pay
+/// password that it does not fit, and a wrong one is none of the next's.
+async fn come_back(flow: &Flow, rider: RiderId, hash: &str, right: bool) -> Result<Counted, sqlx::Error> {
+    sqlx::query_as!(
+        Counted,
+        r#"update pay_password
+           set checking = greatest(checking - 1, 0),
+               wrong = case when hash <> $5 then wrong when $2 then 0 else wrong + 1 end,
+               locked_until = case when hash <> $5 then locked_until
+                                   when not $2 and wrong + 1 >= $3 then now() + make_interval(secs => $4) end
+           where rider_id = $1
+           returning wrong, hash <> $5 as "overtaken!""#,
         rider.0,
         right,
         MOST_TRIES,
         LOCK.as_secs_f64(),
+        hash,
     )
     .fetch_one(&flow.pool)
     .await
@@ -94,32 +130,138 @@ async fn locked_until(flow: &Flow, rider: RiderId) -> Result<Option<DateTime<Utc
     Ok(row.ok_or(Refusal::PayPasswordMissing)?.until)
 }
 
-/// Sets or changes the pay password; changing takes the current one.
+/// What a request to set the pay password comes to, once all that is slow about it is done.
+pub enum Judged {
+    /// It was done: this is the request that set the present one, again.
+    Repeat,
+    /// It is to be done.
+    Change(Change),
+}
+
+/// A change that is left to be made, in one transaction.
+pub struct Change {
+    rider: RiderId,
+    /// The hash that `current` was checked against; none for the first pay password.
+    from: Option<String>,
+    hash: String,
+    digest: Vec<u8>,
+}
+
+/// Judges a request to set or to change the pay password; changing takes the current one.
+///
+/// `PUT` may be repeated, also without a key: who did not get the answer asks again with a `current` that is right no more. A
+/// repeat is known by the digest of the last change, which covers `current` and `new`. Comparing tells whoever knows what was
+/// before whether he guessed what is now, so it is a try like any other: let through first, and counted as wrong if the digest
+/// differs and `current` is wrong. Nobody gets more guesses by it than by guessing `current`. After [`REPEATED`] a repeat is
+/// judged as any request, and so is a first pay password that is set again without `current`.
 ///
 /// # Errors
-/// A malformed new one, a wrong or missing current one; the database's.
-pub async fn set(flow: &Flow, rider: RiderId, current: Option<&str>, new: &str) -> Result<(), StepError> {
+/// A malformed new one, a wrong or missing current one, locked; the database's.
+pub async fn judge(
+    flow: &Flow,
+    rider: RiderId,
+    current: Option<&str>,
+    new: &str,
+) -> Result<Judged, StepError> {
     check_form("/new", new).map_err(Refusal::Invalid)?;
-    let has_one = sqlx::query_scalar!(
-        r#"select exists(select from pay_password where rider_id = $1) as "has!""#,
-        rider.0
-    )
-    .fetch_one(&flow.pool)
-    .await?;
-    if has_one {
-        let missing = || Refusal::Invalid(FieldError::new("/current", "the current pay password is needed"));
-        verify(flow, rider, current.ok_or_else(missing)?).await?;
+    let kind = if current.is_some() { "change" } else { "first" };
+    let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
+    let digest = flow.passwords.digest("the pay password was set", &parts).map_err(StepError::Broken)?;
+    for _ in 0..ROUNDS {
+        let Some(was_first) = was_first(flow, rider).await? else {
+            let hash = flow.passwords.hash(new).await.map_err(StepError::Broken)?;
+            return Ok(Judged::Change(Change { rider, from: None, hash, digest }));
+        };
+        if current.is_none() && !was_first {
+            let rule = "the current pay password is needed";
+            return Err(Refusal::Invalid(FieldError::new("/current", rule)).into());
+        }
+        let kept = let_through(flow, rider).await?;
+        let repeat = kept.last_change.as_ref() == Some(&digest);
+        let right = match current {
+            _ if repeat => true,
+            Some(current) => flow.passwords.verify(current, &kept.hash).await.map_err(StepError::Broken)?,
+            None => false,
+        };
+        match come_back(flow, rider, &kept.hash, right).await? {
+            Counted { overtaken: true, .. } => {}
+            Counted { wrong, .. } if !right => {
+                return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
+            }
+            _ if repeat => return Ok(Judged::Repeat),
+            _ => {
+                let hash = flow.passwords.hash(new).await.map_err(StepError::Broken)?;
+                return Ok(Judged::Change(Change { rider, from: Some(kept.hash), hash, digest }));
+            }
+        }
     }
-    let hash = flow.passwords.hash(new).await.map_err(StepError::Broken)?;
-    sqlx::query!(
-        "insert into pay_password (rider_id, hash) values ($1, $2)
-         on conflict (rider_id) do update set hash = excluded.hash, wrong = 0, locked_until = null",
+    Err(StepError::Broken(Box::new(Busy)))
+}
+
+/// Whether the pay password is a first one that was set so lately that a repeat can be told; `None` if there is none.
+async fn was_first(flow: &Flow, rider: RiderId) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select coalesce(was_first and changed_at > now() - make_interval(secs => $2), false) as "first!"
+           from pay_password where rider_id = $1"#,
         rider.0,
-        hash
+        REPEATED.as_secs_f64()
     )
-    .execute(&flow.pool)
-    .await?;
-    Ok(())
+    .fetch_optional(&flow.pool)
+    .await
+}
+
+impl Change {
+    /// Makes the change, and ends what the old pay password authorized, unless another change was first.
+    ///
+    /// Two statements, for a statement does not see what it waited for: an authorization that is being issued holds a lock
+    /// on the pay password's row ([`authorization::issue`](super::authorization::issue)), and is to be seen by the second.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn make(&self, conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let Self { rider, from, hash, digest } = self;
+        let made = match from {
+            None => {
+                sqlx::query!(
+                    "insert into pay_password (rider_id, hash, changed_at, last_change, was_first)
+                     values ($1, $2, now(), $3, true) on conflict (rider_id) do nothing",
+                    rider.0,
+                    hash,
+                    digest
+                )
+                .execute(&mut *conn)
+                .await?
+            }
+            Some(from) => {
+                sqlx::query!(
+                    "update pay_password
+                     set hash = $2, wrong = 0, locked_until = null, changed_at = now(), last_change = $3, was_first = false
+                     where rider_id = $1 and hash = $4",
+                    rider.0,
+                    hash,
+                    digest,
+                    from
+                )
+                .execute(&mut *conn)
+                .await?
+            }
+        };
+        if made.rows_affected() == 0 {
+            return Ok(false);
+        }
+        // In the order in which payments lock them. Those that are past their end matter to nobody; the index by end finds
+        // the others.
+        sqlx::query!(
+            "delete from payment_authorization where order_id in (
+                 select order_id from payment_authorization
+                 where rider_id = $1 and used_by is null and expires_at > now()
+                 order by order_id for update)",
+            rider.0
+        )
+        .execute(conn)
+        .await?;
+        Ok(true)
+    }
 }
 
 /// Whether the text is a pay password at all.
@@ -127,8 +269,5 @@ pub async fn set(flow: &Flow, rider: RiderId, current: Option<&str>, new: &str) 
 /// # Errors
 /// Names `pointer` and the rule.
 pub fn check_form(pointer: &str, text: &str) -> Result<(), FieldError> {
-    if text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Ok(());
-    }
-    Err(FieldError::new(pointer, "a pay password is six digits"))
+    PayPassword::read(pointer, text).map(drop)
 }

@@ -6,7 +6,7 @@ use crate::{
     domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
     flow::{Desk, Ending, Flow, Rollback, StepError, begin_unwaited, idempotency, or_roll_back, step},
     orders::{self, Command, OrderView},
-    schema,
+    schema::{self, again},
 };
 use farebox_jobs::{
     MqTag, PayBack, Paying,
@@ -29,10 +29,16 @@ pub async fn refund(flow: &Flow, command: &Command) -> Ending<OrderView> {
     or_roll_back(flow, ended, owed).await
 }
 
+/// Three transactions, each of which may be made again. Should it stop between two, the job that the first armed goes on.
 async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+    again(|| begin(flow, command)).await?;
+    again(|| async { money_back(&mut *flow.pool.acquire().await?, command.order_id).await }).await?;
+    again(|| end(flow, command)).await
+}
+
+/// The seats are free, and the answer is kept.
+async fn end(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
     let Command { attempt, order_id, rider_id, ref key } = *command;
-    begin(flow, command).await?;
-    money_back(&mut *flow.pool.acquire().await?, order_id).await?;
     let mut tx = schema::begin(&flow.pool).await?;
     free_seats(&mut tx, order_id).await?;
     queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;

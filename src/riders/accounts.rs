@@ -1,23 +1,16 @@
 //! Registering, signing in, and what an account looks like from outside.
 
+use super::user_name;
 use crate::{
-    domain::{FieldError, Refusal, RiderId},
+    domain::{Email, FieldError, Password, PayPassword, Phone, Refusal, RiderId, UserName},
     flow::StepError,
     passwords::Passwords,
-    payment::pay_password,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::str::FromStr;
 use uuid::Uuid;
-
-/// Shortest password.
-const SHORTEST_PASSWORD: usize = 8;
-/// Longest password and profile text, in bytes.
-const LONGEST_TEXT: usize = 200;
-/// Length of a user name.
-const USER_NAME: std::ops::RangeInclusive<usize> = 3..=40;
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -72,24 +65,22 @@ impl FromStr for Role {
 }
 
 /// A registration as it comes in.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
     /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
-    #[schemars(length(min = 3, max = 40), regex(pattern = "^[A-Za-z0-9._-]+$"))]
+    #[schemars(with = "UserName")]
     pub user_name: String,
     /// At least 8 characters.
-    #[schemars(length(min = 8, max = 200))]
+    #[schemars(with = "Password")]
     pub password: String,
     /// Six digits; may be set later.
-    #[schemars(regex(pattern = "^[0-9]{6}$"))]
+    #[schemars(with = "Option<PayPassword>")]
     pub pay_password: Option<String>,
     /// Optional, unverified.
-    #[schemars(length(min = 1, max = 200))]
-    pub email: Option<String>,
+    pub email: Option<Email>,
     /// Optional, unverified.
-    #[schemars(length(min = 1, max = 200))]
-    pub phone: Option<String>,
+    pub phone: Option<Phone>,
 }
 
 /// An account, as it is answered: never a balance, a password or a hash.
@@ -145,8 +136,8 @@ impl Registration {
             user_name: new.user_name.clone(),
             password_hash,
             pay_hash,
-            email: new.email.clone(),
-            phone: new.phone.clone(),
+            email: new.email.clone().map(Email::into_string),
+            phone: new.phone.clone().map(Phone::into_string),
             role,
         })
     }
@@ -159,7 +150,7 @@ impl Registration {
         let added = sqlx::query_scalar!(
             r#"with added as (
                    insert into rider (id, user_name, password_hash, role, email, phone)
-                   values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name)) do nothing returning id
+                   values ($1, $2, $3, $4, $5, $6) on conflict (lower(user_name collate "C")) do nothing returning id
                ), purse as (
                    insert into wallet (rider_id) select id from added
                ), secret as (
@@ -198,31 +189,10 @@ pub async fn register(
 }
 
 fn check(new: &NewRider) -> Result<(), FieldError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if !USER_NAME.contains(&new.user_name.len()) || !new.user_name.chars().all(plain) {
-        return Err(FieldError::new("/user_name", "3 to 40 letters, digits, dots, dashes or underscores"));
-    }
-    if !(SHORTEST_PASSWORD..=LONGEST_TEXT).contains(&new.password.len()) {
-        return Err(FieldError::new("/password", "8 to 200 characters"));
-    }
-    if let Some(pay) = &new.pay_password {
-        pay_password::check_form("/pay_password", pay)?;
-    }
-    for (pointer, text) in [("/email", &new.email), ("/phone", &new.phone)] {
-        check_text(pointer, text.as_deref())?;
-    }
+    UserName::read("/user_name", &new.user_name)?;
+    Password::read("/password", &new.password)?;
+    new.pay_password.as_deref().map(|pay| PayPassword::read("/pay_password", pay)).transpose()?;
     Ok(())
-}
-
-/// Whether the text, if there is one, can stand in a profile.
-pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<(), FieldError> {
-    let fits = |text: &str| (1..=LONGEST_TEXT).contains(&text.len()) && !text.contains(char::is_control);
-    match text {
-        Some(text) if !fits(text) => {
-            Err(FieldError::new(pointer, "1 to 200 characters, none of them control characters, or left out"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The account of a user name and password.
@@ -232,16 +202,19 @@ pub(super) fn check_text(pointer: &str, text: Option<&str>) -> Result<(), FieldE
 pub async fn sign_in(
     pool: &PgPool,
     passwords: &Passwords,
-    user_name: &str,
+    name: &str,
     password: &str,
 ) -> Result<Rider, StepError> {
-    let row =
-        sqlx::query!("select id, password_hash from rider where lower(user_name) = lower($1)", user_name)
-            .fetch_optional(pool)
-            .await?;
+    let row = sqlx::query!(
+        r#"select id, password_hash from rider where lower(user_name collate "C") = $1 and $2"#,
+        user_name::folded(name),
+        user_name::is_user_name(name)
+    )
+    .fetch_optional(pool)
+    .await?;
     let Some(row) = row else {
         // As much work as for a known name, so that the time taken tells nobody which names exist.
-        passwords.hash(password).await.map_err(StepError::Broken)?;
+        passwords.verify_nobodys(password).await.map_err(StepError::Broken)?;
         return Err(Refusal::WrongCredentials.into());
     };
     if !passwords.verify(password, &row.password_hash).await.map_err(StepError::Broken)? {

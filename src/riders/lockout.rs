@@ -6,8 +6,9 @@
 //! A name that does not exist is treated like any other.
 //!
 //! A try is counted *before* its password is checked, and a right one takes the count back: so guessing in parallel, on
-//! however many replicas, gains nothing.
+//! however many replicas, gains nothing. Whoever lets a try through ends it as well, even if the client hangs up.
 
+use super::user_name;
 use crate::{domain::Refusal, flow::StepError, limits::counted, settings::Lockout};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -35,9 +36,9 @@ pub struct Try {
 ///
 /// # Errors
 /// [`Refusal::TooSoon`] with the seconds to wait; the database's.
-pub async fn begin(pool: &PgPool, rules: &Lockout, user_name: &str, from: IpAddr) -> Result<Try, StepError> {
+pub async fn begin(pool: &PgPool, rules: &Lockout, name: &str, from: IpAddr) -> Result<Try, StepError> {
     let tried = Try {
-        pair: digest("name", network(from), &user_name.to_lowercase()),
+        pair: digest("name", network(from), &user_name::folded(name)),
         address: digest("address", counted(from), ""),
     };
     let row = sqlx::query!(

@@ -1,57 +1,77 @@
 //! What a rider may change of his own account: never its name, role, password or balance.
 
-use super::{Rider, accounts::check_text, find};
+use super::{Rider, find};
 use crate::{
-    domain::{FieldError, Refusal, RiderId},
+    domain::{Email, NickName, Phone, Refusal, RiderId},
     flow::StepError,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgConnection;
 
-/// What `sex` may say.
-const SEXES: [&str; 3] = ["female", "male", "other"];
-
 /// A change of one field: left out, it stays as it is; `null` clears it.
-type Field = Option<Option<String>>;
+type Field<T> = Option<Option<T>>;
+
+/// What `sex` may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Sex {
+    /// `female`.
+    Female,
+    /// `male`.
+    Male,
+    /// `other`.
+    Other,
+}
+
+impl Sex {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Female => "female",
+            Self::Male => "male",
+            Self::Other => "other",
+        }
+    }
+}
 
 /// The fields to change.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 200 characters.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(min = 1, max = 200))]
-    pub nick_name: Field,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<NickName>")]
+    pub nick_name: Field<NickName>,
     /// `female`, `male` or `other`.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", regex(pattern = "^(female|male|other)$"))]
-    pub sex: Field,
-    /// Unverified; holds an `@`.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(min = 1, max = 200), regex(pattern = "@"))]
-    pub email: Field,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Sex>")]
+    pub sex: Field<Sex>,
     /// Unverified.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(with = "Option<String>", length(min = 1, max = 200))]
-    pub phone: Field,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Email>")]
+    pub email: Field<Email>,
+    /// Unverified.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Phone>")]
+    pub phone: Field<Phone>,
 }
 
 /// Tells `null` from a field that is left out: this is only called for a field that is there.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// Changes the account's profile, in one statement.
 ///
 /// # Errors
-/// A field that breaks a rule, no such account; the database's.
+/// No such account; the database's.
 pub async fn change(
     conn: &mut PgConnection,
     rider: RiderId,
     change: &ProfileChange,
 ) -> Result<Rider, StepError> {
-    check(change).map_err(Refusal::Invalid)?;
     let ProfileChange { nick_name, sex, email, phone } = change;
     sqlx::query!(
         "update rider set nick_name = case when $2 then $3 else nick_name end, sex = case when $4 then $5 else sex end,
@@ -59,29 +79,15 @@ pub async fn change(
          where id = $1",
         rider.0,
         nick_name.is_some(),
-        nick_name.clone().flatten(),
+        nick_name.as_ref().and_then(Option::as_ref).map(NickName::as_str),
         sex.is_some(),
-        sex.clone().flatten(),
+        sex.flatten().map(Sex::as_str),
         email.is_some(),
-        email.clone().flatten(),
+        email.as_ref().and_then(Option::as_ref).map(Email::as_str),
         phone.is_some(),
-        phone.clone().flatten(),
+        phone.as_ref().and_then(Option::as_ref).map(Phone::as_str),
     )
     .execute(&mut *conn)
     .await?;
     find(conn, rider).await?.ok_or_else(|| Refusal::NotFound("rider").into())
-}
-
-fn check(change: &ProfileChange) -> Result<(), FieldError> {
-    let ProfileChange { nick_name, sex, email, phone } = change;
-    for (pointer, field) in [("/nick_name", nick_name), ("/email", email), ("/phone", phone)] {
-        check_text(pointer, field.as_ref().and_then(Option::as_deref))?;
-    }
-    if sex.iter().flatten().any(|sex| !SEXES.contains(&sex.as_str())) {
-        return Err(FieldError::new("/sex", format!("one of {}, or null", SEXES.join(", "))));
-    }
-    if email.iter().flatten().any(|email| !email.contains('@')) {
-        return Err(FieldError::new("/email", "an address with an @, or null"));
-    }
-    Ok(())
 }

@@ -66,6 +66,7 @@ impl Sessions {
     }
 
     /// Opens a session. With `alone`, it ends the rider's other ones: here at once and elsewhere within a second.
+    /// Safe to drop: what was committed and is not remembered here is read by [`Self::watch`], as elsewhere.
     ///
     /// # Errors
     /// The database's.
@@ -84,7 +85,7 @@ impl Sessions {
         Ok(Session { token: self.sign(caller, expires_at), expires_at, rider })
     }
 
-    /// Ends a session, here at once and elsewhere within a second.
+    /// Ends a session, here at once and elsewhere within a second. Safe to drop, as [`Self::open`] is.
     ///
     /// # Errors
     /// The database's.

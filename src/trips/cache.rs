@@ -1,39 +1,51 @@
 //! The trip list in Redis, for a moment: what many riders look at, and what decides nothing. A booking asks the
 //! database.
 
-use super::of_day;
-use crate::{orders::Page, redis_link::RedisLink};
+use super::{Wanted, search};
+use crate::{flow::StepError, redis_link::RedisLink};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::time::Duration;
 
 /// Goes into the keys; a list that looks different gets another, so that builds side by side never read each other's.
-const LAYOUT: &str = concat!("1:", env!("CARGO_PKG_VERSION"));
+const LAYOUT: &str = concat!("2:", env!("CARGO_PKG_VERSION"));
 
-/// As [`of_day`], as JSON, and not older than `fresh`.
+/// A page as [`search`] finds it, as JSON, and not older than `fresh`. Each page is kept by itself: its key says all that was
+/// asked.
 ///
 /// # Errors
-/// The database's.
+/// [`search`]'s.
 pub async fn list(
     pool: &PgPool,
     redis: Option<&RedisLink>,
     fresh: Duration,
     zone: Tz,
     day: NaiveDate,
-    direction: Option<i16>,
-) -> Result<String, sqlx::Error> {
+    wanted: &Wanted,
+    limit: u16,
+) -> Result<String, StepError> {
     let redis = redis.filter(|_| !fresh.is_zero());
-    let which = direction.map_or_else(|| "both".to_owned(), |direction| direction.to_string());
-    let key = format!("farebox:trips:{LAYOUT}:{zone}:{day}:{which}");
+    let key = key(zone, day, wanted, limit);
     if let Some(kept) = kept(redis, &key).await {
         return Ok(kept);
     }
-    let items = of_day(pool, zone, day, direction).await?;
-    let list = serde_json::to_string(&Page { items, next: None })
-        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let page = search(pool, zone, day, wanted, limit).await?;
+    let list = serde_json::to_string(&page).map_err(|error| sqlx::Error::Encode(error.into()))?;
     keep(redis, &key, &list, fresh).await;
     Ok(list)
+}
+
+fn key(zone: Tz, day: NaiveDate, wanted: &Wanted, limit: u16) -> String {
+    let Wanted { direction, bus_id, state, after } = *wanted;
+    let any = |given: Option<String>| given.unwrap_or_else(|| "any".to_owned());
+    format!(
+        "farebox:trips:{LAYOUT}:{zone}:{day}:{}:{}:{}:{limit}:{}",
+        any(direction.map(|direction| direction.to_string())),
+        any(bus_id.map(|bus| bus.to_string())),
+        any(state.map(|state| state.as_str().to_owned())),
+        any(after.map(|trip| trip.to_string())),
+    )
 }
 
 async fn kept(redis: Option<&RedisLink>, key: &str) -> Option<String> {

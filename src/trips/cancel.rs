@@ -74,7 +74,9 @@ pub async fn cancel(
                where id = $1 and (cancelled_at is not null or arrives_at > now())
                returning id
            ), begun as (
-               insert into trip_cancellation (trip_id, reason) select id, $2 from marked
+               insert into trip_cancellation (trip_id, reason, order_ids)
+               select id, $2, array(select distinct s.order_id from seat s where s.trip_id = id and s.order_id is not null)
+               from marked
                on conflict (trip_id) do nothing
                returning trip_id
            ), told as (

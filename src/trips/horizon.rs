@@ -1,39 +1,48 @@
-//! The rolling horizon: the trips of the coming days are always there. One job for all workers makes them and, in the
-//! same transaction, enqueues itself for the next local midnight.
+//! The rolling horizon: the trips of the coming days are always there. One job for all workers makes them, each day in a
+//! transaction of its own, and then ends and enqueues itself for the next local midnight in one.
 //!
 //! What is missing is read off the database's clock and the trips that exist, never off when the job ran last. So a
 //! run that comes late makes up for all that were missed, and one that comes twice makes nothing. Every worker brings the
-//! job forward when it starts, since the clock, the timetable or the settings may have changed while none was running.
+//! job forward when it starts, since the clock, the timetable or the settings may have changed while none was running; and
+//! [`crate::recurring`] puts it back if it is gone.
 
-use super::timetable;
-use crate::flow::{Desk, Flow};
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, TimeZone, Utc};
+use super::{
+    timetable::{self, Made},
+    wall,
+};
+use crate::{
+    flow::{Desk, Flow},
+    recurring, schema,
+};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use farebox_jobs::{
-    Timetable,
+    MqTag, Timetable,
     queue::{self, Delivery, Due, JobError, NewJob, Outcome},
 };
-use sqlx::PgConnection;
+use sqlx::PgPool;
 use std::time::Duration;
 
 /// How often a worker that could not bring the job forward tries again.
 const RETRY_ARMING: Duration = Duration::from_secs(1);
-/// How far into a day its first moment is looked for, where clocks are put forward at midnight, hours.
-const LONGEST_GAP: u32 = 3;
 
-/// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it.
+/// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it. With the
+/// horizon off, nobody is to miss the job.
 pub async fn arm(flow: &Flow) {
-    if flow.trips.horizon_days == 0 {
-        return;
-    }
     while let Err(error) = hurry(flow).await {
-        tracing::warn!(%error, "the timetable's job is not enqueued yet");
+        let outage = crate::schema::is_outage(&error);
+        tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
 
 async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
-    queue::hurry(&mut *flow.pool.acquire().await?, &NewJob::of(&Timetable {})).await?;
+    let mut conn = flow.pool.acquire().await?;
+    if flow.trips.horizon_days == 0 {
+        return recurring::unwant(&mut conn, MqTag::Timetable).await;
+    }
+    queue::hurry(&mut conn, &NewJob::of(&Timetable {})).await?;
+    recurring::want(&mut conn, MqTag::Timetable).await?;
     flow.bell.ring();
     Ok(())
 }
@@ -45,49 +54,67 @@ async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
 pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
     delivery.decode::<Timetable>()?;
     let rules = desk.trips();
-    let mut tx = desk.begin().await?;
     if rules.horizon_days == 0 {
+        let mut tx = desk.begin().await?;
+        recurring::unwant(&mut tx, MqTag::Timetable).await?;
         return desk.settle(tx, delivery, "the horizon is off").await;
     }
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&mut *tx).await?;
-    let made = fill(&mut tx, rules.zone, now, rules.horizon_days).await?;
-    delivery.lease.complete(&mut tx, Some(&format!("{made} trips made"))).await?;
+    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(desk.pool()).await?;
+    let made = fill(desk.pool(), rules.zone, now, rules.horizon_days).await?;
+    let mut tx = desk.begin().await?;
+    delivery.lease.complete(&mut tx, Some(&made.told())).await?;
     queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, rules.zone))).await?;
     tx.commit().await?;
-    tracing::info!(made, "the timetable's coming days are made");
+    tracing::info!(made = made.trips, skipped = made.skipped.len(), "the timetable's coming days are made");
     Ok(Outcome::Settled)
 }
 
-/// Makes the trips that depart after `now`, on the local day of `now` and the days after it, `days` in all; returns
-/// how many were missing.
+/// Makes the trips that depart after `now`, on the local day of `now` and the days after it, `days` in all; says how many
+/// were missing. A day that fails stops no other, and is told by the error when all have been tried.
 ///
 /// # Errors
 /// The database's.
-pub async fn fill(
-    conn: &mut PgConnection,
-    zone: Tz,
-    now: DateTime<Utc>,
-    days: u16,
-) -> Result<u64, sqlx::Error> {
-    let mut made = 0;
+pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Result<Made, sqlx::Error> {
+    let (mut made, mut failed) = (Made::default(), None);
     for day in service_days(now, zone, days) {
-        made += timetable::generate_day(conn, zone, day, Some(now)).await?;
+        match fill_day(pool, zone, day, now).await {
+            Ok(more) => made.add(more),
+            Err(error) => {
+                tracing::error!(%day, %error, "the trips of a day are not made");
+                let outage = schema::is_outage(&error);
+                failed.get_or_insert(error);
+                if outage {
+                    break;
+                }
+            }
+        }
     }
+    failed.map_or(Ok(made), Err)
+}
+
+async fn fill_day(pool: &PgPool, zone: Tz, day: NaiveDate, now: DateTime<Utc>) -> Result<Made, sqlx::Error> {
+    let mut tx = schema::begin(pool).await?;
+    let made = timetable::generate_day(&mut tx, zone, day, Some(now)).await?;
+    timetable::forget_not_made(&mut tx, yesterday(now, zone)).await?;
+    tx.commit().await?;
     Ok(made)
 }
 
 /// Yesterday is among them: a departure of its timetable may lie after midnight.
 fn service_days(now: DateTime<Utc>, zone: Tz, days: u16) -> impl Iterator<Item = NaiveDate> {
-    let yesterday = now.with_timezone(&zone).date_naive() - Days::new(1);
+    let yesterday = yesterday(now, zone);
     (0..=u64::from(days.min(timetable::MOST_DAYS)))
         .filter_map(move |n| yesterday.checked_add_days(Days::new(n)))
+}
+
+fn yesterday(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    now.with_timezone(&zone).date_naive() - Days::new(1)
 }
 
 /// When the next local day begins.
 fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let day = now.with_timezone(&zone).date_naive() + Days::new(1);
-    let begins = |hour| zone.from_local_datetime(&day.and_hms_opt(hour, 0, 0)?).earliest();
-    (0..=LONGEST_GAP).find_map(begins).map_or(now + TimeDelta::days(1), |at| at.with_timezone(&Utc))
+    wall::instant(zone, day, 0).unwrap_or(now + TimeDelta::days(1))
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@
 //! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
 
 use super::seat_map;
-use crate::{domain::TripId, schema::is_outage, settings::Trips as TripRules};
+use crate::{domain::TripId, limits::counted, schema::is_outage, settings::Trips as TripRules};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -38,6 +39,9 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     slots: Arc<Semaphore>,
+    /// How many streams each address has; only addresses that have some.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    most_of_address: usize,
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
     period: Duration,
@@ -85,6 +89,9 @@ pub enum NoStream {
     /// As many are open as may be, or the server is stopping.
     #[error("no room for another stream")]
     Full,
+    /// The reader's address has as many open as one address may have.
+    #[error("no room for another stream of this address")]
+    TooManyOfAddress,
     /// There is no such trip.
     #[error("there is no such trip")]
     UnknownTrip,
@@ -93,19 +100,40 @@ pub enum NoStream {
     Database(#[from] sqlx::Error),
 }
 
-/// One open stream.
+/// One open stream. Safe to drop: its slot and its receiver go with it, and a trip without receivers is forgotten.
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
     ends: Instant,
+    _place: Place,
+}
+
+/// One stream's place among all, and among those of its address; both are free once it is dropped.
+struct Place {
+    live: Live,
+    address: IpAddr,
     _slot: OwnedSemaphorePermit,
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.live.by_address();
+        if let Some(open) = all.get_mut(&self.address) {
+            *open -= 1;
+            if *open == 0 {
+                all.remove(&self.address);
+            }
+        }
+    }
+}
+
 impl Live {
-    /// With the bounds and times of the settings.
-    pub fn new(rules: &TripRules) -> Self {
+    /// With the bounds and times of the settings; `limited` says whether an address is bounded.
+    pub fn new(rules: &TripRules, limited: bool) -> Self {
         Self(Arc::new(Inner {
             slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
+            by_address: Mutex::default(),
+            most_of_address: if limited { rules.live_streams_per_address } else { usize::MAX },
             trips: Mutex::default(),
             opened: Notify::new(),
             period: Duration::from_millis(rules.live_poll_ms),
@@ -113,12 +141,18 @@ impl Live {
         }))
     }
 
-    /// Opens a stream; `last_id` is the id of the last event its reader has seen, if any.
+    /// Opens a stream for a reader at this address; `last_id` is the id of the last event it has seen, if any.
     ///
     /// # Errors
     /// No room, no such trip; the database's.
-    pub async fn open(&self, pool: &PgPool, trip: TripId, last_id: Option<&str>) -> Result<Stream, NoStream> {
-        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| NoStream::Full)?;
+    pub async fn open(
+        &self,
+        pool: &PgPool,
+        trip: TripId,
+        last_id: Option<&str>,
+        address: IpAddr,
+    ) -> Result<Stream, NoStream> {
+        let place = self.take_place(counted(address))?;
         let mut seats = match self.join(trip) {
             Some(seats) => seats,
             None => {
@@ -128,7 +162,27 @@ impl Live {
         };
         let present = Arc::clone(&seats.borrow_and_update());
         let known = (last_id == Some(present.id.as_str())).then_some(present);
-        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _slot: slot })
+        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _place: place })
+    }
+
+    fn take_place(&self, address: IpAddr) -> Result<Place, NoStream> {
+        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| NoStream::Full)?;
+        let mut all = self.by_address();
+        let open = all.entry(address).or_insert(0);
+        if *open >= self.0.most_of_address {
+            // Never zero, unless no address may have any.
+            if *open == 0 {
+                all.remove(&address);
+            }
+            return Err(NoStream::TooManyOfAddress);
+        }
+        *open += 1;
+        drop(all);
+        Ok(Place { live: self.clone(), address, _slot: slot })
+    }
+
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends every stream, and opens none any more.
@@ -137,7 +191,7 @@ impl Live {
         self.trips().clear();
     }
 
-    /// Looks for as long as the process lives.
+    /// Looks for as long as the process lives. Safe to drop: it only reads.
     pub async fn watch(self, pool: PgPool) {
         let mut failing = false;
         loop {
@@ -247,13 +301,13 @@ fn state(seat: usize, letter: u8) -> SeatState {
     SeatState { seat: seat.to_string(), state: seat_map::state(letter) }
 }
 
-/// The present state of these trips' seats. A trip's seats are numbered from 1 without gaps.
+/// The present state of these trips' seats, by the database's clock: a hold that has lapsed since the last look is a change,
+/// though no row has changed. A trip's seats are numbered from 1 without gaps.
 async fn look(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, sqlx::Error> {
     let ids: Vec<Uuid> = trips.iter().map(|trip| trip.0).collect();
     let rows = sqlx::query!(
         r#"select s.trip_id,
-                  string_agg(case when s.blocked then 'b' when s.order_id is null then 'f'
-                                  when s.held_until is null then 's' else 'h' end, '' order by s.seat) as "letters!"
+                  string_agg(seat_state(s.blocked, s.order_id, s.held_until), '' order by s.seat) as "letters!"
            from seat s where s.trip_id = any($1) group by s.trip_id"#,
         &ids
     )

@@ -1,17 +1,46 @@
-//! Who rides: the manifest of a trip, as JSON and as CSV.
+//! Who rides, or would have: the manifest of a trip, as JSON and as CSV.
+//!
+//! The orders of a trip are found through its seats. Those of a cancelled trip have lost their seats: they were written down
+//! when it was cancelled, and while the cancelling went on.
 
-use crate::domain::{OrderId, RiderId, TripId};
+use crate::{
+    domain::{OrderId, RiderId, TripId},
+    sheet::{BOM, cell},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
+
+/// The columns of the CSV.
+const COLUMNS: [&str; 12] = [
+    "seat",
+    "order_id",
+    "rider_id",
+    "user_name",
+    "status",
+    "paid",
+    "nick_name",
+    "phone",
+    "email",
+    "paid_at",
+    "closed_reason",
+    "payment",
+];
 
 /// The manifest of a trip.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Manifest {
     /// The trip.
     pub trip_id: TripId,
-    /// Each seat that an order holds, ascending.
+    /// When the trip was cancelled, if it was: `seats` tells who had which seat then.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// Why it was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_reason: Option<String>,
+    /// Each seat that an order holds, or held when the trip was cancelled, ascending.
     pub seats: Vec<Line>,
 }
 
@@ -30,52 +59,147 @@ pub struct Line {
     pub status: String,
     /// Whether its rider has paid and not been given the money back.
     pub paid: bool,
+    /// What he wants to be called, if he says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nick_name: Option<String>,
+    /// His phone number, if he gave one; only for operators and admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// His e-mail address, if he gave one; only for operators and admins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// When it was paid, if it ever was.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    pub paid_at: Option<DateTime<Utc>>,
+    /// Why it was closed without having been paid, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_reason: Option<String>,
+    /// Where its money is: `debited` (the payment is under way), `settled` (ours), `refunded` (his again); absent if nothing
+    /// was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
 }
 
-/// The manifest, if there is such a trip. A seat whose booking is still under way is not in it yet.
+struct Row {
+    cancelled_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    seat: Option<i32>,
+    order_id: Option<Uuid>,
+    rider_id: Option<Uuid>,
+    user_name: Option<String>,
+    nick_name: Option<String>,
+    phone: Option<String>,
+    email: Option<String>,
+    status: Option<String>,
+    paid_at: Option<DateTime<Utc>>,
+    closed_reason: Option<String>,
+    payment: Option<String>,
+}
+
+impl Row {
+    /// A trip nobody rides with is one row without a seat.
+    fn line(self, contacts: bool) -> Option<Line> {
+        let status = self.status?;
+        Some(Line {
+            seat: self.seat?.to_string(),
+            order_id: OrderId(self.order_id?),
+            rider_id: RiderId(self.rider_id?),
+            user_name: self.user_name?,
+            paid: status == "paid",
+            status,
+            nick_name: self.nick_name,
+            phone: self.phone.filter(|_| contacts),
+            email: self.email.filter(|_| contacts),
+            paid_at: self.paid_at,
+            closed_reason: self.closed_reason,
+            payment: self.payment,
+        })
+    }
+}
+
+/// The manifest, if there is such a trip; with how to reach its riders if `contacts` says so. A seat whose booking is still
+/// under way is not in it yet. Whoever had given his seats back when the trip was cancelled is not in it.
 ///
 /// # Errors
 /// The database's.
-pub async fn of(pool: &PgPool, trip: TripId) -> Result<Option<Manifest>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select s.seat as "seat?", s.order_id, o.rider_id as "rider_id?", r.user_name as "user_name?", o.status as "status?"
+pub async fn of(pool: &PgPool, trip: TripId, contacts: bool) -> Result<Option<Manifest>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"with had as (
+               select order_id as id from seat where trip_id = $1 and order_id is not null
+               union
+               select unnest(order_ids) from trip_cancellation where trip_id = $1
+               union
+               select order_id from trip_cancellation_order where trip_id = $1
+           )
+           select t.cancelled_at, c.reason as "reason?", l.seat as "seat?", l.id as "order_id?", l.rider_id as "rider_id?",
+                  l.user_name as "user_name?", l.nick_name as "nick_name?", l.phone as "phone?", l.email as "email?",
+                  l.status as "status?", l.paid_at as "paid_at?", l.closed_reason as "closed_reason?",
+                  l.payment as "payment?"
            from trip t
-           left join (seat s join orders o on o.id = s.order_id join rider r on r.id = o.rider_id) on s.trip_id = t.id
-           where t.id = $1 order by s.seat"#,
+           left join trip_cancellation c on c.trip_id = t.id
+           left join (
+               select u.seat, o.id, o.rider_id, r.user_name, r.nick_name, r.phone, r.email, o.status, o.paid_at,
+                      o.closed_reason,
+                      (select p.state from payment p where p.order_id = o.id and p.state <> 'reversed') as payment
+               from had join orders o on o.id = had.id join rider r on r.id = o.rider_id
+               cross join lateral unnest(o.seats) as u (seat)
+           ) as l on true
+           where t.id = $1 order by l.seat, l.id"#,
         trip.0
     )
     .fetch_all(pool)
     .await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let line = |(seat, order, rider, user_name, status): (i32, Uuid, Uuid, String, String)| Line {
-        seat: seat.to_string(),
-        order_id: OrderId(order),
-        rider_id: RiderId(rider),
-        user_name,
-        paid: status == "paid",
-        status,
-    };
-    // A trip nobody rides with is one row without a seat.
-    let whole =
-        rows.into_iter().filter_map(|r| Some((r.seat?, r.order_id?, r.rider_id?, r.user_name?, r.status?)));
-    Ok(Some(Manifest { trip_id: trip, seats: whole.map(line).collect() }))
+    let Some(first) = rows.first() else { return Ok(None) };
+    let (cancelled_at, cancelled_reason) = (first.cancelled_at, first.reason.clone());
+    let seats = rows.into_iter().filter_map(|row| row.line(contacts)).collect();
+    Ok(Some(Manifest { trip_id: trip, cancelled_at, cancelled_reason, seats }))
 }
 
 impl Manifest {
-    /// The lines as CSV (RFC 4180) with a header, even if there are none.
+    /// The name of the file that the CSV is saved as.
+    pub fn file_name(&self) -> String {
+        format!("manifest-{}.csv", self.trip_id)
+    }
+
+    /// The lines as CSV (RFC 4180) with a header, even if there are none. The columns are the same for every role. Texts that
+    /// riders chose are [cells](cell).
     ///
     /// # Errors
     /// None that memory allows.
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut writer = csv::WriterBuilder::new()
-            .has_headers(false)
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(Vec::new());
-        writer.write_record(["seat", "order_id", "rider_id", "user_name", "status", "paid"])?;
+        self.write(Vec::new())
+    }
+
+    /// The same for a spreadsheet: with a byte order mark, without which some read Chinese names in another encoding.
+    ///
+    /// # Errors
+    /// None that memory allows.
+    pub fn csv_for_people(&self) -> Result<Vec<u8>, csv::Error> {
+        self.write(BOM.to_vec())
+    }
+
+    fn write(&self, begun: Vec<u8>) -> Result<Vec<u8>, csv::Error> {
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(begun);
+        writer.write_record(COLUMNS)?;
         for line in &self.seats {
-            writer.serialize(line)?;
+            let text = |text: &Option<String>| cell(text.as_deref().unwrap_or_default()).into_owned();
+            let plain = |word: &Option<String>| word.clone().unwrap_or_default();
+            let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            writer.write_record([
+                line.seat.clone(),
+                line.order_id.to_string(),
+                line.rider_id.to_string(),
+                cell(&line.user_name).into_owned(),
+                line.status.clone(),
+                line.paid.to_string(),
+                text(&line.nick_name),
+                text(&line.phone),
+                text(&line.email),
+                line.paid_at.map(at).unwrap_or_default(),
+                plain(&line.closed_reason),
+                plain(&line.payment),
+            ])?;
         }
         writer.into_inner().map_err(|error| error.into_error().into())
     }
@@ -86,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_quotes_what_would_break_it() {
+    fn csv_quotes_what_would_break_it_and_marks_what_is_no_text() {
         let nil = Uuid::nil();
         let line = Line {
             seat: "1".to_owned(),
@@ -95,11 +219,22 @@ mod tests {
             user_name: "a, \"b\"\nc".to_owned(),
             status: "paid".to_owned(),
             paid: true,
+            nick_name: Some("=1+1".to_owned()),
+            phone: Some("+8613800138000".to_owned()),
+            email: None,
+            paid_at: None,
+            closed_reason: None,
+            payment: Some("settled".to_owned()),
         };
-        let text = Manifest { trip_id: TripId(nil), seats: vec![line] }.csv().expect("memory");
+        let manifest =
+            Manifest { trip_id: TripId(nil), cancelled_at: None, cancelled_reason: None, seats: vec![line] };
+        let text = String::from_utf8(manifest.csv().expect("memory")).expect("text");
         let expected = format!(
-            "seat,order_id,rider_id,user_name,status,paid\r\n1,{nil},{nil},\"a, \"\"b\"\"\nc\",paid,true\r\n"
+            "seat,order_id,rider_id,user_name,status,paid,nick_name,phone,email,paid_at,closed_reason,payment\r\n\
+             1,{nil},{nil},\"a, \"\"b\"\"\nc\",paid,true,'=1+1,'+8613800138000,,,,settled\r\n"
         );
-        assert_eq!(String::from_utf8(text).expect("text"), expected);
+        assert_eq!(text, expected);
+        let for_people = String::from_utf8(manifest.csv_for_people().expect("memory")).expect("text");
+        assert_eq!(for_people, format!("\u{feff}{expected}"));
     }
 }

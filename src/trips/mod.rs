@@ -9,8 +9,9 @@ pub mod seat_map;
 pub mod seats;
 mod timetable;
 mod views;
+mod wall;
 
 pub use cache::list;
 pub use seat_map::{TripDetail, detail};
-pub use timetable::{MOST_DAYS, NewTrip, add, generate};
-pub use views::{State, Trip, Wanted, of_day, search};
+pub use timetable::{MOST_DAYS, Made, NewTrip, NotMade, Skipped, add, count_not_made, generate, not_made};
+pub use views::{State, Trip, Wanted, search};

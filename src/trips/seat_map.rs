@@ -123,7 +123,7 @@ impl Together for Looks {
 }
 
 /// The maps of those trips that there are. A trip's seats are numbered from 1 without gaps. Only whose they are is asked of the
-/// orders, and only for a rider.
+/// orders, and only for a rider. His own hold that is overdue is as free as anybody's.
 async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, TripDetail)>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
@@ -137,10 +137,9 @@ async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, Trip
            join bus b on b.id = t.bus_id
            cross join lateral (
                select coalesce(string_agg(
-                          case when blocked then 'b' when order_id is null then 'f'
-                               when l.viewer is not null
+                          case when l.viewer is not null and seat_state(blocked, order_id, held_until) in ('h', 's')
                                     and exists(select from orders o where o.id = order_id and o.rider_id = l.viewer) then 'm'
-                               when held_until is null then 's' else 'h' end, ''), '') as letters
+                               else seat_state(blocked, order_id, held_until) end, ''), '') as letters
                from (select * from seat where trip_id = t.id order by seat) as s
            ) as s"#,
         &looks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),

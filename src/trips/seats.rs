@@ -1,7 +1,8 @@
 //! Seats that operators keep back: a blocked seat is nobody's and cannot be booked.
 
 use crate::{
-    domain::{FieldError, Refusal, RiderId, SeatSet, TripId},
+    booking::unpaid,
+    domain::{FieldError, OrderId, Refusal, RiderId, SeatSet, TripId},
     flow::StepError,
 };
 use schemars::JsonSchema;
@@ -33,7 +34,7 @@ pub struct Blocked {
 /// as they are.
 ///
 /// # Errors
-/// An unknown or cancelled trip, a seat the trip does not have, seats that are taken (for [`Keep::Block`]); the
+/// An unknown or cancelled trip, a seat the trip does not have, seats that are taken and not overdue (for [`Keep::Block`]); the
 /// database's.
 pub async fn keep(
     conn: &mut PgConnection,
@@ -53,6 +54,9 @@ pub async fn keep(
     .ok_or(Refusal::NotFound("trip"))?;
     if cancelled {
         return Err(Refusal::TripCancelled.into());
+    }
+    if keep == Keep::Block {
+        give_back_overdue(&mut *conn, trip, seats, operator).await?;
     }
     let what = if keep == Keep::Block { "seats_blocked" } else { "seats_released" };
     let seen = sqlx::query!(
@@ -92,6 +96,27 @@ pub async fn keep(
     }
     let blocked = blocked(conn, trip).await?;
     Ok(Blocked { trip_id: trip, blocked })
+}
+
+/// A hold that is overdue shows as free and is in nobody's way, a booking's or an operator's.
+async fn give_back_overdue(
+    conn: &mut PgConnection,
+    trip: TripId,
+    seats: &SeatSet,
+    operator: RiderId,
+) -> Result<(), sqlx::Error> {
+    let overdue = sqlx::query_scalar!(
+        r#"select distinct order_id as "order_id!" from seat
+           where trip_id = $1 and seat = any($2) and held_until <= now() order by 1"#,
+        trip.0,
+        seats.numbers()
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for order in overdue {
+        unpaid::give_back(&mut *conn, OrderId(order), trip, operator).await?;
+    }
+    Ok(())
 }
 
 async fn blocked(conn: &mut PgConnection, trip: TripId) -> Result<Vec<String>, sqlx::Error> {

@@ -1,7 +1,9 @@
 //! Trips as riders see them.
 
+use super::wall;
 use crate::{
-    domain::{FieldError, Money, TripId},
+    domain::{FieldError, Money, Refusal, TripId},
+    flow::StepError,
     orders::Page,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -12,9 +14,6 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
 use std::str::FromStr;
 use uuid::Uuid;
-
-/// The most trips one day shows.
-const MOST_TRIPS: i64 = 500;
 
 /// A trip in an answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -35,7 +34,7 @@ pub struct Trip {
     pub price: Money,
     /// Seats of the bus.
     pub capacity: i32,
-    /// Seats nobody holds.
+    /// Seats that can be booked: nobody's, or held past the time to pay.
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
     pub status: &'static str,
@@ -123,31 +122,26 @@ impl From<TripRow> for Trip {
     }
 }
 
-/// The trips that depart on a local date of `zone`, in one direction or both, soonest first.
-///
-/// # Errors
-/// The database's.
-pub async fn of_day(
-    pool: &PgPool,
-    zone: Tz,
-    day: NaiveDate,
-    direction: Option<i16>,
-) -> Result<Vec<Trip>, sqlx::Error> {
-    find(pool, zone, day, &Wanted { direction, ..Wanted::default() }, MOST_TRIPS).await
-}
-
 /// A page of the trips that depart on a local date of `zone`, soonest first.
 ///
 /// # Errors
-/// The database's.
+/// [`Wanted::after`] names no trip; the database's.
 pub async fn search(
     pool: &PgPool,
     zone: Tz,
     day: NaiveDate,
     wanted: &Wanted,
     limit: u16,
-) -> Result<Page<Trip>, sqlx::Error> {
+) -> Result<Page<Trip>, StepError> {
     let mut items = find(pool, zone, day, wanted, i64::from(limit) + 1).await?;
+    // Nothing comes after a trip that there is not: without this, a wrong cursor would look like the last page.
+    if let (true, Some(after)) = (items.is_empty(), wanted.after)
+        && !sqlx::query_scalar!(r#"select exists(select from trip where id = $1) as "known!""#, after.0)
+            .fetch_one(pool)
+            .await?
+    {
+        return Err(Refusal::Invalid(FieldError::new("after", "the `next` of the page before")).into());
+    }
     let more = items.len() > usize::from(limit);
     items.truncate(limit.into());
     let next = items.last().filter(|_| more).map(|trip| trip.id.to_string());
@@ -162,22 +156,26 @@ async fn find(
     wanted: &Wanted,
     limit: i64,
 ) -> Result<Vec<Trip>, sqlx::Error> {
+    // By the rule that departures are made by: a midnight that comes twice begins its day the first time.
+    let bounds =
+        wall::instant(zone, day, 0).zip(day.succ_opt().and_then(|next| wall::instant(zone, next, 0)));
+    let Some((begins, ends)) = bounds else { return Ok(Vec::new()) };
     let rows = sqlx::query_as!(
         TripRow,
         r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
-                  (select count(*) from seat s where s.trip_id = t.id and s.order_id is null and not s.blocked) as "free_seats!",
+                  (select count(*) from seat s
+                   where s.trip_id = t.id and seat_state(s.blocked, s.order_id, s.held_until) = 'f') as "free_seats!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!"
            from trip t
-           where t.departs_at >= ($1::date)::timestamp at time zone $2
-             and t.departs_at < ($1::date + 1)::timestamp at time zone $2
+           where t.departs_at >= $1 and t.departs_at < $2
              and ($3::smallint is null or t.direction = $3)
              and ($4::integer is null or t.bus_id = $4)
              and ($5::text is null or $5 = case when t.cancelled_at is not null then 'cancelled'
                                                 when t.departs_at <= now() then 'departed' else 'open' end)
              and ($6::uuid is null or (t.departs_at, t.id) > (select a.departs_at, a.id from trip a where a.id = $6))
            order by t.departs_at, t.id limit $7"#,
-        day,
-        zone.name(),
+        begins,
+        ends,
         wanted.direction,
         wanted.bus_id,
         wanted.state.map(State::as_str),

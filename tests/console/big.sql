@@ -53,8 +53,8 @@ select k, pg_temp.uuid7(now() - interval '31 days' + k * interval '30 days' / (:
 from generate_series(0, (:orders + :live) / 22 + 1) k;
 -- The latest are those of the unpaid orders: all of them ahead.
 update t set departs_at = greatest(departs_at, now() + interval '2 days') where k >= :orders / 22;
-insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, created_at)
-select id, 1 + k % 8, k % 2, departs_at, departs_at + interval '1 hour', 4.00, 44, now() - interval '40 days' from t;
+insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, created_at, shares_bus)
+select id, 1 + k % 8, k % 2, departs_at, departs_at + interval '1 hour', 4.00, 44, now() - interval '40 days', true from t;
 create unique index on t (k);
 analyze t;
 

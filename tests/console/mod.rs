@@ -9,12 +9,15 @@ mod numbers;
 mod pages;
 mod pages_bench;
 mod poison;
+mod riders;
 mod screenshots;
 mod sign_in;
 mod story;
 mod trips;
 mod viewer;
-mod visitor;
+pub mod visitor;
+
+pub use visitor::Visitor;
 
 /// An id as links show it.
 fn short(id: &str) -> String {

@@ -8,7 +8,7 @@
 //! about 10 GB, with fsync on), in `target/tmp/console-bench`, and uses it again the next time; delete that folder when done.
 //! `BENCH_ORDERS`, `BENCH_JOBS` and `BENCH_ROUNDS` make it smaller.
 
-use crate::harness::{Client, PASSWORD, Process, Wire, new_rider, settings};
+use crate::harness::{Client, PASSWORD, Process, Wire, lasting_folder, new_rider, settings};
 use farebox::{
     embedded, process as parts,
     riders::{self, Role},
@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -63,7 +63,7 @@ fn scale(name: &str, usual: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark of half an hour"]
 async fn pages_beside_a_load() {
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-bench");
+    let data = lasting_folder("console-bench");
     let options = embedded::Options { data, durable: true, max_connections: 100, settings: &[] };
     let server = embedded::start(&options).await.unwrap();
     embedded::ensure_database(&server, "bench").await.unwrap();
@@ -278,8 +278,9 @@ impl Load {
         let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut bookers = Vec::new();
         for n in 0..BOOKERS {
-            let departs = chrono::Utc::now() + chrono::Duration::days(2);
-            let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00", "capacity": 40,
+            let departs =
+                chrono::Utc::now() + chrono::Duration::days(9) + chrono::Duration::hours((n / 8) as i64);
+            let trip = json!({"bus_id": 1 + n % 8, "direction": 0, "departs_at": departs, "price": "4.00", "capacity": 40,
                 "arrives_at": departs + chrono::Duration::hours(1)});
             let trip = ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
             let name: String = sqlx::query_scalar("select user_name from rider where user_name = $1")

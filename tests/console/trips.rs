@@ -26,7 +26,7 @@ fn next(page: &str) -> Option<String> {
 /// both directions by turns; their ids in the order of departure.
 async fn timetable(world: &World, day: NaiveDate, many: i32) -> Vec<String> {
     let sql = "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-               select gen_random_uuid(), 1 + n % 2, n % 2, at, at + interval '1 hour', 4.00, 20
+               select gen_random_uuid(), 1 + n % 2, n % 2, at, at + interval '1 minute', 4.00, 20
                from generate_series(0, $2 - 1) as n,
                     lateral (select ($1::date + time '12:00') at time zone 'Asia/Shanghai' + n / 2 * interval '2 minutes' as at) as a";
     sqlx::query(sql).bind(day).bind(many).execute(&world.pool).await.unwrap();

@@ -1,11 +1,11 @@
 //! The server's disk is full, and has space again.
 
 use super::{broken, riders_with_trips};
-use crate::harness::{Client, OwnServer, Process, until};
+use crate::harness::{Client, OwnServer, Process, folder, until};
 use std::{
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
@@ -20,7 +20,7 @@ struct Disk(PathBuf);
 
 impl Disk {
     fn mount() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("full-disk-{}", std::process::id()));
+        let path = folder("full-disk");
         fs::create_dir_all(&path).unwrap();
         let mut mount = Command::new("mount");
         let mounted = mount.args(["-t", "tmpfs", "-o", SIZE, "farebox-test"]).arg(&path).status();

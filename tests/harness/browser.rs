@@ -62,8 +62,7 @@ impl Drop for Chromium {
 impl Browser {
     /// A new one with nothing in it, for the API at this address.
     pub async fn at(base: &str) -> Self {
-        let profile =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chromium-{}", uuid::Uuid::new_v4()));
+        let profile = super::folder(&format!("chromium-{}", uuid::Uuid::new_v4()));
         let (chromium, port) = tokio::task::spawn_blocking(move || start_driver(profile)).await.unwrap();
         let mut options = vec![
             "--headless",

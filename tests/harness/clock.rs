@@ -20,7 +20,7 @@ impl Clock {
         let place = |machine| PathBuf::from(format!("/usr/lib/{machine}/faketime/libfaketimeMT.so.1"));
         let library = LIBRARIES.map(place).into_iter().find(|path| path.exists());
         let library = library.expect("no libfaketime: install Debian's package libfaketime");
-        let folder = std::env::temp_dir().join(format!("farebox-clock-{}", uuid::Uuid::new_v4().simple()));
+        let folder = super::folder(&format!("clock-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir(&folder).unwrap();
         let clock = Self { folder, library };
         clock.jump(secs);

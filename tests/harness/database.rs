@@ -1,11 +1,9 @@
 //! One disposable server for all test processes, one database for each test, cloned from a migrated template.
 
+use super::lasting_folder;
 use farebox::{embedded, schema, settings::Settings};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::{
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 /// A test's database is dropped by a later run once it is this old, seconds.
@@ -30,11 +28,42 @@ impl Database {
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
         Self { url: server.url(&name) }
     }
+
+    /// One with nothing in it.
+    pub async fn empty() -> Self {
+        Self::created("").await
+    }
+
+    /// A migrated one whose `lower` and `upper` know letters beyond ASCII, as in most deployments; the others are in the
+    /// locale `C`.
+    pub async fn that_folds() -> Self {
+        let (server, _) = SERVER.get_or_init(start).await;
+        let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let known = "select collctype::text from pg_collation where collprovider = 'c' and collctype ~* '^(C|en_US)[.]utf-?8$'
+                     order by collctype limit 1";
+        let locale: String =
+            sqlx::query_scalar(known).fetch_one(&mut db).await.expect("a UTF-8 locale on this machine");
+        let made = Self::created(&format!("encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'")).await;
+        let settings = Settings::load("development", &[]).unwrap();
+        let pool = schema::pool(&made.url, &settings.database, "migration").unwrap();
+        schema::migrate(&pool).await.unwrap();
+        pool.close().await;
+        made
+    }
+
+    async fn created(how: &str) -> Self {
+        let (server, _) = SERVER.get_or_init(start).await;
+        let name = format!("t_{}_{}", now(), uuid::Uuid::new_v4().simple());
+        let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
+        let create = format!("create database {name} template template0 {how}");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
+        Self { url: server.url(&name) }
+    }
 }
 
 /// The server outlives this process for a moment only: it stops when nobody holds it.
 async fn start() -> (embedded::Server, String) {
-    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("test-server");
+    let data = lasting_folder("test-server");
     let options = embedded::Options { data, durable: false, max_connections: 500, settings: &[] };
     let server = embedded::start(&options).await.expect("a PostgreSQL server for the tests");
     let template = template(&server).await;

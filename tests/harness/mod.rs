@@ -4,22 +4,26 @@ mod browser;
 mod client;
 mod clock;
 mod database;
+mod folder;
 mod inside;
 mod own_server;
 mod process;
 mod proxy;
 mod redis;
+mod signal;
 mod wire;
 
 pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
 pub use clock::Clock;
 pub use database::Database;
+pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
 pub use process::{Process, command};
 pub use proxy::{Cut, Proxy};
 pub use redis::RedisServer;
+pub use signal::Frozen;
 pub use wire::Wire;
 
 use farebox::{
@@ -34,7 +38,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
     future::Future,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -48,6 +52,9 @@ pub const PEPPER: &str = "a pepper for tests only";
 pub const PASSWORD: &str = "correct horse";
 pub const PAY_PASSWORD: &str = "123456";
 
+/// The buses of the tests' trips, each its own: two trips of one hour cannot share one.
+const FIRST_BUS: i32 = 1_001;
+
 /// One test's world.
 pub struct World {
     pub db: Database,
@@ -56,6 +63,7 @@ pub struct World {
     pub api: Process,
     pub ops: Client,
     riders: AtomicUsize,
+    buses: AtomicI32,
 }
 
 impl World {
@@ -66,7 +74,11 @@ impl World {
 
     /// The same, with settings for the API process.
     pub async fn with(env: &[(&str, &str)]) -> Self {
-        let db = Database::fresh().await;
+        Self::on(Database::fresh().await, env).await
+    }
+
+    /// The same, on this database.
+    pub async fn on(db: Database, env: &[(&str, &str)]) -> Self {
         let settings = settings();
         let pool = farebox::schema::pool(&db.url, &settings.database, "test").unwrap();
         let flow = parts::flow(&settings, pool.clone()).unwrap();
@@ -74,7 +86,7 @@ impl World {
         let account = new_rider("ops");
         riders::register(&pool, &flow.passwords, &account, Role::Operator).await.unwrap();
         let ops = Client::sign_in(&api.base(), "ops").await;
-        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0) }
+        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0), buses: AtomicI32::new(FIRST_BUS) }
     }
 
     pub fn worker(&self) -> Process {
@@ -98,8 +110,10 @@ impl World {
         client
     }
 
+    /// Tops a wallet up; a reference belongs to one rider, so his id goes into it.
     pub async fn top_up(&self, rider: RiderId, money: &str, reference: &str) -> Answer {
         let path = format!("/v1/ops/wallets/{rider}/top-ups");
+        let reference = format!("{reference} {rider}");
         self.ops.post(&path, &json!({ "amount": money, "reference": reference })).await
     }
 
@@ -108,14 +122,30 @@ impl World {
         self.trip_in(chrono::Duration::days(1), capacity).await
     }
 
+    /// A trip of an hour, with a bus of its own. One that has departed cannot be added: it is added ahead and moved.
     pub async fn trip_in(&self, from_now: chrono::Duration, capacity: i32) -> String {
-        let departs = chrono::Utc::now() + from_now;
+        let ahead = chrono::Utc::now() + from_now.max(chrono::Duration::zero());
         let body = json!({
-            "bus_id": 1, "direction": 0, "departs_at": departs, "arrives_at": departs + chrono::Duration::hours(1),
+            "bus_id": self.bus().await, "direction": 0, "departs_at": ahead, "arrives_at": ahead + chrono::Duration::hours(1),
             "price": "4.00", "capacity": capacity,
         });
         let answer = self.ops.post("/v1/ops/trips", &body).await;
-        answer.expect(201)["id"].as_str().unwrap().to_owned()
+        let trip = answer.expect(201)["id"].as_str().unwrap().to_owned();
+        if from_now < chrono::Duration::zero() {
+            let sql =
+                "update trip set departs_at = $2, arrives_at = $2 + interval '1 hour' where id = $1::uuid";
+            let departs = chrono::Utc::now() + from_now;
+            sqlx::query(sql).bind(&trip).bind(departs).execute(&self.pool).await.unwrap();
+        }
+        trip
+    }
+
+    /// A bus of its own.
+    pub async fn bus(&self) -> i32 {
+        let id = self.buses.fetch_add(1, Ordering::Relaxed);
+        let sql = "insert into bus (id, driver_name, driver_phone) values ($1, 'Zhao Lei', '028-5550-0101')";
+        sqlx::query(sql).bind(id).execute(&self.pool).await.unwrap();
+        id
     }
 
     /// Lets time pass for one order: its deadline, its seats' and its timer's lie in the past now.

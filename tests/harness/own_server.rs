@@ -1,10 +1,16 @@
 //! A world whose PostgreSQL may be killed: a server of its own, durable, since its data must survive.
 
-use super::{Client, Process, new_rider, settings};
+use super::{Client, Process, folder, new_rider, settings};
 use farebox::{embedded, process as parts, riders, schema};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use std::path::{Path, PathBuf};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+/// Trips that this run made, on whatever server: each takes the next bus, and after the last one a later time.
+static TRIPS: AtomicI32 = AtomicI32::new(0);
 
 pub struct OwnServer {
     pub url: String,
@@ -19,8 +25,7 @@ pub struct OwnServer {
 
 impl OwnServer {
     pub async fn start(name: &str, api: &[(&str, &str)]) -> Self {
-        let folder = format!("{name}-{}", std::process::id());
-        Self::start_in(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder), api).await
+        Self::start_in(folder(name), api).await
     }
 
     /// With its data in this folder.
@@ -50,7 +55,7 @@ impl OwnServer {
     }
 
     pub async fn top_up(&self, rider: &Client, money: &str) {
-        let top_up = json!({"amount": money, "reference": "first"});
+        let top_up = json!({"amount": money, "reference": format!("first {}", rider.id)});
         self.rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
     }
 
@@ -74,8 +79,10 @@ impl OwnServer {
 
 /// Made by this operator; the rest of the request is `more`.
 async fn trip(ops: &Client, more: &Value) -> String {
-    let departs = chrono::Utc::now() + chrono::Duration::days(1);
-    let mut trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs,
+    let nr = TRIPS.fetch_add(1, Ordering::Relaxed);
+    let (bus, later) = (1 + nr % 8, chrono::Duration::hours((nr / 8 * 2).into()));
+    let departs = chrono::Utc::now() + chrono::Duration::days(1) + later;
+    let mut trip = json!({"bus_id": bus, "direction": 0, "departs_at": departs,
         "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00"});
     trip.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned()
@@ -84,6 +91,7 @@ async fn trip(ops: &Client, more: &Value) -> String {
 impl Drop for OwnServer {
     fn drop(&mut self) {
         self.server = None;
+        let _ = embedded::remove(&self.options.data);
         let _ = std::fs::remove_dir_all(&self.options.data);
     }
 }

@@ -55,7 +55,7 @@ impl Proxy {
     pub fn before(url: &str) -> Self {
         let socket = url.split("host=").nth(1).unwrap().split('&').next().unwrap();
         let target = Path::new(&socket.replace("%2F", "/")).join(".s.PGSQL.5432");
-        let folder = std::env::temp_dir().join(format!("farebox-cut-{}", uuid::Uuid::new_v4().simple()));
+        let folder = super::folder(&format!("cut-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]));
         std::fs::create_dir(&folder).unwrap();
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
         let state = Arc::new(State {

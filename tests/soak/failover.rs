@@ -17,7 +17,7 @@ use super::{
     riders::{Bases, Book, Rider},
     scale, trips,
 };
-use crate::harness::{Client, Process, new_rider, settings, until};
+use crate::harness::{Client, Process, folder, new_rider, settings, until};
 use farebox::{process as parts, riders::Role, schema};
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -73,7 +73,7 @@ fn run(program: &str, home: &Path, log: &str) -> Command {
 
 impl Cluster {
     async fn start(synchronous: bool) -> Self {
-        let home = std::env::temp_dir().join(format!("farebox-failover-{}", std::process::id()));
+        let home = folder("failover");
         fs::create_dir_all(&home).unwrap();
         let owner = (id_of_postgres("-u"), id_of_postgres("-g"));
         std::os::unix::fs::chown(&home, Some(owner.0), Some(owner.1)).unwrap();

@@ -15,7 +15,7 @@ mod mutants;
 mod nemesis;
 mod riders;
 
-use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, new_rider, settings, until};
+use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, folder, new_rider, settings, until};
 use check::Mark;
 use chrono::Utc;
 use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
@@ -26,7 +26,6 @@ use serde_json::json;
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -252,10 +251,12 @@ async fn ride(mut rider: Rider, gate: Arc<RwLock<()>>, over: Arc<AtomicBool>) {
 /// Trips in two days.
 async fn trips(ops: &Client, many: usize) -> Vec<String> {
     let departs = Utc::now() + chrono::Duration::days(2);
-    let trip = json!({"bus_id": 1, "direction": 0, "departs_at": departs, "price": "4.00",
-        "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
     let mut trips = Vec::new();
-    for _ in 0..many {
+    for n in 0..many {
+        // A bus makes its trips one after the other.
+        let departs = departs + chrono::Duration::hours((n / 8) as i64);
+        let trip = json!({"bus_id": 1 + n % 8, "direction": 0, "departs_at": departs, "price": "4.00",
+            "arrives_at": departs + chrono::Duration::hours(1), "capacity": SEATS});
         trips.push(ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned());
     }
     trips
@@ -268,7 +269,7 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
         let name = format!("rider{n}");
         farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let client = Client::sign_in(base, &name).await;
-        let top_up = json!({"amount": "1000000.00", "reference": "first"});
+        let top_up = json!({"amount": "100000.00", "reference": format!("first {}", client.id)});
         ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
         people.push(client);
     }
@@ -298,7 +299,7 @@ async fn nothing_is_owed(pool: &PgPool) {
 
 impl Soak {
     async fn start(seed: u64, many: usize) -> (Self, Fleet, Load) {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("soak-{}-{seed}", std::process::id()));
+        let data = folder(&format!("soak-{seed}"));
         let options = embedded::Options { data, durable: true, max_connections: 200, settings: &[] };
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "soak").await.unwrap();

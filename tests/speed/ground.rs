@@ -1,7 +1,7 @@
 //! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
 
 use super::{flames::drawn, plain::Plain};
-use crate::harness::{Client, PASSWORD, Process, count, new_rider, settings};
+use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
 use farebox::{
     embedded,
     flow::Flow,
@@ -138,14 +138,14 @@ pub struct Ground {
     tokens: HashMap<Uuid, String>,
 }
 
-/// The server's folder, and of what is measured on it.
-fn home() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed")
+/// What the run found, for whoever reads it later.
+fn results() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed/results.json")
 }
 
 impl Ground {
     pub async fn new() -> Self {
-        let folder = home();
+        let folder = folder("speed");
         let options = embedded::Options {
             data: folder.clone(),
             durable: true,
@@ -186,7 +186,9 @@ impl Ground {
     }
 
     pub fn keep(&self, results: &[Value]) {
-        fs::write(self.folder.join("results.json"), json!(results).to_string()).unwrap();
+        let file = self::results();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, json!(results).to_string()).unwrap();
     }
 
     /// Nothing is booked or paid, and every rider can pay for everything.
@@ -231,8 +233,8 @@ impl Ground {
     /// One more trip, with so many seats.
     pub async fn trip(&self, seats: i32) -> Uuid {
         let sql = "with made as (
-                       insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-                       values (gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $1)
+                       insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
+                       values (gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $1, true)
                        returning id),
                    seats as (insert into seat (trip_id, seat) select id, s from made, generate_series(1, $1) s)
                    select id from made";
@@ -420,7 +422,7 @@ impl Ground {
 
     /// Processor time that each of the server's processes has had, microseconds.
     fn server_micros(&self) -> HashMap<i32, f64> {
-        let pid_file = fs::read_to_string(home().join("postgres/pg/postmaster.pid")).unwrap();
+        let pid_file = fs::read_to_string(self.server.folder().join("pg/postmaster.pid")).unwrap();
         let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
         let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
@@ -550,8 +552,8 @@ async fn people(pool: &PgPool) {
     .await
     .unwrap();
     sqlx::query(
-        "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-         select gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $2
+        "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
+         select gen_random_uuid(), 1, 0, now() + interval '2 days', now() + interval '3 days', 4.00, $2, true
          from generate_series(1, $1)",
     )
     .bind(TRIPS)

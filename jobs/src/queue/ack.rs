@@ -102,6 +102,8 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(Fence, 
                update queue.job
                set run_at = case when mine.word = 'release' then job.run_at
                             else clock_timestamp() + make_interval(secs => mine.wait_secs) end,
+                   first_due_at = case when mine.word = 'release' then job.first_due_at
+                                  else coalesce(job.first_due_at, job.run_at) end,
                    attempt = case when mine.word = 'release' then job.attempt - 1 else job.attempt end,
                    failures = mine.failures,
                    lease_token = null, lease_until = null, leased_at = null, worker = null
@@ -111,8 +113,8 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(Fence, 
                delete from queue.job using mine
                where job.id = mine.id and mine.word not in ('retry', 'release')
                returning job.id, job.tag, job.key, job.payload, job.priority, job.serial, job.max_attempts, job.attempt,
-                         job.worker, job.run_at, job.created_at, job.leased_at, job.cancel_asked, mine.failures,
-                         mine.word, mine.text
+                         job.worker, job.run_at, job.created_at, job.leased_at, job.cancel_asked, job.first_due_at,
+                         mine.failures, mine.word, mine.text
            ), freed as (
                delete from queue.serial using (
                    select id, serial from given_back union all select id, serial from ended
@@ -128,8 +130,10 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(Fence, 
                from ended where word in ('done', 'cancelled')
            ), buried as (
                insert into queue.dead_letter
-                   (id, tag, key, payload, priority, serial, max_attempts, attempt, reason, failures, run_at, created_at)
-               select id, tag, key, payload, priority, serial, max_attempts, attempt, word, failures, run_at, created_at
+                   (id, tag, key, payload, priority, serial, max_attempts, attempt, reason, failures, run_at, created_at,
+                    first_due_at)
+               select id, tag, key, payload, priority, serial, max_attempts, attempt, word, failures, run_at, created_at,
+                      coalesce(first_due_at, run_at)
                from ended where word not in ('done', 'cancelled')
                on conflict (id) do update
                    set attempt = excluded.attempt, reason = excluded.reason, failures = excluded.failures,

@@ -20,6 +20,8 @@ pub use super::{
 pub const REDRIVE_MAX: i64 = 1_000;
 /// Jobs of one tag and state that are counted; there may be more.
 pub const COUNT_MAX: i64 = 1_000;
+/// Live jobs that failed that are counted, of all tags; there may be more.
+pub const FAILED_MAX: i64 = 20_000;
 /// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
 const DRAINED_OF: i64 = 10_000;
 /// How often a job that begins or ends at this moment is looked at again before it is left alone.
@@ -36,7 +38,8 @@ pub struct JobView {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// `ready`, `delayed`, `running`, `done`, `dead` or `cancelled`.
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
+    /// `cancelled`.
     pub state: String,
     /// The rank of its priority, 0 before 1 before 2; not kept of a finished job.
     pub priority: Option<i16>,
@@ -48,6 +51,8 @@ pub struct JobView {
     pub max_attempts: i32,
     /// When it is, or was, due.
     pub run_at: DateTime<Utc>,
+    /// When it first fell due, if `run_at` is that of a later attempt; not kept of a finished job.
+    pub first_due_at: Option<DateTime<Utc>>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// When its attempt began, or its last one if it is done.
@@ -72,6 +77,20 @@ impl JobView {
     /// What its last failed attempt said.
     pub fn last_error(&self) -> Option<&str> {
         self.attempts.as_array()?.last()?.get("error")?.as_str()
+    }
+
+    /// When it is tried again, if it failed and waits for that.
+    pub fn next_attempt_at(&self) -> Option<DateTime<Utc>> {
+        (self.state == "retrying").then_some(self.run_at)
+    }
+
+    /// How many of its attempts have failed since it was enqueued or redriven.
+    pub fn failures(&self) -> i32 {
+        match self.state.as_str() {
+            "retrying" | "dead" => self.attempt,
+            "running" => (self.attempt - 1).max(0),
+            _ => 0,
+        }
     }
 }
 
@@ -117,16 +136,22 @@ pub enum Changed {
 pub struct QueueView {
     /// The tag.
     pub tag: String,
-    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest.
+    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest; without those that failed.
     pub ready: i64,
-    /// Not yet due, counted up to [`COUNT_MAX`].
+    /// Not yet due, counted up to [`COUNT_MAX`]; without those that failed.
     pub delayed: i64,
+    /// Failed and waiting for their next attempt, due or not, among [`FAILED_MAX`] of all tags.
+    pub retrying: i64,
+    /// The most failed attempts of one live job, among the same.
+    pub most_failures: i32,
     /// Running, among the same.
     pub running: i64,
     /// Dead letters, counted up to [`COUNT_MAX`].
     pub dead: i64,
     /// How long the longest due has waited, seconds.
     pub oldest_ready_secs: Option<f64>,
+    /// How long ago the first of its jobs fell due that are due or failed, and not done, seconds; whether it runs or not.
+    pub oldest_due_secs: Option<f64>,
     /// Whether workers leave it alone.
     pub paused: bool,
     /// Jobs done in the last hour, from the roll-ups.
@@ -173,7 +198,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
                   attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
                   created_at as "created_at!", started_at,
                   (select l.lease_until from queue.job l where l.id = $1 and rank = 1) as lease_until,
-                  ended_at, payload as "payload!", failures as "attempts!",
+                  first_due_at, ended_at, payload as "payload!", failures as "attempts!",
                   note, worker, queue.fingerprint(failures -> -1 ->> 'error') as fingerprint
            from queue.any_job where id = $1 order by rank, ended_at desc limit 1"#,
         id
@@ -211,9 +236,16 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::E
 /// The database's.
 pub async fn snooze(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> Result<Changed, sqlx::Error> {
     let moved =
-        sqlx::query!("update queue.job set run_at = $2 where id = $1 and lease_token is null", id, until)
-            .execute(&mut *conn)
-            .await?;
+        // Whoever was due already is owed since then.
+        sqlx::query!(
+            "update queue.job
+             set run_at = $2, first_due_at = coalesce(first_due_at, case when run_at <= now() then run_at end)
+             where id = $1 and lease_token is null",
+            id,
+            until
+        )
+        .execute(&mut *conn)
+        .await?;
     if moved.rows_affected() == 1 {
         return Ok(Changed::Yes);
     }
@@ -251,8 +283,11 @@ pub(super) async fn revive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<
         r#"with chosen as materialized (
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
-               insert into queue.job (id, tag, key, payload, priority, serial, max_attempts, failures, created_at)
-               select id, tag, key, payload, priority, serial, max_attempts, failures, created_at from chosen
+               insert into queue.job
+                   (id, tag, key, payload, priority, serial, max_attempts, failures, created_at, first_due_at)
+               select id, tag, key, payload, priority, serial, max_attempts, failures, created_at,
+                      coalesce(first_due_at, run_at)
+               from chosen
                on conflict do nothing
                returning id
            ), gone as (
@@ -413,22 +448,36 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
         r#"select t.tag as "tag!",
                   due.ready as "ready!",
                   (select count(*) from (select from unnest($3::smallint[]) p, queue.job j where j.tag = t.tag
-                       and j.priority = p and j.run_at > now() limit $2) d) as "delayed!",
+                       and j.priority = p and j.run_at > now() and (j.attempt = 0 or j.failures = '[]') limit $2) d)
+                      as "delayed!",
+                  coalesce(f.retrying, 0) as "retrying!", coalesce(f.most_failures, 0) as "most_failures!",
                   due.running as "running!",
                   (select count(*) from (select from queue.dead_letter d where d.tag = t.tag limit $2) d) as "dead!",
                   (select extract(epoch from now() - min(o.run_at))::float8
                    from unnest($3::smallint[]) p cross join lateral (
                        select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.lease_token is null
                        and j.run_at <= now() order by run_at limit 1) o) as oldest_ready_secs,
+                  extract(epoch from now() - least(f.first_due_at, (
+                      select min(o.run_at) from unnest($3::smallint[]) p cross join lateral (
+                          select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.run_at <= now()
+                          order by run_at limit 1) o)))::float8 as oldest_due_secs,
                   exists(select from queue.paused p where p.tag = t.tag) as "paused!",
                   coalesce(h.done, 0)::bigint as "done_last_hour!", coalesce(h.failed, 0)::bigint as "failed_last_hour!"
            from unnest($1::text[]) with ordinality as t (tag, nr)
            cross join lateral (
-               select count(*) filter (where j.lease_token is null) as ready, count(j.lease_token) as running
+               select count(*) filter (where j.lease_token is null and (j.attempt = 0 or j.failures = '[]')) as ready,
+                      count(j.lease_token) as running
                from unnest($3::smallint[]) p cross join lateral (
-                   select lease_token from queue.job where tag = t.tag and priority = p and run_at <= now()
+                   select lease_token, attempt, failures from queue.job where tag = t.tag and priority = p and run_at <= now()
                    order by run_at limit $2) j
            ) due
+           left join (
+               select tag, count(*) filter (where lease_token is null and attempt > 0) as retrying,
+                      max(attempt - case when lease_token is null then 0 else 1 end) as most_failures,
+                      min(first_due_at) as first_due_at
+               from (select tag, lease_token, attempt, first_due_at from queue.job where failures <> '[]' limit $4) failed
+               group by tag
+           ) f using (tag)
            left join (
                select tag, sum(done) as done, sum(failed + dead) as failed
                from queue.tally where minute > now() - interval '1 hour' group by tag
@@ -436,7 +485,8 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
            order by t.nr"#,
         tags,
         COUNT_MAX,
-        &Priority::ALL.map(Priority::rank)
+        &Priority::ALL.map(Priority::rank),
+        FAILED_MAX
     )
     .fetch_all(db)
     .await

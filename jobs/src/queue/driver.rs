@@ -197,7 +197,8 @@ impl Driver {
     }
 
     /// Until a round is back, something ended, somebody enqueued or cancelled, the worker is to stop, or it is time: to
-    /// look, to renew a lease, to try a locked row again, to give back a job that has waited too long for a slot.
+    /// look, to renew a lease, to try a locked row again, to give back a job that has waited too long for a slot. What did not
+    /// come first is dropped, and has taken nothing: rounds run on tasks of their own, reports stay in their channel.
     async fn wait(&mut self) -> Result<(), sqlx::Error> {
         let wake_at = self.wake_at();
         let mut report = None;

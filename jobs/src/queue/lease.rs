@@ -99,7 +99,7 @@ impl Lease {
     pub async fn snooze(&self, conn: &mut PgConnection, until: DateTime<Utc>) -> Result<(), SettleError> {
         let given_back = sqlx::query!(
             "update queue.job
-             set run_at = $3, attempt = attempt - 1,
+             set run_at = $3, first_due_at = coalesce(first_due_at, run_at), attempt = attempt - 1,
                  lease_token = null, lease_until = null, leased_at = null, worker = null
              where id = $1 and lease_token = $2",
             self.job_id,

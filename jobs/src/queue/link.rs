@@ -56,7 +56,8 @@ impl Link {
     }
 
     /// Runs one statement, within bounded time. After an error that may be the connection's, or the server's, the next
-    /// call connects anew: what the failed statement did is unknown, and every statement of the driver stands that.
+    /// call connects anew: what the failed statement did is unknown, and every statement of the driver stands that. A plan that
+    /// the schema has outlived is such an error, too. Safe to drop: the connection is closed with it.
     pub(super) async fn run<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,

@@ -208,6 +208,8 @@ impl Driver {
 }
 
 impl Errand {
+    /// Safe to drop, as at a runtime's end: the link and its connection go with it; leases that it claimed run out, and what it
+    /// completed is completed or not.
     async fn run(self, mut link: Link) -> Flight {
         let answer = self.ask(&mut link).await;
         Flight { link, took: self.begun.elapsed(), errand: self, answer }

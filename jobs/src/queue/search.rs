@@ -30,7 +30,7 @@ impl Place {
     /// What the pages call its jobs' states.
     fn has(self, state: &str) -> bool {
         let states: &[&str] = match self {
-            Self::Live => &["ready", "delayed", "running"],
+            Self::Live => &["ready", "delayed", "retrying", "running"],
             Self::Dead => &["dead"],
             Self::Finished => &["done", "cancelled"],
         };
@@ -124,13 +124,13 @@ pub async fn list(
     let mut sql = QueryBuilder::new(
         "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
-         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as first_due_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
          null as note, null as worker, null as fingerprint where false",
     );
     for place in filter.looked_at() {
         let columns = columns(place);
         let columns = if filter.brief {
-            columns.replace("payload, failures", "payload, '[]'::jsonb")
+            columns.replace("payload, failures,", "payload, '[]'::jsonb,")
         } else {
             columns.to_owned()
         };
@@ -169,18 +169,17 @@ fn table(place: Place) -> &'static str {
 fn columns(place: Place) -> &'static str {
     match place {
         Place::Live => {
-            "id, tag, key, case when lease_token is not null then 'running' when run_at > now() then 'delayed' \
-             else 'ready' end as state, priority, serial, attempt, max_attempts, run_at, created_at, leased_at, \
-             lease_until, null::timestamptz, payload, failures, cancel_asked, worker, \
+            "id, tag, key, queue.state_of(lease_token, attempt, failures, run_at) as state, priority, serial, attempt, \
+             max_attempts, run_at, created_at, leased_at, lease_until, first_due_at, null::timestamptz, payload, failures, cancel_asked, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
         Place::Dead => {
             "id, tag, key, 'dead', priority, serial, attempt, max_attempts, run_at, created_at, null::timestamptz, \
-             null::timestamptz, died_at, payload, failures, reason, null, fingerprint"
+             null::timestamptz, first_due_at, died_at, payload, failures, reason, null, fingerprint"
         }
         Place::Finished => {
             "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, \
-             null::timestamptz, ended_at, payload, failures, note, worker, \
+             null::timestamptz, null::timestamptz, ended_at, payload, failures, note, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
     }
@@ -225,7 +224,9 @@ impl JobFilter {
             Some("delayed") => " and run_at > now()",
             _ => "",
         };
-        if place != Place::Live || self.tags.is_empty() || self.key.is_some() {
+        // Those that failed have an index of their own, in no order of time.
+        let failed = self.state.as_deref() == Some("retrying");
+        if place != Place::Live || self.tags.is_empty() || self.key.is_some() || failed {
             sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
             return;
         }
@@ -241,8 +242,9 @@ impl JobFilter {
     fn in_state(&self) -> &'static str {
         match self.state.as_deref() {
             Some("running") => "lease_token is not null",
-            Some("ready") => "lease_token is null and run_at <= now()",
-            Some("delayed") => "lease_token is null and run_at > now()",
+            Some("retrying") => "lease_token is null and attempt > 0 and failures <> '[]'",
+            Some("ready") => "lease_token is null and run_at <= now() and (attempt = 0 or failures = '[]')",
+            Some("delayed") => "lease_token is null and run_at > now() and (attempt = 0 or failures = '[]')",
             Some("cancelled") => "outcome = 'cancelled'",
             Some("done") => "outcome = 'done'",
             _ => "true",

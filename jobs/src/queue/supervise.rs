@@ -140,6 +140,8 @@ impl Supervise {
             () = sleep(self.deadline) => format!("stopped at its deadline of {:?}", self.deadline),
             () = self.out_of_grace() => "stopped: the worker's grace was over".to_owned(),
         };
+        // Safe to drop wherever it waits: its transactions roll back. Was it in a commit that happened, then its job is settled,
+        // and the failure that is written down under its lease's token finds nothing.
         running.0.abort();
         match timeout(ABORT_LIMIT, &mut running.0).await {
             Ok(Ok(result)) => ending(Ok(result)),

@@ -1,7 +1,7 @@
 //! What one worker does for all: looks at how much lies in the queue, makes and drops partitions, sweeps up. Whoever is
 //! first when a duty is due does it; none of them matters for a job's life.
 
-use super::{admin, metrics::Tally, policy::jittered};
+use super::{WorkerConfig, admin, metrics::Tally, policy::jittered};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::time::Duration;
@@ -22,12 +22,13 @@ const MISSING_KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// How many old rows one sweep deletes at the most.
 const SWEEP_MAX: i64 = 10_000;
 
-/// Does what is due, for ever.
-pub(super) async fn keep(pool: PgPool, tags: Vec<String>, retention: Duration, worker: String) {
+/// Does what is due, for ever. Safe to drop: each duty is one transaction.
+pub(super) async fn keep(pool: PgPool, config: WorkerConfig) {
     loop {
         sleep(jittered(ASK_EVERY)).await;
-        if let Err(error) = once(&pool, &tags, retention).await {
-            tracing::warn!(%worker, %error, "upkeep put off");
+        if let Err(error) = once(&pool, &config.tags, config.retention).await {
+            (config.on_error)(&error);
+            tracing::warn!(worker = %config.id, %error, "upkeep put off");
         }
     }
 }
@@ -65,14 +66,17 @@ pub async fn take_duty(db: impl PgExecutor<'_>, duty: &str, every: Duration) -> 
 async fn depth(conn: &mut PgConnection, tags: &[String]) -> Result<(), sqlx::Error> {
     for queue in admin::queues(&mut *conn, tags).await? {
         sqlx::query!(
-            "insert into queue.depth (at, tag, ready, delayed, running, dead, oldest_ready_secs)
-             values (now(), $1, $2, $3, $4, $5, $6)",
+            "insert into queue.depth
+                 (at, tag, ready, delayed, running, dead, oldest_ready_secs, retrying, oldest_due_secs)
+             values (now(), $1, $2, $3, $4, $5, $6, $7, $8)",
             queue.tag,
             queue.ready,
             queue.delayed,
             queue.running,
             queue.dead,
-            queue.oldest_ready_secs
+            queue.oldest_ready_secs,
+            queue.retrying,
+            queue.oldest_due_secs
         )
         .execute(&mut *conn)
         .await?;

@@ -62,6 +62,8 @@ pub struct WorkerConfig {
     pub retention: Duration,
     /// Where it counts.
     pub metrics: Metrics,
+    /// Is told the database's errors that nobody else sees, so that the pool's owner can tell what they mean for it.
+    pub on_error: fn(&sqlx::Error),
 }
 
 impl WorkerConfig {
@@ -84,6 +86,7 @@ impl WorkerConfig {
             pooled: false,
             retention: Duration::from_secs(30 * 24 * 3_600),
             metrics: Metrics::default(),
+            on_error: |_| {},
         }
     }
 }
@@ -131,7 +134,7 @@ where
     let config = bounded(config);
     let context = WorkerContext::new(&config.id);
     let mut upkeep = JoinSet::new();
-    upkeep.spawn(upkeep::keep(pool.clone(), config.tags.clone(), config.retention, config.id.clone()));
+    upkeep.spawn(upkeep::keep(pool.clone(), config.clone()));
     let (phase, _) = watch::channel(Phase::Working);
     let (phase, grace) = (Arc::new(phase), config.grace);
     let (drained_tx, drained) = watch::channel(false);

@@ -1,0 +1,145 @@
+//! What the payment behind a top-up is known by elsewhere: a receipt's number, a bank's reference.
+
+use super::text::fault_of_name;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{borrow::Cow, fmt, str::FromStr};
+use unicode_normalization::UnicodeNormalization;
+
+/// Longest reference, characters.
+const LONGEST: usize = 100;
+
+/// A reference, compared as people read it: `PAY-77`, ` pay-77` and `ＰＡＹ－77` are the same. Kept and shown in NFKC, with
+/// one blank wherever there were several and none around it.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    text: String,
+    key: String,
+    sent: String,
+}
+
+impl Reference {
+    /// As it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// As it was sent, and as versions before migration 0022 kept it.
+    pub fn as_sent(&self) -> &str {
+        &self.sent
+    }
+
+    /// The form by which references are compared; at most three times as long.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl PartialEq for Reference {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Reference {}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Reference {
+    /// The rule that the text breaks.
+    type Err = String;
+
+    fn from_str(sent: &str) -> Result<Self, String> {
+        let nfkc: String = sent.nfkc().collect();
+        let text = nfkc.split_whitespace().collect::<Vec<_>>().join(" ");
+        // As it was sent and as it is kept: NFKC makes some letters into several.
+        if let Some(rule) = fault_of_name(sent, LONGEST).or_else(|| fault_of_name(&text, LONGEST)) {
+            return Err(rule);
+        }
+        // Up, then down, letter by letter: ß and SS, ς and σ are the same then.
+        let key = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect();
+        Ok(Self { text, key, sent: sent.to_owned() })
+    }
+}
+
+impl Serialize for Reference {
+    /// As it is compared: two requests that differ in nothing else ask for the same.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.key)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Reference {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Reference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The payment that tops the wallet up, as it is known elsewhere. Compared without regard to \
+                            case, width, and blanks around it; used once, for one rider.",
+            "minLength": 1,
+            "maxLength": LONGEST,
+            "pattern": r"\S",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_that_read_alike_are_the_same() {
+        let first: Reference = "PAY-77 a".parse().expect("a plain one");
+        for same in ["pay-77 A", " PAY-77  a\u{a0}", "ＰＡＹ-77\u{3000}a", "Pay-７７ a"] {
+            assert_eq!(same.parse::<Reference>().as_ref(), Ok(&first), "{same:?}");
+        }
+        for (one, other) in
+            [("Straße", "STRASSE"), ("caf\u{e9}", "CAFE\u{301}"), ("ΟΔΟΣ", "οδος"), ("\u{212a}1", "k1")]
+        {
+            assert_eq!(one.parse::<Reference>(), other.parse::<Reference>(), "{one} {other}");
+        }
+        for other in ["PAY-78 a", "PAY-77a", "PAY 77 a"] {
+            assert_ne!(other.parse::<Reference>().as_ref(), Ok(&first), "{other:?}");
+        }
+        assert_eq!("  ＰＡＹ  7 ".parse::<Reference>().map(|r| r.to_string()), Ok("PAY 7".to_owned()));
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_no_reference() {
+        let long = "王".repeat(LONGEST + 1);
+        let grows = "\u{fdfa}".repeat(LONGEST);
+        for text in [
+            "",
+            " ",
+            "\u{3000}\u{a0}",
+            "PAY\u{200b}-77",
+            "PAY-77\u{feff}",
+            "\u{202e}PAY",
+            "a\tb",
+            "a\0",
+            "\u{3164}",
+            &long,
+            &grows,
+        ] {
+            assert!(text.parse::<Reference>().is_err(), "{text:?} was taken");
+        }
+        assert!("王".repeat(LONGEST).parse::<Reference>().is_ok());
+    }
+}

@@ -1,0 +1,409 @@
+//! Texts that come in, one type for each kind. A length counts characters and not bytes; what has no shape on a screen,
+//! or changes the shape of what stands beside it, is refused where somebody is to read the text.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+/// Length of a user name, characters.
+const USER_NAME: RangeInclusive<usize> = 3..=40;
+/// Length of a password, characters.
+const PASSWORD: RangeInclusive<usize> = 8..=200;
+/// Most bytes of a password, all of which are hashed: as many characters of four bytes.
+const LONGEST_PASSWORD_BYTES: usize = 800;
+/// Digits of a pay password.
+const PAY_PASSWORD: usize = 6;
+/// Most characters of a nick name.
+const LONGEST_NICK_NAME: usize = 200;
+/// Most characters of an e-mail address, and of the part before its `@`.
+const LONGEST_EMAIL: usize = 200;
+const LONGEST_MAILBOX: usize = 64;
+/// Length of a phone number, characters.
+const PHONE: RangeInclusive<usize> = 3..=40;
+/// Most characters of a reason.
+const LONGEST_REASON: usize = 500;
+/// Most characters of a comment.
+const LONGEST_COMMENT: usize = 1_000;
+/// Most characters of a label: a key, a fingerprint, a name that is looked for.
+const LONGEST_LABEL: usize = 200;
+
+/// What a text may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Several lines.
+    Prose,
+    /// One line.
+    Line,
+    /// One line whose characters can all be seen.
+    Name,
+}
+
+/// Why this is no name of so many characters at the most.
+pub(super) fn fault_of_name(text: &str, most: usize) -> Option<String> {
+    fault(text, Shape::Name, most)
+}
+
+/// Why a text of this shape and length is refused.
+fn fault(text: &str, shape: Shape, most: usize) -> Option<String> {
+    let length = text.chars().count();
+    if !(1..=most).contains(&length) {
+        return Some(format!("1 to {most} characters, this has {length}"));
+    }
+    let mut before = None;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if !fits(c, shape, before, rest.peek().copied()) {
+            return Some(format!("no control or invisible characters: U+{:04X} is one", u32::from(c)));
+        }
+        before = Some(c);
+    }
+    (!text.chars().any(is_seen)).then(|| "at least one character that can be seen".to_owned())
+}
+
+fn fits(c: char, shape: Shape, before: Option<char>, after: Option<char>) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => shape == Shape::Prose,
+        // They turn the direction of whatever follows them.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
+        // An emoji may be several, joined, and says by a selector how it is to look.
+        '\u{200d}' if shape == Shape::Name => before.is_some_and(is_emoji) && after.is_some_and(is_emoji),
+        '\u{fe0e}' | '\u{fe0f}' if shape == Shape::Name => before.is_some_and(|c| is_seen(c) || is_emoji(c)),
+        _ => match c.general_category() {
+            GeneralCategory::Control
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::Surrogate => false,
+            // Joiners and marks of direction are how some scripts are written; a name does without.
+            GeneralCategory::Format => shape != Shape::Name && c != '\u{feff}',
+            _ => shape != Shape::Name || !is_blank_letter(c),
+        },
+    }
+}
+
+/// Letters and symbols that show nothing.
+fn is_blank_letter(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}'
+    )
+}
+
+/// Whether a character shows something by itself.
+fn is_seen(c: char) -> bool {
+    use GeneralCategory as G;
+    let nothing = matches!(
+        c.general_category(),
+        G::Control
+            | G::Format
+            | G::LineSeparator
+            | G::ParagraphSeparator
+            | G::SpaceSeparator
+            | G::NonspacingMark
+            | G::EnclosingMark
+            | G::Surrogate
+            | G::Unassigned
+    );
+    !nothing && !is_blank_letter(c)
+}
+
+/// Whether it may be part of a joined emoji.
+fn is_emoji(c: char) -> bool {
+    use unicode_properties::UnicodeEmoji;
+    !c.is_ascii() && (c.is_emoji_char() || c == '\u{fe0f}')
+}
+
+fn user_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if USER_NAME.contains(&text.len()) && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("3 to 40 letters, digits, dots, dashes or underscores".to_owned())
+}
+
+fn password(text: &str) -> Result<String, String> {
+    if !PASSWORD.contains(&text.chars().count()) || text.len() > LONGEST_PASSWORD_BYTES {
+        return Err("8 to 200 characters".to_owned());
+    }
+    if text.contains(char::is_control) {
+        return Err("no control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn pay_password(text: &str) -> Result<String, String> {
+    if text.len() == PAY_PASSWORD && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("a pay password is six digits".to_owned())
+}
+
+fn nick_name(text: &str) -> Result<String, String> {
+    trimmed(text, Shape::Name, LONGEST_NICK_NAME)
+}
+
+fn email(text: &str) -> Result<String, String> {
+    if let Some(fault) = fault(text, Shape::Name, LONGEST_EMAIL) {
+        return Err(fault);
+    }
+    let mailbox = |name: &str| {
+        (1..=LONGEST_MAILBOX).contains(&name.chars().count())
+            && !name.starts_with('.')
+            && !name.ends_with('.')
+            && !name.contains("..")
+    };
+    let label = |name: &str| !name.is_empty() && !name.starts_with('-') && !name.ends_with('-');
+    let of_host = |c: char| c.is_alphanumeric() || c == '-' || (!c.is_ascii() && is_mark(c));
+    let is_address = text.split_once('@').is_some_and(|(name, host)| {
+        mailbox(name) && host.split('.').all(|part| label(part) && part.chars().all(of_host))
+    });
+    let plain = |c: char| !c.is_whitespace() && !"\"(),:;<>[\\]".contains(c);
+    if is_address && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("an address like name@example.org".to_owned())
+}
+
+fn is_mark(c: char) -> bool {
+    matches!(c.general_category(), GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark)
+}
+
+fn phone(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_digit() || "+-(). /".contains(c);
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let framed = text.trim() == text && !text.chars().skip(1).any(|c| c == '+');
+    if PHONE.contains(&text.len()) && digits >= *PHONE.start() && framed && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("a phone number: 3 to 40 digits, blanks and any of + - . / ( )".to_owned())
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    trimmed(text, Shape::Line, LONGEST_REASON)
+}
+
+fn comment(text: &str) -> Result<String, String> {
+    fault(text, Shape::Prose, LONGEST_COMMENT).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    if !(1..=LONGEST_LABEL).contains(&length) || text.chars().any(char::is_control) {
+        return Err(format!("1 to {LONGEST_LABEL} characters, none of them control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Without the blanks around it, as a person's keyboard leaves them.
+fn trimmed(text: &str, shape: Shape, most: usize) -> Result<String, String> {
+    let text = text.trim();
+    fault(text, shape, most).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $read:ident, $schema:tt;)*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The text.
+            pub fn into_string(self) -> String {
+                self.0
+            }
+
+            /// Reads `text`, which came as the field `pointer`.
+            ///
+            /// # Errors
+            /// Names the field and the rule.
+            pub fn read(pointer: &str, text: &str) -> Result<Self, super::FieldError> {
+                $read(text).map(Self).map_err(|rule| super::FieldError::new(pointer, rule))
+            }
+        }
+
+        impl FromStr for $name {
+            /// The rule that the text breaks.
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $read(text).map(Self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )* };
+}
+
+texts! {
+    /// A name for signing in.
+    UserName: user_name, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^[A-Za-z0-9._-]+$" };
+    /// A new password.
+    Password: password, { "type": "string", "minLength": 8, "maxLength": 200 };
+    /// A pay password.
+    PayPassword: pay_password, { "type": "string", "minLength": 6, "maxLength": 6, "pattern": "^[0-9]{6}$" };
+    /// What a rider wants to be called; blanks around it are dropped.
+    NickName: nick_name, {
+        "type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S",
+        "description": "Without control characters and characters that cannot be seen; blanks around it are dropped.",
+    };
+    /// An e-mail address, unverified.
+    Email: email, {
+        "type": "string", "format": "idn-email", "minLength": 3, "maxLength": 200, "pattern": "^[^@\\s]+@[^@\\s]+$",
+    };
+    /// A phone number, unverified.
+    Phone: phone, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^\\+?[-0-9(). /]+$" };
+    /// Why somebody acts; blanks around it are dropped.
+    Reason: reason, {
+        "type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S",
+        "description": "One line; blanks around it are dropped.",
+    };
+    /// What a rider says of a trip.
+    Comment: comment, { "type": "string", "minLength": 1, "maxLength": 1000, "pattern": "\\S" };
+    /// A key, a fingerprint or a name that is looked for.
+    Label: label, { "type": "string", "minLength": 1, "maxLength": 200 };
+}
+
+macro_rules! shown {
+    ($($name:ident)*) => { $(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )* };
+}
+
+shown!(UserName NickName Reason Comment Label);
+
+macro_rules! hidden {
+    ($($name:ident)*) => { $(
+        /// Secret or personal: no log gets it.
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )* };
+}
+
+hidden!(Password PayPassword Email Phone);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_count_characters() {
+        assert!("王".repeat(200).parse::<NickName>().is_ok());
+        assert!("王".repeat(201).parse::<NickName>().is_err());
+        assert!("😀😀".parse::<Password>().is_err());
+        assert!("😀".repeat(8).parse::<Password>().is_ok());
+        assert!("x".repeat(201).parse::<Password>().is_err() && "😀".repeat(200).parse::<Password>().is_ok());
+        assert!("好".repeat(1_000).parse::<Comment>().is_ok());
+    }
+
+    #[test]
+    fn names_can_be_seen() {
+        let fine = ["小林", "José", "Ann-Marie O'Neil", "محمد", "👩‍🚀", "❤️", "e\u{301}", "न\u{93f}"];
+        for name in fine {
+            assert_eq!(name.parse::<NickName>().as_ref().map(NickName::as_str), Ok(name));
+        }
+        assert_eq!(" Mei\u{a0}".parse::<NickName>().map(NickName::into_string), Ok("Mei".to_owned()));
+        let bad = [
+            "",
+            " ",
+            "\u{a0}\u{3000}",
+            "\u{200b}",
+            "a\u{200b}b",
+            "\u{202e}nimda",
+            "a\u{2066}b",
+            "\u{feff}x",
+            "a\u{200d}b",
+            "\u{200d}",
+            "\u{3164}",
+            "\u{2800}",
+            "\u{ad}",
+            "a\nb",
+            "a\tb",
+            "a\u{0}",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "\u{301}",
+            "\u{e0041}\u{e0042}",
+            "\u{fe0f}",
+            "x\u{e000}\u{202a}",
+        ];
+        for name in bad {
+            assert!(name.parse::<NickName>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_numbers_are_such() {
+        for address in ["a@b", "lin@example.org", "x+y@sub.example.org", "王@例子.中国"] {
+            assert!(address.parse::<Email>().is_ok(), "{address}");
+        }
+        for other in [
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c",
+            "a@b c",
+            "a@.b",
+            "a@b.",
+            "a@-b",
+            "a@b\u{200b}",
+            ".a@b",
+            "<a@b>",
+        ] {
+            assert!(other.parse::<Email>().is_err(), "{other}");
+        }
+        for number in ["110", "+86 138 0013 8000", "028-5550-0199", "(02) 555.1234"] {
+            assert!(number.parse::<Phone>().is_ok(), "{number}");
+        }
+        for other in ["", "--", "12", "1+23", " 123", "123\u{7}", "１２３", "call me"] {
+            assert!(other.parse::<Phone>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn reasons_and_comments_have_their_rules() {
+        assert_eq!("  snow ".parse::<Reason>().map(Reason::into_string), Ok("snow".to_owned()));
+        assert!("a\nb".parse::<Reason>().is_err());
+        assert!("first\nsecond\tline".parse::<Comment>().is_ok());
+        for comment in [" ", "\n", "a\u{8}", "a\u{202e}b", "\u{200b}"] {
+            assert!(comment.parse::<Comment>().is_err(), "{comment:?}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Which of the two languages a client prefers, as RFC 9110 (12.4.2 and 12.5.4) weighs them.
+
+use axum::http::{HeaderMap, header};
+
+/// Ranges that are looked at; more than any browser sends.
+const MOST_RANGES: usize = 64;
+
+/// Whether Chinese is preferred to English. Who prefers neither gets English.
+pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(&str, u16)> =
+        lines.flat_map(|line| line.split(',')).take(MOST_RANGES).filter_map(weighed).collect();
+    let (chinese, english) = (weight(&ranges, "zh"), weight(&ranges, "en"));
+    // Of two that weigh the same, what is named first.
+    let named_first = chinese.0 == english.0 && chinese.0 > 0 && chinese.1 < english.1;
+    chinese.0 > english.0 || named_first
+}
+
+/// What a language weighs in thousandths, and the place of the range that says so: the heaviest of its own ranges, else `*`.
+fn weight(ranges: &[(&str, u16)], language: &str) -> (u16, usize) {
+    let of = |wanted: &str| {
+        let primary = |range: &str| range.split('-').next().unwrap_or_default().eq_ignore_ascii_case(wanted);
+        let fitting = ranges.iter().enumerate().filter(|(_, (range, _))| primary(range));
+        fitting.map(|(at, (_, weight))| (*weight, at)).max_by_key(|(weight, at)| (*weight, usize::MAX - at))
+    };
+    of(language).or_else(|| of("*")).unwrap_or((0, usize::MAX))
+}
+
+/// A range with its weight; none if it does not read as one.
+fn weighed(item: &str) -> Option<(&str, u16)> {
+    let mut parts = item.split(';').map(str::trim);
+    let range = parts.next().filter(|range| !range.is_empty())?;
+    let Some(parameter) = parts.next() else { return Some((range, 1_000)) };
+    let (name, value) = parameter.split_once('=')?;
+    let weight = Some(value).filter(|_| name.eq_ignore_ascii_case("q") && parts.next().is_none())?;
+    Some((range, thousandths(weight)?))
+}
+
+/// `0`, `1`, or either with at most three places, and not more than 1.
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, places) = weight.split_once('.').unwrap_or((weight, ""));
+    let plain = matches!(whole, "0" | "1") && places.len() <= 3 && places.bytes().all(|b| b.is_ascii_digit());
+    let places: u16 = format!("{places:0<3}").parse().ok().filter(|_| plain)?;
+    let weight = if whole == "1" { 1_000 + places } else { places };
+    (weight <= 1_000).then_some(weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn languages_are_weighed() {
+        let chinese = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::ACCEPT_LANGUAGE, HeaderValue::from_static(line));
+            }
+            prefers_chinese(&headers)
+        };
+        for line in [
+            "zh",
+            "zh-CN,zh;q=0.9",
+            "en;q=0.5, zh-CN;q=0.9",
+            "ZH-hans-CN",
+            "fr, zh;q=0.1",
+            "zh, en",
+            "en;q=0, *",
+            "zh;q=1.000,en;q=0.999",
+            "en ; q=0.2 , zh ; Q=0.3",
+            "de, zh;q=0.8, en;q=0.7",
+            "en;q=0.3, *;q=0.5",
+        ] {
+            assert!(chinese(&[line]), "{line}");
+        }
+        for line in [
+            "",
+            "en",
+            "zh;q=0, en",
+            "zh;q=0",
+            "en, zh",
+            "*",
+            "fr",
+            "zhx",
+            "en-GB, zh;q=0.9",
+            "zh;q=0.5, en;q=0.9",
+            "zh;q=2, en;q=0.1",
+            "zh;q=x",
+            "zh;level=1",
+            "zh;q=0.0001, en;q=0.1",
+            ";q=1",
+            "zh;q=0, *",
+            "*;q=0.5, zh;q=0.4",
+        ] {
+            assert!(!chinese(&[line]), "{line}");
+        }
+        assert!(chinese(&["en;q=0.5", "zh"]) && !chinese(&[]), "several lines are one list");
+    }
+}

@@ -1,0 +1,268 @@
+//! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
+
+use crate::harness::{Client, Process, RedisServer, World};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// One more than the first page of a day holds.
+const TRIPS: i64 = 501;
+
+/// A day with so many trips, of which several leave at the same minute.
+async fn day_with_trips(world: &World) -> &'static str {
+    sqlx::query(
+        "with made as (
+             insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
+             select gen_random_uuid(), 1, n % 2, at, at + interval '1 hour', 4.00, 1, true
+             from generate_series(1, $1) n,
+                  lateral (select timestamptz '2031-05-01 01:00:00+00' + n / 3 * interval '1 minute' as at) as t
+             returning id)
+         insert into seat (trip_id, seat) select id, 1 from made",
+    )
+    .bind(TRIPS)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    "2031-05-01"
+}
+
+fn field<'a>(page: &'a Value, name: &str) -> Vec<&'a str> {
+    page["items"].as_array().unwrap().iter().map(|item| item[name].as_str().unwrap()).collect()
+}
+
+/// The pages of a list one after the other, as they come.
+async fn walk(client: &Client, path: &str, limit: u16) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("{path}limit={limit}{after}")).await;
+        let items = page.expect(200)["items"].as_array().unwrap().clone();
+        assert!(items.len() <= usize::from(limit));
+        all.extend(items);
+        match page.body["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return all,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_501st_trip_of_a_day_is_on_the_next_page() {
+    let world = World::new().await;
+    let day = day_with_trips(&world).await;
+    let redis = RedisServer::start();
+    // Long enough that no page is read twice: a page that was taken for another would be seen.
+    let env = [("FAREBOX__REDIS__URL", redis.url()), ("FAREBOX__REDIS__TRIPS_MS", "60000".to_owned())];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let cached = Process::api(&world.db.url, &env);
+    for base in [world.api.base(), cached.base()] {
+        let anybody = Client::stranger(&base);
+        let first = anybody.get(&format!("/v1/trips?date={day}")).await;
+        let (ids, next) = (field(first.expect(200), "id"), first.body["next"].as_str().unwrap());
+        assert_eq!((ids.len(), ids[499]), (500, next));
+        let second = anybody.get(&format!("/v1/trips?date={day}&after={next}")).await;
+        let last = field(second.expect(200), "id");
+        assert_eq!((last.len(), &second.body["next"]), (1, &Value::Null));
+        assert!(!ids.contains(&last[0]));
+
+        let all = walk(&anybody, &format!("/v1/trips?date={day}&"), 70).await;
+        let each: BTreeSet<&str> = all.iter().map(|trip| trip["id"].as_str().unwrap()).collect();
+        assert_eq!((all.len(), each.len()), (501, 501), "each trip once");
+        assert!(all.iter().map(|trip| trip["departs_at"].as_str().unwrap()).is_sorted());
+        let one_way = walk(&anybody, &format!("/v1/trips?date={day}&direction=1&"), 100).await;
+        assert_eq!(one_way.len(), 251);
+        assert!(one_way.iter().all(|trip| trip["direction"] == 1));
+
+        let nowhere = uuid::Uuid::now_v7().to_string();
+        for (asked, at_fault) in [
+            ("limit=0", "limit"),
+            ("limit=501", "limit"),
+            ("after=zzz", "after"),
+            (&format!("after={nowhere}"), "after"),
+        ] {
+            let refused = anybody.get(&format!("/v1/trips?date={day}&{asked}")).await;
+            assert_eq!(refused.problem(422, "003074")["field"], at_fault, "{asked}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_tells_the_pages_of_each_list() {
+    let world = World::new().await;
+    let document = Client::stranger(&world.api.base()).get("/openapi.json").await;
+    let mut paged = BTreeSet::new();
+    for (path, methods) in document.expect(200)["paths"].as_object().unwrap() {
+        let names: Vec<&str> = methods["get"]["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|parameter| parameter["name"].as_str())
+            .collect();
+        if names.contains(&"after") && names.contains(&"limit") {
+            paged.insert(path.as_str());
+        }
+    }
+    for path in
+        ["/v1/trips", "/v1/orders", "/v1/wallet/entries", "/v1/ops/orders/{id}/timeline", "/v1/ops/jobs"]
+    {
+        assert!(paged.contains(path), "{path} has no next page");
+    }
+}
+
+/// Moves a trip so that it leaves so many minutes from now.
+async fn leaves_in(world: &World, trip: &str, minutes: i32) {
+    sqlx::query(
+        "update trip set departs_at = date_trunc('minute', now()) + make_interval(mins => $2),
+                         arrives_at = date_trunc('minute', now()) + make_interval(mins => $2 + 30) where id = $1::uuid",
+    )
+    .bind(trip)
+    .bind(minutes)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_riders_orders_are_in_the_order_that_he_needs() {
+    let world = World::new().await;
+    let rider = world.rider("500.00").await;
+    let mut trips = Vec::new();
+    for _ in 0..6 {
+        trips.push(world.trip(4).await);
+    }
+    let mut orders = Vec::new();
+    for trip in &trips {
+        let order = rider.booked(trip, &["1"]).await;
+        rider.pay(&order).await.expect(200);
+        orders.push(order);
+    }
+    // Booked in one order, leaving in another; two leave at the same minute.
+    let minutes = [600, 120, 480, 120, 360, 240];
+    for (trip, minutes) in trips.iter().zip(minutes) {
+        leaves_in(&world, trip, minutes).await;
+    }
+    let upcoming = [1, 3, 5, 4, 2, 0].map(|at: usize| orders[at].as_str());
+    for limit in [1, 2, 5, 100] {
+        let seen = walk(&rider, "/v1/orders?list=upcoming&", limit).await;
+        let ids: Vec<&str> = seen.iter().map(|order| order["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, upcoming, "{limit} a page");
+    }
+    let page = rider.get("/v1/orders?list=upcoming").await;
+    let next_ride = &page.expect(200)["items"][0];
+    let trip = rider.get(&format!("/v1/trips/{}", trips[1])).await;
+    for name in ["departs_at", "arrives_at", "bus_id", "direction"] {
+        assert_eq!(next_ride[name], trip.expect(200)[name], "{name}");
+        let alone = rider.get(&format!("/v1/orders/{}", orders[1])).await;
+        assert_eq!(alone.expect(200)[name], trip.body[name], "{name}");
+    }
+
+    // A cursor holds though its order has left the list meanwhile.
+    let first = rider.get("/v1/orders?list=upcoming&limit=2").await;
+    let next = first.expect(200)["next"].as_str().unwrap().to_owned();
+    assert_eq!(next, upcoming[1]);
+    rider.refund(&next).await.expect(200);
+    let second = rider.get(&format!("/v1/orders?list=upcoming&limit=2&after={next}")).await;
+    assert_eq!(field(second.expect(200), "id"), upcoming[2..4]);
+    let strange = rider.get(&format!("/v1/orders?list=upcoming&after={}", uuid::Uuid::now_v7())).await;
+    assert_eq!(strange.problem(422, "003074")["field"], "after");
+
+    // The last ride first.
+    for (trip, minutes) in trips.iter().zip([-600, -120, -480, -120, -360, -240]) {
+        leaves_in(&world, trip, minutes).await;
+    }
+    for limit in [1, 100] {
+        let seen = walk(&rider, "/v1/orders?list=to_evaluate&", limit).await;
+        let ids: Vec<&str> = seen.iter().map(|order| order["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, [1, 5, 4, 2, 0].map(|at: usize| orders[at].as_str()));
+    }
+    for order in [4, 1, 0] {
+        let path = format!("/v1/orders/{}/evaluation", orders[order]);
+        rider.post(&path, &json!({"rating": 5})).await.expect(201);
+    }
+    let evaluated = rider.get("/v1/orders?list=evaluated").await;
+    assert_eq!(field(evaluated.expect(200), "id"), [1, 4, 0].map(|at: usize| orders[at].as_str()));
+
+    // What must be paid soonest first: a trip that leaves soon is to be paid sooner than one that was booked before.
+    let (late, soon) = (world.trip(4).await, world.trip_in(chrono::Duration::minutes(14), 4).await);
+    let unpaid = [rider.booked(&late, &["1"]).await, rider.booked(&soon, &["1"]).await];
+    let deadline =
+        "update orders set expires_at = created_at + make_interval(mins => $2) where id = $1::uuid";
+    for (order, minutes) in unpaid.iter().zip([9, 4]) {
+        sqlx::query(deadline).bind(order).bind(minutes).execute(&world.pool).await.unwrap();
+    }
+    let listed = rider.get("/v1/orders?list=unpaid").await;
+    assert_eq!(field(listed.expect(200), "id"), [&unpaid[1], &unpaid[0]]);
+}
+
+fn seat<'a>(trip: &'a Value, label: &str) -> &'a str {
+    let seats = trip["seats"].as_array().unwrap();
+    seats.iter().find(|seat| seat["seat"] == label).unwrap()["state"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overdue_hold_is_as_free_as_a_booking_finds_it() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let (holder, other) = (world.rider("100.00").await, world.rider("100.00").await);
+    let path = format!("/v1/trips/{trip}");
+    let day = chrono::Utc::now() + chrono::Duration::days(1);
+    let free_of_day = async || {
+        // The day as its zone has it: the list of either date holds the trip.
+        let mut found = Vec::new();
+        for date in [day - chrono::Duration::days(1), day, day + chrono::Duration::days(1)] {
+            let list = other.get(&format!("/v1/trips?date={}", date.format("%F"))).await;
+            let trips = list.expect(200)["items"].as_array().unwrap().clone();
+            found
+                .extend(trips.into_iter().find(|one| one["id"] == trip).map(|one| one["free_seats"].clone()));
+        }
+        assert_eq!(found.len(), 1, "on one day");
+        found.remove(0)
+    };
+    let overdue = holder.booked(&trip, &["1", "2"]).await;
+    let sold = holder.booked(&trip, &["3"]).await;
+    holder.pay(&sold).await.expect(200);
+    assert_eq!(free_of_day().await, 1);
+    let seen = holder.get(&path).await;
+    assert_eq!((seat(seen.expect(200), "1"), seat(&seen.body, "3")), ("mine", "mine"));
+    assert_eq!(seat(other.get(&path).await.expect(200), "1"), "held");
+
+    // No worker runs: nothing but time has passed.
+    world.pass_deadline(&overdue).await;
+    for (viewer, third) in
+        [(&holder, "mine"), (&other, "sold"), (&Client::stranger(&world.api.base()), "sold")]
+    {
+        let seen = viewer.get(&path).await;
+        let states = ["1", "2", "3", "4"].map(|label| seat(seen.expect(200), label).to_owned());
+        assert_eq!(states, ["free", "free", third, "free"]);
+        assert_eq!(seen.body["free_seats"], 3);
+    }
+    assert_eq!(free_of_day().await, 3);
+    holder.pay(&overdue).await.problem(409, "006001");
+    other.booked(&trip, &["1"]).await;
+    assert_eq!(world.order(&overdue).await["status"], "closed");
+    assert_eq!(free_of_day().await, 2);
+
+    // An operator finds it free, too.
+    let again = other.booked(&trip, &["2"]).await;
+    world.pass_deadline(&again).await;
+    let block = json!({"seats": ["2"], "reason": "a broken belt"});
+    let blocked = world.ops.post(&format!("/v1/ops/trips/{trip}/seats/block"), &block).await;
+    assert_eq!(blocked.expect(200)["blocked"], json!(["2"]));
+    assert_eq!(world.order(&again).await["status"], "closed");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orders_timeline_has_its_next_page() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("100.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    rider.pay(&order).await.expect(200);
+    let path = format!("/v1/ops/orders/{order}/timeline");
+    let whole = world.ops.get(&path).await;
+    assert_eq!(whole.expect(200)["next"], Value::Null);
+    assert_eq!(json!(walk(&world.ops, &format!("{path}?"), 2).await), whole.body["items"]);
+    for (asked, at_fault) in [("limit=1001", "limit"), ("after=x", "after"), ("after=4294967295", "after")] {
+        let refused = world.ops.get(&format!("{path}?{asked}")).await;
+        assert_eq!(refused.problem(422, "003074")["field"], at_fault);
+    }
+}

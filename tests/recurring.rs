@@ -1,0 +1,147 @@
+//! Work that must not vanish: the recurring job, and what an operator began and one job carries on.
+
+use crate::harness::{Process, World, count, until};
+use farebox::verify::{self, Scope};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+const HORIZON: (&str, &str) = ("FAREBOX__TRIPS__HORIZON_DAYS", "2");
+const WAITING: &str =
+    "select count(*) from queue.job where tag = 'timetable' and key = 'horizon' and run_at > now()";
+const LIVE: &str = "select count(*) from queue.job where tag = 'timetable'";
+
+/// Lets no worker look for missing jobs, or the next that asks.
+async fn look(pool: &PgPool, now: bool) {
+    let sql =
+        "update queue.duty set next_at = now() + case when $1 then interval '0' else interval '1 day' end
+               where name = 'farebox_recurring'";
+    assert_eq!(sqlx::query(sql).bind(now).execute(pool).await.unwrap().rows_affected(), 1);
+}
+
+async fn broken(pool: &PgPool) -> Vec<&'static str> {
+    let verdicts = verify::verify(pool, Scope::Whole).await.unwrap();
+    verdicts.into_iter().filter(|verdict| !verdict.holds).map(|verdict| verdict.name).collect()
+}
+
+async fn id_of(pool: &PgPool, tag: &str) -> String {
+    sqlx::query_scalar("select id::text from queue.job where tag = $1")
+        .bind(tag)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+async fn missing(world: &World) -> bool {
+    let text = world.ops.get("/metrics").await.text;
+    let line = text.lines().find(|line| line.starts_with("farebox_recurring_job_missing{tag=\"timetable\"}"));
+    line.unwrap_or_else(|| panic!("{text}")).ends_with(" 1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recurring_job_that_is_called_off_or_gives_up_is_told_and_comes_back() {
+    let world = World::new().await;
+    look(&world.pool, false).await;
+    let worker = Process::worker(&world.db.url, &[HORIZON], &[]);
+    until("the job waits for midnight", || async { count(&world.pool, WAITING).await == 1 }).await;
+    assert!(!missing(&world).await);
+    let id = id_of(&world.pool, "timetable").await;
+    let stakes = world.ops.get(&format!("/v1/ops/jobs/{id}/stakes")).await;
+    let told = &stakes.expect(200)["cancel"];
+    assert!(
+        told["en"].as_str().unwrap().starts_with("trips of the coming days are made no more until a worker"),
+        "{told}"
+    );
+    assert!(told["zh"].as_str().unwrap().starts_with("不再生成未来数日的场次"), "{told}");
+
+    let why = json!({"reason": "by mistake"});
+    world.ops.post(&format!("/v1/ops/jobs/{id}/cancel"), &why).await.expect(200);
+    assert_eq!(broken(&world.pool).await, ["recurring_jobs_are_scheduled"]);
+    assert!(missing(&world).await);
+    look(&world.pool, true).await;
+    until("the running worker puts it back", || async { count(&world.pool, WAITING).await == 1 }).await;
+    worker.wait_for_line("a job was missing and is put back");
+    assert!(!missing(&world).await);
+    world.verify().await;
+
+    // Deleted, or given up: a dead letter is not alive.
+    look(&world.pool, false).await;
+    sqlx::query(
+        "with gone as (delete from queue.job where tag = 'timetable' returning *)
+         insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)
+         select id, tag, key, payload, max_attempts, 25, 'exhausted', '[]', run_at, created_at from gone",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(broken(&world.pool).await, ["recurring_jobs_are_scheduled", "nothing_is_dead"]);
+    look(&world.pool, true).await;
+    until("it is put back", || async { count(&world.pool, WAITING).await == 1 }).await;
+    assert_eq!(broken(&world.pool).await, ["nothing_is_dead"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_horizon_off_no_job_is_missing() {
+    let world = World::new().await;
+    let worker = Process::worker(&world.db.url, &[HORIZON], &[]);
+    until("the job waits for midnight", || async { count(&world.pool, WAITING).await == 1 }).await;
+    drop(worker);
+    sqlx::query("delete from queue.job").execute(&world.pool).await.unwrap();
+    assert_eq!(broken(&world.pool).await, ["recurring_jobs_are_scheduled"]);
+    let _worker = world.worker();
+    until("it is switched off", || async { broken(&world.pool).await.is_empty() }).await;
+    look(&world.pool, true).await;
+    until("a worker has looked", || async {
+        let looked = "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
+        count(&world.pool, looked).await == 1
+    })
+    .await;
+    assert_eq!(count(&world.pool, LIVE).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_began_goes_on_though_its_job_is_called_off() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("10.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    rider.pay(&order).await.expect(200);
+    let why = json!({"reason": "snow"});
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &why).await.expect(202);
+    let job = id_of(&world.pool, "trip_cancel").await;
+    let told =
+        world.ops.get(&format!("/v1/ops/jobs/{job}/stakes")).await.expect(200)["cancel"]["en"].to_string();
+    assert!(told.contains("within 1 min"), "{told}");
+    world.ops.post(&format!("/v1/ops/jobs/{job}/cancel"), &why).await.expect(200);
+    assert_eq!(broken(&world.pool).await, ["cancelled_trips_are_carried_on"]);
+    let _worker = world.worker();
+    until("the rider has his money", || async { rider.balance().await == "10.00" }).await;
+    world.drained().await;
+    assert_eq!(world.order(&order).await["status"], "refunded");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_gone_goes_on() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("0").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    let body = json!({"act": "retry", "filter": {"key": order}, "reason": "to see"});
+    let bulk = world.ops.post("/v1/ops/bulk", &body).await.expect(202)["id"].as_str().unwrap().to_owned();
+    let job = id_of(&world.pool, "bulk").await;
+    world.ops.post(&format!("/v1/ops/jobs/{job}/cancel"), &json!({"reason": "no"})).await.expect(200);
+    let state = async || -> Value {
+        world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await.expect(200)["state"].clone()
+    };
+    assert_eq!(state().await, "stopped");
+    let stop = world.ops.post(&format!("/v1/ops/bulk/{bulk}/stop"), &json!({})).await;
+    stop.problem(409, "006044");
+
+    let again = world.ops.post("/v1/ops/bulk", &body).await.expect(202)["id"].as_str().unwrap().to_owned();
+    sqlx::query("delete from queue.job where tag = 'bulk'").execute(&world.pool).await.unwrap();
+    let _worker = world.worker();
+    until("it goes on", || async {
+        world.ops.get(&format!("/v1/ops/bulk/{again}")).await.expect(200)["state"] == "done"
+    })
+    .await;
+}

@@ -1,0 +1,256 @@
+//! The schema changes under a running API and worker, whose connections have prepared everything: reads are answered as
+//! before at once, bookings and payments go on, and nobody has to be restarted.
+
+use crate::{
+    console::Visitor,
+    harness::{Client, PASSWORD, PAY_PASSWORD, Process, World, until},
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// As long as answers other than the right one may be given.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long traffic goes on after a change.
+const AFTER: Duration = Duration::from_millis(1_500);
+/// Connections of the API.
+const CONNECTIONS: &str = "6";
+
+struct Ground {
+    world: World,
+    worker: Process,
+    rider: Client,
+    trip: String,
+    visitor: Visitor,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let world = World::with(&[("FAREBOX__DATABASE__MAX_CONNECTIONS", CONNECTIONS)]).await;
+        let worker = Process::worker(
+            &world.db.url,
+            &[
+                ("FAREBOX__WORKER__METRICS_LISTEN", "127.0.0.1:0"),
+                ("FAREBOX__DATABASE__MAX_CONNECTIONS", "4"),
+            ],
+            &[],
+        );
+        let rider = world.rider("1000.00").await;
+        let trip = world.trip(1_000).await;
+        let visitor = Visitor::enter(&world, "ops").await;
+        Self { world, worker, rider, trip, visitor }
+    }
+
+    /// Everything that reads, so often that each connection has prepared it; and every flow. All answers are right.
+    async fn everything(&self, seats: &AtomicUsize) {
+        let mut asking = JoinSet::new();
+        for _ in 0..12 {
+            let (rider, trip) = (self.rider.clone(), self.trip.clone());
+            asking.spawn(async move {
+                for path in ["/v1/riders/me", "/v1/wallet", "/v1/wallet/entries", "/v1/orders", "/v1/trips"] {
+                    let answer = rider.get(path).await;
+                    assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text);
+                }
+                let answer = rider.get(&format!("/v1/trips/{trip}")).await;
+                assert_eq!(answer.status.as_u16(), 200, "the trip: {}", answer.text);
+            });
+        }
+        asking.join_all().await;
+        for _ in 0..4 {
+            let credentials = json!({ "user_name": "rider0", "password": PASSWORD });
+            self.rider.post("/v1/sessions", &credentials).await.expect(201);
+            for path in ["/console", "/console/riders", "/console/orders", "/console/jobs", "/console/trips"]
+            {
+                self.visitor.page(path).await;
+            }
+            self.visitor.page(&format!("/console/riders/{}", self.rider.id)).await;
+        }
+        let seat = next(seats).to_string();
+        let order = self.rider.booked(&self.trip, &[&seat]).await;
+        self.visitor.page(&format!("/console/orders/{order}")).await;
+        self.rider.get(&format!("/v1/orders/{order}")).await.expect(200);
+        let authorize = json!({ "order_id": order, "pay_password": PAY_PASSWORD });
+        let leave = self.rider.post("/v1/payment-authorizations", &authorize).await;
+        let pay = json!({ "authorization": leave.expect(201)["authorization"] });
+        self.rider.post(&format!("/v1/orders/{order}/pay"), &pay).await.expect(200);
+        self.rider.refund(&order).await.expect(200);
+        let reference = format!("seat {seat}");
+        self.world.top_up(self.rider.id, "4.00", &reference).await.expect(201);
+        let path = format!("/console/riders/{}/top-up", self.rider.id);
+        let form = [
+            ("csrf", self.visitor.hidden(&path, "csrf").await),
+            ("reason", "a schema that changes".to_owned()),
+            ("amount", "1.00".to_owned()),
+            ("reference", format!("form {seat}")),
+        ];
+        let form = serde_urlencoded::to_string(form).unwrap();
+        assert_eq!(self.visitor.status("POST", &path, Some(&form)).await, 303, "the form");
+    }
+
+    /// A booking that fails, and is undone by the worker.
+    async fn an_undo(&self, seats: &AtomicUsize) {
+        let seat = next(seats).to_string();
+        let failing = self.rider.fault("order_add_cancle.after=error");
+        failing.book(&self.trip, &[&seat]).await.problem(500, "003099");
+        until("it is undone", || async {
+            let sql =
+                "select count(*) from seat where trip_id = $1::uuid and seat = $2 and order_id is not null";
+            let taken = sqlx::query_scalar::<_, i64>(sql).bind(&self.trip).bind(seat.parse::<i32>().unwrap());
+            taken.fetch_one(&self.world.pool).await.unwrap() == 0
+        })
+        .await;
+        let failed = "select count(*) from queue.finished where failures <> '[]'";
+        assert_eq!(crate::harness::count(&self.world.pool, failed).await, 0, "an attempt failed");
+    }
+
+    async fn stale_plans(&self, base: &str) -> f64 {
+        let text = reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("farebox_stale_plans_total "));
+        line.unwrap_or_else(|| panic!("no counter in {text}")).split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_changes_its_type_changes_no_answer() {
+    let (ground, seats) = (Ground::new().await, AtomicUsize::new(0));
+    ground.everything(&seats).await;
+    change(&ground.world.pool, "alter table rider alter column phone type varchar(400)").await;
+    for _ in 0..16 {
+        ground.rider.get("/v1/riders/me").await.expect(200);
+    }
+    change(&ground.world.pool, "alter table rider alter column password_hash type varchar(400)").await;
+    let credentials = json!({ "user_name": "rider0", "password": PASSWORD });
+    for _ in 0..8 {
+        ground.rider.post("/v1/sessions", &credentials).await.expect(201);
+    }
+    change(&ground.world.pool, "alter table rider alter column user_name type varchar(400)").await;
+    for _ in 0..8 {
+        ground.visitor.page("/console").await;
+    }
+    assert!(ground.stale_plans(&ground.world.api.base()).await > 0.0, "nobody noticed");
+    ground.rider.get("/health/ready").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
+    let changes: [&[&str]; 9] = [
+        &["alter table rider alter column phone type varchar(400)"],
+        &["alter table wallet alter column balance type numeric(16, 2)"],
+        &["alter table trip alter column price type numeric(14, 2)"],
+        &["alter table ledger_entry alter column reference type varchar(300)"],
+        &["alter table pay_password alter column hash type varchar(500)"],
+        &[
+            "drop view order_listed",
+            "drop view order_shown",
+            "alter table orders alter column closed_reason type varchar(100)",
+            SHOWN,
+            LISTED,
+        ],
+        &["alter table seat add column note text"],
+        &["alter table orders add column note text not null default ''"],
+        &["create index seat_by_hold on seat (held_until)"],
+    ];
+    let ground = Arc::new(Ground::new().await);
+    let seats = Arc::new(AtomicUsize::new(0));
+    ground.everything(&seats).await;
+    ground.an_undo(&seats).await;
+    let (stop, mut traffic) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
+    for _ in 0..3 {
+        traffic.spawn(book_and_pay(Arc::clone(&ground), Arc::clone(&seats), Arc::clone(&stop)));
+    }
+    let mut changed = Vec::new();
+    for statements in changes {
+        changed.push(change_all(&ground.world.pool, statements).await);
+        ground.everything(&seats).await;
+        tokio::time::sleep(AFTER).await;
+        ground.an_undo(&seats).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut right = 0;
+    for (at, what, status, text) in traffic.join_all().await.into_iter().flatten() {
+        if matches!(status, 200 | 201) {
+            right += 1;
+            continue;
+        }
+        // Whoever waited for the change's lock, or met it half way, may be told to come again.
+        let just_now = changed.iter().any(|(began, ended)| *began <= at && at <= *ended + GRACE);
+        assert!(just_now, "{what} was answered {status} when nothing had changed for a while: {text}");
+    }
+    assert!(right > 100, "only {right} requests beside the changes");
+    assert!(ground.stale_plans(&ground.world.api.base()).await > 0.0, "the API noticed nothing");
+    ground.stale_plans(&ground.worker.metrics()).await;
+    for base in [ground.world.api.base(), ground.worker.metrics()] {
+        let ready = reqwest::get(format!("{base}/health/ready")).await.unwrap();
+        assert_eq!(ready.status().as_u16(), 200, "{base}");
+    }
+    ground.world.drained().await;
+    ground.world.verify().await;
+}
+
+type Answered = (Instant, &'static str, u16, String);
+
+/// A seat that nobody has had for long: all are given back.
+fn next(seats: &AtomicUsize) -> usize {
+    seats.fetch_add(1, Ordering::Relaxed) % 1_000 + 1
+}
+
+/// Books, pays and refunds until told to stop; when each request was answered, and how.
+async fn book_and_pay(ground: Arc<Ground>, seats: Arc<AtomicUsize>, stop: Arc<AtomicBool>) -> Vec<Answered> {
+    let mut answers = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let seat = next(&seats);
+        let booked = ground.rider.book(&ground.trip, &[&seat.to_string()]).await;
+        answers.push((Instant::now(), "a booking", booked.status.as_u16(), booked.text));
+        let Some(order) = booked.body["id"].as_str() else { continue };
+        let paid = ground.rider.pay(order).await;
+        answers.push((Instant::now(), "a payment", paid.status.as_u16(), paid.text));
+        if paid.status == 200 {
+            let back = ground.rider.refund(order).await;
+            answers.push((Instant::now(), "a refund", back.status.as_u16(), back.text));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    answers
+}
+
+async fn change(pool: &PgPool, statement: &'static str) {
+    change_all(pool, &[statement]).await;
+}
+
+/// One transaction; a deadlock with what runs beside makes it begin anew. When it began last, and when it ended.
+async fn change_all(pool: &PgPool, statements: &[&'static str]) -> (Instant, Instant) {
+    let all = format!("begin; {}; commit", statements.join("; "));
+    loop {
+        let (began, mut conn) = (Instant::now(), pool.acquire().await.unwrap().detach());
+        match sqlx::raw_sql(AssertSqlSafe(all.clone())).execute(&mut conn).await {
+            Ok(_) => return (began, Instant::now()),
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+                assert!(code == "40P01" || code == "55P03", "{all}: {error}");
+            }
+        }
+    }
+}
+
+const SHOWN: &str = "create view order_shown as
+    select o.id, o.rider_id, o.trip_id, o.seats, o.unit_price, o.amount,
+           case when o.status = 'unpaid' and exists (select from payment p where p.order_id = o.id and p.state = 'debited')
+                then 'paying' else o.status end as status,
+           o.created_at, o.expires_at, o.paid_at, o.closed_reason
+    from orders o";
+
+const LISTED: &str = "create view order_listed as
+    select o.*,
+           case when o.status in ('unpaid', 'paying') then 'unpaid'
+                when o.status <> 'paid' or t.cancelled_at is not null then 'closed'
+                when t.departs_at > now() then 'upcoming'
+                when exists (select from evaluation e where e.order_id = o.id) then 'evaluated'
+                else 'to_evaluate' end as list
+    from order_shown o join trip t on t.id = o.trip_id";

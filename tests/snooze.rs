@@ -1,0 +1,111 @@
+//! How long a job may be put off: no longer than what it is there for allows.
+
+use crate::harness::{World, command};
+use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
+
+async fn job(world: &World, tag: &str) -> String {
+    let sql = "select id::text from queue.job where tag = $1 order by run_at limit 1";
+    sqlx::query_scalar(sql).bind(tag).fetch_one(&world.pool).await.unwrap()
+}
+
+/// Puts it off until so long from now.
+async fn snooze(world: &World, id: &str, until: DateTime<Utc>) -> crate::harness::Answer {
+    let body = json!({"until": until, "reason": "later"});
+    world.ops.post(&format!("/v1/ops/jobs/{id}/snooze"), &body).await
+}
+
+fn rule(answer: &crate::harness::Answer) -> Value {
+    let problem = answer.problem(422, "003074");
+    assert_eq!(problem["field"], "/until", "{}", answer.text);
+    problem["rule"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timer_of_an_unpaid_order_is_not_put_off_past_its_deadline() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("10.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    let id = job(&world, "order_unpaid").await;
+    let deadline: DateTime<Utc> = rider.get(&format!("/v1/orders/{order}")).await.expect(200)["expires_at"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    for late in [Duration::microseconds(1), Duration::minutes(10), Duration::days(20), Duration::days(31)] {
+        let told = rule(&snooze(&world, &id, deadline + late).await);
+        assert!(told.as_str().unwrap().contains("the order's deadline is"), "{told}");
+    }
+    snooze(&world, &id, deadline - Duration::minutes(1)).await.expect(200);
+    snooze(&world, &id, deadline).await.expect(200);
+    // The command line goes by the same rule.
+    let args = ["jobs", "snooze", &id, "--for", "864000", "--reason", "later"];
+    let refused = command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, &[]).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("the order's deadline is"), "{said}");
+    world.verify().await;
+
+    // Overdue, it is not put off at all, and closes the order.
+    world.pass_deadline(&order).await;
+    let told = rule(&snooze(&world, &id, Utc::now() + Duration::minutes(5)).await);
+    assert!(told.as_str().unwrap().starts_with("it cannot be put off: the order's deadline is"), "{told}");
+    let _worker = world.worker();
+    world.drained().await;
+    assert_eq!(world.order(&order).await["status"], "closed");
+    assert_eq!(world.free_seats(&trip).await, 4);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timer_of_a_claim_without_an_order_is_bound_to_its_hold() {
+    let mut world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("0").await;
+    // The claim's own undo is armed, and its timer waits for the hold's end.
+    rider
+        .fault("order_add_seats_cancle.after=abort")
+        .try_post("/v1/orders", &json!({"trip_id": trip, "seats": ["1"]}))
+        .await
+        .unwrap_err();
+    world.api = world.api.again();
+    let held: DateTime<Utc> =
+        sqlx::query_scalar("select max(held_until) from seat").fetch_one(&world.pool).await.unwrap();
+    let ops = world.ops.at(&world.api.base());
+    let put_off = async |id: &str, until: DateTime<Utc>| {
+        ops.post(&format!("/v1/ops/jobs/{id}/snooze"), &json!({"until": until})).await
+    };
+    let timer = job(&world, "order_unpaid").await;
+    rule(&put_off(&timer, held + Duration::minutes(1)).await);
+    put_off(&timer, held).await.expect(200);
+    // The undo owes the seat.
+    let undo = job(&world, "order_add_seats_cancle").await;
+    let told = rule(&put_off(&undo, Utc::now() + Duration::hours(5)).await);
+    assert!(told.as_str().unwrap().contains("somebody waits for seats or money"), "{told}");
+    put_off(&undo, Utc::now() + Duration::hours(3)).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_owes_nothing_waits_for_a_month_and_a_recurring_job_for_a_day() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("10.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    let timer = job(&world, "order_unpaid").await;
+    // Settled behind the timer's back.
+    sqlx::query("update orders set status = 'closed', closed_reason = 'cancelled_by_rider', closed_at = now() where id = $1::uuid")
+        .bind(&order)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    rule(&snooze(&world, &timer, Utc::now() + Duration::days(31)).await);
+    rule(&snooze(&world, &timer, Utc::now() - Duration::seconds(1)).await);
+    snooze(&world, &timer, Utc::now() + Duration::days(29)).await.expect(200);
+    sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), 'timetable', 'horizon', '{\"v\": 1}', 25)")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let recurring = job(&world, "timetable").await;
+    rule(&snooze(&world, &recurring, Utc::now() + Duration::hours(25)).await);
+    snooze(&world, &recurring, Utc::now() + Duration::hours(23)).await.expect(200);
+}
