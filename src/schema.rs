@@ -166,6 +166,13 @@ pub fn is_unfit(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| UNFIT.contains(&&*code))
 }
 
+/// Whether the database gave the statement up because others were in its way: a lock that was waited for too long, a deadlock, a
+/// conflict of transactions. It did nothing, and passes.
+pub fn is_contended(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["55P03", "40P01", "40001"].contains(&&*code))
+}
+
 /// No pool uses a connection again that was made before now.
 fn renew_connections() {
     *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

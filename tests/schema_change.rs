@@ -194,6 +194,38 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
     ground.world.verify().await;
 }
 
+/// Each of the errors that tell of a lost plan, from a trigger that raises it again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_that_stay_stale_are_told_503_and_by_health_until_they_pass() {
+    let world = World::new().await;
+    let credentials = json!({ "user_name": "ops", "password": PASSWORD });
+    for (state, text) in [
+        ("26000", "prepared statement does not exist"),
+        ("42P05", "prepared statement exists already"),
+        ("XX000", "cache lookup failed for type 16999"),
+    ] {
+        let raises = AssertSqlSafe(format!(
+            "create or replace function raise_it() returns trigger language plpgsql as $$
+             begin raise exception using errcode = '{state}', message = '{text}'; end $$;
+             drop trigger if exists stale on session;
+             create trigger stale before insert on session for each row execute function raise_it()"
+        ));
+        sqlx::raw_sql(raises).execute(&world.pool).await.unwrap();
+        let told = world.ops.post("/v1/sessions", &credentials).await;
+        told.problem(503, "003097");
+        assert!(told.headers.contains_key("retry-after"), "{state}: {:?}", told.headers);
+    }
+    until("health tells that it does not pass", || async {
+        world.ops.post("/v1/sessions", &credentials).await.problem(503, "003097");
+        world.ops.get("/health/ready").await.status == 503
+    })
+    .await;
+    change(&world.pool, "drop trigger stale on session").await;
+    world.ops.post("/v1/sessions", &credentials).await.expect(201);
+    until("health tells that it has passed", || async { world.ops.get("/health/ready").await.status == 200 })
+        .await;
+}
+
 type Answered = (Instant, &'static str, u16, String);
 
 /// A seat that nobody has had for long: all are given back.

@@ -7,7 +7,7 @@ use crate::{
     domain::{FieldError, OrderId, Refusal},
     flow::{Failure, Raised, StepError},
     passwords::Busy,
-    schema::{is_outage, is_stale_plan, is_unfit, met_stale_plan},
+    schema::{is_contended, is_outage, is_stale_plan, is_unfit, met_stale_plan},
 };
 use axum::{
     Json,
@@ -357,6 +357,10 @@ impl From<sqlx::Error> for Problem {
         }
         if is_unfit(&error) {
             return Self::unfit(&error);
+        }
+        if is_contended(&error) {
+            tracing::warn!(%error, "given up: others were in the way");
+            return Self::crowded();
         }
         tracing::error!(%error, "database error");
         Self::broken()
