@@ -11,7 +11,7 @@ pub use farebox_jobs::queue::{begin, begin_with};
 use crate::settings::Database;
 use prometheus_client::metrics::counter::Counter;
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
@@ -44,6 +44,11 @@ pub enum SchemaError {
     /// The server is older or newer than the SQL is meant for.
     #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
     Server(u32),
+    /// The database keeps texts in another encoding.
+    #[error(
+        "the database's encoding is {0}, and must be UTF8: create it with `encoding 'UTF8' template template0`"
+    )]
+    Encoding(String),
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -100,15 +105,21 @@ pub fn reserve(pool: &PgPool, connections: u32) -> PgPool {
     options.connect_lazy_with(PgConnectOptions::clone(&pool.connect_options()))
 }
 
-/// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock). The migrator begins
-/// its transactions itself: whoever drops this half way uses the pool no more, as a process does that ends at its start.
+/// Brings the schema up to this build; safe to run by several at once (the migrator takes an advisory lock). It has a
+/// connection of its own, since a migration may rewrite a large table for as long as that takes, and reads tables from end to
+/// end. The migrator begins its transactions itself: if this is dropped half way, the connection is closed, and the server
+/// rolls back.
 ///
 /// # Errors
 /// An unsupported server, a failed migration.
 pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
     require_server(pool).await?;
-    MIGRATIONS.run(pool).await?;
-    Ok(())
+    let unbounded =
+        [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("enable_seqscan", "on")];
+    let options = PgConnectOptions::clone(&pool.connect_options()).options(unbounded);
+    let mut conn = PgConnection::connect_with(&options).await?;
+    MIGRATIONS.run(&mut conn).await?;
+    Ok(conn.close().await?)
 }
 
 /// Refuses a schema other than this build's.
@@ -128,7 +139,12 @@ pub async fn require_current(pool: &PgPool) -> Result<(), SchemaError> {
 async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
     let number: String = sqlx::query_scalar("show server_version_num").fetch_one(pool).await?;
     let major = number.parse::<u32>().unwrap_or(0) / 10_000;
-    if SERVERS.contains(&major) { Ok(()) } else { Err(SchemaError::Server(major)) }
+    if !SERVERS.contains(&major) {
+        return Err(SchemaError::Server(major));
+    }
+    // Names in any script are kept, and compared in normal forms that only this encoding has.
+    let encoding: String = sqlx::query_scalar("show server_encoding").fetch_one(pool).await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(SchemaError::Encoding(encoding)) }
 }
 
 /// When this process saw an outage, or a stale plan, last.

@@ -120,3 +120,18 @@ async fn problems_are_told_word_for_word_in_both_languages() {
         );
     }
 }
+
+/// What is answered on a task of its own is told in the client's language, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_pay_password_is_told_in_the_clients_language() {
+    let world = World::new().await;
+    let rider = world.rider("0").await;
+    let (http, url) = (reqwest::Client::new(), format!("{}/v1/riders/me/pay-password", world.api.base()));
+    for (language, title) in [("zh-CN", "支付密码错误"), ("en", "Pay password wrong")] {
+        let request = http.put(&url).bearer_auth(rider.token()).header("accept-language", language);
+        let answer = request.json(&json!({"current": "000000", "new": "654321"})).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 403);
+        assert!(answer.headers()["content-language"].to_str().unwrap().starts_with(&language[..2]));
+        assert_eq!(answer.json::<Value>().await.unwrap()["title"], title);
+    }
+}

@@ -135,3 +135,13 @@ async fn processes_refuse_what_they_do_not_know() {
         .execute(&world.pool).await.unwrap();
     refuses(command(worker, &world.db.url, &[]), "9999");
 }
+
+/// A migration may take as long as a large table needs; requests may not.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_is_not_held_to_the_time_of_a_request() {
+    let db = crate::harness::Database::empty().await;
+    let short = [("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "15")];
+    let mut migrate = command(env!("CARGO_BIN_EXE_farebox"), &db.url, &short);
+    let done = migrate.arg("migrate").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

@@ -224,7 +224,7 @@ async fn who_rides(app: &App, visit: &Visit, id: Uuid) -> Result<Manifest, super
 pub(super) async fn manifest(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<Uuid>,
+    Path(Id(id)): Path<Id>,
     Params(lines): Params<Lines>,
 ) -> Answer {
     let manifest = who_rides(&app, &visit, id).await?;
@@ -277,7 +277,7 @@ fn money_words(visit: &Visit, line: &Line) -> &'static str {
 }
 
 /// The manifest for a spreadsheet.
-pub(super) async fn manifest_csv(State(app): State<App>, visit: Visit, Path(id): Path<Uuid>) -> Answer {
+pub(super) async fn manifest_csv(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let manifest = who_rides(&app, &visit, id).await?;
     let text = manifest.csv_for_people().map_err(|_| Problem::broken())?;
     let saved = format!("attachment; filename=\"{}\"", manifest.file_name());

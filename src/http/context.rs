@@ -57,6 +57,18 @@ tokio::task_local! {
     pub(super) static CONTEXT: Context;
 }
 
+/// The work with the request's context, for a task of its own: what it answers is told in the client's language and with
+/// the trace id as well.
+pub(super) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let context = CONTEXT.try_with(Context::clone).ok();
+    async move {
+        match context {
+            Some(context) => CONTEXT.scope(context, work).await,
+            None => work.await,
+        }
+    }
+}
+
 pub(super) async fn wrap(request: Request, next: Next) -> Response {
     let context = Context {
         trace_id: Uuid::now_v7().simple().to_string(),

@@ -4,6 +4,7 @@ use super::{
     App,
     address::Address,
     admission::Place,
+    context::carried,
     extract::{Body, Change, Paging, Params, Registering, SignedIn},
     once::{Act, Ended, not_answered_yet},
     problem::Problem,
@@ -108,7 +109,7 @@ pub(super) struct PayPassword {
 /// A repeat is told again what the first was told, with the first's key and, for an hour, also without. A client that hangs up
 /// may not leave a try behind.
 pub(super) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
-    undropped(change_pay_password(change)).await.map_err(StepError::Broken)?
+    undropped(carried(change_pay_password(change))).await.map_err(StepError::Broken)?
 }
 
 async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {

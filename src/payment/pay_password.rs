@@ -6,7 +6,7 @@
 
 use crate::{
     domain::{FieldError, PayPassword, Refusal, RiderId},
-    flow::{Flow, StepError},
+    flow::{BoxError, Flow, StepError},
     passwords::Busy,
     schema::again,
 };
@@ -38,10 +38,10 @@ const REPEATED: Duration = Duration::from_secs(3600);
 pub async fn verify(flow: &Flow, rider: RiderId, password: &str) -> Result<String, StepError> {
     for _ in 0..ROUNDS {
         let kept = again(|| let_through(flow, rider)).await?;
-        let right = flow.passwords.verify(password, &kept.hash).await.map_err(StepError::Broken)?;
-        match again(|| come_back(flow, rider, &kept.hash, right)).await? {
+        let checked = flow.passwords.verify(password, &kept.hash).await;
+        match settled(flow, rider, &kept, checked).await? {
             Counted { overtaken: true, .. } => {}
-            _ if right => return Ok(kept.hash),
+            Counted { right: true, .. } => return Ok(kept.hash),
             Counted { wrong, .. } => {
                 return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
             }
@@ -59,6 +59,8 @@ struct Kept {
 
 /// What became of a try.
 struct Counted {
+    /// Whether it was right.
+    right: bool,
     /// Wrong ones.
     wrong: i32,
     /// The pay password was changed while it was checked, and the try does not count.
@@ -97,6 +99,30 @@ async fn let_through(flow: &Flow, rider: RiderId) -> Result<Kept, StepError> {
     Err(Refusal::PayPasswordLocked { until: Utc::now() }.into())
 }
 
+/// Ends a try that was let through: it counts, unless it could not be checked, and then it is as if it had not been made.
+async fn settled(
+    flow: &Flow,
+    rider: RiderId,
+    kept: &Kept,
+    checked: Result<bool, BoxError>,
+) -> Result<Counted, StepError> {
+    match checked {
+        Ok(right) => Ok(again(|| come_back(flow, rider, &kept.hash, right)).await?),
+        Err(error) => {
+            again(|| withdraw(flow, rider)).await?;
+            Err(StepError::Broken(error))
+        }
+    }
+}
+
+/// Takes a try back that was let through.
+async fn withdraw(flow: &Flow, rider: RiderId) -> Result<(), sqlx::Error> {
+    sqlx::query!("update pay_password set checking = greatest(checking - 1, 0) where rider_id = $1", rider.0)
+        .execute(&flow.pool)
+        .await
+        .map(drop)
+}
+
 /// Counts a try that was checked against this hash. It counts for that hash only: a right one wipes no slate of a pay
 /// password that it does not fit, and a wrong one is none of the next's.
 async fn come_back(flow: &Flow, rider: RiderId, hash: &str, right: bool) -> Result<Counted, sqlx::Error> {
@@ -108,7 +134,7 @@ async fn come_back(flow: &Flow, rider: RiderId, hash: &str, right: bool) -> Resu
                locked_until = case when hash <> $5 then locked_until
                                    when not $2 and wrong + 1 >= $3 then now() + make_interval(secs => $4) end
            where rider_id = $1
-           returning wrong, hash <> $5 as "overtaken!""#,
+           returning wrong, hash <> $5 as "overtaken!", $2::bool as "right!""#,
         rider.0,
         right,
         MOST_TRIES,
@@ -168,7 +194,7 @@ pub async fn judge(
     let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
     let digest = flow.passwords.digest("the pay password was set", &parts).map_err(StepError::Broken)?;
     for _ in 0..ROUNDS {
-        let Some(was_first) = was_first(flow, rider).await? else {
+        let Some(was_first) = again(|| was_first(flow, rider)).await? else {
             let hash = flow.passwords.hash(new).await.map_err(StepError::Broken)?;
             return Ok(Judged::Change(Change { rider, from: None, hash, digest }));
         };
@@ -176,16 +202,16 @@ pub async fn judge(
             let rule = "the current pay password is needed";
             return Err(Refusal::Invalid(FieldError::new("/current", rule)).into());
         }
-        let kept = let_through(flow, rider).await?;
+        let kept = again(|| let_through(flow, rider)).await?;
         let repeat = kept.last_change.as_ref() == Some(&digest);
-        let right = match current {
-            _ if repeat => true,
-            Some(current) => flow.passwords.verify(current, &kept.hash).await.map_err(StepError::Broken)?,
-            None => false,
+        let checked = match current {
+            _ if repeat => Ok(true),
+            Some(current) => flow.passwords.verify(current, &kept.hash).await,
+            None => Ok(false),
         };
-        match come_back(flow, rider, &kept.hash, right).await? {
+        match settled(flow, rider, &kept, checked).await? {
             Counted { overtaken: true, .. } => {}
-            Counted { wrong, .. } if !right => {
+            Counted { right: false, wrong, .. } => {
                 return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
             }
             _ if repeat => return Ok(Judged::Repeat),

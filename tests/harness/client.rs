@@ -38,6 +38,7 @@ impl Answer {
         let body = self.expect(status);
         assert_eq!(body["code"], code, "{}", self.text);
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.text);
+        assert_eq!(body["trace_id"].as_str().map(str::len), Some(32), "{}", self.text);
         body
     }
 }
