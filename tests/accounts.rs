@@ -36,6 +36,7 @@ async fn a_profile_is_changed_field_by_field_and_holds_nothing_else() {
         (json!({"nick_name": "长".repeat(201)}), "/nick_name"),
         (json!({"nick_name": 5}), "/nick_name"),
         (json!({"sex": "F"}), "/sex"),
+        (json!({"sex": 1}), "/sex"),
         (json!({"email": "nobody"}), "/email"),
         (json!({"nick_name": "New", "phone": "\u{7}"}), "/phone"),
     ] {

@@ -4,6 +4,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr};
+use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// Length of a user name, characters.
@@ -67,8 +68,17 @@ fn fits(c: char, shape: Shape, before: Option<char>, after: Option<char>) -> boo
         // They turn the direction of whatever follows them.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
         // An emoji may be several, joined, and says by a selector how it is to look.
-        '\u{200d}' if shape == Shape::Name => before.is_some_and(is_emoji) && after.is_some_and(is_emoji),
+        '\u{200d}' if shape == Shape::Name && before.is_some_and(is_emoji) => after.is_some_and(is_emoji),
         '\u{fe0e}' | '\u{fe0f}' if shape == Shape::Name => before.is_some_and(|c| is_seen(c) || is_emoji(c)),
+        '\u{e0020}'..='\u{e007f}' if shape == Shape::Name => {
+            before.is_some_and(|c| c == FLAG || is_flag_tag(c))
+        }
+        // Persian, and the scripts of India and its neighbours, are written with joiners between letters.
+        '\u{200c}' | '\u{200d}' if shape == Shape::Name => {
+            before.is_some_and(is_joined) && after.is_some_and(is_joined)
+        }
+        // Which of its shapes a Chinese character has.
+        '\u{e0100}'..='\u{e01ef}' if shape == Shape::Name => before.is_some_and(is_han),
         _ => match c.general_category() {
             GeneralCategory::Control
             | GeneralCategory::LineSeparator
@@ -79,6 +89,28 @@ fn fits(c: char, shape: Shape, before: Option<char>, after: Option<char>) -> boo
             _ => shape != Shape::Name || !is_blank_letter(c),
         },
     }
+}
+
+/// The flag that the letters of a region make a region's.
+const FLAG: char = '\u{1f3f4}';
+
+/// A letter of a region, behind [`FLAG`].
+fn is_flag_tag(c: char) -> bool {
+    matches!(c, '\u{e0020}'..='\u{e007f}')
+}
+
+/// Whether it is a letter, or a mark on one, of a script that joins its letters: Arabic and all after it, but for Chinese,
+/// Japanese and Korean.
+fn is_joined(c: char) -> bool {
+    use GeneralCategory as G;
+    let letter = matches!(c.general_category(), G::OtherLetter | G::NonspacingMark | G::SpacingMark);
+    letter
+        && matches!(c, '\u{600}'..='\u{1cff}' | '\u{a800}'..='\u{abff}' | '\u{11000}'..='\u{11fff}')
+        && !is_blank_letter(c)
+}
+
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Letters and symbols that show nothing.
@@ -123,7 +155,8 @@ fn user_name(text: &str) -> Result<String, String> {
 }
 
 fn password(text: &str) -> Result<String, String> {
-    if !PASSWORD.contains(&text.chars().count()) || text.len() > LONGEST_PASSWORD_BYTES {
+    // As it is hashed: a letter and its accent are one character, however they were sent.
+    if !PASSWORD.contains(&text.nfc().count()) || text.len() > LONGEST_PASSWORD_BYTES {
         return Err("8 to 200 characters".to_owned());
     }
     if text.contains(char::is_control) {
@@ -334,7 +367,21 @@ mod tests {
 
     #[test]
     fn names_can_be_seen() {
-        let fine = ["小林", "José", "Ann-Marie O'Neil", "محمد", "👩‍🚀", "❤️", "e\u{301}", "न\u{93f}"];
+        let fine = [
+            "小林",
+            "José",
+            "Ann-Marie O'Neil",
+            "محمد",
+            "👩‍🚀",
+            "❤️",
+            "e\u{301}",
+            "न\u{93f}",
+            "علی\u{200c}رضا",
+            "ශ\u{dca}\u{200d}ර\u{dd3} ලංකා",
+            "क\u{94d}\u{200d}ष",
+            "葛\u{e0100}",
+            "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+        ];
         for name in fine {
             assert_eq!(name.parse::<NickName>().as_ref().map(NickName::as_str), Ok(name));
         }
@@ -349,6 +396,9 @@ mod tests {
             "a\u{2066}b",
             "\u{feff}x",
             "a\u{200d}b",
+            "a\u{200c}b",
+            "علی\u{200c}",
+            "a\u{e0100}",
             "\u{200d}",
             "\u{3164}",
             "\u{2800}",

@@ -13,7 +13,10 @@ use axum::{
 use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize, Serializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 use sha2::Sha256;
 use std::{str::FromStr, sync::Arc, time::Duration};
@@ -311,7 +314,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::field(&FieldError::new(pointer, "no text may hold U+0000")));
     }
     let mut json = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error, text))?;
     json.end().map_err(|error| Problem::malformed(&format!("the body is not one JSON value: {error}")))?;
     Ok(value)
 }
@@ -340,30 +343,38 @@ fn nul_at(value: &Value) -> Option<String> {
     }
 }
 
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>, text: &[u8]) -> Problem {
     let inner = error.inner();
     let rule = inner.to_string();
     let rule = rule.split(" at line ").next().unwrap_or_default();
+    let path: Vec<String> =
+        error.path().iter().map(|segment| segment.to_string().replace(['[', ']'], "")).collect();
+    let pointer = |path: &[String]| path.iter().map(|segment| format!("/{segment}")).collect::<String>();
     if !inner.is_data() {
+        // serde_json says so as well of a number where one of several words is to stand.
+        if serde_json::from_slice::<IgnoredAny>(text).is_ok() {
+            return Problem::field(&FieldError::new(pointer(&path), "not of this field's type"));
+        }
         return Problem::malformed(&format!("the body is not JSON: {inner}"));
     }
+    // Of an object within the body, if it is one.
+    let within = |name: &str| {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        let path = if path.last() == Some(&name) { &path[..path.len() - 1] } else { &path[..] };
+        format!("{}/{name}", pointer(path))
+    };
     // serde names the field of these three only in its text.
     let named = |prefix: &str| rule.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(name) = named("missing field `") {
-        return Problem::missing(&FieldError::new(format!("/{name}"), "this field is required"));
+        return Problem::missing(&FieldError::new(within(name), "this field is required"));
     }
     if let Some(name) = named("duplicate field `") {
-        return Problem::field(&FieldError::new(format!("/{name}"), "this field is given twice"));
+        return Problem::field(&FieldError::new(within(name), "this field is given twice"));
     }
     if let Some(name) = named("unknown field `") {
-        return Problem::field(&FieldError::new(
-            format!("/{}", name.replace('~', "~0").replace('/', "~1")),
-            format!("this field is not taken: {rule}"),
-        ));
+        return Problem::field(&FieldError::new(within(name), format!("this field is not taken: {rule}")));
     }
-    let path =
-        error.path().iter().map(|segment| format!("/{segment}").replace(['[', ']'], "")).collect::<String>();
-    Problem::field(&FieldError::new(path, rule))
+    Problem::field(&FieldError::new(pointer(&path), rule))
 }
 
 #[cfg(test)]
