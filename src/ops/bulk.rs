@@ -301,19 +301,9 @@ pub async fn start(
 /// # Errors
 /// [`Refusal::BulkOver`] if it has ended; an unknown one; the database's.
 pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, StepError> {
-    // Waits for the chunk that is being done, and nobody begins another.
-    let stopped = sqlx::query!(
-        "update bulk set finished_at = clock_timestamp(),
-                stopped_by = coalesce($2, (select user_name from rider where id = $3), 'unknown')
-         where id = $1 and finished_at is null",
-        id,
-        by.actor.name,
-        by.actor.rider.map(|rider| rider.0)
-    )
-    .execute(&mut *conn)
-    .await?;
+    let stopped = end(&mut *conn, by, id).await?;
     let bulk = show(&mut *conn, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    if stopped.rows_affected() == 0 {
+    if !stopped {
         return Err(Refusal::BulkOver.into());
     }
     queue::take_off(&mut *conn, &[(MqTag::Bulk.wire(), id.to_string())]).await?;
@@ -322,13 +312,14 @@ pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, St
     Ok(bulk)
 }
 
-/// Ends an operation whose job is called off: nothing would carry it on, so it is stopped where it is. One that has ended stays
-/// as it is. Before the job's own row, as the operation's chunks do.
+/// Ends an operation where it is, and says whether it had not ended. Waits for the chunk that is being done, and nobody begins
+/// another. Whoever calls its job off does this before: nothing would carry it on. The operation's row is locked before the
+/// job's own, as the chunks do.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn called_off(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+pub(super) async fn end(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<bool, sqlx::Error> {
+    let ended = sqlx::query!(
         "update bulk set finished_at = clock_timestamp(),
                 stopped_by = coalesce($2, (select user_name from rider where id = $3), 'unknown')
          where id = $1 and finished_at is null",
@@ -337,8 +328,8 @@ pub(super) async fn called_off(conn: &mut PgConnection, by: &By, id: Uuid) -> Re
         by.actor.rider.map(|rider| rider.0)
     )
     .execute(conn)
-    .await
-    .map(drop)
+    .await?;
+    Ok(ended.rows_affected() == 1)
 }
 
 /// One operation.

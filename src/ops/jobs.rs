@@ -56,7 +56,7 @@ pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVi
 pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, StepError> {
     let before = found(conn, id).await?;
     if let (Ok(MqTag::Bulk), Ok(operation)) = (before.tag.parse(), before.key.parse()) {
-        bulk::called_off(&mut *conn, by, operation).await?;
+        bulk::end(&mut *conn, by, operation).await?;
     }
     changed(admin::cancel(&mut *conn, Which::Id(id), &by.told()).await?)?;
     told(conn, by, Act::JobCancel, before, json!({})).await
