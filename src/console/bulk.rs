@@ -188,6 +188,7 @@ fn told(visit: &Visit, what: What, preview: &Preview) -> Markup {
                 dd { (money(preview.amount)) }
             }
         }
+        @for words in &preview.comes_back { p { strong { (visit.say(&words.en, &words.zh)) } } }
         @if preview.looked_at < preview.covers {
             p.quiet { (visit.say("Orders, seats and money are of the first jobs only: ", "订单、座位和款项仅统计前若干任务：")) (preview.looked_at) }
         }

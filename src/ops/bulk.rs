@@ -7,7 +7,7 @@
 use super::{
     By,
     search::Wanted,
-    stakes::{self, Moves},
+    stakes::{self, Moves, Words},
 };
 use crate::{
     audit::{Act, Subject},
@@ -126,6 +126,9 @@ pub struct Preview {
     pub seats: i64,
     /// Money that running them would give back (or that stays away, if they are called off).
     pub amount: Money,
+    /// Which of them would not stay called off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comes_back: Vec<Words>,
 }
 
 /// An operation and how far it is.
@@ -215,6 +218,7 @@ pub async fn preview(
         riders: 0,
         seats: 0,
         amount: Money::from_database(Decimal::ZERO),
+        comes_back: Vec::new(),
     };
     let (mut orders, mut riders, mut amount) = (BTreeSet::new(), BTreeSet::new(), Decimal::ZERO);
     let looked_at = &ids[..ids.len().min(most)];
@@ -238,6 +242,10 @@ pub async fn preview(
     preview.riders = count(riders.len());
     preview.order_ids = orders.into_iter().take(MOST_NAMED).collect();
     preview.amount = Money::from_database(amount);
+    if what == What::Cancel {
+        let many = preview.by_tag.iter();
+        preview.comes_back = many.filter_map(|(tag, many)| stakes::comes_back(tag, *many)).collect();
+    }
     Ok(preview)
 }
 

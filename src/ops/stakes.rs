@@ -321,6 +321,24 @@ fn cancel_words(tag: &str, moves: &Moves) -> Words {
     }
 }
 
+/// What is to be known before so many jobs of a tag are called off, if workers put them back.
+pub(super) fn comes_back(tag: &str, many: i64) -> Option<Words> {
+    let (en, zh) = match tag.parse() {
+        Ok(MqTag::TripCancel) => ("carry cancelled trips on", "处理已取消的场次"),
+        Ok(MqTag::Timetable) => ("make the trips of the coming days", "生成未来数日的场次"),
+        _ => return None,
+    };
+    Some(Words::new(
+        format!(
+            "{many} of them {en}: a worker puts such a job back within {PUT_BACK_WITHIN_MINUTES} min; to stop them for \
+             longer, pause their tag"
+        ),
+        format!(
+            "其中 {many} 个任务{zh}：工作进程会在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回；如需长时间停止，请暂停其标签"
+        ),
+    ))
+}
+
 fn list(seats: &[i32]) -> String {
     seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
