@@ -5,7 +5,7 @@
 //! Which recurring jobs are wanted is written down (`queue.recurring`) by the workers that run with them switched on, so that any
 //! process can tell that one is missing.
 
-use crate::flow::Flow;
+use crate::{flow::Flow, schema::is_outage};
 use farebox_jobs::{
     Bulk, MqTag, TripCancel,
     ids::TripId,
@@ -25,30 +25,35 @@ pub const PUT_BACK_WITHIN_MINUTES: u32 = 1;
 /// Jobs of carried-on work that one turn puts back at the most.
 const MOST_PUT_BACK: i64 = 100;
 
-/// Whether this process runs the recurring job of this tag.
-fn is_on(flow: &Flow, tag: MqTag) -> bool {
-    tag.recurring().is_some() && (tag != MqTag::Timetable || flow.trips.horizon_days > 0)
+/// Whether this process, which works for these tags, runs the recurring job of this tag.
+fn is_on(flow: &Flow, tags: &[MqTag], tag: MqTag) -> bool {
+    tags.contains(&tag)
+        && tag.recurring().is_some()
+        && (tag != MqTag::Timetable || flow.trips.horizon_days > 0)
 }
 
-/// Puts back what is missing, for ever.
-pub async fn keep(flow: Flow) {
+/// Puts back what is missing, for ever. `tags` are those that this process works for: it wants the recurring jobs of no others.
+pub async fn keep(flow: Flow, tags: Vec<MqTag>) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
-        match if_due(&flow).await {
+        match if_due(&flow, &tags).await {
             Ok(0) => {}
             Ok(_) => flow.bell.ring(),
-            Err(error) => tracing::warn!(%error, "missing jobs are not looked for"),
+            Err(error) => {
+                let outage = is_outage(&error);
+                tracing::warn!(%error, outage, "missing jobs are not looked for");
+            }
         }
     }
 }
 
 /// Puts back what is missing if it is time and nobody else does it; returns how many jobs.
-async fn if_due(flow: &Flow) -> Result<usize, sqlx::Error> {
+async fn if_due(flow: &Flow, tags: &[MqTag]) -> Result<usize, sqlx::Error> {
     if !queue::take_duty(&flow.pool, DUTY, LOOK_EVERY).await? {
         return Ok(0);
     }
     let mut tx = crate::schema::begin(&flow.pool).await?;
-    for tag in MqTag::ALL.into_iter().filter(|tag| is_on(flow, *tag)) {
+    for tag in MqTag::ALL.into_iter().filter(|tag| is_on(flow, tags, *tag)) {
         want(&mut tx, tag).await?;
     }
     let mut jobs: Vec<NewJob> = wanted(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();

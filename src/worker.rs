@@ -97,7 +97,7 @@ pub async fn work(
     let flow = flow.clone();
     let pool = flow.pool.clone();
     let mut beside = JoinSet::new();
-    beside.spawn(recurring::keep(flow.clone()));
+    beside.spawn(recurring::keep(flow.clone(), tags.to_vec()));
     if arms {
         beside.spawn(async move { trips::horizon::arm(&flow).await });
     }

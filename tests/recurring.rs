@@ -1,6 +1,9 @@
 //! Work that must not vanish: the recurring job, and what an operator began and one job carries on.
 
-use crate::harness::{Process, World, count, until};
+use crate::{
+    console::visitor::Visitor,
+    harness::{Process, World, count, until},
+};
 use farebox::verify::{self, Scope};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -134,6 +137,8 @@ async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_go
         world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await.expect(200)["state"].clone()
     };
     assert_eq!(state().await, "stopped");
+    let told = world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await;
+    assert_eq!(told.expect(200)["stopped_by"], "ops", "{}", told.text);
     let stop = world.ops.post(&format!("/v1/ops/bulk/{bulk}/stop"), &json!({})).await;
     stop.problem(409, "006044");
 
@@ -144,4 +149,75 @@ async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_go
         world.ops.get(&format!("/v1/ops/bulk/{again}")).await.expect(200)["state"] == "done"
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_the_tag_wants_no_job_that_nobody_runs() {
+    let world = World::new().await;
+    let _worker = Process::worker(&world.db.url, &[HORIZON], &["--tags", "order_unpaid"]);
+    // At the second look the first one is over.
+    for _ in 0..2 {
+        look(&world.pool, true).await;
+        until("a worker has looked", || async {
+            let looked =
+                "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
+            count(&world.pool, looked).await == 1
+        })
+        .await;
+    }
+    assert_eq!(count(&world.pool, "select count(*) from queue.recurring").await, 0);
+    assert_eq!(count(&world.pool, LIVE).await, 0);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_for_missing_jobs_renews_connections_after_an_outage() {
+    let world = World::new().await;
+    look(&world.pool, false).await;
+    let worker = Process::worker(&world.db.url, &[HORIZON], &[]);
+    until("the job waits for midnight", || async { count(&world.pool, WAITING).await == 1 }).await;
+    let shut_down = "create function raise_it() returns trigger language plpgsql as
+                         $$ begin raise exception 'shutting down' using errcode = '57P01'; end $$;
+                     create trigger shuts_down before insert on queue.recurring for each row execute function raise_it()";
+    sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
+    look(&world.pool, true).await;
+    let line = worker.wait_for_line("missing jobs are not looked for");
+    let told = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
+    assert!(told.contains("true"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_cancel_covers_no_operation_and_says_which_jobs_come_back() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("10.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    let body = json!({"act": "retry", "filter": {"key": order}, "reason": "to see"});
+    let bulk = world.ops.post("/v1/ops/bulk", &body).await.expect(202)["id"].as_str().unwrap().to_owned();
+    let job = id_of(&world.pool, "bulk").await;
+    // An operation is stopped by its own act, or by calling its job off; never by another operation.
+    for (chosen, field) in [
+        (json!({"ids": [job]}), "/filter"),
+        (json!({"filter": {"key": bulk}}), "/filter"),
+        (json!({"filter": {"tag": "bulk"}}), "/filter/tag"),
+    ] {
+        let mut cancel = json!({"act": "cancel", "reason": "no"});
+        cancel.as_object_mut().unwrap().extend(chosen.as_object().unwrap().clone());
+        assert_eq!(world.ops.post("/v1/ops/bulk", &cancel).await.problem(422, "003074")["field"], field);
+    }
+    assert_eq!(world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await.expect(200)["state"], "waiting");
+
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &json!({"reason": "snow"})).await.expect(202);
+    let preview = |act: &str, tag: &str| json!({"act": act, "filter": {"tag": tag}, "preview": true});
+    let told = world.ops.post("/v1/ops/bulk", &preview("cancel", "trip_cancel")).await;
+    let words = &told.expect(200)["comes_back"][0];
+    assert!(words["en"].as_str().unwrap().starts_with("1 of them carry cancelled trips on"), "{}", told.text);
+    assert!(words["en"].as_str().unwrap().contains("puts such a job back within 1 min"), "{}", told.text);
+    assert!(words["zh"].as_str().unwrap().contains("重新放回"), "{}", told.text);
+    for quiet in [preview("retry", "trip_cancel"), preview("cancel", "order_unpaid")] {
+        let told = world.ops.post("/v1/ops/bulk", &quiet).await;
+        assert!(told.expect(200).get("comes_back").is_none(), "{}", told.text);
+    }
+    let page = Visitor::enter(&world, "ops").await.page("/console/bulk/new?act=cancel&tag=trip_cancel").await;
+    assert!(page.contains("puts such a job back within 1 min"), "{page}");
 }
