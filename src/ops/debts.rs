@@ -78,7 +78,7 @@ impl OpenDebt {
 /// All that is owed, in numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Owed {
-    /// Live undos that are due or failed, and not done; [`MOST`] at the most.
+    /// Live undos that have fallen due and are not done; [`MOST`] at the most.
     pub debts: i64,
     /// Those of them that are owed for longer than the bound.
     pub overdue: i64,
@@ -245,7 +245,7 @@ async fn live(conn: &mut PgConnection, longer: Duration, most: i64) -> Result<Ve
     sqlx::query_as!(
         Row,
         r#"select j.id, j.tag, j.key::text as "key!", j.payload,
-                  (j.attempt - case when j.lease_token is null then 0 else 1 end)::integer as "failures!",
+                  case when j.attempt - f.running > j.snoozed_attempt then j.attempt - f.running else 0 end as "failures!",
                   j.lease_token is not null as "running!", j.run_at,
                   extract(epoch from j.run_at - now())::float8 as "next_secs!",
                   extract(epoch from now() - coalesce(j.first_due_at, j.run_at))::float8 as "owed_secs!",
@@ -256,6 +256,7 @@ async fn live(conn: &mut PgConnection, longer: Duration, most: i64) -> Result<Ve
                   exists(select from queue.worker w where j.tag = any(w.tags)
                          and w.last_seen_at >= now() - make_interval(secs => w.lease_secs)) as "worked!"
            from queue.job j left join queue.paused p on p.tag = j.tag
+           cross join lateral (select case when j.lease_token is null then 0 else 1 end as running) f
            where j.tag = any($1) and coalesce(j.first_due_at, j.run_at) <= now() - make_interval(secs => $2)
            order by coalesce(j.first_due_at, j.run_at), j.id limit $3"#,
         &tags(),

@@ -225,7 +225,7 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
            from unnest($1::text[]) t cross join generate_series(0, 2) p cross join lateral (
                select id, run_at from queue.job
                where tag = t and priority = p and run_at < now() - make_interval(secs => $2)
-                 and (lease_until is null or lease_until < now()) and (attempt = 0 or failures = '[]')
+                 and (lease_until is null or lease_until < now()) and (attempt <= snoozed_attempt or failures = '[]')
                order by run_at limit $3) j
            order by j.run_at limit $3"#,
         &tags,
@@ -257,7 +257,7 @@ pub async fn count_late(pool: &PgPool) -> Result<i64, sqlx::Error> {
                select from unnest($1::text[]) t cross join generate_series(0, 2) p cross join lateral (
                    select from queue.job
                    where tag = t and priority = p and run_at < now() - make_interval(secs => $2)
-                     and (lease_until is null or lease_until < now()) and (attempt = 0 or failures = '[]')
+                     and (lease_until is null or lease_until < now()) and (attempt <= snoozed_attempt or failures = '[]')
                    order by run_at limit $3) j
                limit $3) late"#,
         &tags,

@@ -142,7 +142,7 @@ pub struct QueueView {
     pub delayed: i64,
     /// Failed and waiting for their next attempt, due or not, among [`FAILED_MAX`] of all tags.
     pub retrying: i64,
-    /// The most failed attempts of one live job, among the same.
+    /// The most failed attempts of one live job whose last one failed, among the same.
     pub most_failures: i32,
     /// Running, among the same.
     pub running: i64,
@@ -150,7 +150,7 @@ pub struct QueueView {
     pub dead: i64,
     /// How long the longest due has waited, seconds.
     pub oldest_ready_secs: Option<f64>,
-    /// How long ago the first of its jobs fell due that are due or failed, and not done, seconds; whether it runs or not.
+    /// How long ago the first of its jobs fell due that are not done, seconds; whether it runs, failed or was put off since.
     pub oldest_due_secs: Option<f64>,
     /// Whether workers leave it alone.
     pub paused: bool,
@@ -448,7 +448,8 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
         r#"select t.tag as "tag!",
                   due.ready as "ready!",
                   (select count(*) from (select from unnest($3::smallint[]) p, queue.job j where j.tag = t.tag
-                       and j.priority = p and j.run_at > now() and (j.attempt = 0 or j.failures = '[]') limit $2) d)
+                       and j.priority = p and j.run_at > now() and (j.attempt <= j.snoozed_attempt or j.failures = '[]')
+                       limit $2) d)
                       as "delayed!",
                   coalesce(f.retrying, 0) as "retrying!", coalesce(f.most_failures, 0) as "most_failures!",
                   due.running as "running!",
@@ -457,7 +458,9 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
                    from unnest($3::smallint[]) p cross join lateral (
                        select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.lease_token is null
                        and j.run_at <= now() order by run_at limit 1) o) as oldest_ready_secs,
-                  extract(epoch from now() - least(f.first_due_at, (
+                  extract(epoch from now() - least((
+                      select j.first_due_at from queue.job j where j.tag = t.tag and j.first_due_at is not null
+                      order by j.first_due_at limit 1), (
                       select min(o.run_at) from unnest($3::smallint[]) p cross join lateral (
                           select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.run_at <= now()
                           order by run_at limit 1) o)))::float8 as oldest_due_secs,
@@ -465,17 +468,20 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
                   coalesce(h.done, 0)::bigint as "done_last_hour!", coalesce(h.failed, 0)::bigint as "failed_last_hour!"
            from unnest($1::text[]) with ordinality as t (tag, nr)
            cross join lateral (
-               select count(*) filter (where j.lease_token is null and (j.attempt = 0 or j.failures = '[]')) as ready,
+               select count(*) filter (where j.lease_token is null and (j.attempt <= j.snoozed_attempt or j.failures = '[]'))
+                          as ready,
                       count(j.lease_token) as running
                from unnest($3::smallint[]) p cross join lateral (
-                   select lease_token, attempt, failures from queue.job where tag = t.tag and priority = p and run_at <= now()
+                   select lease_token, attempt, snoozed_attempt, failures from queue.job
+                   where tag = t.tag and priority = p and run_at <= now()
                    order by run_at limit $2) j
            ) due
            left join (
-               select tag, count(*) filter (where lease_token is null and attempt > 0) as retrying,
-                      max(attempt - case when lease_token is null then 0 else 1 end) as most_failures,
-                      min(first_due_at) as first_due_at
-               from (select tag, lease_token, attempt, first_due_at from queue.job where failures <> '[]' limit $4) failed
+               select tag, count(*) filter (where lease_token is null) as retrying, max(failures) as most_failures
+               from (select tag, lease_token, snoozed_attempt,
+                            attempt - case when lease_token is null then 0 else 1 end as failures
+                     from queue.job where failures <> '[]' limit $4) failed
+               where failures > snoozed_attempt
                group by tag
            ) f using (tag)
            left join (

@@ -92,7 +92,8 @@ impl Lease {
         .await
     }
 
-    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction.
+    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction. A job that
+    /// failed before is no longer retrying: its last attempt did not fail.
     ///
     /// # Errors
     /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.
@@ -100,6 +101,7 @@ impl Lease {
         let given_back = sqlx::query!(
             "update queue.job
              set run_at = $3, first_due_at = coalesce(first_due_at, run_at), attempt = attempt - 1,
+                 snoozed_attempt = attempt - 1,
                  lease_token = null, lease_until = null, leased_at = null, worker = null
              where id = $1 and lease_token = $2",
             self.job_id,

@@ -169,7 +169,7 @@ fn table(place: Place) -> &'static str {
 fn columns(place: Place) -> &'static str {
     match place {
         Place::Live => {
-            "id, tag, key, queue.state_of(lease_token, attempt, failures, run_at) as state, priority, serial, attempt, \
+            "id, tag, key, queue.state_of(lease_token, attempt, snoozed_attempt, failures, run_at) as state, priority, serial, attempt, \
              max_attempts, run_at, created_at, leased_at, lease_until, first_due_at, null::timestamptz, payload, failures, cancel_asked, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
@@ -242,9 +242,13 @@ impl JobFilter {
     fn in_state(&self) -> &'static str {
         match self.state.as_deref() {
             Some("running") => "lease_token is not null",
-            Some("retrying") => "lease_token is null and attempt > 0 and failures <> '[]'",
-            Some("ready") => "lease_token is null and run_at <= now() and (attempt = 0 or failures = '[]')",
-            Some("delayed") => "lease_token is null and run_at > now() and (attempt = 0 or failures = '[]')",
+            Some("retrying") => "lease_token is null and attempt > snoozed_attempt and failures <> '[]'",
+            Some("ready") => {
+                "lease_token is null and run_at <= now() and (attempt <= snoozed_attempt or failures = '[]')"
+            }
+            Some("delayed") => {
+                "lease_token is null and run_at > now() and (attempt <= snoozed_attempt or failures = '[]')"
+            }
             Some("cancelled") => "outcome = 'cancelled'",
             Some("done") => "outcome = 'done'",
             _ => "true",
