@@ -10,7 +10,7 @@ use crate::{
     domain::Money,
     http::App,
     ops::{
-        debts::{self, Owed},
+        debts::Owed,
         overview::{self, Broken, KeptVerdict, Standing, TagMinute},
     },
     tally, verify,
@@ -36,7 +36,7 @@ pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let amiss = async {
         tokio::try_join!(
             overview::verdict(pool),
-            debts::owed(pool, bound),
+            app.owed.read(pool, bound),
             overview::dead(pool),
             overview::retrying(pool),
             overview::late(pool),

@@ -29,8 +29,8 @@ pub use admission::Admission;
 pub use health::tell;
 
 use crate::{
-    flow::Flow, limits::Limits, metrics::Metrics, redis_link::RedisLink, riders::Sessions,
-    settings::Settings, tally::Tally, trips::live::Live,
+    flow::Flow, limits::Limits, metrics::Metrics, ops::debts::KeptOwed, redis_link::RedisLink,
+    riders::Sessions, settings::Settings, tally::Tally, trips::live::Live,
 };
 use axum::{
     Router,
@@ -70,6 +70,8 @@ pub struct Parts {
     pub tally: Tally,
     /// Cancelled when the process is to stop: what would never end by itself ends then.
     pub stopping: CancellationToken,
+    /// What is owed, for pages.
+    pub owed: KeptOwed,
     /// The line to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }

@@ -12,14 +12,18 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// How long an undo may be due without being done, unless the settings (`verify.debt_secs`) say otherwise.
 pub const DEFAULT_BOUND: Duration = Duration::from_secs(60);
 /// Debts of live jobs, and as many dead letters, that the sums look at; there may be more.
 pub const MOST: i64 = 1_000;
+/// For how long a process keeps what [`owed`] said.
+const OWED_KEPT: Duration = Duration::from_secs(1);
 
 /// One undo that is due and not done.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -126,6 +130,42 @@ struct Row {
     worked: bool,
 }
 
+/// What [`owed`] said last, for a second (`OWED_KEPT`): home is drawn again each second for everybody who looks at it, and all of them,
+/// with all their pages, cost one reading. Who asks while it is read waits for that. Clones keep the same.
+#[derive(Clone, Debug)]
+pub struct KeptOwed {
+    kept_for: Duration,
+    last: Arc<Mutex<Option<(Instant, Owed)>>>,
+}
+
+impl Default for KeptOwed {
+    fn default() -> Self {
+        Self::kept_for(OWED_KEPT)
+    }
+}
+
+impl KeptOwed {
+    /// Reads again what is older than this.
+    pub fn kept_for(kept_for: Duration) -> Self {
+        Self { kept_for, last: Arc::default() }
+    }
+
+    /// What is owed now, or was so long ago at the most; `bound` is the same at each call.
+    ///
+    /// # Errors
+    /// The database's; nothing is kept then.
+    pub async fn read(&self, pool: &PgPool, bound: Duration) -> Result<Owed, sqlx::Error> {
+        let mut last = self.last.lock().await;
+        if let Some((_, owed)) = last.as_ref().filter(|(at, _)| at.elapsed() < self.kept_for) {
+            return Ok(owed.clone());
+        }
+        let at = Instant::now();
+        let owed = owed(pool, bound).await?;
+        *last = Some((at, owed.clone()));
+        Ok(owed)
+    }
+}
+
 /// What one debt moves.
 struct Moved {
     rider: Option<Uuid>,
@@ -175,7 +215,8 @@ pub async fn overdue(
     Ok(debts.collect())
 }
 
-/// All that is owed, in numbers; `bound` tells from when on a debt is overdue.
+/// All that is owed, in numbers; `bound` tells from when on a debt is overdue. Reads up to [`MOST`] debts with their facts:
+/// pages ask [`KeptOwed`].
 ///
 /// # Errors
 /// The database's.
