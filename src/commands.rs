@@ -1,13 +1,13 @@
 //! The queue on the command line: `farebox jobs …` and `farebox queues …`, by the same code as `/v1/ops` and the console.
 //! Whoever may read the database's URL may act; the audit log names the user of the operating system.
 
-use chrono::Utc;
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use farebox::{
     audit::Actor,
     domain::{Id, Instant, OrderId, Refusal, RiderId, TripId},
     flow::{BoxError, StepError},
-    ops::{self, By, search::Wanted},
+    ops::{self, By, jobs::Until, search::Wanted},
     schema,
 };
 use farebox_jobs::{
@@ -190,8 +190,8 @@ impl Jobs {
                 one.shown.job(&job, "alive again")
             }
             Self::Snooze(Snooze { one, why, until, secs }) => {
-                let until = until
-                    .map_or_else(|| Utc::now() + Duration::from_secs(secs.unwrap_or(0).into()), Instant::utc);
+                let wait = TimeDelta::seconds(secs.unwrap_or(0).into());
+                let until = until.map_or(Until::After(wait), |until| Until::At(until.utc()));
                 let (by, mut tx) = (by(&why)?, schema::begin(pool).await?);
                 let job = ops::jobs::snooze(&mut tx, &by, one.id.0, until).await.map_err(told)?;
                 tx.commit().await?;

@@ -1,6 +1,9 @@
 //! How long a job may be put off: no longer than what it is there for allows.
 
-use crate::harness::{World, command};
+use crate::{
+    console::visitor::Visitor,
+    harness::{Clock, Process, World, command, count, until},
+};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
@@ -108,4 +111,103 @@ async fn what_owes_nothing_waits_for_a_month_and_a_recurring_job_for_a_day() {
     let recurring = job(&world, "timetable").await;
     rule(&snooze(&world, &recurring, Utc::now() + Duration::hours(25)).await);
     snooze(&world, &recurring, Utc::now() + Duration::hours(23)).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn until_when_a_job_is_put_off_goes_by_the_databases_clock() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(4).await, world.rider("0").await);
+    let order = rider.booked(&trip, &["1"]).await;
+    let id = job(&world, "order_unpaid").await;
+    let ahead = async || -> f64 {
+        let sql = "select extract(epoch from run_at - now())::float8 from queue.job where id = $1::uuid";
+        sqlx::query_scalar(sql).bind(&id).fetch_one(&world.pool).await.unwrap()
+    };
+    let page = format!("/console/jobs/{id}/snooze");
+    for off in [-3_600, 3_600] {
+        let clock = Clock::ahead(off);
+        let env = clock.env();
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let api = Process::api(&world.db.url, &env);
+        let ops = Visitor { base: api.base(), ..Visitor::enter(&world, "ops").await };
+        let csrf = ops.hidden(&page, "csrf").await;
+        let form = format!("csrf={csrf}&reason=later&minutes=3");
+        assert_eq!(ops.status("POST", &page, Some(&form)).await, 303, "{off}");
+        let told = ahead().await;
+        assert!((150.0..=180.0).contains(&told), "{told}");
+        let args = ["jobs", "snooze", &id, "--for", "120", "--reason", "later"];
+        let done = command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, &env).args(args).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let told = ahead().await;
+        assert!((90.0..=120.0).contains(&told), "{told}");
+    }
+
+    // The form offers no more minutes than the job may be put off for.
+    let ops = Visitor::enter(&world, "ops").await;
+    let offered = async || -> i64 {
+        let page = ops.page(&page).await;
+        page.split(" max=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+    };
+    let left = "select floor(extract(epoch from expires_at - now()) / 60)::bigint from orders";
+    let before = count(&world.pool, left).await;
+    let most = offered().await;
+    assert!((count(&world.pool, left).await..=before).contains(&most), "{most}, {before} are left");
+    world.pass_deadline(&order).await;
+    assert_eq!(offered().await, 1, "and that one is refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(4).await, world.rider("0").await);
+    rider.booked(&trip, &["1"]).await;
+    let id = job(&world, "order_unpaid").await;
+    let failing = [("FAREBOX_FAULTS", "undo.order_unpaid.before=error")];
+    let told = async || world.ops.get(&format!("/v1/ops/jobs/{id}")).await.expect(200).clone();
+    let queue = async || {
+        let queues = world.ops.get("/v1/ops/queues").await;
+        let all = queues.expect(200)["items"].as_array().unwrap();
+        let one = all.iter().find(|queue| queue["tag"] == "order_unpaid").unwrap();
+        ["retrying", "delayed", "most_failures"].map(|field| one[field].as_i64().unwrap())
+    };
+    let found = async |state: &str| {
+        let jobs = world.ops.get(&format!("/v1/ops/jobs?tag=order_unpaid&state={state}")).await;
+        jobs.expect(200)["items"].as_array().unwrap().len()
+    };
+    for failures in 1..=2 {
+        let mut worker = Process::worker(&world.db.url, &failing, &[]);
+        world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({"reason": "now"})).await.expect(200);
+        worker.wait_for_line("attempt failed");
+        worker.kill();
+        // However many attempts it made, so many are kept.
+        sqlx::query(
+            "update queue.job set attempt = $1, run_at = now() + interval '1 min', lease_token = null, lease_until = null,
+                 leased_at = null, worker = null, failures = coalesce(nullif(failures, '[]'), '[{\"attempt\": 1, \"error\": \"x\"}]')",
+        )
+        .bind(failures)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+        assert_eq!(told().await["state"], "retrying");
+        assert_eq!(queue().await, [1, 0, i64::from(failures)]);
+        assert_eq!([found("retrying").await, found("delayed").await], [1, 0]);
+
+        // The order is open still: the timer puts itself off until its deadline.
+        let mut worker = Process::worker(&world.db.url, &[], &[]);
+        world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({"reason": "mended"})).await.expect(200);
+        until("it is put off", async || {
+            let off = "select count(*) from queue.job where run_at > now() + interval '1 min' and lease_token is null";
+            count(&world.pool, off).await == 1
+        })
+        .await;
+        worker.kill();
+        let job = told().await;
+        assert_eq!((&job["state"], &job["attempt"]), (&json!("delayed"), &json!(failures)), "{job}");
+        assert!(job.get("next_attempt_at").is_none(), "{job}");
+        assert_eq!(queue().await, [0, 1, 0]);
+        assert_eq!([found("retrying").await, found("delayed").await], [0, 1]);
+        let metrics = world.ops.get("/metrics").await.text;
+        assert!(metrics.contains("farebox_queue_failures{tag=\"order_unpaid\"} 0\n"), "{metrics}");
+    }
+    world.verify().await;
 }

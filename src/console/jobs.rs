@@ -15,7 +15,7 @@ use crate::{
         strict,
     },
     ops::{
-        jobs::{self, order_of},
+        jobs::{self, Latest, Until, order_of},
         search::{self, STATES, Wanted},
         stakes::{Stakes, stakes},
     },
@@ -33,6 +33,8 @@ use serde_json::Value;
 
 /// Jobs on a page.
 const PAGE: u16 = 50;
+/// For how many minutes a job is put off if nobody says otherwise and it may be.
+const USUAL_SNOOZE_MINUTES: i64 = 10;
 /// The names of the filters, as `Wanted` has them.
 pub(super) const FILTERS: [&str; 10] =
     ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
@@ -293,11 +295,16 @@ pub(super) async fn ask(
     let fields = html! { @if let Some(latest) = latest {
         p { (visit.say("At the latest until", "最晚推迟至")) " " (when(&visit, latest.at)) ": " (visit.say(&latest.why.en, &latest.why.zh)) }
         label for="minutes" { (visit.say("For how many minutes", "推迟多少分钟")) }
-        input #minutes name="minutes" type="number" min="1" max=(jobs::LONGEST_SNOOZE_DAYS * 1_440) value="10" required;
+        input #minutes name="minutes" type="number" min="1" max=(most_minutes(&latest)) value=(most_minutes(&latest).min(USUAL_SNOOZE_MINUTES)) required;
     } };
     let form =
         act_form(&visit, &format!("/console/jobs/{id}/{act}"), label, fields, Some(preview), act == "cancel");
     Ok(page(&visit, Nav::Jobs, &format!("{label}: {}", job.tag), form))
+}
+
+/// The whole minutes a job may be put off for, at least the one that a form offers: the act itself refuses what is too long.
+fn most_minutes(latest: &Latest) -> i64 {
+    (latest.at - latest.now).num_minutes().max(1)
 }
 
 #[derive(Deserialize)]
@@ -322,7 +329,7 @@ pub(super) async fn act(
             let most = jobs::LONGEST_SNOOZE_DAYS * 1_440;
             let minutes = form.minutes.filter(|minutes| (1..=most).contains(minutes));
             let minutes = minutes.ok_or_else(|| FieldError::new("minutes", format!("1 to {most}")))?;
-            jobs::snooze(&mut tx, &by, id, Utc::now() + TimeDelta::minutes(minutes)).await?
+            jobs::snooze(&mut tx, &by, id, Until::After(TimeDelta::minutes(minutes))).await?
         }
     };
     tx.commit().await?;

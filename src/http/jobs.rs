@@ -10,7 +10,8 @@ use super::{
 use crate::{
     domain::{FieldError, Id, Instant, Label, OrderId, Refusal, RiderId, TripId},
     ops::{
-        jobs, queues,
+        jobs::{self, Until},
+        queues,
         search::{self, ErrorGroup, Wanted},
         stakes::{self, Stakes},
     },
@@ -238,7 +239,7 @@ pub(super) async fn snooze(
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let done = jobs::snooze(act.conn(), &by, id, change.body.until.utc()).await.map(Job::from);
+    let done = jobs::snooze(act.conn(), &by, id, Until::At(change.body.until.utc())).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
 

@@ -83,21 +83,30 @@ pub async fn cancel_key(
     cancel(conn, by, id).await
 }
 
+/// Until when a job is put off.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// Until this moment.
+    At(DateTime<Utc>),
+    /// For so long, from the database's now on.
+    After(TimeDelta),
+}
+
 /// Puts a waiting job off until then, which is no later than [`latest_snooze`] allows.
 ///
 /// # Errors
 /// A time that is past or later than that; a job that runs, has ended, or is unknown; the database's.
-pub async fn snooze(
-    conn: &mut PgConnection,
-    by: &By,
-    id: Uuid,
-    until: DateTime<Utc>,
-) -> Result<JobView, StepError> {
+pub async fn snooze(conn: &mut PgConnection, by: &By, id: Uuid, until: Until) -> Result<JobView, StepError> {
     let before = found(conn, id).await?;
     if before.state == "dead" {
         return Err(Refusal::NotFound("waiting job").into());
     }
     let Latest { now, at, why } = latest_snooze(conn, &before).await?;
+    let until = match until {
+        Until::At(until) => until,
+        // Further than time goes is too far.
+        Until::After(wait) => now.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC),
+    };
     if until <= now || until > at {
         let rule = if at <= now {
             format!("it cannot be put off: {}", why.en)
