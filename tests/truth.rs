@@ -6,6 +6,8 @@ use crate::{
     console::visitor::Visitor,
     harness::{Client, OwnServer, Process, World, command, count, until},
 };
+use farebox::ops::debts;
+use farebox_jobs::{MqTag, retry_policy};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{collections::BTreeSet, time::Duration};
@@ -257,6 +259,12 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     let put_off = world.ops.post(&format!("/v1/ops/jobs/{id}/snooze"), &json!({ "until": until })).await;
     assert_eq!(put_off.expect(200)["state"], "delayed", "it never failed");
     assert_eq!(overdue().await["count"], 1);
+    let queue = of_tag(&world.ops, TAG).await;
+    assert!(queue["oldest_debt_secs"].as_f64().is_some_and(|secs| secs > 60.0), "{queue}");
+    let metrics = world.ops.get("/metrics").await.text;
+    let age = metrics.split("farebox_queue_oldest_debt_seconds{tag=\"order_add_seats_cancle\"} ").nth(1);
+    let age = age.and_then(|rest| rest.split('\n').next()?.parse::<f64>().ok());
+    assert!(age.is_some_and(|age| age > 60.0), "the alert sees it: {age:?}");
 
     // Buried and redriven: ready, and as old as before.
     set("with gone as (delete from queue.job where tag = 'order_add_seats_cancle' returning *)
@@ -269,6 +277,29 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     let back = world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({})).await;
     assert_eq!(back.expect(200)["state"], "ready", "of its new attempts none has failed");
     assert_eq!(overdue().await["count"], 1);
+
+    // Failed, it is failing; once its own handler has put it off it is not, but owed all the same.
+    let failing = async || {
+        let owed = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
+        (owed.debts, owed.overdue, owed.failing, owed.failures)
+    };
+    set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]'
+         where tag = 'order_add_seats_cancle'")
+    .await;
+    assert_eq!(failing().await, (1, 1, 1, 3));
+    set("update queue.job set snoozed_attempt = 3 where tag = 'order_add_seats_cancle'").await;
+    assert_eq!(failing().await, (1, 1, 0, 0));
+
+    // Pages read it once for all who look at the same time.
+    let (kept, fresh) =
+        (debts::KeptOwed::kept_for(Duration::from_secs(3_600)), debts::KeptOwed::kept_for(Duration::ZERO));
+    let again = kept.clone();
+    assert_eq!(kept.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1);
+    set("update queue.job set attempt = 0, snoozed_attempt = 0, run_at = now() + interval '1 hour', first_due_at = null
+         where tag = 'order_add_seats_cancle'")
+        .await;
+    assert_eq!(fresh.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 0);
+    assert_eq!(again.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1, "read within the hour");
 
     // An armed undo that was never due is no debt, however long it waits; nor is a timer.
     set("update queue.job set run_at = now() + interval '1 hour', first_due_at = null where tag = 'order_add_seats_cancle'")
@@ -394,4 +425,51 @@ async fn every_alert_asks_for_metrics_that_there_are() {
             assert!(known.contains(metric.trim_end_matches("_total")), "{metric} in {expression}: {known:?}");
         }
     }
+}
+
+/// The alert's lines.
+fn alert<'a>(rules: &'a str, name: &str) -> &'a str {
+    let rule = rules.split("- alert: ").find(|rule| rule.lines().next() == Some(name));
+    rule.unwrap_or_else(|| panic!("no alert {name}"))
+}
+
+/// The rest of the line that begins so.
+fn after<'a>(text: &'a str, start: &str) -> &'a str {
+    let rest = text.lines().find_map(|line| line.trim().strip_prefix(start));
+    rest.unwrap_or_else(|| panic!("no {start:?} in {text}"))
+}
+
+/// Seconds, as Prometheus writes a time.
+fn secs(time: &str) -> f64 {
+    let (number, unit) = time.trim().split_at(time.trim().len() - 1);
+    number.parse::<f64>().unwrap() * if unit == "m" { 60.0 } else { 1.0 }
+}
+
+#[test]
+fn what_is_owed_and_not_paid_wakes_somebody_up_within_two_minutes() {
+    const TWO_MINUTES: f64 = 120.0;
+    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/alerts.yml")).unwrap();
+    // What happened is seen at the next scrape, and judged at the next evaluation after that.
+    let seen = secs(after(&rules, "# scrape_interval: ")) + secs(after(&rules, "# evaluation_interval: "));
+
+    let failing = alert(&rules, "RollbackFailing");
+    let attempts: i32 = after(failing, "expr: ").rsplit(">= ").next().unwrap().parse().unwrap();
+    assert_eq!(attempts, 5);
+    let others = ["order_unpaid", "timetable", "bulk"];
+    assert!(failing.contains(&format!("tag!~\"{}\"", others.join("|"))), "{failing}");
+    for tag in MqTag::ALL.into_iter().filter(|tag| !others.contains(&tag.wire())) {
+        let policy = retry_policy(tag);
+        let failed: f64 = (1..=attempts).map(|attempt| policy.ceiling(attempt).as_secs_f64()).sum();
+        let fires = failed + seen + secs(after(failing, "for: "));
+        assert!(policy.max_attempts > attempts && fires < TWO_MINUTES, "{tag}: after {fires} s");
+    }
+
+    let overdue = alert(&rules, "DebtOverdue");
+    let threshold = after(overdue, "expr: ").rsplit("> ").next().unwrap().parse::<f64>().unwrap();
+    assert!(
+        (threshold - debts::DEFAULT_BOUND.as_secs_f64()).abs() < f64::EPSILON,
+        "the bound of the invariant"
+    );
+    let fires = threshold + seen + secs(after(overdue, "for: "));
+    assert!(fires < TWO_MINUTES, "after {fires} s");
 }
