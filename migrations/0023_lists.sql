@@ -4,7 +4,7 @@
 -- so they agree. A hold that is overdue is free: whoever books the seat gets it. Inlined by the planner, so it costs what
 -- the `case` costs.
 create function seat_state(blocked boolean, order_id uuid, held_until timestamptz) returns text
-    language sql stable
+    language sql stable parallel safe
 return case when blocked then 'b'
             when order_id is null or held_until <= now() then 'f'
             when held_until is null then 's'

@@ -1,6 +1,6 @@
 //! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
 
-use crate::harness::{Client, Process, RedisServer, World};
+use crate::harness::{Client, Process, RedisServer, World, count};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -265,4 +265,16 @@ async fn an_orders_timeline_has_its_next_page() {
         let refused = world.ops.get(&format!("{path}?{asked}")).await;
         assert_eq!(refused.problem(422, "003074")["field"], at_fault);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_of_queries_may_run_in_parallel() {
+    let world = World::new().await;
+    let sql = "select p.proname::text from pg_proc p join pg_language l on l.oid = p.prolang
+               where p.pronamespace in ('public'::regnamespace, 'queue'::regnamespace) and l.lanname = 'sql'
+                 and p.proparallel <> 's'";
+    let unsafe_ones: Vec<String> = sqlx::query_scalar(sql).fetch_all(&world.pool).await.unwrap();
+    assert_eq!(unsafe_ones, Vec::<String>::new());
+    let seat_state = "select count(*) from pg_proc where proname = 'seat_state' and proparallel = 's'";
+    assert_eq!(count(&world.pool, seat_state).await, 1);
 }
