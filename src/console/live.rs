@@ -78,9 +78,7 @@ impl Streams {
             sessions: app.sessions.clone(),
         }
     }
-}
 
-impl Streams {
     fn by_account(&self) -> MutexGuard<'_, HashMap<RiderId, usize>> {
         self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,9 +33,7 @@ impl IdempotencyKey {
     fn is_of(&self, fingerprint: &[u8]) -> bool {
         fingerprint == self.fingerprint || fingerprint == self.as_sent
     }
-}
 
-impl IdempotencyKey {
     /// Two requests with one key are not put into one statement.
     pub fn shared(&self) -> Shared {
         Shared::Key(self.actor.0, self.key.clone())

@@ -58,7 +58,6 @@ pub struct Page<T> {
 
 /// An order on a list, with what its rider needs to know of the trip.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-
 pub struct ListedOrder {
     /// The order.
     #[serde(flatten)]

@@ -230,9 +230,7 @@ impl Debt {
             }
         }
     }
-}
 
-impl Debt {
     /// When its job is tried again, by this process's clock, English and Chinese.
     fn next(&self) -> (String, String) {
         let millis = self.at.map_or(0, |at| (at - Utc::now()).num_milliseconds());
