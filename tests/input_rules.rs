@@ -1,6 +1,6 @@
 //! The rules of what comes in, whichever way it comes: JSON, forms, queries, paths, headers, options.
 
-use crate::harness::{Answer, Client, PASSWORD, Wire, World, command, count};
+use crate::harness::{Answer, Client, PASSWORD, Process, Wire, World, command, count};
 use serde_json::{Value, json};
 
 const ME: &str = "/v1/riders/me";
@@ -282,6 +282,14 @@ async fn what_a_query_string_or_a_form_holds_is_known_and_there_once() {
             refused(&world.ops.call(&method, &format!("{address}?odd=1"), body.as_ref()).await, "odd");
         }
     }
+    // A worker's own addresses.
+    let worker = Process::worker(&world.db.url, &[("FAREBOX__WORKER__METRICS_LISTEN", "127.0.0.1:0")], &[]);
+    let of_worker = Client::stranger(&worker.metrics());
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        assert_eq!(of_worker.get(path).await.status, 200, "{path}");
+        refused(&of_worker.get(&format!("{path}?odd=1")).await, "odd");
+    }
+    drop(worker);
     for path in [
         "",
         "/jobs",

@@ -1,11 +1,12 @@
 //! Health: is the process alive, can it serve, how is it doing.
 
-use super::{App, problem::Problem};
+use super::{App, problem::Problem, strict};
 use crate::{metrics::Metrics, schema};
 use axum::{
     Json, Router,
     extract::State,
     http::{HeaderName, header},
+    middleware::from_fn,
     routing::get,
 };
 use serde_json::{Value, json};
@@ -56,6 +57,7 @@ pub async fn tell(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std:
             "/metrics",
             get(async |State((pool, metrics)): State<(PgPool, Metrics)>| scrape(&pool, &metrics).await),
         )
+        .layer(from_fn(strict::checked))
         .with_state((pool, metrics));
     axum::serve(listener, router).await
 }

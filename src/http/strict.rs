@@ -6,6 +6,8 @@ use crate::domain::FieldError;
 use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
@@ -28,6 +30,14 @@ const NAME_SHOWN: usize = 100;
 
 /// Name and value, decoded.
 pub(crate) type Pairs = Vec<(String, String)>;
+
+/// [`check`] alone, for a router that has no limits.
+pub(super) async fn checked(request: Request, next: Next) -> Response {
+    match check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
 
 /// Whether the request may go on. The console holds its pages to their parameters itself.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
@@ -127,7 +137,8 @@ fn decoded(text: &str) -> Vec<u8> {
 
 /// What the pairs say; an error names the pair at fault.
 pub(crate) fn read<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, FieldError> {
-    let text = serde_urlencoded::to_string(pairs).unwrap_or_default();
+    let text = serde_urlencoded::to_string(pairs)
+        .map_err(|error| FieldError::new("", format!("the parameters cannot be read: {error}")))?;
     let form = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
     serde_path_to_error::deserialize(form).map_err(|error| {
         let rule = error.inner().to_string();
