@@ -69,19 +69,32 @@ pub(super) struct Paging {
 }
 
 impl Paging {
+    /// Items of the page, of a list that has no numbers of its own.
     pub(super) fn limit(&self) -> Result<u16, Problem> {
-        let limit = self.limit.unwrap_or(PAGE.0);
-        if (1..=PAGE.1).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(Problem::field(&FieldError::new("limit", format!("1 to {}", PAGE.1))))
+        self.limit_of(PAGE.0, PAGE.1)
+    }
+
+    /// Items of the page: `default` if the client names no limit, `most` at the most.
+    pub(super) fn limit_of(&self, default: u16, most: u16) -> Result<u16, Problem> {
+        limit(self.limit, default, most).map_err(|error| Problem::field(&error))
     }
 
     /// Where the page before ended.
     pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
-        let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-        self.after.as_deref().map(|text| text.parse().map_err(rule)).transpose()
+        self.after.as_deref().map(cursor).transpose().map_err(|error| Problem::field(&error))
     }
+}
+
+/// The one rule for a page's `limit`.
+fn limit(given: Option<u16>, default: u16, most: u16) -> Result<u16, FieldError> {
+    let limit = given.unwrap_or(default);
+    let rule = || FieldError::new("limit", format!("1 to {most}"));
+    (1..=most).contains(&limit).then_some(limit).ok_or_else(rule)
+}
+
+/// The one rule for a page's `after`.
+fn cursor<T: FromStr>(text: &str) -> Result<T, FieldError> {
+    text.parse().map_err(|_| FieldError::new("after", "the `next` of the page before"))
 }
 
 /// The address's parameters. An address that does not read as one names nothing.

@@ -9,7 +9,7 @@ use super::{
     limit::act_of,
     ops, ops_trips, orders as http_orders,
     problem::catalogue::{self, Listed},
-    riders as http_riders, trips as http_trips,
+    riders as http_riders,
 };
 use crate::{
     audit,
@@ -21,7 +21,7 @@ use crate::{
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView, Page},
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
-    trips::{NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    trips::{self, NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
     verify,
 };
 use axum::{Json, http::header, response::IntoResponse};
@@ -377,7 +377,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/trips", Anybody, "The trips of a day, with free seats")
             .query("date", "A local date; today if left out", json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }))
             .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
-            .paged_by(http_trips::PAGE, http_trips::PAGE)
+            .paged_by(trips::PAGE, trips::PAGE)
             .gives(200, "A page, soonest first", s.gives::<Page<Trip>>()),
         operation("get", "/v1/trips/{id}", Anybody, "A trip with its bus and each seat")
             .gives(200, "The trip", s.gives::<TripDetail>()),

@@ -19,6 +19,7 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Who acts through this API, and why, if he says so.
 pub(super) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
@@ -62,30 +63,30 @@ pub(super) struct Timeline {
     owed: Vec<Debt>,
 }
 
-/// Which page of an order's story.
-#[derive(Deserialize)]
-pub(super) struct Story {
-    limit: Option<u16>,
-    after: Option<String>,
+/// The cursor of a timeline: how many events are before the page.
+struct Skip(u32);
+
+impl FromStr for Skip {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let fits = |skip: &u32| skip.checked_add(MOST_EVENTS.into()).is_some();
+        text.parse().ok().filter(fits).map(Self).ok_or(())
+    }
 }
 
 pub(super) async fn timeline(
     State(app): State<App>,
     _: Viewer,
     Path(id): Path<String>,
-    Params(story): Params<Story>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<Timeline>, Problem> {
     let order = order_id(&id)?;
-    let limit = story.limit.unwrap_or(MOST_EVENTS);
-    if !(1..=MOST_EVENTS).contains(&limit) {
-        return Err(Problem::field(&FieldError::new("limit", format!("1 to {MOST_EVENTS}"))));
-    }
-    let skip = story.after.as_deref().map_or(Ok(0), str::parse::<u32>).ok();
-    let skip = skip.filter(|skip| skip.checked_add(limit.into()).is_some());
-    let rule = || Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let Page { items, next } = orders::timeline(&app.flow.pool, order, skip.ok_or_else(rule)?, limit).await?;
+    let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
+    let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
+    let Page { items, next } = orders::timeline(&app.flow.pool, order, skip, limit).await?;
     match orders::owed::whole(&app.flow.pool, order).await? {
-        Some(whole) if !items.is_empty() || story.after.is_some() => {
+        Some(whole) if !items.is_empty() || paging.after.is_some() => {
             Ok(Json(Timeline { items, next, owed: whole.owed() }))
         }
         _ => Err(Refusal::NotFound("order").into()),

@@ -2,13 +2,13 @@
 
 use super::{
     App,
-    extract::{Params, Path, maybe_caller, trip_id},
+    extract::{Paging, Params, Path, maybe_caller, trip_id},
     problem::Problem,
 };
 use crate::{
-    domain::{self, FieldError, Refusal},
+    domain::{self, FieldError, Id, Refusal, TripId},
     schema::again,
-    trips::{self, Wanted, seat_map},
+    trips::{self, PAGE, Wanted, seat_map},
 };
 use axum::{
     extract::State,
@@ -19,27 +19,22 @@ use chrono::Utc;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Trips of a page when the client names no limit, and at the most: an ordinary day is whole on its first page.
-pub(super) const PAGE: u16 = 500;
-
 #[derive(Deserialize)]
 pub(super) struct Day {
     date: Option<domain::Day>,
     direction: Option<i16>,
-    limit: Option<u16>,
-    after: Option<String>,
 }
 
-pub(super) async fn list(State(app): State<App>, Params(day): Params<Day>) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(app): State<App>,
+    Params(day): Params<Day>,
+    Params(paging): Params<Paging>,
+) -> Result<Response, Problem> {
     if day.direction.is_some_and(|direction| !(0..=1).contains(&direction)) {
         return Err(Problem::field(&FieldError::new("direction", "0 or 1")));
     }
-    let limit = day.limit.unwrap_or(PAGE);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(Problem::field(&FieldError::new("limit", format!("1 to {PAGE}"))));
-    }
-    let rule = |_| Problem::field(&FieldError::new("after", "the `next` of the page before"));
-    let after = day.after.as_deref().map(|text| trip_id(text).map_err(rule)).transpose()?;
+    let limit = paging.limit_of(PAGE, PAGE)?;
+    let after = paging.cursor::<Id>()?.map(|Id(id)| TripId(id));
     let wanted = Wanted { direction: day.direction, after, ..Wanted::default() };
     let zone = app.settings.trips.zone;
     let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);

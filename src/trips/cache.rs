@@ -11,8 +11,11 @@ use std::time::Duration;
 /// Goes into the keys; a list that looks different gets another, so that builds side by side never read each other's.
 const LAYOUT: &str = concat!("2:", env!("CARGO_PKG_VERSION"));
 
-/// A page as [`search`] finds it, as JSON, and not older than `fresh`. Each page is kept by itself: its key says all that was
-/// asked.
+/// Trips of a page when the client names no limit, and at the most: an ordinary day is whole on its first page.
+pub const PAGE: u16 = 500;
+
+/// A page as [`search`] finds it, as JSON, and not older than `fresh`. Only a first page of [`PAGE`] trips is kept: a client
+/// that chose limits and cursors could otherwise fill the Redis.
 ///
 /// # Errors
 /// [`search`]'s.
@@ -25,8 +28,8 @@ pub async fn list(
     wanted: &Wanted,
     limit: u16,
 ) -> Result<String, StepError> {
-    let redis = redis.filter(|_| !fresh.is_zero());
-    let key = key(zone, day, wanted, limit);
+    let redis = redis.filter(|_| !fresh.is_zero() && limit == PAGE && wanted.after.is_none());
+    let key = key(zone, day, wanted);
     if let Some(kept) = kept(redis, &key).await {
         return Ok(kept);
     }
@@ -36,15 +39,15 @@ pub async fn list(
     Ok(list)
 }
 
-fn key(zone: Tz, day: NaiveDate, wanted: &Wanted, limit: u16) -> String {
-    let Wanted { direction, bus_id, state, after } = *wanted;
+/// Of a first page.
+fn key(zone: Tz, day: NaiveDate, wanted: &Wanted) -> String {
+    let Wanted { direction, bus_id, state, after: _ } = *wanted;
     let any = |given: Option<String>| given.unwrap_or_else(|| "any".to_owned());
     format!(
-        "farebox:trips:{LAYOUT}:{zone}:{day}:{}:{}:{}:{limit}:{}",
+        "farebox:trips:{LAYOUT}:{zone}:{day}:{}:{}:{}",
         any(direction.map(|direction| direction.to_string())),
         any(bus_id.map(|bus| bus.to_string())),
         any(state.map(|state| state.as_str().to_owned())),
-        any(after.map(|trip| trip.to_string())),
     )
 }
 

@@ -11,7 +11,7 @@ mod timetable;
 mod views;
 mod wall;
 
-pub use cache::list;
+pub use cache::{PAGE, list};
 pub use seat_map::{TripDetail, detail};
 pub use timetable::{MOST_DAYS, Made, NewTrip, NotMade, Skipped, add, count_not_made, generate, not_made};
 pub use views::{State, Trip, Wanted, search};
