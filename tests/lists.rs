@@ -1,6 +1,9 @@
 //! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
 
-use crate::harness::{Client, Process, RedisServer, World, count};
+use crate::{
+    console::visitor::Visitor,
+    harness::{Client, Process, RedisServer, World, count},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -86,9 +89,11 @@ async fn the_501st_trip_of_a_day_is_on_the_next_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_tells_the_pages_of_each_list() {
+    /// One item a tag, and so all of them on one page.
+    const WHOLE: [&str; 1] = ["/v1/ops/queues"];
     let world = World::new().await;
     let document = Client::stranger(&world.api.base()).get("/openapi.json").await;
-    let mut paged = BTreeSet::new();
+    let (mut paged, mut lists) = (BTreeSet::new(), BTreeSet::new());
     for (path, methods) in document.expect(200)["paths"].as_object().unwrap() {
         let names: Vec<&str> = methods["get"]["parameters"]
             .as_array()
@@ -99,12 +104,195 @@ async fn the_document_tells_the_pages_of_each_list() {
         if names.contains(&"after") && names.contains(&"limit") {
             paged.insert(path.as_str());
         }
+        let schema = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
+        let schema = schema.as_str().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+        let fields = &document.body["components"]["schemas"][schema]["properties"];
+        if schema.starts_with("PageOf") || (fields.get("items").is_some() && fields.get("next").is_some()) {
+            lists.insert(path.as_str());
+        }
     }
-    for path in
-        ["/v1/trips", "/v1/orders", "/v1/wallet/entries", "/v1/ops/orders/{id}/timeline", "/v1/ops/jobs"]
-    {
-        assert!(paged.contains(path), "{path} has no next page");
+    assert!(lists.len() >= 12, "{lists:?}");
+    lists.retain(|path| !WHOLE.contains(path));
+    assert_eq!(lists, paged, "each list has its next page, and nothing else");
+    let whole = &document.body["paths"][WHOLE[0]]["get"]["responses"]["200"]["description"];
+    assert!(whole.as_str().unwrap().contains("`next` is always null"), "{whole}");
+    for path in lists {
+        let path = path.replace("{id}", &uuid::Uuid::now_v7().to_string());
+        for (asked, at_fault) in [
+            ("limit=0", "limit"),
+            ("limit=10001", "limit"),
+            ("limit=x", "limit"),
+            ("after=zzz", "after"),
+            ("after=", "after"),
+        ] {
+            let refused = world.ops.get(&format!("{path}?{asked}")).await;
+            assert_eq!(refused.problem(422, "003074")["field"], at_fault, "{path}?{asked}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_and_workers_have_their_next_page() {
+    const KINDS: i32 = 130;
+    let world = World::new().await;
+    // Kinds of errors that differ by letters alone, as digits do not count: the first has three dead letters, the next two
+    // of the same moment two, all others one.
+    sqlx::query(
+        "insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at,
+                                        died_at)
+         select gen_random_uuid(), case when n % 2 = 0 then 'order_unpaid' else 'order_add_seats_cancle' end, 'k',
+                '{}', 25, 25, 'exhausted',
+                jsonb_build_array(jsonb_build_object('attempt', 25, 'error', 'kind ' || translate(n::text, '0123456789', 'ghijklmnop'))),
+                now(), now(), '2026-01-01 00:00Z'::timestamptz + n / 3 * interval '1 us'
+         from generate_series(1, $1) n, generate_series(1, case n when 100 then 3 when 51 then 2 when 52 then 2 else 1 end)",
+    )
+    .bind(KINDS)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let first = world.ops.get("/v1/ops/errors").await;
+    assert_eq!(first.expect(200)["items"].as_array().unwrap().len(), 100);
+    let after = first.body["next"].as_str().unwrap();
+    let second = world.ops.get(&format!("/v1/ops/errors?after={after}")).await;
+    let whole = [&first, &second].map(|page| page.expect(200)["items"].as_array().unwrap().clone()).concat();
+    assert_eq!((whole.len(), &second.body["next"]), (130, &Value::Null));
+    let kinds: BTreeSet<&str> = whole.iter().map(|group| group["fingerprint"].as_str().unwrap()).collect();
+    assert_eq!(kinds.len(), 130, "each once");
+    let dead: Vec<i64> = whole.iter().map(|group| group["dead"].as_i64().unwrap()).collect();
+    assert_eq!(dead[..4], [3, 2, 2, 1], "most of it first");
+    for limit in [1, 7, 100] {
+        assert_eq!(walk(&world.ops, "/v1/ops/errors?", limit).await, whole, "{limit} a page");
+    }
+    let of_tag = walk(&world.ops, "/v1/ops/errors?tag=order_unpaid&", 9).await;
+    assert_eq!(of_tag.len(), 65);
+    // A cursor holds though its group is gone.
+    let first = world.ops.get("/v1/ops/errors?limit=2").await;
+    let after = first.expect(200)["next"].as_str().unwrap();
+    let gone = first.body["items"][1]["fingerprint"].as_str().unwrap();
+    sqlx::query("delete from queue.dead_letter where fingerprint = $1")
+        .bind(gone)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let second = world.ops.get(&format!("/v1/ops/errors?limit=1&after={after}")).await;
+    assert_eq!(second.expect(200)["items"][0], whole[2]);
+    for wrong in [gone, "1.2", "1.x.abc", "x.1.abc", "1.2.", "1.2.a%27b", "99999999999999999999.1.abc"] {
+        let refused = world.ops.get(&format!("/v1/ops/errors?after={wrong}")).await;
+        assert_eq!(refused.problem(422, "003074")["field"], "after", "{wrong}");
+    }
+
+    sqlx::query(
+        "insert into queue.worker (id, name, host, pid, build, tags, slots, held, state, lease_secs, started_at)
+         select 'w.' || n, 'w', 'h', 1, 'b', '{order_unpaid}', 1, 0, 'working', 30, now() - n / 3 * interval '1 s'
+         from generate_series(1, 1001) n",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let first = world.ops.get("/v1/ops/workers").await;
+    let after = first.expect(200)["next"].as_str().unwrap();
+    let second = world.ops.get(&format!("/v1/ops/workers?after={after}")).await;
+    let ids = [field(&first.body, "id"), field(second.expect(200), "id")];
+    assert_eq!((ids[0].len(), ids[1].len(), &second.body["next"]), (1_000, 1, &Value::Null));
+    let all = walk(&world.ops, "/v1/ops/workers?", 400).await;
+    let all: Vec<&str> = all.iter().map(|worker| worker["id"].as_str().unwrap()).collect();
+    assert_eq!(all, ids.concat());
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 1_001, "each once");
+    // A cursor holds though its worker is gone.
+    let after =
+        world.ops.get("/v1/ops/workers?limit=5").await.expect(200)["next"].as_str().unwrap().to_owned();
+    sqlx::query("delete from queue.worker where id = $1").bind(all[4]).execute(&world.pool).await.unwrap();
+    let second = world.ops.get(&format!("/v1/ops/workers?limit=1&after={after}")).await;
+    assert_eq!(field(second.expect(200), "id"), all[5..6]);
+    for wrong in ["w.1", "12", "12.", ".w"] {
+        let refused = world.ops.get(&format!("/v1/ops/workers?after={wrong}")).await;
+        assert_eq!(refused.problem(422, "003074")["field"], "after", "{wrong}");
+    }
+    let queues = world.ops.get("/v1/ops/queues").await;
+    let tags: BTreeSet<&str> = field(queues.expect(200), "tag").into_iter().collect();
+    assert_eq!(
+        (tags.len(), &queues.body["next"]),
+        (farebox_jobs::MqTag::ALL.len(), &Value::Null),
+        "all tags on the page"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn departures_that_could_not_be_made_are_a_list() {
+    let world = World::new().await;
+    sqlx::query(
+        "insert into departure_not_made (timetable_id, service_date, error)
+         select n % 17 + 1, current_date + n / 17, 'no driver ' || n from generate_series(0, 109) n",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let path = "/v1/ops/departures-not-made";
+    let first = world.ops.get(path).await;
+    assert_eq!(first.expect(200)["items"].as_array().unwrap().len(), 20);
+    let one = &first.body["items"][3];
+    let line: (i32, i16) = sqlx::query_as("select bus_id, direction from timetable where id = 4")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    let told = (&one["timetable_id"], &one["bus_id"], &one["direction"], &one["error"]);
+    assert_eq!(told, (&json!(4), &json!(line.0), &json!(line.1), &json!("no driver 3")), "{one}");
+    assert!(one["at"].as_str().unwrap().ends_with('Z') && one["service_date"].is_string(), "{one}");
+    for limit in [1, 20, 100] {
+        let all = walk(&world.ops, &format!("{path}?"), limit).await;
+        let order: Vec<String> = all.iter().map(|one| one["error"].as_str().unwrap().to_owned()).collect();
+        let expected: Vec<String> = (0..110).map(|n| format!("no driver {n}")).collect();
+        assert_eq!(order, expected, "the next ones first, each once");
+    }
+    // A cursor holds though its departure is made meanwhile.
+    let after = first.body["next"].as_str().unwrap();
+    sqlx::query("delete from departure_not_made where error = 'no driver 19'")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let second = world.ops.get(&format!("{path}?limit=1&after={after}")).await;
+    assert_eq!(field(second.expect(200), "error"), ["no driver 20"]);
+    for wrong in ["2026-01-01", "2026-01-01.x", "2026-1-1.3", "10000-01-01.3", "3"] {
+        let refused = world.ops.get(&format!("{path}?after={wrong}")).await;
+        assert_eq!(refused.problem(422, "003074")["field"], "after", "{wrong}");
+    }
+    // The console shows the first 100 of them, and says that there are more.
+    let page = Visitor::enter(&world, "ops").await.page("/console/trips").await;
+    assert!(page.contains("no driver 100") && !page.contains("no driver 101"), "{page}");
+    assert!(page.contains("There are more"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_first_pages_alone() {
+    let world = World::new().await;
+    let day = day_with_trips(&world).await;
+    let redis = RedisServer::start();
+    let env = [("FAREBOX__REDIS__URL", redis.url()), ("FAREBOX__REDIS__TRIPS_MS", "600000".to_owned())];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let cached = Process::api(&world.db.url, &env);
+    let anybody = Client::stranger(&cached.base());
+    let path = format!("/v1/trips?date={day}");
+    let first = anybody.get(&path).await;
+    let after = first.expect(200)["next"].as_str().unwrap();
+    assert_eq!(redis.say("DBSIZE"), ":1");
+    for limit in 1..=50 {
+        anybody.get(&format!("{path}&limit={limit}")).await.expect(200);
+        anybody.get(&format!("{path}&limit={limit}&after={after}")).await.expect(200);
+    }
+    anybody.get(&format!("{path}&after={after}")).await.expect(200);
+    assert_eq!(redis.say("DBSIZE"), ":1", "what clients choose is not kept");
+    // It is the first page that is kept, named limit or not.
+    let soonest = field(&first.body, "id")[0];
+    sqlx::query("update trip set bus_id = 2 where id = $1::uuid")
+        .bind(soonest)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(anybody.get(&format!("{path}&limit=500")).await.text, first.text);
+    let read = anybody.get(&format!("{path}&limit=499")).await;
+    assert_eq!((field(read.expect(200), "id")[0], &read.body["items"][0]["bus_id"]), (soonest, &json!(2)));
+    anybody.get(&format!("{path}&direction=1")).await.expect(200);
+    assert_eq!(redis.say("DBSIZE"), ":2");
 }
 
 /// Moves a trip so that it leaves so many minutes from now.

@@ -50,6 +50,7 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/trips/{id}/manifest", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/trips/{id}/cancel", [401, 403, 403, 403, 202, 202]),
     ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/departures-not-made", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),

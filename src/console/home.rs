@@ -31,7 +31,7 @@ const SHARE: f64 = 0.99;
 pub(super) async fn show(State(app): State<App>, visit: Visit) -> Answer {
     let pool = &app.flow.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool)) };
+    let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
     let bound = app.settings.verify.debt_bound();
     let amiss = async {
         tokio::try_join!(

@@ -16,7 +16,7 @@ use crate::{
     },
     ops::{
         jobs::{self, Latest, Until, order_of},
-        search::{self, STATES, Wanted},
+        search::{self, MOST_GROUPS, STATES, Wanted},
         stakes::{Stakes, stakes},
     },
     schema,
@@ -54,7 +54,7 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let found = search::list(&app.flow.pool, &wanted, after, PAGE).await?;
-    let errors = search::errors(&app.flow.pool, wanted.tag.as_deref()).await?;
+    let errors = search::errors(&app.flow.pool, wanted.tag.as_deref(), None, MOST_GROUPS).await?.items;
     let body = html! {
         (filters(&visit, &given))
         @if !errors.is_empty() {

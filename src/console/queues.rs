@@ -19,7 +19,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, QueueView, WorkerView},
+    queue::admin::{self, COUNT_MAX, QueueView, WorkerView},
 };
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -44,8 +44,11 @@ struct Pace {
 pub(super) async fn list(State(app): State<App>, visit: Visit) -> Answer {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let pool = &app.flow.pool;
-    let (queues, workers, hour) =
-        tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool), overview::hour(pool))?;
+    let (queues, workers, hour) = tokio::try_join!(
+        admin::queues(pool, &tags),
+        admin::workers(pool, None, COUNT_MAX),
+        overview::hour(pool)
+    )?;
     let minutes = last_hour();
     let body = html! {
         (live("queues", &visit, html! { div.scroll { table {

@@ -16,7 +16,10 @@ use crate::{
         problem::Problem,
     },
     ops,
-    orders::search::{at_stake, of_trip},
+    orders::{
+        Page,
+        search::{at_stake, of_trip},
+    },
     schema, sheet,
     trips::{
         self, NotMade, Trip, TripDetail, Wanted, cancel,
@@ -39,6 +42,8 @@ const MOST_SEATS: usize = 1_000;
 const MOST_ORDERS: u16 = 100;
 /// Trips on a page.
 const PAGE: u16 = 50;
+/// Departures that could not be made, of those the first.
+const MOST_NOT_MADE: u16 = 100;
 /// Seats on a page of a manifest.
 const LINES: usize = 200;
 
@@ -71,7 +76,7 @@ pub(super) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
     let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
-    let not_made = trips::not_made(&app.flow.pool).await?;
+    let not_made = trips::not_made(&app.flow.pool, None, MOST_NOT_MADE).await?;
     let body = html! {
         (filters(&visit, &query, zone, day))
         (missing(&visit, &not_made))
@@ -141,12 +146,13 @@ fn state_words(visit: &Visit, state: trips::State) -> &'static str {
 }
 
 /// The departures of the coming days that could not be made, and why.
-fn missing(visit: &Visit, departures: &[NotMade]) -> Markup {
-    html! { @if !departures.is_empty() { div.card {
+fn missing(visit: &Visit, departures: &Page<NotMade>) -> Markup {
+    html! { @if !departures.items.is_empty() { div.card {
         h2 { (visit.say("Departures that could not be made", "未能生成的班次")) }
-        ul { @for one in departures { li {
-            (one.day) " · " (visit.say("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(visit, one.at))
+        ul { @for one in &departures.items { li {
+            (one.service_date) " · " (visit.say("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(visit, one.at))
         } } }
+        @if departures.next.is_some() { p { (visit.say("There are more: ", "还有更多：")) code { "GET /v1/ops/departures-not-made" } } }
     } } }
 }
 

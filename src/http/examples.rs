@@ -106,6 +106,13 @@ pub(super) fn examples() -> Vec<(&'static str, Value)> {
             }),
         ),
         (
+            "NotMade",
+            json!({
+                "timetable_id": 14, "service_date": "2030-01-02", "bus_id": 8, "direction": 1,
+                "error": format!("bus 8 is on trip {trip} at that time"), "at": made,
+            }),
+        ),
+        (
             "Event",
             json!({
                 "at": made, "kind": "request", "what": "book",

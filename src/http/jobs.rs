@@ -12,7 +12,7 @@ use crate::{
     ops::{
         jobs::{self, Until},
         queues,
-        search::{self, ErrorGroup, Wanted},
+        search::{self, ErrorGroup, MOST_GROUPS, Wanted},
         stakes::{self, Stakes},
     },
     orders::{Page, micros, some_micros},
@@ -24,7 +24,7 @@ use farebox_jobs::{
     MqTag,
     queue::{
         BOUNDS,
-        admin::{self, DeadFilter, JobView, Minute, QueueView, WorkerView},
+        admin::{self, DeadFilter, ErrorCursor, JobView, Minute, QueueView, WorkerCursor, WorkerView},
     },
 };
 use schemars::JsonSchema;
@@ -36,6 +36,8 @@ use uuid::Uuid;
 
 /// The longest an answer waits for a tag to drain, seconds; shorter than a request may take.
 const LONGEST_DRAIN: u64 = 15;
+/// Workers of a page when the client names no limit, and at the most.
+pub(super) const MOST_WORKERS: u16 = 1_000;
 /// How far back the roll-ups are shown, minutes.
 const LONGEST_BACK: u32 = 1_440;
 
@@ -165,9 +167,11 @@ pub(super) async fn errors(
     State(app): State<App>,
     _: Viewer,
     Params(of): Params<OfTag>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ErrorGroup>>, Problem> {
     of.tag.as_deref().map(known_tag).transpose()?;
-    Ok(Json(Page { items: search::errors(&app.flow.pool, of.tag.as_deref()).await?, next: None }))
+    let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MOST_GROUPS, MOST_GROUPS)?);
+    Ok(Json(search::errors(&app.flow.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
 pub(super) async fn stakes(
@@ -316,6 +320,7 @@ impl From<QueueView> for Queue {
     }
 }
 
+/// Every tag has one item, and all of them are on the one page.
 pub(super) async fn queues(State(app): State<App>, _: Viewer) -> Result<Json<Page<Queue>>, Problem> {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let queues = admin::queues(&app.flow.pool, &tags).await?;
@@ -448,9 +453,17 @@ impl From<WorkerView> for Worker {
     }
 }
 
-pub(super) async fn workers(State(app): State<App>, _: Viewer) -> Result<Json<Page<Worker>>, Problem> {
-    let workers = admin::workers(&app.flow.pool).await?;
-    Ok(Json(Page { items: workers.into_iter().map(Worker::from).collect(), next: None }))
+pub(super) async fn workers(
+    State(app): State<App>,
+    _: Viewer,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<Worker>>, Problem> {
+    let (after, limit) = (paging.cursor::<WorkerCursor>()?, paging.limit_of(MOST_WORKERS, MOST_WORKERS)?);
+    let mut workers = admin::workers(&app.flow.pool, after.as_ref(), i64::from(limit) + 1).await?;
+    let more = workers.len() > usize::from(limit);
+    workers.truncate(limit.into());
+    let next = workers.last().filter(|_| more).map(|last| WorkerCursor::from(last).to_string());
+    Ok(Json(Page { items: workers.into_iter().map(Worker::from).collect(), next }))
 }
 
 /// How far back.

@@ -142,6 +142,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/trips/{id}/manifest", get(ops_trips::manifest))
         .route("/v1/ops/trips/{id}/cancel", post(ops_trips::cancel))
         .route("/v1/ops/trips/{id}/cancellation", get(ops_trips::cancellation))
+        .route("/v1/ops/departures-not-made", get(ops_trips::not_made))
         .route("/v1/ops/wallets/{rider_id}/top-ups", post(ops::top_up))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))

@@ -15,13 +15,13 @@ use crate::{
     audit,
     ops::{
         bulk::{Bulk, Item, Preview},
-        search::{ErrorGroup, STATES},
+        search::{ErrorGroup, MOST_GROUPS, STATES},
         stakes::Stakes,
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView, Page},
     payment::authorization::Authorization,
     riders::{NewRider, ProfileChange, Rider, Session, wallet::Entry},
-    trips::{self, NewTrip, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    trips::{self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
     verify,
 };
 use axum::{Json, http::header, response::IntoResponse};
@@ -446,6 +446,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .refuses("006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/cancellation", Viewer, "How far a cancelling is")
             .gives(200, "How far it is", s.gives::<Progress>()),
+        operation("get", "/v1/ops/departures-not-made", Viewer, "Departures of the timetable that could not be made, the next ones first")
+            .paged()
+            .gives(200, "A page", s.gives::<Page<NotMade>>()),
         operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
             .takes(s.takes::<ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
             .gives(201, "The ledger entry", s.gives::<Entry>()).refuses("003070 006060").keyed(),
@@ -473,9 +476,10 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .takes(s.takes::<jobs::Snooze>(), json!({ "until": "2030-01-01T12:00:00Z", "reason": "the bank is closed until noon" }))
             .gives(200, "The job", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
-        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first: the first 100 kinds among the newest 500 dead letters and as many live jobs")
+        operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first: among the newest 500 dead letters and as many live jobs")
             .query("tag", "Of this tag", text())
-            .gives(200, "The errors", s.gives::<Page<ErrorGroup>>())
+            .paged_by(MOST_GROUPS, MOST_GROUPS)
+            .gives(200, "A page", s.gives::<Page<ErrorGroup>>())
             .refuses("003070"),
         operation("get", "/v1/ops/bulk", Viewer, "Operations upon many jobs, newest first")
             .paged()
@@ -517,7 +521,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The job, called off", s.gives::<jobs::Job>())
             .gives(202, "The job, which runs and has been asked to end", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
-        operation("get", "/v1/ops/queues", Viewer, "Every tag with its numbers").gives(200, "The tags", s.gives::<Page<jobs::Queue>>()),
+        operation("get", "/v1/ops/queues", Viewer, "Every tag with its numbers").gives(200, "The tags, all of them: `next` is always null", s.gives::<Page<jobs::Queue>>()),
         operation("post", "/v1/ops/queues/{tag}/pause", Operator, "Claim no more of a tag")
             .may_take(s.takes::<jobs::Why>(), why())
             .gives(200, "The tag", s.gives::<jobs::Queue>()).keyed(),
@@ -542,7 +546,9 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .may_take(s.takes::<jobs::Redrive>(), json!({ "tag": "pay_money_cancle", "error": "timed out" }))
             .gives(200, "How many", s.gives::<jobs::Redriven>())
             .refuses("003070").keyed(),
-        operation("get", "/v1/ops/workers", Viewer, "The workers, the newest 1,000").gives(200, "The workers", s.gives::<Page<jobs::Worker>>()),
+        operation("get", "/v1/ops/workers", Viewer, "The workers, those that went missing included; the newest first")
+            .paged_by(jobs::MOST_WORKERS, jobs::MOST_WORKERS)
+            .gives(200, "A page", s.gives::<Page<jobs::Worker>>()),
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
             .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }))
             .gives(200, "The verdicts", s.gives::<ops::Report>()),

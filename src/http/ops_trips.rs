@@ -2,7 +2,7 @@
 
 use super::{
     App,
-    extract::{OpsChange, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
+    extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
     once::{Act, Ended},
     problem::Problem,
 };
@@ -10,9 +10,11 @@ use crate::{
     audit::{Actor, Through},
     domain::{Refusal, SeatSet},
     ops::{By, checked, trips},
+    orders::Page,
     riders::Caller,
     sheet::MEDIA_TYPE,
     trips::{
+        NotMade, NotMadeCursor,
         cancel::{self, Progress},
         manifest,
         seats::{Keep, MOST_SEATS},
@@ -84,6 +86,15 @@ pub(super) async fn cancellation(
     let mut conn = app.flow.pool.acquire().await?;
     let progress = cancel::progress(&mut conn, trip_id(&id)?).await?;
     progress.map(Json).ok_or_else(|| Refusal::NotFound("cancelled trip").into())
+}
+
+pub(super) async fn not_made(
+    State(app): State<App>,
+    _: Viewer,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<NotMade>>, Problem> {
+    let after = paging.cursor::<NotMadeCursor>()?;
+    Ok(Json(crate::trips::not_made(&app.flow.pool, after, paging.limit()?).await?))
 }
 
 #[derive(Deserialize)]

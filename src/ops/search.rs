@@ -13,7 +13,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, Among, JobFilter, JobView, Place},
+    queue::admin::{self, Among, ErrorCursor, JobFilter, JobView, Place},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// The states a job may be asked for.
 pub const STATES: [&str; 7] = ["ready", "delayed", "retrying", "running", "done", "dead", "cancelled"];
+/// Groups of errors of a page when the client names no limit, and at the most.
+pub const MOST_GROUPS: u16 = 100;
 /// A rider's newest orders, or a trip's, whose jobs are looked for; and failed bookings of either, at the most.
 pub const MOST_ORDERS: i64 = 100;
 
@@ -225,15 +227,23 @@ pub struct ErrorGroup {
     pub tags: Vec<String>,
 }
 
-/// What is failing.
+/// What is failing: at most `limit` groups, those that come after this place.
 ///
 /// # Errors
 /// The database's.
-pub async fn errors(pool: &PgPool, tag: Option<&str>) -> Result<Vec<ErrorGroup>, sqlx::Error> {
-    let groups = admin::errors(pool, tag).await?;
+pub async fn errors(
+    pool: &PgPool,
+    tag: Option<&str>,
+    after: Option<&ErrorCursor>,
+    limit: u16,
+) -> Result<Page<ErrorGroup>, sqlx::Error> {
+    let mut groups = admin::errors(pool, tag, after, i64::from(limit) + 1).await?;
+    let more = groups.len() > usize::from(limit);
+    groups.truncate(limit.into());
+    let next = groups.last().filter(|_| more).map(|last| ErrorCursor::from(last).to_string());
     let told = |group: admin::ErrorGroup| {
         let admin::ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags } = group;
         ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags }
     };
-    Ok(groups.into_iter().map(told).collect())
+    Ok(Page { items: groups.into_iter().map(told).collect(), next })
 }

@@ -13,5 +13,7 @@ mod wall;
 
 pub use cache::{PAGE, list};
 pub use seat_map::{TripDetail, detail};
-pub use timetable::{MOST_DAYS, Made, NewTrip, NotMade, Skipped, add, count_not_made, generate, not_made};
+pub use timetable::{
+    MOST_DAYS, Made, NewTrip, NotMade, NotMadeCursor, Skipped, add, count_not_made, generate, not_made,
+};
 pub use views::{State, Trip, Wanted, search};

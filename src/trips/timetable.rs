@@ -2,8 +2,9 @@
 
 use super::wall;
 use crate::{
-    domain::{FieldError, Instant, Money, Refusal, TripId},
+    domain::{Day, FieldError, Instant, Money, Refusal, TripId},
     flow::StepError,
+    orders::Page,
 };
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -11,15 +12,13 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, str::FromStr};
 use uuid::Uuid;
 
 /// The most days one call generates.
 pub const MOST_DAYS: u16 = 60;
 /// Departures that were not made and are named in one sentence, at the most.
 const MOST_NAMED: usize = 5;
-/// The same in a list.
-const MOST_SHOWN: i64 = 100;
 /// Characters of an error that are kept of a departure that was not made, at the most.
 const LONGEST_ERROR: usize = 500;
 
@@ -259,31 +258,76 @@ async fn skipped(
 }
 
 /// A departure that could not be made, for operators.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct NotMade {
     /// The departure.
     pub timetable_id: i32,
     /// The local date.
-    pub day: NaiveDate,
-    /// When it was tried last.
-    pub at: DateTime<Utc>,
-    /// Why not.
+    pub service_date: NaiveDate,
+    /// Its bus.
+    pub bus_id: i32,
+    /// 0 or 1.
+    pub direction: i16,
+    /// Why it could not be made.
     pub error: String,
+    /// When it was tried last.
+    #[serde(serialize_with = "crate::orders::micros")]
+    pub at: DateTime<Utc>,
 }
 
-/// The departures that could not be made, the next ones first, `MOST_SHOWN` at the most.
+/// Where a departure stands in the list of those that could not be made; it stays a place though the departure is made
+/// meanwhile. As a text the date and the departure: `2026-01-31.4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotMadeCursor {
+    service_date: NaiveDate,
+    timetable_id: i32,
+}
+
+impl fmt::Display for NotMadeCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.service_date, self.timetable_id)
+    }
+}
+
+impl FromStr for NotMadeCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (day, id) = text.split_once('.').ok_or(())?;
+        let service_date = day.parse().map(Day::date).map_err(drop)?;
+        Ok(Self { service_date, timetable_id: id.parse().map_err(drop)? })
+    }
+}
+
+/// The departures that could not be made, the next ones first: at most `limit`, those that come after this place.
 ///
 /// # Errors
 /// The database's.
-pub async fn not_made(pool: &sqlx::PgPool) -> Result<Vec<NotMade>, sqlx::Error> {
-    sqlx::query_as!(
+pub async fn not_made(
+    pool: &sqlx::PgPool,
+    after: Option<NotMadeCursor>,
+    limit: u16,
+) -> Result<Page<NotMade>, sqlx::Error> {
+    let mut items = sqlx::query_as!(
         NotMade,
-        "select timetable_id, service_date as day, at, error from departure_not_made
-         order by service_date, timetable_id limit $1",
-        MOST_SHOWN
+        "select d.timetable_id, d.service_date, t.bus_id, t.direction, d.error, d.at
+         from departure_not_made d join timetable t on t.id = d.timetable_id
+         where $1::date is null or (d.service_date, d.timetable_id) > ($1, $2::int)
+         order by d.service_date, d.timetable_id limit $3",
+        after.map(|after| after.service_date),
+        after.map(|after| after.timetable_id),
+        i64::from(limit) + 1
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    let place = |last: &NotMade| {
+        let NotMade { service_date, timetable_id, .. } = *last;
+        NotMadeCursor { service_date, timetable_id }.to_string()
+    };
+    let next = items.last().filter(|_| more).map(place);
+    Ok(Page { items, next })
 }
 
 /// How many departures could not be made.

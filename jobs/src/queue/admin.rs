@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::Priority;
 
 pub use super::{
     many,
-    search::{Among, ErrorGroup, GROUPS_MAX, JobFilter, Place, errors, first_id, ids, list},
+    search::{Among, ErrorCursor, ErrorGroup, JobFilter, Place, errors, first_id, ids, list},
     upkeep::{Minute, minutes},
 };
 
@@ -420,19 +420,55 @@ pub async fn wait_until_drained(
     }
 }
 
-/// The workers, those that went missing included; the newest first.
+/// Where a worker stands among all: it never moves, and stays a place when the worker is gone. As a text `micros.id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCursor {
+    started_micros: i64,
+    id: String,
+}
+
+impl From<&WorkerView> for WorkerCursor {
+    fn from(worker: &WorkerView) -> Self {
+        Self { started_micros: worker.started_at.timestamp_micros(), id: worker.id.clone() }
+    }
+}
+
+impl fmt::Display for WorkerCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.started_micros, self.id)
+    }
+}
+
+impl FromStr for WorkerCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (micros, id) = text.split_once('.').filter(|(_, id)| !id.is_empty()).ok_or(())?;
+        Ok(Self { started_micros: micros.parse().map_err(drop)?, id: id.to_owned() })
+    }
+}
+
+/// The workers, those that went missing included; the newest first. At most `limit`, those that come after this place.
 ///
 /// # Errors
 /// The database's.
-pub async fn workers(db: impl PgExecutor<'_>) -> Result<Vec<WorkerView>, sqlx::Error> {
+pub async fn workers(
+    db: impl PgExecutor<'_>,
+    after: Option<&WorkerCursor>,
+    limit: i64,
+) -> Result<Vec<WorkerView>, sqlx::Error> {
     sqlx::query_as!(
         WorkerView,
         r#"select id, name, host, pid, build, tags, slots, held,
                   case when last_seen_at < now() - make_interval(secs => lease_secs) then 'missing' else state end
                       as "state!",
                   started_at, last_seen_at
-           from queue.worker order by started_at desc limit $1"#,
-        COUNT_MAX
+           from queue.worker
+           where $2::bigint is null or ((extract(epoch from started_at) * 1000000)::bigint, id) < ($2, $3::text)
+           order by started_at desc, id desc limit $1"#,
+        limit,
+        after.map(|after| after.started_micros),
+        after.map(|after| after.id.as_str()),
     )
     .fetch_all(db)
     .await

@@ -4,10 +4,8 @@
 use super::{Priority, admin::COUNT_MAX, admin::JobView};
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, Postgres, QueryBuilder};
+use std::{fmt, str::FromStr};
 use uuid::Uuid;
-
-/// Groups of errors that [`errors`] tells at the most.
-pub const GROUPS_MAX: i64 = 100;
 
 /// Dead letters, and as many live jobs that failed, that [`errors`] looks at: the newest.
 const GROUPED_MAX: i64 = 500;
@@ -110,6 +108,48 @@ pub struct ErrorGroup {
     pub last_at: DateTime<Utc>,
     /// Their tags.
     pub tags: Vec<String>,
+}
+
+/// Where a group stands among all, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCursor {
+    jobs: i64,
+    last_micros: i64,
+    fingerprint: String,
+}
+
+impl From<&ErrorGroup> for ErrorCursor {
+    fn from(group: &ErrorGroup) -> Self {
+        Self {
+            jobs: group.dead + group.live,
+            last_micros: group.last_at.timestamp_micros(),
+            fingerprint: group.fingerprint.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ErrorCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.jobs, self.last_micros, self.fingerprint)
+    }
+}
+
+impl FromStr for ErrorCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().ok_or(());
+        let (jobs, last_micros, fingerprint) = (part()?, part()?, part()?);
+        if fingerprint.is_empty() || !fingerprint.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(());
+        }
+        Ok(Self {
+            jobs: jobs.parse().map_err(drop)?,
+            last_micros: last_micros.parse().map_err(drop)?,
+            fingerprint: fingerprint.to_owned(),
+        })
+    }
 }
 
 /// A page of jobs, newest first.
@@ -297,11 +337,18 @@ pub fn first_id(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
 }
 
-/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed.
+/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed: at most `limit`
+/// groups, those that come after this place. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
+/// all by who turns pages.
 ///
 /// # Errors
 /// The database's.
-pub async fn errors(db: impl PgExecutor<'_>, tag: Option<&str>) -> Result<Vec<ErrorGroup>, sqlx::Error> {
+pub async fn errors(
+    db: impl PgExecutor<'_>,
+    tag: Option<&str>,
+    after: Option<&ErrorCursor>,
+    limit: i64,
+) -> Result<Vec<ErrorGroup>, sqlx::Error> {
     sqlx::query_as!(
         ErrorGroup,
         r#"with dead as (
@@ -318,10 +365,16 @@ pub async fn errors(db: impl PgExecutor<'_>, tag: Option<&str>) -> Result<Vec<Er
                   count(*) filter (where is_dead) as "dead!", count(*) filter (where not is_dead) as "live!",
                   min(at) as "first_at!", max(at) as "last_at!", array_agg(distinct tag) as "tags!"
            from (select *, true as is_dead from dead union all select *, false from live) as failing
-           group by fingerprint order by count(*) desc, max(at) desc limit $3"#,
+           group by fingerprint
+           having $4::bigint is null
+               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint) < ($4, $5::bigint, $6::text)
+           order by count(*) desc, max(at) desc, fingerprint desc limit $3"#,
         tag,
         GROUPED_MAX,
-        GROUPS_MAX
+        limit,
+        after.map(|after| after.jobs),
+        after.map(|after| after.last_micros),
+        after.map(|after| after.fingerprint.as_str()),
     )
     .fetch_all(db)
     .await
