@@ -4,8 +4,13 @@ use crate::{
     console::visitor::Visitor,
     harness::{Database, Process, World, count, until},
 };
-use chrono::{DateTime, Duration, Utc};
-use chrono_tz::{America::Havana, Asia::Beirut, Europe::Berlin, Tz};
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+use chrono_tz::{
+    America::Havana,
+    Asia::{Beirut, Shanghai},
+    Europe::Berlin,
+    Tz,
+};
 use farebox::{schema::MIGRATIONS, trips::horizon};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -139,12 +144,13 @@ async fn a_worker_makes_the_nights_on_which_clocks_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
     let world = World::new().await;
-    let tomorrow = (Utc::now() + Duration::hours(8)).date_naive() + chrono::Days::new(1);
-    // Bus 8 is away when departure 14 (17:00) of tomorrow's is to leave; departure 3 of the day after breaks a rule.
-    let departs = tomorrow.and_hms_opt(8, 30, 0).unwrap().and_utc();
+    // Both days stay within the horizon, and ahead, if it becomes midnight meanwhile.
+    let day = Utc::now().with_timezone(&Shanghai).date_naive() + chrono::Days::new(2);
+    // Bus 8 is away when departure 14 (17:00) of that day is to leave; departure 3 of the day after breaks a rule.
+    let departs = day.and_hms_opt(8, 30, 0).unwrap().and_utc();
     let body = json!({"bus_id": 8, "direction": 0, "departs_at": departs, "arrives_at": departs + Duration::hours(1), "price": "4.00"});
     let other = world.ops.post("/v1/ops/trips", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
-    let after = tomorrow + chrono::Days::new(1);
+    let after = day + chrono::Days::new(1);
     sqlx::raw_sql(AssertSqlSafe(format!(
         "create function bad() returns trigger language plpgsql as $$
          begin
@@ -156,25 +162,33 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
     .execute(&world.pool)
     .await
     .unwrap();
-    let worker = Process::worker(&world.db.url, &[("FAREBOX__TRIPS__HORIZON_DAYS", "3")], &[]);
+    let worker = Process::worker(&world.db.url, &[("FAREBOX__TRIPS__HORIZON_DAYS", "5")], &[]);
     let waits = "select count(*) from queue.job where tag = 'timetable' and run_at > now()";
     until("the job has run and waits for midnight", || async { count(&world.pool, waits).await == 1 }).await;
-    let made = async |day: chrono::NaiveDate| -> i64 {
+    let made = async |date: chrono::NaiveDate| -> i64 {
         let sql = "select count(*) from trip where service_date = $1";
-        sqlx::query_scalar(sql).bind(day).fetch_one(&world.pool).await.unwrap()
+        sqlx::query_scalar(sql).bind(date).fetch_one(&world.pool).await.unwrap()
     };
-    assert_eq!((made(tomorrow).await, made(after).await), (16, 16));
+    assert_eq!((made(day).await, made(after).await), (16, 16));
     let note: String = sqlx::query_scalar(
         "select note from queue.finished where tag = 'timetable' order by ended_at desc limit 1",
     )
     .fetch_one(&world.pool)
     .await
     .unwrap();
-    let busy = format!("14 on {tomorrow} (bus 8 is on trip {other} at that time)");
+    let busy = format!("14 on {day} (bus 8 is on trip {other} at that time)");
     assert!(note.contains("2 departures not made: ") && note.contains(&busy), "{note}");
     assert!(note.contains(&format!("3 on {after}")) && note.contains("no driver"), "{note}");
     assert!(world.ops.get("/metrics").await.text.contains("farebox_departures_not_made 2\n"));
     worker.wait_for_line("a departure of the timetable is not made");
+    let listed = world.ops.get("/v1/ops/departures-not-made").await;
+    let items = listed.expect(200)["items"].as_array().unwrap();
+    let told: Vec<_> = items.iter().map(|one| (&one["timetable_id"], &one["service_date"])).collect();
+    assert_eq!(told, [(&json!(14), &json!(day)), (&json!(3), &json!(after))], "{}", listed.text);
+    assert_eq!(
+        (&items[0]["bus_id"], &items[0]["error"]),
+        (&json!(8), &json!(format!("bus 8 is on trip {other} at that time")))
+    );
     let page = Visitor::enter(&world, "ops").await.page("/console/trips").await;
     assert!(page.contains("Departures that could not be made") && page.contains(&other), "{page}");
     world.verify().await;
@@ -191,7 +205,7 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
         .await
         .unwrap();
     world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({})).await.expect(200);
-    until("they are made", || async { made(tomorrow).await == 17 && made(after).await == 17 }).await;
+    until("they are made", || async { made(day).await == 17 && made(after).await == 17 }).await;
     until("nothing is told any more", || async {
         count(&world.pool, "select count(*) from departure_not_made").await == 0
     })
@@ -205,9 +219,8 @@ fn trip(bus: i32, departs: DateTime<Utc>, takes: Duration) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_is_ahead_and_takes_a_minute_to_a_day() {
     let world = World::new().await;
-    let (hour, soon) = (Duration::hours(1), Utc::now() + Duration::days(1));
-    let second: DateTime<Utc> = "2026-12-31T10:00:00Z".parse().unwrap();
-    let second = if second > soon { second } else { soon };
+    // A whole second: what is cut off it and what is added to it can be told apart.
+    let (hour, second) = (Duration::hours(1), Utc::now().trunc_subsecs(0) + Duration::days(1));
     let priced = |price: &str| {
         let mut body = trip(1, second, hour);
         body["price"] = json!(price);
