@@ -22,7 +22,7 @@ fn farebox(world: &World, args: &[&str]) -> Output {
 }
 
 /// The next look of a worker is due.
-async fn look_again(pool: &PgPool) {
+pub async fn look_again(pool: &PgPool) {
     sqlx::query("update queue.duty set next_at = now() where name = 'farebox_verify'")
         .execute(pool)
         .await

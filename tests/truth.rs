@@ -3,13 +3,13 @@
 
 use crate::{
     acts::many_dead,
+    checker::look_again,
     console::visitor::Visitor,
-    harness::{Client, OwnServer, Process, World, command, count, until},
+    harness::{Client, Frozen, OwnServer, Process, World, command, count, until},
 };
 use farebox::ops::debts;
 use farebox_jobs::{MqTag, retry_policy};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use std::{collections::BTreeSet, time::Duration};
 
 const ONE_SECOND: [(&str, &str); 1] = [("FAREBOX__VERIFY__DEBT_SECS", "1")];
@@ -51,13 +51,6 @@ async fn invariant(ops: &Client, name: &str) -> Value {
     all.iter().find(|one| one["name"] == name).unwrap().clone()
 }
 
-async fn look_again(pool: &PgPool) {
-    sqlx::query("update queue.duty set next_at = now() where name = 'farebox_verify'")
-        .execute(pool)
-        .await
-        .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     const TAG: &str = "pay_money_cancle";
@@ -76,7 +69,7 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     worker.kill();
     // Whatever the last attempt left: it has failed eight times, and is tried again in a while.
     let held = "update queue.job set lease_token = null, lease_until = null, leased_at = null, worker = null,
-                    attempt = 8, run_at = now() + interval '40 s' where tag = 'pay_money_cancle'";
+                    attempt = 8, run_at = now() + interval '10 min' where tag = 'pay_money_cancle'";
     sqlx::query(held).execute(&world.pool).await.unwrap();
 
     // The API.
@@ -346,37 +339,6 @@ async fn a_red_home_tells_the_breach_with_its_count_and_where_the_rest_is() {
     assert_eq!(report.expect(200)["level"], "corrupt");
 }
 
-/// The server's processes, stopped until this is dropped.
-struct Frozen(Vec<String>);
-
-impl Frozen {
-    fn all(server: &OwnServer) -> Self {
-        let postmaster = server.postmaster().to_string();
-        let parent = |pid: &str| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            stat.rsplit(')').next()?.split_whitespace().nth(1).map(str::to_owned)
-        };
-        let all = std::fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut pids = vec![postmaster.clone()];
-        pids.extend(all.filter(|pid| parent(pid).as_ref() == Some(&postmaster)));
-        let frozen = Self(pids);
-        frozen.signal("-STOP");
-        frozen
-    }
-
-    fn signal(&self, signal: &str) {
-        let _ = std::process::Command::new("kill").arg(signal).args(&self.0).status();
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        self.signal("-CONT");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_invariants_are_checked_soon_after_the_database_stood_still() {
     // Nineteen times as long is more than a test waits.
@@ -392,7 +354,7 @@ async fn the_invariants_are_checked_soon_after_the_database_stood_still() {
         .execute(&pool)
         .await
         .unwrap();
-    let frozen = Frozen::all(&own);
+    let frozen = Frozen::server(&own);
     tokio::time::sleep(STILL).await;
     drop(frozen);
     until("it is checked once the server is back", async || count(&pool, checked).await > before).await;

@@ -1,5 +1,6 @@
 //! Signals to processes that a test started, or whose server it started.
 
+use super::OwnServer;
 use sqlx::PgPool;
 
 /// Sends a signal. A process that has ended is no error.
@@ -9,7 +10,7 @@ pub fn send(pid: i32, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Backends of the database that are stopped, until this is dropped.
+/// Processes of a server that are stopped, until this is dropped.
 pub struct Frozen(Vec<i32>);
 
 impl Frozen {
@@ -18,6 +19,22 @@ impl Frozen {
         let sql =
             format!("select pid from pg_stat_activity where datname = current_database() and ({which})");
         let pids: Vec<i32> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
+        pids.iter().for_each(|pid| send(*pid, libc::SIGSTOP));
+        Self(pids)
+    }
+
+    /// Stops every process of this server.
+    pub fn server(server: &OwnServer) -> Self {
+        let postmaster = server.postmaster();
+        let parent = |pid: i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
+        };
+        let all = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let mut pids = vec![i32::try_from(postmaster).unwrap()];
+        pids.extend(all.filter(|pid| parent(*pid) == Some(postmaster)));
         pids.iter().for_each(|pid| send(*pid, libc::SIGSTOP));
         Self(pids)
     }
