@@ -147,6 +147,9 @@ async fn ten_thousand_requests_dropped_at_random_moments_break_no_promise() {
 /// Who drops requests, and who waits for his answers.
 const DROPPERS: usize = 12;
 const RIDERS: usize = 3;
+/// So many drops to one answer that somebody waited for, at the most: what is dropped holds nobody else up. A machine that is
+/// busy with other things has about 14.
+const DROPS_TO_ONE_TOLD: usize = 50;
 /// Longest time between a request and its end, µs.
 const LONGEST: u64 = 8_000;
 
@@ -203,7 +206,8 @@ async fn drop_at_random(drops: usize) {
     nobody_is_inside(&world.pool).await;
     world.verify().await;
     println!("{drops} dropped, {} told", told.len());
-    assert!(told.len() >= RIDERS, "nobody rode beside");
+    let share = drops / DROPS_TO_ONE_TOLD;
+    assert!(told.len() >= share.max(RIDERS), "{} answers of at least {share} were told beside", told.len());
     drop(worker);
 }
 
