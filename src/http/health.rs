@@ -1,6 +1,6 @@
 //! Health: is the process alive, can it serve, how is it doing.
 
-use super::{App, problem::Problem, strict};
+use super::{App, context, problem::Problem, strict};
 use crate::{metrics::Metrics, schema};
 use axum::{
     Json, Router,
@@ -58,6 +58,7 @@ pub async fn tell(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std:
             get(async |State((pool, metrics)): State<(PgPool, Metrics)>| scrape(&pool, &metrics).await),
         )
         .layer(from_fn(strict::checked))
+        .layer(from_fn(context::wrap))
         .with_state((pool, metrics));
     axum::serve(listener, router).await
 }
