@@ -165,6 +165,56 @@ async fn an_undo_that_fails_is_done_in_the_end_and_once() {
     assert_eq!(rider.balance().await, "100.00");
 }
 
+/// What an undo did and the end of its job are one commit: without the one there is not the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_cannot_commit_keeps_its_job() {
+    let world = World::new().await;
+    let rider = world.rider("100.00").await;
+    let trip = world.trip(8).await;
+    for tag in ["order_add_seats_cancle", "order_calc_money_cancle", "order_add_cancle"] {
+        rider.fault(&format!("{tag}.after=error")).book(&trip, &["1"]).await.problem(500, "003099");
+        commits_once(&world).await;
+        assert_eq!(world.free_seats(&trip).await, 8, "{tag}");
+    }
+    let order = rider.booked(&trip, &["2"]).await;
+    rider.fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
+    commits_once(&world).await;
+    assert_eq!(world.ledger(&order).await, ["payment", "payment_reversed"]);
+    world.verify().await;
+}
+
+/// Lets the undos that are queued fail in their commit, and later do them.
+async fn commits_once(world: &World) {
+    let refuse = "create or replace function refuse_undos() returns trigger language plpgsql as
+                      $$ begin raise exception 'no commit'; end $$;
+                  create constraint trigger refuse_undos after insert or update on barrier
+                      deferrable initially deferred for each row when (new.undone_at is not null)
+                      execute function refuse_undos()";
+    sqlx::raw_sql(refuse).execute(&world.pool).await.unwrap();
+    let undos = count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await;
+    assert!(undos > 0);
+    let worker = world.worker();
+    let failed = "select count(*) from queue.job where tag <> 'order_unpaid' and failures <> '[]'";
+    until("each undo has failed", || async {
+        world.pass_undo_delay().await;
+        count(&world.pool, failed).await == undos
+    })
+    .await;
+    drop(worker);
+    sqlx::raw_sql("drop trigger refuse_undos on barrier").execute(&world.pool).await.unwrap();
+    let _worker = world.worker();
+    until("each undo is done", || async {
+        sqlx::query(
+            "update queue.job set run_at = now() where tag <> 'order_unpaid' and lease_token is null",
+        )
+        .execute(&world.pool)
+        .await
+        .unwrap();
+        count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
+    })
+    .await;
+}
+
 /// A worker with the fault tries first, then one without it, for what the first has left.
 async fn undo(world: &World, tag: &str, when: &str, action: &str) {
     let fault = format!("undo.{tag}.{when}={action}");
