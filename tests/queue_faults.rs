@@ -49,6 +49,21 @@ async fn runs(pool: &PgPool, jobs: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rescued_job_is_told_as_one_that_failed_while_it_runs_again() {
+    let world = World::new().await;
+    let sleeping = "undo.order_add_seats_cancle.before=sleep:60000";
+    let mut dying = worker(&world.db.url, sleeping, &[]);
+    put(&world.pool, UNDO, "a", 5).await;
+    runs(&world.pool, 1).await;
+    let _other = worker(&world.db.url, sleeping, &[]);
+    dying.kill();
+    let again = "select count(*) from queue.job where attempt = 2 and first_due_at = run_at";
+    until("it runs again", || async { count(&world.pool, again).await == 1 }).await;
+    let queues = queue::admin::queues(&world.pool, &[UNDO.to_owned()]).await.unwrap();
+    assert_eq!((queues[0].running, queues[0].most_failures, queues[0].retrying), (1, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_handlers_job_runs_again_within_its_lease_and_a_second() {
     let world = World::new().await;
     let mut dying = worker(&world.db.url, "undo.order_add_seats_cancle.before=sleep:60000", &[]);

@@ -516,7 +516,7 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
                select tag, count(*) filter (where lease_token is null) as retrying, max(failures) as most_failures
                from (select tag, lease_token, snoozed_attempt,
                             attempt - case when lease_token is null then 0 else 1 end as failures
-                     from queue.job where failures <> '[]' limit $4) failed
+                     from queue.job where first_due_at is not null and failures <> '[]' limit $4) failed
                where failures > snoozed_attempt
                group by tag
            ) f using (tag)

@@ -117,6 +117,8 @@ pub async fn complete_and_claim(
                update queue.job
                set attempt = least(attempt + 1, max_attempts), worker = $8, leased_at = clock_timestamp(),
                    lease_token = $9, lease_until = now() + make_interval(secs => $10::float8),
+                   -- A rescued attempt has failed, so its job is among those with a first due time.
+                   first_due_at = case when lease_token is null then first_due_at else coalesce(first_due_at, run_at) end,
                    failures = case when lease_token is null then failures else
                        failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
                                                       'ended_at', clock_timestamp(), 'trace_id', payload->>'trace',

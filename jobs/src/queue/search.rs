@@ -358,8 +358,9 @@ pub async fn errors(
                select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint, failures -> -1 ->> 'error' as error, tag,
                       coalesce((failures -> -1 ->> 'ended_at')::timestamptz, created_at) as at
                from queue.job
-               where failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') is not null
-                 and ($1::text is null or tag = $1) limit $2
+               where first_due_at is not null and failures <> '[]'
+                 and queue.fingerprint(failures -> -1 ->> 'error') is not null
+                 and ($1::text is null or tag = $1) order by id desc limit $2
            )
            select fingerprint as "fingerprint!", (array_agg(error order by at desc))[1] as "sample!",
                   count(*) filter (where is_dead) as "dead!", count(*) filter (where not is_dead) as "live!",

@@ -1,0 +1,3 @@
+-- A job whose worker died has failed as well: it has a first due time like every other that failed, and so the jobs that
+-- failed are found by the index of those times.
+update queue.job set first_due_at = run_at where failures <> '[]' and first_due_at is null;
