@@ -25,7 +25,8 @@ const REST: u32 = 19;
 /// The longest such rest: a check of a quarter of a minute is followed by it.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 /// A check that took more than twice as long as the one before, and this, was held up by something, most likely a database
-/// that stood still. How long it took says nothing about the work of the next one, and is not rested for.
+/// that stood still. How long it took says nothing about the work of the next one: it counts as twice the one before. A
+/// smaller step is growth, and is rested for.
 const SLACK: Duration = Duration::from_secs(1);
 /// A verdict is old when the next one is late by so much, seconds.
 const OLD_SECS: f64 = 120.0;
@@ -162,7 +163,10 @@ pub async fn keep(pool: PgPool, debt_bound: Duration) {
 
 /// How much of a check's time was work, by what the one before took.
 fn work(before: Option<Duration>, took: Duration) -> Duration {
-    before.map_or(took, |before| took.min(before * 2 + SLACK))
+    match before {
+        Some(before) if took > before * 2 + SLACK => before * 2,
+        _ => took,
+    }
 }
 
 /// The rest after a check of so much work.
@@ -327,8 +331,10 @@ mod tests {
         assert_eq!(rest(QUICK), Duration::from_millis(760), "a twentieth of a processor");
         assert_eq!(rest(Duration::from_secs(3_600)), LONGEST_REST);
         let held_up = work(Some(QUICK), FROZEN);
-        assert!(rest(held_up) < Duration::from_secs(25), "{held_up:?}");
+        assert!(rest(held_up) < Duration::from_secs(5), "{held_up:?}");
         assert_eq!(work(Some(held_up), QUICK), QUICK, "and it is forgotten");
+        let larger = Duration::from_millis(900);
+        assert_eq!(work(Some(QUICK), larger), larger, "tables that grew are no outage");
         // A database that has grown is rested for, sooner or later.
         let grown = (0..10).fold(QUICK, |before, _| work(Some(before), FROZEN));
         assert_eq!(grown, FROZEN);
