@@ -182,7 +182,8 @@ async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
         // However many attempts it made, so many are kept.
         sqlx::query(
             "update queue.job set attempt = $1, run_at = now() + interval '1 min', lease_token = null, lease_until = null,
-                 leased_at = null, worker = null, first_due_at = coalesce(first_due_at, now()), failures = coalesce(nullif(failures, '[]'), '[{\"attempt\": 1, \"error\": \"x\"}]')",
+                 leased_at = null, worker = null, first_due_at = coalesce(first_due_at, now()),
+                 failures = coalesce(nullif(failures, '[]'), '[{\"attempt\": 1, \"error\": \"x\"}]')",
         )
         .bind(failures)
         .execute(&world.pool)

@@ -276,7 +276,8 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
         let owed = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
         (owed.debts, owed.overdue, owed.failing, owed.failures)
     };
-    set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]'
+    set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]',
+                first_due_at = coalesce(first_due_at, run_at)
          where tag = 'order_add_seats_cancle'")
     .await;
     assert_eq!(failing().await, (1, 1, 1, 3));
@@ -288,7 +289,8 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
         (debts::KeptOwed::kept_for(Duration::from_secs(3_600)), debts::KeptOwed::kept_for(Duration::ZERO));
     let again = kept.clone();
     assert_eq!(kept.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1);
-    set("update queue.job set attempt = 0, snoozed_attempt = 0, run_at = now() + interval '1 hour', first_due_at = null
+    set("update queue.job set attempt = 0, snoozed_attempt = 0, failures = '[]', run_at = now() + interval '1 hour',
+                first_due_at = null
          where tag = 'order_add_seats_cancle'")
         .await;
     assert_eq!(fresh.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 0);

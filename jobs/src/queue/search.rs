@@ -282,7 +282,9 @@ impl JobFilter {
     fn in_state(&self) -> &'static str {
         match self.state.as_deref() {
             Some("running") => "lease_token is not null",
-            Some("retrying") => "lease_token is null and attempt > snoozed_attempt and failures <> '[]'",
+            Some("retrying") => {
+                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt and failures <> '[]'"
+            }
             Some("ready") => {
                 "lease_token is null and run_at <= now() and (attempt <= snoozed_attempt or failures = '[]')"
             }
@@ -315,7 +317,13 @@ impl JobFilter {
         if let Some(fingerprint) = &self.fingerprint {
             sql.push(match place {
                 Place::Dead => " and fingerprint = ",
-                _ => " and failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') = ",
+                Place::Live => {
+                    " and first_due_at is not null and failures <> '[]' \
+                     and queue.fingerprint(failures -> -1 ->> 'error') = "
+                }
+                Place::Finished => {
+                    " and failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') = "
+                }
             });
             sql.push_bind(fingerprint.clone());
         }
@@ -360,7 +368,7 @@ pub async fn errors(
                from queue.job
                where first_due_at is not null and failures <> '[]'
                  and queue.fingerprint(failures -> -1 ->> 'error') is not null
-                 and ($1::text is null or tag = $1) order by id desc limit $2
+                 and ($1::text is null or tag = $1) limit $2
            )
            select fingerprint as "fingerprint!", (array_agg(error order by at desc))[1] as "sample!",
                   count(*) filter (where is_dead) as "dead!", count(*) filter (where not is_dead) as "live!",
