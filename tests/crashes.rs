@@ -173,18 +173,18 @@ async fn an_undo_that_cannot_commit_keeps_its_job() {
     let trip = world.trip(8).await;
     for tag in ["order_add_seats_cancle", "order_calc_money_cancle", "order_add_cancle"] {
         rider.fault(&format!("{tag}.after=error")).book(&trip, &["1"]).await.problem(500, "003099");
-        commits_once(&world).await;
+        fail_in_the_commit_then_undo(&world).await;
         assert_eq!(world.free_seats(&trip).await, 8, "{tag}");
     }
     let order = rider.booked(&trip, &["2"]).await;
     rider.fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
-    commits_once(&world).await;
+    fail_in_the_commit_then_undo(&world).await;
     assert_eq!(world.ledger(&order).await, ["payment", "payment_reversed"]);
     world.verify().await;
 }
 
-/// Lets the undos that are queued fail in their commit, and later do them.
-async fn commits_once(world: &World) {
+/// Has the database refuse the commit of each undo that is queued, until it has failed; then lets it be done.
+async fn fail_in_the_commit_then_undo(world: &World) {
     let refuse = "create or replace function refuse_undos() returns trigger language plpgsql as
                       $$ begin raise exception 'no commit'; end $$;
                   create constraint trigger refuse_undos after insert or update on barrier
@@ -193,26 +193,14 @@ async fn commits_once(world: &World) {
     sqlx::raw_sql(refuse).execute(&world.pool).await.unwrap();
     let undos = count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await;
     assert!(undos > 0);
+    // Once, or one of them could spend all its attempts before another has had its first.
+    world.pass_undo_delay().await;
     let worker = world.worker();
     let failed = "select count(*) from queue.job where tag <> 'order_unpaid' and failures <> '[]'";
-    until("each undo has failed", || async {
-        world.pass_undo_delay().await;
-        count(&world.pool, failed).await == undos
-    })
-    .await;
+    until("each undo has failed", || async { count(&world.pool, failed).await == undos }).await;
     drop(worker);
     sqlx::raw_sql("drop trigger refuse_undos on barrier").execute(&world.pool).await.unwrap();
-    let _worker = world.worker();
-    until("each undo is done", || async {
-        sqlx::query(
-            "update queue.job set run_at = now() where tag <> 'order_unpaid' and lease_token is null",
-        )
-        .execute(&world.pool)
-        .await
-        .unwrap();
-        count(&world.pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
-    })
-    .await;
+    do_the_undos(world).await;
 }
 
 /// A worker with the fault tries first, then one without it, for what the first has left.
@@ -230,8 +218,13 @@ async fn undo(world: &World, tag: &str, when: &str, action: &str) {
         until("the failing worker has tried", || async { count(&world.pool, tried).await == 0 }).await;
     }
     drop(failing);
+    do_the_undos(world).await;
+}
+
+/// A worker does every undo that is queued, without waiting for the retries' delays.
+async fn do_the_undos(world: &World) {
     let _worker = world.worker();
-    until("the other has done it", || async {
+    until("the undos are done", || async {
         sqlx::query(
             "update queue.job set run_at = now() where tag <> 'order_unpaid' and lease_token is null",
         )
