@@ -5,6 +5,9 @@ use crate::harness::{OwnServer, Process, until};
 use sqlx::{Connection, PgConnection};
 use std::time::Instant;
 
+/// Each live job is looked for in today's partition, which holds few rows in the morning. So few live jobs that this is by
+/// the index at any hour: for a hundred, the planner rightly reads a partition of a thousand rows from end to end.
+const UNPAID: u64 = 5;
 /// As on the disks that such databases are on.
 const PLANNER: [&str; 2] = ["alter system set random_page_cost = 1.1", "select pg_reload_conf()"];
 /// Tables that grow with every order. The server counts how often each, or one of its partitions, is read from end to end;
@@ -23,7 +26,7 @@ const NO_DUTIES: &str = "update queue.duty set next_at = now() + interval '1 day
 
 async fn with_old_orders(orders: u64) {
     let own = OwnServer::start("old-orders", &[]).await;
-    Month { orders, unpaid: 50 }.fill(&own).await;
+    Month { orders, unpaid: UNPAID }.fill(&own).await;
     let before = own.pool();
     for sql in PLANNER {
         sqlx::query(sql).execute(&before).await.unwrap();
