@@ -2,9 +2,10 @@
 
 use super::{Request, STEPS, array_literal, release, unpaid};
 use crate::{
-    domain::{CloseReason, OrderStatus},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    batch::{Ground, Shared, Together},
+    domain::{CloseReason, Error, OrderStatus},
     orders::{self, OrderView},
+    saga::{Desk, Flow, barrier},
 };
 use farebox_jobs::{
     MqTag, OrderAdd,
@@ -48,12 +49,7 @@ impl Together for Adds {
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(
-    flow: &Flow,
-    request: &Arc<Request>,
-    order: &OrderView,
-    armed: Uuid,
-) -> Result<(), StepError> {
+pub async fn run(flow: &Flow, request: &Arc<Request>, order: &OrderView, armed: Uuid) -> Result<(), Error> {
     Ok(flow.joint.ask::<Adds>(Ask { request: Arc::clone(request), order: order.clone(), armed }).await?)
 }
 

@@ -6,11 +6,11 @@
 
 use super::unpaid;
 use crate::{
-    domain::{CloseReason, OrderStatus, Refusal},
-    flow::{
-        Desk, Ending, Flow, Ground, IdempotencyKey, Rollback, Shared, StepError, Together, or_roll_back, step,
-    },
+    batch::{Ground, Shared, Together},
+    domain::{CloseReason, Error, OrderStatus, Refusal},
+    idempotency::IdempotencyKey,
     orders::{self, Command, OrderView},
+    saga::{Desk, Ending, Flow, Rollback, or_roll_back, step},
 };
 use farebox_jobs::{
     MqTag, OrderCancel, OrderUnpaid,
@@ -36,7 +36,7 @@ pub async fn cancel(flow: &Flow, command: &Command) -> Ending<OrderView> {
     or_roll_back(flow, ended, owed).await
 }
 
-async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn run(flow: &Flow, command: &Command) -> Result<OrderView, Error> {
     let closed = OrderView {
         status: OrderStatus::Closed,
         closed_reason: Some(CloseReason::CancelledByRider.as_str().to_owned()),
@@ -45,7 +45,7 @@ async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
     let ask = Ask { command: command.clone(), answer: command.key.as_ref().map(|_| closed.to_json()) };
     match flow.joint.ask::<Cancels>(ask).await? {
         Some(Verdict { closed: true, .. }) => Ok(closed),
-        Some(_) => Err(StepError::KeyTaken),
+        Some(_) => Err(Error::KeyTaken),
         // Somebody was first: the next look tells who.
         None => {
             let order = still_unpaid(flow, command).await?;
@@ -55,7 +55,7 @@ async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
 }
 
 /// The rider's order, if nothing has settled it.
-async fn still_unpaid(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn still_unpaid(flow: &Flow, command: &Command) -> Result<OrderView, Error> {
     let order = orders::find_together(flow, command.order_id, command.rider_id).await?;
     let order = order.ok_or(Refusal::NotFound("order"))?;
     match order.status {

@@ -9,9 +9,10 @@
 
 use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
-    domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, Wishes, barrier},
-    schema::again,
+    batch::{Ground, Shared, Together, Wishes},
+    domain::{Error, FieldError, OrderId, Refusal, SeatSet, TripId},
+    saga::{Desk, Flow, barrier},
+    storage::again,
 };
 use farebox_jobs::{
     OrderSeats,
@@ -77,7 +78,7 @@ impl Together for Checks {
 ///
 /// # Errors
 /// [`look`]'s.
-pub async fn run(flow: &Flow, request: &Request, wishes: &Wishes) -> Result<(), StepError> {
+pub async fn run(flow: &Flow, request: &Request, wishes: &Wishes) -> Result<(), Error> {
     if wishes.contested { look(flow, request).await } else { Ok(()) }
 }
 
@@ -85,7 +86,7 @@ pub async fn run(flow: &Flow, request: &Request, wishes: &Wishes) -> Result<(), 
 ///
 /// # Errors
 /// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
-pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
+pub async fn look(flow: &Flow, request: &Request) -> Result<(), Error> {
     let seen = flow.joint.ask::<Checks>((request.trip_id, request.seats.clone())).await?;
     if !seen.exists {
         return Err(Refusal::NotFound("trip").into());

@@ -17,8 +17,10 @@
 
 use super::{Request, check, release};
 use crate::{
-    domain::{Money, Refusal},
-    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
+    batch::{Ground, Shared, Together},
+    domain::{Error, Money, Refusal},
+    idempotency::{self, IdempotencyKey},
+    saga::{Desk, Flow},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -94,7 +96,7 @@ impl Together for Claims {
 ///
 /// # Errors
 /// Seats taken, trip closed, too many unpaid orders, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<Claimed, StepError> {
+pub async fn run(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<Claimed, Error> {
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
     let ask = Arc::new(Ask { request: Arc::clone(request), undo, timer });
@@ -114,7 +116,7 @@ pub async fn run(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Resu
         Verdict { won: true, unit_price: Some(price), at, expires_at: Some(expires_at), .. } => {
             Ok(Claimed { unit_price: Money::from_database(price), at, expires_at, armed })
         }
-        _ => Err(StepError::KeyTaken),
+        _ => Err(Error::KeyTaken),
     }
 }
 

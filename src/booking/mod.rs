@@ -16,9 +16,11 @@ mod release;
 pub mod unpaid;
 
 use crate::{
+    batch::Shared,
     domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
-    flow::{Ending, Flow, IdempotencyKey, Rollback, Shared, Stop, or_roll_back, step},
+    idempotency::IdempotencyKey,
     orders::OrderView,
+    saga::{Ending, Flow, Rollback, Stop, or_roll_back, step},
 };
 use claim::Claimed;
 use farebox_jobs::{

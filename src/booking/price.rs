@@ -2,8 +2,8 @@
 
 use super::{claim::Claimed, release};
 use crate::{
-    domain::{Money, SeatSet},
-    flow::{Desk, StepError},
+    domain::{Error, Money, SeatSet},
+    saga::Desk,
 };
 use farebox_jobs::{
     OrderCalcMoney,
@@ -14,9 +14,9 @@ use farebox_jobs::{
 ///
 /// # Errors
 /// An amount beyond what the database can hold.
-pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, StepError> {
+pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, Error> {
     let amount = claimed.unit_price.times(seats.numbers().len());
-    amount.ok_or_else(|| StepError::Broken("the amount of the order is out of range".into()))
+    amount.ok_or_else(|| Error::Broken("the amount of the order is out of range".into()))
 }
 
 /// The undo: gives this order's seats back.

@@ -5,9 +5,12 @@
 //! but barred, to the transaction of [`claims`], each of whose statements sees what the one before it waited for.
 
 use super::{STEPS, array_literal};
-use crate::flow::{
-    Desk, Ground, Shared, Together,
-    barrier::{self, Undoing},
+use crate::{
+    batch::{Ground, Shared, Together},
+    saga::{
+        Desk,
+        barrier::{self, Undoing},
+    },
 };
 use farebox_jobs::{
     Booking, MqTag,

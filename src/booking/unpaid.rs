@@ -7,8 +7,10 @@
 
 use super::{Request, release};
 use crate::{
-    domain::{CloseReason, OrderId, RiderId, TripId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, begin_unwaited},
+    batch::{Ground, Shared, Together},
+    domain::{CloseReason, Error, OrderId, RiderId, TripId},
+    saga::{Desk, Flow},
+    storage::begin_unwaited,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -227,7 +229,7 @@ async fn held_until(
 ///
 /// # Errors
 /// The database's.
-pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), StepError> {
+pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), Error> {
     let mut tx = begin_unwaited(&flow.pool).await?;
     give_back(&mut tx, overdue, request.trip_id, request.rider_id).await?;
     tx.commit().await?;

@@ -154,7 +154,7 @@ pub async fn keep(pool: PgPool, debt_bound: Duration) {
             Ok(None) => {}
             // The duty is due again in ten seconds at the most, for whoever asks first.
             Err(error) => {
-                let outage = crate::schema::is_outage(&error);
+                let outage = crate::storage::is_outage(&error);
                 tracing::warn!(%error, outage, "invariants not checked");
             }
         }

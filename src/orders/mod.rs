@@ -4,23 +4,25 @@ mod detail;
 mod evaluation;
 pub mod jobs;
 mod list;
-pub mod owed;
+pub mod pending;
 pub mod search;
 mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};
 pub use evaluation::{Evaluation, NewEvaluation, evaluate};
-pub use list::{List, ListedOrder, Page, Ride, list};
+pub use list::{List, ListedOrder, Ride, list};
 pub use timeline::{Event, MOST_EVENTS, timeline};
 
 use crate::{
+    batch::{Ground, Shared, Together},
     domain::{Money, OrderId, OrderStatus, RiderId, TripId},
-    flow::{Flow, Ground, IdempotencyKey, Shared, Together},
+    idempotency::IdempotencyKey,
+    saga::Flow,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashMap;
@@ -49,15 +51,15 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_reason: Option<String>,
     /// When the seats were claimed.
-    #[serde(serialize_with = "micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
     /// Until when it must be paid.
-    #[serde(serialize_with = "micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
     /// Its id.
     pub id: OrderId,
     /// When it was paid.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
     /// Seat labels, ascending.
     pub seats: Vec<String>,
@@ -67,19 +69,6 @@ pub struct OrderView {
     pub trip_id: TripId,
     /// The price of one seat.
     pub unit_price: Money,
-}
-
-/// RFC 3339 with six digits, as the database writes it, so that a kept answer and a fresh one are the same text.
-pub fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
-/// [`micros`] for a time that may be absent.
-pub fn some_micros<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => micros(at, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl OrderView {

@@ -8,11 +8,12 @@
 //! It ends with the pay password that was checked for it: a change deletes it in its own transaction. Signing out does not,
 //! since nobody can use it without a session of its rider's, and it lasts two minutes by default.
 
-use super::{Request, check, pay_password};
+use super::{Request, check};
+use crate::accounts::pay_password;
 use crate::{
-    domain::{OrderId, PaymentId, RiderId},
-    flow::{Flow, StepError},
-    passwords::Busy,
+    accounts::passwords::Busy,
+    domain::{Error, OrderId, PaymentId, RiderId},
+    saga::Flow,
 };
 use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -41,7 +42,7 @@ impl Proof {
     }
 
     /// The hash to look for and to use up; `None` for a pay password.
-    pub(super) fn token_hash(&self) -> Option<&[u8]> {
+    pub(crate) fn token_hash(&self) -> Option<&[u8]> {
         match self {
             Self::PayPassword(_) => None,
             Self::Authorization(hash) => Some(hash),
@@ -55,7 +56,7 @@ pub struct Authorization {
     /// Goes into the payment in the pay password's place.
     pub authorization: String,
     /// Until when.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
 }
 
@@ -69,7 +70,7 @@ pub async fn issue(
     order_id: OrderId,
     rider_id: RiderId,
     pay_password: &str,
-) -> Result<Authorization, StepError> {
+) -> Result<Authorization, Error> {
     let proof = Proof::PayPassword(pay_password.to_owned());
     let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
     // The order first, since a wrong state must cost no try.
@@ -83,7 +84,7 @@ pub async fn issue(
             return Ok(Authorization { authorization, expires_at });
         }
     }
-    Err(StepError::Broken(Box::new(Busy)))
+    Err(Error::Broken(Box::new(Busy)))
 }
 
 /// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is locked against a

@@ -4,11 +4,13 @@
 //! The debit judges the same again, under its locks, but for the pay password. So an authorized payment leaves it to the
 //! debit, and is looked at only if that says no, to be told why.
 
-use super::{Proof, Request, STEPS, pay_password};
+use super::{Proof, Request, STEPS};
+use crate::accounts::pay_password;
 use crate::{
-    domain::{Money, OrderStatus, Refusal},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    batch::{Ground, Shared, Together},
+    domain::{Error, Money, OrderStatus, Refusal},
     orders::{OrderRow, OrderView},
+    saga::{Desk, Flow, barrier},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -24,7 +26,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline, the pay password, the balance; the database's.
-pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
+pub async fn run(flow: &Flow, request: &Request) -> Result<(), Error> {
     let Proof::PayPassword(password) = &request.proof else { return Ok(()) };
     let seen = fresh(flow, request).await?;
     pay_password::verify(flow, request.rider_id, password).await?;
@@ -35,7 +37,7 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
 ///
 /// # Errors
 /// [`run`]'s; an authorization unknown, used, past its end or for something else.
-pub(super) async fn again(flow: &Flow, request: &Request) -> Result<(), StepError> {
+pub(crate) async fn again(flow: &Flow, request: &Request) -> Result<(), Error> {
     let seen = fresh(flow, request).await?;
     if matches!(request.proof, Proof::Authorization(_)) && !seen.authorized {
         return Err(Refusal::NotAuthorized.into());
@@ -43,24 +45,24 @@ pub(super) async fn again(flow: &Flow, request: &Request) -> Result<(), StepErro
     Ok(seen.suffices()?)
 }
 
-async fn fresh(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
+async fn fresh(flow: &Flow, request: &Request) -> Result<Seen, Error> {
     let seen = look(flow, request).await?;
     seen.payable()?;
     // A repeat is answered from its key: it must not cost a try.
-    if seen.keyed { Err(StepError::KeyTaken) } else { Ok(seen) }
+    if seen.keyed { Err(Error::KeyTaken) } else { Ok(seen) }
 }
 
 /// The rider's order, if it can be paid.
 ///
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline; the database's.
-pub(super) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, StepError> {
+pub(crate) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, Error> {
     let seen = look(flow, request).await?;
     seen.payable()?;
     Ok(seen.order)
 }
 
-async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
+async fn look(flow: &Flow, request: &Request) -> Result<Seen, Error> {
     let ask = Ask {
         payment: request.payment_id.0,
         order: request.order_id.0,
@@ -69,7 +71,7 @@ async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
         key: request.key.as_ref().map(|key| key.key.clone()),
     };
     let row = flow.joint.ask::<Looks>(ask).await?;
-    row.ok_or(Refusal::NotFound("order"))?.read().map_err(StepError::from)
+    row.ok_or(Refusal::NotFound("order"))?.read().map_err(Error::from)
 }
 
 /// The look, for any number of payments.

@@ -6,9 +6,11 @@
 
 use super::{Request, check, reverse};
 use crate::{
-    domain::{Money, OrderStatus, Refusal, TripId},
-    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
+    batch::{Ground, Shared, Together},
+    domain::{Error, Money, OrderStatus, Refusal, TripId},
+    idempotency::{self, IdempotencyKey},
     orders::OrderView,
+    saga::{Desk, Flow},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -93,7 +95,7 @@ impl Together for Debits {
 ///
 /// # Errors
 /// The check's; another payment of the order under way, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<Debited, StepError> {
+pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<Debited, Error> {
     let ask = Arc::new(Ask { request: Arc::clone(request), undo: NewJob::of(&PayMoney::new(paying)) });
     let armed = ask.undo.id;
     let mut verdict = flow.joint.ask::<Debits>(Arc::clone(&ask)).await?;
@@ -109,7 +111,7 @@ pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result
             Err(Refusal::BalanceTooLow { balance }.into())
         }
         None if !verdict.authorized => Err(Refusal::NotAuthorized.into()),
-        None if !verdict.keyed => Err(StepError::KeyTaken),
+        None if !verdict.keyed => Err(Error::KeyTaken),
         None => Err(Refusal::AlreadyPaying.into()),
     }
 }

@@ -3,9 +3,10 @@
 
 use super::{Request, debit::Debited, reverse};
 use crate::{
-    domain::OrderStatus,
-    flow::{Desk, Flow, Ground, Shared, StepError, Together},
+    batch::{Ground, Shared, Together},
+    domain::{Error, OrderStatus},
     orders::{self, OrderView},
+    saga::{Desk, Flow},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -20,7 +21,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Option<OrderView>, StepError> {
+pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Option<OrderView>, Error> {
     let mark = Mark { payment: request.payment_id.0, order: request.order_id.0, armed: Some(debited.armed) };
     let at = flow.joint.ask::<Marks>(mark).await?;
     let order = &debited.order;

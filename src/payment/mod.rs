@@ -10,17 +10,18 @@ pub mod authorization;
 pub mod check;
 pub mod debit;
 pub mod mark_paid;
-pub mod pay_password;
 pub mod refund;
 mod reverse;
+pub mod wallet;
 
 pub use authorization::Proof;
 
 use crate::{
-    domain::{OrderId, PaymentId, Refusal, RiderId},
-    flow::{Ending, Flow, IdempotencyKey, Rollback, StepError, Stop, or_roll_back, step},
+    domain::{Error, OrderId, PaymentId, Refusal, RiderId},
+    idempotency::IdempotencyKey,
     orders::OrderView,
-    schema::again,
+    saga::{Ending, Flow, Rollback, Stop, or_roll_back, step},
+    storage::again,
 };
 use farebox_jobs::{
     MqTag, Pay, PayCheck, PayMoney, Paying,
@@ -79,7 +80,7 @@ async fn late(flow: &Flow, request: &Request, paying: &Paying) -> Stop {
         tracing::warn!(payment = %paying.payment_id, %error, "late payment not reversed yet; its armed undo will");
     }
     Stop::Refused(match check::order(flow, request).await {
-        Err(StepError::Refused(refusal)) => refusal,
+        Err(Error::Refused(refusal)) => refusal,
         _ => Refusal::OrderExpired,
     })
 }

@@ -3,10 +3,11 @@
 
 use super::reverse;
 use crate::{
-    domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
-    flow::{Desk, Ending, Flow, Rollback, StepError, begin_unwaited, idempotency, or_roll_back, step},
+    domain::{Error, OrderId, OrderStatus, PaymentId, Refusal, RiderId},
+    idempotency,
     orders::{self, Command, OrderView},
-    schema::{self, again},
+    saga::{Desk, Ending, Flow, Rollback, or_roll_back, step},
+    storage::{self, again, begin_unwaited},
 };
 use farebox_jobs::{
     MqTag, PayBack, Paying,
@@ -30,16 +31,16 @@ pub async fn refund(flow: &Flow, command: &Command) -> Ending<OrderView> {
 }
 
 /// Three transactions, each of which may be made again. Should it stop between two, the job that the first armed goes on.
-async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn run(flow: &Flow, command: &Command) -> Result<OrderView, Error> {
     again(|| begin(flow, command)).await?;
     again(|| async { money_back(&mut *flow.pool.acquire().await?, command.order_id).await }).await?;
     again(|| end(flow, command)).await
 }
 
 /// The seats are free, and the answer is kept.
-async fn end(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn end(flow: &Flow, command: &Command) -> Result<OrderView, Error> {
     let Command { attempt, order_id, rider_id, ref key } = *command;
-    let mut tx = schema::begin(&flow.pool).await?;
+    let mut tx = storage::begin(&flow.pool).await?;
     free_seats(&mut tx, order_id).await?;
     queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
     let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;
@@ -50,7 +51,7 @@ async fn end(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
 
 /// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job that carries
 /// the refund on.
-async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
+async fn begin(flow: &Flow, command: &Command) -> Result<(), Error> {
     let (order, rider) = (command.order_id, command.rider_id);
     let mut tx = begin_unwaited(&flow.pool).await?;
     idempotency::take(&mut tx, command.key.as_ref(), command.attempt).await?;

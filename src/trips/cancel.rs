@@ -13,9 +13,9 @@
 
 use crate::{
     booking::unpaid,
-    domain::{CloseReason, OrderId, Refusal, RiderId, TripId},
-    flow::{Desk, StepError},
+    domain::{CloseReason, Error, OrderId, Refusal, RiderId, TripId},
     payment::refund,
+    saga::Desk,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -42,10 +42,10 @@ pub struct Progress {
     /// Why it was cancelled.
     pub reason: String,
     /// When.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub cancelled_at: DateTime<Utc>,
     /// When the last order had ended.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Orders that were live: what was ended and what is left.
     pub orders: i64,
@@ -67,7 +67,7 @@ pub async fn cancel(
     trip: TripId,
     reason: &str,
     operator: RiderId,
-) -> Result<Progress, StepError> {
+) -> Result<Progress, Error> {
     let marked = sqlx::query_scalar!(
         r#"with marked as (
                update trip set cancelled_at = coalesce(cancelled_at, now())

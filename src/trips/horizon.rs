@@ -4,15 +4,15 @@
 //! What is missing is read off the database's clock and the trips that exist, never off when the job ran last. So a
 //! run that comes late makes up for all that were missed, and one that comes twice makes nothing. Every worker brings the
 //! job forward when it starts, since the clock, the timetable or the settings may have changed while none was running; and
-//! [`crate::recurring`] puts it back if it is gone.
+//! [`crate::saga::recurring`] puts it back if it is gone.
 
 use super::{
     timetable::{self, Made},
     wall,
 };
 use crate::{
-    flow::{Desk, Flow},
-    recurring, schema,
+    saga::{Desk, Flow, recurring},
+    storage,
 };
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -30,7 +30,7 @@ const RETRY_ARMING: Duration = Duration::from_secs(1);
 /// horizon off, nobody is to miss the job.
 pub async fn arm(flow: &Flow) {
     while let Err(error) = hurry(flow).await {
-        let outage = crate::schema::is_outage(&error);
+        let outage = crate::storage::is_outage(&error);
         tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
@@ -81,7 +81,7 @@ pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Res
             Ok(more) => made.add(more),
             Err(error) => {
                 tracing::error!(%day, %error, "the trips of a day are not made");
-                let outage = schema::is_outage(&error);
+                let outage = storage::is_outage(&error);
                 failed.get_or_insert(error);
                 if outage {
                     break;
@@ -93,7 +93,7 @@ pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Res
 }
 
 async fn fill_day(pool: &PgPool, zone: Tz, day: NaiveDate, now: DateTime<Utc>) -> Result<Made, sqlx::Error> {
-    let mut tx = schema::begin(pool).await?;
+    let mut tx = storage::begin(pool).await?;
     let made = timetable::generate_day(&mut tx, zone, day, Some(now)).await?;
     timetable::forget_not_made(&mut tx, yesterday(now, zone)).await?;
     tx.commit().await?;

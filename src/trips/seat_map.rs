@@ -3,8 +3,8 @@
 
 use super::views::{Trip, TripRow};
 use crate::{
+    batch::{Ground, Joint, Shared, Together},
     domain::{RiderId, TripId, place_of},
-    flow::{Ground, Joint, Shared, Together},
 };
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;

@@ -5,7 +5,7 @@
 //! ```
 
 use crate::harness::{Browser, Client, Process, Screen, World, new_rider, until};
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use serde_json::json;
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ async fn screenshots() {
     let trip = world.trip(40).await;
     let mut people = Vec::new();
     for name in RIDERS {
-        let rider = riders::register(&world.pool, &world.flow.passwords, &new_rider(name), Role::Rider)
+        let rider = accounts::register(&world.pool, &world.flow.passwords, &new_rider(name), Role::Rider)
             .await
             .unwrap();
         world.top_up(rider.id, "60.00", "first").await.expect(201);

@@ -14,8 +14,8 @@ mod storm;
 
 use crate::harness::{Client, OwnServer, new_rider, settings};
 use farebox::{
-    process as parts,
-    riders::{self, Role},
+    accounts::{self, Role},
+    app as parts,
     verify::{self, Scope},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -31,7 +31,7 @@ impl Month {
     async fn fill(&self, own: &OwnServer) {
         let pool = own.pool();
         let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        riders::register(&pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+        accounts::register(&pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
         pool.close().await;
         let text = include_str!("../console/big.sql")
             .replace(":orders", &self.orders.to_string())
@@ -50,7 +50,7 @@ async fn riders_with_trips(own: &OwnServer, many: usize) -> Vec<(Client, String)
     let mut riders = Vec::new();
     for n in 0..many {
         let name = format!("edge{n}");
-        riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        accounts::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let rider = Client::sign_in(&own.base(), &name).await;
         own.top_up(&rider, "1000.00").await;
         riders.push((rider, own.another_trip().await));

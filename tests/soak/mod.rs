@@ -18,7 +18,7 @@ mod riders;
 use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, folder, new_rider, settings, until};
 use check::Mark;
 use chrono::Utc;
-use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
+use farebox::{accounts::Role, app as parts, embedded, saga::Flow, storage};
 use nemesis::Act;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use riders::{Bases, Book, Rider, SEATS};
@@ -267,7 +267,9 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
     let mut people = Vec::new();
     for n in 0..many {
         let name = format!("rider{n}");
-        farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        farebox::accounts::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider)
+            .await
+            .unwrap();
         let client = Client::sign_in(base, &name).await;
         let top_up = json!({"amount": "100000.00", "reference": format!("first {}", client.id)});
         ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
@@ -280,7 +282,7 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
 fn checkers(url: &str) -> PgPool {
     let mut database = settings().database;
     database.statement_timeout_ms = LONGEST_CHECK_MS;
-    schema::pool(url, &database, "soak").unwrap()
+    storage::pool(url, &database, "soak").unwrap()
 }
 
 /// What each rider decides by.
@@ -305,10 +307,10 @@ impl Soak {
         embedded::ensure_database(&server, "soak").await.unwrap();
         let url = server.url("soak");
         let pool = checkers(&url);
-        schema::migrate(&pool).await.unwrap();
+        storage::migrate(&pool).await.unwrap();
         sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
         let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        farebox::riders::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+        farebox::accounts::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
         let mut fleet = Fleet {
             apis: Vec::new(),
             workers: Vec::new(),

@@ -8,7 +8,7 @@
 //! `MUTANTS=short` tries a few, as CI does; other words, with `|` between them, try those whose name contains
 //! one. The copy of the tree and what is built of it are in `target/tmp/mutants`.
 
-use farebox::{embedded, schema};
+use farebox::{embedded, storage};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -125,7 +125,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an undo does not bar its steps",
         short: false,
         edits: &[NO_SHORT_WAY, (
-            "src/flow/barrier.rs",
+            "src/saga/barrier.rs",
             "select $1, step, now() from unnest($2::text[]) as s(step)",
             "select $1, step, now() from unnest($2::text[]) as s(step) where false",
         )],
@@ -152,7 +152,7 @@ const MUTANTS: [Mutant; 26] = [
                 "src/payment/debit.rs",
                 "Some(order) => Ok(Debited { order, armed }),",
                 "Some(order) => {
-                    flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(StepError::Broken)?;
+                    flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(Error::Broken)?;
                     let due = farebox_jobs::queue::Due::In(flow.undo_after().to_std().unwrap_or_default());
                     let job = [NewJob::of(&PayMoney::new(paying))];
                     farebox_jobs::queue::enqueue(&mut *flow.pool.acquire().await?, &job, due).await?;
@@ -225,7 +225,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an undo forgets to commit",
         short: false,
         edits: &[(
-            "src/flow/desk.rs",
+            "src/saga/undo.rs",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.rollback().await?;",
         )],
@@ -234,7 +234,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "a job is completed in a transaction of its own, before its effect",
         short: false,
         edits: &[(
-            "src/flow/desk.rs",
+            "src/saga/undo.rs",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
             "let mut own = self.begin().await?;
         delivery.lease.complete(&mut own, Some(note)).await?;
@@ -388,8 +388,8 @@ impl Workshop {
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "mutants").await.unwrap();
         let url = server.url("mutants");
-        let pool = schema::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
+        storage::migrate(&pool).await.unwrap();
         Self { home, url, _server: server }
     }
 

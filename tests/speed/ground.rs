@@ -3,11 +3,10 @@
 use super::{flames::drawn, plain::Plain};
 use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
 use farebox::{
-    embedded,
-    flow::Flow,
-    process as parts,
-    riders::{self, Role},
-    schema,
+    accounts::{self, Role},
+    app as parts, embedded,
+    saga::Flow,
+    storage,
     verify::{self, Scope},
 };
 use serde_json::{Value, json};
@@ -166,8 +165,8 @@ impl Ground {
     async fn on(server: Arc<embedded::Server>, folder: PathBuf, name: String) -> Self {
         embedded::ensure_database(&server, &name).await.unwrap();
         let url = server.url(&name);
-        let pool = schema::pool(&url, &settings().database, "speed").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&url, &settings().database, "speed").unwrap();
+        storage::migrate(&pool).await.unwrap();
         people(&pool).await;
         let trips: Vec<Uuid> = sqlx::query_scalar("select id from trip").fetch_all(&pool).await.unwrap();
         write_lines(&folder.join("trips"), &trips);
@@ -541,7 +540,7 @@ fn cpu_micros(pid: i32) -> f64 {
 /// Riders who all have the password of one, and trips.
 async fn people(pool: &PgPool) {
     let flow = parts::flow(&settings(), pool.clone()).unwrap();
-    riders::register(pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+    accounts::register(pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
     sqlx::query(
         "insert into rider (id, user_name, password_hash, created_at)
          select gen_random_uuid(), 'load' || n, m.password_hash, now()
