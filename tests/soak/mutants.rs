@@ -332,7 +332,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an answer does not wait for the disk",
         short: false,
         edits: &[(
-            "src/schema.rs",
+            "src/storage/mod.rs",
             "(\"jit\", \"off\".to_owned()),",
             "(\"jit\", \"off\".to_owned()), (\"synchronous_commit\", \"off\".to_owned()),",
         )],
