@@ -18,6 +18,7 @@ mod checker;
 mod clocks;
 mod console;
 mod crashes;
+mod documents;
 mod edges;
 mod embedded;
 mod harness;
