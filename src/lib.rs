@@ -1,6 +1,7 @@
 //! Farebox: seat booking and wallet payment as sagas over a PostgreSQL queue.
 //!
-//! ARCHITECTURE.md tells the rooms and the flows; start reading at [`booking`] and [`payment`].
+//! docs/contributors/architecture.md describes the modules and the sagas; start reading at
+//! [`booking`] and [`payment`].
 
 pub mod accounts;
 pub mod app;

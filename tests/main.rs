@@ -24,6 +24,7 @@ mod embedded;
 mod harness;
 mod hostile;
 mod input_rules;
+mod invariants_table;
 mod languages;
 mod limits;
 mod lists;

@@ -1,7 +1,7 @@
 //! Loads on the edges: an hour without workers, a full disk, a storm of connections, years of old orders.
 //!
 //! What is small of it is part of every test run; what is large is run by hand, and its figures are in
-//! docs/reliability.md:
+//! docs/benchmarks/2026-11-29-reliability.md:
 //!
 //! ```console
 //! $ cargo test --profile fast --test farebox-tests edges -- --ignored --nocapture --test-threads 1

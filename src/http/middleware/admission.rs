@@ -1,7 +1,7 @@
 //! How many requests may be in flight. When the database cannot follow, they pile up before its pool; beyond a bound the
 //! next one waits a moment for a place and is then told so, instead of waiting for a connection with all the others. The
 //! moment is for clients who ask again at once: each refusal takes processor time, and without it two thousand of them
-//! were refused so often that half of the bookings were lost (docs/performance.md).
+//! were refused so often that half of the bookings were lost (docs/decisions/0011-admission-waits.md).
 
 use super::stale_plan::{is_done_within, serve};
 use crate::http::{App, handlers::live, problem::Problem};
