@@ -41,7 +41,7 @@ async fn an_hour_ahead_or_behind_changes_no_deadline_and_no_undo() {
         let account = crate::harness::new_rider(&name);
         farebox::accounts::register(
             &world.pool,
-            &world.flow.passwords,
+            &world.saga.passwords,
             &account,
             farebox::accounts::Role::Rider,
         )

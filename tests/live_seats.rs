@@ -289,7 +289,7 @@ async fn one_operators_tabs_leave_live_pages_to_the_others() {
     let (block, _) = open(&visitor).await;
     assert!(block.contains("busy") && retry(&block).unwrap() >= 5_000, "{block}");
     let account = new_rider("another");
-    accounts::register(&world.pool, &world.flow.passwords, &account, Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &account, Role::Viewer).await.unwrap();
     let another = Visitor::enter(&world, "another").await;
     let (block, _) = open(&another).await;
     assert_eq!(retry(&block), Some(3_000));

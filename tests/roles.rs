@@ -272,7 +272,7 @@ async fn everybody_is_told_what_the_table_says_on_every_route() {
         ("admin", Role::Admin),
     ] {
         let rider =
-            accounts::register(&world.pool, &world.flow.passwords, &new_rider(name), role).await.unwrap();
+            accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), role).await.unwrap();
         world.top_up(rider.id, "500.00", "first").await.expect(201);
     }
     let owner = Client::sign_in(&base, "owner").await;

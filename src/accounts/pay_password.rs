@@ -7,7 +7,7 @@
 use crate::{
     accounts::passwords::Busy,
     domain::{BoxError, Error, FieldError, PayPassword, Refusal, RiderId},
-    saga::Flow,
+    saga::SagaContext,
     storage::again,
 };
 use chrono::{DateTime, Utc};
@@ -35,11 +35,11 @@ const REPEATED: Duration = Duration::from_secs(3600);
 ///
 /// # Errors
 /// Wrong, locked or never set; the database's.
-pub async fn verify(flow: &Flow, rider: RiderId, password: &str) -> Result<String, Error> {
+pub async fn verify(saga: &SagaContext, rider: RiderId, password: &str) -> Result<String, Error> {
     for _ in 0..ROUNDS {
-        let kept = again(|| let_through(flow, rider)).await?;
-        let checked = flow.passwords.verify(password, &kept.hash).await;
-        match settled(flow, rider, &kept, checked).await? {
+        let kept = again(|| let_through(saga, rider)).await?;
+        let checked = saga.passwords.verify(password, &kept.hash).await;
+        match settled(saga, rider, &kept, checked).await? {
             Counted { overtaken: true, .. } => {}
             Counted { right: true, .. } => return Ok(kept.hash),
             Counted { wrong, .. } => {
@@ -68,7 +68,7 @@ struct Counted {
 }
 
 /// Waits for a turn and takes it; what to check against.
-async fn let_through(flow: &Flow, rider: RiderId) -> Result<Kept, Error> {
+async fn let_through(saga: &SagaContext, rider: RiderId) -> Result<Kept, Error> {
     for _ in 0..TURNS {
         let kept = sqlx::query_as!(
             Kept,
@@ -86,12 +86,12 @@ async fn let_through(flow: &Flow, rider: RiderId) -> Result<Kept, Error> {
             LOST.as_secs_f64(),
             REPEATED.as_secs_f64(),
         )
-        .fetch_optional(&flow.pool)
+        .fetch_optional(&saga.pool)
         .await?;
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        if let Some(until) = locked_until(flow, rider).await? {
+        if let Some(until) = locked_until(saga, rider).await? {
             return Err(Refusal::PayPasswordLocked { until }.into());
         }
         tokio::time::sleep(TURN).await;
@@ -101,31 +101,36 @@ async fn let_through(flow: &Flow, rider: RiderId) -> Result<Kept, Error> {
 
 /// Ends a try that was let through: it counts, unless it could not be checked, and then it is as if it had not been made.
 async fn settled(
-    flow: &Flow,
+    saga: &SagaContext,
     rider: RiderId,
     kept: &Kept,
     checked: Result<bool, BoxError>,
 ) -> Result<Counted, Error> {
     match checked {
-        Ok(right) => Ok(again(|| come_back(flow, rider, &kept.hash, right)).await?),
+        Ok(right) => Ok(again(|| come_back(saga, rider, &kept.hash, right)).await?),
         Err(error) => {
-            again(|| withdraw(flow, rider)).await?;
+            again(|| withdraw(saga, rider)).await?;
             Err(Error::Broken(error))
         }
     }
 }
 
 /// Takes a try back that was let through.
-async fn withdraw(flow: &Flow, rider: RiderId) -> Result<(), sqlx::Error> {
+async fn withdraw(saga: &SagaContext, rider: RiderId) -> Result<(), sqlx::Error> {
     sqlx::query!("update pay_password set checking = greatest(checking - 1, 0) where rider_id = $1", rider.0)
-        .execute(&flow.pool)
+        .execute(&saga.pool)
         .await
         .map(drop)
 }
 
 /// Counts a try that was checked against this hash. It counts for that hash only: a right one wipes no slate of a pay
 /// password that it does not fit, and a wrong one is none of the next's.
-async fn come_back(flow: &Flow, rider: RiderId, hash: &str, right: bool) -> Result<Counted, sqlx::Error> {
+async fn come_back(
+    saga: &SagaContext,
+    rider: RiderId,
+    hash: &str,
+    right: bool,
+) -> Result<Counted, sqlx::Error> {
     sqlx::query_as!(
         Counted,
         r#"update pay_password
@@ -141,17 +146,17 @@ async fn come_back(flow: &Flow, rider: RiderId, hash: &str, right: bool) -> Resu
         LOCK.as_secs_f64(),
         hash,
     )
-    .fetch_one(&flow.pool)
+    .fetch_one(&saga.pool)
     .await
 }
 
 /// Until when it is locked, if it is.
-async fn locked_until(flow: &Flow, rider: RiderId) -> Result<Option<DateTime<Utc>>, Error> {
+async fn locked_until(saga: &SagaContext, rider: RiderId) -> Result<Option<DateTime<Utc>>, Error> {
     let row = sqlx::query!(
         "select case when locked_until > now() then locked_until end as until from pay_password where rider_id = $1",
         rider.0
     )
-    .fetch_optional(&flow.pool)
+    .fetch_optional(&saga.pool)
     .await?;
     Ok(row.ok_or(Refusal::PayPasswordMissing)?.until)
 }
@@ -183,35 +188,40 @@ pub struct Change {
 ///
 /// # Errors
 /// A malformed new one, a wrong or missing current one, locked; the database's.
-pub async fn judge(flow: &Flow, rider: RiderId, current: Option<&str>, new: &str) -> Result<Judged, Error> {
+pub async fn judge(
+    saga: &SagaContext,
+    rider: RiderId,
+    current: Option<&str>,
+    new: &str,
+) -> Result<Judged, Error> {
     check_form("/new", new).map_err(Refusal::Invalid)?;
     let kind = if current.is_some() { "change" } else { "first" };
     let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
-    let digest = flow.passwords.digest("the pay password was set", &parts).map_err(Error::Broken)?;
+    let digest = saga.passwords.digest("the pay password was set", &parts).map_err(Error::Broken)?;
     for _ in 0..ROUNDS {
-        let Some(was_first) = again(|| was_first(flow, rider)).await? else {
-            let hash = flow.passwords.hash(new).await.map_err(Error::Broken)?;
+        let Some(was_first) = again(|| was_first(saga, rider)).await? else {
+            let hash = saga.passwords.hash(new).await.map_err(Error::Broken)?;
             return Ok(Judged::Change(Change { rider, from: None, hash, digest }));
         };
         if current.is_none() && !was_first {
             let rule = "the current pay password is needed";
             return Err(Refusal::Invalid(FieldError::new("/current", rule)).into());
         }
-        let kept = again(|| let_through(flow, rider)).await?;
+        let kept = again(|| let_through(saga, rider)).await?;
         let repeat = kept.last_change.as_ref() == Some(&digest);
         let checked = match current {
             _ if repeat => Ok(true),
-            Some(current) => flow.passwords.verify(current, &kept.hash).await,
+            Some(current) => saga.passwords.verify(current, &kept.hash).await,
             None => Ok(false),
         };
-        match settled(flow, rider, &kept, checked).await? {
+        match settled(saga, rider, &kept, checked).await? {
             Counted { overtaken: true, .. } => {}
             Counted { right: false, wrong, .. } => {
                 return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
             }
             _ if repeat => return Ok(Judged::Repeat),
             _ => {
-                let hash = flow.passwords.hash(new).await.map_err(Error::Broken)?;
+                let hash = saga.passwords.hash(new).await.map_err(Error::Broken)?;
                 return Ok(Judged::Change(Change { rider, from: Some(kept.hash), hash, digest }));
             }
         }
@@ -220,14 +230,14 @@ pub async fn judge(flow: &Flow, rider: RiderId, current: Option<&str>, new: &str
 }
 
 /// Whether the pay password is a first one that was set so lately that a repeat can be told; `None` if there is none.
-async fn was_first(flow: &Flow, rider: RiderId) -> Result<Option<bool>, sqlx::Error> {
+async fn was_first(saga: &SagaContext, rider: RiderId) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select coalesce(was_first and changed_at > now() - make_interval(secs => $2), false) as "first!"
            from pay_password where rider_id = $1"#,
         rider.0,
         REPEATED.as_secs_f64()
     )
-    .fetch_optional(&flow.pool)
+    .fetch_optional(&saga.pool)
     .await
 }
 

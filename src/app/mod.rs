@@ -6,12 +6,12 @@ pub mod worker;
 use crate::telemetry::traffic::Tally;
 use crate::{
     accounts::{Sessions, passwords::Passwords},
-    batch::{Joint, Wanted},
+    batch::{Batchers, InFlightSeats},
     domain::BoxError,
     http::{self, Admission, App},
     limits::Limits,
     ops::debts::KeptOwed,
-    saga::{Faults, Flow},
+    saga::{Faults, SagaContext},
     settings::Settings,
     storage::{self, SchemaError, redis::RedisLink},
     telemetry::{self, metrics::Metrics},
@@ -59,17 +59,17 @@ pub fn database_url() -> Result<String, BoxError> {
 ///
 /// # Errors
 /// A password cost Argon2 refuses, faults that do not read.
-pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
+pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, BoxError> {
     let armed = std::env::var("FAREBOX_FAULTS").ok().filter(|_| settings.faults.enabled);
     let faults: Faults = armed.as_deref().unwrap_or_default().parse()?;
     if !faults.is_empty() {
         tracing::warn!(?faults, "faults are armed");
     }
     let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
-    Ok(Flow {
-        joint: Joint::new(pool.clone(), settings.booking.clone()),
-        wanted: Wanted::default(),
-        bell: Ringer::start((*pool.connect_options()).clone()),
+    Ok(SagaContext {
+        batchers: Batchers::new(pool.clone(), settings.booking.clone()),
+        in_flight: InFlightSeats::default(),
+        notifier: Ringer::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),
         trips: settings.trips.clone(),
@@ -84,7 +84,7 @@ pub fn flow(settings: &Settings, pool: PgPool) -> Result<Flow, BoxError> {
 ///
 /// # Errors
 /// A Redis URL that does not parse.
-pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
+pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
     let live = Live::new(&settings.trips, settings.limits.enabled);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
@@ -93,14 +93,14 @@ pub fn app(settings: Settings, flow: Flow) -> Result<App, BoxError> {
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),
         admission: Admission::new(settings.admission),
-        reserve: storage::reserve(&flow.pool, settings.database.reserved_connections),
+        reserve: storage::reserve(&saga.pool, settings.database.reserved_connections),
         redis,
         live,
         tally: Tally::default(),
         owed: KeptOwed::default(),
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
-        flow,
+        saga,
     }))
 }
 

@@ -1,11 +1,11 @@
 //! The worker: one exhaustive match from tag to undo. A new tag does not compile without its undo.
 
 use crate::{
-    batch::Backlog,
+    batch::OverduePacer,
     booking,
     domain::FieldError,
     ops, payment,
-    saga::{Desk, Flow, Moment, recurring},
+    saga::{FaultPoint, JobContext, SagaContext, recurring},
     settings::Worker as WorkerSettings,
     storage::{again, is_outage},
     telemetry::metrics::Metrics,
@@ -23,28 +23,28 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 /// What the queue is to do with it: try again, or leave it to an operator.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
-    desk.faults().in_undo(tag, Moment::Before).await.map_err(JobError::Retry)?;
+    context.faults().in_undo(tag, FaultPoint::Before).await.map_err(JobError::Retry)?;
     if delivery.is_cancelled() {
         return Err(JobError::Cancelled);
     }
     let outcome = match tag {
-        MqTag::OrderSeats => booking::check::undo(desk, delivery).await?,
-        MqTag::OrderAddSeats => booking::claim::undo(desk, delivery).await?,
-        MqTag::OrderCalcMoney => booking::price::undo(desk, delivery).await?,
-        MqTag::OrderAdd => booking::add_order::undo(desk, delivery).await?,
-        MqTag::OrderCancel => booking::cancel::undo(desk, delivery).await?,
-        MqTag::PayCheck => payment::check::undo(desk, delivery).await?,
-        MqTag::PayMoney => payment::debit::undo(desk, delivery).await?,
-        MqTag::Pay => payment::mark_paid::undo(desk, delivery).await?,
-        MqTag::PayBack => payment::refund::undo(desk, delivery).await?,
-        MqTag::OrderUnpaid => booking::unpaid::expire(desk, delivery).await?,
-        MqTag::Timetable => trips::horizon::run(desk, delivery).await?,
-        MqTag::TripCancel => trips::cancel::run(desk, delivery).await?,
-        MqTag::Bulk => ops::bulk::run(desk, delivery).await?,
+        MqTag::OrderSeats => booking::check::undo(context, delivery).await?,
+        MqTag::OrderAddSeats => booking::claim::undo(context, delivery).await?,
+        MqTag::OrderCalcMoney => booking::price::undo(context, delivery).await?,
+        MqTag::OrderAdd => booking::add_order::undo(context, delivery).await?,
+        MqTag::OrderCancel => booking::cancel::undo(context, delivery).await?,
+        MqTag::PayCheck => payment::check::undo(context, delivery).await?,
+        MqTag::PayMoney => payment::debit::undo(context, delivery).await?,
+        MqTag::Pay => payment::mark_paid::undo(context, delivery).await?,
+        MqTag::PayBack => payment::refund::undo(context, delivery).await?,
+        MqTag::OrderUnpaid => booking::unpaid::expire(context, delivery).await?,
+        MqTag::Timetable => trips::horizon::run(context, delivery).await?,
+        MqTag::TripCancel => trips::cancel::run(context, delivery).await?,
+        MqTag::Bulk => ops::bulk::run(context, delivery).await?,
     };
-    desk.faults().in_undo(tag, Moment::After).await.map_err(JobError::Retry)?;
+    context.faults().in_undo(tag, FaultPoint::After).await.map_err(JobError::Retry)?;
     Ok(outcome)
 }
 
@@ -64,7 +64,7 @@ pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
 /// # Errors
 /// apalis's own, if its worker cannot run.
 pub async fn work(
-    flow: &Flow,
+    saga: &SagaContext,
     settings: &WorkerSettings,
     tags: &[MqTag],
     metrics: &Metrics,
@@ -87,20 +87,20 @@ pub async fn work(
         on_error: |error| _ = is_outage(error),
         ..WorkerConfig::new("farebox-worker", &names)
     };
-    let desk = Desk::new(flow, Backlog::new(settings.overdue_per_sec));
+    let context = JobContext::new(saga, OverduePacer::new(settings.overdue_per_sec));
     let handler = move |delivery: Delivery| {
-        let desk = desk.clone();
+        let context = context.clone();
         // An attempt that met a stale plan costs nothing: it is made again at once.
-        async move { again(|| run(&desk, &delivery)).await }
+        async move { again(|| run(&context, &delivery)).await }
     };
     let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
     let arms = tags.contains(&MqTag::Timetable);
-    let flow = flow.clone();
-    let pool = flow.pool.clone();
+    let saga = saga.clone();
+    let pool = saga.pool.clone();
     let mut beside = JoinSet::new();
-    beside.spawn(recurring::keep(flow.clone(), tags.to_vec()));
+    beside.spawn(recurring::keep(saga.clone(), tags.to_vec()));
     if arms {
-        beside.spawn(async move { trips::horizon::arm(&flow).await });
+        beside.spawn(async move { trips::horizon::arm(&saga).await });
     }
     queue::run(pool, config, policy, handler, shutdown).await
 }

@@ -12,8 +12,8 @@ mod connections;
 mod in_flight;
 mod pacer;
 
-pub use in_flight::{Wanted, Wishes};
-pub use pacer::Backlog;
+pub use in_flight::{InFlightGuard, InFlightSeats};
+pub use pacer::OverduePacer;
 
 use crate::batch::connections::AtHand;
 use crate::{
@@ -45,32 +45,32 @@ const HELD_UP: Duration = Duration::from_millis(25);
 const GATHERINGS: u32 = 2;
 
 /// A step whose statement takes many asks.
-pub trait Together: 'static {
+pub trait BatchStatement: 'static {
     /// So many who wait are worth a second statement under way. Only where two are not in each other's way: they read, or the
     /// first waits for the disk. Of other writing steps they are (a second claim for eight, sixteen or twenty-four who wait: the
     /// server's time became longer, and bookings no more).
     const CROWD: usize = usize::MAX;
 
     /// What the statement stands on.
-    type Ground: Send + Sync + 'static;
+    type BatchContext: Send + Sync + 'static;
     /// What one request wants of the step.
     type Ask: Send + Sync + 'static;
     /// What it gets.
     type Answer: Send + 'static;
 
     /// What two asks of one statement may not have in common.
-    fn shared(ask: &Self::Ask) -> Vec<Shared>;
+    fn shared(ask: &Self::Ask) -> Vec<ConflictKey>;
 
     /// The statement. Its answers stand in the order of the asks.
     fn ask_all(
-        ground: &Self::Ground,
+        ground: &Self::BatchContext,
         asks: &[Self::Ask],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, sqlx::Error>> + Send;
 }
 
 /// Something that two asks could both want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Shared {
+pub enum ConflictKey {
     /// A seat of a trip.
     Seat(Uuid, i32),
     /// A client's idempotency key.
@@ -82,7 +82,7 @@ pub enum Shared {
 }
 
 /// What the statements of flows stand on.
-pub struct Ground {
+pub struct BatchContext {
     /// The database.
     pub db: AtHand,
     /// Hold time, cut-offs, the delay of armed undos.
@@ -91,28 +91,31 @@ pub struct Ground {
 
 /// The steps' lines, one for each step of a process. Clones share them.
 #[derive(Clone)]
-pub struct Joint {
-    ground: Arc<Ground>,
+pub struct Batchers {
+    ground: Arc<BatchContext>,
     lines: Arc<RwLock<Lines>>,
 }
 
 type Lines = HashMap<TypeId, Box<dyn Any + Send + Sync>>;
 
-impl Joint {
+impl Batchers {
     /// Lines to this database.
     pub fn new(pool: PgPool, rules: BookingRules) -> Self {
-        Self { ground: Arc::new(Ground { db: AtHand::new(pool), rules }), lines: Arc::default() }
+        Self { ground: Arc::new(BatchContext { db: AtHand::new(pool), rules }), lines: Arc::default() }
     }
 
     /// Asks the step, together with whoever asks it meanwhile.
     ///
     /// # Errors
     /// The database's; a panic in the statement's code.
-    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
+    pub async fn ask<T: BatchStatement<BatchContext = BatchContext>>(
+        &self,
+        ask: T::Ask,
+    ) -> Result<T::Answer, sqlx::Error> {
         self.line::<T>().ask(ask).await
     }
 
-    fn line<T: Together<Ground = Ground>>(&self) -> Coalescer<T> {
+    fn line<T: BatchStatement<BatchContext = BatchContext>>(&self) -> Coalescer<T> {
         let known = |lines: &Lines| {
             lines.get(&TypeId::of::<T>()).and_then(|line| line.downcast_ref::<Coalescer<T>>()).cloned()
         };
@@ -129,22 +132,22 @@ impl Joint {
 }
 
 /// The line of one step.
-struct Coalescer<T: Together>(Arc<Inner<T>>);
+struct Coalescer<T: BatchStatement>(Arc<Inner<T>>);
 
-struct Inner<T: Together> {
-    ground: Arc<T::Ground>,
+struct Inner<T: BatchStatement> {
+    ground: Arc<T::BatchContext>,
     held_up_after: Duration,
     line: Mutex<Line<T>>,
 }
 
-struct Line<T: Together> {
+struct Line<T: BatchStatement> {
     waiting: VecDeque<Waiting<T>>,
     /// Lanes that are open, and how many of them are held up.
     open: usize,
     held_up: usize,
 }
 
-impl<T: Together> Line<T> {
+impl<T: BatchStatement> Line<T> {
     /// Opens a lane, unless there are enough that are not held up.
     fn opens(&mut self) -> bool {
         let opens = self.open < self.held_up + self.lanes() && self.open < LANES;
@@ -158,24 +161,24 @@ impl<T: Together> Line<T> {
     }
 }
 
-struct Waiting<T: Together> {
+struct Waiting<T: BatchStatement> {
     ask: T::Ask,
     answer: Answers<T>,
 }
 
-type Answers<T> = oneshot::Sender<Result<<T as Together>::Answer, sqlx::Error>>;
+type Answers<T> = oneshot::Sender<Result<<T as BatchStatement>::Answer, sqlx::Error>>;
 
 /// The asks of one statement, and where their answers go.
-type Boarded<T> = (Vec<<T as Together>::Ask>, Vec<Answers<T>>);
+type Boarded<T> = (Vec<<T as BatchStatement>::Ask>, Vec<Answers<T>>);
 
-impl<T: Together> Clone for Coalescer<T> {
+impl<T: BatchStatement> Clone for Coalescer<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: Together> Coalescer<T> {
-    fn new(ground: Arc<T::Ground>, held_up_after: Duration) -> Self {
+impl<T: BatchStatement> Coalescer<T> {
+    fn new(ground: Arc<T::BatchContext>, held_up_after: Duration) -> Self {
         let line = Line { waiting: VecDeque::new(), open: 0, held_up: 0 };
         Self(Arc::new(Inner { ground, held_up_after, line: Mutex::new(line) }))
     }
@@ -202,14 +205,14 @@ impl<T: Together> Coalescer<T> {
 }
 
 /// One statement after another, on a task of its own, which no caller can drop. Should one come to a bad end, another lane takes this one's place.
-struct Lane<T: Together> {
+struct Lane<T: BatchStatement> {
     coalescer: Coalescer<T>,
     held_up: bool,
     /// Has begun, and not landed: what a runtime drops as it ends has not begun, and needs no other lane.
     flying: bool,
 }
 
-impl<T: Together> Lane<T> {
+impl<T: BatchStatement> Lane<T> {
     async fn fly(mut self) {
         self.flying = true;
         let inner = Arc::clone(&self.coalescer.0);
@@ -254,7 +257,7 @@ async fn gather() {
     }
 }
 
-impl<T: Together> Drop for Lane<T> {
+impl<T: BatchStatement> Drop for Lane<T> {
     fn drop(&mut self) {
         if self.held_up {
             self.go_on();
@@ -265,7 +268,7 @@ impl<T: Together> Drop for Lane<T> {
     }
 }
 
-impl<T: Together> Inner<T> {
+impl<T: BatchStatement> Inner<T> {
     /// The lock is never held over anything that could panic half way.
     fn line(&self) -> MutexGuard<'_, Line<T>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
@@ -280,15 +283,15 @@ impl<T: Together> Inner<T> {
             return None;
         }
         let (mut asks, mut answers) = (Vec::new(), Vec::new());
-        let (mut wanted, mut left) = (HashSet::new(), VecDeque::new());
+        let (mut in_flight, mut left) = (HashSet::new(), VecDeque::new());
         while let Some(next) = line.waiting.pop_front() {
             if asks.len() == MOST {
                 left.push_back(next);
                 break;
             }
             let shared = T::shared(&next.ask);
-            let alone = shared.iter().all(|one| !wanted.contains(one));
-            wanted.extend(shared);
+            let alone = shared.iter().all(|one| !in_flight.contains(one));
+            in_flight.extend(shared);
             if alone {
                 asks.push(next.ask);
                 answers.push(next.answer);
@@ -353,13 +356,13 @@ mod tests {
         flown: mpsc::UnboundedSender<Vec<i32>>,
     }
 
-    impl Together for Doubling {
-        type Ground = Gate;
+    impl BatchStatement for Doubling {
+        type BatchContext = Gate;
         type Ask = i32;
         type Answer = i32;
 
-        fn shared(ask: &i32) -> Vec<Shared> {
-            vec![Shared::Seat(Uuid::nil(), ask % 100)]
+        fn shared(ask: &i32) -> Vec<ConflictKey> {
+            vec![ConflictKey::Seat(Uuid::nil(), ask % 100)]
         }
 
         async fn ask_all(gate: &Gate, asks: &[i32]) -> Result<Vec<i32>, sqlx::Error> {

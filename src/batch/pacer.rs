@@ -15,14 +15,14 @@ const TOGETHER: Duration = Duration::from_millis(28);
 
 /// The turns of one process.
 #[derive(Debug)]
-pub struct Backlog {
+pub struct OverduePacer {
     /// From one turn to the next; nothing if there is no bound.
     apart: Duration,
     since: Instant,
     next: Mutex<Instant>,
 }
 
-impl Backlog {
+impl OverduePacer {
     /// With so many turns a second; without bound if 0.
     pub fn new(per_sec: u32) -> Self {
         let (apart, now) = (Duration::from_secs(1).checked_div(per_sec).unwrap_or_default(), Instant::now());
@@ -51,7 +51,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_come_in_groups_and_at_the_rate() {
-        let backlog = Backlog::new(500);
+        let backlog = OverduePacer::new(500);
         let at = |ms| backlog.since + Duration::from_millis(ms);
         // Fourteen a span, but the first span holds the one turn that is due at its very beginning.
         let turns: Vec<Instant> = (0..31).map(|_| backlog.next_turn(at(0))).collect();

@@ -16,8 +16,8 @@ async fn run() -> Result<ExitCode, BoxError> {
     app::wait_for_schema(&pool).await?;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let flow = app::flow(&settings, pool)?;
-    let app = app::app(settings, flow)?;
+    let saga = app::saga_context(&settings, pool)?;
+    let app = app::app(settings, saga)?;
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

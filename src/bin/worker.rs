@@ -33,18 +33,18 @@ async fn run() -> Result<ExitCode, BoxError> {
     let settings = app::settings(&[])?;
     let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-worker")?;
     app::wait_for_schema(&pool).await?;
-    let flow = app::flow(&settings, pool)?;
+    let saga = app::saga_context(&settings, pool)?;
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
-    pruning.spawn(maintenance::keep(flow.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(flow.pool.clone(), settings.verify.debt_bound()));
+    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
-        telling.spawn(http::tell(flow.pool.clone(), metrics.clone(), listener));
+        telling.spawn(http::tell(saga.pool.clone(), metrics.clone(), listener));
     }
-    worker::work(&flow, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
+    worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }

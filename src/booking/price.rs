@@ -3,7 +3,7 @@
 use super::{claim::Claimed, release};
 use crate::{
     domain::{Error, Money, SeatSet},
-    saga::Desk,
+    saga::JobContext,
 };
 use farebox_jobs::{
     OrderCalcMoney,
@@ -23,7 +23,7 @@ pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, Error> {
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderCalcMoney = delivery.decode()?;
-    release::undo(desk, delivery, job.booking()).await
+    release::undo(context, delivery, job.booking()).await
 }

@@ -4,7 +4,7 @@ use crate::{
     accounts::Role,
     domain::{BoxError, Money, RiderId},
     payment::wallet,
-    saga::Flow,
+    saga::SagaContext,
     storage, trips,
 };
 use chrono::Utc;
@@ -26,12 +26,12 @@ const BALANCE: &str = "1000.00";
 ///
 /// # Errors
 /// The database's, or the hasher's.
-pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
+pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
     let today = Utc::now().with_timezone(&zone).date_naive();
-    let mut tx = storage::begin(&flow.pool).await?;
+    let mut tx = storage::begin(&saga.pool).await?;
     let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
     tx.commit().await?;
-    let (password, pay) = (flow.passwords.hash(PASSWORD).await?, flow.passwords.hash(PAY_PASSWORD).await?);
+    let (password, pay) = (saga.passwords.hash(PASSWORD).await?, saga.passwords.hash(PAY_PASSWORD).await?);
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
     let people = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
     let (names, roles): (Vec<_>, Vec<_>) =
@@ -55,12 +55,12 @@ pub async fn seed(flow: &Flow, zone: Tz) -> Result<(), BoxError> {
         password,
         pay
     )
-    .fetch_all(&flow.pool)
+    .fetch_all(&saga.pool)
     .await?;
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
-        let mut tx = storage::begin(&flow.pool).await?;
-        let cap = flow.wallets.max_balance;
+        let mut tx = storage::begin(&saga.pool).await?;
+        let cap = saga.wallets.max_balance;
         let reference = format!("demo {rider}").parse()?;
         wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
             .await

@@ -34,8 +34,8 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     }
     let pool = database.pool(&settings)?;
     storage::migrate(&pool).await?;
-    let flow = app::flow(&settings, pool)?;
-    demo::seed(&flow, settings.trips.zone).await?;
+    let saga = app::saga_context(&settings, pool)?;
+    demo::seed(&saga, settings.trips.zone).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     println!("Farebox listens on http://{address}");
@@ -45,11 +45,11 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
         // An error means that the sender is gone: stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let app = app::app(settings.clone(), flow.clone())?;
+    let app = app::app(settings.clone(), saga.clone())?;
     let mut pruning = JoinSet::new();
-    pruning.spawn(maintenance::keep(flow.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(flow.pool.clone(), settings.verify.debt_bound()));
-    let works = worker::work(&flow, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
+    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
+    let works = worker::work(&saga, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {
         app::stop_signal().await;

@@ -31,12 +31,12 @@ pub(super) async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     }
     let user_name = args.user_name.or(args.name).unwrap_or_default();
     let password = operator_password()?;
-    let flow = app::flow(&settings, database.current(&settings).await?)?;
+    let saga = app::saga_context(&settings, database.current(&settings).await?)?;
     let new = NewRider { user_name, password, pay_password: None, email: None, phone: None };
     let by = By::new(jobs::shell(), None);
     let added = async {
-        let registration = Registration::prepare(&flow.passwords, &new, role).await?;
-        let mut tx = storage::begin(&flow.pool).await?;
+        let registration = Registration::prepare(&saga.passwords, &new, role).await?;
+        let mut tx = storage::begin(&saga.pool).await?;
         let added = ops::accounts::add(&mut tx, &by, &registration).await?;
         tx.commit().await?;
         Ok(added)

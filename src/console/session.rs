@@ -216,7 +216,7 @@ async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Re
     let away = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
     let caller = signed_in(headers, app).ok_or_else(away)?;
     // Before a form is read: its body is not there a second time.
-    let rider = again(|| accounts::find(&app.flow.pool, caller.rider_id)).await;
+    let rider = again(|| accounts::find(&app.saga.pool, caller.rider_id)).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(away)?;
     Ok(Visit::of(headers, path, app, caller, rider.user_name))
 }
@@ -224,7 +224,7 @@ async fn visit(headers: &HeaderMap, path: String, app: &App) -> Result<Visit, Re
 /// Whoever is signed in, for a page that tells what is amiss. If that is the database, he has no name on it.
 pub(crate) async fn visitor(headers: &HeaderMap, path: String, app: &App) -> Option<Visit> {
     let caller = signed_in(headers, app)?;
-    let rider = timeout(LONGEST_NAMING, accounts::find(&app.flow.pool, caller.rider_id)).await;
+    let rider = timeout(LONGEST_NAMING, accounts::find(&app.saga.pool, caller.rider_id)).await;
     let rider = rider.ok().and_then(Result::ok).flatten();
     Some(Visit::of(headers, path, app, caller, rider.map(|rider| rider.user_name).unwrap_or_default()))
 }

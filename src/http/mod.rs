@@ -16,7 +16,7 @@ use crate::{
     accounts::Sessions,
     limits::Limits,
     ops::debts::KeptOwed,
-    saga::Flow,
+    saga::SagaContext,
     settings::Settings,
     storage::redis::RedisLink,
     telemetry::{metrics::Metrics, traffic::Tally},
@@ -48,7 +48,7 @@ pub struct App(Arc<Parts>);
 #[derive(Clone)]
 pub struct Parts {
     /// What flows run with.
-    pub flow: Flow,
+    pub saga: SagaContext,
     /// Reads and makes tokens.
     pub sessions: Sessions,
     /// The settings.
@@ -90,8 +90,8 @@ impl From<Parts> for App {
 impl App {
     /// The same on the connections that are kept.
     pub(crate) fn reserved(&self) -> Self {
-        let flow = Flow { pool: self.reserve.clone(), ..self.flow.clone() };
-        Parts { flow, ..Parts::clone(self) }.into()
+        let saga = SagaContext { pool: self.reserve.clone(), ..self.saga.clone() };
+        Parts { saga, ..Parts::clone(self) }.into()
     }
 }
 

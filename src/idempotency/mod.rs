@@ -7,9 +7,9 @@
 pub mod transaction;
 
 use crate::{
-    batch::{Ground, Shared, Together},
+    batch::{BatchContext, BatchStatement, ConflictKey},
     domain::Error,
-    saga::Flow,
+    saga::SagaContext,
 };
 use crate::{domain::RiderId, storage::again};
 use chrono::Duration;
@@ -41,8 +41,8 @@ impl IdempotencyKey {
     }
 
     /// Two requests with one key are not put into one statement.
-    pub fn shared(&self) -> Shared {
-        Shared::Key(self.actor.0, self.key.clone())
+    pub fn shared(&self) -> ConflictKey {
+        ConflictKey::Key(self.actor.0, self.key.clone())
     }
 }
 
@@ -92,10 +92,10 @@ pub async fn keep(pool: &PgPool, answer: Answer) -> Result<Kept, sqlx::Error> {
 ///
 /// # Errors
 /// The database's.
-pub async fn keep_together(flow: &Flow, answer: Answer) -> Result<Kept, sqlx::Error> {
+pub async fn keep_together(saga: &SagaContext, answer: Answer) -> Result<Kept, sqlx::Error> {
     let key = answer.key.clone();
-    let ours = flow.joint.ask::<Keeps>(answer).await?;
-    of_whom(&flow.pool, &key, ours).await
+    let ours = saga.batchers.ask::<Keeps>(answer).await?;
+    of_whom(&saga.pool, &key, ours).await
 }
 
 async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept, sqlx::Error> {
@@ -105,17 +105,17 @@ async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept
 /// The statement, for any number of answers.
 struct Keeps;
 
-impl Together for Keeps {
-    type Ground = Ground;
+impl BatchStatement for Keeps {
+    type BatchContext = BatchContext;
     type Ask = Answer;
     /// Whether it was kept.
     type Answer = bool;
 
-    fn shared(answer: &Answer) -> Vec<Shared> {
+    fn shared(answer: &Answer) -> Vec<ConflictKey> {
         vec![answer.key.shared()]
     }
 
-    async fn ask_all(ground: &Ground, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let kept = keep_all(&mut db, answers).await?;
         db.keep();

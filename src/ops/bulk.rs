@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{Error, FieldError, Money, Page, Refusal},
     ops::audit::{Act, Subject},
-    saga::Desk,
+    saga::JobContext,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -427,24 +427,24 @@ pub async fn items(
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let id = delivery.decode::<Job>()?.bulk_id();
     for _ in 0..CHUNKS {
         if delivery.is_cancelled() {
             return Err(JobError::Cancelled);
         }
-        if !chunk(desk, id).await? {
-            return desk.settle(desk.begin().await?, delivery, "the operation has ended").await;
+        if !chunk(context, id).await? {
+            return context.settle(context.begin().await?, delivery, "the operation has ended").await;
         }
     }
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *tx).await?;
-    desk.snooze(tx, delivery, now).await
+    context.snooze(tx, delivery, now).await
 }
 
 /// Does the next chunk; whether there may be another.
-async fn chunk(desk: &Desk, id: Uuid) -> Result<bool, JobError> {
-    let mut tx = desk.begin().await?;
+async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
+    let mut tx = context.begin().await?;
     let bulk = sqlx::query!(
         "select act, reason, actor, reached, covers from bulk where id = $1 and finished_at is null for update",
         id

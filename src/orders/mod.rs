@@ -14,10 +14,10 @@ pub use list::{List, ListedOrder, Ride, list};
 pub use timeline::{Event, MOST_EVENTS, timeline};
 
 use crate::{
-    batch::{Ground, Shared, Together},
+    batch::{BatchContext, BatchStatement, ConflictKey},
     domain::{Money, OrderId, OrderStatus, RiderId, TripId},
     idempotency::IdempotencyKey,
-    saga::Flow,
+    saga::SagaContext,
 };
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -142,29 +142,32 @@ pub async fn find(
 /// # Errors
 /// The database's.
 pub async fn find_together(
-    flow: &Flow,
+    saga: &SagaContext,
     order: OrderId,
     rider: RiderId,
 ) -> Result<Option<OrderView>, sqlx::Error> {
-    let row = flow.joint.ask::<Finds>((order.0, rider.0)).await?;
+    let row = saga.batchers.ask::<Finds>((order.0, rider.0)).await?;
     row.map(OrderView::try_from).transpose()
 }
 
 /// [`find`]'s statement, for any number of orders.
 struct Finds;
 
-impl Together for Finds {
-    type Ground = Ground;
+impl BatchStatement for Finds {
+    type BatchContext = BatchContext;
     /// The order, and whose it should be.
     type Ask = (Uuid, Uuid);
     type Answer = Option<OrderRow>;
 
     /// So that a row's order says whose it is.
-    fn shared(ask: &(Uuid, Uuid)) -> Vec<Shared> {
-        vec![Shared::Order(ask.0)]
+    fn shared(ask: &(Uuid, Uuid)) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(ask.0)]
     }
 
-    async fn ask_all(ground: &Ground, asks: &[(Uuid, Uuid)]) -> Result<Vec<Option<OrderRow>>, sqlx::Error> {
+    async fn ask_all(
+        ground: &BatchContext,
+        asks: &[(Uuid, Uuid)],
+    ) -> Result<Vec<Option<OrderRow>>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let (orders, riders): (Vec<_>, Vec<_>) = asks.iter().copied().unzip();
         let rows = sqlx::query_as!(

@@ -13,7 +13,7 @@ use crate::accounts::pay_password;
 use crate::{
     accounts::passwords::Busy,
     domain::{Error, OrderId, PaymentId, RiderId},
-    saga::Flow,
+    saga::SagaContext,
 };
 use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -66,7 +66,7 @@ pub struct Authorization {
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline, the pay password; the database's.
 pub async fn issue(
-    flow: &Flow,
+    saga: &SagaContext,
     order_id: OrderId,
     rider_id: RiderId,
     pay_password: &str,
@@ -74,13 +74,13 @@ pub async fn issue(
     let proof = Proof::PayPassword(pay_password.to_owned());
     let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
     // The order first, since a wrong state must cost no try.
-    check::order(flow, &request).await?;
+    check::order(saga, &request).await?;
     let mut token = [0; TOKEN];
     OsRng.fill_bytes(&mut token);
     let authorization = URL_SAFE_NO_PAD.encode(token);
     for _ in 0..pay_password::ROUNDS {
-        let checked = pay_password::verify(flow, rider_id, pay_password).await?;
-        if let Some(expires_at) = insert(flow, &request, &authorization, &checked).await? {
+        let checked = pay_password::verify(saga, rider_id, pay_password).await?;
+        if let Some(expires_at) = insert(saga, &request, &authorization, &checked).await? {
             return Ok(Authorization { authorization, expires_at });
         }
     }
@@ -90,7 +90,7 @@ pub async fn issue(
 /// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is locked against a
 /// change, which either comes first and is seen here, or waits and then deletes this.
 async fn insert(
-    flow: &Flow,
+    saga: &SagaContext,
     request: &Request,
     authorization: &str,
     checked: &str,
@@ -106,10 +106,10 @@ async fn insert(
         request.order_id.0,
         request.rider_id.0,
         Sha256::digest(authorization).to_vec(),
-        flow.rules.pay_authorization_secs,
+        saga.rules.pay_authorization_secs,
         checked
     )
-    .fetch_optional(&flow.pool)
+    .fetch_optional(&saga.pool)
     .await
 }
 

@@ -9,7 +9,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Which side of the step's (or undo's) commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum FaultPoint {
     /// Before anything is written.
     Before,
     /// After the commit.
@@ -30,7 +30,7 @@ enum Action {
 struct Fault {
     undo: bool,
     tag: MqTag,
-    moment: Moment,
+    moment: FaultPoint,
     action: Action,
 }
 
@@ -47,7 +47,7 @@ pub struct FaultSyntax(String);
 #[error("simulated system exception {moment:?} {tag}")]
 struct Simulated {
     tag: MqTag,
-    moment: Moment,
+    moment: FaultPoint,
 }
 
 impl Faults {
@@ -65,7 +65,7 @@ impl Faults {
     ///
     /// # Errors
     /// The simulated exception.
-    pub async fn in_step(&self, tag: MqTag, moment: Moment) -> Result<(), crate::domain::BoxError> {
+    pub async fn in_step(&self, tag: MqTag, moment: FaultPoint) -> Result<(), crate::domain::BoxError> {
         self.strike(false, tag, moment).await
     }
 
@@ -73,11 +73,16 @@ impl Faults {
     ///
     /// # Errors
     /// The simulated exception.
-    pub async fn in_undo(&self, tag: MqTag, moment: Moment) -> Result<(), crate::domain::BoxError> {
+    pub async fn in_undo(&self, tag: MqTag, moment: FaultPoint) -> Result<(), crate::domain::BoxError> {
         self.strike(true, tag, moment).await
     }
 
-    async fn strike(&self, undo: bool, tag: MqTag, moment: Moment) -> Result<(), crate::domain::BoxError> {
+    async fn strike(
+        &self,
+        undo: bool,
+        tag: MqTag,
+        moment: FaultPoint,
+    ) -> Result<(), crate::domain::BoxError> {
         let here = |f: &&Fault| f.undo == undo && f.tag == tag && f.moment == moment;
         for fault in self.0.iter().filter(here) {
             match fault.action {
@@ -114,8 +119,8 @@ fn parse(text: &str) -> Option<Fault> {
         undo,
         tag: tag.parse().ok()?,
         moment: match moment {
-            "before" => Moment::Before,
-            "after" => Moment::After,
+            "before" => FaultPoint::Before,
+            "after" => FaultPoint::After,
             _ => return None,
         },
         action: match action.split_once(':') {

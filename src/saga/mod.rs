@@ -7,14 +7,14 @@ mod rollback;
 mod step;
 mod undo;
 
-pub use faults::{FaultSyntax, Faults, Moment};
-pub use rollback::{Ending, Raised, Rollback, or_roll_back};
-pub use step::{Failure, Stop, step, to_the_end, undropped};
-pub use undo::Desk;
+pub use faults::{FaultPoint, FaultSyntax, Faults};
+pub use rollback::{Rollback, RollbackStatus, SagaResult, or_roll_back};
+pub use step::{SagaError, StepFailure, step, to_the_end, undropped};
+pub use undo::JobContext;
 
 use crate::{
     accounts::passwords::Passwords,
-    batch::{Joint, Wanted},
+    batch::{Batchers, InFlightSeats},
     settings::{Booking as BookingRules, Trips as TripRules, Wallets as WalletRules},
 };
 use chrono::Duration;
@@ -25,15 +25,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// What a flow runs with: the database, the rules and the faults that are armed for it.
 #[derive(Clone)]
-pub struct Flow {
+pub struct SagaContext {
     /// The database.
     pub pool: PgPool,
     /// The statements that it shares with other flows.
-    pub joint: Joint,
+    pub batchers: Batchers,
     /// What the requests of this process want at this moment.
-    pub wanted: Wanted,
+    pub in_flight: InFlightSeats,
     /// Wakes the workers up when a rollback was raised.
-    pub bell: Ringer,
+    pub notifier: Ringer,
     /// Hold time, cut-offs, the delay of armed undos.
     pub rules: BookingRules,
     /// The zone and the horizon of the timetable.
@@ -48,7 +48,7 @@ pub struct Flow {
     pub place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-impl Flow {
+impl SagaContext {
     /// How long after its step an armed undo falls due by itself.
     pub fn undo_after(&self) -> Duration {
         self.rules.undo_after()

@@ -5,7 +5,7 @@
 //! Which recurring jobs are wanted is written down (`queue.recurring`) by the workers that run with them switched on, so that any
 //! process can tell that one is missing.
 
-use crate::{saga::Flow, storage::is_outage};
+use crate::{saga::SagaContext, storage::is_outage};
 use farebox_jobs::{
     Bulk, MqTag, TripCancel,
     ids::TripId,
@@ -26,19 +26,19 @@ pub const PUT_BACK_WITHIN_MINUTES: u32 = 1;
 const MOST_PUT_BACK: i64 = 100;
 
 /// Whether this process, which works for these tags, runs the recurring job of this tag.
-fn is_on(flow: &Flow, tags: &[MqTag], tag: MqTag) -> bool {
+fn is_on(saga: &SagaContext, tags: &[MqTag], tag: MqTag) -> bool {
     tags.contains(&tag)
         && tag.recurring().is_some()
-        && (tag != MqTag::Timetable || flow.trips.horizon_days > 0)
+        && (tag != MqTag::Timetable || saga.trips.horizon_days > 0)
 }
 
 /// Puts back what is missing, for ever. `tags` are those that this process works for: it wants the recurring jobs of no others.
-pub async fn keep(flow: Flow, tags: Vec<MqTag>) {
+pub async fn keep(saga: SagaContext, tags: Vec<MqTag>) {
     loop {
         tokio::time::sleep(ASK_EVERY).await;
-        match if_due(&flow, &tags).await {
+        match if_due(&saga, &tags).await {
             Ok(0) => {}
-            Ok(_) => flow.bell.ring(),
+            Ok(_) => saga.notifier.ring(),
             Err(error) => {
                 let outage = is_outage(&error);
                 tracing::warn!(%error, outage, "missing jobs are not looked for");
@@ -48,15 +48,15 @@ pub async fn keep(flow: Flow, tags: Vec<MqTag>) {
 }
 
 /// Puts back what is missing if it is time and nobody else does it; returns how many jobs.
-async fn if_due(flow: &Flow, tags: &[MqTag]) -> Result<usize, sqlx::Error> {
-    if !queue::take_duty(&flow.pool, DUTY, LOOK_EVERY).await? {
+async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error> {
+    if !queue::take_duty(&saga.pool, DUTY, LOOK_EVERY).await? {
         return Ok(0);
     }
-    let mut tx = crate::storage::begin(&flow.pool).await?;
-    for tag in MqTag::ALL.into_iter().filter(|tag| is_on(flow, tags, *tag)) {
+    let mut tx = crate::storage::begin(&saga.pool).await?;
+    for tag in MqTag::ALL.into_iter().filter(|tag| is_on(saga, tags, *tag)) {
         want(&mut tx, tag).await?;
     }
-    let mut jobs: Vec<NewJob> = wanted(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();
+    let mut jobs: Vec<NewJob> = in_flight(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();
     jobs.extend(interrupted(&mut tx).await?);
     let back: Vec<_> = queue::enqueue(&mut tx, &jobs, Due::Quietly).await?;
     tx.commit().await?;
@@ -92,7 +92,7 @@ pub async fn unwant(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Err
     sqlx::query!("delete from queue.recurring where tag = $1", tag.wire()).execute(conn).await.map(drop)
 }
 
-async fn wanted(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
+async fn in_flight(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
     let tags = sqlx::query_scalar!("select tag from queue.recurring order by tag").fetch_all(conn).await?;
     Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect())
 }

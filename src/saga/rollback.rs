@@ -1,8 +1,8 @@
 //! Raising a rollback: the failed step's undo becomes due now.
 
-use super::{Flow, Stop};
+use super::{SagaContext, SagaError};
 use crate::{
-    batch::{Ground, Shared, Together},
+    batch::{BatchContext, BatchStatement, ConflictKey},
     idempotency::IdempotencyKey,
 };
 use farebox_jobs::{MqTag, queue::NewJob};
@@ -24,14 +24,14 @@ pub struct Rollback {
 
 /// Where the rollback stands when the client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raised {
+pub enum RollbackStatus {
     /// In the queue, due now.
     Queued,
     /// It could not be sent. What the steps armed when they committed falls due by itself.
     Armed,
 }
 
-impl Raised {
+impl RollbackStatus {
     /// The word for it in an answer.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,38 +42,38 @@ impl Raised {
 }
 
 /// A flow's end: what it brought, or why it stopped; after a failure also where its rollback stands.
-pub type Ending<T> = Result<T, (Stop, Option<Raised>)>;
+pub type SagaResult<T> = Result<T, (SagaError, Option<RollbackStatus>)>;
 
 /// Ends a flow: a failed step raises its tag's rollback, which `owed` knows.
 ///
 /// # Errors
 /// Why the flow stopped.
 pub async fn or_roll_back<T>(
-    flow: &Flow,
-    ended: Result<T, Stop>,
+    saga: &SagaContext,
+    ended: Result<T, SagaError>,
     owed: impl FnOnce(MqTag) -> Rollback,
-) -> Ending<T> {
+) -> SagaResult<T> {
     match ended {
         Ok(done) => Ok(done),
-        Err(Stop::Failed(failure)) => {
-            let raised = Box::pin(raise(flow, owed(failure.tag))).await;
-            Err((Stop::Failed(failure), Some(raised)))
+        Err(SagaError::Failed(failure)) => {
+            let raised = Box::pin(raise(saga, owed(failure.tag))).await;
+            Err((SagaError::Failed(failure), Some(raised)))
         }
         Err(stop) => Err((stop, None)),
     }
 }
 
-/// Makes the undo due now. That this may fail, or be dropped with its process, is no danger: see [`Raised::Armed`].
-async fn raise(flow: &Flow, rollback: Rollback) -> Raised {
+/// Makes the undo due now. That this may fail, or be dropped with its process, is no danger: see [`RollbackStatus::Armed`].
+async fn raise(saga: &SagaContext, rollback: Rollback) -> RollbackStatus {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
-    match flow.joint.ask::<Raises>(rollback).await {
+    match saga.batchers.ask::<Raises>(rollback).await {
         Ok(()) => {
-            flow.bell.ring();
-            Raised::Queued
+            saga.notifier.ring();
+            RollbackStatus::Queued
         }
         Err(error) => {
             tracing::warn!(tag, key, %error, "rollback not sent; the armed undo will fall due");
-            Raised::Armed
+            RollbackStatus::Armed
         }
     }
 }
@@ -81,17 +81,17 @@ async fn raise(flow: &Flow, rollback: Rollback) -> Raised {
 /// The statement, for any number of failed flows: one that is broken often breaks for many.
 struct Raises;
 
-impl Together for Raises {
-    type Ground = Ground;
+impl BatchStatement for Raises {
+    type BatchContext = BatchContext;
     type Ask = Rollback;
     type Answer = ();
 
-    fn shared(rollback: &Rollback) -> Vec<Shared> {
-        let job = Shared::Job(rollback.undo.tag, rollback.undo.key.clone());
+    fn shared(rollback: &Rollback) -> Vec<ConflictKey> {
+        let job = ConflictKey::Job(rollback.undo.tag, rollback.undo.key.clone());
         rollback.key.iter().map(IdempotencyKey::shared).chain([job]).collect()
     }
 
-    async fn ask_all(ground: &Ground, rollbacks: &[Rollback]) -> Result<Vec<()>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, rollbacks: &[Rollback]) -> Result<Vec<()>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         raise_all(&mut db, rollbacks).await?;
         db.keep();

@@ -1,6 +1,6 @@
 //! Running a step under its tag.
 
-use super::{Faults, Moment};
+use super::{FaultPoint, Faults};
 use crate::domain::{BoxError, Error, Refusal};
 use farebox_jobs::{MqTag, queue};
 use futures_util::FutureExt;
@@ -9,25 +9,25 @@ use tracing::Instrument;
 
 /// Why a flow stopped.
 #[derive(Debug)]
-pub enum Stop {
+pub enum SagaError {
     /// The business answer is no.
     Refused(Refusal),
     /// The client's idempotency key was taken by another request meanwhile.
     KeyTaken,
     /// A step failed; its tag says which rollback is owed.
-    Failed(Failure),
+    Failed(StepFailure),
 }
 
 /// A failed step.
 #[derive(Debug)]
-pub struct Failure {
+pub struct StepFailure {
     /// The tag of the step.
     pub tag: MqTag,
     /// What went wrong.
     pub cause: BoxError,
 }
 
-impl Failure {
+impl StepFailure {
     /// Whether the database could not be reached or would not write, which passes by itself.
     pub fn is_outage(&self) -> bool {
         self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::storage::is_outage)
@@ -52,25 +52,25 @@ pub fn step<'a, T: Send + 'a>(
     faults: &'a Faults,
     tag: MqTag,
     work: impl Future<Output = Result<T, Error>> + Send + 'a,
-) -> impl Future<Output = Result<T, Stop>> + Send + 'a {
+) -> impl Future<Output = Result<T, SagaError>> + Send + 'a {
     // Boxed at once: every layer around a future copies it whole, and a request's added up to two megabytes.
     let work = Box::pin(work);
     async move {
         let watched = async {
-            faults.in_step(tag, Moment::Before).await.map_err(Error::Broken)?;
+            faults.in_step(tag, FaultPoint::Before).await.map_err(Error::Broken)?;
             let done = work.await?;
-            faults.in_step(tag, Moment::After).await.map_err(Error::Broken)?;
+            faults.in_step(tag, FaultPoint::After).await.map_err(Error::Broken)?;
             Ok(done)
         };
         let cause = match AssertUnwindSafe(watched).catch_unwind().await {
             Ok(Ok(done)) => return Ok(done),
-            Ok(Err(Error::Refused(refusal))) => return Err(Stop::Refused(refusal)),
-            Ok(Err(Error::KeyTaken)) => return Err(Stop::KeyTaken),
+            Ok(Err(Error::Refused(refusal))) => return Err(SagaError::Refused(refusal)),
+            Ok(Err(Error::KeyTaken)) => return Err(SagaError::KeyTaken),
             Ok(Err(Error::Broken(cause))) => cause,
             Err(panic) => panic_text(&*panic).into(),
         };
         tracing::error!(%tag, error = %chain(&*cause), "step failed");
-        Err(Stop::Failed(Failure { tag, cause }))
+        Err(SagaError::Failed(StepFailure { tag, cause }))
     }
 }
 
@@ -80,14 +80,14 @@ pub fn step<'a, T: Send + 'a>(
 /// The flow's own, or the panic of code between its steps, as a failure under `tag`.
 pub fn to_the_end<T: Send + 'static>(
     tag: MqTag,
-    flow: impl Future<Output = Result<T, Stop>> + Send + 'static,
-) -> impl Future<Output = Result<T, Stop>> + Send {
+    saga: impl Future<Output = Result<T, SagaError>> + Send + 'static,
+) -> impl Future<Output = Result<T, SagaError>> + Send {
     // Boxed as a step is.
-    let running = tokio::spawn(queue::carried(Box::pin(flow)).in_current_span());
+    let running = tokio::spawn(queue::carried(Box::pin(saga)).in_current_span());
     async move {
         match running.await {
             Ok(result) => result,
-            Err(join) => Err(Stop::Failed(Failure { tag, cause: Box::new(join) })),
+            Err(join) => Err(SagaError::Failed(StepFailure { tag, cause: Box::new(join) })),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where undos are done: each begins its transaction here and settles its job in it.
 
-use super::{Faults, Flow};
+use super::{Faults, SagaContext};
 use crate::settings::Trips as TripRules;
 use crate::{
-    batch::{Backlog, Ground, Joint, Together},
-    storage::begin_unwaited,
+    batch::{BatchContext, BatchStatement, Batchers, OverduePacer},
+    storage::begin_async_commit,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
@@ -13,23 +13,23 @@ use std::sync::Arc;
 
 /// What an undo works at: it begins its transaction here and settles its job in it.
 #[derive(Clone)]
-pub struct Desk {
+pub struct JobContext {
     pool: PgPool,
-    joint: Joint,
+    batchers: Batchers,
     faults: Faults,
     trips: TripRules,
-    backlog: Arc<Backlog>,
+    backlog: Arc<OverduePacer>,
 }
 
-impl Desk {
+impl JobContext {
     /// For the worker of this flow's database.
-    pub fn new(flow: &Flow, backlog: Backlog) -> Self {
-        let Flow { pool, joint, faults, trips, .. } = flow.clone();
-        Self { pool, joint, faults, trips, backlog: Arc::new(backlog) }
+    pub fn new(saga: &SagaContext, backlog: OverduePacer) -> Self {
+        let SagaContext { pool, batchers, faults, trips, .. } = saga.clone();
+        Self { pool, batchers, faults, trips, backlog: Arc::new(backlog) }
     }
 
     /// Turns of what is long overdue.
-    pub fn backlog(&self) -> &Backlog {
+    pub fn backlog(&self) -> &OverduePacer {
         &self.backlog
     }
 
@@ -52,8 +52,11 @@ impl Desk {
     ///
     /// # Errors
     /// The database's.
-    pub async fn ask<T: Together<Ground = Ground>>(&self, ask: T::Ask) -> Result<T::Answer, sqlx::Error> {
-        self.joint.ask::<T>(ask).await
+    pub async fn ask<T: BatchStatement<BatchContext = BatchContext>>(
+        &self,
+        ask: T::Ask,
+    ) -> Result<T::Answer, sqlx::Error> {
+        self.batchers.ask::<T>(ask).await
     }
 
     /// Begins an undo's transaction. Its commit does not wait for the disk: what a crash takes of it, it takes with the
@@ -62,7 +65,7 @@ impl Desk {
     /// # Errors
     /// The database's.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        begin_unwaited(&self.pool).await
+        begin_async_commit(&self.pool).await
     }
 
     /// Completes the job in the undo's own transaction and commits both. A worker that has lost its lease gets an

@@ -18,7 +18,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 ///
 /// # Errors
 /// The database's.
-pub async fn begin_unwaited(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+pub async fn begin_async_commit(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     storage::begin_with(pool, UNWAITED).await
 }
 

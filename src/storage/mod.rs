@@ -9,7 +9,7 @@
 mod commit;
 pub mod redis;
 
-pub use commit::begin_unwaited;
+pub use commit::begin_async_commit;
 
 pub use farebox_jobs::queue::{begin, begin_with};
 

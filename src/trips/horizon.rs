@@ -11,7 +11,7 @@ use super::{
     wall,
 };
 use crate::{
-    saga::{Desk, Flow, recurring},
+    saga::{JobContext, SagaContext, recurring},
     storage,
 };
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
@@ -28,22 +28,22 @@ const RETRY_ARMING: Duration = Duration::from_secs(1);
 
 /// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it. With the
 /// horizon off, nobody is to miss the job.
-pub async fn arm(flow: &Flow) {
-    while let Err(error) = hurry(flow).await {
+pub async fn arm(saga: &SagaContext) {
+    while let Err(error) = hurry(saga).await {
         let outage = crate::storage::is_outage(&error);
         tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
 
-async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
-    let mut conn = flow.pool.acquire().await?;
-    if flow.trips.horizon_days == 0 {
+async fn hurry(saga: &SagaContext) -> Result<(), sqlx::Error> {
+    let mut conn = saga.pool.acquire().await?;
+    if saga.trips.horizon_days == 0 {
         return recurring::unwant(&mut conn, MqTag::Timetable).await;
     }
     queue::hurry(&mut conn, &NewJob::of(&Timetable {})).await?;
     recurring::want(&mut conn, MqTag::Timetable).await?;
-    flow.bell.ring();
+    saga.notifier.ring();
     Ok(())
 }
 
@@ -51,17 +51,17 @@ async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     delivery.decode::<Timetable>()?;
-    let rules = desk.trips();
+    let rules = context.trips();
     if rules.horizon_days == 0 {
-        let mut tx = desk.begin().await?;
+        let mut tx = context.begin().await?;
         recurring::unwant(&mut tx, MqTag::Timetable).await?;
-        return desk.settle(tx, delivery, "the horizon is off").await;
+        return context.settle(tx, delivery, "the horizon is off").await;
     }
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(desk.pool()).await?;
-    let made = fill(desk.pool(), rules.zone, now, rules.horizon_days).await?;
-    let mut tx = desk.begin().await?;
+    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(context.pool()).await?;
+    let made = fill(context.pool(), rules.zone, now, rules.horizon_days).await?;
+    let mut tx = context.begin().await?;
     delivery.lease.complete(&mut tx, Some(&made.told())).await?;
     queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, rules.zone))).await?;
     tx.commit().await?;

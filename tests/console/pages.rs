@@ -15,7 +15,7 @@ fn routes() -> Vec<(String, bool)> {
 const OPEN: [&str; 3] = ["/console/sign-in", "/console/look", "/console/assets/{name}"];
 
 async fn viewer(world: &World) -> Visitor {
-    accounts::register(&world.pool, &world.flow.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
     Visitor::enter(world, "viewer").await
 }
 

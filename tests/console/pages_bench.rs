@@ -91,9 +91,9 @@ async fn fill(url: &str, pool: &PgPool) {
     if sqlx::query_scalar("select exists(select from orders)").fetch_one(pool).await.unwrap() {
         return;
     }
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     for (name, role) in [("model", Role::Rider), ("ops", Role::Operator)] {
-        let known = accounts::register(pool, &flow.passwords, &new_rider(name), role).await;
+        let known = accounts::register(pool, &saga.passwords, &new_rider(name), role).await;
         drop(known); // a fill that was broken off has them already
     }
     let text = include_str!("big.sql")

@@ -11,7 +11,7 @@ const POISON: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_ca
 async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
     let world = World::new().await;
     let operator = new_rider("nightshift");
-    accounts::register(&world.pool, &world.flow.passwords, &operator, Role::Operator).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &operator, Role::Operator).await.unwrap();
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
     let paying = rider.booked(&trip, &["2"]).await;

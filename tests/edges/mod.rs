@@ -30,8 +30,8 @@ impl Month {
     /// Fills the empty database with it. Five jobs have ended for each order.
     async fn fill(&self, own: &OwnServer) {
         let pool = own.pool();
-        let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        accounts::register(&pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+        let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider("model"), Role::Rider).await.unwrap();
         pool.close().await;
         let text = include_str!("../console/big.sql")
             .replace(":orders", &self.orders.to_string())
@@ -46,11 +46,11 @@ impl Month {
 /// Riders of their own, each with a trip of his own.
 async fn riders_with_trips(own: &OwnServer, many: usize) -> Vec<(Client, String)> {
     let pool = own.pool();
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     let mut riders = Vec::new();
     for n in 0..many {
         let name = format!("edge{n}");
-        accounts::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let rider = Client::sign_in(&own.base(), &name).await;
         own.top_up(&rider, "1000.00").await;
         riders.push((rider, own.another_trip().await));

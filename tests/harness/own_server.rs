@@ -36,8 +36,8 @@ impl OwnServer {
         let url = server.url("farebox");
         let pool = storage::pool(&url, &settings().database, "test").unwrap();
         storage::migrate(&pool).await.unwrap();
-        let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        accounts::register(&pool, &flow.passwords, &new_rider("rider"), accounts::Role::Operator)
+        let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider("rider"), accounts::Role::Operator)
             .await
             .unwrap();
         let api = Process::api(&url, api);

@@ -275,14 +275,14 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let pool = storage::pool(&url, &settings().database, "failover").unwrap();
     storage::migrate(&pool).await.unwrap();
     sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
-    farebox::accounts::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+    farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
     let apis = [Process::api(&url, &HASTE), Process::api(&url, &HASTE)];
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
     let (trips, book) = (Arc::new(trips(&ops, RIDERS / RIDERS_OF_A_TRIP).await), Arc::new(Book::default()));
-    let riders = people(&flow, &ops, &apis[0].base(), RIDERS)
+    let riders = people(&saga, &ops, &apis[0].base(), RIDERS)
         .await
         .into_iter()
         .zip(randoms(seed))

@@ -45,7 +45,7 @@ const BY_OTHERS: [(&str, &str); 2] = [
 /// Sends every undo of a booking the long way.
 const NO_SHORT_WAY: (&str, &str, &str) = (
     "src/booking/release.rs",
-    "let done = desk.ask::<Returns>(due).await?;",
+    "let done = context.ask::<Returns>(due).await?;",
     "let (done, _) = (false, due);",
 );
 
@@ -152,10 +152,10 @@ const MUTANTS: [Mutant; 26] = [
                 "src/payment/debit.rs",
                 "Some(order) => Ok(Debited { order, armed }),",
                 "Some(order) => {
-                    flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(Error::Broken)?;
-                    let due = farebox_jobs::queue::Due::In(flow.undo_after().to_std().unwrap_or_default());
+                    saga.faults.in_step(MqTag::PayMoney, crate::saga::FaultPoint::After).await.map_err(Error::Broken)?;
+                    let due = farebox_jobs::queue::Due::In(saga.undo_after().to_std().unwrap_or_default());
                     let job = [NewJob::of(&PayMoney::new(paying))];
-                    farebox_jobs::queue::enqueue(&mut *flow.pool.acquire().await?, &job, due).await?;
+                    farebox_jobs::queue::enqueue(&mut *saga.pool.acquire().await?, &job, due).await?;
                     Ok(Debited { order, armed })
                 }",
             ),
@@ -308,7 +308,7 @@ const MUTANTS: [Mutant; 26] = [
         edits: &[
             (
                 "src/payment/refund.rs",
-                "    again(|| async { money_back(&mut *flow.pool.acquire().await?, command.order_id).await }).await?;\n",
+                "    again(|| async { money_back(&mut *saga.pool.acquire().await?, command.order_id).await }).await?;\n",
                 "",
             ),
             ("src/payment/refund.rs", "p.id = o.payment_id and p.state = 'refunded'", "p.id = o.payment_id"),

@@ -58,7 +58,7 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         since: time("since", &query.since)?,
         before: time("before", &query.before)?,
     };
-    let found = audit::list(&app.flow.pool, &filter, id("after", &query.after)?, PAGE).await?;
+    let found = audit::list(&app.saga.pool, &filter, id("after", &query.after)?, PAGE).await?;
     let text = [
         ("actor", &query.actor, "Actor", "操作人"),
         ("subject", &query.subject, "Subject", "对象"),

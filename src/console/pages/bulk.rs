@@ -39,7 +39,7 @@ pub(crate) struct Nothing {}
 
 pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
     let after = read(&pairs, "after")?.map(|Id(id)| id);
-    let operations = bulk::list(&app.flow.pool, after, PAGE).await?;
+    let operations = bulk::list(&app.saga.pool, after, PAGE).await?;
     let body = live(
         "operations",
         &visit,
@@ -71,7 +71,7 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
 /// What it would do, and the form that starts it. The form names the operation, so that sending it twice starts one.
 pub(crate) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
     let (what, selection) = chosen(&pairs)?;
-    let preview = bulk::preview(&app.flow.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
+    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
     let title = format!("{} · {}", act_word(&visit, what.as_str()), preview.covers);
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());
@@ -107,7 +107,7 @@ pub(crate) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
         .ok_or_else(|| FieldError::new("id", "this field is required"))?;
     let expected = read::<i64>(&deed.form, "expected")?;
     let (visit, by, _) = deed.signed();
-    let mut tx = storage::begin(&app.flow.pool).await?;
+    let mut tx = storage::begin(&app.saga.pool).await?;
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
     Ok(done(&format!("/console/bulk/{}", begun.id), visit.say("The operation has begun.", "操作已开始。")))
@@ -119,9 +119,9 @@ pub(crate) async fn show(
     Path(Id(id)): Path<Id>,
     Params(pairs): Params<Pairs>,
 ) -> Answer {
-    let operation = bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
+    let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let (outcome, after) = (value(&pairs, "outcome"), read::<i32>(&pairs, "after")?);
-    let items = bulk::items(&app.flow.pool, id, outcome, after, PAGE).await?;
+    let items = bulk::items(&app.saga.pool, id, outcome, after, PAGE).await?;
     let title = format!("{} · {}", act_word(&visit, &operation.act), operation.covers);
     let body = html! {
         (live("progress", &visit, progress(&visit, &operation)))
@@ -141,7 +141,7 @@ pub(crate) async fn show(
 }
 
 pub(crate) async fn ask_stop(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
-    let operation = bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
+    let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let preview = html! {
         (progress(&visit, &operation))
         p { (visit.say("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
@@ -153,7 +153,7 @@ pub(crate) async fn ask_stop(State(app): State<App>, visit: Visit, Path(Id(id)):
 
 pub(crate) async fn stop(State(app): State<App>, Path(Id(id)): Path<Id>, deed: Deed<Nothing>) -> Answer {
     let (visit, by, Nothing {}) = deed.signed();
-    let mut tx = storage::begin(&app.flow.pool).await?;
+    let mut tx = storage::begin(&app.saga.pool).await?;
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
     Ok(done(&format!("/console/bulk/{id}"), visit.say("The operation is stopped.", "操作已停止。")))

@@ -30,7 +30,7 @@ use uuid::Uuid;
 const SHARE: f64 = 0.99;
 
 pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
-    let pool = &app.flow.pool;
+    let pool = &app.saga.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
     let bound = app.settings.verify.debt_bound();

@@ -52,8 +52,8 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
     let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
-    let found = search::list(&app.flow.pool, &wanted, after, PAGE).await?;
-    let errors = search::errors(&app.flow.pool, wanted.tag.as_deref(), None, MOST_GROUPS).await?.items;
+    let found = search::list(&app.saga.pool, &wanted, after, PAGE).await?;
+    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MOST_GROUPS).await?.items;
     let body = html! {
         (filters(&visit, &given))
         @if !errors.is_empty() {
@@ -156,8 +156,8 @@ fn table(visit: &Visit, jobs: &[JobView]) -> Markup {
 }
 
 pub(crate) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
-    let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
-    let stakes = stakes(&app.flow.pool, &job).await?;
+    let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
+    let stakes = stakes(&app.saga.pool, &job).await?;
     let body = live(
         "job",
         &visit,
@@ -281,12 +281,12 @@ pub(crate) async fn ask(
     Path((Id(id), act)): Path<(Id, String)>,
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
-    let job = admin::find(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
-    let stakes = stakes(&app.flow.pool, &job).await?;
+    let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
+    let stakes = stakes(&app.saga.pool, &job).await?;
     let words = if act == "cancel" { &stakes.cancel } else { &stakes.run };
     let preview = html! { p { strong { (visit.say(&words.en, &words.zh)) } } (moved(&visit, &stakes)) };
     let latest = if act == "snooze" {
-        let mut conn = app.flow.pool.acquire().await?;
+        let mut conn = app.saga.pool.acquire().await?;
         Some(jobs::latest_snooze(&mut conn, &job).await?)
     } else {
         None
@@ -319,7 +319,7 @@ pub(crate) async fn act(
 ) -> Answer {
     let (visit, by, form) = deed.signed();
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
-    let mut tx = storage::begin(&app.flow.pool).await?;
+    let mut tx = storage::begin(&app.saga.pool).await?;
     match act.as_str() {
         "retry" => jobs::retry(&mut tx, &by, id).await?,
         "redrive" => jobs::redrive(&mut tx, &by, id).await?,

@@ -39,7 +39,7 @@ pub(crate) async fn show(
     Path(order): Path<OrderId>,
     Params(page_of): Params<Query>,
 ) -> Answer {
-    let (pool, id) = (&app.flow.pool, order.0);
+    let (pool, id) = (&app.saga.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
         orders::pending::whole(pool, order),
         orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS),
@@ -53,11 +53,11 @@ pub(crate) async fn show(
             (owed(&visit, &whole))
             (facts(&visit, &whole))
             h2 { (visit.say("Steps", "步骤")) }
-            (flow(&visit, &whole, visit.say("Booking", "预订"), id, &BOOKING))
+            (saga(&visit, &whole, visit.say("Booking", "预订"), id, &BOOKING))
             @for payment in &whole.payments {
-                (flow(&visit, &whole, &format!("{} {}", visit.say("Payment", "支付"), Money::from_database(payment.amount)), payment.id, &PAYING))
+                (saga(&visit, &whole, &format!("{} {}", visit.say("Payment", "支付"), Money::from_database(payment.amount)), payment.id, &PAYING))
             }
-            (flow(&visit, &whole, visit.say("Ending", "结束"), id, &ENDING))
+            (saga(&visit, &whole, visit.say("Ending", "结束"), id, &ENDING))
             h2 { (visit.say("Jobs", "任务")) }
             (jobs(&visit, &whole))
             h2 { (visit.say("Story", "经过")) }
@@ -116,7 +116,7 @@ fn facts(visit: &Visit, whole: &Whole) -> Markup {
 }
 
 /// The steps of a flow: each with what its barrier and its undo's job say.
-fn flow(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
+fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
     let key = subject.to_string();
     html! {
         h3 { (title) }

@@ -40,13 +40,13 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         (id("rider", &query.rider)?, id("trip", &query.trip)?, id("after", &query.after)?);
     if let (Some(trip), seat) = (trip, query.seat.trim()) {
         let seat: i32 = seat.parse().map_err(|_| FieldError::new("seat", "the number of a seat"))?;
-        if let Some(order) = of_seat(&app.flow.pool, TripId(trip), seat).await? {
+        if let Some(order) = of_seat(&app.saga.pool, TripId(trip), seat).await? {
             return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
         }
         let nothing = empty(&visit, "No order has this seat now.", "此座位目前没有订单。");
         return Ok(page(&visit, Nav::Orders, visit.say("Orders", "订单"), nothing));
     }
-    let found = newest(&app.flow.pool, rider, after.map(OrderId), PAGE).await?;
+    let found = newest(&app.saga.pool, rider, after.map(OrderId), PAGE).await?;
     let body = html! {
         form.card action="/console/orders" { div.filters {
             @for (name, value, en, zh) in [("rider", &query.rider, "Rider id", "乘客编号"), ("trip", &query.trip, "Trip id", "班次编号"), ("seat", &query.seat, "Seat of that trip", "该班次座位")] {

@@ -43,7 +43,7 @@ struct Pace {
 
 pub(crate) async fn list(State(app): State<App>, visit: Visit) -> Answer {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let pool = &app.flow.pool;
+    let pool = &app.saga.pool;
     let (queues, workers, hour) = tokio::try_join!(
         admin::queues(pool, &tags),
         admin::workers(pool, None, COUNT_MAX),
@@ -163,7 +163,7 @@ pub(crate) async fn ask(
     Path((wire, act)): Path<(String, String)>,
 ) -> Answer {
     let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
-    let queue = queues::view(&app.flow.pool, tag_of).await?;
+    let queue = queues::view(&app.saga.pool, tag_of).await?;
     let words = step_words(&wire);
     let preview = html! {
         p { (visit.say(&words.en, &words.zh)) }
@@ -190,7 +190,7 @@ pub(crate) async fn act(
 ) -> Answer {
     let (visit, by, Nothing {}) = deed.signed();
     let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
-    let mut tx = storage::begin(&app.flow.pool).await?;
+    let mut tx = storage::begin(&app.saga.pool).await?;
     match act.as_str() {
         "pause" => queues::pause(&mut tx, &by, tag_of).await?,
         "drain" => queues::drain(&mut tx, &by, tag_of).await?,

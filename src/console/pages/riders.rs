@@ -59,9 +59,9 @@ pub(crate) async fn search(
     let who = who.trim();
     let (only, found) = match who.parse() {
         _ if who.is_empty() => (None, Vec::new()),
-        Ok(id) => (accounts::find(&app.flow.pool, id).await?.map(|rider| rider.id), Vec::new()),
+        Ok(id) => (accounts::find(&app.saga.pool, id).await?.map(|rider| rider.id), Vec::new()),
         Err(_) => {
-            let found = find::riders(&app.flow.pool, who).await?;
+            let found = find::riders(&app.saga.pool, who).await?;
             (find::unmistakable(&found), found)
         }
     };
@@ -100,7 +100,7 @@ pub(crate) fn candidates(visit: &Visit, found: &[Found]) -> Markup {
 }
 
 async fn known(app: &App, id: Uuid) -> Result<Rider, crate::console::layout::Failure> {
-    Ok(accounts::find(&app.flow.pool, RiderId(id)).await?.ok_or(Refusal::NotFound("rider"))?)
+    Ok(accounts::find(&app.saga.pool, RiderId(id)).await?.ok_or(Refusal::NotFound("rider"))?)
 }
 
 pub(crate) async fn show(
@@ -109,7 +109,7 @@ pub(crate) async fn show(
     Path(Id(id)): Path<Id>,
     Params(pages): Params<Pages>,
 ) -> Answer {
-    let (pool, rider) = (&app.flow.pool, known(&app, id).await?);
+    let (pool, rider) = (&app.saga.pool, known(&app, id).await?);
     let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
     let orders = newest(pool, Some(id), pages.orders, PAGE).await?;
     let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
@@ -157,7 +157,7 @@ fn account(visit: &Visit, rider: &Rider, since: Option<DateTime<Utc>>, balance: 
 
 pub(crate) async fn ask(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let rider = known(&app, id).await?;
-    let pool = &app.flow.pool;
+    let pool = &app.saga.pool;
     let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
     // The form names the entry, so that sending it twice moves money once.
     let fields = html! {
@@ -180,8 +180,8 @@ pub(crate) async fn top_up(State(app): State<App>, Path(Id(id)): Path<Id>, deed:
     let (visit, by, form) = deed.signed();
     let amount: Money = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
     let reference: Reference = form.reference.parse().map_err(|rule| FieldError::new("reference", rule))?;
-    let mut tx = storage::begin(&app.flow.pool).await?;
-    let cap = app.flow.wallets.max_balance;
+    let mut tx = storage::begin(&app.saga.pool).await?;
+    let cap = app.saga.wallets.max_balance;
     let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &reference, cap).await?;
     tx.commit().await?;
     Ok(done(

@@ -23,7 +23,7 @@ pub(crate) struct Query {
 }
 
 pub(crate) async fn go(State(app): State<App>, visit: Visit, Params(Query { q }): Params<Query>) -> Answer {
-    let (pool, text) = (&app.flow.pool, q.trim());
+    let (pool, text) = (&app.saga.pool, q.trim());
     if let Ok(Id(id)) = text.parse() {
         if let Some(place) = find::by_id(pool, id).await? {
             return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());

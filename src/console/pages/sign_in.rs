@@ -65,7 +65,7 @@ pub(crate) async fn enter(
         Err(problem) if problem.stale => return Err(problem.into()),
         Err(problem) => return Ok(asked(&taste, inside(&with.next), Some(&problem))),
     };
-    let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
+    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
     let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
     let secure = if https { "; Secure" } else { "" };
     // Lax, not strict: whoever comes by a link in an alert is signed in; forms have a token of their own.
@@ -75,7 +75,7 @@ pub(crate) async fn enter(
 }
 
 pub(crate) async fn leave(State(app): State<App>, visit: Visit, Plain(Nothing {}): Plain<Nothing>) -> Answer {
-    app.sessions.revoke(&app.flow.pool, visit.caller.session_id).await.map_err(Failure::from)?;
+    app.sessions.revoke(&app.saga.pool, visit.caller.session_id).await.map_err(Failure::from)?;
     let gone = format!("{SESSION}=; Path=/console; Max-Age=0; HttpOnly; SameSite=Lax");
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/console/sign-in")).into_response())
 }

@@ -72,8 +72,8 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         "" => Utc::now().with_timezone(&zone).date_naive(),
         text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
-    let found = trips::search(&app.flow.pool, zone, day, &query.wanted()?, PAGE).await?;
-    let not_made = trips::not_made(&app.flow.pool, None, MOST_NOT_MADE).await?;
+    let found = trips::search(&app.saga.pool, zone, day, &query.wanted()?, PAGE).await?;
+    let not_made = trips::not_made(&app.saga.pool, None, MOST_NOT_MADE).await?;
     let body = html! {
         (filters(&visit, &query, zone, day))
         (missing(&visit, &not_made))
@@ -178,13 +178,13 @@ fn trip_state(visit: &Visit, status: &str) -> Markup {
 }
 
 async fn known(app: &App, id: Uuid) -> Result<TripDetail, crate::console::layout::Failure> {
-    Ok(trips::detail(&app.flow.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
+    Ok(trips::detail(&app.saga.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
 pub(crate) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
-    let mut conn = app.flow.pool.acquire().await?;
+    let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
+    let mut conn = app.saga.pool.acquire().await?;
     let cancelling = cancel::progress(&mut conn, TripId(id)).await?;
     drop(conn);
     let trip = &detail.trip;
@@ -220,7 +220,7 @@ pub(crate) struct Lines {
 }
 
 async fn who_rides(app: &App, visit: &Visit, id: Uuid) -> Result<Manifest, crate::console::layout::Failure> {
-    let manifest = manifest::of(&app.flow.pool, TripId(id), visit.may_act()).await?;
+    let manifest = manifest::of(&app.saga.pool, TripId(id), visit.may_act()).await?;
     Ok(manifest.ok_or(Refusal::NotFound("trip"))?)
 }
 
@@ -322,9 +322,9 @@ pub(crate) async fn ask(
 ) -> Answer {
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let detail = known(&app, id).await?;
-    let manifest = manifest::of(&app.flow.pool, TripId(id), false).await?;
-    let stake = at_stake(&app.flow.pool, TripId(id)).await?;
-    let ending = of_trip(&app.flow.pool, TripId(id), MOST_ORDERS).await?;
+    let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
+    let stake = at_stake(&app.saga.pool, TripId(id)).await?;
+    let ending = of_trip(&app.saga.pool, TripId(id), MOST_ORDERS).await?;
     let preview = html! {
         @if act == "cancel" {
             p { strong { (stake.orders) " " (visit.say("orders of", "个订单，涉及")) " " (stake.riders) " " (visit.say("riders end:", "位乘客：")) " "
@@ -362,7 +362,7 @@ pub(crate) async fn act(
     let label = label(&visit, &act).ok_or(Refusal::NotFound("act"))?;
     let labels: Vec<String> =
         form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
-    let mut tx = storage::begin(&app.flow.pool).await?;
+    let mut tx = storage::begin(&app.saga.pool).await?;
     match act.as_str() {
         "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
         _ => {

@@ -11,7 +11,7 @@ use crate::{
     accounts::{Caller, NewRider, user_name},
     domain::{FieldError, Id, OrderId, Refusal, RiderId, TripId},
     idempotency::IdempotencyKey,
-    saga::{Faults, Flow},
+    saga::{Faults, SagaContext},
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -49,7 +49,7 @@ pub(crate) struct Body<T>(pub(crate) T);
 /// A change by a signed-in caller.
 pub(crate) struct Change<T> {
     pub(crate) caller: Caller,
-    pub(crate) flow: Flow,
+    pub(crate) saga: SagaContext,
     pub(crate) key: Option<IdempotencyKey>,
     pub(crate) body: T,
 }
@@ -173,7 +173,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
                 Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint, as_sent })
             })
             .transpose()?;
-        Ok(Self { caller, flow: Flow { faults, place, ..app.flow.clone() }, key, body })
+        Ok(Self { caller, saga: SagaContext { faults, place, ..app.saga.clone() }, key, body })
     }
 }
 
@@ -278,14 +278,14 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {
-    let Some(value) = headers.get("farebox-fault") else { return Ok(app.flow.faults.clone()) };
+    let Some(value) = headers.get("farebox-fault") else { return Ok(app.saga.faults.clone()) };
     let error = |rule: String| Problem::field(&FieldError::new("Farebox-Fault", rule));
     if !app.settings.faults.enabled {
         return Err(error("faults are switched off here".to_owned()));
     }
     let text = value.to_str().map_err(|e| error(e.to_string()))?;
     let more: Faults = text.parse().map_err(|e: crate::saga::FaultSyntax| error(e.to_string()))?;
-    Ok(app.flow.faults.and(&more))
+    Ok(app.saga.faults.and(&more))
 }
 
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {

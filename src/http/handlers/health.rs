@@ -23,11 +23,11 @@ pub(crate) async fn live() -> Json<Value> {
 }
 
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    can_serve(&app.flow.pool).await
+    can_serve(&app.saga.pool).await
 }
 
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Scrape, Problem> {
-    scrape(&app.flow.pool, &app.metrics).await
+    scrape(&app.saga.pool, &app.metrics).await
 }
 
 async fn can_serve(pool: &PgPool) -> Result<Json<Value>, Problem> {

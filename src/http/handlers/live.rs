@@ -46,7 +46,7 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last_id = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let opened = match app.live.open(&app.flow.pool, trip_id(&id)?, last_id, address.0).await {
+    let opened = match app.live.open(&app.saga.pool, trip_id(&id)?, last_id, address.0).await {
         Ok(opened) => opened,
         Err(why) => return refuse(why, &headers),
     };

@@ -16,7 +16,7 @@ use crate::{
         self, Proof,
         authorization::{self, Authorization},
     },
-    saga::{Ending, Flow, Stop, to_the_end, undropped},
+    saga::{SagaContext, SagaError, SagaResult, to_the_end, undropped},
     storage::again,
 };
 use axum::{
@@ -52,10 +52,10 @@ pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
         seats,
         key: change.key.clone(),
     };
-    let flow = change.flow.clone();
-    let ending = run(MqTag::OrderAddSeats, async move { booking::book(&flow, request).await }).await;
+    let saga = change.saga.clone();
+    let ending = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
-    let answer = conclude(&change.flow, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
+    let answer = conclude(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
     counted(&app, Asked::Book, answer)
 }
 
@@ -102,10 +102,10 @@ pub(crate) async fn pay(
         proof: change.body.proof()?,
         key: change.key.clone(),
     };
-    let flow = change.flow.clone();
-    let ending = run(MqTag::PayMoney, async move { payment::pay(&flow, request).await }).await;
+    let saga = change.saga.clone();
+    let ending = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
-    let answer = conclude(&change.flow, key, order_id, payment_id.0, StatusCode::OK, ending).await;
+    let answer = conclude(&change.saga, key, order_id, payment_id.0, StatusCode::OK, ending).await;
     counted(&app, Asked::Pay, answer)
 }
 
@@ -121,29 +121,29 @@ pub(crate) struct Authorize {
 pub(crate) async fn authorize(
     change: Change<Authorize>,
 ) -> Result<(StatusCode, Json<Authorization>), Problem> {
-    let (flow, rider, Authorize { order_id, pay_password }) =
-        (change.flow, change.caller.rider_id, change.body);
+    let (saga, rider, Authorize { order_id, pay_password }) =
+        (change.saga, change.caller.rider_id, change.body);
     // A pay password that is being checked: a client that hangs up may not leave a try behind.
-    let issuing = async move { authorization::issue(&flow, order_id, rider, &pay_password).await };
+    let issuing = async move { authorization::issue(&saga, order_id, rider, &pay_password).await };
     let issued = undropped(issuing).await.map_err(Error::Broken)??;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 
 pub(crate) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
     let command = command(&id, &change)?;
-    let (flow, asked) = (change.flow.clone(), command.clone());
-    let work = async move { booking::cancel::cancel(&flow, &asked).await };
+    let (saga, asked) = (change.saga.clone(), command.clone());
+    let work = async move { booking::cancel::cancel(&saga, &asked).await };
     let ending = run(MqTag::OrderCancel, work).await;
-    conclude(&change.flow, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
         .await
 }
 
 pub(crate) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
     let command = command(&id, &change)?;
-    let (flow, asked) = (change.flow.clone(), command.clone());
-    let work = async move { payment::refund::refund(&flow, &asked).await };
+    let (saga, asked) = (change.saga.clone(), command.clone());
+    let work = async move { payment::refund::refund(&saga, &asked).await };
     let ending = run(MqTag::PayBack, work).await;
-    conclude(&change.flow, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
         .await
 }
 
@@ -153,7 +153,7 @@ pub(crate) async fn evaluate(
 ) -> Result<Response, Ended> {
     let order = order_id(&id)?;
     change.body.check().map_err(|e| Problem::field(&e))?;
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = orders::evaluate(act.conn(), order, change.caller.rider_id, &change.body).await;
     act.end(StatusCode::CREATED, done).await
 }
@@ -180,7 +180,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<ListedOrder>>, Problem> {
     let after = paging.cursor()?;
     let list = which.list.unwrap_or_default();
-    Ok(Json(orders::list(&app.flow.pool, caller.rider_id, list, after, paging.limit()?).await?))
+    Ok(Json(orders::list(&app.saga.pool, caller.rider_id, list, after, paging.limit()?).await?))
 }
 
 pub(crate) async fn show(
@@ -188,7 +188,7 @@ pub(crate) async fn show(
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
 ) -> Result<Json<OrderDetail>, Problem> {
-    let (pool, order) = (&app.flow.pool, order_id(&id)?);
+    let (pool, order) = (&app.saga.pool, order_id(&id)?);
     let order = again(|| orders::detail(pool, order, caller.rider_id)).await?;
     order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
 }
@@ -197,9 +197,9 @@ pub(crate) async fn show(
 /// answered: what it did is kept under the client's key.
 async fn run(
     tag: MqTag,
-    flow: impl Future<Output = Ending<OrderView>> + Send + 'static,
-) -> Ending<OrderView> {
-    match to_the_end(tag, async move { Ok(flow.await) }).await {
+    saga: impl Future<Output = SagaResult<OrderView>> + Send + 'static,
+) -> SagaResult<OrderView> {
+    match to_the_end(tag, async move { Ok(saga.await) }).await {
         Ok(ending) => ending,
         Err(stop) => Err((stop, None)),
     }
@@ -208,38 +208,38 @@ async fn run(
 /// Turns a flow's ending into the answer, and keeps a refusal under the client's key. Success kept itself, in the
 /// last step's own transaction; a failure is never kept.
 async fn conclude(
-    flow: &Flow,
+    saga: &SagaContext,
     key: Option<&IdempotencyKey>,
     order: OrderId,
     subject: Uuid,
     success: StatusCode,
-    ending: Ending<OrderView>,
+    ending: SagaResult<OrderView>,
 ) -> Result<Response, Problem> {
     match (ending, key) {
         (Ok(order), _) => Ok((success, Json(order)).into_response()),
-        (Err((Stop::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
-        (Err((Stop::Refused(refusal), _)), None) => Err(refusal.into()),
-        (Err((Stop::Refused(refusal), _)), Some(key)) => {
+        (Err((SagaError::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
+        (Err((SagaError::Refused(refusal), _)), None) => Err(refusal.into()),
+        (Err((SagaError::Refused(refusal), _)), Some(key)) => {
             let problem = Problem::from(refusal);
             let (key, body) = (key.clone(), Value::Object(problem.body.clone()));
             let answer = Answer { key, subject, status: problem.status.as_u16(), body };
-            match idempotency::keep_together(flow, answer).await? {
+            match idempotency::keep_together(saga, answer).await? {
                 Kept::Ours => Err(problem),
-                earlier => repeat(flow, earlier).await,
+                earlier => repeat(saga, earlier).await,
             }
         }
-        (Err((Stop::KeyTaken, _)), Some(key)) => {
-            let kept = again(|| idempotency::load(&flow.pool, key)).await?;
-            repeat(flow, kept.unwrap_or(Kept::Running)).await
+        (Err((SagaError::KeyTaken, _)), Some(key)) => {
+            let kept = again(|| idempotency::load(&saga.pool, key)).await?;
+            repeat(saga, kept.unwrap_or(Kept::Running)).await
         }
-        (Err((Stop::KeyTaken, _)), None) => Err(Problem::broken()),
+        (Err((SagaError::KeyTaken, _)), None) => Err(Problem::broken()),
     }
 }
 
 /// The answer of an earlier booking or payment: its order, if it was booked or paid, and else what is kept.
-async fn repeat(flow: &Flow, kept: Kept) -> Result<Response, Problem> {
+async fn repeat(saga: &SagaContext, kept: Kept) -> Result<Response, Problem> {
     if let Kept::Begun(subject) = kept
-        && let Some(told) = again(|| orders::told(&flow.pool, subject)).await?
+        && let Some(told) = again(|| orders::told(&saga.pool, subject)).await?
     {
         let status = if told.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
         return Ok(told_again((status, Json(told))));

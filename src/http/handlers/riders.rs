@@ -23,9 +23,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
-    let (pool, key) = (&app.flow.pool, new.key.as_ref());
+    let (pool, key) = (&app.saga.pool, new.key.as_ref());
     not_answered_yet(pool, key).await?;
-    let registration = Registration::prepare(&app.flow.passwords, &new.body, Role::Rider).await?;
+    let registration = Registration::prepare(&app.saga.passwords, &new.body, Role::Rider).await?;
     let mut act = Act::begin(pool, key).await?;
     let done = registration.add(act.conn()).await;
     act.end(StatusCode::CREATED, done).await
@@ -48,7 +48,7 @@ pub(crate) async fn sign_in(
     Body(with): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
     let rider = known(&app, address, place, (with.user_name, with.password)).await?;
-    let session = app.sessions.open(&app.flow.pool, rider, app.settings.accounts.one_session).await?;
+    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
@@ -69,9 +69,9 @@ pub(crate) async fn known(
 }
 
 async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, Error> {
-    let (pool, rules) = (&app.flow.pool, &app.settings.lockout);
+    let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
     let tried = lockout::begin(pool, rules, user_name, address.0).await?;
-    let signed_in = again(|| accounts::sign_in(pool, &app.flow.passwords, user_name, password)).await;
+    let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
     match &signed_in {
         Ok(_) => tried.right(pool).await?,
         Err(Error::Refused(_)) => tried.wrong(pool, rules).await?,
@@ -84,17 +84,17 @@ pub(crate) async fn sign_out(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
 ) -> Result<StatusCode, Problem> {
-    app.sessions.revoke(&app.flow.pool, caller.session_id).await?;
+    app.sessions.revoke(&app.saga.pool, caller.session_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Result<Json<Rider>, Problem> {
-    let rider = accounts::find(&app.flow.pool, caller.rider_id).await?;
+    let rider = accounts::find(&app.saga.pool, caller.rider_id).await?;
     rider.map(Json).ok_or_else(|| Refusal::NotFound("rider").into())
 }
 
 pub(crate) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Rider>, Problem> {
-    let mut conn = change.flow.pool.acquire().await?;
+    let mut conn = change.saga.pool.acquire().await?;
     Ok(Json(accounts::change(&mut conn, change.caller.rider_id, &change.body).await?))
 }
 
@@ -113,13 +113,13 @@ pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Resp
 }
 
 async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
-    let Change { caller, flow, key, body: PayPassword { current, new } } = change;
+    let Change { caller, saga, key, body: PayPassword { current, new } } = change;
     let key = key.as_ref();
-    not_answered_yet(&flow.pool, key).await?;
+    not_answered_yet(&saga.pool, key).await?;
     for _ in 0..pay_password::ROUNDS {
         // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
-        let judged = pay_password::judge(&flow, caller.rider_id, current.as_deref(), &new).await;
-        let mut act = Act::begin(&flow.pool, key).await?;
+        let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
+        let mut act = Act::begin(&saga.pool, key).await?;
         let done = match judged {
             Ok(Judged::Change(change)) => match change.make(act.conn()).await {
                 Ok(true) => Ok(json!({})),
@@ -141,7 +141,7 @@ pub(crate) async fn balance(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
 ) -> Result<Json<Value>, Problem> {
-    let balance: Option<Money> = wallet::balance(&app.flow.pool, caller.rider_id).await?;
+    let balance: Option<Money> = wallet::balance(&app.saga.pool, caller.rider_id).await?;
     let balance = balance.ok_or(Refusal::NotFound("wallet"))?;
     Ok(Json(json!({ "balance": balance })))
 }
@@ -152,5 +152,5 @@ pub(crate) async fn entries(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<wallet::Entry>>, Problem> {
     let after = paging.cursor()?;
-    Ok(Json(wallet::entries(&app.flow.pool, caller.rider_id, after, paging.limit()?).await?))
+    Ok(Json(wallet::entries(&app.saga.pool, caller.rider_id, after, paging.limit()?).await?))
 }

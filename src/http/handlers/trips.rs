@@ -39,7 +39,7 @@ pub(crate) async fn list(
     let zone = app.settings.trips.zone;
     let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);
     let fresh = Duration::from_millis(app.settings.redis.trips_ms);
-    let (pool, redis) = (&app.flow.pool, app.redis.as_ref());
+    let (pool, redis) = (&app.saga.pool, app.redis.as_ref());
     let list = again(|| trips::list(pool, redis, fresh, zone, date, &wanted, limit)).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
@@ -50,7 +50,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
-    let map = seat_map::look(&app.flow.joint, (trip_id(&id)?, viewer)).await?;
+    let map = seat_map::look(&app.saga.batchers, (trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
     // Written into as much room as it needs: a body that grows is copied again and again.
     let mut body = Vec::with_capacity(TRIP_BYTES + map.seats.len() * SEAT_BYTES);

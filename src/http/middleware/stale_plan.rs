@@ -72,7 +72,7 @@ pub(crate) fn is_done_within(method: &Method, route: &str) -> bool {
     }
     *method == Method::POST
         && (route == "/v1/orders"
-            || route.strip_prefix("/v1/orders/{id}/").is_some_and(|flow| flow != "evaluation"))
+            || route.strip_prefix("/v1/orders/{id}/").is_some_and(|saga| saga != "evaluation"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::middleware::{context::CONTEXT, stale_plan::StalePlan};
 use crate::{
     accounts::passwords::Busy,
     domain::{Error, FieldError, OrderId, Refusal},
-    saga::{Failure, Raised},
+    saga::{RollbackStatus, StepFailure},
     storage::{is_contended, is_outage, is_stale_plan, is_unfit, met_stale_plan},
 };
 use axum::{
@@ -215,7 +215,7 @@ impl Problem {
     }
 
     /// The answer to a failed step.
-    pub(super) fn failed(failure: &Failure, order: OrderId, raised: Option<Raised>) -> Self {
+    pub(super) fn failed(failure: &StepFailure, order: OrderId, raised: Option<RollbackStatus>) -> Self {
         let unfit = failure.cause.downcast_ref::<sqlx::Error>().filter(|error| is_unfit(error));
         let problem = if let Some(error) = unfit {
             Self::unfit(error)
@@ -228,7 +228,7 @@ impl Problem {
         } else {
             Self::new(&SYSTEM, "a step failed; what was done is being undone")
         };
-        let rollback = raised.map_or("armed", Raised::as_str);
+        let rollback = raised.map_or("armed", RollbackStatus::as_str);
         problem
             .with("order_id", json!(order))
             .with("tag", json!(failure.tag.wire()))

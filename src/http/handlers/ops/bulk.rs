@@ -57,12 +57,12 @@ pub(crate) async fn start(
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
     if preview {
-        let told: Preview = bulk::preview(&app.flow.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
+        let told: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
         return Ok((StatusCode::OK, Json(told)).into_response());
     }
     let by = by(&change.caller, reason.as_deref())?;
     by.reason()?;
-    let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&app.saga.pool, change.key.as_ref()).await?;
     let done = bulk::start(act.conn(), &by, Uuid::now_v7(), what, &selection, expected).await;
     act.end(StatusCode::ACCEPTED, done).await
 }
@@ -73,7 +73,7 @@ pub(crate) async fn list(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Bulk>>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(bulk::list(&app.flow.pool, after, paging.limit()?).await?))
+    Ok(Json(bulk::list(&app.saga.pool, after, paging.limit()?).await?))
 }
 
 pub(crate) async fn show(
@@ -81,7 +81,7 @@ pub(crate) async fn show(
     _: Viewer,
     Path(text): Path<String>,
 ) -> Result<Json<Bulk>, Problem> {
-    let bulk = bulk::show(&app.flow.pool, id(&text, "operation")?).await?;
+    let bulk = bulk::show(&app.saga.pool, id(&text, "operation")?).await?;
     bulk.map(Json).ok_or_else(|| Refusal::NotFound("operation").into())
 }
 
@@ -104,8 +104,8 @@ pub(crate) async fn items(
     }
     let (after, limit) = (paging.cursor()?, paging.limit()?);
     let id = id(&text, "operation")?;
-    bulk::show(&app.flow.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    Ok(Json(bulk::items(&app.flow.pool, id, which.outcome.as_deref(), after, limit).await?))
+    bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
+    Ok(Json(bulk::items(&app.saga.pool, id, which.outcome.as_deref(), after, limit).await?))
 }
 
 /// Why it is stopped.
@@ -122,7 +122,7 @@ pub(crate) async fn stop(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (id, by) = (id(&text, "operation")?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = bulk::stop(act.conn(), &by, id).await;
     act.end(StatusCode::OK, done).await
 }

@@ -155,7 +155,7 @@ pub(crate) async fn list(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Job>>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    let page = search::list(&app.flow.pool, &which.try_into()?, after, paging.limit()?).await?;
+    let page = search::list(&app.saga.pool, &which.try_into()?, after, paging.limit()?).await?;
     Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
 }
 
@@ -173,7 +173,7 @@ pub(crate) async fn errors(
 ) -> Result<Json<Page<ErrorGroup>>, Problem> {
     of.tag.as_deref().map(known_tag).transpose()?;
     let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MOST_GROUPS, MOST_GROUPS)?);
-    Ok(Json(search::errors(&app.flow.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
+    Ok(Json(search::errors(&app.saga.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
 pub(crate) async fn stakes(
@@ -181,8 +181,8 @@ pub(crate) async fn stakes(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Stakes>, Problem> {
-    let job = admin::find(&app.flow.pool, job_id(&id)?).await?.ok_or(Refusal::NotFound("job"))?;
-    Ok(Json(impact::stakes(&app.flow.pool, &job).await?))
+    let job = admin::find(&app.saga.pool, job_id(&id)?).await?.ok_or(Refusal::NotFound("job"))?;
+    Ok(Json(impact::stakes(&app.saga.pool, &job).await?))
 }
 
 pub(crate) async fn show(
@@ -190,7 +190,7 @@ pub(crate) async fn show(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Job>, Problem> {
-    job(&app.flow.pool, job_id(&id)?).await.map(Json)
+    job(&app.saga.pool, job_id(&id)?).await.map(Json)
 }
 
 /// Why an operator acts.
@@ -206,7 +206,7 @@ pub(crate) async fn retry(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::retry(act.conn(), &by, id).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
@@ -217,7 +217,7 @@ pub(crate) async fn cancel(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::cancel(act.conn(), &by, id).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
@@ -244,7 +244,7 @@ pub(crate) async fn snooze(
     OpsChange(change): OpsChange<Snooze>,
 ) -> Result<Response, Ended> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::snooze(act.conn(), &by, id, Until::At(change.body.until.utc())).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
@@ -264,7 +264,7 @@ pub(crate) async fn cancel_key(
     OpsChange(change): OpsChange<ByKey>,
 ) -> Result<Response, Ended> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::cancel_key(act.conn(), &by, tag, change.body.key.as_str()).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
@@ -325,7 +325,7 @@ impl From<QueueView> for Queue {
 /// Every tag has one item, and all of them are on the one page.
 pub(crate) async fn queues(State(app): State<App>, _: Viewer) -> Result<Json<Page<Queue>>, Problem> {
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let queues = admin::queues(&app.flow.pool, &tags).await?;
+    let queues = admin::queues(&app.saga.pool, &tags).await?;
     Ok(Json(Page { items: queues.into_iter().map(Queue::from).collect(), next: None }))
 }
 
@@ -334,7 +334,7 @@ pub(crate) async fn pause(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = queues::pause(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
@@ -344,7 +344,7 @@ pub(crate) async fn resume(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = queues::resume(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
@@ -371,12 +371,12 @@ pub(crate) async fn drain(
     if wait > LONGEST_DRAIN {
         return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))).into());
     }
-    let mut act = Act::begin(&app.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&app.saga.pool, change.key.as_ref()).await?;
     queues::drain(act.conn(), &by, tag).await?;
     let later = act.commit().await?;
     let wait = Duration::from_secs(wait);
     // Safe to drop, as the tag stays paused: draining it again is no other change.
-    let done = again(|| queues::drained(&app.flow.pool, tag, wait)).await.map(Queue::from);
+    let done = again(|| queues::drained(&app.saga.pool, tag, wait)).await.map(Queue::from);
     later.end(StatusCode::OK, done).await
 }
 
@@ -424,7 +424,7 @@ pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Res
         (|label: Option<Label>| label.map(Label::into_string), |at: Option<Instant>| at.map(Instant::utc));
     let which =
         DeadFilter { tag, reason: text(given_up), error: text(error), since: at(since), before: at(before) };
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
     act.end(StatusCode::OK, done).await
 }
@@ -461,7 +461,7 @@ pub(crate) async fn workers(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Worker>>, Problem> {
     let (after, limit) = (paging.cursor::<WorkerCursor>()?, paging.limit_of(MOST_WORKERS, MOST_WORKERS)?);
-    let mut workers = admin::workers(&app.flow.pool, after.as_ref(), i64::from(limit) + 1).await?;
+    let mut workers = admin::workers(&app.saga.pool, after.as_ref(), i64::from(limit) + 1).await?;
     let more = workers.len() > usize::from(limit);
     workers.truncate(limit.into());
     let next = workers.last().filter(|_| more).map(|last| WorkerCursor::from(last).to_string());
@@ -509,7 +509,7 @@ pub(crate) async fn minutes(
         return Err(Problem::field(&FieldError::new("minutes", format!("1 to {LONGEST_BACK}"))));
     }
     let since = Utc::now() - chrono::Duration::minutes(back.into());
-    let mut conn = app.flow.pool.acquire().await?;
+    let mut conn = app.saga.pool.acquire().await?;
     let minutes = admin::minutes(&mut conn, tag.wire(), since).await?;
     let items = minutes.into_iter().map(|minute| {
         let Minute { minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run } =

@@ -49,14 +49,14 @@ pub(crate) async fn top_up(
 ) -> Result<Response, Ended> {
     let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let TopUp { amount, reference, .. } = change.body;
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
-    let cap = change.flow.wallets.max_balance;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let cap = change.saga.wallets.max_balance;
     let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
     act.end(StatusCode::CREATED, done).await
 }
 
 pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Ended> {
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = ops::trips::add(act.conn(), &by(&change.caller, None)?, &change.body).await;
     act.end(StatusCode::CREATED, done).await
 }
@@ -91,8 +91,8 @@ pub(crate) async fn timeline(
     let order = order_id(&id)?;
     let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
     let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
-    let Page { items, next } = orders::timeline(&app.flow.pool, order, skip, limit).await?;
-    match orders::pending::whole(&app.flow.pool, order).await? {
+    let Page { items, next } = orders::timeline(&app.saga.pool, order, skip, limit).await?;
+    match orders::pending::whole(&app.saga.pool, order).await? {
         Some(whole) if !items.is_empty() || paging.after.is_some() => {
             Ok(Json(Timeline { items, next, owed: whole.owed() }))
         }
@@ -129,7 +129,7 @@ pub(crate) async fn verify(
         }
     };
     let bound = app.settings.verify.debt_bound();
-    let invariants = verify::verify_within(&app.flow.pool, scope, bound).await?;
+    let invariants = verify::verify_within(&app.saga.pool, scope, bound).await?;
     let broken = || invariants.iter().filter(|verdict| !verdict.holds);
     let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
     Ok(Json(Report { holds, level, invariants }))
@@ -169,5 +169,5 @@ pub(crate) async fn audit(
         before: before.map(Instant::utc),
     };
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(audit::list(&app.flow.pool, &filter, after, paging.limit()?).await?))
+    Ok(Json(audit::list(&app.saga.pool, &filter, after, paging.limit()?).await?))
 }

@@ -56,7 +56,7 @@ async fn keep(
     let trip = trip_id(&id)?;
     let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
     let by = by(&change.caller, &change.body.reason)?;
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
     act.end(StatusCode::OK, done).await
 }
@@ -74,7 +74,7 @@ pub(crate) async fn cancel(
     OpsChange(change): OpsChange<Why>,
 ) -> Result<Response, Ended> {
     let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
-    let mut act = Act::begin(&change.flow.pool, change.key.as_ref()).await?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = trips::cancel(act.conn(), &by, trip).await;
     act.end(StatusCode::ACCEPTED, done).await
 }
@@ -84,7 +84,7 @@ pub(crate) async fn cancellation(
     _: Viewer,
     Path(id): Path<String>,
 ) -> Result<Json<Progress>, Problem> {
-    let mut conn = app.flow.pool.acquire().await?;
+    let mut conn = app.saga.pool.acquire().await?;
     let progress = cancel::progress(&mut conn, trip_id(&id)?).await?;
     progress.map(Json).ok_or_else(|| Refusal::NotFound("cancelled trip").into())
 }
@@ -95,7 +95,7 @@ pub(crate) async fn not_made(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<NotMade>>, Problem> {
     let after = paging.cursor::<NotMadeCursor>()?;
-    Ok(Json(crate::trips::not_made(&app.flow.pool, after, paging.limit()?).await?))
+    Ok(Json(crate::trips::not_made(&app.saga.pool, after, paging.limit()?).await?))
 }
 
 #[derive(Deserialize)]
@@ -118,7 +118,7 @@ pub(crate) async fn manifest(
     Params(wanted): Params<As>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let manifest = manifest::of(&app.flow.pool, trip_id(&id)?, caller.role.may_operate())
+    let manifest = manifest::of(&app.saga.pool, trip_id(&id)?, caller.role.may_operate())
         .await?
         .ok_or(Refusal::NotFound("trip"))?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
