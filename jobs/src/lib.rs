@@ -1,4 +1,4 @@
-//! What a job of Farebox is, and the queue that carries it.
+//! What a job of Farebox is. The queue that carries it is a crate of its own, [`queue`].
 //!
 //! One file per typed job: its payload, its unique key, its retry policy. What a job *does* stands beside the step
 //! it undoes, in the `farebox` crate; this crate is the contract between those who enqueue and those who run.
@@ -16,7 +16,6 @@ mod pay_back;
 mod pay_check;
 mod pay_money;
 mod payload;
-pub mod queue;
 mod retry;
 mod tag;
 mod timetable;
@@ -37,6 +36,8 @@ pub use payload::{Booking, Paying};
 pub use tag::{MqTag, UnknownTag};
 pub use timetable::Timetable;
 pub use trip_cancel::TripCancel;
+
+pub use farebox_queue as queue;
 
 use queue::{Job, RetryPolicy};
 

@@ -1,0 +1,90 @@
+//! One act upon many jobs, in one statement each. A row that somebody holds at this moment is passed over as busy, so
+//! that nobody's open transaction holds up the others.
+
+use super::change::{Changed, restore};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Makes waiting jobs due now and brings dead letters back to life. The answers stand in the order of the ids.
+///
+/// # Errors
+/// The database's.
+pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>, sqlx::Error> {
+    let moved = sqlx::query_scalar!(
+        r#"with free as materialized (
+               select id from queue.job where id = any($1) and lease_token is null order by id for update skip locked
+           ), moved as (
+               update queue.job set run_at = least(run_at, now())
+               where id in (select id from free) and lease_token is null returning id
+           ), ping as (select pg_notify('farebox_jobs', '') from moved limit 1)
+           select id as "id!" from moved where (select count(*) from ping) >= 0"#,
+        ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut changed: HashMap<Uuid, Changed> = moved.into_iter().map(|id| (id, Changed::Yes)).collect();
+    let rest: Vec<Uuid> = ids.iter().copied().filter(|id| !changed.contains_key(id)).collect();
+    changed.extend(restore(&mut *conn, &rest).await?.into_iter().map(|id| (id, Changed::Yes)));
+    with_rest(conn, ids, changed).await
+}
+
+/// Brings dead letters back to life; one whose key is taken by a live job is busy.
+///
+/// # Errors
+/// The database's.
+pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>, sqlx::Error> {
+    let changed = restore(&mut *conn, ids).await?.into_iter().map(|id| (id, Changed::Yes)).collect();
+    with_rest(conn, ids, changed).await
+}
+
+/// Calls off live jobs: those that wait end as cancelled, those that run are asked to.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel(conn: &mut PgConnection, ids: &[Uuid], note: &str) -> Result<Vec<Changed>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with free as materialized (
+               select id from queue.job where id = any($1) order by id for update skip locked
+           ), gone as (
+               delete from queue.job where id in (select id from free) and lease_token is null returning *
+           ), finished as (
+               insert into queue.finished
+                   (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
+               select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp()
+               from gone
+           ), asked as (
+               update queue.job set cancel_asked = coalesce(cancel_asked, $2)
+               where id in (select id from free) and lease_token is not null
+               returning id
+           ), told as (select pg_notify('farebox_jobs', 'cancel') from asked limit 1)
+           select id as "id!", true as "gone!" from gone
+           union all
+           select id, false from asked where (select count(*) from told) >= 0"#,
+        ids,
+        note
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let changed = rows.into_iter().map(|row| (row.id, if row.gone { Changed::Yes } else { Changed::Asked }));
+    with_rest(conn, ids, changed.collect()).await
+}
+
+/// Of those that were not changed: whether they are there, and so only could not be changed now.
+async fn with_rest(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+    mut changed: HashMap<Uuid, Changed>,
+) -> Result<Vec<Changed>, sqlx::Error> {
+    let there = sqlx::query_scalar!(
+        r#"select id as "id!" from queue.job where id = any($1)
+           union all select id from queue.dead_letter where id = any($1)"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    for id in there {
+        changed.entry(id).or_insert(Changed::Busy);
+    }
+    Ok(ids.iter().map(|id| changed.get(id).copied().unwrap_or(Changed::Gone)).collect())
+}

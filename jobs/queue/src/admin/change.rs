@@ -1,0 +1,76 @@
+//! What became of a change, and what the changes of one job and of many share.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A job, by its id or by its key.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// By id.
+    Id(Uuid),
+    /// By tag and key: the live one.
+    Key(&'a str, &'a str),
+}
+
+/// What became of a job that somebody wanted to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is changed.
+    Yes,
+    /// It runs: its attempt has been asked to end. It ends as cancelled, unless it is done before it heeds that.
+    Asked,
+    /// An attempt is running, or its key is taken by a live job: nothing was changed.
+    Busy,
+    /// It has ended, or there is no such job: nothing was changed.
+    Gone,
+}
+
+/// Moves dead letters back to the live table: the row is moved, never copied, so none can live twice.
+pub(crate) async fn restore(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"with chosen as materialized (
+               select * from queue.dead_letter where id = any($1) order by id for update skip locked
+           ), alive as (
+               insert into queue.job
+                   (id, tag, key, payload, priority, serial, max_attempts, failures, created_at, first_due_at)
+               select id, tag, key, payload, priority, serial, max_attempts, failures, created_at,
+                      coalesce(first_due_at, run_at)
+               from chosen
+               on conflict do nothing
+               returning id
+           ), gone as (
+               delete from queue.dead_letter where id in (select id from alive)
+           ), ping as (select pg_notify('farebox_jobs', '') from alive limit 1)
+           select id as "id!" from alive where (select count(*) from ping) >= 0"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The live job, once nobody else holds its row; the caller's transaction holds it then.
+pub(super) async fn lock(conn: &mut PgConnection, which: Which<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+    match which {
+        Which::Id(id) => {
+            sqlx::query_scalar!("select id from queue.job where id = $1 for update", id)
+                .fetch_optional(conn)
+                .await
+        }
+        Which::Key(tag, key) => {
+            sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2 for update", tag, key)
+                .fetch_optional(conn)
+                .await
+        }
+    }
+}
+
+pub(super) async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {
+    let there = sqlx::query_scalar!(
+        r#"select exists(select from queue.job where id = $1)
+               or exists(select from queue.dead_letter where id = $1) as "there!""#,
+        id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(if there { Changed::Busy } else { Changed::Gone })
+}

@@ -1,0 +1,214 @@
+//! What people do with the queue: look, try again, call off, pause, drain. Every act is one statement, keeps who and why,
+//! and leaves a running attempt alone; cancelling asks it to end.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+mod change;
+mod place;
+mod search;
+pub(crate) mod views;
+
+pub mod bulk;
+
+use crate::Priority;
+use change::{busy_or_gone, lock, restore};
+
+pub use bulk as many;
+pub use change::{Changed, Which};
+pub use place::Place;
+pub use search::{Among, ErrorCursor, ErrorGroup, JobFilter, errors, first_id, ids, list};
+pub use views::{
+    COUNT_MAX, FAILED_MAX, JobView, Minute, QueueView, WorkerCursor, WorkerView, find, minutes, queues,
+    workers,
+};
+
+/// Jobs one [`redrive`] moves at the most.
+pub const REDRIVE_MAX: i64 = 1_000;
+/// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
+const DRAINED_OF: i64 = 10_000;
+/// How often a job that begins or ends at this moment is looked at again before it is left alone.
+const LOOKS: usize = 5;
+/// How often [`drain`] looks.
+const DRAIN_LOOK: Duration = Duration::from_millis(100);
+
+/// Which dead letters; all that is given must fit.
+#[derive(Clone, Debug, Default)]
+pub struct DeadFilter {
+    /// Of this tag.
+    pub tag: Option<String>,
+    /// Given up for this reason.
+    pub reason: Option<String>,
+    /// Whose last error contains this.
+    pub error: Option<String>,
+    /// Given up since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Given up before then.
+    pub before: Option<DateTime<Utc>>,
+}
+
+/// Makes a job that waits due now, or brings a dead letter back to life with fresh attempts.
+///
+/// # Errors
+/// The database's.
+pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {
+    let waiting = sqlx::query_scalar!(
+        r#"with moved as (
+               update queue.job set run_at = least(run_at, now()) where id = $1 and lease_token is null returning id
+           ), ping as (select pg_notify('farebox_jobs', '') from moved)
+           select (select count(*) from ping) > 0 as "moved!""#,
+        id
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if waiting {
+        return Ok(Changed::Yes);
+    }
+    if !restore(&mut *conn, &[id]).await?.is_empty() {
+        return Ok(Changed::Yes);
+    }
+    busy_or_gone(conn, id).await
+}
+
+/// Puts a job that waits off until then, or brings it forward to then.
+///
+/// # Errors
+/// The database's.
+pub async fn snooze(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> Result<Changed, sqlx::Error> {
+    let moved =
+        // Whoever was due already is owed since then.
+        sqlx::query!(
+            "update queue.job
+             set run_at = $2, first_due_at = coalesce(first_due_at, case when run_at <= now() then run_at end)
+             where id = $1 and lease_token is null",
+            id,
+            until
+        )
+        .execute(&mut *conn)
+        .await?;
+    if moved.rows_affected() == 1 {
+        return Ok(Changed::Yes);
+    }
+    busy_or_gone(conn, id).await
+}
+
+/// Brings dead letters back to life, the oldest first, [`REDRIVE_MAX`] at the most; those whose key is taken by a live job
+/// stay where they are. Returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64, sqlx::Error> {
+    let dead = sqlx::query_scalar!(
+        "select id from queue.dead_letter d
+         where ($1::text is null or tag = $1) and ($2::text is null or reason = $2)
+           and ($3::text is null or strpos(failures->-1->>'error', $3) > 0)
+           and ($4::timestamptz is null or died_at >= $4) and ($5::timestamptz is null or died_at < $5)
+           and not exists (select from queue.job j where j.tag = d.tag and j.key = d.key)
+         order by id limit $6",
+        which.tag,
+        which.reason,
+        which.error,
+        which.since,
+        which.before,
+        REDRIVE_MAX
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(restore(conn, &dead).await?.len() as u64)
+}
+
+/// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
+/// asked to end ([`Changed::Asked`]), and its worker hears of it when the transaction commits, or at its next sign of life
+/// if it only polls. What the job would have done stays undone: that is the caller's to know.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel(conn: &mut PgConnection, which: Which<'_>, note: &str) -> Result<Changed, sqlx::Error> {
+    for _ in 0..LOOKS {
+        let Some(id) = lock(conn, which).await? else { return Ok(Changed::Gone) };
+        let changed = bulk::cancel(conn, &[id], note).await?;
+        if let Some(done @ (Changed::Yes | Changed::Asked)) = changed.first() {
+            return Ok(*done);
+        }
+        // Without a transaction nothing held it: it began or ended in between.
+    }
+    Ok(Changed::Busy)
+}
+
+/// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's reason.
+///
+/// # Errors
+/// The database's.
+pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into queue.paused (tag, paused_by, reason) values ($1, $2, $3) on conflict (tag) do nothing",
+        tag,
+        by,
+        reason
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Lets workers have a tag's jobs again, at once.
+///
+/// # Errors
+/// The database's.
+pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"with resumed as (delete from queue.paused where tag = $1 returning tag)
+           select pg_notify('farebox_jobs', '') from resumed"#,
+        tag
+    )
+    .fetch_optional(db)
+    .await
+    .map(drop)
+}
+
+/// Pauses a tag and waits until none of its attempts runs, for `wait` at the most. Returns how many still run.
+///
+/// # Errors
+/// The database's.
+pub async fn drain(
+    conn: &mut PgConnection,
+    tag: &str,
+    by: &str,
+    reason: &str,
+    wait: Duration,
+) -> Result<i64, sqlx::Error> {
+    pause(&mut *conn, tag, by, reason).await?;
+    wait_until_drained(conn, tag, wait).await
+}
+
+/// Waits until none of a paused tag's attempts runs, for `wait` at the most. Returns how many still run.
+///
+/// # Errors
+/// The database's.
+pub async fn wait_until_drained(
+    conn: &mut PgConnection,
+    tag: &str,
+    wait: Duration,
+) -> Result<i64, sqlx::Error> {
+    let until = Instant::now() + wait;
+    loop {
+        let running = sqlx::query_scalar!(
+            r#"select count(j.lease_token) as "running!"
+               from unnest($2::smallint[]) p cross join lateral (
+                   select lease_token from queue.job where tag = $1 and priority = p and run_at <= now()
+                   order by run_at limit $3) j"#,
+            tag,
+            &Priority::ALL.map(Priority::rank),
+            DRAINED_OF
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        if running == 0 || Instant::now() >= until {
+            return Ok(running);
+        }
+        sleep(DRAIN_LOOK).await;
+    }
+}

@@ -1,0 +1,354 @@
+//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so that each is served by
+//! its index however large the tables are.
+
+use super::{
+    place::{Place, columns, table},
+    views::{COUNT_MAX, JobView},
+};
+use crate::Priority;
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, Postgres, QueryBuilder};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// Dead letters, and as many live jobs that failed, that [`errors`] looks at: the newest.
+const GROUPED_MAX: i64 = 500;
+
+/// Jobs by their keys or by their ids.
+#[derive(Clone, Debug, Default)]
+pub struct Among {
+    /// With one of these keys.
+    pub keys: Vec<String>,
+    /// Or one of these.
+    pub ids: Vec<Uuid>,
+}
+
+/// Which jobs; all that is given must fit.
+#[derive(Clone, Debug)]
+pub struct JobFilter {
+    /// In these places.
+    pub places: &'static [Place],
+    /// Of these tags, all if there are none. A page of live jobs is then one of those among the
+    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found only along with its tag.
+    pub tags: Vec<String>,
+    /// In this state.
+    pub state: Option<String>,
+    /// With this key.
+    pub key: Option<String>,
+    /// With this serial key: not kept of what ended.
+    pub serial: Option<String>,
+    /// Whose last error has this fingerprint: of live and dead jobs.
+    pub fingerprint: Option<String>,
+    /// One of these.
+    pub among: Option<Among>,
+    /// Enqueued since then: ids tell the time.
+    pub since: Option<DateTime<Utc>>,
+    /// Enqueued before then.
+    pub before: Option<DateTime<Utc>>,
+    /// Older than this one.
+    pub after: Option<Uuid>,
+    /// Without their attempts, which can be long.
+    pub brief: bool,
+}
+
+impl Default for JobFilter {
+    fn default() -> Self {
+        Self {
+            places: Place::ALL,
+            tags: Vec::new(),
+            state: None,
+            key: None,
+            serial: None,
+            fingerprint: None,
+            among: None,
+            since: None,
+            before: None,
+            after: None,
+            brief: false,
+        }
+    }
+}
+
+/// Errors of one fingerprint, live and dead.
+#[derive(Clone, Debug)]
+pub struct ErrorGroup {
+    /// What [`JobFilter::fingerprint`] finds them by.
+    pub fingerprint: String,
+    /// The newest of them.
+    pub sample: String,
+    /// Dead letters.
+    pub dead: i64,
+    /// Live jobs that failed with it last.
+    pub live: i64,
+    /// The oldest.
+    pub first_at: DateTime<Utc>,
+    /// The newest.
+    pub last_at: DateTime<Utc>,
+    /// Their tags.
+    pub tags: Vec<String>,
+}
+
+/// Where a group stands among all, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCursor {
+    jobs: i64,
+    last_micros: i64,
+    fingerprint: String,
+}
+
+impl From<&ErrorGroup> for ErrorCursor {
+    fn from(group: &ErrorGroup) -> Self {
+        Self {
+            jobs: group.dead + group.live,
+            last_micros: group.last_at.timestamp_micros(),
+            fingerprint: group.fingerprint.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ErrorCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.jobs, self.last_micros, self.fingerprint)
+    }
+}
+
+impl FromStr for ErrorCursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '.');
+        let mut part = || parts.next().ok_or(());
+        let (jobs, last_micros, fingerprint) = (part()?, part()?, part()?);
+        if fingerprint.is_empty() || !fingerprint.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(());
+        }
+        Ok(Self {
+            jobs: jobs.parse().map_err(drop)?,
+            last_micros: last_micros.parse().map_err(drop)?,
+            fingerprint: fingerprint.to_owned(),
+        })
+    }
+}
+
+/// A page of jobs, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: &JobFilter,
+    limit: i64,
+) -> Result<Vec<JobView>, sqlx::Error> {
+    let mut sql = QueryBuilder::new(
+        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
+         null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
+         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as first_due_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null as note, null as worker, null as fingerprint where false",
+    );
+    for place in filter.looked_at() {
+        let columns = columns(place);
+        let columns = if filter.brief {
+            columns.replace("payload, failures,", "payload, '[]'::jsonb,")
+        } else {
+            columns.to_owned()
+        };
+        sql.push(" union all (select ").push(columns);
+        filter.from(&mut sql, place, COUNT_MAX);
+        // The limit is written out: the planner is to know that few rows are wanted.
+        sql.push(" order by id desc limit ").push(limit).push(")");
+    }
+    sql.push(") as job order by id desc limit ").push(limit);
+    sql.build_query_as().fetch_all(db).await
+}
+
+/// The ids of what fits, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
+    for place in filter.looked_at() {
+        sql.push(" union all (select id");
+        filter.from(&mut sql, place, limit);
+        sql.push(" order by id limit ").push(limit).push(")");
+    }
+    sql.push(") as job order by id limit ").push(limit);
+    sql.build_query_scalar().fetch_all(db).await
+}
+
+impl JobFilter {
+    fn looked_at(&self) -> impl Iterator<Item = Place> {
+        let ended_too = self.serial.is_none() && self.fingerprint.is_none();
+        let state = self.state.clone();
+        self.places
+            .iter()
+            .copied()
+            .filter(move |place| state.as_deref().is_none_or(|state| place.has(state)))
+            .filter(move |place| ended_too || *place != Place::Finished)
+    }
+
+    /// `from … where …` of this place; of live jobs of a tag and priority, the first so many to fall due.
+    fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
+        if let Some(among) = &self.among {
+            self.among_in(sql, place, among);
+        } else {
+            self.all_in(sql, place, most);
+        }
+        self.conditions(sql, place);
+    }
+
+    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
+    /// walking all jobs in the order of the page instead, until it has met enough of these.
+    fn among_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, Among { keys, ids }: &Among) {
+        sql.push(" from (select * from ").push(table(place));
+        sql.push(" where (key = any(").push_bind(keys.clone()).push(")");
+        if place == Place::Live {
+            sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
+        }
+        sql.push(") or id = any(").push_bind(ids.clone()).push(") offset 0) found where ");
+        sql.push(self.in_state());
+    }
+
+    fn all_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
+        let due = match self.state.as_deref() {
+            Some("ready" | "running") => " and run_at <= now()",
+            Some("delayed") => " and run_at > now()",
+            _ => "",
+        };
+        // Those that failed have an index of their own, in no order of time.
+        let failed = self.state.as_deref() == Some("retrying");
+        if place != Place::Live || self.tags.is_empty() || self.key.is_some() || failed {
+            sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
+            return;
+        }
+        // Live jobs are found by tag in the order in which they fall due, however many there are of others.
+        sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
+        sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
+        sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank")
+            .push(due);
+        sql.push(" order by run_at limit ").push(most).push(") due where ").push(self.in_state());
+    }
+
+    /// What the state says of a row; places without it are not looked at.
+    fn in_state(&self) -> &'static str {
+        match self.state.as_deref() {
+            Some("running") => "lease_token is not null",
+            Some("retrying") => {
+                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt and failures <> '[]'"
+            }
+            Some("ready") => {
+                "lease_token is null and run_at <= now() and (attempt <= snoozed_attempt or failures = '[]')"
+            }
+            Some("delayed") => {
+                "lease_token is null and run_at > now() and (attempt <= snoozed_attempt or failures = '[]')"
+            }
+            Some("cancelled") => "outcome = 'cancelled'",
+            Some("done") => "outcome = 'done'",
+            _ => "true",
+        }
+    }
+
+    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+        match &self.tags[..] {
+            [] => {}
+            // Written out: some tags have all jobs, some none, and the plan is to be the tag's own.
+            [tag] => {
+                sql.push(" and tag = '").push(tag.replace('\'', "''")).push("'");
+            }
+            tags => {
+                sql.push(" and tag = any(").push_bind(tags.to_vec()).push(")");
+            }
+        }
+        if let Some(key) = &self.key {
+            sql.push(" and key = ").push_bind(key.clone());
+        }
+        if let Some(serial) = &self.serial {
+            sql.push(" and serial = ").push_bind(serial.clone());
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            sql.push(match place {
+                Place::Dead => " and fingerprint = ",
+                Place::Live => {
+                    " and first_due_at is not null and failures <> '[]' \
+                     and queue.fingerprint(failures -> -1 ->> 'error') = "
+                }
+                Place::Finished => {
+                    " and failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') = "
+                }
+            });
+            sql.push_bind(fingerprint.clone());
+        }
+        for (compared, id) in [
+            (" and id >= ", self.since.map(first_id)),
+            (" and id < ", self.before.map(first_id)),
+            (" and id < ", self.after),
+        ] {
+            if let Some(id) = id {
+                sql.push(compared).push_bind(id);
+            }
+        }
+    }
+}
+
+/// The least UUIDv7 of this moment: ids from it on were made since then.
+pub fn first_id(at: DateTime<Utc>) -> Uuid {
+    let millis = u128::from(at.timestamp_millis().max(0).unsigned_abs());
+    Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
+}
+
+/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed: at most `limit`
+/// groups, those that come after this place. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
+/// all by who turns pages.
+///
+/// # Errors
+/// The database's.
+pub async fn errors(
+    db: impl PgExecutor<'_>,
+    tag: Option<&str>,
+    after: Option<&ErrorCursor>,
+    limit: i64,
+) -> Result<Vec<ErrorGroup>, sqlx::Error> {
+    sqlx::query_as!(
+        ErrorGroup,
+        r#"with dead as (
+               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at from queue.dead_letter
+               where fingerprint is not null and ($1::text is null or tag = $1) order by id desc limit $2
+           ), live as (
+               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint, failures -> -1 ->> 'error' as error, tag,
+                      coalesce((failures -> -1 ->> 'ended_at')::timestamptz, created_at) as at
+               from queue.job
+               where first_due_at is not null and failures <> '[]'
+                 and queue.fingerprint(failures -> -1 ->> 'error') is not null
+                 and ($1::text is null or tag = $1) limit $2
+           )
+           select fingerprint as "fingerprint!", (array_agg(error order by at desc))[1] as "sample!",
+                  count(*) filter (where is_dead) as "dead!", count(*) filter (where not is_dead) as "live!",
+                  min(at) as "first_at!", max(at) as "last_at!", array_agg(distinct tag) as "tags!"
+           from (select *, true as is_dead from dead union all select *, false from live) as failing
+           group by fingerprint
+           having $4::bigint is null
+               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint) < ($4, $5::bigint, $6::text)
+           order by count(*) desc, max(at) desc, fingerprint desc limit $3"#,
+        tag,
+        GROUPED_MAX,
+        limit,
+        after.map(|after| after.jobs),
+        after.map(|after| after.last_micros),
+        after.map(|after| after.fingerprint.as_str()),
+    )
+    .fetch_all(db)
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_id_of_a_moment_is_before_every_id_made_then_and_after_those_before() {
+        let id = Uuid::now_v7();
+        let (secs, nanos) = id.get_timestamp().expect("a version 7").to_unix();
+        let at = DateTime::from_timestamp(secs.cast_signed(), nanos).expect("a time");
+        assert!(first_id(at) <= id && first_id(at + chrono::TimeDelta::milliseconds(1)) > id);
+    }
+}

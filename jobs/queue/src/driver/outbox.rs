@@ -1,0 +1,88 @@
+//! What has ended and is not yet written.
+
+use crate::outcome::{Ack, Verdict};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The wait before completions whose rows were locked are tried again.
+const LOCKED_WAIT: Duration = Duration::from_millis(50);
+
+pub(super) struct Outbox {
+    /// What ended well and is completed with the next claim: all are [`Verdict::Done`] without a concurrency key.
+    done: Vec<Ack>,
+    /// What else is to be written, by the statement for all cases.
+    careful: Vec<Ack>,
+    /// Of these, the ones whose rows another transaction holds.
+    locked: Vec<Ack>,
+    /// When those are tried again.
+    locked_until: Instant,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self { done: Vec::new(), careful: Vec::new(), locked: Vec::new(), locked_until: Instant::now() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.done.len() + self.careful.len() + self.locked.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many are completed with the next claims.
+    pub(super) fn done(&self) -> usize {
+        self.done.len()
+    }
+
+    pub(super) fn push(&mut self, ack: Ack) {
+        let simple = matches!(ack.verdict, Verdict::Done(_)) && ack.lease.serial.is_none();
+        if simple { self.done.push(ack) } else { self.careful.push(ack) }
+    }
+
+    /// Takes up to `batch` that ended well.
+    pub(super) fn take_done(&mut self, batch: usize) -> Vec<Ack> {
+        let batch = self.done.len().min(batch);
+        self.done.drain(..batch).collect()
+    }
+
+    /// These could not be sent: they go with the next claim again.
+    pub(super) fn put_back_done(&mut self, mut done: Vec<Ack>) {
+        self.done.append(&mut done);
+    }
+
+    /// One of these cannot be completed now: the statement for all cases finds it.
+    pub(super) fn write_carefully(&mut self, mut done: Vec<Ack>) {
+        self.careful.append(&mut done);
+    }
+
+    /// The first `batch` for the statement for all cases; none if there are none.
+    pub(super) fn careful(&self, batch: usize) -> &[Ack] {
+        &self.careful[..self.careful.len().min(batch)]
+    }
+
+    /// Takes what [`Self::careful`] gives.
+    pub(super) fn take_careful(&mut self, batch: usize) -> Vec<Ack> {
+        let batch = self.careful.len().min(batch);
+        self.careful.drain(..batch).collect()
+    }
+
+    /// Another transaction holds this one's row.
+    pub(super) fn set_aside(&mut self, ack: Ack) {
+        self.locked.push(ack);
+        self.locked_until = Instant::now() + LOCKED_WAIT;
+    }
+
+    /// When to try locked rows again, if there are any.
+    pub(super) fn locked_until(&self) -> Option<Instant> {
+        (!self.locked.is_empty()).then_some(self.locked_until)
+    }
+
+    /// Moves the locked ones back once their wait is over.
+    pub(super) fn retry_locked(&mut self) {
+        if Instant::now() >= self.locked_until {
+            self.careful.append(&mut self.locked);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A job queue in PostgreSQL. It knows nothing of what a job does: a tag is a string, a payload is JSON.
+//!
+//! A program that changes its data calls [`enqueue`], [`hurry`] or [`take_off`] in the same transaction. A worker
+//! ([`run`]) leases due jobs and gives each to the handler as a [`Delivery`]; the handler completes it in its own
+//! transaction with [`Lease::complete`], fenced by the lease's token. apalis runs the handlers.
+
+pub mod admin;
+mod config;
+mod delivery;
+mod driver;
+mod enqueue;
+mod error;
+mod job;
+mod lease;
+mod lease_id;
+mod maintenance;
+mod metrics;
+mod notify;
+mod outcome;
+mod prefetch;
+mod retry_policy;
+mod sql;
+mod state;
+mod time_limit;
+mod trace;
+mod transaction;
+mod worker;
+
+pub use apalis::prelude::WorkerError;
+pub use config::WorkerConfig;
+pub use delivery::{Delivery, Outcome};
+pub use enqueue::{Due, Enqueued, enqueue, hurry, take_off};
+pub use error::{BoxError, JobError};
+pub use job::{Job, NewJob, Priority};
+pub use lease::{Lease, SettleError};
+pub use maintenance::take_duty;
+pub use metrics::{BOUNDS, Metrics};
+pub use notify::{CANCEL, CHANNEL, notifier::Ringer};
+pub use retry_policy::RetryPolicy;
+pub use trace::{carried, traced};
+pub use transaction::{begin, begin_with};
+pub use worker::run;
+
+/// The statements of the driver, for tests that check them or drive a worker otherwise. No part of the stable interface.
+#[doc(hidden)]
+pub mod protocol {
+    pub use crate::{
+        lease_id::LeaseId as Fence,
+        maintenance::retain,
+        outcome::{Ack, Verdict, Written},
+        sql::{
+            claim::{Claimed, How, Round, Want, complete_and_claim, take_serials},
+            complete::write,
+            cursor::Tags,
+            heartbeat::{Renewed, beat},
+        },
+    };
+}

@@ -1,0 +1,241 @@
+//! What a worker measures: for a scraper as Prometheus metrics, for the roll-ups as sums since the last sign of life.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{collections::HashMap, time::Duration};
+
+/// The upper bounds of the buckets of waits and run times, seconds; one more bucket holds what is longer. Those that
+/// end `queue.tally` counts in are the same, in this order.
+pub const BOUNDS: [f64; 14] =
+    [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0];
+/// How many buckets there are.
+pub(crate) const BUCKETS: usize = BOUNDS.len() + 1;
+
+/// A tag.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByTag {
+    tag: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    tag: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByConnection {
+    line: &'static str,
+}
+
+type Histograms = Family<ByTag, Histogram, fn() -> Histogram>;
+
+fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
+}
+
+/// What workers of this process have done since it began. Cloning it shares it.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    attempts: Family<ByOutcome, Counter>,
+    pickup: Histograms,
+    lateness: Histograms,
+    run: Histograms,
+    leases_lost: Family<ByTag, Counter>,
+    rescued: Family<ByTag, Counter>,
+    reconnects: Family<ByConnection, Counter>,
+    errors: Counter,
+    held: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            attempts: Family::default(),
+            pickup: Family::new_with_constructor(histogram),
+            lateness: Family::new_with_constructor(histogram),
+            run: Family::new_with_constructor(histogram),
+            leases_lost: Family::default(),
+            rescued: Family::default(),
+            reconnects: Family::default(),
+            errors: Counter::default(),
+            held: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Puts them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("queue");
+        r.register("attempts", "Attempts that ended, by outcome", self.attempts.clone());
+        let help = "From when a job was due to when its attempt began; of all attempts";
+        r.register_with_unit("pickup", help, Unit::Seconds, self.pickup.clone());
+        let help = "The same, of jobs that were enqueued for later";
+        r.register_with_unit("lateness", help, Unit::Seconds, self.lateness.clone());
+        r.register_with_unit("run", "How long attempts took", Unit::Seconds, self.run.clone());
+        r.register(
+            "leases_lost",
+            "Attempts whose lease ran out or whose job was settled",
+            self.leases_lost.clone(),
+        );
+        r.register("rescued", "Claims of jobs whose last attempt's lease had run out", self.rescued.clone());
+        r.register(
+            "reconnects",
+            "Lost connections of the driver and of the listener",
+            self.reconnects.clone(),
+        );
+        r.register("errors", "Statements of the driver that failed", self.errors.clone());
+        r.register("held", "Jobs that this process holds", self.held.clone());
+    }
+
+    /// A connection was lost: `driver` or `listener`.
+    pub(crate) fn reconnect(&self, line: &'static str) {
+        self.reconnects.get_or_create(&ByConnection { line }).inc();
+    }
+
+    /// A statement of the driver failed.
+    pub(crate) fn error(&self) {
+        self.errors.inc();
+    }
+
+    /// The driver holds so many jobs now.
+    pub(crate) fn holds(&self, jobs: usize) {
+        self.held.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+    }
+}
+
+/// How an attempt ended, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Done,
+    Failed,
+    Dead,
+    Cancelled,
+    Released,
+}
+
+impl Event {
+    const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Dead, Self::Cancelled, Self::Released];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+            Self::Released => "released",
+        }
+    }
+}
+
+/// One tag's sums since they were last written down, as `queue.tally` has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rollup {
+    pub(crate) ended: [i64; 5],
+    pub(crate) rescued: i64,
+    pub(crate) lost: i64,
+    pub(crate) run_secs: f64,
+    pub(crate) pickup: [i64; BUCKETS],
+    pub(crate) lateness: [i64; BUCKETS],
+    pub(crate) run: [i64; BUCKETS],
+}
+
+/// One tag's handles, looked up once.
+struct TagMetrics {
+    ended: [Counter; 5],
+    pickup: Histogram,
+    lateness: Histogram,
+    run: Histogram,
+    lost: Counter,
+    rescued: Counter,
+    rollup: Option<Rollup>,
+}
+
+/// The driver's book.
+pub(crate) struct Recorder {
+    metrics: Metrics,
+    tags: HashMap<String, TagMetrics>,
+}
+
+impl Recorder {
+    pub(crate) fn new(metrics: Metrics, tags: &[String]) -> Self {
+        let tags = tags.iter().map(|tag| (tag.clone(), TagMetrics::new(&metrics, tag))).collect();
+        Self { metrics, tags }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// An attempt began after its job had been due for so long.
+    pub(crate) fn began(&mut self, tag: &str, waited: Duration, delayed: bool) {
+        let Some(line) = self.tags.get_mut(tag) else { return };
+        let rollup = line.rollup.get_or_insert_default();
+        line.pickup.observe(waited.as_secs_f64());
+        rollup.pickup[bucket(waited)] += 1;
+        if delayed {
+            line.lateness.observe(waited.as_secs_f64());
+            rollup.lateness[bucket(waited)] += 1;
+        }
+    }
+
+    /// An attempt took so long.
+    pub(crate) fn ran(&mut self, tag: &str, took: Duration) {
+        let Some(line) = self.tags.get_mut(tag) else { return };
+        let rollup = line.rollup.get_or_insert_default();
+        line.run.observe(took.as_secs_f64());
+        rollup.run[bucket(took)] += 1;
+        rollup.run_secs += took.as_secs_f64();
+    }
+
+    /// An attempt ended like this.
+    pub(crate) fn ended(&mut self, tag: &str, how: Event) {
+        let Some(line) = self.tags.get_mut(tag) else { return };
+        line.ended[how as usize].inc();
+        line.rollup.get_or_insert_default().ended[how as usize] += 1;
+    }
+
+    /// An attempt lost its lease.
+    pub(crate) fn lost(&mut self, tag: &str) {
+        let Some(line) = self.tags.get_mut(tag) else { return };
+        line.lost.inc();
+        line.rollup.get_or_insert_default().lost += 1;
+    }
+
+    /// A claim took over a job from an attempt that went without a word.
+    pub(crate) fn rescued(&mut self, tag: &str) {
+        let Some(line) = self.tags.get_mut(tag) else { return };
+        line.rescued.inc();
+        line.rollup.get_or_insert_default().rescued += 1;
+    }
+
+    /// What is to be written down now; the sums begin anew.
+    pub(crate) fn take(&mut self) -> Vec<(String, Rollup)> {
+        let taken = self.tags.iter_mut();
+        taken.filter_map(|(tag, line)| Some((tag.clone(), line.rollup.take()?))).collect()
+    }
+}
+
+impl TagMetrics {
+    fn new(metrics: &Metrics, tag: &str) -> Self {
+        let label = ByTag { tag: tag.to_owned() };
+        let outcome = |how: Event| ByOutcome { tag: tag.to_owned(), outcome: how.name() };
+        Self {
+            ended: Event::ALL.map(|how| metrics.attempts.get_or_create(&outcome(how)).clone()),
+            pickup: metrics.pickup.get_or_create(&label).clone(),
+            lateness: metrics.lateness.get_or_create(&label).clone(),
+            run: metrics.run.get_or_create(&label).clone(),
+            lost: metrics.leases_lost.get_or_create(&label).clone(),
+            rescued: metrics.rescued.get_or_create(&label).clone(),
+            rollup: None,
+        }
+    }
+}
+
+fn bucket(took: Duration) -> usize {
+    BOUNDS.iter().position(|bound| took.as_secs_f64() <= *bound).unwrap_or(BOUNDS.len())
+}

@@ -1,0 +1,277 @@
+//! The driver's main statement: complete what ended well, claim what is due, tell when the next falls due.
+
+use super::cursor::Tags;
+use crate::{Lease, outcome::Ack};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sqlx::PgConnection;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// A job the claim took hold of.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The new attempt's right.
+    pub lease: Lease,
+    /// JSON, maybe of a kind that Rust cannot hold.
+    pub payload: String,
+    /// The rank of its [`Priority`](crate::Priority).
+    pub priority: i16,
+    /// What it is to the worker.
+    pub how: How,
+}
+
+/// What a claimed job is to the worker.
+#[derive(Debug, PartialEq, Eq)]
+pub enum How {
+    /// To be run.
+    Fresh,
+    /// To be run: its last attempt's lease ran out.
+    Rescued,
+    /// Not to be run: somebody asked for its end. The worker writes that down, under the lease.
+    CalledOff,
+    /// Not to be run: its last attempt's lease ran out, and it was its last. The worker buries it, under the lease.
+    Crashed,
+}
+
+/// What is to be claimed.
+#[derive(Debug)]
+pub struct Want<'a> {
+    /// Of these tags, and how far back in each.
+    pub tags: &'a Tags,
+    /// At the most so many.
+    pub slots: usize,
+    /// Who claims.
+    pub worker: &'a str,
+    /// For how long.
+    pub lease: Duration,
+    /// One for all of them, and for no other claim: with the job's id it is the fence of an attempt.
+    pub token: Uuid,
+}
+
+/// What a round did.
+#[derive(Debug)]
+pub struct Round {
+    /// The jobs that were completed, unless all were; those that are missing had lost their lease.
+    pub completed: Option<Vec<Uuid>>,
+    /// Longest due first within a priority.
+    pub claimed: Vec<Claimed>,
+    /// Whether as many were due as were wanted: there may be more.
+    pub full: bool,
+    /// If not full: how long until the next one falls due, if there is one.
+    pub next: Option<Duration>,
+}
+
+/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority and the longest due of
+/// each tag first: one statement, one commit. A job whose lease has run out is due as well. A completion waits for
+/// whoever holds the row, up to the link's limit; a claim passes over locked rows, paused tags, and jobs whose serial
+/// key is taken.
+///
+/// The rare cases are left to statements of their own ([`take_serials`], [`write`](super::complete::write)), under the lease
+/// that is taken here: what this one costs is mostly the making of its plan's nodes.
+///
+/// # Errors
+/// The database's.
+pub async fn complete_and_claim(
+    conn: &mut PgConnection,
+    done: &[Ack],
+    want: &Want<'_>,
+) -> Result<Round, sqlx::Error> {
+    let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
+        done.iter().map(|ack| (ack.lease.job_id, ack.lease.token)).unzip();
+    let notes: Vec<Option<String>> = done.iter().map(|ack| ack.verdict.text()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"with ended as (
+               delete from queue.job
+               using unnest($1::uuid[], $2::uuid[], $3::text[]) as done (id, token, note)
+               where job.id = done.id and job.lease_token = done.token
+               returning job.id, tag, key, payload, attempt, worker, note, failures, run_at, created_at, leased_at
+           ), finished as (
+               insert into queue.finished
+                   (id, tag, key, payload, outcome, attempt, worker, note, failures,
+                    run_at, created_at, started_at, ended_at)
+               select id, tag, key, payload, 'done', attempt, worker, note, failures,
+                      run_at, created_at, leased_at, clock_timestamp()
+               from ended
+           ), looked_at as (
+               select tag, priority, since
+               from unnest($4::text[], $5::smallint[], $6::timestamptz[]) as t (tag, priority, since)
+               where not exists (select from queue.paused where paused.tag = t.tag)
+           ), due as materialized (
+               select found.at, found.id, found.expired, found.spent
+               from looked_at t
+               cross join lateral (
+                   select job.ctid as at, job.id, job.lease_token is not null as expired,
+                          job.lease_token is not null and job.attempt = job.max_attempts as spent
+                   from queue.job
+                   where job.tag = t.tag and job.priority = t.priority
+                     and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
+                     and (job.lease_until is null or job.lease_until <= now())
+                     and (job.serial is null or job.lease_token is not null
+                          or job.serial <> all (array(select key from queue.serial)))
+                   order by job.run_at limit $7::bigint for update of job skip locked
+               ) found
+               limit $7
+           ), claimed as (
+               update queue.job
+               set attempt = least(attempt + 1, max_attempts), worker = $8, leased_at = clock_timestamp(),
+                   lease_token = $9, lease_until = now() + make_interval(secs => $10::float8),
+                   -- A rescued attempt has failed, so its job is among those with a first due time.
+                   first_due_at = case when lease_token is null then first_due_at else coalesce(first_due_at, run_at) end,
+                   failures = case when lease_token is null then failures else
+                       failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
+                                                      'ended_at', clock_timestamp(), 'trace_id', payload->>'trace',
+                                                      'error', 'lease expired') end
+               where ctid = any (array(select at from due))
+               returning id, tag, key, payload::text, attempt, max_attempts, run_at, created_at, leased_at,
+                         priority, serial, cancel_asked is not null as called_off
+           )
+           select c.*, answer.completed, answer.rescued, answer.crashed, answer.due = $7 as "full!", answer.next
+           from (
+               select (select count(*) from due) as due,
+                      case when (select count(*) from ended) < cardinality($1) then array(select id from ended) end
+                          as completed,
+                      nullif(array(select id from due where expired), '{}') as rescued,
+                      nullif(array(select id from due where spent), '{}') as crashed,
+                      case when (select count(*) from due) < $7 then (
+                          select extract(epoch from min(soonest.run_at) - clock_timestamp())::float8
+                          from looked_at t
+                          cross join lateral (
+                              select job.run_at from queue.job
+                              where job.tag = t.tag and job.priority = t.priority and job.run_at > now()
+                              order by job.run_at limit 1
+                          ) soonest
+                      ) end as next
+           ) answer
+           left join claimed c on true"#,
+        &ids,
+        &tokens,
+        &notes as &[Option<String>],
+        &want.tags.names,
+        &want.tags.priorities,
+        &want.tags.since as &[Option<DateTime<Utc>>],
+        i64::try_from(want.slots).unwrap_or(i64::MAX),
+        want.worker,
+        want.token,
+        want.lease.as_secs_f64(),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Round::of(rows, want.token))
+}
+
+/// Takes the serial keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
+/// the others' keys are another job's at this moment.
+///
+/// # Errors
+/// The database's.
+pub async fn take_serials(
+    conn: &mut PgConnection,
+    jobs: &[(Uuid, String)],
+    token: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let (ids, keys): (Vec<Uuid>, Vec<String>) = jobs.iter().cloned().unzip();
+    sqlx::query_scalar!(
+        r#"with mine as materialized (
+               select job.id, wanted.key from unnest($1::uuid[], $2::text[]) as wanted (id, key)
+               join queue.job on job.id = wanted.id and job.lease_token = $3
+               for update of job
+           )
+           insert into queue.serial (key, job_id)
+           select distinct on (mine.key) mine.key, mine.id
+           from mine left join queue.serial taken on taken.key = mine.key
+           order by mine.key, taken.job_id is distinct from mine.id, mine.id
+           on conflict (key) do update set job_id = excluded.job_id where serial.job_id = excluded.job_id
+           returning job_id"#,
+        &ids,
+        &keys,
+        token
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A row of the round's answer: a job that was claimed, if any was, and the answer as a whole.
+struct Row {
+    id: Option<Uuid>,
+    tag: Option<String>,
+    key: Option<String>,
+    payload: Option<String>,
+    attempt: Option<i32>,
+    max_attempts: Option<i32>,
+    run_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
+    leased_at: Option<DateTime<Utc>>,
+    priority: Option<i16>,
+    serial: Option<String>,
+    called_off: Option<bool>,
+    completed: Option<Vec<Uuid>>,
+    rescued: Option<Vec<Uuid>>,
+    crashed: Option<Vec<Uuid>>,
+    full: bool,
+    next: Option<f64>,
+}
+
+impl Row {
+    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
+    fn job(self, token: Uuid, claimed: Instant, rescued: &[Uuid], crashed: &[Uuid]) -> Option<Claimed> {
+        let job_id = self.id?;
+        let how = if self.called_off? {
+            How::CalledOff
+        } else if crashed.contains(&job_id) {
+            How::Crashed
+        } else if rescued.contains(&job_id) {
+            How::Rescued
+        } else {
+            How::Fresh
+        };
+        let (payload, run_at) = (self.payload?, self.run_at?);
+        Some(Claimed {
+            lease: Lease {
+                job_id,
+                tag: self.tag?,
+                key: self.key?,
+                token,
+                attempt: self.attempt?,
+                max_attempts: self.max_attempts?,
+                run_at,
+                trace: trace_of(&payload),
+                serial: self.serial,
+                waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
+                delayed: run_at > self.created_at?,
+                claimed,
+            },
+            payload,
+            priority: self.priority?,
+            how,
+        })
+    }
+}
+
+impl Round {
+    fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
+        let now = Instant::now();
+        let (mut completed, mut full, mut next) = (None, false, None);
+        let (mut rescued, mut crashed) = (Vec::new(), Vec::new());
+        if let Some(row) = rows.first_mut() {
+            (completed, full, next) = (row.completed.take(), row.full, row.next);
+            rescued = row.rescued.take().unwrap_or_default();
+            crashed = row.crashed.take().unwrap_or_default();
+        }
+        rows.sort_by_key(|row| (row.priority, row.run_at));
+        let claimed = rows.into_iter().filter_map(|row| row.job(token, now, &rescued, &crashed)).collect();
+        let next = next.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX));
+        Self { completed, claimed, full, next }
+    }
+}
+
+/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has one.
+fn trace_of(payload: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Traced {
+        trace: Option<String>, // TRACE_FIELD
+    }
+    serde_json::from_str::<Traced>(payload).ok()?.trace
+}

@@ -1,0 +1,66 @@
+//! The worker's sign of life: renews the leases it holds, and its line in the registry, in one statement.
+
+use crate::{WorkerConfig, lease_id::LeaseId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A lease that was renewed.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Which.
+    pub fence: LeaseId,
+    /// Somebody wants the job to end without being done.
+    pub cancel_asked: bool,
+}
+
+/// Renews these leases and tells that the worker is alive. A row that is locked is left out: its handler is completing
+/// it, and nobody can take it meanwhile. Returns those that were renewed.
+///
+/// # Errors
+/// The database's.
+pub async fn beat(
+    conn: &mut PgConnection,
+    held: &[LeaseId],
+    worker: &WorkerConfig,
+    draining: bool,
+) -> Result<Vec<Renewed>, sqlx::Error> {
+    let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = held.iter().copied().unzip();
+    let renewed = sqlx::query!(
+        r#"with seen as (
+               insert into queue.worker (id, name, host, pid, build, tags, slots, held, state, lease_secs)
+               values ($4, $5, $6, $7, $8, $9, $10, cardinality($1::uuid[]), case when $11 then 'draining' else 'working' end, $3)
+               on conflict (id) do update
+                   set held = excluded.held, state = excluded.state, last_seen_at = now()
+           ), mine as (
+               select job.id from unnest($1::uuid[], $2::uuid[]) as held (id, token)
+               join queue.job on job.id = held.id and job.lease_token = held.token
+               for update of job skip locked
+           )
+           update queue.job set lease_until = now() + make_interval(secs => $3::float8)
+           where id = any(array(select id from mine))
+           returning id, lease_token as "token!", cancel_asked is not null as "cancel_asked!""#,
+        &ids,
+        &tokens,
+        worker.lease.as_secs_f64(),
+        worker.id,
+        worker.name,
+        worker.host,
+        i32::try_from(std::process::id()).unwrap_or(0),
+        worker.build,
+        &worker.tags,
+        i32::try_from(worker.concurrency).unwrap_or(i32::MAX),
+        draining,
+    )
+    .fetch_all(conn)
+    .await?;
+    let renewed = renewed.into_iter();
+    Ok(renewed.map(|row| Renewed { fence: (row.id, row.token), cancel_asked: row.cancel_asked }).collect())
+}
+
+/// The worker ends in order: takes it out of the registry.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn sign_off(conn: &mut PgConnection, worker: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn).await.map(drop)
+}
