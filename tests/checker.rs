@@ -23,7 +23,7 @@ fn farebox(world: &World, args: &[&str]) -> Output {
 
 /// The next look of a worker is due.
 pub async fn look_again(pool: &PgPool) {
-    sqlx::query("update queue.duty set next_at = now() where name = 'farebox_verify'")
+    sqlx::query("update queue.maintenance_task set next_at = now() where name = 'farebox_verify'")
         .execute(pool)
         .await
         .unwrap();

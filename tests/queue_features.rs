@@ -2,9 +2,9 @@
 
 use crate::harness::{Process, RETRY, World, count, inside, settings, until};
 use farebox_jobs::queue::{
-    self, Delivery, Due, Enqueued, Job, JobError, NewJob, Outcome, Priority, RetryPolicy, Ringer,
+    self, Delivery, Due, Enqueued, Job, JobError, NewJob, Notifier, Outcome, Priority, RetryPolicy,
     WorkerConfig,
-    admin::{self, Changed, Which},
+    admin::{self, AdminOutcome, JobRef},
     protocol,
 };
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ impl Job for Note {
         self.name.clone()
     }
 
-    fn serial(&self) -> Option<String> {
+    fn concurrency_key(&self) -> Option<String> {
         self.serial.clone()
     }
 }
@@ -41,7 +41,7 @@ fn note(name: &str) -> NewJob {
     NewJob::of(&Note { name: name.to_owned(), serial: None })
 }
 
-/// By serial key: how many run now, and the most that ever did.
+/// By concurrency key: how many run now, and the most that ever did.
 type Running = HashMap<Option<String>, (usize, usize)>;
 
 /// A worker with short leases.
@@ -67,9 +67,9 @@ async fn enqueue(world: &World, jobs: &[NewJob]) {
     assert!(answers.iter().all(|answer| matches!(answer, Enqueued::New(_))));
 }
 
-async fn cancel(world: &World, key: &str) -> Changed {
+async fn cancel(world: &World, key: &str) -> AdminOutcome {
     let mut conn = world.pool.acquire().await.unwrap();
-    admin::cancel(&mut conn, Which::Key("note", key), "enough").await.unwrap()
+    admin::cancel(&mut conn, JobRef::Key("note", key), "enough").await.unwrap()
 }
 
 async fn outcome(world: &World, key: &str) -> Option<String> {
@@ -137,13 +137,13 @@ async fn jobs_of_one_serial_key_run_one_at_a_time_and_others_beside_them() {
     let _workers = [worker(&world, 8, handler.clone()), worker(&world, 8, handler)];
     until("all are done", || async { count(&world.pool, "select count(*) from queue.finished").await == 60 })
         .await;
-    assert_eq!(count(&world.pool, "select count(*) from queue.serial").await, 0);
+    assert_eq!(count(&world.pool, "select count(*) from queue.concurrency_key").await, 0);
     let running = running.lock().unwrap();
     for (key, (now, most)) in running.iter() {
         assert_eq!(*now, 0);
         assert!(key.is_none() || *most == 1, "{key:?}: {most} at once");
     }
-    assert!(running[&None].1 > 1, "jobs without a serial key ran side by side");
+    assert!(running[&None].1 > 1, "jobs without a concurrency key ran side by side");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,12 +153,12 @@ async fn a_wish_to_cancel_belongs_to_its_transaction_and_reaches_a_running_handl
     queue::enqueue(&mut tx, &[note("waits")], Due::In(Duration::from_secs(60))).await.unwrap();
     tx.commit().await.unwrap();
     let mut tx = world.pool.begin().await.unwrap();
-    let changed = admin::cancel(&mut tx, Which::Key("note", "waits"), "a whim").await.unwrap();
-    assert_eq!(changed, Changed::Yes);
+    let changed = admin::cancel(&mut tx, JobRef::Key("note", "waits"), "a whim").await.unwrap();
+    assert_eq!(changed, AdminOutcome::Changed);
     tx.rollback().await.unwrap();
     assert_eq!(outcome(&world, "waits").await, None, "rolled back");
-    assert_eq!(cancel(&world, "waits").await, Changed::Yes);
-    assert_eq!(cancel(&world, "waits").await, Changed::Gone);
+    assert_eq!(cancel(&world, "waits").await, AdminOutcome::Changed);
+    assert_eq!(cancel(&world, "waits").await, AdminOutcome::Gone);
 
     // "heeds" ends when it is asked to; "ignores" and "fails" go on until the gate opens.
     let (gate, opened) = tokio::sync::watch::channel(false);
@@ -179,7 +179,7 @@ async fn a_wish_to_cancel_belongs_to_its_transaction_and_reaches_a_running_handl
     })
     .await;
     for key in ["heeds", "ignores", "fails"] {
-        assert_eq!(cancel(&world, key).await, Changed::Asked);
+        assert_eq!(cancel(&world, key).await, AdminOutcome::CancelRequested);
     }
     until("it heeded", || async { outcome(&world, "heeds").await.is_some() }).await;
     gate.send_replace(true);
@@ -311,7 +311,7 @@ async fn days_are_dropped_as_a_whole_and_a_day_nobody_prepared_loses_nothing() {
     let _worker = worker(&world, 1, |_: Delivery| async { Ok(Outcome::Done(None)) });
     until("it is done", || async { outcome(&world, "before").await.is_some() }).await;
     let mut conn = world.pool.acquire().await.unwrap();
-    protocol::retain(&mut conn, Duration::from_secs(24 * 3_600)).await.unwrap();
+    protocol::apply_retention(&mut conn, Duration::from_secs(24 * 3_600)).await.unwrap();
     assert!(outcome(&world, "before").await.is_some(), "not yet a day old");
     // As on the day after tomorrow: today's partition has to go, and what ends then finds none of its own.
     sqlx::query("select queue.keep_finished(interval '-1 day', -1)").execute(&mut *conn).await.unwrap();
@@ -320,15 +320,15 @@ async fn days_are_dropped_as_a_whole_and_a_day_nobody_prepared_loses_nothing() {
     until("it is done", || async { outcome(&world, "stray").await.is_some() }).await;
     assert_eq!(count(&world.pool, "select count(*) from queue.finished_stray").await, 1);
     sqlx::query(
-        "insert into queue.serial (key, job_id) values ('of a job deleted by hand', gen_random_uuid())",
+        "insert into queue.concurrency_key (key, job_id) values ('of a job deleted by hand', gen_random_uuid())",
     )
     .execute(&mut *conn)
     .await
     .unwrap();
-    protocol::retain(&mut conn, Duration::from_secs(24 * 3_600)).await.unwrap();
+    protocol::apply_retention(&mut conn, Duration::from_secs(24 * 3_600)).await.unwrap();
     assert_eq!(count(&world.pool, "select count(*) from queue.finished_stray").await, 0);
     assert!(outcome(&world, "stray").await.is_some(), "moved to its day");
-    assert_eq!(count(&world.pool, "select count(*) from queue.serial").await, 0);
+    assert_eq!(count(&world.pool, "select count(*) from queue.concurrency_key").await, 0);
 }
 
 /// The worker polls once an hour here: only the bell can have woken it.
@@ -337,13 +337,13 @@ async fn a_job_enqueued_quietly_is_picked_up_when_somebody_rings_even_on_a_line_
     let world = World::new().await;
     let config = WorkerConfig { poll: Duration::from_secs(3600), ..WorkerConfig::new("test", &["note"]) };
     let _stop = inside(&world.pool, config, |_| async { Ok(Outcome::Done(None)) });
-    let ringer = Ringer::start((*world.pool.connect_options()).clone());
+    let notifier = Notifier::start((*world.pool.connect_options()).clone());
     enqueue(&world, &[note("loud")]).await;
     until("it is done", || async { outcome(&world, "loud").await.is_some() }).await;
     for name in ["first", "after the cut"] {
         let mut conn = world.pool.acquire().await.unwrap();
-        queue::enqueue(&mut conn, &[note(name)], Due::Quietly).await.unwrap();
-        ringer.ring();
+        queue::enqueue(&mut conn, &[note(name)], Due::NowSilently).await.unwrap();
+        notifier.notify();
         until("it is done", || async { outcome(&world, name).await.is_some() }).await;
         let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                    where datname = current_database() and query like 'select set_config%pg_notify%'";

@@ -8,8 +8,11 @@
 use crate::harness::Database;
 use farebox_jobs::queue::{
     self, Due, Enqueued, Lease, NewJob, Priority, WorkerConfig,
-    admin::{self, Changed, DeadFilter, Which},
-    protocol::{self, Ack, Claimed, Fence, How, Tags, Verdict, Want, Written},
+    admin::{self, AdminOutcome, DeadFilter, JobRef},
+    protocol::{
+        self, ClaimCursor, ClaimKind, ClaimRequest, Claimed, Completion, CompletionResult, Disposition,
+        LeaseId,
+    },
 };
 use proptest::{
     collection::vec,
@@ -38,7 +41,7 @@ const LEASE: Hours = 2;
 
 const TAGS: [&str; 2] = ["letter", "parcel"];
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
-const SERIALS: [&str; 2] = ["north", "south"];
+const CONCURRENCY_KEYS: [&str; 2] = ["north", "south"];
 const WORKERS: usize = 3;
 
 #[test]
@@ -79,7 +82,7 @@ async fn interleaving(conn: &mut PgConnection, ops: Vec<Op>) -> TestCaseResult {
     Ok(())
 }
 
-/// A step. In `Claim` the driver completes what ended well as well, and one that hesitates takes the serial keys at its
+/// A step. In `Claim` the driver completes what ended well as well, and one that hesitates takes the concurrency keys at its
 /// next step only. In `Write` the driver writes down the rest; in `Complete` and `Snooze` a handler settles the job in its
 /// own transaction. In `Crash` a worker's process ends without a word, and starts anew.
 #[derive(Clone, Debug)]
@@ -105,7 +108,7 @@ struct Spec {
     tag: &'static str,
     key: &'static str,
     priority: Priority,
-    serial: Option<&'static str>,
+    concurrency_key: Option<&'static str>,
     max_attempts: i32,
 }
 
@@ -154,10 +157,16 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let serial = prop::option::of(prop::sample::select(&SERIALS[..]));
+    let concurrency_key = prop::option::of(prop::sample::select(&CONCURRENCY_KEYS[..]));
     let (tag, key) = (prop::sample::select(&TAGS[..]), prop::sample::select(&KEYS[..]));
-    (tag, key, prop::sample::select(&Priority::ALL[..]), serial, 1..=3).prop_map(
-        |(tag, key, priority, serial, max_attempts)| Spec { tag, key, priority, serial, max_attempts },
+    (tag, key, prop::sample::select(&Priority::ALL[..]), concurrency_key, 1..=3).prop_map(
+        |(tag, key, priority, concurrency_key, max_attempts)| Spec {
+            tag,
+            key,
+            priority,
+            concurrency_key,
+            max_attempts,
+        },
     )
 }
 
@@ -277,22 +286,22 @@ impl Job {
     }
 
     /// What it is to whoever claims it next.
-    fn how(&self) -> How {
+    fn claim_kind(&self) -> ClaimKind {
         match self.state {
-            _ if self.asked => How::CalledOff,
-            State::Leased { .. } if self.attempt == self.spec.max_attempts => How::Crashed,
-            State::Leased { .. } => How::Rescued,
-            _ => How::Fresh,
+            _ if self.asked => ClaimKind::Cancelled,
+            State::Leased { .. } if self.attempt == self.spec.max_attempts => ClaimKind::Crashed,
+            State::Leased { .. } => ClaimKind::Rescued,
+            _ => ClaimKind::Fresh,
         }
     }
 }
 
-/// The jobs, who has which serial key, and what time it is.
+/// The jobs, who has which concurrency key, and what time it is.
 #[derive(Debug, Default)]
 struct Model {
     now: Hours,
     jobs: BTreeMap<Uuid, Job>,
-    serials: BTreeMap<&'static str, Uuid>,
+    concurrency_keys: BTreeMap<&'static str, Uuid>,
     paused: BTreeSet<&'static str>,
 }
 
@@ -301,7 +310,7 @@ impl Model {
         let job = self.jobs.get_mut(&id).unwrap();
         job.step(event, self.now);
         if job.token().is_none() {
-            self.serials.retain(|_, holder| *holder != id);
+            self.concurrency_keys.retain(|_, holder| *holder != id);
         }
     }
 
@@ -326,7 +335,8 @@ impl Model {
 
     /// What a claim may take.
     fn claimable(&self) -> BTreeSet<Uuid> {
-        let free = |job: &Job| job.spec.serial.is_none_or(|key| !self.serials.contains_key(key));
+        let free =
+            |job: &Job| job.spec.concurrency_key.is_none_or(|key| !self.concurrency_keys.contains_key(key));
         let open = |job: &Job| match job.state {
             State::Waiting => free(job),
             State::Leased { until, .. } => until <= self.now,
@@ -343,9 +353,9 @@ impl Model {
             || (a.spec.priority == b.spec.priority && a.spec.tag == b.spec.tag && a.due < b.due)
     }
 
-    /// Whether these may have the serial key, of those that hold a lease and want it: its holder alone, or anyone.
+    /// Whether these may have the concurrency key, of those that hold a lease and want it: its holder alone, or anyone.
     fn may_have(&self, key: &str, got: &[Uuid], wanted: &[Uuid]) -> bool {
-        match self.serials.get(key) {
+        match self.concurrency_keys.get(key) {
             Some(holder) if wanted.contains(holder) => got == [*holder],
             Some(_) => got.is_empty(),
             None => got.len() == wanted.len().min(1) && got.iter().all(|id| wanted.contains(id)),
@@ -400,7 +410,7 @@ const ROWS: &str = "
     order by id";
 
 const CLEAR: &str = "delete from queue.job; delete from queue.finished; delete from queue.dead_letter;
-                     delete from queue.serial; delete from queue.paused; delete from queue.worker";
+                     delete from queue.concurrency_key; delete from queue.paused; delete from queue.worker";
 
 /// What a later or an earlier hour is to the queue: all that it knows of time lies further back, or less far.
 const JUMP: &str = "
@@ -411,7 +421,7 @@ const JUMP: &str = "
 /// A worker as its driver sees it.
 struct Worker {
     config: WorkerConfig,
-    tags: Tags,
+    cursor: ClaimCursor,
     /// Whether the next claim sees every due job.
     whole: bool,
     /// Claimed, and not yet begun.
@@ -423,14 +433,14 @@ struct Worker {
 impl Worker {
     fn new() -> Self {
         let config = WorkerConfig { lease: hours(LEASE), ..WorkerConfig::new("model", &TAGS) };
-        let tags = Tags::new(&config.tags);
-        Self { config, tags, whole: true, arrived: Vec::new(), leases: Vec::new() }
+        let cursor = ClaimCursor::new(&config.tags);
+        Self { config, cursor, whole: true, arrived: Vec::new(), leases: Vec::new() }
     }
 
     /// Its next claim starts from the beginning of each tag, another tag first.
-    fn look_back(&mut self) {
+    fn reset(&mut self) {
         self.config.tags.rotate_left(1);
-        self.tags = Tags::new(&self.config.tags);
+        self.cursor = ClaimCursor::new(&self.config.tags);
         self.whole = true;
     }
 
@@ -469,12 +479,12 @@ impl<'c> Bench<'c> {
             Op::Snooze { worker, lease, wait } => self.snooze(worker, lease, wait).await,
             Op::Renew { worker } => self.renew(worker).await,
             Op::Crash { worker } => {
-                self.begin(worker).await?; // no worker dies between a claim and its serial keys
+                self.begin(worker).await?; // no worker dies between a claim and its concurrency keys
                 self.workers[worker] = Worker::new();
                 Ok(())
             }
             Op::CancelId { job } => self.cancel_id(job).await,
-            Op::CancelKey { tag, key } => self.cancel(Which::Key(tag, key), self.model.live(tag, key)).await,
+            Op::CancelKey { tag, key } => self.cancel(JobRef::Key(tag, key), self.model.live(tag, key)).await,
             Op::Pause { tag } => {
                 admin::pause(&mut *self.conn, tag, "the test", "a whim").await.unwrap();
                 self.model.paused.insert(tag);
@@ -494,8 +504,8 @@ impl<'c> Bench<'c> {
     /// The tables say what the model says, and what must hold whatever it says.
     async fn compare(&mut self) -> TestCaseResult {
         let rows: Vec<Row> = sqlx::query_as(ROWS).fetch_all(&mut *self.conn).await.unwrap();
-        let serials: Vec<(String, Uuid)> =
-            sqlx::query_as("select key, job_id from queue.serial order by key")
+        let concurrency_keys: Vec<(String, Uuid)> =
+            sqlx::query_as("select key, job_id from queue.concurrency_key order by key")
                 .fetch_all(&mut *self.conn)
                 .await
                 .unwrap();
@@ -506,8 +516,8 @@ impl<'c> Bench<'c> {
         let expected: Vec<Row> =
             self.model.jobs.iter().map(|(id, job)| Row::of(*id, job, self.model.now)).collect();
         prop_assert_eq!(rows, expected, "the tables are as the model");
-        let held = self.model.serials.iter().map(|(key, id)| ((*key).to_owned(), *id));
-        prop_assert_eq!(serials, held.collect::<Vec<_>>(), "serial keys are as the model's");
+        let held = self.model.concurrency_keys.iter().map(|(key, id)| ((*key).to_owned(), *id));
+        prop_assert_eq!(concurrency_keys, held.collect::<Vec<_>>(), "concurrency keys are as the model's");
         for job in self.model.jobs.values() {
             let begun = i32::try_from(job.begun.len()).unwrap();
             prop_assert!(begun <= job.spec.max_attempts, "begun too often: {job:?}");
@@ -521,7 +531,7 @@ impl<'c> Bench<'c> {
             tag: spec.tag,
             key: spec.key.to_owned(),
             priority: spec.priority,
-            serial: spec.serial.map(str::to_owned),
+            concurrency_key: spec.concurrency_key.map(str::to_owned),
             payload: RawValue::from_string("{}".to_owned()).unwrap(),
             max_attempts: spec.max_attempts,
         };
@@ -551,50 +561,55 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// What the driver completes with its next claim: no job with a serial key.
-    fn done(&self, worker: usize, picks: &[Pick]) -> Vec<Ack> {
+    /// What the driver completes with its next claim: no job with a concurrency key.
+    fn done(&self, worker: usize, picks: &[Pick]) -> Vec<Completion> {
         let picks: BTreeSet<Pick> = picks.iter().copied().collect();
         let leases = picks.into_iter().filter_map(|pick| self.workers[worker].pick(pick));
-        let leases: BTreeMap<Fence, Arc<Lease>> = leases.map(|lease| (fence(&lease), lease)).collect();
-        let plain = |lease: &Arc<Lease>| self.model.jobs[&lease.job_id].spec.serial.is_none();
+        let leases: BTreeMap<LeaseId, Arc<Lease>> = leases.map(|lease| (lease_id(&lease), lease)).collect();
+        let plain = |lease: &Arc<Lease>| self.model.jobs[&lease.job_id].spec.concurrency_key.is_none();
         let done = leases.into_values().filter(plain);
-        done.map(|lease| Ack { lease, verdict: Verdict::Done(None) }).collect()
+        done.map(|lease| Completion { lease, disposition: Disposition::Done(None) }).collect()
     }
 
     /// One statement of the driver. Returns how many slots it left.
-    async fn round(&mut self, worker: usize, done: &[Ack], slots: usize) -> Result<usize, TestCaseError> {
-        let Worker { config, tags, whole, .. } = &self.workers[worker];
+    async fn round(
+        &mut self,
+        worker: usize,
+        done: &[Completion],
+        slots: usize,
+    ) -> Result<usize, TestCaseError> {
+        let Worker { config, cursor, whole, .. } = &self.workers[worker];
         let (token, whole) = (Uuid::new_v4(), *whole);
-        let want = Want { tags, slots, worker: &config.id, lease: config.lease, token };
-        let round = protocol::complete_and_claim(self.conn, done, &want).await.unwrap();
+        let request = ClaimRequest { cursor, slots, worker: &config.id, lease: config.lease, token };
+        let result = protocol::complete_and_claim(self.conn, done, &request).await.unwrap();
         // What this very statement completes may have been due again: it then takes up a slot all the same.
         let before = self.model.claimable();
-        self.completed(done, round.completed)?;
+        self.completed(done, result.completed)?;
         let late = before.difference(&self.model.claimable()).count();
-        self.check_claim(&round.claimed, slots, late, whole)?;
-        let claimed = round.claimed.len();
-        prop_assert!(round.full || claimed < slots, "full");
-        prop_assert!(!round.full || claimed + late >= slots, "not full");
-        for Claimed { lease, how, .. } in &round.claimed {
-            prop_assert_eq!(how, &self.model.jobs[&lease.job_id].how());
+        self.check_claim(&result.claimed, slots, late, whole)?;
+        let claimed = result.claimed.len();
+        prop_assert!(result.full || claimed < slots, "full");
+        prop_assert!(!result.full || claimed + late >= slots, "not full");
+        for Claimed { lease, kind, .. } in &result.claimed {
+            prop_assert_eq!(kind, &self.model.jobs[&lease.job_id].claim_kind());
             self.model.apply(lease.job_id, Event::Claimed(token));
             prop_assert_eq!(lease.attempt, self.model.jobs[&lease.job_id].attempt);
         }
-        let left = if round.full { 0 } else { slots - claimed };
+        let left = if result.full { 0 } else { slots - claimed };
         let worker = &mut self.workers[worker];
-        for Claimed { lease, priority, .. } in &round.claimed {
-            worker.tags.start_at(lease, *priority);
+        for Claimed { lease, priority, .. } in &result.claimed {
+            worker.cursor.advance_to(lease, *priority);
             worker.whole = false;
         }
-        worker.arrived = round.claimed;
-        if !round.full {
-            worker.look_back();
+        worker.arrived = result.claimed;
+        if !result.full {
+            worker.reset();
         }
         Ok(left)
     }
 
-    fn completed(&mut self, done: &[Ack], completed: Option<Vec<Uuid>>) -> TestCaseResult {
-        let leases = done.iter().map(|ack| &ack.lease);
+    fn completed(&mut self, done: &[Completion], completed: Option<Vec<Uuid>>) -> TestCaseResult {
+        let leases = done.iter().map(|completion| &completion.lease);
         let held: Vec<Uuid> =
             leases.filter(|lease| self.model.holds(lease)).map(|lease| lease.job_id).collect();
         let expected = (held.len() < done.len()).then(|| sorted(&held));
@@ -628,21 +643,23 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// As the driver: takes the serial keys of what arrived, gives back what did not get its own, writes down what is
+    /// As the driver: takes the concurrency keys of what arrived, gives back what did not get its own, writes down what is
     /// not to be run, and begins the rest.
     async fn begin(&mut self, worker: usize) -> TestCaseResult {
         let arrived = std::mem::take(&mut self.workers[worker].arrived);
-        let got = self.take_serials(&arrived).await?;
-        let mut acks = Vec::new();
-        for Claimed { lease, how, .. } in arrived {
+        let got = self.take_concurrency_keys(&arrived).await?;
+        let mut completions = Vec::new();
+        for Claimed { lease, kind, .. } in arrived {
             let lease = Arc::new(lease);
             let has_its_key =
-                self.model.jobs[&lease.job_id].spec.serial.is_none() || got.contains(&lease.job_id);
-            match how {
-                _ if !has_its_key => acks.push((lease, Verdict::Release, Event::Released)),
-                How::CalledOff => acks.push((lease, Verdict::Cancelled(None), Event::Cancelled)),
-                How::Crashed => acks.push((lease, Verdict::Crashed, Event::Crashed)),
-                How::Fresh | How::Rescued => {
+                self.model.jobs[&lease.job_id].spec.concurrency_key.is_none() || got.contains(&lease.job_id);
+            match kind {
+                _ if !has_its_key => completions.push((lease, Disposition::Release, Event::Released)),
+                ClaimKind::Cancelled => {
+                    completions.push((lease, Disposition::Cancelled(None), Event::Cancelled))
+                }
+                ClaimKind::Crashed => completions.push((lease, Disposition::Crashed, Event::Crashed)),
+                ClaimKind::Fresh | ClaimKind::Rescued => {
                     if self.model.holds(&lease) {
                         self.model.apply(lease.job_id, Event::Began);
                     }
@@ -650,55 +667,66 @@ impl<'c> Bench<'c> {
                 }
             }
         }
-        self.write(acks).await
+        self.write(completions).await
     }
 
-    async fn take_serials(&mut self, arrived: &[Claimed]) -> Result<Vec<Uuid>, TestCaseError> {
-        let key = |lease: &Lease| self.model.jobs[&lease.job_id].spec.serial;
+    async fn take_concurrency_keys(&mut self, arrived: &[Claimed]) -> Result<Vec<Uuid>, TestCaseError> {
+        let key = |lease: &Lease| self.model.jobs[&lease.job_id].spec.concurrency_key;
         let leases = arrived.iter().map(|job| &job.lease);
         let wanted: Vec<(Uuid, String)> =
             leases.clone().filter_map(|lease| Some((lease.job_id, key(lease)?.to_owned()))).collect();
         let Some(token) = arrived.first().map(|job| job.lease.token).filter(|_| !wanted.is_empty()) else {
             return Ok(Vec::new());
         };
-        let got = protocol::take_serials(self.conn, &wanted, token).await.unwrap();
-        for serial in SERIALS {
-            let of_key = |lease: &&Lease| key(lease) == Some(serial);
+        let got = protocol::take_concurrency_keys(self.conn, &wanted, token).await.unwrap();
+        for concurrency_key in CONCURRENCY_KEYS {
+            let of_key = |lease: &&Lease| key(lease) == Some(concurrency_key);
             let able = leases.clone().filter(of_key).filter(|lease| self.model.holds(lease));
             let able: Vec<Uuid> = able.map(|lease| lease.job_id).collect();
-            let got: Vec<Uuid> =
-                got.iter().copied().filter(|id| self.model.jobs[id].spec.serial == Some(serial)).collect();
-            prop_assert!(self.model.may_have(serial, &got, &able), "{serial}: {got:?} of {able:?}");
+            let got: Vec<Uuid> = got
+                .iter()
+                .copied()
+                .filter(|id| self.model.jobs[id].spec.concurrency_key == Some(concurrency_key))
+                .collect();
+            prop_assert!(
+                self.model.may_have(concurrency_key, &got, &able),
+                "{concurrency_key}: {got:?} of {able:?}"
+            );
         }
         for id in &got {
-            self.model.serials.extend(self.model.jobs[id].spec.serial.map(|key| (key, *id)));
+            self.model
+                .concurrency_keys
+                .extend(self.model.jobs[id].spec.concurrency_key.map(|key| (key, *id)));
         }
         Ok(got)
     }
 
     async fn end(&mut self, worker: usize, endings: Vec<(Pick, Ending)>) -> TestCaseResult {
-        let mut acks: BTreeMap<Fence, _> = BTreeMap::new();
+        let mut completions: BTreeMap<LeaseId, _> = BTreeMap::new();
         for (pick, ending) in endings {
             let Some(lease) = self.workers[worker].pick(pick) else { continue };
-            let (verdict, event) = told(&ending, &lease);
-            acks.insert(fence(&lease), (lease, verdict, event));
+            let (disposition, event) = told(&ending, &lease);
+            completions.insert(lease_id(&lease), (lease, disposition, event));
         }
-        self.write(acks.into_values().collect()).await
+        self.write(completions.into_values().collect()).await
     }
 
     /// Writes down verdicts; each counts if its lease is held, and changes nothing if it is not.
-    async fn write(&mut self, told: Vec<(Arc<Lease>, Verdict, Event)>) -> TestCaseResult {
-        let acks: Vec<Ack> = told
+    async fn write(&mut self, given: Vec<(Arc<Lease>, Disposition, Event)>) -> TestCaseResult {
+        let completions: Vec<Completion> = given
             .iter()
-            .map(|(lease, verdict, _)| Ack { lease: Arc::clone(lease), verdict: verdict.clone() })
+            .map(|(lease, disposition, _)| Completion {
+                lease: Arc::clone(lease),
+                disposition: disposition.clone(),
+            })
             .collect();
-        let answers = protocol::write(self.conn, &acks).await.unwrap();
-        prop_assert_eq!(answers.len(), acks.len());
-        let answers: BTreeMap<Fence, Written> = answers.into_iter().collect();
-        for (lease, _, event) in told {
+        let answers = protocol::complete_batch(self.conn, &completions).await.unwrap();
+        prop_assert_eq!(answers.len(), completions.len());
+        let answers: BTreeMap<LeaseId, CompletionResult> = answers.into_iter().collect();
+        for (lease, _, event) in given {
             let held = self.model.holds(&lease);
-            let expected = if held { Written::Yes } else { Written::Lost };
-            prop_assert_eq!(answers.get(&fence(&lease)), Some(&expected), "{:?} of {:?}", event, lease);
+            let expected = if held { CompletionResult::Written } else { CompletionResult::LeaseLost };
+            prop_assert_eq!(answers.get(&lease_id(&lease)), Some(&expected), "{:?} of {:?}", event, lease);
             if !held {
                 continue;
             }
@@ -738,13 +766,13 @@ impl<'c> Bench<'c> {
     async fn renew(&mut self, worker: usize) -> TestCaseResult {
         self.begin(worker).await?;
         let Worker { leases, config, .. } = &self.workers[worker];
-        let fences: Vec<Fence> = leases.iter().map(|lease| fence(lease)).collect();
-        let renewed = protocol::beat(self.conn, &fences, config, false).await.unwrap();
-        let renewed: BTreeMap<Fence, bool> =
-            renewed.into_iter().map(|renewed| (renewed.fence, renewed.cancel_asked)).collect();
+        let lease_ids: Vec<LeaseId> = leases.iter().map(|lease| lease_id(lease)).collect();
+        let renewed = protocol::heartbeat(self.conn, &lease_ids, config, false).await.unwrap();
+        let renewed: BTreeMap<LeaseId, bool> =
+            renewed.into_iter().map(|renewed| (renewed.lease_id, renewed.cancel_asked)).collect();
         let held = leases.iter().filter(|lease| self.model.holds(lease));
-        let held: BTreeMap<Fence, bool> =
-            held.map(|lease| (fence(lease), self.model.jobs[&lease.job_id].asked)).collect();
+        let held: BTreeMap<LeaseId, bool> =
+            held.map(|lease| (lease_id(lease), self.model.jobs[&lease.job_id].asked)).collect();
         prop_assert_eq!(&renewed, &held, "renewed, and whether somebody asks for the end");
         for (id, _) in held.into_keys() {
             self.model.apply(id, Event::Renewed);
@@ -754,15 +782,15 @@ impl<'c> Bench<'c> {
 
     async fn cancel_id(&mut self, job: Pick) -> TestCaseResult {
         let Some(id) = picked(&self.enqueued, job).copied() else { return Ok(()) };
-        self.cancel(Which::Id(id), Some(id)).await
+        self.cancel(JobRef::Id(id), Some(id)).await
     }
 
-    async fn cancel(&mut self, which: Which<'_>, id: Option<Uuid>) -> TestCaseResult {
+    async fn cancel(&mut self, which: JobRef<'_>, id: Option<Uuid>) -> TestCaseResult {
         let changed = admin::cancel(self.conn, which, "a whim").await.unwrap();
         let (expected, event) = match id.map(|id| self.model.jobs[&id].state) {
-            Some(State::Waiting) => (Changed::Yes, Some(Event::Cancelled)),
-            Some(State::Leased { .. }) => (Changed::Asked, Some(Event::Asked)),
-            Some(State::Ended(_)) | None => (Changed::Gone, None),
+            Some(State::Waiting) => (AdminOutcome::Changed, Some(Event::Cancelled)),
+            Some(State::Leased { .. }) => (AdminOutcome::CancelRequested, Some(Event::Asked)),
+            Some(State::Ended(_)) | None => (AdminOutcome::Gone, None),
         };
         prop_assert_eq!(changed, expected, "cancel");
         if let (Some(id), Some(event)) = (id, event) {
@@ -777,15 +805,15 @@ impl<'c> Bench<'c> {
         let expected = match self.model.jobs[&id].state {
             State::Waiting => {
                 self.model.apply(id, Event::Hurried);
-                Changed::Yes
+                AdminOutcome::Changed
             }
-            State::Leased { .. } => Changed::Busy,
-            State::Ended("done" | "cancelled") => Changed::Gone,
+            State::Leased { .. } => AdminOutcome::Busy,
+            State::Ended("done" | "cancelled") => AdminOutcome::Gone,
             State::Ended(_) => {
                 if self.model.revive(id) {
-                    Changed::Yes
+                    AdminOutcome::Changed
                 } else {
-                    Changed::Busy
+                    AdminOutcome::Busy
                 }
             }
         };
@@ -804,27 +832,27 @@ impl<'c> Bench<'c> {
     async fn jump(&mut self, hours: Hours) -> TestCaseResult {
         sqlx::query(JUMP).bind(i32::try_from(hours).unwrap()).execute(&mut *self.conn).await.unwrap();
         self.model.now += hours;
-        self.workers.iter_mut().for_each(Worker::look_back);
+        self.workers.iter_mut().for_each(Worker::reset);
         Ok(())
     }
 }
 
 /// What the driver writes down after such an end, and what that is to the model.
-fn told(ending: &Ending, lease: &Lease) -> (Verdict, Event) {
+fn told(ending: &Ending, lease: &Lease) -> (Disposition, Event) {
     let why = || "no luck".to_owned();
     match *ending {
-        Ending::Done => (Verdict::Done(None), Event::Done),
+        Ending::Done => (Disposition::Done(None), Event::Done),
         Ending::Failed { .. } if lease.attempt >= lease.max_attempts => {
-            (Verdict::Dead("exhausted", why()), Event::Died("exhausted"))
+            (Disposition::Dead("exhausted", why()), Event::Died("exhausted"))
         }
-        Ending::Failed { wait } => (Verdict::Retry(why(), hours(wait)), Event::Failed { wait }),
-        Ending::Fatal => (Verdict::Dead("fatal", why()), Event::Died("fatal")),
-        Ending::Cancelled => (Verdict::Cancelled(None), Event::Cancelled),
-        Ending::Unstarted => (Verdict::Release, Event::Released),
+        Ending::Failed { wait } => (Disposition::Retry(why(), hours(wait)), Event::Failed { wait }),
+        Ending::Fatal => (Disposition::Dead("fatal", why()), Event::Died("fatal")),
+        Ending::Cancelled => (Disposition::Cancelled(None), Event::Cancelled),
+        Ending::Unstarted => (Disposition::Release, Event::Released),
     }
 }
 
-fn fence(lease: &Lease) -> Fence {
+fn lease_id(lease: &Lease) -> LeaseId {
     (lease.job_id, lease.token)
 }
 

@@ -16,7 +16,7 @@ const LIVE: &str = "select count(*) from queue.job where tag = 'timetable'";
 /// Lets no worker look for missing jobs, or the next that asks.
 async fn look(pool: &PgPool, now: bool) {
     let sql =
-        "update queue.duty set next_at = now() + case when $1 then interval '0' else interval '1 day' end
+        "update queue.maintenance_task set next_at = now() + case when $1 then interval '0' else interval '1 day' end
                where name = 'farebox_recurring'";
     assert_eq!(sqlx::query(sql).bind(now).execute(pool).await.unwrap().rows_affected(), 1);
 }
@@ -94,7 +94,7 @@ async fn with_the_horizon_off_no_job_is_missing() {
     until("it is switched off", || async { broken(&world.pool).await.is_empty() }).await;
     look(&world.pool, true).await;
     until("a worker has looked", || async {
-        let looked = "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
+        let looked = "select count(*) from queue.maintenance_task where name = 'farebox_recurring' and next_at > now()";
         count(&world.pool, looked).await == 1
     })
     .await;
@@ -160,12 +160,12 @@ async fn a_worker_without_the_tag_wants_no_job_that_nobody_runs() {
         look(&world.pool, true).await;
         until("a worker has looked", || async {
             let looked =
-                "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
+                "select count(*) from queue.maintenance_task where name = 'farebox_recurring' and next_at > now()";
             count(&world.pool, looked).await == 1
         })
         .await;
     }
-    assert_eq!(count(&world.pool, "select count(*) from queue.recurring").await, 0);
+    assert_eq!(count(&world.pool, "select count(*) from recurring_job").await, 0);
     assert_eq!(count(&world.pool, LIVE).await, 0);
     world.verify().await;
 }
@@ -178,7 +178,7 @@ async fn whoever_looks_for_missing_jobs_renews_connections_after_an_outage() {
     until("the job waits for midnight", || async { count(&world.pool, WAITING).await == 1 }).await;
     let shut_down = "create function raise_it() returns trigger language plpgsql as
                          $$ begin raise exception 'shutting down' using errcode = '57P01'; end $$;
-                     create trigger shuts_down before insert on queue.recurring for each row execute function raise_it()";
+                     create trigger shuts_down before insert on recurring_job for each row execute function raise_it()";
     sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
     look(&world.pool, true).await;
     let line = worker.wait_for_line("missing jobs are not looked for");

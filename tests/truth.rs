@@ -352,10 +352,12 @@ async fn the_invariants_are_checked_soon_after_the_database_stood_still() {
     until("the first check is done", async || count(&pool, checked).await > 0).await;
     let before = count(&pool, checked).await;
     // The next turn comes while the server stands still: the worker asks every second.
-    sqlx::query("update queue.duty set next_at = now() + interval '1.5 s' where name = 'farebox_verify'")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "update queue.maintenance_task set next_at = now() + interval '1.5 s' where name = 'farebox_verify'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     let frozen = Frozen::server(&own);
     tokio::time::sleep(STILL).await;
     drop(frozen);

@@ -13,7 +13,7 @@ use farebox_jobs::queue;
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// Its name in `queue.duty`.
+/// Its name in `queue.maintenance_task`.
 const DUTY: &str = "farebox_prune";
 /// How often a worker asks whether pruning is due.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -70,7 +70,11 @@ pub async fn keep(pool: PgPool, pruning: Pruning) {
 /// The database's.
 pub async fn if_due(pool: &PgPool, pruning: Pruning) -> Result<Option<Pruned>, sqlx::Error> {
     let every = Duration::from_secs(pruning.retention.every_secs.into());
-    if queue::take_duty(pool, DUTY, every).await? { prune(pool, pruning).await.map(Some) } else { Ok(None) }
+    if queue::acquire_task(pool, DUTY, every).await? {
+        prune(pool, pruning).await.map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {

@@ -17,7 +17,7 @@ use crate::{
     telemetry::{self, metrics::Metrics},
     trips::live::Live,
 };
-use farebox_jobs::queue::Ringer;
+use farebox_jobs::queue::Notifier;
 use sqlx::PgPool;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,7 +69,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     Ok(SagaContext {
         batchers: Batchers::new(pool.clone(), settings.booking.clone()),
         in_flight: InFlightSeats::default(),
-        notifier: Ringer::start((*pool.connect_options()).clone()),
+        notifier: Notifier::start((*pool.connect_options()).clone()),
         pool,
         rules: settings.booking.clone(),
         trips: settings.trips.clone(),

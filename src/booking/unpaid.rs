@@ -71,7 +71,7 @@ pub async fn close_all(
 ) -> Result<(), sqlx::Error> {
     let closed = close_but_timers(conn, orders, reason, why).await?;
     let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
-    queue::take_off(conn, &timers).await.map(drop)
+    queue::remove(conn, &timers).await.map(drop)
 }
 
 /// The same, but for the timers, which the caller has ended or takes off; says which it closed.

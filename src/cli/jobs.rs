@@ -392,7 +392,7 @@ fn as_json(job: &JobView) -> Value {
         "id": job.id, "tag": job.tag, "key": job.key, "state": job.state, "attempt": job.attempt,
         "failures": job.failures(), "next_attempt_at": job.next_attempt_at(), "first_due_at": job.first_due_at,
         "max_attempts": job.max_attempts, "run_at": job.run_at, "created_at": job.created_at,
-        "started_at": job.started_at, "ended_at": job.ended_at, "serial": job.serial, "note": job.note,
+        "started_at": job.started_at, "ended_at": job.ended_at, "serial": job.concurrency_key, "note": job.note,
         "worker": job.worker, "payload": job.payload, "attempts": job.attempts, "error": job.fingerprint,
         "order_id": ops::jobs::order_of(&job.payload),
     })

@@ -19,7 +19,7 @@ use farebox_jobs::{
     Bulk as Job, MqTag,
     queue::{
         self, Delivery, Due, JobError, NewJob, Outcome,
-        admin::{self, Changed, JobFilter, Place, many},
+        admin::{self, AdminOutcome, JobFilter, JobTable, bulk},
     },
 };
 use rust_decimal::Decimal;
@@ -74,11 +74,11 @@ impl What {
     }
 
     /// Where the jobs are that it can be done to.
-    fn places(self) -> &'static [Place] {
+    fn tables(self) -> &'static [JobTable] {
         match self {
-            Self::Retry => &[Place::Live, Place::Dead],
-            Self::Cancel => &[Place::Live],
-            Self::Redrive => &[Place::Dead],
+            Self::Retry => &[JobTable::Live, JobTable::Dead],
+            Self::Cancel => &[JobTable::Live],
+            Self::Redrive => &[JobTable::Dead],
         }
     }
 }
@@ -222,9 +222,13 @@ pub async fn preview(
     let (mut orders, mut riders, mut amount) = (BTreeSet::new(), BTreeSet::new(), Decimal::ZERO);
     let looked_at = &ids[..ids.len().min(most)];
     for chunk in looked_at.chunks(LOOK) {
-        let among = admin::Among { keys: Vec::new(), ids: chunk.to_vec() };
-        let filter =
-            JobFilter { places: what.places(), among: Some(among), brief: true, ..JobFilter::default() };
+        let key_filter = admin::KeyFilter { keys: Vec::new(), ids: chunk.to_vec() };
+        let filter = JobFilter {
+            tables: what.tables(),
+            key_filter: Some(key_filter),
+            brief: true,
+            ..JobFilter::default()
+        };
         let jobs = admin::list(&mut *conn, &filter, count(chunk.len())).await?;
         let facts = impact::facts(&mut *conn, &jobs).await?;
         preview.looked_at += count(jobs.len());
@@ -313,7 +317,7 @@ pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, Er
     if !stopped {
         return Err(Refusal::BulkOver.into());
     }
-    queue::take_off(&mut *conn, &[(MqTag::Bulk.wire(), id.to_string())]).await?;
+    queue::remove(&mut *conn, &[(MqTag::Bulk.wire(), id.to_string())]).await?;
     let detail = json!({ "reached": bulk.reached, "covers": bulk.covers });
     by.write(conn, Act::BulkStop, &Subject::of("bulk", &id), &detail).await?;
     Ok(bulk)
@@ -463,11 +467,11 @@ async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
     .await?;
     let what: What = bulk.act.parse().map_err(|error: FieldError| JobError::fatal(error.rule))?;
     let outcomes = match what {
-        What::Retry => many::retry(&mut tx, &jobs).await?,
-        What::Redrive => many::redrive(&mut tx, &jobs).await?,
+        What::Retry => bulk::retry(&mut tx, &jobs).await?,
+        What::Redrive => bulk::redrive(&mut tx, &jobs).await?,
         What::Cancel => {
             let note = format!("{} ({}, bulk operation {id})", bulk.reason, bulk.actor);
-            many::cancel(&mut tx, &jobs, &note).await?
+            bulk::cancel(&mut tx, &jobs, &note).await?
         }
     };
     let words: Vec<String> = outcomes.into_iter().map(|outcome| word(outcome).to_owned()).collect();
@@ -495,12 +499,12 @@ async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
     Ok(last < bulk.covers)
 }
 
-fn word(changed: Changed) -> &'static str {
+fn word(changed: AdminOutcome) -> &'static str {
     match changed {
-        Changed::Yes => "done",
-        Changed::Asked => "asked",
-        Changed::Busy => "busy",
-        Changed::Gone => "gone",
+        AdminOutcome::Changed => "done",
+        AdminOutcome::CancelRequested => "asked",
+        AdminOutcome::Busy => "busy",
+        AdminOutcome::Gone => "gone",
     }
 }
 
@@ -515,8 +519,8 @@ async fn covered(
             return Err(Refusal::Invalid(FieldError::new("/ids", format!("1 to {MOST_IDS} ids"))).into());
         }
         Selection::Ids(ids) => JobFilter {
-            places: what.places(),
-            among: Some(admin::Among { keys: Vec::new(), ids: ids.clone() }),
+            tables: what.tables(),
+            key_filter: Some(admin::KeyFilter { keys: Vec::new(), ids: ids.clone() }),
             ..JobFilter::default()
         },
         Selection::Filter(wanted) => {
@@ -524,7 +528,7 @@ async fn covered(
                 let rule = "at least one condition: not everything there is";
                 return Err(Refusal::Invalid(FieldError::new("/filter", rule)).into());
             }
-            wanted.filter(&mut *conn, what.places()).await?
+            wanted.filter(&mut *conn, what.tables()).await?
         }
     };
     let others = || MqTag::ALL.into_iter().filter(|tag| *tag != MqTag::Bulk).map(|tag| tag.wire().to_owned());
@@ -547,8 +551,8 @@ async fn cover(conn: &mut PgConnection, id: Uuid, jobs: &[Uuid]) -> Result<(), s
     sqlx::query!(
         "insert into bulk_item (bulk_id, nr, job_id, tag, key, order_id)
          select $1, c.nr, c.job_id, coalesce(j.tag, d.tag, '?'), coalesce(j.key, d.key, '?'),
-                case when queue.order_of(coalesce(j.payload, d.payload)) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                     then queue.order_of(coalesce(j.payload, d.payload))::uuid end
+                case when order_of(coalesce(j.payload, d.payload)) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                     then order_of(coalesce(j.payload, d.payload))::uuid end
          from unnest($2::uuid[]) with ordinality as c (job_id, nr)
          left join queue.job j on j.id = c.job_id
          left join queue.dead_letter d on d.id = c.job_id",

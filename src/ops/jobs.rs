@@ -11,7 +11,7 @@ use crate::{
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, Changed, DeadFilter, JobFilter, JobView, Place, Which},
+    queue::admin::{self, AdminOutcome, DeadFilter, JobFilter, JobRef, JobTable, JobView},
 };
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -43,8 +43,8 @@ pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVi
     if before.state != "dead" {
         return Err(Refusal::NotFound("dead letter").into());
     }
-    let outcome = admin::many::redrive(&mut *conn, &[id]).await?;
-    changed(outcome.first().copied().unwrap_or(Changed::Gone))?;
+    let outcome = admin::bulk::redrive(&mut *conn, &[id]).await?;
+    changed(outcome.first().copied().unwrap_or(AdminOutcome::Gone))?;
     told(conn, by, Act::JobRedrive, before, json!({})).await
 }
 
@@ -57,7 +57,7 @@ pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVie
     if let (Ok(MqTag::Bulk), Ok(operation)) = (before.tag.parse(), before.key.parse()) {
         bulk::end(&mut *conn, by, operation).await?;
     }
-    changed(admin::cancel(&mut *conn, Which::Id(id), &by.told()).await?)?;
+    changed(admin::cancel(&mut *conn, JobRef::Id(id), &by.told()).await?)?;
     told(conn, by, Act::JobCancel, before, json!({})).await
 }
 
@@ -67,7 +67,7 @@ pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVie
 /// No live job has them; the database's.
 pub async fn cancel_key(conn: &mut PgConnection, by: &By, tag: MqTag, key: &str) -> Result<JobView, Error> {
     let filter = JobFilter {
-        places: &[Place::Live],
+        tables: &[JobTable::Live],
         tags: vec![tag.wire().to_owned()],
         key: Some(key.to_owned()),
         ..JobFilter::default()
@@ -227,10 +227,10 @@ async fn found(conn: &mut PgConnection, id: Uuid) -> Result<JobView, Error> {
 }
 
 /// Why nothing was changed, if nothing was.
-fn changed(changed: Changed) -> Result<(), Refusal> {
+fn changed(changed: AdminOutcome) -> Result<(), Refusal> {
     match changed {
-        Changed::Yes | Changed::Asked => Ok(()),
-        Changed::Busy => Err(Refusal::JobBusy),
-        Changed::Gone => Err(Refusal::NotFound("waiting job")),
+        AdminOutcome::Changed | AdminOutcome::CancelRequested => Ok(()),
+        AdminOutcome::Busy => Err(Refusal::JobBusy),
+        AdminOutcome::Gone => Err(Refusal::NotFound("waiting job")),
     }
 }

@@ -7,14 +7,14 @@ use farebox_jobs::{
     MqTag,
     queue::{
         self,
-        admin::{self, Among, JobFilter, JobView, Place},
+        admin::{self, JobFilter, JobTable, JobView, KeyFilter},
     },
 };
 use serde_json::Value;
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
 
-/// Its name in `queue.duty`.
+/// Its name in `queue.maintenance_task`.
 const DUTY: &str = "farebox_verify";
 /// How often a worker asks whether the duty is due.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -187,7 +187,7 @@ fn rest(work: Duration) -> Duration {
 /// Checks, if it is this worker's turn; returns how long that took. Waiting for the turn is no part of it: with a database
 /// that stands still it takes as long as that.
 async fn if_due(pool: &PgPool, debt_bound: Duration) -> Result<Option<Duration>, sqlx::Error> {
-    if !queue::take_duty(pool, DUTY, VERIFY_EVERY).await? {
+    if !queue::acquire_task(pool, DUTY, VERIFY_EVERY).await? {
         return Ok(None);
     }
     let began = Instant::now();
@@ -217,7 +217,7 @@ async fn if_due(pool: &PgPool, debt_bound: Duration) -> Result<Option<Duration>,
 /// The database's.
 pub async fn retrying(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
     let state = Some("retrying".to_owned());
-    admin::list(pool, &JobFilter { places: &[Place::Live], state, ..JobFilter::default() }, SHOWN).await
+    admin::list(pool, &JobFilter { tables: &[JobTable::Live], state, ..JobFilter::default() }, SHOWN).await
 }
 
 /// The newest dead letters.
@@ -225,7 +225,7 @@ pub async fn retrying(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
 /// # Errors
 /// The database's.
 pub async fn dead(pool: &PgPool) -> Result<Vec<JobView>, sqlx::Error> {
-    admin::list(pool, &JobFilter { places: &[Place::Dead], ..JobFilter::default() }, SHOWN).await
+    admin::list(pool, &JobFilter { tables: &[JobTable::Dead], ..JobFilter::default() }, SHOWN).await
 }
 
 /// The jobs that have been due longest and do not run, but for those that failed.
@@ -249,8 +249,9 @@ pub async fn late(pool: &PgPool) -> Result<Vec<Late>, sqlx::Error> {
     .fetch_all(pool)
     .await?;
     let ids = rows.iter().map(|row| row.id).collect();
-    let among = Some(Among { keys: Vec::new(), ids });
-    let filter = JobFilter { places: &[Place::Live], tags: tags.to_vec(), among, ..JobFilter::default() };
+    let key_filter = Some(KeyFilter { keys: Vec::new(), ids });
+    let filter =
+        JobFilter { tables: &[JobTable::Live], tags: tags.to_vec(), key_filter, ..JobFilter::default() };
     let jobs = admin::list(pool, &filter, SHOWN).await?;
     // In the order of their lateness; one that has ended meanwhile is late no more.
     let late = rows.into_iter().filter_map(|row| {

@@ -12,7 +12,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, Among, ErrorCursor, JobFilter, JobView, Place},
+    queue::admin::{self, ErrorCursor, JobFilter, JobTable, JobView, KeyFilter},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,14 +81,14 @@ impl Wanted {
         Ok(())
     }
 
-    /// What the queue is asked, in these places.
+    /// What the queue is asked, in these tables.
     ///
     /// # Errors
     /// A field that breaks a rule; the database's.
     pub async fn filter(
         &self,
         conn: &mut PgConnection,
-        places: &'static [Place],
+        tables: &'static [JobTable],
     ) -> Result<JobFilter, Error> {
         self.check().map_err(Refusal::Invalid)?;
         let among = self.among(conn).await?;
@@ -102,13 +102,13 @@ impl Wanted {
             None => Vec::new(),
         };
         Ok(JobFilter {
-            places,
+            tables,
             tags,
             state: self.state.clone(),
             key: self.key.clone(),
-            serial: self.serial.clone(),
+            concurrency_key: self.serial.clone(),
             fingerprint: self.error.clone(),
-            among,
+            key_filter: among,
             since: self.since.map(Instant::utc),
             before: self.before.map(Instant::utc),
             ..JobFilter::default()
@@ -116,8 +116,8 @@ impl Wanted {
     }
 
     /// The jobs of the order, the rider and the trip: those that are all of them.
-    async fn among(&self, conn: &mut PgConnection) -> Result<Option<Among>, sqlx::Error> {
-        let mut found: Option<Among> = None;
+    async fn among(&self, conn: &mut PgConnection) -> Result<Option<KeyFilter>, sqlx::Error> {
+        let mut found: Option<KeyFilter> = None;
         if let Some(order) = self.order {
             found = Some(both(found, orders::jobs::of(&mut *conn, order).await?));
         }
@@ -128,9 +128,9 @@ impl Wanted {
     }
 }
 
-fn both(one: Option<Among>, other: Among) -> Among {
+fn both(one: Option<KeyFilter>, other: KeyFilter) -> KeyFilter {
     let Some(one) = one else { return other };
-    Among {
+    KeyFilter {
         keys: one.keys.into_iter().filter(|key| other.keys.contains(key)).collect(),
         ids: one.ids.into_iter().filter(|id| other.ids.contains(id)).collect(),
     }
@@ -147,7 +147,7 @@ pub async fn list(
     limit: u16,
 ) -> Result<Page<JobView>, Error> {
     let mut conn = pool.acquire().await?;
-    let filter = JobFilter { after, ..wanted.filter(&mut conn, Place::ALL).await? };
+    let filter = JobFilter { after, ..wanted.filter(&mut conn, JobTable::ALL).await? };
     let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
     let more = items.len() > usize::from(limit);
     items.truncate(limit.into());
@@ -156,7 +156,7 @@ pub async fn list(
 }
 
 /// The jobs about a rider or a trip: an id is one or the other, and finds nothing where it is not.
-async fn about(conn: &mut PgConnection, id: Uuid) -> Result<Among, sqlx::Error> {
+async fn about(conn: &mut PgConnection, id: Uuid) -> Result<KeyFilter, sqlx::Error> {
     let orders = sqlx::query_scalar!(
         r#"(select id as "id!" from orders where rider_id = $1 order by id desc limit $2)
            union select unnest(orders) from open_hold where rider_id = $1
@@ -170,18 +170,18 @@ async fn about(conn: &mut PgConnection, id: Uuid) -> Result<Among, sqlx::Error> 
     .fetch_all(&mut *conn)
     .await?;
     let ids = sqlx::query_scalar!(
-        r#"(select id as "id!" from queue.dead_letter where queue.rider_of(payload) = $1::uuid::text
+        r#"(select id as "id!" from queue.dead_letter where rider_of(payload) = $1::uuid::text
             order by id desc limit $2)
            union all
-           (select id from queue.dead_letter where queue.trip_of(payload) = $1::uuid::text order by id desc limit $2)
+           (select id from queue.dead_letter where trip_of(payload) = $1::uuid::text order by id desc limit $2)
            union all
            (select id from queue.finished
             where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
-              and queue.rider_of(payload) = $1::uuid::text order by id desc limit $2)
+              and rider_of(payload) = $1::uuid::text order by id desc limit $2)
            union all
            (select id from queue.finished
             where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
-              and queue.trip_of(payload) = $1::uuid::text order by id desc limit $2)"#,
+              and trip_of(payload) = $1::uuid::text order by id desc limit $2)"#,
         id,
         MOST_ORDERS
     )
@@ -190,7 +190,7 @@ async fn about(conn: &mut PgConnection, id: Uuid) -> Result<Among, sqlx::Error> 
     let mut keys = keys_of(conn, &orders).await?;
     // A trip's own jobs.
     keys.push(id.to_string());
-    Ok(Among { keys, ids })
+    Ok(KeyFilter { keys, ids })
 }
 
 /// The keys of these orders' jobs: their own ids and their payments'.

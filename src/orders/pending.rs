@@ -361,7 +361,7 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Whole, sqlx::Er
     .await?;
     let of_order = JobFilter {
         tags: MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
-        among: Some(jobs::of(&mut *conn, order).await?),
+        key_filter: Some(jobs::of(&mut *conn, order).await?),
         ..JobFilter::default()
     };
     let mut jobs = admin::list(&mut *conn, &of_order, MOST_JOBS).await?;

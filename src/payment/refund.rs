@@ -42,7 +42,7 @@ async fn end(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> 
     let Command { attempt, order_id, rider_id, ref key } = *command;
     let mut tx = storage::begin(&saga.pool).await?;
     free_seats(&mut tx, order_id).await?;
-    queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
+    queue::remove(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
     let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;
     idempotency::answer(&mut tx, key.as_ref(), attempt, 200, &order.to_json()).await?;
     tx.commit().await?;

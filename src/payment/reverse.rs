@@ -34,7 +34,7 @@ pub(crate) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'
 pub(crate) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Error> {
     let mut tx = storage::begin(pool).await?;
     payment(&mut tx, paying).await?;
-    queue::take_off(&mut tx, &[(PayMoney::TAG, paying.payment_id.to_string())]).await?;
+    queue::remove(&mut tx, &[(PayMoney::TAG, paying.payment_id.to_string())]).await?;
     tx.commit().await
 }
 

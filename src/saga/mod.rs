@@ -18,7 +18,7 @@ use crate::{
     settings::{Booking as BookingRules, Trips as TripRules, Wallets as WalletRules},
 };
 use chrono::Duration;
-use farebox_jobs::queue::Ringer;
+use farebox_jobs::queue::Notifier;
 use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,7 +33,7 @@ pub struct SagaContext {
     /// What the requests of this process want at this moment.
     pub in_flight: InFlightSeats,
     /// Wakes the workers up when a rollback was raised.
-    pub notifier: Ringer,
+    pub notifier: Notifier,
     /// Hold time, cut-offs, the delay of armed undos.
     pub rules: BookingRules,
     /// The zone and the horizon of the timetable.

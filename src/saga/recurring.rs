@@ -2,7 +2,7 @@
 //! enqueues the next one, and whether what an operator began and one job carries on still has that job. What was
 //! called off or deleted is put back; a dead letter of carried-on work is left to be redriven.
 //!
-//! Which recurring jobs are wanted is written down (`queue.recurring`) by the workers that run with them switched on, so that any
+//! Which recurring jobs are wanted is written down (`recurring_job`) by the workers that run with them switched on, so that any
 //! process can tell that one is missing.
 
 use crate::{saga::SagaContext, storage::is_outage};
@@ -14,7 +14,7 @@ use farebox_jobs::{
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
-/// Its name in `queue.duty`.
+/// Its name in `queue.maintenance_task`.
 const DUTY: &str = "farebox_recurring";
 /// How often a worker asks whether the duty is due.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub async fn keep(saga: SagaContext, tags: Vec<MqTag>) {
         tokio::time::sleep(ASK_EVERY).await;
         match if_due(&saga, &tags).await {
             Ok(0) => {}
-            Ok(_) => saga.notifier.ring(),
+            Ok(_) => saga.notifier.notify(),
             Err(error) => {
                 let outage = is_outage(&error);
                 tracing::warn!(%error, outage, "missing jobs are not looked for");
@@ -49,7 +49,7 @@ pub async fn keep(saga: SagaContext, tags: Vec<MqTag>) {
 
 /// Puts back what is missing if it is time and nobody else does it; returns how many jobs.
 async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error> {
-    if !queue::take_duty(&saga.pool, DUTY, LOOK_EVERY).await? {
+    if !queue::acquire_task(&saga.pool, DUTY, LOOK_EVERY).await? {
         return Ok(0);
     }
     let mut tx = crate::storage::begin(&saga.pool).await?;
@@ -58,7 +58,7 @@ async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error
     }
     let mut jobs: Vec<NewJob> = in_flight(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();
     jobs.extend(interrupted(&mut tx).await?);
-    let back: Vec<_> = queue::enqueue(&mut tx, &jobs, Due::Quietly).await?;
+    let back: Vec<_> = queue::enqueue(&mut tx, &jobs, Due::NowSilently).await?;
     tx.commit().await?;
     let fresh = jobs.iter().zip(&back).filter(|(_, became)| matches!(became, Enqueued::New(_)));
     let fresh: Vec<_> = fresh.map(|(job, _)| job).collect();
@@ -75,7 +75,7 @@ async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error
 pub async fn want(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Error> {
     let Some(job) = tag.recurring() else { return Ok(()) };
     sqlx::query!(
-        "insert into queue.recurring (tag, key) values ($1, $2) on conflict (tag) do nothing",
+        "insert into recurring_job (tag, key) values ($1, $2) on conflict (tag) do nothing",
         job.tag,
         job.key
     )
@@ -89,11 +89,11 @@ pub async fn want(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Error
 /// # Errors
 /// The database's.
 pub async fn unwant(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from queue.recurring where tag = $1", tag.wire()).execute(conn).await.map(drop)
+    sqlx::query!("delete from recurring_job where tag = $1", tag.wire()).execute(conn).await.map(drop)
 }
 
 async fn in_flight(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
-    let tags = sqlx::query_scalar!("select tag from queue.recurring order by tag").fetch_all(conn).await?;
+    let tags = sqlx::query_scalar!("select tag from recurring_job order by tag").fetch_all(conn).await?;
     Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect())
 }
 
@@ -104,7 +104,7 @@ async fn in_flight(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
 pub async fn missing(pool: &PgPool) -> Result<Vec<(MqTag, bool)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select r.tag, not exists(select from queue.job j where j.tag = r.tag and j.key = r.key) as "missing!"
-           from queue.recurring r order by r.tag"#
+           from recurring_job r order by r.tag"#
     )
     .fetch_all(pool)
     .await?;

@@ -68,7 +68,7 @@ async fn raise(saga: &SagaContext, rollback: Rollback) -> RollbackStatus {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
     match saga.batchers.ask::<Raises>(rollback).await {
         Ok(()) => {
-            saga.notifier.ring();
+            saga.notifier.notify();
             RollbackStatus::Queued
         }
         Err(error) => {

@@ -83,7 +83,7 @@ pub fn to_the_end<T: Send + 'static>(
     saga: impl Future<Output = Result<T, SagaError>> + Send + 'static,
 ) -> impl Future<Output = Result<T, SagaError>> + Send {
     // Boxed as a step is.
-    let running = tokio::spawn(queue::carried(Box::pin(saga)).in_current_span());
+    let running = tokio::spawn(queue::in_current_trace(Box::pin(saga)).in_current_span());
     async move {
         match running.await {
             Ok(result) => result,
@@ -100,7 +100,7 @@ pub fn to_the_end<T: Send + 'static>(
 pub async fn undropped<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, BoxError> {
-    Ok(tokio::spawn(queue::carried(Box::pin(work)).in_current_span()).await?)
+    Ok(tokio::spawn(queue::in_current_trace(Box::pin(work)).in_current_span()).await?)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -11,6 +11,7 @@ pub mod redis;
 
 pub use commit::begin_async_commit;
 
+use farebox_jobs::queue;
 pub use farebox_jobs::queue::{begin, begin_with};
 
 use crate::settings::Database;
@@ -60,13 +61,18 @@ pub enum SchemaError {
     /// A migration failed.
     #[error("migration: {0}")]
     Migration(#[from] MigrateError),
+    /// The queue's schema is not this build's, or one of its migrations failed.
+    #[error("{0}")]
+    Queue(#[from] queue::MigrateError),
 }
 
 impl SchemaError {
     /// Whether it passes by itself: the database was away, or went away while its schema was looked at.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Database(error) | Self::Migration(MigrateError::Execute(error)) => is_outage(error),
+            Self::Database(error)
+            | Self::Migration(MigrateError::Execute(error))
+            | Self::Queue(queue::MigrateError::Database(error)) => is_outage(error),
             _ => false,
         }
     }
@@ -124,6 +130,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
     let options = PgConnectOptions::clone(&pool.connect_options()).options(unbounded);
     let mut conn = PgConnection::connect_with(&options).await?;
     MIGRATIONS.run(&mut conn).await?;
+    queue::migrate(&mut conn).await?;
     Ok(conn.close().await?)
 }
 
@@ -138,7 +145,10 @@ pub async fn require_current(pool: &PgPool) -> Result<(), SchemaError> {
     let table = &MIGRATIONS.table_name;
     conn.ensure_migrations_table(table).await?;
     let found = conn.list_applied_migrations(table).await?.iter().map(|m| m.version).max().unwrap_or(0);
-    if found == needed { Ok(()) } else { Err(SchemaError::Version { found, needed }) }
+    if found != needed {
+        return Err(SchemaError::Version { found, needed });
+    }
+    Ok(queue::require_current(&mut conn).await?)
 }
 
 async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {

@@ -29,21 +29,21 @@ const RETRY_ARMING: Duration = Duration::from_secs(1);
 /// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it. With the
 /// horizon off, nobody is to miss the job.
 pub async fn arm(saga: &SagaContext) {
-    while let Err(error) = hurry(saga).await {
+    while let Err(error) = enqueue_timetable(saga).await {
         let outage = crate::storage::is_outage(&error);
         tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
 
-async fn hurry(saga: &SagaContext) -> Result<(), sqlx::Error> {
+async fn enqueue_timetable(saga: &SagaContext) -> Result<(), sqlx::Error> {
     let mut conn = saga.pool.acquire().await?;
     if saga.trips.horizon_days == 0 {
         return recurring::unwant(&mut conn, MqTag::Timetable).await;
     }
-    queue::hurry(&mut conn, &NewJob::of(&Timetable {})).await?;
+    queue::enqueue_or_expedite(&mut conn, &NewJob::of(&Timetable {})).await?;
     recurring::want(&mut conn, MqTag::Timetable).await?;
-    saga.notifier.ring();
+    saga.notifier.notify();
     Ok(())
 }
 

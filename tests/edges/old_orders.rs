@@ -22,7 +22,7 @@ const HANG_UP: &str = "select count(pg_terminate_backend(pid)) from pg_stat_acti
 const OTHERS: &str =
     "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
 /// What reads everything on purpose, and would be counted.
-const NO_DUTIES: &str = "update queue.duty set next_at = now() + interval '1 day'";
+const NO_DUTIES: &str = "update queue.maintenance_task set next_at = now() + interval '1 day'";
 
 async fn with_old_orders(orders: u64) {
     let own = OwnServer::start("old-orders", &[]).await;

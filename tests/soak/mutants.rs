@@ -216,7 +216,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "nobody takes over the job of a worker that died",
         short: false,
         edits: &[(
-            "jobs/src/queue/claim.rs",
+            "jobs/queue/src/sql/claim.rs",
             "and (job.lease_until is null or job.lease_until <= now())",
             "and job.lease_until is null",
         )],
@@ -323,7 +323,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "a BEGIN can be dropped half way",
         short: false,
         edits: &[(
-            "jobs/src/queue/transaction.rs",
+            "jobs/queue/src/transaction.rs",
             "match tokio::spawn(begun.in_current_span()).await {",
             "match Ok::<_, tokio::task::JoinError>(begun.in_current_span().await) {",
         )],

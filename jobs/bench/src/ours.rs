@@ -2,11 +2,12 @@
 
 use crate::counter::COUNTER;
 use anyhow::Result;
-use farebox_jobs::queue::{
-    self, Delivery, Due, JobError, NewJob, Outcome, Priority, RetryPolicy, Ringer, WorkerConfig,
-    protocol::{Ack, Tags, Verdict, Want, complete_and_claim},
+use farebox_queue::{
+    self as queue, Delivery, Due, JobError, NewJob, Notifier, Outcome, Priority, RetryPolicy, WorkerConfig,
+    protocol::{ClaimCursor, ClaimRequest, Completion, Disposition, complete_and_claim},
 };
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
 use sqlx::{Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::{
     sync::{
@@ -31,14 +32,14 @@ pub fn job(n: usize) -> NewJob {
         tag: TAG,
         key: id.to_string(),
         priority: Priority::Normal,
-        serial: None,
-        payload: serde_json::json!({ "v": 1, "n": n }),
+        concurrency_key: None,
+        payload: to_raw_value(&serde_json::json!({ "v": 1, "n": n })).expect("a JSON object"),
         max_attempts: 5,
     }
 }
 
 pub async fn setup(pool: &PgPool) -> Result<()> {
-    Ok(sqlx::migrate!("../../migrations").run(pool).await?)
+    Ok(queue::migrate(&mut *pool.acquire().await?).await?)
 }
 
 pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
@@ -53,12 +54,12 @@ pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
 }
 
 /// Enqueues one job in a transaction of its own and wakes the workers up, as a failed flow does.
-pub async fn send(pool: &PgPool, ringer: &Ringer, n: usize) -> Result<()> {
+pub async fn send(pool: &PgPool, notifier: &Notifier, n: usize) -> Result<()> {
     let mut tx = pool.begin().await?;
-    queue::enqueue(&mut tx, &[job(n)], Due::Quietly).await?;
+    queue::enqueue(&mut tx, &[job(n)], Due::NowSilently).await?;
     COUNTER.sent(n);
     tx.commit().await?;
-    ringer.ring();
+    notifier.notify();
     Ok(())
 }
 
@@ -155,20 +156,20 @@ pub async fn bare(options: &PgConnectOptions, batch: usize) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;
     conn.execute(UNWAITED).await?;
-    let mut tags = Tags::new(&[TAG.to_owned()]);
-    let mut done: Vec<Ack> = Vec::new();
+    let mut cursor = ClaimCursor::new(&[TAG.to_owned()]);
+    let mut done: Vec<Completion> = Vec::new();
     loop {
         let (token, lease) = (Uuid::new_v4(), Duration::from_secs(30));
-        let want = Want { tags: &tags, slots: batch, worker: "bare", lease, token };
-        let round = complete_and_claim(&mut conn, &done, &want).await?;
-        if round.claimed.is_empty() && done.is_empty() {
+        let request = ClaimRequest { cursor: &cursor, slots: batch, worker: "bare", lease, token };
+        let result = complete_and_claim(&mut conn, &done, &request).await?;
+        if result.claimed.is_empty() && done.is_empty() {
             break;
         }
         done.clear();
-        for job in round.claimed {
-            tags.start_at(&job.lease, job.priority);
+        for job in result.claimed {
+            cursor.advance_to(&job.lease, job.priority);
             COUNTER.handled(0);
-            done.push(Ack { lease: Arc::new(job.lease), verdict: Verdict::Done(None) });
+            done.push(Completion { lease: Arc::new(job.lease), disposition: Disposition::Done(None) });
         }
     }
     COUNTER.reached().await;

@@ -1,8 +1,12 @@
 //! The measurements, each printed as a table.
 
-use crate::{Args, Contender, Measured, counter::COUNTER, measure, ours, pool};
+use crate::{
+    contender::{Args, Contender, Measured, measure, pool},
+    counter::COUNTER,
+    ours,
+};
 use anyhow::{Context, Result};
-use farebox_jobs::queue::{self, Due, Ringer};
+use farebox_queue::{self as queue, Due, Notifier};
 use sqlx::{AssertSqlSafe, Executor};
 use std::{
     sync::{
@@ -118,17 +122,17 @@ async fn pickup_at(args: &Args, who: Contender, rate: usize) -> Result<()> {
     who.fill(&pool, 0).await?;
     COUNTER.begin(jobs, true);
     let worker = {
-        let pool = crate::pool(&args.url).await?;
+        let pool = pool(&args.url).await?;
         tokio::spawn(async move { who.work(&pool, 100, 100).await })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let ringer = Ringer::start((*pool.connect_options()).clone());
+    let notifier = Notifier::start((*pool.connect_options()).clone());
     let begun = Instant::now();
     let mut sending = JoinSet::new();
     for n in 0..jobs {
         tokio::time::sleep_until((begun + Duration::from_secs_f64(n as f64 / rate as f64)).into()).await;
-        let (pool, ringer) = (pool.clone(), ringer.clone());
-        sending.spawn(async move { who.send(&pool, &ringer, n).await });
+        let (pool, notifier) = (pool.clone(), notifier.clone());
+        sending.spawn(async move { who.send(&pool, &notifier, n).await });
     }
     while let Some(sent) = sending.join_next().await {
         sent??;

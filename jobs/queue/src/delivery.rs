@@ -75,7 +75,7 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewJob, RetryPolicy, traced};
+    use crate::{NewJob, RetryPolicy, with_trace_id};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
@@ -110,7 +110,7 @@ mod tests {
             max_attempts: 3,
             run_at: Utc::now(),
             trace: None,
-            serial: None,
+            concurrency_key: None,
             waited: Duration::ZERO,
             delayed: false,
             claimed: Instant::now(),
@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_payload_reads_back_in_its_own_and_in_older_versions() {
         let job = Greet { name: "ann".to_owned(), loudly: true };
-        let made = traced("4bf92f".to_owned(), async { NewJob::of(&job) }).await;
+        let made = with_trace_id("4bf92f".to_owned(), async { NewJob::of(&job) }).await;
         let payload: Value = serde_json::from_str(made.payload.get()).expect("an object");
         assert_eq!(payload, serde_json::json!({"name": "ann", "loudly": true, "v": 2, "trace": "4bf92f"}));
         assert_eq!(delivery(&payload).decode::<Greet>().ok(), Some(job));

@@ -1,4 +1,4 @@
-//! Putting jobs on the queue and taking them off, in the caller's transaction.
+//! Enqueueing jobs and removing them, in the caller's transaction.
 
 use crate::NewJob;
 use chrono::{DateTime, Utc};
@@ -7,17 +7,17 @@ use sqlx::{PgConnection, types::Json};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// How often a key that is taken by a job we cannot see is looked at again. Each look starts a new snapshot, so a
-/// second one suffices unless that job ends and a third takes its key in between.
-const LOOKS: usize = 5;
+/// How often a key that is taken by an invisible job is looked up. Each lookup has a new snapshot, so a second one suffices
+/// unless that job ends and a third takes its key in between.
+const MAX_LOOKUPS: usize = 5;
 
 /// When a job may run, by the database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// At once; waiting workers are told by the transaction's commit, for which it waits for others that tell.
+    /// At once. The transaction's commit notifies waiting workers; such commits wait for each other.
     Now,
-    /// At once; the caller [rings](crate::Ringer) after its commit, or leaves it to the poll.
-    Quietly,
+    /// At once, without a notification: the caller [notifies](crate::Notifier) after its commit, or the workers poll.
+    NowSilently,
     /// After this time, counted from the statement.
     In(Duration),
     /// At this time.
@@ -43,7 +43,7 @@ impl Due {
     }
 }
 
-/// Enqueues any number of jobs in one statement. The answers stand in the jobs' order.
+/// Enqueues any number of jobs in one statement. The results are in the order of the jobs.
 ///
 /// # Errors
 /// The database's; a taken key is not one of them.
@@ -53,7 +53,7 @@ pub async fn enqueue(
     due: Due,
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
     let mut known: HashMap<Uuid, Enqueued> = HashMap::with_capacity(jobs.len());
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_LOOKUPS {
         let open: Vec<&NewJob> = jobs.iter().filter(|job| !known.contains_key(&job.id)).collect();
         if open.is_empty() {
             break;
@@ -75,15 +75,15 @@ async fn insert(
     let keys: Vec<String> = jobs.iter().map(|job| job.key.clone()).collect();
     let max_attempts: Vec<i32> = jobs.iter().map(|job| job.max_attempts).collect();
     let priorities: Vec<i16> = jobs.iter().map(|job| job.priority.rank()).collect();
-    let serials: Vec<Option<String>> = jobs.iter().map(|job| job.serial.clone()).collect();
+    let concurrency_keys: Vec<Option<String>> = jobs.iter().map(|job| job.concurrency_key.clone()).collect();
     let rows = sqlx::query!(
         r#"with given as (
                select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::integer[], $8::smallint[],
                                     $9::text[])
-                   as g (id, tag, key, payload, max_attempts, priority, serial)
+                   as g (id, tag, key, payload, max_attempts, priority, concurrency_key)
            ), fresh as (
-               insert into queue.job (id, tag, key, payload, max_attempts, priority, serial, created_at, run_at)
-               select id, tag, key, payload, max_attempts, priority, serial, statement_timestamp(),
+               insert into queue.job (id, tag, key, payload, max_attempts, priority, concurrency_key, created_at, run_at)
+               select id, tag, key, payload, max_attempts, priority, concurrency_key, statement_timestamp(),
                       coalesce($6::timestamptz, statement_timestamp()) + make_interval(secs => $7::float8)
                from given order by tag, key
                on conflict (tag, key) do nothing
@@ -103,8 +103,8 @@ async fn insert(
         due.at(),
         due.delay_secs(),
         &priorities,
-        &serials as &[Option<String>],
-        due != Due::Quietly,
+        &concurrency_keys as &[Option<String>],
+        due != Due::NowSilently,
     )
     .fetch_all(conn)
     .await?;
@@ -113,15 +113,15 @@ async fn insert(
 }
 
 /// Enqueues a job due now; if its key is live, makes that job due now unless it is already running. The caller
-/// [rings](crate::Ringer) after its commit.
+/// [notifies](crate::Notifier) after its commit.
 ///
 /// # Errors
 /// The database's.
-pub async fn hurry(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
+pub async fn enqueue_or_expedite(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
     if let Some(id) = bring_forward(conn, job).await? {
         return Ok(Enqueued::AlreadyQueued(id));
     }
-    let answers = enqueue(conn, std::slice::from_ref(job), Due::Quietly).await?;
+    let answers = enqueue(conn, std::slice::from_ref(job), Due::NowSilently).await?;
     let answer = answers.first().copied().ok_or(sqlx::Error::RowNotFound)?;
     if matches!(answer, Enqueued::AlreadyQueued(_)) {
         // Its key may have been taken after the first look, by a transaction that was still open then.
@@ -142,11 +142,11 @@ async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<U
     .await
 }
 
-/// Deletes the live jobs of these tags and keys, save those that are running. Returns how many.
+/// Deletes the live jobs of these tags and keys, except those that run. Returns how many.
 ///
 /// # Errors
 /// The database's.
-pub async fn take_off(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<u64, sqlx::Error> {
+pub async fn remove(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<u64, sqlx::Error> {
     let tags: Vec<String> = jobs.iter().map(|(tag, _)| (*tag).to_owned()).collect();
     let keys: Vec<String> = jobs.iter().map(|(_, key)| key.clone()).collect();
     let gone = sqlx::query!(

@@ -63,8 +63,8 @@ pub trait Job: Serialize + DeserializeOwned {
     /// Unique among the live jobs of this tag; 1 to 200 characters.
     fn key(&self) -> String;
 
-    /// If given: at most one job with this serial key runs at a time, whatever its tag and key; 1 to 200 characters.
-    fn serial(&self) -> Option<String> {
+    /// If given: at most one job with this concurrency key runs at a time, whatever its tag and key; 1 to 200 characters.
+    fn concurrency_key(&self) -> Option<String> {
         None
     }
 }
@@ -81,7 +81,7 @@ pub struct NewJob {
     /// What it is claimed before.
     pub priority: Priority,
     /// Jobs that share one run one at a time.
-    pub serial: Option<String>,
+    pub concurrency_key: Option<String>,
     /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it was enqueued under.
     /// As text: it is written once and only the database reads it.
     pub payload: Box<RawValue>,
@@ -101,7 +101,7 @@ impl NewJob {
             tag: J::TAG,
             key: job.key(),
             priority: J::PRIORITY,
-            serial: job.serial(),
+            concurrency_key: job.concurrency_key(),
             payload: to_raw_value(&payload).expect("a job serializes to a JSON object"),
             max_attempts: J::RETRY.max_attempts,
         }

@@ -1,4 +1,4 @@
-//! The lease: the right of one attempt to change its job. The token is the fence: whoever's token the row does not
+//! The lease: the right of one attempt to change its job. The token is the lease_id: whoever's token the row does not
 //! carry changes nothing.
 
 use crate::JobError;
@@ -17,7 +17,7 @@ pub struct Lease {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// This attempt's fence.
+    /// This attempt's lease_id.
     pub token: Uuid,
     /// Which attempt this is, from 1.
     pub attempt: i32,
@@ -27,8 +27,8 @@ pub struct Lease {
     pub run_at: DateTime<Utc>,
     /// The trace id it was enqueued under.
     pub trace: Option<String>,
-    /// Its serial key, which this attempt has.
-    pub(crate) serial: Option<String>,
+    /// Its concurrency key, which this attempt has.
+    pub(crate) concurrency_key: Option<String>,
     /// How long it had been due when it was claimed, by the database's clock.
     pub(crate) waited: Duration,
     /// Whether it was enqueued for later than at once.
@@ -117,10 +117,14 @@ impl Lease {
     }
 
     async fn free_serial(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if let Some(key) = &self.serial {
-            sqlx::query!("delete from queue.serial where key = $1 and job_id = $2", key, self.job_id)
-                .execute(conn)
-                .await?;
+        if let Some(key) = &self.concurrency_key {
+            sqlx::query!(
+                "delete from queue.concurrency_key where key = $1 and job_id = $2",
+                key,
+                self.job_id
+            )
+            .execute(conn)
+            .await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A job queue in PostgreSQL. It knows nothing of what a job does: a tag is a string, a payload is JSON.
 //!
-//! A program that changes its data calls [`enqueue`], [`hurry`] or [`take_off`] in the same transaction. A worker
+//! A program that changes its data calls [`enqueue`], [`enqueue_or_expedite`] or [`remove`] in the same transaction. A worker
 //! ([`run`]) leases due jobs and gives each to the handler as a [`Delivery`]; the handler completes it in its own
 //! transaction with [`Lease::complete`], fenced by the lease's token. apalis runs the handlers.
 
@@ -15,6 +15,7 @@ mod lease;
 mod lease_id;
 mod maintenance;
 mod metrics;
+mod migrate;
 mod notify;
 mod outcome;
 mod prefetch;
@@ -29,15 +30,16 @@ mod worker;
 pub use apalis::prelude::WorkerError;
 pub use config::WorkerConfig;
 pub use delivery::{Delivery, Outcome};
-pub use enqueue::{Due, Enqueued, enqueue, hurry, take_off};
+pub use enqueue::{Due, Enqueued, enqueue, enqueue_or_expedite, remove};
 pub use error::{BoxError, JobError};
 pub use job::{Job, NewJob, Priority};
 pub use lease::{Lease, SettleError};
-pub use maintenance::take_duty;
+pub use maintenance::acquire_task;
 pub use metrics::{BOUNDS, Metrics};
-pub use notify::{CANCEL, CHANNEL, notifier::Ringer};
+pub use migrate::{MigrateError, migrate, require_current, schema_version};
+pub use notify::{CANCEL, CHANNEL, notifier::Notifier};
 pub use retry_policy::RetryPolicy;
-pub use trace::{carried, traced};
+pub use trace::{in_current_trace, with_trace_id};
 pub use transaction::{begin, begin_with};
 pub use worker::run;
 
@@ -45,14 +47,16 @@ pub use worker::run;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::{
-        lease_id::LeaseId as Fence,
-        maintenance::retain,
-        outcome::{Ack, Verdict, Written},
+        lease_id::LeaseId,
+        maintenance::apply_retention,
+        outcome::{Completion, CompletionResult, Disposition},
         sql::{
-            claim::{Claimed, How, Round, Want, complete_and_claim, take_serials},
-            complete::write,
-            cursor::Tags,
-            heartbeat::{Renewed, beat},
+            claim::{
+                ClaimKind, ClaimRequest, ClaimResult, Claimed, complete_and_claim, take_concurrency_keys,
+            },
+            complete::complete_batch,
+            cursor::ClaimCursor,
+            heartbeat::{RenewedLease, heartbeat},
         },
     };
 }

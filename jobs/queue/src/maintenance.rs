@@ -34,35 +34,42 @@ pub(crate) async fn run_maintenance(pool: PgPool, config: WorkerConfig) {
 
 async fn run_once(pool: &PgPool, tags: &[String], retention: Duration) -> Result<(), sqlx::Error> {
     let mut tx = begin(pool).await?;
-    if take_duty(&mut *tx, "depth", DEPTH_EVERY).await? {
-        depth(&mut tx, tags).await?;
+    if acquire_task(&mut *tx, "depth", DEPTH_EVERY).await? {
+        write_depth(&mut tx, tags).await?;
     }
     tx.commit().await?;
     let mut tx = begin(pool).await?;
-    if take_duty(&mut *tx, "retention", RETENTION_EVERY).await? {
-        retain(&mut tx, retention).await?;
+    if acquire_task(&mut *tx, "retention", RETENTION_EVERY).await? {
+        apply_retention(&mut tx, retention).await?;
     }
     tx.commit().await
 }
 
-/// Whether this duty of `queue.duty` is due and ours now; the next turn is `every` from now. In a transaction, nobody else
-/// can take it before that ends.
-///
-/// # Errors
-/// The database's.
-pub async fn take_duty(db: impl PgExecutor<'_>, duty: &str, every: Duration) -> Result<bool, sqlx::Error> {
-    let taken = sqlx::query!(
-        "update queue.duty set next_at = now() + make_interval(secs => $2)
-         where name = (select name from queue.duty where name = $1 and next_at <= now() for update skip locked)",
-        duty,
+/// Whether this task is due and the caller's now; the next turn is `every` from now. Until the caller's transaction ends,
+/// no other process acquires the task. A name that is new is due at once, so a program can have tasks of its own.
+pub async fn acquire_task(db: impl PgExecutor<'_>, task: &str, every: Duration) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"with acquired as (
+               update queue.maintenance_task set next_at = now() + make_interval(secs => $2)
+               where name = (select name from queue.maintenance_task where name = $1 and next_at <= now()
+                             for update skip locked)
+               returning name
+           ), created as (
+               insert into queue.maintenance_task (name, next_at)
+               select $1, now() + make_interval(secs => $2)
+               where not exists (select from queue.maintenance_task where name = $1)
+               on conflict (name) do nothing
+               returning name
+           )
+           select exists(select from acquired) or exists(select from created) as "acquired!""#,
+        task,
         every.as_secs_f64()
     )
-    .execute(db)
-    .await?;
-    Ok(taken.rows_affected() == 1)
+    .fetch_one(db)
+    .await
 }
 
-async fn depth(conn: &mut PgConnection, tags: &[String]) -> Result<(), sqlx::Error> {
+async fn write_depth(conn: &mut PgConnection, tags: &[String]) -> Result<(), sqlx::Error> {
     for queue in queues(&mut *conn, tags).await? {
         sqlx::query!(
             "insert into queue.depth
@@ -88,7 +95,7 @@ async fn depth(conn: &mut PgConnection, tags: &[String]) -> Result<(), sqlx::Err
 ///
 /// # Errors
 /// The database's; among them that a partition is in use, which passes.
-pub async fn retain(conn: &mut PgConnection, retention: Duration) -> Result<(), sqlx::Error> {
+pub async fn apply_retention(conn: &mut PgConnection, retention: Duration) -> Result<(), sqlx::Error> {
     let deletions = [
         "delete from queue.tally where ctid = any(array(
              select ctid from queue.tally where minute < now() - make_interval(secs => $1) order by minute limit $2))",
@@ -96,8 +103,8 @@ pub async fn retain(conn: &mut PgConnection, retention: Duration) -> Result<(), 
              select ctid from queue.depth where at < now() - make_interval(secs => $1) order by at limit $2))",
         "delete from queue.worker where ctid = any(array(
              select ctid from queue.worker where last_seen_at < now() - make_interval(secs => $1) limit $2))",
-        "delete from queue.serial where key = any(array(
-             select key from queue.serial s
+        "delete from queue.concurrency_key where key = any(array(
+             select key from queue.concurrency_key s
              where not exists (select from queue.job where job.id = s.job_id) and $1 >= 0 limit $2))",
     ];
     let kept = [ROLLUP_RETENTION, ROLLUP_RETENTION, MISSING_WORKER_RETENTION, Duration::ZERO];

@@ -40,7 +40,7 @@ impl AttemptReport {
 
 /// What the queue does with a job after an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Disposition {
     /// The job ended well, with the handler's note.
     Done(Option<String>),
     /// The attempt failed with this error; the job is due again after this time, at most 30 days.
@@ -58,26 +58,26 @@ pub enum Verdict {
 
 /// What to write about a job, and the lease that permits it.
 #[derive(Clone, Debug)]
-pub struct Ack {
+pub struct Completion {
     /// The attempt's lease.
     pub lease: Arc<Lease>,
     /// What becomes of the job.
-    pub verdict: Verdict,
+    pub disposition: Disposition,
 }
 
-/// What came of an [`Ack`].
+/// What came of an [`Completion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum CompletionResult {
     /// The job is changed.
-    Yes,
+    Written,
     /// Another transaction holds the row at this moment: try again.
     Locked,
     /// The lease is lost, or the job is settled; nothing was changed.
-    Lost,
+    LeaseLost,
 }
 
-impl Verdict {
-    /// The word by which the statement of [`complete_batch`](crate::protocol::write) knows it.
+impl Disposition {
+    /// The word by which the statement of [`complete_batch`](crate::protocol::complete_batch) knows it.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",

@@ -5,17 +5,17 @@ tokio::task_local! {
 }
 
 /// Runs `work` under this trace id: the jobs it makes carry it, and so do the logs and the history of their attempts.
-/// It does not follow a spawned task by itself: see [`carried`].
-pub async fn traced<T>(id: String, work: impl Future<Output = T>) -> T {
+/// It does not follow a spawned task by itself: see [`in_current_trace`].
+pub async fn with_trace_id<T>(id: String, work: impl Future<Output = T>) -> T {
     TRACE.scope(id, work).await
 }
 
 /// Lets `work` keep this task's trace id wherever it is spawned.
-pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+pub fn in_current_trace<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let id = current();
     async move {
         match id {
-            Some(id) => traced(id, work).await,
+            Some(id) => with_trace_id(id, work).await,
             None => work.await,
         }
     }

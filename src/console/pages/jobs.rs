@@ -167,7 +167,7 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit, Path(Id(id)): Pat
                 dt { (visit.say("What it does", "作用")) } dd { (visit.say(&stakes.undoes.en, &stakes.undoes.zh)) }
                 dt { (visit.say("If it runs now", "若现在执行")) } dd { (visit.say(&stakes.run.en, &stakes.run.zh)) }
                 dt { (visit.say("Key", "键")) } dd { code { (job.key) } }
-                @if let Some(serial) = &job.serial { dt { (visit.say("Serial key", "串行键")) } dd { code { (serial) } } }
+                @if let Some(serial) = &job.concurrency_key { dt { (visit.say("Serial key", "串行键")) } dd { code { (serial) } } }
                 dt { (visit.say("Attempts", "尝试")) } dd { (job.attempt) " / " (job.max_attempts) }
                 dt { (visit.say("Enqueued", "入队")) } dd { (when(&visit, job.created_at)) }
                 @if job.failures() > 0 { dt { (visit.say("Failed attempts", "失败次数")) } dd { (job.failures()) } }

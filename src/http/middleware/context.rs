@@ -76,7 +76,7 @@ pub(crate) async fn wrap(request: Request, next: Next) -> Response {
         route: request.extensions().get::<MatchedPath>().cloned(),
     };
     let trace_id = context.trace_id.clone();
-    queue::traced(trace_id, CONTEXT.scope(context.clone(), answer(request, next, context))).await
+    queue::with_trace_id(trace_id, CONTEXT.scope(context.clone(), answer(request, next, context))).await
 }
 
 async fn answer(request: Request, next: Next, context: Context) -> Response {

@@ -1,7 +1,7 @@
 //! One act upon many jobs, in one statement each. A row that somebody holds at this moment is passed over as busy, so
 //! that nobody's open transaction holds up the others.
 
-use super::change::{Changed, restore};
+use super::change::{AdminOutcome, restore};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The database's.
-pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>, sqlx::Error> {
+pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOutcome>, sqlx::Error> {
     let moved = sqlx::query_scalar!(
         r#"with free as materialized (
                select id from queue.job where id = any($1) and lease_token is null order by id for update skip locked
@@ -23,9 +23,10 @@ pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut changed: HashMap<Uuid, Changed> = moved.into_iter().map(|id| (id, Changed::Yes)).collect();
+    let mut changed: HashMap<Uuid, AdminOutcome> =
+        moved.into_iter().map(|id| (id, AdminOutcome::Changed)).collect();
     let rest: Vec<Uuid> = ids.iter().copied().filter(|id| !changed.contains_key(id)).collect();
-    changed.extend(restore(&mut *conn, &rest).await?.into_iter().map(|id| (id, Changed::Yes)));
+    changed.extend(restore(&mut *conn, &rest).await?.into_iter().map(|id| (id, AdminOutcome::Changed)));
     with_rest(conn, ids, changed).await
 }
 
@@ -33,8 +34,8 @@ pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>
 ///
 /// # Errors
 /// The database's.
-pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Changed>, sqlx::Error> {
-    let changed = restore(&mut *conn, ids).await?.into_iter().map(|id| (id, Changed::Yes)).collect();
+pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOutcome>, sqlx::Error> {
+    let changed = restore(&mut *conn, ids).await?.into_iter().map(|id| (id, AdminOutcome::Changed)).collect();
     with_rest(conn, ids, changed).await
 }
 
@@ -42,7 +43,11 @@ pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Change
 ///
 /// # Errors
 /// The database's.
-pub async fn cancel(conn: &mut PgConnection, ids: &[Uuid], note: &str) -> Result<Vec<Changed>, sqlx::Error> {
+pub async fn cancel(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+    note: &str,
+) -> Result<Vec<AdminOutcome>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"with free as materialized (
                select id from queue.job where id = any($1) order by id for update skip locked
@@ -66,7 +71,9 @@ pub async fn cancel(conn: &mut PgConnection, ids: &[Uuid], note: &str) -> Result
     )
     .fetch_all(&mut *conn)
     .await?;
-    let changed = rows.into_iter().map(|row| (row.id, if row.gone { Changed::Yes } else { Changed::Asked }));
+    let changed = rows
+        .into_iter()
+        .map(|row| (row.id, if row.gone { AdminOutcome::Changed } else { AdminOutcome::CancelRequested }));
     with_rest(conn, ids, changed.collect()).await
 }
 
@@ -74,8 +81,8 @@ pub async fn cancel(conn: &mut PgConnection, ids: &[Uuid], note: &str) -> Result
 async fn with_rest(
     conn: &mut PgConnection,
     ids: &[Uuid],
-    mut changed: HashMap<Uuid, Changed>,
-) -> Result<Vec<Changed>, sqlx::Error> {
+    mut changed: HashMap<Uuid, AdminOutcome>,
+) -> Result<Vec<AdminOutcome>, sqlx::Error> {
     let there = sqlx::query_scalar!(
         r#"select id as "id!" from queue.job where id = any($1)
            union all select id from queue.dead_letter where id = any($1)"#,
@@ -84,7 +91,7 @@ async fn with_rest(
     .fetch_all(conn)
     .await?;
     for id in there {
-        changed.entry(id).or_insert(Changed::Busy);
+        changed.entry(id).or_insert(AdminOutcome::Busy);
     }
-    Ok(ids.iter().map(|id| changed.get(id).copied().unwrap_or(Changed::Gone)).collect())
+    Ok(ids.iter().map(|id| changed.get(id).copied().unwrap_or(AdminOutcome::Gone)).collect())
 }

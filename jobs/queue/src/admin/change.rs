@@ -5,23 +5,23 @@ use uuid::Uuid;
 
 /// A job, by its id or by its key.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+pub enum JobRef<'a> {
     /// By id.
     Id(Uuid),
     /// By tag and key: the live one.
     Key(&'a str, &'a str),
 }
 
-/// What became of a job that somebody wanted to change.
+/// What became of a job that was to be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// It is changed.
-    Yes,
-    /// It runs: its attempt has been asked to end. It ends as cancelled, unless it is done before it heeds that.
-    Asked,
-    /// An attempt is running, or its key is taken by a live job: nothing was changed.
+pub enum AdminOutcome {
+    /// The job is changed.
+    Changed,
+    /// The job runs, and the cancellation of its attempt is requested. It ends as cancelled, unless it is done before.
+    CancelRequested,
+    /// An attempt runs, or the key is taken by a live job: nothing was changed.
     Busy,
-    /// It has ended, or there is no such job: nothing was changed.
+    /// The job has ended, or there is no such job: nothing was changed.
     Gone,
 }
 
@@ -32,8 +32,8 @@ pub(crate) async fn restore(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
                insert into queue.job
-                   (id, tag, key, payload, priority, serial, max_attempts, failures, created_at, first_due_at)
-               select id, tag, key, payload, priority, serial, max_attempts, failures, created_at,
+                   (id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at, first_due_at)
+               select id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at,
                       coalesce(first_due_at, run_at)
                from chosen
                on conflict do nothing
@@ -49,14 +49,14 @@ pub(crate) async fn restore(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec
 }
 
 /// The live job, once nobody else holds its row; the caller's transaction holds it then.
-pub(super) async fn lock(conn: &mut PgConnection, which: Which<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+pub(super) async fn lock(conn: &mut PgConnection, which: JobRef<'_>) -> Result<Option<Uuid>, sqlx::Error> {
     match which {
-        Which::Id(id) => {
+        JobRef::Id(id) => {
             sqlx::query_scalar!("select id from queue.job where id = $1 for update", id)
                 .fetch_optional(conn)
                 .await
         }
-        Which::Key(tag, key) => {
+        JobRef::Key(tag, key) => {
             sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2 for update", tag, key)
                 .fetch_optional(conn)
                 .await
@@ -64,7 +64,7 @@ pub(super) async fn lock(conn: &mut PgConnection, which: Which<'_>) -> Result<Op
     }
 }
 
-pub(super) async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {
+pub(super) async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sqlx::Error> {
     let there = sqlx::query_scalar!(
         r#"select exists(select from queue.job where id = $1)
                or exists(select from queue.dead_letter where id = $1) as "there!""#,
@@ -72,5 +72,5 @@ pub(super) async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<Ch
     )
     .fetch_one(conn)
     .await?;
-    Ok(if there { Changed::Busy } else { Changed::Gone })
+    Ok(if there { AdminOutcome::Busy } else { AdminOutcome::Gone })
 }

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 mod change;
-mod place;
 mod search;
+mod table;
 pub(crate) mod views;
 
 pub mod bulk;
@@ -17,10 +17,9 @@ pub mod bulk;
 use crate::Priority;
 use change::{busy_or_gone, lock, restore};
 
-pub use bulk as many;
-pub use change::{Changed, Which};
-pub use place::Place;
-pub use search::{Among, ErrorCursor, ErrorGroup, JobFilter, errors, first_id, ids, list};
+pub use change::{AdminOutcome, JobRef};
+pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id, ids, list};
+pub use table::JobTable;
 pub use views::{
     COUNT_MAX, FAILED_MAX, JobView, Minute, QueueView, WorkerCursor, WorkerView, find, minutes, queues,
     workers,
@@ -31,9 +30,9 @@ pub const REDRIVE_MAX: i64 = 1_000;
 /// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
 const DRAINED_OF: i64 = 10_000;
 /// How often a job that begins or ends at this moment is looked at again before it is left alone.
-const LOOKS: usize = 5;
+const MAX_TRIES: usize = 5;
 /// How often [`drain`] looks.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
+const DRAIN_POLL: Duration = Duration::from_millis(100);
 
 /// Which dead letters; all that is given must fit.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +53,7 @@ pub struct DeadFilter {
 ///
 /// # Errors
 /// The database's.
-pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::Error> {
+pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sqlx::Error> {
     let waiting = sqlx::query_scalar!(
         r#"with moved as (
                update queue.job set run_at = least(run_at, now()) where id = $1 and lease_token is null returning id
@@ -65,10 +64,10 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::E
     .fetch_one(&mut *conn)
     .await?;
     if waiting {
-        return Ok(Changed::Yes);
+        return Ok(AdminOutcome::Changed);
     }
     if !restore(&mut *conn, &[id]).await?.is_empty() {
-        return Ok(Changed::Yes);
+        return Ok(AdminOutcome::Changed);
     }
     busy_or_gone(conn, id).await
 }
@@ -77,7 +76,11 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<Changed, sqlx::E
 ///
 /// # Errors
 /// The database's.
-pub async fn snooze(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> Result<Changed, sqlx::Error> {
+pub async fn snooze(
+    conn: &mut PgConnection,
+    id: Uuid,
+    until: DateTime<Utc>,
+) -> Result<AdminOutcome, sqlx::Error> {
     let moved =
         // Whoever was due already is owed since then.
         sqlx::query!(
@@ -90,7 +93,7 @@ pub async fn snooze(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> 
         .execute(&mut *conn)
         .await?;
     if moved.rows_affected() == 1 {
-        return Ok(Changed::Yes);
+        return Ok(AdminOutcome::Changed);
     }
     busy_or_gone(conn, id).await
 }
@@ -121,21 +124,25 @@ pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64,
 }
 
 /// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
-/// asked to end ([`Changed::Asked`]), and its worker hears of it when the transaction commits, or at its next sign of life
+/// asked to end ([`AdminOutcome::CancelRequested`]), and its worker hears of it when the transaction commits, or at its next sign of life
 /// if it only polls. What the job would have done stays undone: that is the caller's to know.
 ///
 /// # Errors
 /// The database's.
-pub async fn cancel(conn: &mut PgConnection, which: Which<'_>, note: &str) -> Result<Changed, sqlx::Error> {
-    for _ in 0..LOOKS {
-        let Some(id) = lock(conn, which).await? else { return Ok(Changed::Gone) };
+pub async fn cancel(
+    conn: &mut PgConnection,
+    which: JobRef<'_>,
+    note: &str,
+) -> Result<AdminOutcome, sqlx::Error> {
+    for _ in 0..MAX_TRIES {
+        let Some(id) = lock(conn, which).await? else { return Ok(AdminOutcome::Gone) };
         let changed = bulk::cancel(conn, &[id], note).await?;
-        if let Some(done @ (Changed::Yes | Changed::Asked)) = changed.first() {
+        if let Some(done @ (AdminOutcome::Changed | AdminOutcome::CancelRequested)) = changed.first() {
             return Ok(*done);
         }
         // Without a transaction nothing held it: it began or ended in between.
     }
-    Ok(Changed::Busy)
+    Ok(AdminOutcome::Busy)
 }
 
 /// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's reason.
@@ -209,6 +216,6 @@ pub async fn wait_until_drained(
         if running == 0 || Instant::now() >= until {
             return Ok(running);
         }
-        sleep(DRAIN_LOOK).await;
+        sleep(DRAIN_POLL).await;
     }
 }

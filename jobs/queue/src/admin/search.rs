@@ -2,7 +2,7 @@
 //! its index however large the tables are.
 
 use super::{
-    place::{Place, columns, table},
+    table::{JobTable, columns, table_name},
     views::{COUNT_MAX, JobView},
 };
 use crate::Priority;
@@ -16,7 +16,7 @@ const GROUPED_MAX: i64 = 500;
 
 /// Jobs by their keys or by their ids.
 #[derive(Clone, Debug, Default)]
-pub struct Among {
+pub struct KeyFilter {
     /// With one of these keys.
     pub keys: Vec<String>,
     /// Or one of these.
@@ -26,8 +26,8 @@ pub struct Among {
 /// Which jobs; all that is given must fit.
 #[derive(Clone, Debug)]
 pub struct JobFilter {
-    /// In these places.
-    pub places: &'static [Place],
+    /// In these tables.
+    pub tables: &'static [JobTable],
     /// Of these tags, all if there are none. A page of live jobs is then one of those among the
     /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found only along with its tag.
     pub tags: Vec<String>,
@@ -35,12 +35,12 @@ pub struct JobFilter {
     pub state: Option<String>,
     /// With this key.
     pub key: Option<String>,
-    /// With this serial key: not kept of what ended.
-    pub serial: Option<String>,
+    /// With this concurrency key: not kept of what ended.
+    pub concurrency_key: Option<String>,
     /// Whose last error has this fingerprint: of live and dead jobs.
     pub fingerprint: Option<String>,
     /// One of these.
-    pub among: Option<Among>,
+    pub key_filter: Option<KeyFilter>,
     /// Enqueued since then: ids tell the time.
     pub since: Option<DateTime<Utc>>,
     /// Enqueued before then.
@@ -54,13 +54,13 @@ pub struct JobFilter {
 impl Default for JobFilter {
     fn default() -> Self {
         Self {
-            places: Place::ALL,
+            tables: JobTable::ALL,
             tags: Vec::new(),
             state: None,
             key: None,
-            serial: None,
+            concurrency_key: None,
             fingerprint: None,
-            among: None,
+            key_filter: None,
             since: None,
             before: None,
             after: None,
@@ -88,7 +88,7 @@ pub struct ErrorGroup {
     pub tags: Vec<String>,
 }
 
-/// Where a group stands among all, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
+/// The position of a group in the list, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCursor {
     jobs: i64,
@@ -140,20 +140,20 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
     let mut sql = QueryBuilder::new(
-        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as serial, null::int as attempt, \
+        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as concurrency_key, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
          null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as first_due_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
          null as note, null as worker, null as fingerprint where false",
     );
-    for place in filter.looked_at() {
-        let columns = columns(place);
+    for table in filter.searched() {
+        let columns = columns(table);
         let columns = if filter.brief {
             columns.replace("payload, failures,", "payload, '[]'::jsonb,")
         } else {
             columns.to_owned()
         };
         sql.push(" union all (select ").push(columns);
-        filter.from(&mut sql, place, COUNT_MAX);
+        filter.from(&mut sql, table, COUNT_MAX);
         // The limit is written out: the planner is to know that few rows are wanted.
         sql.push(" order by id desc limit ").push(limit).push(")");
     }
@@ -167,9 +167,9 @@ pub async fn list(
 /// The database's.
 pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
-    for place in filter.looked_at() {
+    for table in filter.searched() {
         sql.push(" union all (select id");
-        filter.from(&mut sql, place, limit);
+        filter.from(&mut sql, table, limit);
         sql.push(" order by id limit ").push(limit).push(")");
     }
     sql.push(") as job order by id limit ").push(limit);
@@ -177,39 +177,44 @@ pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Res
 }
 
 impl JobFilter {
-    fn looked_at(&self) -> impl Iterator<Item = Place> {
-        let ended_too = self.serial.is_none() && self.fingerprint.is_none();
+    fn searched(&self) -> impl Iterator<Item = JobTable> {
+        let ended_too = self.concurrency_key.is_none() && self.fingerprint.is_none();
         let state = self.state.clone();
-        self.places
+        self.tables
             .iter()
             .copied()
-            .filter(move |place| state.as_deref().is_none_or(|state| place.has(state)))
-            .filter(move |place| ended_too || *place != Place::Finished)
+            .filter(move |table| state.as_deref().is_none_or(|state| table.has(state)))
+            .filter(move |table| ended_too || *table != JobTable::Finished)
     }
 
-    /// `from … where …` of this place; of live jobs of a tag and priority, the first so many to fall due.
-    fn from(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
-        if let Some(among) = &self.among {
-            self.among_in(sql, place, among);
+    /// `from … where …` of this table; of live jobs of a tag and priority, the first `most` to fall due.
+    fn from(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
+        if let Some(filter) = &self.key_filter {
+            self.by_key_filter(sql, table, filter);
         } else {
-            self.all_in(sql, place, most);
+            self.all_in(sql, table, most);
         }
-        self.conditions(sql, place);
+        self.conditions(sql, table);
     }
 
     /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
     /// walking all jobs in the order of the page instead, until it has met enough of these.
-    fn among_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, Among { keys, ids }: &Among) {
-        sql.push(" from (select * from ").push(table(place));
+    fn by_key_filter(
+        &self,
+        sql: &mut QueryBuilder<Postgres>,
+        table: JobTable,
+        KeyFilter { keys, ids }: &KeyFilter,
+    ) {
+        sql.push(" from (select * from ").push(table_name(table));
         sql.push(" where (key = any(").push_bind(keys.clone()).push(")");
-        if place == Place::Live {
+        if table == JobTable::Live {
             sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
         }
         sql.push(") or id = any(").push_bind(ids.clone()).push(") offset 0) found where ");
         sql.push(self.in_state());
     }
 
-    fn all_in(&self, sql: &mut QueryBuilder<Postgres>, place: Place, most: i64) {
+    fn all_in(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
         let due = match self.state.as_deref() {
             Some("ready" | "running") => " and run_at <= now()",
             Some("delayed") => " and run_at > now()",
@@ -217,8 +222,8 @@ impl JobFilter {
         };
         // Those that failed have an index of their own, in no order of time.
         let failed = self.state.as_deref() == Some("retrying");
-        if place != Place::Live || self.tags.is_empty() || self.key.is_some() || failed {
-            sql.push(" from ").push(table(place)).push(" where ").push(self.in_state());
+        if table != JobTable::Live || self.tags.is_empty() || self.key.is_some() || failed {
+            sql.push(" from ").push(table_name(table)).push(" where ").push(self.in_state());
             return;
         }
         // Live jobs are found by tag in the order in which they fall due, however many there are of others.
@@ -248,10 +253,10 @@ impl JobFilter {
         }
     }
 
-    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, place: Place) {
+    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable) {
         match &self.tags[..] {
             [] => {}
-            // Written out: some tags have all jobs, some none, and the plan is to be the tag's own.
+            // CompletionResult out: some tags have all jobs, some none, and the plan is to be the tag's own.
             [tag] => {
                 sql.push(" and tag = '").push(tag.replace('\'', "''")).push("'");
             }
@@ -262,17 +267,17 @@ impl JobFilter {
         if let Some(key) = &self.key {
             sql.push(" and key = ").push_bind(key.clone());
         }
-        if let Some(serial) = &self.serial {
-            sql.push(" and serial = ").push_bind(serial.clone());
+        if let Some(concurrency_key) = &self.concurrency_key {
+            sql.push(" and concurrency_key = ").push_bind(concurrency_key.clone());
         }
         if let Some(fingerprint) = &self.fingerprint {
-            sql.push(match place {
-                Place::Dead => " and fingerprint = ",
-                Place::Live => {
+            sql.push(match table {
+                JobTable::Dead => " and fingerprint = ",
+                JobTable::Live => {
                     " and first_due_at is not null and failures <> '[]' \
                      and queue.fingerprint(failures -> -1 ->> 'error') = "
                 }
-                Place::Finished => {
+                JobTable::Finished => {
                     " and failures <> '[]' and queue.fingerprint(failures -> -1 ->> 'error') = "
                 }
             });
@@ -297,7 +302,7 @@ pub fn first_id(at: DateTime<Utc>) -> Uuid {
 }
 
 /// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed: at most `limit`
-/// groups, those that come after this place. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
+/// groups, those after this position. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
 /// all by who turns pages.
 ///
 /// # Errors

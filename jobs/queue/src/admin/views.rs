@@ -26,8 +26,8 @@ pub struct JobView {
     pub state: String,
     /// The rank of its priority, 0 before 1 before 2; not kept of a finished job.
     pub priority: Option<i16>,
-    /// Its serial key; not kept of a finished job.
-    pub serial: Option<String>,
+    /// Its concurrency key; not kept of a finished job.
+    pub concurrency_key: Option<String>,
     /// Attempts begun.
     pub attempt: i32,
     /// Attempts before it is given up; of a finished job, those it took.
@@ -140,7 +140,7 @@ pub struct WorkerView {
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
     sqlx::query_as!(
         JobView,
-        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, serial,
+        r#"select id as "id!", tag as "tag!", key as "key!", state as "state!", priority, concurrency_key,
                   attempt as "attempt!", max_attempts as "max_attempts!", run_at as "run_at!",
                   created_at as "created_at!", started_at,
                   (select l.lease_until from queue.job l where l.id = $1 and rank = 1) as lease_until,

@@ -24,7 +24,7 @@ pub(crate) struct DriverConnection {
 /// the driver walks an index, never reads or sorts a table, and is planned once.
 ///
 /// No commit of the driver waits for the disk. A database that crashes may forget its last moments. A claim that is
-/// forgotten was not made, and its token fences the worker that believes it has it. A completion that is forgotten leaves a
+/// forgotten was not made, and its token lease_ids the worker that believes it has it. A completion that is forgotten leaves a
 /// lease that runs out, as if the worker had crashed before writing it. What a handler commits with its job is its own
 /// transaction, with that transaction's settings.
 macro_rules! settings {

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     Delivery,
     metrics::Event,
-    outcome::{Ack, AttemptReport, Verdict},
+    outcome::{AttemptReport, Completion, Disposition},
     prefetch::MAX_WAIT,
-    sql::claim::{Claimed, How},
+    sql::claim::{ClaimKind, Claimed},
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -62,7 +62,7 @@ impl Driver {
     }
 
     fn request(&mut self, slots: usize) -> DbRequest {
-        self.cursor.take_turns();
+        self.cursor.rotate();
         if slots > 0 {
             self.schedule.on_poll_started();
         }
@@ -101,33 +101,33 @@ impl Driver {
     }
 
     fn on_fetched(&mut self, request: DbRequest, fetched: Fetched) {
-        let Fetched { round, blocked } = fetched;
-        self.on_completed(request.done, round.completed.as_deref());
+        let Fetched { claim, blocked } = fetched;
+        self.on_completed(request.done, claim.completed.as_deref());
         self.release_blocked(blocked, request.begun);
-        self.accept(round.claimed, request.begun);
+        self.accept(claim.claimed, request.begun);
         if request.slots == 0 {
             return;
         }
-        if round.full {
+        if claim.full {
             self.schedule.poll_soon();
             return;
         }
         // Nothing more is due after the cursor's positions; a job before them is found only from the beginning.
-        self.cursor.look_back();
-        if !request.cursor.whole() {
+        self.cursor.reset();
+        if !request.cursor.is_at_start() {
             self.schedule.poll_soon();
         }
-        self.schedule.poll_after(round.next, self.config.poll);
+        self.schedule.poll_after(claim.next, self.config.poll);
     }
 
     /// Removes the leases of a batch that is written. As a rule nothing is missing.
-    fn on_completed(&mut self, done: Vec<Ack>, completed: Option<&[Uuid]>) {
-        for ack in done {
-            if completed.is_some_and(|completed| !completed.contains(&ack.lease.job_id)) {
-                log_lease_lost(&ack.lease, &self.config.id);
-                self.recorder.lost(&ack.lease.tag);
+    fn on_completed(&mut self, done: Vec<Completion>, completed: Option<&[Uuid]>) {
+        for completion in done {
+            if completed.is_some_and(|completed| !completed.contains(&completion.lease.job_id)) {
+                log_lease_lost(&completion.lease, &self.config.id);
+                self.recorder.lost(&completion.lease.tag);
             }
-            self.leases.remove(&ack.lease);
+            self.leases.remove(&completion.lease);
         }
     }
 
@@ -136,29 +136,30 @@ impl Driver {
         for job in blocked {
             let lease = Arc::new(job.lease);
             self.leases.insert(&lease, begun, CancellationToken::new());
-            self.outbox.push(Ack { lease, verdict: Verdict::Release });
+            self.outbox.push(Completion { lease, disposition: Disposition::Release });
         }
     }
 
     /// Hands the claimed jobs over to the worker.
     fn accept(&mut self, claimed: Vec<Claimed>, begun: Instant) {
         let mut jobs = Vec::with_capacity(claimed.len());
-        for Claimed { lease, payload, priority, how } in claimed {
-            self.cursor.start_at(&lease, priority);
+        for Claimed { lease, payload, priority, kind } in claimed {
+            self.cursor.advance_to(&lease, priority);
             let job = Delivery::new(lease, &payload);
             self.leases.insert(&job.lease, begun, job.cancelled.clone());
-            if matches!(how, How::Rescued | How::Crashed) {
+            if matches!(kind, ClaimKind::Rescued | ClaimKind::Crashed) {
                 self.recorder.rescued(&job.lease.tag);
             }
-            match how {
-                How::Fresh | How::Rescued => jobs.push(job),
-                How::CalledOff => {
-                    self.outbox.push(Ack { lease: job.lease, verdict: Verdict::Cancelled(None) });
+            match kind {
+                ClaimKind::Fresh | ClaimKind::Rescued => jobs.push(job),
+                ClaimKind::Cancelled => {
+                    self.outbox
+                        .push(Completion { lease: job.lease, disposition: Disposition::Cancelled(None) });
                 }
-                How::Crashed => {
+                ClaimKind::Crashed => {
                     log_crashed(&job.lease, &self.config.id);
                     self.recorder.ended(&job.lease.tag, Event::Dead);
-                    self.outbox.push(Ack { lease: job.lease, verdict: Verdict::Crashed });
+                    self.outbox.push(Completion { lease: job.lease, disposition: Disposition::Crashed });
                 }
             }
         }

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     lease_id::{LeaseId, lease_id},
-    outcome::Written,
+    outcome::CompletionResult,
     sql::{
         complete,
-        heartbeat::{beat, sign_off},
+        heartbeat::{deregister, heartbeat},
         rollup,
     },
 };
@@ -57,9 +57,10 @@ impl Driver {
     async fn write_completions(&mut self, conn: &mut DriverConnection) -> Result<(), sqlx::Error> {
         let mut batch = MAX_COMPLETIONS;
         loop {
-            let acks = self.outbox.careful(batch);
-            let Some(first) = acks.first() else { return Ok(()) };
-            let results = match conn.run(async |conn| complete::write(conn, acks).await).await {
+            let completions = self.outbox.careful(batch);
+            let Some(first) = completions.first() else { return Ok(()) };
+            let results = match conn.run(async |conn| complete::complete_batch(conn, completions).await).await
+            {
                 Ok(results) => results.into_iter().collect(),
                 // One is refused for its contents: found one by one, it harms only itself.
                 Err(error) if is_refused(&error) && batch > 1 => {
@@ -76,20 +77,20 @@ impl Driver {
         }
     }
 
-    fn on_written(&mut self, batch: usize, results: &HashMap<LeaseId, Written>) {
-        for ack in self.outbox.take_careful(batch) {
-            match results.get(&lease_id(&ack.lease)) {
-                Some(Written::Locked) => {
-                    self.outbox.set_aside(ack);
+    fn on_written(&mut self, batch: usize, results: &HashMap<LeaseId, CompletionResult>) {
+        for completion in self.outbox.take_careful(batch) {
+            match results.get(&lease_id(&completion.lease)) {
+                Some(CompletionResult::Locked) => {
+                    self.outbox.set_aside(completion);
                     continue;
                 }
-                Some(Written::Lost) => {
-                    log_lease_lost(&ack.lease, &self.config.id);
-                    self.recorder.lost(&ack.lease.tag);
+                Some(CompletionResult::LeaseLost) => {
+                    log_lease_lost(&completion.lease, &self.config.id);
+                    self.recorder.lost(&completion.lease.tag);
                 }
-                Some(Written::Yes) | None => {}
+                Some(CompletionResult::Written) | None => {}
             }
-            self.leases.remove(&ack.lease);
+            self.leases.remove(&completion.lease);
         }
     }
 
@@ -97,7 +98,7 @@ impl Driver {
     async fn heartbeat(&mut self, conn: &mut DriverConnection) -> Result<(), sqlx::Error> {
         let (ids, begun, draining) = (self.leases.ids(), Instant::now(), !self.is_working());
         let config = &self.config;
-        let renewed = conn.run(async |conn| beat(conn, &ids, config, draining).await).await?;
+        let renewed = conn.run(async |conn| heartbeat(conn, &ids, config, draining).await).await?;
         self.leases.on_renewed(renewed, begun, config.lease, &config.id);
         self.recorder.metrics().holds(self.leases.len());
         self.write_rollups(conn).await
@@ -122,7 +123,7 @@ impl Driver {
     async fn write_last(&mut self) -> Result<(), sqlx::Error> {
         let mut conn = self.idle_connection().await?;
         let id = &self.config.id;
-        conn.run(async |conn| sign_off(conn, id).await).await?;
+        conn.run(async |conn| deregister(conn, id).await).await?;
         self.write_rollups(&mut conn).await?;
         self.connections.put_back(conn);
         Ok(())

@@ -4,7 +4,7 @@ use super::log::log_lease_lost;
 use crate::{
     Lease,
     lease_id::{LeaseId, lease_id},
-    sql::heartbeat::Renewed,
+    sql::heartbeat::RenewedLease,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -69,13 +69,13 @@ impl Leases {
     /// Takes in the answer to a heartbeat that began at `begun`; logs each lease that has expired, once.
     pub(super) fn on_renewed(
         &mut self,
-        renewed: Vec<Renewed>,
+        renewed: Vec<RenewedLease>,
         begun: Instant,
         length: Duration,
         worker: &str,
     ) {
         for renewed in renewed {
-            if let Some(held) = self.held.get_mut(&renewed.fence) {
+            if let Some(held) = self.held.get_mut(&renewed.lease_id) {
                 held.renewed_at = begun;
                 if renewed.cancel_asked {
                     held.cancelled.cancel();

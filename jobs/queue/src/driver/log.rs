@@ -1,6 +1,6 @@
 //! What the driver logs about a job. Each line carries the job, its attempt and the worker.
 
-use crate::{Lease, outcome::Verdict};
+use crate::{Lease, outcome::Disposition};
 
 /// An attempt's end was not written, because the attempt no longer holds its job.
 pub(super) fn log_lease_lost(lease: &Lease, worker: &str) {
@@ -21,16 +21,18 @@ pub(super) fn log_crashed(lease: &Lease, worker: &str) {
 }
 
 /// What becomes of a job that did not simply end well.
-pub(super) fn log_disposition(lease: &Lease, worker: &str, verdict: &Verdict) {
+pub(super) fn log_disposition(lease: &Lease, worker: &str, disposition: &Disposition) {
     let Lease { job_id, tag, key, attempt, .. } = lease;
-    match verdict {
-        Verdict::Dead(reason, error) => {
+    match disposition {
+        Disposition::Dead(reason, error) => {
             tracing::error!(%job_id, %tag, %key, attempt, worker, reason, error, "dead letter");
         }
-        Verdict::Retry(error, wait) => {
+        Disposition::Retry(error, wait) => {
             tracing::warn!(%job_id, %tag, %key, attempt, worker, error, ?wait, "attempt failed");
         }
-        Verdict::Cancelled(error) => tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled"),
-        Verdict::Done(_) | Verdict::Crashed | Verdict::Release => {}
+        Disposition::Cancelled(error) => {
+            tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled")
+        }
+        Disposition::Done(_) | Disposition::Crashed | Disposition::Release => {}
     }
 }

@@ -20,10 +20,10 @@ use crate::{
     WorkerConfig,
     metrics::Recorder,
     notify::listener::{WakeSignal, listen},
-    outcome::{Ack, AttemptReport, Verdict},
+    outcome::{AttemptReport, Completion, Disposition},
     prefetch::PrefetchBuffer,
     retry_policy::RetryPolicies,
-    sql::cursor::Tags,
+    sql::cursor::ClaimCursor,
     state::WorkerState,
 };
 use connections::Connections;
@@ -68,7 +68,7 @@ pub(crate) struct Driver {
     state: watch::Receiver<WorkerState>,
     drained: watch::Sender<bool>,
     signal: Arc<WakeSignal>,
-    cursor: Tags,
+    cursor: ClaimCursor,
     recorder: Recorder,
     estimator: CompletionEstimator,
     connections: Connections,
@@ -85,7 +85,7 @@ impl Driver {
             schedule: Schedule::new(),
             leases: Leases::new(),
             outbox: Outbox::new(),
-            cursor: Tags::new(&config.tags),
+            cursor: ClaimCursor::new(&config.tags),
             recorder: Recorder::new(config.metrics.clone(), &config.tags),
             estimator: CompletionEstimator::new(),
             signal: Arc::default(),
@@ -220,10 +220,10 @@ impl Driver {
     }
 
     fn on_report(&mut self, report: AttemptReport) {
-        let verdict = decide(&report, &self.config.id, &*self.retry);
-        self.record(&report, verdict.as_ref());
-        match verdict {
-            Some(verdict) => self.outbox.push(Ack { lease: report.lease, verdict }),
+        let disposition = decide(&report, &self.config.id, &*self.retry);
+        self.record(&report, disposition.as_ref());
+        match disposition {
+            Some(disposition) => self.outbox.push(Completion { lease: report.lease, disposition }),
             None => {
                 self.schedule.poll_soon();
                 self.leases.remove(&report.lease);
@@ -231,7 +231,7 @@ impl Driver {
         }
     }
 
-    fn record(&mut self, report: &AttemptReport, verdict: Option<&Verdict>) {
+    fn record(&mut self, report: &AttemptReport, disposition: Option<&Disposition>) {
         let tag = &report.lease.tag;
         if let Some((began, took)) = report.ran {
             let waited = report.lease.waited + began.duration_since(report.lease.claimed);
@@ -239,7 +239,7 @@ impl Driver {
             self.recorder.ran(tag, took);
             self.estimator.record_attempt(took);
         }
-        match event_of(report, verdict) {
+        match event_of(report, disposition) {
             Some(event) => self.recorder.ended(tag, event),
             None => self.recorder.lost(tag),
         }

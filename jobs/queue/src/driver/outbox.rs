@@ -1,6 +1,6 @@
 //! What has ended and is not yet written.
 
-use crate::outcome::{Ack, Verdict};
+use crate::outcome::{Completion, Disposition};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 const LOCKED_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Outbox {
-    /// What ended well and is completed with the next claim: all are [`Verdict::Done`] without a concurrency key.
-    done: Vec<Ack>,
+    /// What ended well and is completed with the next claim: all are [`Disposition::Done`] without a concurrency key.
+    done: Vec<Completion>,
     /// What else is to be written, by the statement for all cases.
-    careful: Vec<Ack>,
+    careful: Vec<Completion>,
     /// Of these, the ones whose rows another transaction holds.
-    locked: Vec<Ack>,
+    locked: Vec<Completion>,
     /// When those are tried again.
     locked_until: Instant,
 }
@@ -36,41 +36,42 @@ impl Outbox {
         self.done.len()
     }
 
-    pub(super) fn push(&mut self, ack: Ack) {
-        let simple = matches!(ack.verdict, Verdict::Done(_)) && ack.lease.serial.is_none();
-        if simple { self.done.push(ack) } else { self.careful.push(ack) }
+    pub(super) fn push(&mut self, completion: Completion) {
+        let simple = matches!(completion.disposition, Disposition::Done(_))
+            && completion.lease.concurrency_key.is_none();
+        if simple { self.done.push(completion) } else { self.careful.push(completion) }
     }
 
     /// Takes up to `batch` that ended well.
-    pub(super) fn take_done(&mut self, batch: usize) -> Vec<Ack> {
+    pub(super) fn take_done(&mut self, batch: usize) -> Vec<Completion> {
         let batch = self.done.len().min(batch);
         self.done.drain(..batch).collect()
     }
 
     /// These could not be sent: they go with the next claim again.
-    pub(super) fn put_back_done(&mut self, mut done: Vec<Ack>) {
+    pub(super) fn put_back_done(&mut self, mut done: Vec<Completion>) {
         self.done.append(&mut done);
     }
 
     /// One of these cannot be completed now: the statement for all cases finds it.
-    pub(super) fn write_carefully(&mut self, mut done: Vec<Ack>) {
+    pub(super) fn write_carefully(&mut self, mut done: Vec<Completion>) {
         self.careful.append(&mut done);
     }
 
     /// The first `batch` for the statement for all cases; none if there are none.
-    pub(super) fn careful(&self, batch: usize) -> &[Ack] {
+    pub(super) fn careful(&self, batch: usize) -> &[Completion] {
         &self.careful[..self.careful.len().min(batch)]
     }
 
     /// Takes what [`Self::careful`] gives.
-    pub(super) fn take_careful(&mut self, batch: usize) -> Vec<Ack> {
+    pub(super) fn take_careful(&mut self, batch: usize) -> Vec<Completion> {
         let batch = self.careful.len().min(batch);
         self.careful.drain(..batch).collect()
     }
 
     /// Another transaction holds this one's row.
-    pub(super) fn set_aside(&mut self, ack: Ack) {
-        self.locked.push(ack);
+    pub(super) fn set_aside(&mut self, completion: Completion) {
+        self.locked.push(completion);
         self.locked_until = Instant::now() + LOCKED_WAIT;
     }
 

@@ -3,10 +3,10 @@
 
 use super::connection::DriverConnection;
 use crate::{
-    outcome::Ack,
+    outcome::Completion,
     sql::{
-        claim::{self, Claimed, How, Round, Want},
-        cursor::Tags,
+        claim::{self, ClaimKind, ClaimRequest, ClaimResult, Claimed},
+        cursor::ClaimCursor,
     },
 };
 use std::time::Duration;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// What is asked of the database.
 pub(super) struct DbRequest {
-    pub(super) done: Vec<Ack>,
-    pub(super) cursor: Tags,
+    pub(super) done: Vec<Completion>,
+    pub(super) cursor: ClaimCursor,
     /// How many jobs to claim.
     pub(super) slots: usize,
     pub(super) worker: String,
@@ -35,7 +35,7 @@ pub(super) struct DbResponse {
 
 /// What a request brought.
 pub(super) struct Fetched {
-    pub(super) round: Round,
+    pub(super) claim: ClaimResult,
     /// Claimed, but another job holds their concurrency key.
     pub(super) blocked: Vec<Claimed>,
 }
@@ -50,10 +50,10 @@ impl DbRequest {
 
     async fn execute(&self, conn: &mut DriverConnection) -> Result<Fetched, sqlx::Error> {
         let Self { done, cursor, slots, worker, lease, token, .. } = self;
-        let want = Want { tags: cursor, slots: *slots, worker, lease: *lease, token: *token };
-        let mut round = conn.run(async |conn| claim::complete_and_claim(conn, done, &want).await).await?;
-        let blocked = self.take_concurrency_keys(&mut round.claimed, conn).await;
-        Ok(Fetched { round, blocked })
+        let claim = ClaimRequest { cursor, slots: *slots, worker, lease: *lease, token: *token };
+        let mut result = conn.run(async |conn| claim::complete_and_claim(conn, done, &claim).await).await?;
+        let blocked = self.take_concurrency_keys(&mut result.claimed, conn).await;
+        Ok(Fetched { claim: result, blocked })
     }
 
     /// Takes the concurrency keys of the jobs that are to run. Returns the jobs whose keys are taken.
@@ -62,19 +62,21 @@ impl DbRequest {
         claimed: &mut Vec<Claimed>,
         conn: &mut DriverConnection,
     ) -> Vec<Claimed> {
-        let runs = |job: &Claimed| matches!(job.how, How::Fresh | How::Rescued);
-        let key = |job: &Claimed| job.lease.serial.clone().map(|key| (job.lease.job_id, key));
+        let runs = |job: &Claimed| matches!(job.kind, ClaimKind::Fresh | ClaimKind::Rescued);
+        let key = |job: &Claimed| job.lease.concurrency_key.clone().map(|key| (job.lease.job_id, key));
         let wanted: Vec<(Uuid, String)> = claimed.iter().filter(|job| runs(job)).filter_map(key).collect();
         if wanted.is_empty() {
             return Vec::new();
         }
-        let taken = conn.run(async |conn| claim::take_serials(conn, &wanted, self.token).await).await;
+        let taken =
+            conn.run(async |conn| claim::take_concurrency_keys(conn, &wanted, self.token).await).await;
         let taken = taken.unwrap_or_else(|error| {
             tracing::warn!(worker = self.worker, %error, "concurrency keys not taken");
             Vec::new()
         });
-        let is_blocked =
-            |job: &mut Claimed| runs(job) && job.lease.serial.is_some() && !taken.contains(&job.lease.job_id);
+        let is_blocked = |job: &mut Claimed| {
+            runs(job) && job.lease.concurrency_key.is_some() && !taken.contains(&job.lease.job_id)
+        };
         claimed.extract_if(.., is_blocked).collect()
     }
 }

@@ -19,10 +19,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a message that could not be sent.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// Wakes workers up for jobs that were enqueued [without a notification](crate::Due::Quietly) or
-/// [expedited](crate::hurry). Clones share one connection; it closes with the last one.
+/// Wakes workers up for jobs that were enqueued [without a notification](crate::Due::NowSilently) or
+/// [expedited](crate::enqueue_or_expedite). Clones share one connection; it closes with the last one.
 #[derive(Clone, Debug)]
-pub struct Ringer(Arc<Inner>);
+pub struct Notifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -30,7 +30,7 @@ struct Inner {
     task: AbortHandle,
 }
 
-impl Ringer {
+impl Notifier {
     /// Connects at the first request. Needs a tokio runtime.
     pub fn start(options: PgConnectOptions) -> Self {
         let wanted = Arc::new(Notify::new());
@@ -39,7 +39,7 @@ impl Ringer {
     }
 
     /// Asks for a message that a job may be due. Call it after the commit; it does not wait.
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         self.0.wanted.notify_one();
     }
 }

@@ -1,7 +1,7 @@
-//! The driver's main statement: complete what ended well, claim what is due, tell when the next falls due.
+//! The driver's main statement: complete what ended well, claim what is due, return when the next job falls due.
 
-use super::cursor::Tags;
-use crate::{Lease, outcome::Ack};
+use super::cursor::ClaimCursor;
+use crate::{Lease, outcome::Completion};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::PgConnection;
@@ -9,55 +9,56 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// A job the claim took hold of.
+/// A job that was claimed.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The new attempt's right.
+    /// The new attempt's lease.
     pub lease: Lease,
     /// JSON, maybe of a kind that Rust cannot hold.
     pub payload: String,
     /// The rank of its [`Priority`](crate::Priority).
     pub priority: i16,
-    /// What it is to the worker.
-    pub how: How,
+    /// What the worker is to do with it.
+    pub kind: ClaimKind,
 }
 
-/// What a claimed job is to the worker.
+/// What the worker is to do with a claimed job.
 #[derive(Debug, PartialEq, Eq)]
-pub enum How {
+pub enum ClaimKind {
     /// To be run.
     Fresh,
-    /// To be run: its last attempt's lease ran out.
+    /// To be run: the lease of its last attempt expired.
     Rescued,
-    /// Not to be run: somebody asked for its end. The worker writes that down, under the lease.
-    CalledOff,
-    /// Not to be run: its last attempt's lease ran out, and it was its last. The worker buries it, under the lease.
+    /// Not to be run: its cancellation was requested. The worker writes that, under the lease.
+    Cancelled,
+    /// Not to be run: the lease of its last attempt expired, and no attempt is left. The worker moves it to the dead letters,
+    /// under the lease.
     Crashed,
 }
 
 /// What is to be claimed.
 #[derive(Debug)]
-pub struct Want<'a> {
-    /// Of these tags, and how far back in each.
-    pub tags: &'a Tags,
-    /// At the most so many.
+pub struct ClaimRequest<'a> {
+    /// The tags, and where to start in each.
+    pub cursor: &'a ClaimCursor,
+    /// How many jobs at most.
     pub slots: usize,
-    /// Who claims.
+    /// The worker's id.
     pub worker: &'a str,
-    /// For how long.
+    /// How long the leases last.
     pub lease: Duration,
-    /// One for all of them, and for no other claim: with the job's id it is the fence of an attempt.
+    /// One for all of them, and for no other claim: with the job's id it is the lease_id of an attempt.
     pub token: Uuid,
 }
 
-/// What a round did.
+/// What one execution did.
 #[derive(Debug)]
-pub struct Round {
+pub struct ClaimResult {
     /// The jobs that were completed, unless all were; those that are missing had lost their lease.
     pub completed: Option<Vec<Uuid>>,
     /// Longest due first within a priority.
     pub claimed: Vec<Claimed>,
-    /// Whether as many were due as were wanted: there may be more.
+    /// Whether as many jobs were due as were requested: there may be more.
     pub full: bool,
     /// If not full: how long until the next one falls due, if there is one.
     pub next: Option<Duration>,
@@ -65,22 +66,22 @@ pub struct Round {
 
 /// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority and the longest due of
 /// each tag first: one statement, one commit. A job whose lease has run out is due as well. A completion waits for
-/// whoever holds the row, up to the link's limit; a claim passes over locked rows, paused tags, and jobs whose serial
+/// the row's lock, up to the connection's limit; a claim passes over locked rows, paused tags, and jobs whose concurrency_key
 /// key is taken.
 ///
-/// The rare cases are left to statements of their own ([`take_serials`], [`write`](super::complete::write)), under the lease
+/// The rare cases are left to statements of their own ([`take_concurrency_keys`], [`write`](super::complete::write)), under the lease
 /// that is taken here: what this one costs is mostly the making of its plan's nodes.
 ///
 /// # Errors
 /// The database's.
 pub async fn complete_and_claim(
     conn: &mut PgConnection,
-    done: &[Ack],
-    want: &Want<'_>,
-) -> Result<Round, sqlx::Error> {
+    done: &[Completion],
+    request: &ClaimRequest<'_>,
+) -> Result<ClaimResult, sqlx::Error> {
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
-        done.iter().map(|ack| (ack.lease.job_id, ack.lease.token)).unzip();
-    let notes: Vec<Option<String>> = done.iter().map(|ack| ack.verdict.text()).collect();
+        done.iter().map(|completion| (completion.lease.job_id, completion.lease.token)).unzip();
+    let notes: Vec<Option<String>> = done.iter().map(|completion| completion.disposition.text()).collect();
     let rows = sqlx::query_as!(
         Row,
         r#"with ended as (
@@ -109,8 +110,8 @@ pub async fn complete_and_claim(
                    where job.tag = t.tag and job.priority = t.priority
                      and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
                      and (job.lease_until is null or job.lease_until <= now())
-                     and (job.serial is null or job.lease_token is not null
-                          or job.serial <> all (array(select key from queue.serial)))
+                     and (job.concurrency_key is null or job.lease_token is not null
+                          or job.concurrency_key <> all (array(select key from queue.concurrency_key)))
                    order by job.run_at limit $7::bigint for update of job skip locked
                ) found
                limit $7
@@ -126,7 +127,7 @@ pub async fn complete_and_claim(
                                                       'error', 'lease expired') end
                where ctid = any (array(select at from due))
                returning id, tag, key, payload::text, attempt, max_attempts, run_at, created_at, leased_at,
-                         priority, serial, cancel_asked is not null as called_off
+                         priority, concurrency_key, cancel_asked is not null as cancelled
            )
            select c.*, answer.completed, answer.rescued, answer.crashed, answer.due = $7 as "full!", answer.next
            from (
@@ -149,25 +150,25 @@ pub async fn complete_and_claim(
         &ids,
         &tokens,
         &notes as &[Option<String>],
-        &want.tags.names,
-        &want.tags.priorities,
-        &want.tags.since as &[Option<DateTime<Utc>>],
-        i64::try_from(want.slots).unwrap_or(i64::MAX),
-        want.worker,
-        want.token,
-        want.lease.as_secs_f64(),
+        &request.cursor.names,
+        &request.cursor.priorities,
+        &request.cursor.since as &[Option<DateTime<Utc>>],
+        i64::try_from(request.slots).unwrap_or(i64::MAX),
+        request.worker,
+        request.token,
+        request.lease.as_secs_f64(),
     )
     .fetch_all(conn)
     .await?;
-    Ok(Round::of(rows, want.token))
+    Ok(ClaimResult::of(rows, request.token))
 }
 
-/// Takes the serial keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
+/// Takes the concurrency keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
 /// the others' keys are another job's at this moment.
 ///
 /// # Errors
 /// The database's.
-pub async fn take_serials(
+pub async fn take_concurrency_keys(
     conn: &mut PgConnection,
     jobs: &[(Uuid, String)],
     token: Uuid,
@@ -179,11 +180,12 @@ pub async fn take_serials(
                join queue.job on job.id = wanted.id and job.lease_token = $3
                for update of job
            )
-           insert into queue.serial (key, job_id)
+           insert into queue.concurrency_key (key, job_id)
            select distinct on (mine.key) mine.key, mine.id
-           from mine left join queue.serial taken on taken.key = mine.key
+           from mine left join queue.concurrency_key taken on taken.key = mine.key
            order by mine.key, taken.job_id is distinct from mine.id, mine.id
-           on conflict (key) do update set job_id = excluded.job_id where serial.job_id = excluded.job_id
+           on conflict (key) do update set job_id = excluded.job_id
+               where concurrency_key.job_id = excluded.job_id
            returning job_id"#,
         &ids,
         &keys,
@@ -193,7 +195,7 @@ pub async fn take_serials(
     .await
 }
 
-/// A row of the round's answer: a job that was claimed, if any was, and the answer as a whole.
+/// A row of the result: a claimed job, if there is one, and the result as a whole.
 struct Row {
     id: Option<Uuid>,
     tag: Option<String>,
@@ -205,8 +207,8 @@ struct Row {
     created_at: Option<DateTime<Utc>>,
     leased_at: Option<DateTime<Utc>>,
     priority: Option<i16>,
-    serial: Option<String>,
-    called_off: Option<bool>,
+    concurrency_key: Option<String>,
+    cancelled: Option<bool>,
     completed: Option<Vec<Uuid>>,
     rescued: Option<Vec<Uuid>>,
     crashed: Option<Vec<Uuid>>,
@@ -218,14 +220,14 @@ impl Row {
     /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
     fn job(self, token: Uuid, claimed: Instant, rescued: &[Uuid], crashed: &[Uuid]) -> Option<Claimed> {
         let job_id = self.id?;
-        let how = if self.called_off? {
-            How::CalledOff
+        let kind = if self.cancelled? {
+            ClaimKind::Cancelled
         } else if crashed.contains(&job_id) {
-            How::Crashed
+            ClaimKind::Crashed
         } else if rescued.contains(&job_id) {
-            How::Rescued
+            ClaimKind::Rescued
         } else {
-            How::Fresh
+            ClaimKind::Fresh
         };
         let (payload, run_at) = (self.payload?, self.run_at?);
         Some(Claimed {
@@ -238,19 +240,19 @@ impl Row {
                 max_attempts: self.max_attempts?,
                 run_at,
                 trace: trace_of(&payload),
-                serial: self.serial,
+                concurrency_key: self.concurrency_key,
                 waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
                 delayed: run_at > self.created_at?,
                 claimed,
             },
             payload,
             priority: self.priority?,
-            how,
+            kind,
         })
     }
 }
 
-impl Round {
+impl ClaimResult {
     fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
         let now = Instant::now();
         let (mut completed, mut full, mut next) = (None, false, None);

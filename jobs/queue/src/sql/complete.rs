@@ -3,37 +3,42 @@
 
 use crate::{
     lease_id::LeaseId,
-    outcome::{Ack, Written},
+    outcome::{Completion, CompletionResult},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Writes down these verdicts, each only under its own token. Locked rows are passed over, so that one handler's
-/// open transaction never holds up the others' acks. A job whose end was asked for is not tried again: it is cancelled.
+/// open transaction never holds up the others' completions. A job whose end was asked for is not tried again: it is cancelled.
 /// The answers come in no order.
 ///
 /// # Errors
 /// The database's.
-pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(LeaseId, Written)>, sqlx::Error> {
-    let ids: Vec<Uuid> = acks.iter().map(|ack| ack.lease.job_id).collect();
-    let tokens: Vec<Uuid> = acks.iter().map(|ack| ack.lease.token).collect();
-    let words: Vec<String> = acks.iter().map(|ack| ack.verdict.word().to_owned()).collect();
-    let texts: Vec<Option<String>> = acks.iter().map(|ack| ack.verdict.text()).collect();
-    let waits: Vec<f64> = acks.iter().map(|ack| ack.verdict.wait_secs()).collect();
+pub async fn complete_batch(
+    conn: &mut PgConnection,
+    completions: &[Completion],
+) -> Result<Vec<(LeaseId, CompletionResult)>, sqlx::Error> {
+    let ids: Vec<Uuid> = completions.iter().map(|completion| completion.lease.job_id).collect();
+    let tokens: Vec<Uuid> = completions.iter().map(|completion| completion.lease.token).collect();
+    let words: Vec<String> =
+        completions.iter().map(|completion| completion.disposition.word().to_owned()).collect();
+    let texts: Vec<Option<String>> =
+        completions.iter().map(|completion| completion.disposition.text()).collect();
+    let waits: Vec<f64> = completions.iter().map(|completion| completion.disposition.wait_secs()).collect();
     let rows = sqlx::query!(
-        r#"with ack as (
+        r#"with completion as (
                select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[])
                    as a (id, token, word, text, wait_secs)
            ), mine as (
-               select job.id, ack.token, ack.text, ack.wait_secs,
-                      case when ack.word in ('retry', 'release') and job.cancel_asked is not null then 'cancelled'
-                           else ack.word end as word,
-                      case when ack.word in ('done', 'release') or ack.text is null then job.failures else
+               select job.id, completion.token, completion.text, completion.wait_secs,
+                      case when completion.word in ('retry', 'release') and job.cancel_asked is not null then 'cancelled'
+                           else completion.word end as word,
+                      case when completion.word in ('done', 'release') or completion.text is null then job.failures else
                           job.failures || jsonb_build_object('attempt', job.attempt, 'worker', job.worker,
                               'started_at', job.leased_at, 'ended_at', clock_timestamp(),
-                              'trace_id', job.payload->>'trace', 'error', ack.text) end
+                              'trace_id', job.payload->>'trace', 'error', completion.text) end
                           as failures
-               from ack join queue.job on job.id = ack.id and job.lease_token = ack.token
+               from completion join queue.job on job.id = completion.id and job.lease_token = completion.token
                for update of job skip locked
            ), given_back as (
                update queue.job
@@ -45,18 +50,18 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(LeaseId
                    failures = mine.failures,
                    lease_token = null, lease_until = null, leased_at = null, worker = null
                from mine where job.id = mine.id and mine.word in ('retry', 'release')
-               returning job.id, job.serial
+               returning job.id, job.concurrency_key
            ), ended as (
                delete from queue.job using mine
                where job.id = mine.id and mine.word not in ('retry', 'release')
-               returning job.id, job.tag, job.key, job.payload, job.priority, job.serial, job.max_attempts, job.attempt,
+               returning job.id, job.tag, job.key, job.payload, job.priority, job.concurrency_key, job.max_attempts, job.attempt,
                          job.worker, job.run_at, job.created_at, job.leased_at, job.cancel_asked, job.first_due_at,
                          mine.failures, mine.word, mine.text
            ), freed as (
-               delete from queue.serial using (
-                   select id, serial from given_back union all select id, serial from ended
+               delete from queue.concurrency_key using (
+                   select id, concurrency_key from given_back union all select id, concurrency_key from ended
                ) let_go
-               where queue.serial.key = let_go.serial and job_id = let_go.id
+               where queue.concurrency_key.key = let_go.concurrency_key and job_id = let_go.id
            ), finished as (
                insert into queue.finished
                    (id, tag, key, payload, outcome, attempt, worker, note, failures,
@@ -67,9 +72,9 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(LeaseId
                from ended where word in ('done', 'cancelled')
            ), buried as (
                insert into queue.dead_letter
-                   (id, tag, key, payload, priority, serial, max_attempts, attempt, reason, failures, run_at, created_at,
+                   (id, tag, key, payload, priority, concurrency_key, max_attempts, attempt, reason, failures, run_at, created_at,
                     first_due_at)
-               select id, tag, key, payload, priority, serial, max_attempts, attempt, word, failures, run_at, created_at,
+               select id, tag, key, payload, priority, concurrency_key, max_attempts, attempt, word, failures, run_at, created_at,
                       coalesce(first_due_at, run_at)
                from ended where word not in ('done', 'cancelled')
                on conflict (id) do update
@@ -78,8 +83,8 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(LeaseId
            )
            select id as "id!", token as "token!", (id, token) in (select id, token from mine) as "written!",
                   case when (id, token) in (select id, token from mine) then true else exists (
-                      select from queue.job where job.id = ack.id and job.lease_token = ack.token) end as "held!"
-           from ack"#,
+                      select from queue.job where job.id = completion.id and job.lease_token = completion.token) end as "held!"
+           from completion"#,
         &ids,
         &tokens,
         &words,
@@ -89,9 +94,9 @@ pub async fn write(conn: &mut PgConnection, acks: &[Ack]) -> Result<Vec<(LeaseId
     .fetch_all(conn)
     .await?;
     let written = |written, held| match (written, held) {
-        (true, _) => Written::Yes,
-        (false, true) => Written::Locked,
-        (false, false) => Written::Lost,
+        (true, _) => CompletionResult::Written,
+        (false, true) => CompletionResult::Locked,
+        (false, false) => CompletionResult::LeaseLost,
     };
     Ok(rows.into_iter().map(|row| ((row.id, row.token), written(row.written, row.held))).collect())
 }

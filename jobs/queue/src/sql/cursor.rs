@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 /// While claims come back full, how long the entries of jobs that are gone are not walked over again. A job that
 /// turned up behind that mark (its transaction committed late, its lease ran out) waits that much longer.
-const LOOK_BACK_EVERY: Duration = Duration::from_millis(50);
+const RESET_EVERY: Duration = Duration::from_millis(50);
 
 /// Columns of one list, in the order of looking: a busy queue's index begins with the entries of jobs that have just
 /// ended, and a claim that started there each time would walk over all of them.
 #[derive(Clone, Debug)]
-pub struct Tags {
+pub struct ClaimCursor {
     pub(crate) names: Vec<String>,
     pub(crate) priorities: Vec<i16>,
     /// Earlier jobs of this tag and priority have been claimed. Nothing: look from the beginning.
     pub(crate) since: Vec<Option<DateTime<Utc>>>,
-    looked_back: Instant,
+    reset_at: Instant,
 }
 
-impl Tags {
+impl ClaimCursor {
     /// These tags, from the beginning of each.
     pub fn new(tags: &[String]) -> Self {
         let each = Priority::ALL
@@ -28,34 +28,34 @@ impl Tags {
             .flat_map(|priority| tags.iter().map(move |tag| (tag.clone(), priority.rank())));
         let (names, priorities): (Vec<_>, Vec<_>) = each.unzip();
         let since = vec![None; names.len()];
-        Self { names, priorities, since, looked_back: Instant::now() }
+        Self { names, priorities, since, reset_at: Instant::now() }
     }
 
     /// Of each priority the tags take turns at being first, so that a busy one cannot starve the others.
-    pub(crate) fn take_turns(&mut self) {
+    pub(crate) fn rotate(&mut self) {
         let tags = self.names.len() / Priority::ALL.len();
         if tags > 1 {
             self.names.chunks_mut(tags).for_each(|names| names.rotate_left(1));
             self.since.chunks_mut(tags).for_each(|since| since.rotate_left(1));
         }
-        if self.looked_back.elapsed() >= LOOK_BACK_EVERY {
-            self.look_back();
+        if self.reset_at.elapsed() >= RESET_EVERY {
+            self.reset();
         }
     }
 
     /// Whether the next claim sees every due job.
-    pub(crate) fn whole(&self) -> bool {
+    pub(crate) fn is_at_start(&self) -> bool {
         self.since.iter().all(Option::is_none)
     }
 
     /// The next claim starts from the beginning.
-    pub(crate) fn look_back(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.since.fill(None);
-        self.looked_back = Instant::now();
+        self.reset_at = Instant::now();
     }
 
     /// The next claim starts at this job, the last of its tag and priority that was claimed.
-    pub fn start_at(&mut self, lease: &Lease, priority: i16) {
+    pub fn advance_to(&mut self, lease: &Lease, priority: i16) {
         let at = self
             .names
             .iter()

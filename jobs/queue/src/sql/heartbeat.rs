@@ -1,4 +1,4 @@
-//! The worker's sign of life: renews the leases it holds, and its line in the registry, in one statement.
+//! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one statement.
 
 use crate::{WorkerConfig, lease_id::LeaseId};
 use sqlx::PgConnection;
@@ -6,24 +6,24 @@ use uuid::Uuid;
 
 /// A lease that was renewed.
 #[derive(Debug)]
-pub struct Renewed {
-    /// Which.
-    pub fence: LeaseId,
-    /// Somebody wants the job to end without being done.
+pub struct RenewedLease {
+    /// JobRef.
+    pub lease_id: LeaseId,
+    /// Whether the cancellation of the job was requested.
     pub cancel_asked: bool,
 }
 
-/// Renews these leases and tells that the worker is alive. A row that is locked is left out: its handler is completing
-/// it, and nobody can take it meanwhile. Returns those that were renewed.
+/// Renews these leases and records that the worker is alive. A locked row is left out: its handler is completing the job,
+/// and no other worker can claim it meanwhile. Returns the leases that were renewed.
 ///
 /// # Errors
 /// The database's.
-pub async fn beat(
+pub async fn heartbeat(
     conn: &mut PgConnection,
     held: &[LeaseId],
     worker: &WorkerConfig,
     draining: bool,
-) -> Result<Vec<Renewed>, sqlx::Error> {
+) -> Result<Vec<RenewedLease>, sqlx::Error> {
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = held.iter().copied().unzip();
     let renewed = sqlx::query!(
         r#"with seen as (
@@ -54,13 +54,15 @@ pub async fn beat(
     .fetch_all(conn)
     .await?;
     let renewed = renewed.into_iter();
-    Ok(renewed.map(|row| Renewed { fence: (row.id, row.token), cancel_asked: row.cancel_asked }).collect())
+    Ok(renewed
+        .map(|row| RenewedLease { lease_id: (row.id, row.token), cancel_asked: row.cancel_asked })
+        .collect())
 }
 
-/// The worker ends in order: takes it out of the registry.
+/// Removes a worker that ends in order from the registry.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn sign_off(conn: &mut PgConnection, worker: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn deregister(conn: &mut PgConnection, worker: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn).await.map(drop)
 }

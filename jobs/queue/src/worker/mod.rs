@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How long aborted attempts and their acks may take once the grace is over.
+/// How long aborted attempts and their completions may take once the grace is over.
 const ABORT_WAIT: Duration = Duration::from_secs(5);
 /// How long the worker may take to close after that.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use crate::{
     error::BoxError,
     outcome::{AttemptReport, AttemptResult},
     state::WorkerState,
-    trace::traced,
+    trace::with_trace_id,
 };
 use apalis_core::task::Task;
 use futures_util::future::BoxFuture;
@@ -111,7 +111,7 @@ impl Supervise {
             "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt, worker = %self.worker,
             %trace_id
         );
-        let mut running = AbortOnDrop(tokio::spawn(traced(trace_id, attempt).instrument(span)));
+        let mut running = AbortOnDrop(tokio::spawn(with_trace_id(trace_id, attempt).instrument(span)));
         let why = tokio::select! {
             end = &mut running.0 => return attempt_result(end),
             () = sleep(self.deadline) => format!("stopped at its deadline of {:?}", self.deadline),

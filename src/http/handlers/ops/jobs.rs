@@ -112,7 +112,7 @@ impl From<JobView> for Job {
             started_at: job.started_at,
             lease_until: job.lease_until,
             ended_at: job.ended_at,
-            serial: job.serial,
+            serial: job.concurrency_key,
             trace_id: job.payload["trace"].as_str().map(str::to_owned),
             note: job.note,
             worker: job.worker,

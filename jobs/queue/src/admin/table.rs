@@ -1,8 +1,8 @@
 //! The tables that a job can be in, and the columns of a [`JobView`](super::JobView) in each.
 
-/// Where a job is.
+/// The table that a job is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum JobTable {
     /// Waiting or running.
     Live,
     /// Given up.
@@ -11,11 +11,11 @@ pub enum Place {
     Finished,
 }
 
-impl Place {
+impl JobTable {
     /// All.
     pub const ALL: &'static [Self] = &[Self::Live, Self::Dead, Self::Finished];
 
-    /// What the pages call its jobs' states.
+    /// Whether its jobs can be in this state.
     pub(super) fn has(self, state: &str) -> bool {
         let states: &[&str] = match self {
             Self::Live => &["ready", "delayed", "retrying", "running"],
@@ -26,26 +26,26 @@ impl Place {
     }
 }
 
-pub(super) fn table(place: Place) -> &'static str {
-    match place {
-        Place::Live => "queue.job",
-        Place::Dead => "queue.dead_letter",
-        Place::Finished => "queue.finished",
+pub(super) fn table_name(table: JobTable) -> &'static str {
+    match table {
+        JobTable::Live => "queue.job",
+        JobTable::Dead => "queue.dead_letter",
+        JobTable::Finished => "queue.finished",
     }
 }
 
-pub(super) fn columns(place: Place) -> &'static str {
-    match place {
-        Place::Live => {
-            "id, tag, key, queue.state_of(lease_token, attempt, snoozed_attempt, failures, run_at) as state, priority, serial, attempt, \
+pub(super) fn columns(table: JobTable) -> &'static str {
+    match table {
+        JobTable::Live => {
+            "id, tag, key, queue.state_of(lease_token, attempt, snoozed_attempt, failures, run_at) as state, priority, concurrency_key, attempt, \
              max_attempts, run_at, created_at, leased_at, lease_until, first_due_at, null::timestamptz, payload, failures, cancel_asked, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
-        Place::Dead => {
-            "id, tag, key, 'dead', priority, serial, attempt, max_attempts, run_at, created_at, null::timestamptz, \
+        JobTable::Dead => {
+            "id, tag, key, 'dead', priority, concurrency_key, attempt, max_attempts, run_at, created_at, null::timestamptz, \
              null::timestamptz, first_due_at, died_at, payload, failures, reason, null, fingerprint"
         }
-        Place::Finished => {
+        JobTable::Finished => {
             "id, tag, key, outcome, null::smallint, null, attempt, attempt, run_at, created_at, started_at, \
              null::timestamptz, null::timestamptz, ended_at, payload, failures, note, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
