@@ -41,6 +41,7 @@ mod queue;
 mod queue_faults;
 mod queue_features;
 mod queue_model;
+mod queue_schema;
 mod recurring;
 mod retries;
 mod roles;

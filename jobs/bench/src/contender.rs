@@ -115,10 +115,10 @@ pub async fn pool(url: &str) -> Result<PgPool> {
 
 pub async fn measure(
     who: Contender,
-    pub url: &str,
-    pub slots: usize,
+    url: &str,
+    slots: usize,
     batch: usize,
-    pub jobs: usize,
+    jobs: usize,
     fill: bool,
 ) -> Result<Measured> {
     let control = pool(url).await?;

@@ -1,7 +1,7 @@
 //! The measurements, each printed as a table.
 
 use crate::{
-    contender::{Args, Contender, Measured, measure, pool},
+    contender::{self, Args, Contender, Measured, measure, pool},
     counter::COUNTER,
     ours,
 };
@@ -122,7 +122,7 @@ async fn pickup_at(args: &Args, who: Contender, rate: usize) -> Result<()> {
     who.fill(&pool, 0).await?;
     COUNTER.begin(jobs, true);
     let worker = {
-        let pool = pool(&args.url).await?;
+        let pool = contender::pool(&args.url).await?;
         tokio::spawn(async move { who.work(&pool, 100, 100).await })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
