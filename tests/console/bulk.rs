@@ -2,8 +2,8 @@
 
 use super::looked::Looked;
 use crate::{
-    acts::{count_redriven, hold_redriving, many_dead},
     harness::{Browser, Process, World, count, until},
+    ops::acts::{count_redriven, hold_redriving, many_dead},
 };
 
 #[tokio::test(flavor = "multi_thread")]

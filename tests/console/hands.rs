@@ -2,8 +2,8 @@
 
 use super::short;
 use crate::{
-    acts::dead_bookings,
     harness::{Browser, World},
+    ops::acts::dead_bookings,
 };
 
 #[tokio::test(flavor = "multi_thread")]

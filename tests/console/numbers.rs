@@ -2,8 +2,8 @@
 
 use super::visitor::Visitor;
 use crate::{
-    acts::many_dead,
     harness::{World, settings, until},
+    ops::acts::many_dead,
 };
 
 /// Jobs that have been due for a minute.

@@ -1,8 +1,8 @@
 //! Whoever may only look: every page shows him everything, no button acts, and no forged form does.
 
 use crate::{
-    acts::dead_bookings,
     harness::{Browser, World, new_rider},
+    ops::acts::dead_bookings,
 };
 use farebox::accounts::{self, Role};
 use serde_json::json;

@@ -34,11 +34,11 @@ const SOAK: &str = "soak::fifty_rounds_of_breaking_break_no_promise";
 const BY_OTHERS: [(&str, &str); 2] = [
     (
         "a job is completed in a transaction of its own, before its effect",
-        "crashes::an_undo_that_cannot_commit_keeps_its_job",
+        "saga::crashes::an_undo_that_cannot_commit_keeps_its_job",
     ),
     (
         "a BEGIN can be dropped half way",
-        "cancel_safety::hanging_up_while_begin_stalls_leaves_no_transaction_open_in_a_small_pool",
+        "saga::cancel_safety::hanging_up_while_begin_stalls_leaves_no_transaction_open_in_a_small_pool",
     ),
 ];
 

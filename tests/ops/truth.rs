@@ -2,10 +2,10 @@
 //! default number of attempts; and the invariants are checked soon after an outage.
 
 use crate::{
-    acts::many_dead,
-    checker::look_again,
     console::visitor::Visitor,
     harness::{Client, Frozen, OwnServer, Process, World, command, count, until},
+    ops::acts::many_dead,
+    ops::checker::look_again,
 };
 use farebox::ops::debts;
 use farebox_jobs::{MqTag, retry_policy};

@@ -137,7 +137,7 @@ async fn a_run_with_a_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_killed_leaves_nothing() {
     let mut run = Command::new(std::env::current_exe().unwrap());
-    run.args(["--exact", "embedded::a_run_with_a_server", "--ignored", "--nocapture"]);
+    run.args(["--exact", "deploy::embedded::a_run_with_a_server", "--ignored", "--nocapture"]);
     let mut run = run.env(KILLED_RUN, "yes").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("it is in ")).expect("the run begins");

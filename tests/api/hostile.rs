@@ -357,7 +357,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 
 /// The console's routes, read from the one screen they are on.
 fn pages() -> Vec<(String, String)> {
-    let source = include_str!("../src/console/mod.rs");
+    let source = include_str!("../../src/console/mod.rs");
     let mut routes = Vec::new();
     for route in source.split(".route(").skip(1) {
         let (path, handlers) = (route.split('"').nth(1).unwrap(), route.split('"').nth(2).unwrap());

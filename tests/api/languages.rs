@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::{fmt::Write, path::Path};
 
-const KEPT: &str = include_str!("snapshots/problems.txt");
+const KEPT: &str = include_str!("../snapshots/problems.txt");
 
 struct Case {
     name: &'static str,
