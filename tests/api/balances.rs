@@ -1,7 +1,7 @@
 //! What a wallet may hold: top-ups are capped, so that what is given back always has room.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Client, World, count},
 };
 use futures_util::future::join_all;

@@ -1,7 +1,7 @@
 //! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Client, Process, RedisServer, World, count},
 };
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Live seats as server-sent events.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Client, Process, World, count, new_rider, until},
 };
 use farebox::accounts::{self, Role};

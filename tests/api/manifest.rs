@@ -1,7 +1,7 @@
 //! Who was on the bus: the manifest of a trip that was cancelled, and cells that spreadsheets take for what they are.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Client, World, new_rider, until},
 };
 use farebox::accounts::{self, Role};

@@ -1,7 +1,7 @@
 //! The trips that may be: by the timetable across changes of the clock, and by operators.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Database, Process, World, count, until},
 };
 use chrono::{DateTime, Duration, SubsecRound, Utc};

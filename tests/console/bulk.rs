@@ -1,9 +1,9 @@
 //! A thousand jobs redriven by a filter through the console, while the API is killed.
 
-use super::looked::Looked;
+use super::a11y::Looked;
 use crate::{
     harness::{Browser, Process, World, count, until},
-    ops::acts::{count_redriven, hold_redriving, many_dead},
+    ops::actions::{count_redriven, hold_redriving, many_dead},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Errors are pages like others: with the navigation of whoever is signed in, in the language that was chosen.
 
-use super::visitor::Visitor;
+use super::session::Visitor;
 use crate::harness::{Wire, World};
 
 /// A form's body that is too large.

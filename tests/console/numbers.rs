@@ -1,9 +1,9 @@
 //! The numbers that pages tell: how much there is beyond what is shown, how fast queues go, when a lease ends.
 
-use super::visitor::Visitor;
+use super::session::Visitor;
 use crate::{
     harness::{World, settings, until},
-    ops::acts::many_dead,
+    ops::actions::many_dead,
 };
 
 /// Jobs that have been due for a minute.

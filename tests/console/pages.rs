@@ -1,6 +1,6 @@
 //! The console's pages over HTTP: closed by default, signed forms, what each page tells, acts that are done once.
 
-use super::visitor::Visitor;
+use super::session::Visitor;
 use crate::harness::{Client, Process, World, count, new_rider, until};
 use farebox::accounts::{self, Role};
 use serde_json::Value;

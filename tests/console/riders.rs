@@ -1,6 +1,6 @@
 //! Finding the rider who is meant, and topping up nobody else.
 
-use super::visitor::Visitor;
+use super::session::Visitor;
 use crate::harness::World;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Trips: found by what operators know of them, and cancelled before their eyes.
 
-use super::{looked::Looked, short, visitor::Visitor};
+use super::{a11y::Looked, session::Visitor, short};
 use crate::harness::{Browser, World};
 use chrono::{Duration, NaiveDate, Utc};
 use serde_json::json;

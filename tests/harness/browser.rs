@@ -25,7 +25,7 @@ const SCRIPT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// 1280 by 900.
-    JobContext,
+    Desktop,
     /// 380 by 780, by touch.
     Phone,
 }
@@ -253,7 +253,7 @@ impl Browser {
 
     pub async fn screen(&self, screen: Screen) {
         let (width, height, phone) = match screen {
-            Screen::JobContext => (1280, 900, false),
+            Screen::Desktop => (1280, 900, false),
             Screen::Phone => (380, 780, true),
         };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});

@@ -1,5 +1,5 @@
 //! Farebox over HTTP beside the database's own limit, in one run on one durable server: wrk against an API process, in
-//! turns with pgbench, which does the same writes without HTTP (floor.sql).
+//! turns with pgbench, which does the same writes without HTTP (baseline.sql).
 //!
 //! ```console
 //! $ cargo speed
@@ -9,11 +9,11 @@
 //! `SPEED_CLIENTS`, `SPEED_SECS` and `SPEED_RUNS` change what is run, `SPEED_FLAMES=1` draws flame graphs of it. The medians
 //! count, and every invariant holds after each run. The results are also in `target/tmp/speed/results.json`.
 
+mod baseline_service;
+mod fixture;
 mod flames;
-mod ground;
-mod plain;
 
-use ground::{BatchContext, Bookings, CANCELLING, PAYING, Run, Settling};
+use fixture::{BatchContext, Bookings, CANCELLING, PAYING, Run, Settling};
 use serde_json::{Value, json};
 
 /// Of a hundred bookings, so many fail in the scenario of failures.
@@ -140,7 +140,7 @@ async fn bookings(ground: &BatchContext, report: &mut Report) {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..report.runs {
             ground.empty().await;
-            floor.push(ground.floor(include_str!("two_steps.sql"), clients, report.secs));
+            floor.push(ground.floor(include_str!("baseline_booking.sql"), clients, report.secs));
             ours.push(ground.book(&Bookings::default(), clients, report.secs).await);
             ground.holds().await;
         }

@@ -1,7 +1,7 @@
 //! Operators: jobs, the audit log, the invariants, the command line.
 
-pub mod acts;
+pub mod actions;
+mod alarms;
 mod checker;
 mod operators;
 mod snooze;
-mod truth;

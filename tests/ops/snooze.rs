@@ -1,7 +1,7 @@
 //! How long a job may be put off: no longer than what it is there for allows.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Clock, Process, World, command, count, until},
 };
 use chrono::{DateTime, Duration, Utc};

@@ -1,7 +1,7 @@
 //! Work that must not vanish: the recurring job, and what an operator began and one job carries on.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Process, World, count, until},
 };
 use farebox::verify::{self, Scope};

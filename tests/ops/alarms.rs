@@ -2,9 +2,9 @@
 //! default number of attempts; and the invariants are checked soon after an outage.
 
 use crate::{
-    console::visitor::Visitor,
+    console::session::Visitor,
     harness::{Client, Frozen, OwnServer, Process, World, command, count, until},
-    ops::acts::many_dead,
+    ops::actions::many_dead,
     ops::checker::look_again,
 };
 use farebox::ops::debts;

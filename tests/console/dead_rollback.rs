@@ -1,6 +1,6 @@
 //! The shift that the console is for: a rollback that fails until it is dead is found, read, redriven, and nothing is owed.
 
-use super::{looked::Looked, short};
+use super::{a11y::Looked, short};
 use crate::harness::{Browser, Process, World, new_rider, until};
 use farebox::accounts::{self, Role};
 

@@ -1,6 +1,6 @@
 //! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
 
-use super::{flames::drawn, plain::Plain};
+use super::{baseline_service::Plain, flames::drawn};
 use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
 use farebox::{
     accounts::{self, Role},
@@ -65,7 +65,7 @@ type Load = (&'static str, &'static str);
 
 const BOOK: Load = ("book", include_str!("book.lua"));
 const BOOK_AND_PAY: Load = ("book_and_pay", include_str!("book_and_pay.lua"));
-const LOOK: Load = ("look", include_str!("look.lua"));
+const LOOK: Load = ("look", include_str!("seat_map.lua"));
 
 /// What settles unpaid orders.
 pub struct Settling {
@@ -78,12 +78,12 @@ pub struct Settling {
 
 pub const PAYING: Settling = Settling {
     load: ("pay", include_str!("settle.lua")),
-    floor: include_str!("payment.sql"),
+    floor: include_str!("baseline_payment.sql"),
     done: "select count(*) from payment where state = 'settled'",
 };
 pub const CANCELLING: Settling = Settling {
     load: ("cancel", include_str!("settle.lua")),
-    floor: include_str!("cancel.sql"),
+    floor: include_str!("baseline_cancel.sql"),
     done: "select count(*) from orders where status = 'closed'",
 };
 
@@ -192,8 +192,8 @@ impl BatchContext {
 
     /// Nothing is booked or paid, and every rider can pay for everything.
     pub async fn empty(&self) {
-        self.run_sql(include_str!("empty.sql")).await;
-        self.run_sql(include_str!("floor.sql")).await;
+        self.run_sql(include_str!("reset.sql")).await;
+        self.run_sql(include_str!("baseline.sql")).await;
         for table in ["seat", "wallet", "floor.seat", "floor.trip"] {
             self.run_sql(&format!("vacuum analyze {table}")).await;
         }
@@ -211,12 +211,12 @@ impl BatchContext {
 
     /// What the floors of payments and cancels settle.
     pub async fn owe(&self) {
-        self.run_sql(include_str!("owing.sql")).await;
+        self.run_sql(include_str!("baseline_unpaid_orders.sql")).await;
     }
 
     /// A month's orders and ended jobs.
     pub async fn age(&self) {
-        self.run_sql(include_str!("month.sql")).await;
+        self.run_sql(include_str!("history.sql")).await;
         for table in ["orders", "order_event", "barrier", "queue.finished"] {
             self.run_sql(&format!("vacuum analyze {table}")).await;
         }
@@ -248,7 +248,7 @@ impl BatchContext {
 
     /// pgbench's transactions a second.
     pub fn floor(&self, script: &str, clients: u32, secs: u32) -> f64 {
-        let file = self.folder.join("floor.sql");
+        let file = self.folder.join("baseline.sql");
         fs::write(&file, script).unwrap();
         let (clients, secs) = (clients.to_string(), secs.to_string());
         let mut pgbench = Command::new("pgbench");
@@ -280,7 +280,7 @@ impl BatchContext {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(&self.url).await.unwrap();
         let plain = Plain::start(pool).await;
         let told = tokio::task::block_in_place(|| {
-            wrk(&self.folder, &plain.base, include_str!("plain.lua"), &[], clients, secs)
+            wrk(&self.folder, &plain.base, include_str!("baseline_service.lua"), &[], clients, secs)
         });
         let figure = |key: &str| told[key].as_f64().unwrap();
         ((figure("requests") - figure("refused")) / (figure("micros") / 1e6), figure("p50") / 1e3)
@@ -504,7 +504,7 @@ impl BatchContext {
 /// Runs this script of wrk's against this address; what it found.
 fn wrk(folder: &Path, base: &str, script: &str, env: &[(&str, String)], clients: u32, secs: u32) -> Value {
     let file = folder.join("script.lua");
-    let parts = [include_str!("common.lua"), script, include_str!("told.lua")];
+    let parts = [include_str!("common.lua"), script, include_str!("summary.lua")];
     fs::write(&file, parts.join("\n")).unwrap();
     let (threads, clients) = (threads(clients).to_string(), clients.to_string());
     let mut wrk = Command::new("wrk");

@@ -3,7 +3,7 @@
 use super::short;
 use crate::{
     harness::{Browser, World},
-    ops::acts::dead_bookings,
+    ops::actions::dead_bookings,
 };
 
 #[tokio::test(flavor = "multi_thread")]

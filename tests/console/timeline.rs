@@ -1,6 +1,6 @@
 //! An order's story tells who asked for what, under which key, and what the rider thought of the trip.
 
-use super::visitor::Visitor;
+use super::session::Visitor;
 use crate::harness::World;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Browser, World, new_rider},
-    ops::acts::dead_bookings,
+    ops::actions::dead_bookings,
 };
 use farebox::accounts::{self, Role};
 use serde_json::json;
