@@ -206,7 +206,7 @@ async fn top_ups_from_before_an_upgrade_are_not_made_again() {
                 .unwrap();
         assert_eq!(top_up(*rider, *amount, reference).await.expect(201)["id"], json!(id), "{reference:?}");
     }
-    // Whoever comes with it now is told whose it is: the first's.
+    // The answer now names its owner: the first top-up's rider.
     let taken = top_up(third, 5, " Pay-77").await;
     assert_eq!(taken.problem(409, "006060")["rider_id"], json!(first));
     top_up(third, 5, "PAY-79").await.expect(201);
@@ -335,7 +335,7 @@ async fn a_change_of_the_pay_password_may_be_repeated() {
         let refused = rider.put(PATH, body).await;
         assert_eq!(refused.problem(403, "004001")["tries_left"], 4 - wrong);
     }
-    // Whoever is locked out is not told either.
+    // A rider who is locked out gets no hint either.
     for guess in ["111111", "222222"] {
         rider.put(PATH, &change(guess, "654321")).await.problem(403, "004001");
     }
@@ -427,11 +427,11 @@ async fn of_six_changes_from_one_pay_password_one_is_made() {
             left.push(answer.problem(403, "004001")["tries_left"].as_i64().unwrap());
         }
         left.sort_unstable();
-        assert_eq!(left, [0, 1, 2, 3, 4], "each was told its own count");
+        assert_eq!(left, [0, 1, 2, 3, 4], "each response has its own count");
         assert_eq!(tries(&world, &rider).await, (5, 0));
         sqlx::query("update pay_password set locked_until = now()").execute(&world.pool).await.unwrap();
         rider.put(PATH, &change(&wanted[winner], PAY_PASSWORD)).await.expect(204);
-        // The same request six times is one change as well, and nobody is told otherwise.
+        // The same request six times is one change as well, and no response says otherwise.
         let body = change(PAY_PASSWORD, "654321");
         for answer in join_all((0..6).map(|_| rider.put(PATH, &body))).await {
             answer.expect(204);
@@ -440,7 +440,7 @@ async fn of_six_changes_from_one_pay_password_one_is_made() {
     }
 }
 
-/// The first answer again, word for word, and told as such.
+/// The first answer again, word for word, and marked as a replay.
 #[track_caller]
 fn replays(answer: &Answer, first: &Answer) {
     assert_eq!((answer.status, &answer.text), (first.status, &first.text));

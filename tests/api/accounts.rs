@@ -49,7 +49,7 @@ async fn a_profile_is_changed_field_by_field_and_holds_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_one_session_a_new_sign_in_ends_the_others_on_every_replica() {
-    // So many sign-ins at once are more than the lockout lets through before they are found right.
+    // More sign-ins at once than the lockout lets through before they are found right.
     let policy = [("FAREBOX__ACCOUNTS__ONE_SESSION", "true"), ("FAREBOX__LOCKOUT__TRIES", "50")];
     let world = World::with(&policy).await;
     let replica = Process::api(&world.db.url, &policy);
@@ -131,7 +131,7 @@ async fn operators_are_added_with_a_password_that_is_no_argument() {
         (vec!["--user-name", "king", "--role", "king"], &typed, "no role"),
         (vec!["--user-name", "short"], "short\n", "8 to 200 characters"),
         (vec!["--user-name", "silent"], "", "8 to 200 characters"),
-        (vec!["--user-name", "told", "--password", PASSWORD], "", "--password"),
+        (vec!["--user-name", "given", "--password", PASSWORD], "", "--password"),
         (vec![], &typed, "--user-name"),
     ] {
         let refused = add_operator(&world, &args, &[], input);

@@ -9,7 +9,7 @@ use std::{
 
 /// The release of schemathesis the tests are run with.
 const RELEASE: &str = "schemathesis==4.32.5";
-/// Requests made up for each operation in each phase, at the most.
+/// Requests made up for each operation in each phase, at most.
 const EXAMPLES: &str = "10";
 /// What is checked. Not checked: whether a made-up body that fits its schema is accepted (a seat may be taken).
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\

@@ -59,14 +59,14 @@ async fn an_authorization_pays_its_order_once_and_nothing_else() {
     let [(n, text)] = &paid[..] else { panic!("{} payments went through", paid.len()) };
     assert_eq!(world.ledger(&order).await, ["payment"]);
     assert_eq!(rider.balance().await, "96.00");
-    // Its key tells the same again, though the authorization is used up.
+    // Its key replays the response, though the authorization is used up.
     assert_eq!(pay_by(&rider.key(&n.to_string()), &order, &token).await.text, *text);
     pay_by(&rider, &order, &token).await.problem(409, "006002");
     world.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
+async fn an_authorization_expires_is_replaced_and_survives_a_refused_debit() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -76,7 +76,7 @@ async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
     pay_by(&rider, &order, &old).await.problem(403, "006043");
     // Refused for another reason: nothing is used up.
     pay_by(&rider, &order, &token).await.problem(402, "004002");
-    // Under a key a refusal is what it is without one, and is told again.
+    // Under a key a refusal is what it is without one, and is replayed.
     for _ in 0..2 {
         pay_by(&rider.key("a-wrong-one"), &order, &old).await.problem(403, "006043");
         pay_by(&rider.key("too-poor"), &order, &token).await.problem(402, "004002");
@@ -102,7 +102,7 @@ async fn an_authorization_ends_is_replaced_and_kept_by_a_refused_debit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_pay_passwords_are_counted_there_too_and_a_wrong_order_costs_no_try() {
+async fn wrong_pay_passwords_are_counted_and_a_wrong_order_costs_no_attempt() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let (rider, other) = (world.rider("100.00").await, world.rider("0").await);

@@ -126,7 +126,7 @@ async fn registrations_are_checked_and_names_are_taken_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_addresses_methods_faults_and_keys_are_told() {
+async fn wrong_paths_methods_faults_and_keys_are_refused() {
     let world = World::new().await;
     let (rider, stranger) = (world.rider("0").await, Client::stranger(&world.api.base()));
     rider.get("/v1/nothing").await.problem(404, "003070");

@@ -1,7 +1,7 @@
 //! What a wallet may hold: top-ups are capped, so that what is given back always has room.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Client, World, count},
 };
 use futures_util::future::join_all;
@@ -17,7 +17,7 @@ async fn refused(world: &World, rider: &Client, amount: &str, reference: &str) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_top_up_beyond_the_cap_is_refused_with_what_there_is_room_for() {
+async fn a_top_up_beyond_the_cap_is_refused_with_the_room_left() {
     let world = World::new().await;
     let rider = world.rider("1000.00").await;
     for amount in ["999999999.99", "99000.01"] {
@@ -29,13 +29,13 @@ async fn a_top_up_beyond_the_cap_is_refused_with_what_there_is_room_for() {
     world.top_up(rider.id, "99000.00", "the rest").await.expect(201);
     let rule = refused(&world, &rider, "0.01", "a cent").await;
     assert_eq!(rule, "nothing now: the wallet holds 100000.00, and may be topped up to 100000.00");
-    // What counted once is told again, however full the wallet is.
+    // What counted once is answered alike, however full the wallet is.
     world.top_up(rider.id, "99000.00", "the rest").await.expect(201);
     assert_eq!(rider.balance().await, "100000.00");
     assert_eq!(count(&world.pool, "select count(*) from ledger_entry").await, 2);
 
     // The console goes by the same rule.
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let path = format!("/console/riders/{}/top-up", rider.id);
     let (csrf, reference) = (ops.hidden(&path, "csrf").await, ops.hidden(&path, "reference").await);
     for amount in ["999999999.99", "0.01"] {

@@ -1,4 +1,4 @@
-//! Booking, cancelling and the unpaid-order timer, without anything going wrong in our own house.
+//! Booking, cancelling and the unpaid-order timer, without any fault in the system.
 
 use crate::harness::{Answer, Client, World, count, until};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_clients_on_one_seat_get_one_yes() {
+async fn of_two_hundred_clients_one_gets_the_seat() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -28,7 +28,7 @@ async fn two_hundred_clients_on_one_seat_get_one_yes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_clients_on_twenty_seats_all_sit() {
+async fn twenty_clients_get_twenty_seats() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -118,8 +118,8 @@ async fn cancels_that_come_together_are_answered_one_by_one() {
             (&json!(order), &json!("closed"), &json!("cancelled_by_rider"))
         );
         let shown = rider.get(&format!("/v1/orders/{order}")).await;
-        for (field, told) in body.as_object().unwrap() {
-            assert_eq!(&shown.expect(200)[field], told, "what was told is what stands");
+        for (field, answered) in body.as_object().unwrap() {
+            assert_eq!(&shown.expect(200)[field], answered, "what was answered is what stands");
         }
     }
     let [foreign, paid, closed] = &answers(refused.into()).await[..] else { panic!("three were asked") };
@@ -131,8 +131,9 @@ async fn cancels_that_come_together_are_answered_one_by_one() {
     twice[0].expect(200);
     twice[1].problem(409, "006002");
     let repeats = answers(repeats).await;
-    let told: Vec<&str> = repeats.iter().map(|answer| (answer.expect(200), answer.text.as_str()).1).collect();
-    assert!(told.iter().all(|text| text == &told[0]), "one key, one answer: {told:?}");
+    let texts: Vec<&str> =
+        repeats.iter().map(|answer| (answer.expect(200), answer.text.as_str()).1).collect();
+    assert!(texts.iter().all(|text| text == &texts[0]), "one key, one answer: {texts:?}");
     let mut rivals = answers(rivals.into()).await;
     rivals.sort_by_key(|answer| answer.status);
     rivals[0].expect(200);
@@ -144,7 +145,7 @@ async fn cancels_that_come_together_are_answered_one_by_one() {
     world.verify().await;
 }
 
-/// A cancel looks without a lock; what decides is what it finds once it has one.
+/// A cancel reads without a lock; what decides is what it finds once it has one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_that_waited_for_the_orders_end_changes_nothing() {
     let world = World::new().await;

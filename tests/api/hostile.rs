@@ -13,9 +13,9 @@ use std::{collections::HashMap, fmt::Write};
 const SOME: usize = 2_000;
 /// Values of the whole run.
 const ALL: usize = 20_000;
-/// Of so many values one goes to the command line: a process takes long.
+/// One value of this number goes to the command line: a process takes long.
 const PROCESS: usize = 100;
-/// Of so many requests one is looked at for what it changed.
+/// After one request of this number the state is compared: what it changed.
 const LOOKED_AT: usize = 20;
 const NOBODY: &str = "0190b5a0-0000-7000-8000-000000000000";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -492,7 +492,7 @@ impl Range {
             _ if is_ops => self.world.ops.authorization(),
             _ => self.rider.clone(),
         };
-        // Whoever signs out here would be nobody in all that follows.
+        // A sign-out here would leave all that follows without a session.
         let who = if operation.path == "/v1/sessions/current" { String::new() } else { who };
         let mut headers = if who.is_empty() { String::new() } else { format!("authorization: {who}\r\n") };
         let mut fields: Vec<(String, String)> = operation
@@ -654,7 +654,7 @@ fn header(rng: &mut StdRng) -> String {
     if rng.random_range(0..5) == 0 { format!("{line}{line}") } else { line }
 }
 
-/// A refusal says of what, whoever reads it.
+/// A refusal names its subject, in JSON and on a page.
 fn names_its_field(head: &str, body: &str) -> bool {
     if head.contains("content-type: text/html") {
         return body.contains(": ") || body.contains("role=\"alert\"");
@@ -679,7 +679,7 @@ async fn throw(values: usize) {
             continue;
         }
         let shot = range.shot(&mut rng);
-        let told = || {
+        let describe = || {
             let body: String = shot.body.chars().take(400).collect();
             format!(
                 "HOSTILE_SEED={seed}, value {nr}: {} {} {:?} {body:?}",
@@ -687,13 +687,15 @@ async fn throw(values: usize) {
             )
         };
         let before = if nr % LOOKED_AT == 0 { Some(range.state().await) } else { None };
-        let Some((status, head, body)) = range.fire(&shot).await else { panic!("no answer to {}", told()) };
-        assert!(status < 500, "{status} {body}\nto {}", told());
+        let Some((status, head, body)) = range.fire(&shot).await else {
+            panic!("no answer to {}", describe())
+        };
+        assert!(status < 500, "{status} {body}\nto {}", describe());
         if status == 422 {
-            assert!(names_its_field(&head, &body), "{body}\nto {}", told());
+            assert!(names_its_field(&head, &body), "{body}\nto {}", describe());
         }
         if let Some(before) = before.filter(|_| (400..500).contains(&status)) {
-            assert_eq!(range.state().await, before, "{status} {body}\nto {}", told());
+            assert_eq!(range.state().await, before, "{status} {body}\nto {}", describe());
         }
         *by_status.entry(status).or_default() += 1;
     }

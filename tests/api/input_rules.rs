@@ -12,7 +12,7 @@ fn refused(answer: &Answer, field: &str) {
     assert!(!answer.body["rule"].as_str().unwrap().is_empty(), "{}", answer.text);
 }
 
-/// A form of the console, sent by whoever has this cookie.
+/// A form of the console, sent with this cookie.
 async fn form(world: &World, path: &str, body: String) -> (u16, String) {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let request = http.post(format!("{}{path}", world.api.base())).body(body);
@@ -375,7 +375,7 @@ async fn headers_are_read_as_rfc_9110_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn languages_are_weighed_and_told() {
+async fn languages_are_negotiated_by_weight() {
     let world = World::new().await;
     let http = reqwest::Client::new();
     for (accepted, chinese) in [
@@ -401,7 +401,7 @@ async fn languages_are_weighed_and_told() {
             assert_eq!(page.headers()["content-language"], language, "{accepted} {path}");
             assert!(page.text().await.unwrap().contains(&format!("<html lang=\"{language}\"")), "{accepted}");
         }
-        // What was chosen by hand wins, in the header as well.
+        // What the operator chose wins, in the header as well.
         let chosen = ask("/console/sign-in").header("cookie", "farebox_lang=zh").send().await.unwrap();
         assert_eq!(chosen.headers()["content-language"], "zh");
     }
@@ -409,7 +409,7 @@ async fn languages_are_weighed_and_told() {
         http.get(format!("{}/docs", world.api.base())).send().await.unwrap().headers()["content-language"],
         "en"
     );
-    // A refusal that is kept is told again in the language it was told in first.
+    // A stored refusal is replayed in its first language.
     let rider = world.rider("0").await;
     let order = rider.booked(&world.trip(20).await, &["1"]).await;
     for asked in ["zh", "en"] {
@@ -425,9 +425,9 @@ async fn languages_are_weighed_and_told() {
     }
 }
 
-/// What no type refuses must not be the database's to answer with a 500: a constraint that nobody knows stands for it.
+/// What no type refuses must not be the database's to answer with a 500: an unknown constraint stands for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_database_refuses_is_bad_input_and_logged_as_a_hole() {
+async fn what_the_database_refuses_is_bad_input_and_logged_as_an_error() {
     let world = World::new().await;
     let rider = world.rider("0").await;
     for sql in [

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::{fmt::Write, path::Path};
 
-const KEPT: &str = include_str!("../snapshots/problems.txt");
+const SNAPSHOT: &str = include_str!("../snapshots/problems.txt");
 
 struct Case {
     name: &'static str,
@@ -22,7 +22,7 @@ fn case(name: &'static str, method: Method, path: &str, body: &'static str, who:
 }
 
 /// The body as it is kept: what differs from run to run is left out.
-async fn told(http: &reqwest::Client, base: &str, case: &Case, language: &str) -> String {
+async fn problem_body(http: &reqwest::Client, base: &str, case: &Case, language: &str) -> String {
     let mut request = http
         .request(case.method.clone(), format!("{base}{}", case.path))
         .header("accept-language", language)
@@ -45,7 +45,7 @@ async fn told(http: &reqwest::Client, base: &str, case: &Case, language: &str) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn problems_are_told_word_for_word_in_both_languages() {
+async fn problem_bodies_match_the_snapshot_in_both_languages() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let gone = world.trip_in(chrono::Duration::seconds(30), 20).await;
@@ -106,14 +106,14 @@ async fn problems_are_told_word_for_word_in_both_languages() {
     let mut text = String::new();
     for case in &cases {
         for language in ["en", "zh-CN,zh;q=0.9"] {
-            let body = told(&http, &base, case, language).await;
+            let body = problem_body(&http, &base, case, language).await;
             writeln!(text, "# {} ({})\n{body}\n", case.name, &language[..2]).unwrap();
         }
     }
-    if text != KEPT {
+    if text != SNAPSHOT {
         let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("problems.txt");
         std::fs::write(&made, &text).unwrap();
-        let line = text.lines().zip(KEPT.lines()).find(|(new, old)| new != old);
+        let line = text.lines().zip(SNAPSHOT.lines()).find(|(new, old)| new != old);
         panic!(
             "differs from tests/snapshots/problems.txt, first at {line:?}; the new text is {}",
             made.display()
@@ -121,9 +121,9 @@ async fn problems_are_told_word_for_word_in_both_languages() {
     }
 }
 
-/// What is answered on a task of its own is told in the client's language, too.
+/// What is answered on a task of its own is in the client's language, too.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_pay_password_is_told_in_the_clients_language() {
+async fn a_refused_pay_password_is_answered_in_the_clients_language() {
     let world = World::new().await;
     let rider = world.rider("0").await;
     let (http, url) = (reqwest::Client::new(), format!("{}/v1/riders/me/pay-password", world.api.base()));

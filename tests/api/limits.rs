@@ -1,4 +1,5 @@
-//! Limits: what is beyond them, what is told, and that replicas share them while Redis is there and go on without it.
+//! Limits: what is refused, what the headers say, and that replicas share limits while Redis is up.
+//! Without Redis they go on alone.
 
 use crate::harness::{Answer, Client, Process, RedisServer, Wire, World, until};
 use serde_json::json;
@@ -27,24 +28,24 @@ const ON: (&str, &str) = ("FAREBOX__LIMITS__ENABLED", "true");
 const PROXY: (&str, &str) = ("FAREBOX__HTTP__TRUSTED_PROXIES", "1");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limited_answer_tells_its_policy_and_a_refused_one_when_to_come_back() {
+async fn limited_responses_name_their_policy_and_refusals_a_retry_time() {
     let policy = [ON, ("FAREBOX__LIMITS__BOOKING_PER_RIDER", "2/100")];
     let world = World::with(&policy).await;
     let (rider, other) = (world.rider("0").await, world.rider("0").await);
     let trip = world.trip(20).await;
     let first = rider.book(&trip, &["1"]).await;
     first.expect(201);
-    let told = |answer: &Answer, name: &str| answer.headers[name].to_str().unwrap().to_owned();
-    assert_eq!(told(&first, "ratelimit"), r#""booking";r=1;t=50, "booking-address";r=1199;t=1"#);
-    assert_eq!(told(&first, "ratelimit-policy"), r#""booking";q=2;w=100, "booking-address";q=1200;w=60"#);
+    let header = |answer: &Answer, name: &str| answer.headers[name].to_str().unwrap().to_owned();
+    assert_eq!(header(&first, "ratelimit"), r#""booking";r=1;t=50, "booking-address";r=1199;t=1"#);
+    assert_eq!(header(&first, "ratelimit-policy"), r#""booking";q=2;w=100, "booking-address";q=1200;w=60"#);
     // What is wrong costs as much as what is right.
     rider.book(&trip, &["99"]).await.problem(422, "003074");
     let beyond = rider.book(&trip, &["2"]).await;
     let problem = beyond.problem(429, "005001");
     let wait = problem["retry_after"].as_u64().unwrap();
     assert!((40..=50).contains(&wait), "{}", beyond.text);
-    assert_eq!(told(&beyond, "retry-after"), wait.to_string());
-    assert!(told(&beyond, "ratelimit").starts_with(&format!(r#""booking";r=0;t={wait}, "#)), "{beyond:?}");
+    assert_eq!(header(&beyond, "retry-after"), wait.to_string());
+    assert!(header(&beyond, "ratelimit").starts_with(&format!(r#""booking";r=0;t={wait}, "#)), "{beyond:?}");
     other.book(&trip, &["2"]).await.expect(201);
     let chinese = reqwest::Client::new()
         .post(format!("{}/v1/orders", world.api.base()))
@@ -56,7 +57,7 @@ async fn a_limited_answer_tells_its_policy_and_a_refused_one_when_to_come_back()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_costly_act_has_its_own_limit_for_an_address() {
+async fn every_costly_action_has_its_own_limit_per_address() {
     let world = World::with(&[
         ON,
         PROXY,
@@ -77,7 +78,7 @@ async fn every_costly_act_has_its_own_limit_for_an_address() {
         (format!("POST {order}/refund"), 404, "refunding-address"),
     ];
     for (line, status, policy) in &acts {
-        // An address list that a client starts by itself does not change who he is.
+        // An address list that a client starts by itself does not change its address.
         for (from, seen) in
             [("198.51.100.1, 203.0.113.1", *status), ("203.0.113.1", 429), ("203.0.113.2", *status)]
         {
@@ -106,43 +107,43 @@ async fn every_costly_act_has_its_own_limit_for_an_address() {
 
 /// What came back from a storm, by status, and how long the slowest took.
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     statuses: BTreeMap<u16, usize>,
     slowest: Duration,
 }
 
-/// Bookings of nobody: the ones let through are 401, which costs nothing more.
-async fn storm(bases: &[String], requests: usize, half_way: impl FnOnce() + Send + 'static) -> Tally {
+/// Bookings without a token: those within the limit are answered 401, which costs nothing more.
+async fn storm(bases: &[String], requests: usize, half_way: impl FnOnce() + Send + 'static) -> Counts {
     let (sent, half_way) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(Some(half_way))));
     let each = requests / bases.len() / CONNECTIONS;
     let mut storms = Vec::new();
     for base in bases.iter().flat_map(|base| std::iter::repeat_n(base.clone(), CONNECTIONS)) {
         let (sent, half_way) = (Arc::clone(&sent), Arc::clone(&half_way));
         storms.push(tokio::spawn(async move {
-            let (mut wire, mut tally) = (Wire::to(&base).await, Tally::default());
+            let (mut wire, mut counts) = (Wire::to(&base).await, Counts::default());
             for _ in 0..each {
                 if sent.fetch_add(1, Ordering::Relaxed) == requests / 2 {
                     half_way.lock().unwrap().take().unwrap()();
                 }
                 let began = Instant::now();
                 let reply = wire.ask("POST /v1/orders", "").await;
-                tally.slowest = tally.slowest.max(began.elapsed());
-                *tally.statuses.entry(reply.status).or_default() += 1;
+                counts.slowest = counts.slowest.max(began.elapsed());
+                *counts.statuses.entry(reply.status).or_default() += 1;
             }
-            tally
+            counts
         }));
     }
-    let mut all = Tally::default();
+    let mut all = Counts::default();
     for storm in storms {
-        let tally = storm.await.unwrap();
-        all.slowest = all.slowest.max(tally.slowest);
-        tally.statuses.into_iter().for_each(|(status, n)| *all.statuses.entry(status).or_default() += n);
+        let counts = storm.await.unwrap();
+        all.slowest = all.slowest.max(counts.slowest);
+        counts.statuses.into_iter().for_each(|(status, n)| *all.statuses.entry(status).or_default() += n);
     }
     println!("{all:?}");
     all
 }
 
-/// Two replicas that share this Redis, connected to it, and wait so many milliseconds for it.
+/// Two replicas that share this Redis, connected to it, and wait this number of milliseconds for it.
 async fn replicas(redis: &RedisServer, timeout: &str) -> (World, Process, [String; 2]) {
     let url = redis.url();
     let policy = [
@@ -160,18 +161,18 @@ async fn replicas(redis: &RedisServer, timeout: &str) -> (World, Process, [Strin
     (world, replica, bases)
 }
 
-fn exactly(tally: &Tally, requests: usize, through: usize) {
+fn exactly(counts: &Counts, requests: usize, through: usize) {
     let expected = BTreeMap::from([(401, through), (429, requests - through)]);
-    assert_eq!(tally.statuses, expected.into_iter().filter(|(_, n)| *n > 0).collect());
-    assert!(tally.slowest < SLOWEST, "{tally:?}");
+    assert_eq!(counts.statuses, expected.into_iter().filter(|(_, n)| *n > 0).collect());
+    assert!(counts.slowest < SLOWEST, "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_requests_on_two_replicas_share_one_limit_in_redis() {
     let redis = RedisServer::start();
     let (_world, _replica, bases) = replicas(&redis, PATIENT).await;
-    let tally = storm(&bases, REQUESTS, || {}).await;
-    exactly(&tally, REQUESTS, QUOTA);
+    let counts = storm(&bases, REQUESTS, || {}).await;
+    exactly(&counts, REQUESTS, QUOTA);
     assert_eq!(redis.say("DBSIZE"), ":1", "one address, one number");
     // Flushed, it learns again what the replicas remember.
     redis.say("FLUSHALL");
@@ -188,8 +189,8 @@ async fn redis_killed_half_way_fails_no_request_and_lets_none_through_twice() {
         redis.kill();
         redis
     });
-    let tally = storm(&bases, REQUESTS, move || kill.send(()).unwrap()).await;
-    exactly(&tally, REQUESTS, QUOTA);
+    let counts = storm(&bases, REQUESTS, move || kill.send(()).unwrap()).await;
+    exactly(&counts, REQUESTS, QUOTA);
     // It comes back empty: the replicas find it, and still remember.
     let _redis = killer.join().unwrap().again();
     for api in [&world.api, &replica] {
@@ -199,7 +200,7 @@ async fn redis_killed_half_way_fails_no_request_and_lets_none_through_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_stands_still_delays_nobody() {
+async fn a_stalled_redis_delays_no_request() {
     let redis = RedisServer::start();
     let (world, replica, bases) = replicas(&redis, "50").await;
     redis.signal("-STOP");
@@ -227,7 +228,7 @@ async fn without_redis_each_replica_counts_for_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trip_list_is_kept_for_a_moment_and_nothing_needs_it() {
+async fn the_trip_list_is_cached_briefly_and_works_without_the_cache() {
     let mut redis = RedisServer::start();
     let url = redis.url();
     let world = World::with(&[

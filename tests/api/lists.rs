@@ -1,7 +1,7 @@
 //! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Client, Process, RedisServer, World, count},
 };
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// One more than the first page of a day holds.
 const TRIPS: i64 = 501;
 
-/// A day with so many trips, of which several leave at the same minute.
+/// A day with this number of trips, of which several leave at the same minute.
 async fn day_with_trips(world: &World) -> &'static str {
     sqlx::query(
         "with made as (
@@ -88,7 +88,7 @@ async fn the_501st_trip_of_a_day_is_on_the_next_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_tells_the_pages_of_each_list() {
+async fn the_api_description_has_the_pages_of_each_list() {
     /// One item a tag, and so all of them on one page.
     const WHOLE: [&str; 1] = ["/v1/ops/queues"];
     let world = World::new().await;
@@ -235,8 +235,8 @@ async fn departures_that_could_not_be_made_are_a_list() {
         .fetch_one(&world.pool)
         .await
         .unwrap();
-    let told = (&one["timetable_id"], &one["bus_id"], &one["direction"], &one["error"]);
-    assert_eq!(told, (&json!(4), &json!(line.0), &json!(line.1), &json!("no driver 3")), "{one}");
+    let fields = (&one["timetable_id"], &one["bus_id"], &one["direction"], &one["error"]);
+    assert_eq!(fields, (&json!(4), &json!(line.0), &json!(line.1), &json!("no driver 3")), "{one}");
     assert!(one["at"].as_str().unwrap().ends_with('Z') && one["service_date"].is_string(), "{one}");
     for limit in [1, 20, 100] {
         let all = walk(&world.ops, &format!("{path}?"), limit).await;
@@ -257,13 +257,13 @@ async fn departures_that_could_not_be_made_are_a_list() {
         assert_eq!(refused.problem(422, "003074")["field"], "after", "{wrong}");
     }
     // The console shows the first 100 of them, and says that there are more.
-    let page = Visitor::enter(&world, "ops").await.page("/console/trips").await;
+    let page = ConsoleSession::enter(&world, "ops").await.page("/console/trips").await;
     assert!(page.contains("no driver 100") && !page.contains("no driver 101"), "{page}");
     assert!(page.contains("There are more"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_keeps_first_pages_alone() {
+async fn redis_caches_first_pages_only() {
     let world = World::new().await;
     let day = day_with_trips(&world).await;
     let redis = RedisServer::start();
@@ -295,7 +295,7 @@ async fn redis_keeps_first_pages_alone() {
     assert_eq!(redis.say("DBSIZE"), ":2");
 }
 
-/// Moves a trip so that it leaves so many minutes from now.
+/// Moves a trip so that it leaves in this number of minutes.
 async fn leaves_in(world: &World, trip: &str, minutes: i32) {
     sqlx::query(
         "update trip set departs_at = date_trunc('minute', now()) + make_interval(mins => $2),
@@ -309,7 +309,7 @@ async fn leaves_in(world: &World, trip: &str, minutes: i32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_riders_orders_are_in_the_order_that_he_needs() {
+async fn a_riders_orders_are_sorted_by_what_the_rider_needs() {
     let world = World::new().await;
     let rider = world.rider("500.00").await;
     let mut trips = Vec::new();

@@ -1,7 +1,7 @@
 //! Live seats as server-sent events.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Client, Process, World, count, new_rider, until},
 };
 use farebox::accounts::{self, Role};
@@ -102,7 +102,8 @@ async fn a_booking_at_one_server_is_seen_at_the_other_and_a_reader_resumes() {
     let free = resumed.changed("1", "free").await;
     drop(resumed);
 
-    // Something was: it is told all that is. (A server tells what it saw last, so it must have seen that by now.)
+    // Events were missed: the stream starts with all seats. A server sends its last state, so it must have
+    // read the change by now.
     let mut fresh = Reader::open(&http, &far.base(), &trip, None).await;
     while fresh.event().await.id != free.id {}
     let mut late = Reader::open(&http, &far.base(), &trip, Some(&sold.id)).await;
@@ -165,7 +166,7 @@ async fn a_thousand_streams_need_no_connection_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_reads_nothing_loses_its_place() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let world = World::new().await;
     let env = [("FAREBOX__TRIPS__LIVE_STREAMS", "1"), ("FAREBOX__TRIPS__LIVE_STREAM_SECS", "1")];
     let api = Process::api(&world.db.url, &env);
@@ -180,7 +181,7 @@ async fn a_reader_that_reads_nothing_loses_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hold_that_lapses_is_told_though_no_row_changes() {
+async fn a_lapsed_hold_is_sent_though_no_row_changes() {
     let world = World::new().await;
     let trip = world.trip(2).await;
     let rider = world.rider("0").await;
@@ -272,27 +273,27 @@ async fn one_address_does_not_take_all_streams_and_a_refused_browser_comes_back(
 #[tokio::test(flavor = "multi_thread")]
 async fn one_operators_tabs_leave_live_pages_to_the_others() {
     let world = World::new().await;
-    let visitor = Visitor::enter(&world, "ops").await;
-    let open = async |visitor: &Visitor| {
-        let request = visitor.http.get(format!("{}/console/jobs?live=1", visitor.base));
-        let request = request.header("cookie", &visitor.cookie).header("accept", "text/event-stream");
+    let session = ConsoleSession::enter(&world, "ops").await;
+    let open = async |session: &ConsoleSession| {
+        let request = session.http.get(format!("{}/console/jobs?live=1", session.base));
+        let request = request.header("cookie", &session.cookie).header("accept", "text/event-stream");
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         first_block(response).await
     };
     let mut tabs = Vec::new();
     for _ in 0..10 {
-        let (block, reader) = open(&visitor).await;
+        let (block, reader) = open(&session).await;
         assert_eq!(retry(&block), Some(3_000), "{block}");
         tabs.push(reader);
     }
-    let (block, _) = open(&visitor).await;
+    let (block, _) = open(&session).await;
     assert!(block.contains("busy") && retry(&block).unwrap() >= 5_000, "{block}");
     let account = new_rider("another");
     accounts::register(&world.pool, &world.saga.passwords, &account, Role::Viewer).await.unwrap();
-    let another = Visitor::enter(&world, "another").await;
+    let another = ConsoleSession::enter(&world, "another").await;
     let (block, _) = open(&another).await;
     assert_eq!(retry(&block), Some(3_000));
     drop(tabs);
-    until("there is a place again", async || retry(&open(&visitor).await.0) == Some(3_000)).await;
+    until("there is a place again", async || retry(&open(&session).await.0) == Some(3_000)).await;
 }

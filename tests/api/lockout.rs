@@ -1,4 +1,4 @@
-//! Delays after wrong passwords: for the guesser, and for nobody elsewhere.
+//! Delays after wrong passwords: for the guesser, and for no other address.
 
 use crate::harness::{PASSWORD, Process, World};
 use reqwest::Response;
@@ -19,7 +19,7 @@ async fn sign_in(api: &Process, name: &str, password: &str, from: &str) -> Respo
 }
 
 /// The seconds to wait, if it was too soon; else the status.
-async fn told(answer: Response) -> Result<u64, u16> {
+async fn outcome(answer: Response) -> Result<u64, u16> {
     let status = answer.status().as_u16();
     let header = answer.headers().get("retry-after").map(|secs| secs.to_str().unwrap().to_owned());
     let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
@@ -60,9 +60,9 @@ async fn delay(world: &World, name: &str) -> i64 {
 async fn wrong_passwords_delay_the_guesser_longer_and_longer_and_the_victim_not_at_all() {
     let world = World::with(&[PROXY, ("FAREBOX__LOCKOUT__ADDRESS_TRIES", "1000")]).await;
     world.rider("0").await;
-    let wrong = async |name: &str| told(sign_in(&world.api, name, "a wrong one", HERE).await).await;
-    let right = async |name: &str, from: &str| told(sign_in(&world.api, name, PASSWORD, from).await).await;
-    // A name that is nobody's is treated alike.
+    let wrong = async |name: &str| outcome(sign_in(&world.api, name, "a wrong one", HERE).await).await;
+    let right = async |name: &str, from: &str| outcome(sign_in(&world.api, name, PASSWORD, from).await).await;
+    // An unknown name is treated alike.
     for name in ["rider0", "nobody-is-called-so"] {
         for secs in [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
             assert_eq!(wrong(name).await, Err(401));
@@ -95,7 +95,7 @@ async fn guessing_in_parallel_on_two_replicas_gains_nothing() {
     world.rider("0").await;
     let guesses = (0..40).map(|n| {
         let api = if n % 2 == 0 { &world.api } else { &replica };
-        async move { told(sign_in(api, "rider0", "a wrong one", HERE).await).await }
+        async move { outcome(sign_in(api, "rider0", "a wrong one", HERE).await).await }
     });
     let answers = futures_util::future::join_all(guesses).await;
     let checked = answers.iter().filter(|answer| **answer == Err(401)).count();
@@ -110,25 +110,25 @@ async fn an_address_that_guesses_many_names_is_delayed_and_its_neighbour_is_not(
     world.rider("0").await;
     for n in 0..10 {
         let name = format!("guess{n}");
-        assert_eq!(told(sign_in(&world.api, &name, "a wrong one", HERE).await).await, Err(401));
+        assert_eq!(outcome(sign_in(&world.api, &name, "a wrong one", HERE).await).await, Err(401));
         // A right one in between proves nothing about the others.
         if n < 9 {
-            assert_eq!(told(sign_in(&world.api, "rider0", PASSWORD, HERE).await).await, Err(201));
+            assert_eq!(outcome(sign_in(&world.api, "rider0", PASSWORD, HERE).await).await, Err(201));
         }
     }
     sqlx::query("update sign_in_tries set locked_until = locked_until + interval '1 minute'")
         .execute(&world.pool)
         .await
         .unwrap();
-    assert!(told(sign_in(&world.api, "rider0", PASSWORD, HERE).await).await.is_ok());
-    assert_eq!(told(sign_in(&world.api, "rider0", PASSWORD, "203.0.113.8").await).await, Err(201));
+    assert!(outcome(sign_in(&world.api, "rider0", PASSWORD, HERE).await).await.is_ok());
+    assert_eq!(outcome(sign_in(&world.api, "rider0", PASSWORD, "203.0.113.8").await).await, Err(201));
     // Old rows go, a few with each wrong password.
     sqlx::query("update sign_in_tries set seen_at = now() - interval '2 days', locked_until = null")
         .execute(&world.pool)
         .await
         .unwrap();
     for _ in 0..2 {
-        assert_eq!(told(sign_in(&world.api, "guess", "a wrong one", ELSEWHERE).await).await, Err(401));
+        assert_eq!(outcome(sign_in(&world.api, "guess", "a wrong one", ELSEWHERE).await).await, Err(401));
     }
     let left = crate::harness::count(&world.pool, "select count(*) from sign_in_tries").await;
     assert_eq!(left, 2, "the last pair and its address");

@@ -1,7 +1,7 @@
 //! Who was on the bus: the manifest of a trip that was cancelled, and cells that spreadsheets take for what they are.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Client, World, new_rider, until},
 };
 use farebox::accounts::{self, Role};
@@ -34,7 +34,7 @@ fn lines(manifest: &Value) -> Vec<[&str; 3]> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_trip_still_says_who_was_on_the_bus() {
+async fn a_cancelled_trip_still_has_its_manifest() {
     let world = World::new().await;
     let trip = world.trip(8).await;
     let path = format!("/v1/ops/trips/{trip}/manifest");
@@ -60,7 +60,7 @@ async fn a_cancelled_trip_still_says_who_was_on_the_bus() {
 
     let cancel = format!("/v1/ops/trips/{trip}/cancel");
     world.ops.post(&cancel, &json!({"reason": "the bus broke down"})).await.expect(202);
-    // He takes his money back himself before any worker comes to it, and so is none of those that the cancelling ends.
+    // This rider refunds the order before any worker does, so the cancelling does not end it.
     bo.refund(&own_way).await.expect(200);
     let meanwhile = world.ops.get(&path).await;
     assert_eq!(lines(meanwhile.expect(200)), on_the_bus("refunded", "paid", "unpaid"));
@@ -101,16 +101,17 @@ async fn a_cancelled_trip_still_says_who_was_on_the_bus() {
     );
     assert_eq!(csv.text.matches("\r\n").count(), csv.text.matches('\n').count(), "RFC 4180");
 
-    // Whoever may only look sees who it was, and not how to reach them.
+    // A viewer sees the riders' names, and not how to reach them.
     let seen = viewer.get(&path).await;
     assert_eq!(lines(seen.expect(200)), lines(&after.body));
-    let told = viewer.get(&format!("{path}?format=csv")).await;
-    for text in [&seen.text, &told.text] {
+    let as_csv = viewer.get(&format!("{path}?format=csv")).await;
+    for text in [&seen.text, &as_csv.text] {
         assert!(!text.contains("13800138000") && !text.contains("example.org"), "{text}");
     }
     mei.get(&path).await.problem(403, "003091");
 
-    let (operator, looker) = (Visitor::enter(&world, "ops").await, Visitor::enter(&world, "viewer").await);
+    let (operator, looker) =
+        (ConsoleSession::enter(&world, "ops").await, ConsoleSession::enter(&world, "viewer").await);
     let address = format!("/console/trips/{trip}/manifest");
     assert!(
         operator.page(&format!("/console/trips/{trip}")).await.contains(&address),

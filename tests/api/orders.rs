@@ -101,7 +101,7 @@ async fn each_order_is_on_exactly_one_of_the_five_lists() {
     depart(&world, &ridden).await;
     evaluate(&rider, &evaluated, 5).await.expect(201);
     expected.insert(evaluated, "evaluated");
-    // Trips that are called off: before they depart, after, and with an evaluation.
+    // Cancelled trips: before they depart, after, and with an evaluation.
     for departed in [false, true] {
         let (trip, order) = paid(&world, &rider).await;
         if departed {
@@ -144,7 +144,7 @@ async fn an_order_is_evaluated_once_after_departure_by_its_rider() {
         assert_eq!(rider.post(&path, &body).await.problem(422, "003074")["field"], field);
     }
     assert_eq!(count(&world.pool, "select count(*) from evaluation").await, 0);
-    // Many at once, each with its own rating: one is kept, and it is the one that was told so.
+    // Many at once, each with its own rating: one is stored, and it is the acknowledged one.
     let tries: Vec<_> = (0..20)
         .map(|n| {
             let (rider, order) = (rider.clone(), order.clone());
@@ -175,7 +175,7 @@ async fn an_order_is_evaluated_once_after_departure_by_its_rider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_rider_leaves_more_orders_unpaid_than_he_may_however_many_he_books_at_once() {
+async fn concurrent_bookings_respect_the_limit_of_unpaid_orders() {
     let limit = [("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "3")];
     let world = World::with(&limit).await;
     let replica = Process::api(&world.db.url, &limit);

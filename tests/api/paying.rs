@@ -79,7 +79,7 @@ async fn a_wrong_pay_password_is_counted_exactly_in_parallel_and_on_every_replic
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_payment_is_given_back_and_told() {
+async fn a_late_payment_is_reversed_and_reported() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
@@ -102,7 +102,7 @@ async fn a_late_payment_is_given_back_and_told() {
     world.verify().await;
 }
 
-/// 500 trials, many at once: every rider pays at about the instant at which his order expires.
+/// 500 trials, many at once: every rider pays at about the instant at which the order expires.
 #[tokio::test(flavor = "multi_thread")]
 async fn pay_against_expiry_five_hundred_times() {
     const TRIALS: usize = 500;

@@ -9,7 +9,7 @@ const RETRIES: usize = 50;
 /// How long a client goes on asking.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks until there is an answer to keep: again at `then` if the first process is gone, again if the first request
+/// Sends until there is an answer to store: again at `then` if the first process is gone, again if the first request
 /// still runs or something broke.
 async fn ask(first: Client, then: Client, path: String, body: Value) -> Answer {
     let (began, mut client) = (Instant::now(), first);
@@ -52,7 +52,7 @@ async fn fifty(
         replayed += usize::from(answer.headers.contains_key("idempotent-replayed"));
         texts.push(answer.text);
     }
-    assert!(replayed >= RETRIES - 1, "{replayed} of {RETRIES} were told that they repeat");
+    assert!(replayed >= RETRIES - 1, "{replayed} of {RETRIES} were marked as replays");
     texts.dedup();
     assert_eq!(texts.len(), 1, "answers differ: {texts:?}");
     assert_eq!(count(&world.pool, effects).await, so_far + 1, "{path}");
@@ -108,7 +108,7 @@ async fn fifty_retries_of_a_booking_make_one_order_wherever_its_process_died() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_booked_and_paid_is_told_so_however_late_and_whatever_came_of_it() {
+async fn a_late_retry_of_a_booking_or_payment_gets_the_first_answer() {
     let world = World::new().await;
     let (trip, rider) = (world.trip(20).await, world.rider("100.00").await);
     let (book, pay) = (rider.key("book"), rider.key("pay"));
@@ -116,7 +116,7 @@ async fn who_was_booked_and_paid_is_told_so_however_late_and_whatever_came_of_it
     let order = booked.expect(201)["id"].as_str().unwrap().to_owned();
     let paid = pay.pay(&order).await;
     assert_eq!(paid.expect(200)["status"], "paid");
-    let told_again = async || {
+    let replayed_alike = async || {
         sqlx::query("update idempotency set started_at = now() - interval '2 minutes'")
             .execute(&world.pool)
             .await
@@ -127,11 +127,11 @@ async fn who_was_booked_and_paid_is_told_so_however_late_and_whatever_came_of_it
             assert_eq!(again.headers["idempotent-replayed"], "true");
         }
     };
-    told_again().await;
+    replayed_alike().await;
     rider.refund(&order).await.expect(200);
     // Their seats are free, so the booking could be made once more.
     assert_eq!(world.free_seats(&trip).await, 20);
-    told_again().await;
+    replayed_alike().await;
     assert_eq!(count(&world.pool, "select count(*) from orders").await, 1);
     assert_eq!(count(&world.pool, "select count(*) from payment").await, 1);
     assert_eq!(rider.balance().await, "100.00");
@@ -168,7 +168,7 @@ async fn fifty_retries_of_any_other_change_have_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_keys_never_meet_and_no_secret_is_kept() {
+async fn keys_of_two_riders_never_collide_and_no_secret_is_stored() {
     let world = World::new().await;
     let nobody = Client::stranger(&world.api.base()).key("1");
     let mine =
@@ -209,7 +209,7 @@ async fn strangers_keys_never_meet_and_no_secret_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_acts_are_replayed_and_not_done_again() {
+async fn an_operators_changes_are_replayed_and_not_done_again() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
@@ -254,7 +254,7 @@ async fn an_operators_acts_are_replayed_and_not_done_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_rows_go_and_what_may_still_be_asked_for_stays() {
+async fn old_rows_are_deleted_and_replayable_ones_stay() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;

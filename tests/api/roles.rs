@@ -1,4 +1,4 @@
-//! Every route with everybody: who may call it, who may not, and that a refused call changes nothing.
+//! Every route with every role: which may call it, which may not, and that a refused call changes nothing.
 
 use crate::harness::{Client, PAY_PASSWORD, TOKEN_KEY, World, new_rider};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use std::{
 /// Who calls, in the order of the table's columns. `owner` is the rider whose order, wallet and jobs the addresses name.
 const ACTORS: [&str; 6] = ["nobody", "other", "owner", "viewer", "operator", "admin"];
 
-/// What they are told. A revoked or an expired token is told what nobody is told.
+/// The expected statuses. A revoked or an expired token gets the status of a request without one.
 const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /health/live", [200; 6]),
     ("GET /health/ready", [200; 6]),
@@ -147,7 +147,7 @@ impl Scene<'_> {
         (address, self.body(route, &trip, &order))
     }
 
-    /// The id of the job that closes the order when nobody pays it.
+    /// The id of the job that closes the order when it is not paid.
     async fn timer(&self, order: &str) -> String {
         let sql = "select id::text from queue.job where tag = 'order_unpaid' and key = $1";
         sqlx::query_scalar(sql).bind(order).fetch_one(&self.world.pool).await.unwrap()
@@ -261,7 +261,7 @@ fn sign(mut claims: Vec<u8>, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_is_told_what_the_table_says_on_every_route() {
+async fn every_role_gets_the_status_of_the_table_on_every_route() {
     let world = World::new().await;
     let base = world.api.base();
     for (name, role) in [
@@ -281,17 +281,17 @@ async fn everybody_is_told_what_the_table_says_on_every_route() {
     let nobody = Client::stranger(&base);
     let scene = Scene { world: &world, owner: owner.clone(), names: AtomicUsize::new(0) };
     let mut wrong = Vec::new();
-    for (route, told) in TABLE {
+    for (route, expected) in TABLE {
         let mut calls: Vec<(&str, Client, u16)> = Vec::new();
-        for (actor, status) in ACTORS.into_iter().zip(told) {
+        for (actor, status) in ACTORS.into_iter().zip(expected) {
             // A fresh session each: one of the routes ends it.
             let client = if actor == "nobody" { nobody.clone() } else { Client::sign_in(&base, actor).await };
             calls.push((actor, client, *status));
         }
-        calls.push(("revoked", revoked.clone(), told[0]));
-        calls.push(("expired", nobody.with_token(&expired(owner.token())), told[0]));
-        calls.push(("forged", nobody.with_token(&forged(owner.token())), told[0]));
-        calls.push(("nonsense", nobody.with_token("nonsense"), told[0]));
+        calls.push(("revoked", revoked.clone(), expected[0]));
+        calls.push(("expired", nobody.with_token(&expired(owner.token())), expected[0]));
+        calls.push(("forged", nobody.with_token(&forged(owner.token())), expected[0]));
+        calls.push(("nonsense", nobody.with_token("nonsense"), expected[0]));
         for (actor, client, status) in calls {
             let (path, body) = scene.call(route).await;
             let before = scene.state().await;
@@ -321,7 +321,7 @@ async fn everybody_is_told_what_the_table_says_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_and_keys_show_no_rider_what_is_anothers() {
+async fn lists_and_keys_show_no_rider_the_data_of_another() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let (mine, other) = (world.rider("100.00").await, world.rider("100.00").await);

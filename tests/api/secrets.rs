@@ -1,4 +1,4 @@
-//! What must never leave the process: passwords, tokens and what people tell of themselves, in logs, answers or errors.
+//! What must never leave the process: passwords, tokens and personal data, in logs, answers or errors.
 
 use crate::harness::{Client, Process, World};
 use serde_json::json;
@@ -9,7 +9,7 @@ const WRONG: &str = "564738";
 const PERSONAL: [&str; 3] = ["mei.lin@example.org", "13800138000", "Meimei"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_secret_or_personal_is_logged_or_told() {
+async fn nothing_secret_or_personal_is_logged_or_returned() {
     // Everything is logged that can be, and the statements of the database with it.
     let loud = [("FAREBOX__LOG__FILTER", "debug,sqlx=debug"), ("FAREBOX__LOG__JSON", "true")];
     let world = World::with(&loud).await;
@@ -17,7 +17,7 @@ async fn nothing_secret_or_personal_is_logged_or_told() {
     let stranger = Client::stranger(&world.api.base());
     let account = json!({"user_name": "mei", "password": PASSWORD, "pay_password": PAY_PASSWORD,
         "email": PERSONAL[0], "phone": PERSONAL[1]});
-    let mut told = vec![stranger.post("/v1/riders", &account).await.text];
+    let mut texts = vec![stranger.post("/v1/riders", &account).await.text];
     stranger.post("/v1/riders", &account).await.problem(409, "003003");
     let rider = Client::with_password(&world.api.base(), "mei", PASSWORD).await;
     rider.patch("/v1/riders/me", &json!({"nick_name": PERSONAL[2]})).await.expect(200);
@@ -25,23 +25,23 @@ async fn nothing_secret_or_personal_is_logged_or_told() {
     let trip = world.trip(20).await;
     let order = rider.booked(&trip, &["1"]).await;
     let pay = format!("/v1/orders/{order}/pay");
-    told.push(rider.pay_with(&order, WRONG).await.problem(403, "004001").to_string());
-    told.push(rider.post_text(&pay, &format!(r#"{{"pay_password": "{PAY_PASSWORD}""#)).await.text);
-    told.push(rider.post(&pay, &json!({"pay_passwrd": PAY_PASSWORD})).await.text);
+    texts.push(rider.pay_with(&order, WRONG).await.problem(403, "004001").to_string());
+    texts.push(rider.post_text(&pay, &format!(r#"{{"pay_password": "{PAY_PASSWORD}""#)).await.text);
+    texts.push(rider.post(&pay, &json!({"pay_passwrd": PAY_PASSWORD})).await.text);
     let failing = rider.fault("pay_money_cancle.after=error").key("k").pay_with(&order, PAY_PASSWORD).await;
-    told.push(failing.problem(500, "003099").to_string());
+    texts.push(failing.problem(500, "003099").to_string());
     world.drained().await;
     let authorize = json!({"order_id": order, "pay_password": PAY_PASSWORD});
     let leave = rider.post("/v1/payment-authorizations", &authorize).await;
     let leave = leave.expect(201)["authorization"].as_str().unwrap().to_owned();
-    told.push(rider.post(&pay, &json!({"authorization": leave})).await.text);
+    texts.push(rider.post(&pay, &json!({"authorization": leave})).await.text);
     let change = json!({"current": PAY_PASSWORD, "new": WRONG});
     rider.put("/v1/riders/me/pay-password", &change).await.expect(204);
-    told.push(world.ops.get(&format!("/v1/ops/orders/{order}/timeline")).await.text);
-    told.push(world.ops.get("/v1/ops/jobs").await.text);
+    texts.push(world.ops.get(&format!("/v1/ops/orders/{order}/timeline")).await.text);
+    texts.push(world.ops.get("/v1/ops/jobs").await.text);
 
     let secrets = [PASSWORD, PAY_PASSWORD, WRONG, rider.token(), &leave, crate::harness::PEPPER, "argon2"];
-    for text in &told {
+    for text in &texts {
         for secret in secrets {
             assert!(!text.contains(secret), "{secret} in {text}");
         }

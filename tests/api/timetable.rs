@@ -40,7 +40,7 @@ async fn five_runs_on_three_workers_make_each_trip_once() {
     })
     .await;
     let made = count(&world.pool, MADE).await;
-    // A departure may pass while the test looks.
+    // A departure may pass while the test reads.
     let after = count(&world.pool, DUE).await;
     assert!((after..=before).contains(&made), "{made} trips were made, {after} to {before} are due");
     let doubled = "select count(*) from (select from trip group by bus_id, direction, departs_at having count(*) > 1) as d";

@@ -5,7 +5,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
 use std::future::Future;
 
-/// Two connections, four places; and nobody runs out of patience.
+/// Two connections, four permits, and no acquire timeout.
 const TIGHT: [(&str, &str); 7] = [
     ("FAREBOX__DATABASE__MAX_CONNECTIONS", "2"),
     ("FAREBOX__DATABASE__RESERVED_CONNECTIONS", "2"),
@@ -16,12 +16,12 @@ const TIGHT: [(&str, &str); 7] = [
     ("FAREBOX__ADMISSION__WAIT_MS", "0"),
 ];
 
-/// So many connections wait for a lock.
+/// The number of connections that wait for a lock.
 async fn waiting(world: &World, connections: i64) {
     until("they wait", || async { world.waiting_for_locks().await == connections }).await;
 }
 
-/// Lets nobody at the seats until it is committed.
+/// Locks the seats until it is committed.
 async fn lock(world: &World) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let mut lock = world.pool.begin().await.unwrap();
     for sql in
@@ -54,7 +54,7 @@ async fn crowd(world: &World, rider: &Client, trip: &str) -> FuturesUnordered<im
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saturated_pool_refuses_at_once_and_lets_operators_look() {
+async fn a_saturated_pool_refuses_at_once_and_serves_operators() {
     let world = World::with(&TIGHT).await;
     let (rider, trip) = (world.rider("0").await, world.trip(20).await);
     let lock = lock(&world).await;
@@ -74,7 +74,7 @@ async fn a_saturated_pool_refuses_at_once_and_lets_operators_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_finds_no_place_waits_a_moment_for_one() {
+async fn a_request_without_a_permit_waits_briefly_for_one() {
     let patient = [&TIGHT[..6], &[("FAREBOX__ADMISSION__WAIT_MS", "60000")]].concat();
     let world = World::with(&patient).await;
     let (rider, trip) = (world.rider("0").await, world.trip(20).await);
@@ -100,7 +100,7 @@ async fn who_finds_no_place_waits_a_moment_for_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_makes_no_room_before_its_flow_ends() {
+async fn a_disconnected_client_holds_its_permit_until_its_saga_ends() {
     let world = World::with(&TIGHT).await;
     let (rider, trip) = (world.rider("0").await, world.trip(21).await);
     let lock = lock(&world).await;
@@ -155,7 +155,7 @@ async fn every_answer_has_its_security_headers_and_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_other_origins_call_only_if_they_may() {
+async fn only_allowed_origins_may_call() {
     let world =
         World::with(&[("FAREBOX__HTTP__CORS_ORIGINS", "https://rides.example, http://localhost:5173")]).await;
     let closed = world.another_api();

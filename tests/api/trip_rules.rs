@@ -1,7 +1,7 @@
 //! The trips that may be: by the timetable across changes of the clock, and by operators.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Database, Process, World, count, until},
 };
 use chrono::{DateTime, Duration, SubsecRound, Utc};
@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-/// Adds a departure of bus 8's at this local minute, which takes so many minutes.
+/// Adds a departure of bus 8's at this local minute, which takes this number of minutes.
 async fn departure(pool: &PgPool, id: i32, minute: i32, takes: i32) {
     let sql = "insert into timetable (id, bus_id, direction, departs_minute, arrives_minute, price)
                values ($1, 8, 0, $2, $2 + $3, 4.00)";
@@ -142,7 +142,7 @@ async fn a_worker_makes_the_nights_on_which_clocks_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
+async fn a_departure_that_cannot_be_made_stops_no_other_and_is_listed() {
     let world = World::new().await;
     // Both days stay within the horizon, and ahead, if it becomes midnight meanwhile.
     let day = Utc::now().with_timezone(&Shanghai).date_naive() + chrono::Days::new(2);
@@ -183,17 +183,17 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
     worker.wait_for_line("a departure of the timetable is not made");
     let listed = world.ops.get("/v1/ops/departures-not-made").await;
     let items = listed.expect(200)["items"].as_array().unwrap();
-    let told: Vec<_> = items.iter().map(|one| (&one["timetable_id"], &one["service_date"])).collect();
-    assert_eq!(told, [(&json!(14), &json!(day)), (&json!(3), &json!(after))], "{}", listed.text);
+    let fields: Vec<_> = items.iter().map(|one| (&one["timetable_id"], &one["service_date"])).collect();
+    assert_eq!(fields, [(&json!(14), &json!(day)), (&json!(3), &json!(after))], "{}", listed.text);
     assert_eq!(
         (&items[0]["bus_id"], &items[0]["error"]),
         (&json!(8), &json!(format!("bus 8 is on trip {other} at that time")))
     );
-    let page = Visitor::enter(&world, "ops").await.page("/console/trips").await;
+    let page = ConsoleSession::enter(&world, "ops").await.page("/console/trips").await;
     assert!(page.contains("Departures that could not be made") && page.contains(&other), "{page}");
     world.verify().await;
 
-    // Once their causes are mended they are made.
+    // Once their causes are fixed they are made.
     sqlx::query("drop trigger bad on trip").execute(&world.pool).await.unwrap();
     world
         .ops
@@ -206,7 +206,7 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_told() {
         .unwrap();
     world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({})).await.expect(200);
     until("they are made", || async { made(day).await == 17 && made(after).await == 17 }).await;
-    until("nothing is told any more", || async {
+    until("nothing is listed any more", || async {
         count(&world.pool, "select count(*) from departure_not_made").await == 0
     })
     .await;
@@ -219,7 +219,7 @@ fn trip(bus: i32, departs: DateTime<Utc>, takes: Duration) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_is_ahead_and_takes_a_minute_to_a_day() {
     let world = World::new().await;
-    // A whole second: what is cut off it and what is added to it can be told apart.
+    // A whole second: what is cut off it and what is added to it can be distinguished.
     let (hour, second) = (Duration::hours(1), Utc::now().trunc_subsecs(0) + Duration::days(1));
     let priced = |price: &str| {
         let mut body = trip(1, second, hour);
@@ -253,7 +253,7 @@ async fn a_trip_is_ahead_and_takes_a_minute_to_a_day() {
         .post("/v1/ops/trips", &trip(2, Utc::now() + Duration::days(365), Duration::hours(24)))
         .await
         .expect(201);
-    // Cut to what the database keeps before anything is compared.
+    // Cut to the database's precision before anything is compared.
     let cut = world.ops.post("/v1/ops/trips", &trip(3, second, hour + Duration::nanoseconds(999))).await;
     let cut = cut.expect(201);
     let at = |field: &str| cut[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();

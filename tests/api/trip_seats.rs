@@ -41,8 +41,8 @@ async fn a_blocked_seat_is_not_sold_and_a_sold_one_not_blocked() {
     assert_eq!(no_reason.problem(422, "003074")["field"], "/reason");
     let nowhere = format!("/v1/ops/trips/{}/seats/block", uuid::Uuid::now_v7());
     world.ops.post(&nowhere, &of(&["5"])).await.problem(404, "003070");
-    let told = "select count(*) from trip_event where reason = 'a broken belt'";
-    assert_eq!(count(&world.pool, told).await, 2, "what changed something is written down");
+    let events = "select count(*) from trip_event where reason = 'a broken belt'";
+    assert_eq!(count(&world.pool, events).await, 2, "what changed something is written down");
     world.verify().await;
 }
 

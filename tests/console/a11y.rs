@@ -1,12 +1,12 @@
-//! Looking at pages: for errors, requests to elsewhere, and what shuts people out.
+//! Checks of pages: errors, requests to other hosts, and accessibility barriers.
 
 use crate::harness::{Browser, Screen};
 
-/// What was found on the pages: where, and what shuts whom out.
+/// What was found on the pages: the page, and the barrier.
 #[derive(Default)]
-pub struct Looked(Vec<String>);
+pub struct Accessibility(Vec<String>);
 
-impl Looked {
+impl Accessibility {
     /// No error, no request to elsewhere; what axe-core calls serious or critical is kept.
     pub async fn at(&mut self, browser: &Browser, page: &str) {
         browser.check().await;
@@ -20,7 +20,7 @@ impl Looked {
         self.0.extend(grave.map(|one| format!("{page}: {one}")));
     }
 
-    /// The page that is open, on a desk and in a hand, light and dark; nowhere may it scroll sideways.
+    /// The page that is open, on a desktop and a phone, light and dark; nowhere may it scroll sideways.
     pub async fn on_every_screen(&mut self, browser: &Browser, page: &str) {
         for screen in [Screen::Desktop, Screen::Phone] {
             browser.screen(screen).await;
@@ -41,7 +41,7 @@ impl Looked {
         }
     }
 
-    /// Fails with whatever was found.
+    /// Fails with all that was found.
     pub fn found_nothing(self) {
         assert_eq!(self.0, Vec::<String>::new());
     }

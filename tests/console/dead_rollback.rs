@@ -1,14 +1,15 @@
-//! The shift that the console is for: a rollback that fails until it is dead is found, read, redriven, and nothing is owed.
+//! The console's main case: a rollback fails until it is dead, is found, read and redriven, and then
+//! nothing is pending.
 
-use super::{a11y::Looked, short};
+use super::{a11y::Accessibility, short};
 use crate::harness::{Browser, Process, World, new_rider, until};
 use farebox::accounts::{self, Role};
 
 /// What is armed in the worker: the undos of a claim and of a debit fail, every time.
-const POISON: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
+const FAILING_UNDOS: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
+async fn a_dead_rollback_is_found_read_and_redriven_and_leaves_nothing_pending() {
     let world = World::new().await;
     let operator = new_rider("nightshift");
     accounts::register(&world.pool, &world.saga.passwords, &operator, Role::Operator).await.unwrap();
@@ -16,7 +17,7 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
     let rider = world.rider("100.00").await;
     let paying = rider.booked(&trip, &["2"]).await;
     let browser = Browser::signed_in(&world, "nightshift").await;
-    let mut looked = Looked::default();
+    let mut accessibility = Accessibility::default();
     browser.sees("Nothing is stuck.").await;
     browser.until("the page is live", "document.documentElement.dataset.live === 'on'").await;
     browser.run("window.untouched = true").await;
@@ -29,7 +30,7 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
         .execute(&world.pool)
         .await
         .unwrap();
-    let mut poisoned = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", POISON)], &[]);
+    let mut failing = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", FAILING_UNDOS)], &[]);
     let dead = "select id::text from queue.dead_letter order by tag";
     until("both are dead", || async {
         sqlx::query_scalar::<_, String>(dead).fetch_all(&world.pool).await.unwrap().len() == 2
@@ -40,27 +41,27 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
         browser.sees(&short(job)).await;
     }
     browser.until("the page was not loaded again", "window.untouched === true").await;
-    looked.at(&browser, "home with dead letters").await;
+    accessibility.at(&browser, "home with dead letters").await;
     assert_eq!((rider.balance().await.as_str(), world.free_seats(&trip).await), ("96.00", 18));
 
-    poisoned.kill();
+    failing.kill();
     let _worker = world.worker();
     let redriven = [
-        (&jobs[0], &booking, "order_add_seats_cancle", "the claim's fault is mended"),
+        (&jobs[0], &booking, "order_add_seats_cancle", "the claim's fault is fixed"),
         (&jobs[1], &paying, "pay_money_cancle", "the bank answers again"),
     ];
     for (job, order, tag, reason) in redriven {
         browser.goto(&format!("/console/orders/{order}")).await;
-        assert!(!browser.text().await.contains("Nothing is owed"), "{tag}: the dead undo is owed");
-        looked.at(&browser, "order that is owed something").await;
+        assert!(!browser.text().await.contains("Nothing is owed"), "{tag}: the dead undo is pending");
+        accessibility.at(&browser, "order with pending work").await;
         browser.goto("/console").await;
         browser.click(&short(job)).await;
         browser.sees("simulated system exception").await;
         browser.sees("2 / 2").await;
-        looked.at(&browser, "job").await;
+        accessibility.at(&browser, "job").await;
         browser.click("Redrive").await;
         browser.sees("Reason (kept in the audit log)").await;
-        looked.at(&browser, "redrive").await;
+        accessibility.at(&browser, "redrive").await;
         browser.fill("Reason", reason).await;
         browser.click("Redrive").await;
         browser.sees("Redrive ✓").await;
@@ -73,7 +74,7 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
         }
         browser.sees("Nothing is owed.").await;
         browser.sees(&format!("job_redrive nightshift (console) — {reason}")).await;
-        looked.at(&browser, "order").await;
+        accessibility.at(&browser, "order").await;
     }
     assert_eq!((rider.balance().await.as_str(), world.free_seats(&trip).await), ("96.00", 19));
     assert_eq!(world.ledger(&paying).await, ["payment", "payment_reversed", "payment"]);
@@ -85,7 +86,7 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
     {
         browser.sees(said).await;
     }
-    looked.at(&browser, "audit").await;
+    accessibility.at(&browser, "audit").await;
     browser.click("Home").await;
     browser.sees("every invariant holds").await;
     browser.sees("Nothing is stuck.").await;
@@ -108,12 +109,12 @@ async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
     ];
     for (page, address) in &pages {
         browser.goto(address).await;
-        looked.at(&browser, page).await;
+        accessibility.at(&browser, page).await;
     }
     let small = [("home", "/console".to_owned()), ("order", format!("/console/orders/{paying}"))];
     for (page, address) in &small {
         browser.goto(address).await;
-        looked.on_every_screen(&browser, page).await;
+        accessibility.on_every_screen(&browser, page).await;
     }
-    looked.found_nothing();
+    accessibility.found_nothing();
 }

@@ -1,4 +1,4 @@
-//! The console under the hands: keys, the pause, the languages, and a session that ends elsewhere.
+//! The console by keyboard: shortcuts, the pause, the languages, and a session that ends elsewhere.
 
 use super::short;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_lead_anywhere_and_a_pause_holds_the_page_still() {
+async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;

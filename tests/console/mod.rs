@@ -17,7 +17,7 @@ mod timeline;
 mod trips;
 mod viewer_role;
 
-pub use session::Visitor;
+pub use session::ConsoleSession;
 
 /// An id as links show it.
 fn short(id: &str) -> String {

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 /// The largest picture, bytes.
 const LARGEST: usize = 150_000;
 const RIDERS: [&str; 8] = ["amara", "bao", "chen", "dilys", "emil", "fatima", "goran", "hanne"];
-/// The undos of claims fail for good, those of debits until somebody mends it.
+/// The undos of claims fail for good, those of debits until the fault is removed.
 const BROKEN: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
 const HALF_MENDED: &str = "undo.order_add_seats_cancle.before=error";
 

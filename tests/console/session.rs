@@ -2,22 +2,22 @@
 
 use crate::harness::{PASSWORD, World};
 
-/// Somebody with a browser that keeps one cookie.
-pub struct Visitor {
+/// A session in a browser that has one cookie.
+pub struct ConsoleSession {
     pub http: reqwest::Client,
     pub base: String,
     pub cookie: String,
 }
 
-impl Visitor {
+impl ConsoleSession {
     pub async fn enter(world: &World, name: &str) -> Self {
-        let visitor = Self::stranger(world);
+        let session = Self::stranger(world);
         let form = format!("user_name={name}&password={}&next=%2Fconsole", PASSWORD.replace(' ', "+"));
-        let answer = visitor.send("POST", "/console/sign-in", Some(form)).await;
+        let answer = session.send("POST", "/console/sign-in", Some(form)).await;
         assert_eq!(answer.status().as_u16(), 303, "{name} gets in");
         let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
         let cookie = cookies.filter_map(|cookie| cookie.split(';').next()).next().unwrap().to_owned();
-        Self { cookie, ..visitor }
+        Self { cookie, ..session }
     }
 
     pub fn stranger(world: &World) -> Self {

@@ -1,11 +1,11 @@
-//! An order's story tells who asked for what, under which key, and what the rider thought of the trip.
+//! An order's timeline: each request with its actor and key, and the rider's evaluation.
 
-use super::session::Visitor;
+use super::session::ConsoleSession;
 use crate::harness::World;
 use serde_json::{Value, json};
 
 /// The events of this kind: what, and a detail.
-async fn told(world: &World, order: &str, kind: &str) -> Vec<(String, Value)> {
+async fn events(world: &World, order: &str, kind: &str) -> Vec<(String, Value)> {
     let story = world.ops.get(&format!("/v1/ops/orders/{order}/timeline")).await;
     let items = story.expect(200)["items"].as_array().unwrap().clone();
     let of_kind = items.into_iter().filter(|event| event["kind"] == kind);
@@ -14,7 +14,7 @@ async fn told(world: &World, order: &str, kind: &str) -> Vec<(String, Value)> {
 
 /// What was asked for, under which keys and with which answers.
 async fn requests(world: &World, order: &str) -> Vec<(String, String, i64)> {
-    let all = told(world, order, "request").await.into_iter();
+    let all = events(world, order, "request").await.into_iter();
     all.map(|(what, detail)| {
         (what, detail["key"].as_str().unwrap().to_owned(), detail["status"].as_i64().unwrap())
     })
@@ -26,7 +26,7 @@ fn asked(all: &[(&str, &str, i64)]) -> Vec<(String, String, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_story_tells_who_asked_for_what_and_what_the_rider_thought() {
+async fn the_timeline_has_each_request_its_actor_and_the_evaluation() {
     let world = World::new().await;
     let (trip, rider, other) =
         (world.trip(20).await, world.rider("100.00").await, world.rider("100.00").await);
@@ -37,7 +37,7 @@ async fn the_story_tells_who_asked_for_what_and_what_the_rider_thought() {
     rider.key("refund-a").refund(&refunded).await.expect(200);
     let expected = [("book", "book-a", 201), ("pay", "pay-a", 200), ("refund", "refund-a", 200)];
     assert_eq!(requests(&world, &refunded).await, asked(&expected));
-    let (_, detail) = &told(&world, &refunded, "request").await[0];
+    let (_, detail) = &events(&world, &refunded, "request").await[0];
     let named = json!({"key": "book-a", "actor": rider.id, "user_name": "rider0", "status": 201});
     assert_eq!(detail, &named, "neither the fingerprint nor a body");
 
@@ -56,7 +56,7 @@ async fn the_story_tells_who_asked_for_what_and_what_the_rider_thought() {
         [(id(c), "book-c", "rider0"), (id(d), "book-d", "rider0"), (id(e), "book-c", "rider1")]
     {
         assert_eq!(requests(&world, &order).await, asked(&[("book", key, 201)]));
-        assert_eq!(told(&world, &order, "request").await[0].1["user_name"], name);
+        assert_eq!(events(&world, &order, "request").await[0].1["user_name"], name);
     }
 
     let ridden = rider.booked(&trip, &["6"]).await;
@@ -72,10 +72,10 @@ async fn the_story_tells_who_asked_for_what_and_what_the_rider_thought() {
     let thought = json!({"rating": 4, "comment": "on <time>"});
     let path = format!("/v1/orders/{ridden}/evaluation");
     rider.key("thought").post(&path, &thought).await.expect(201);
-    assert_eq!(told(&world, &ridden, "evaluation").await, [("4".to_owned(), thought)]);
+    assert_eq!(events(&world, &ridden, "evaluation").await, [("4".to_owned(), thought)]);
     assert_eq!(requests(&world, &ridden).await, asked(&[("evaluate", "thought", 201)]));
 
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let page = ops.page(&format!("/console/orders/{ridden}")).await;
     for said in ["asked to evaluate", "thought", "rider0", "4 / 5 — on &lt;time&gt;"] {
         assert!(page.contains(said), "{said}: {page}");

@@ -1,4 +1,4 @@
-//! Whoever may only look: every page shows him everything, no button acts, and no forged form does.
+//! The viewer's role: every page is shown whole, no button acts, and no forged form does.
 
 use crate::{
     harness::{Browser, World, new_rider},
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const ROUTES: &str = include_str!("../../src/console/mod.rs");
 /// Forms that change nothing but the sender's own session or cookies.
 const HARMLESS: [&str; 3] = ["/console/sign-in", "/console/look", "/console/sign-out"];
-/// What can be used on a page and acts: buttons, but for the pause and for forms that look something up; links to acts.
+/// What can be used on a page and acts: buttons, but for the pause and for search forms; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
     e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|stop)$|bulk\\/new/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
@@ -22,7 +22,7 @@ const FORMS: &str = "const forms = [...document.querySelectorAll('main form[meth
     return [forms.length, forms.flatMap(f => [...f.elements]).filter(e => !e.matches(':disabled')).length]";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_can_look_and_not_act() {
+async fn a_viewer_reads_every_page_and_changes_nothing() {
     let world = World::new().await;
     let viewer = new_rider("watcher");
     accounts::register(&world.pool, &world.saga.passwords, &viewer, Role::Viewer).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_viewer_can_look_and_not_act() {
     assert_eq!(contents(&world).await, before, "what is refused changes nothing");
     browser.check().await;
 
-    // The same pages and forms, for somebody who may.
+    // The same pages and forms, for an operator.
     let operator = Browser::signed_in(&world, "ops").await;
     operator.goto(&pages[2]).await;
     assert_eq!(operator.run(USABLE).await, json!(["Redrive"]));

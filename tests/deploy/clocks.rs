@@ -3,7 +3,7 @@
 use crate::harness::{Client, Clock, Process, World, count, until};
 use std::path::Path;
 
-/// A hold and an undo that end while one looks on.
+/// A hold and an undo that end during the test.
 const HASTE: [(&str, &str); 2] =
     [("FAREBOX__BOOKING__HOLD_SECS", "1.5"), ("FAREBOX__BOOKING__UNDO_AFTER_MS", "500")];
 const HOUR: i64 = 3_600;
@@ -19,7 +19,7 @@ fn date(clock: &Clock) -> i64 {
 }
 
 #[test]
-fn a_wrong_clock_is_wrong() {
+fn a_fake_clock_shows_the_wrong_time() {
     let clock = Clock::ahead(-HOUR);
     let off = |clock: &Clock| date(clock) - chrono::Utc::now().timestamp();
     assert!((off(&clock) + HOUR).abs() < 60, "{}", off(&clock));
@@ -71,7 +71,7 @@ async fn an_hour_ahead_or_behind_changes_no_deadline_and_no_undo() {
             .try_post("/v1/orders", &serde_json::json!({"trip_id": trip, "seats": ["4"]}))
             .await
             .unwrap_err();
-        until("the deadline passes, and nothing is owed", async || {
+        until("the deadline passes, and nothing is pending", async || {
             count(&world.pool, "select count(*) from queue.job").await == 0
         })
         .await;

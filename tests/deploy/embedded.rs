@@ -69,10 +69,10 @@ async fn data_survives_ctrl_c_and_kill_dash_nine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_user_needs_nothing_either() {
     let data = folder("nobody");
-    // The binary may lie where an ordinary user cannot reach it: he gets a copy.
+    // The binary may lie where an ordinary user cannot reach it: that user gets a copy.
     std::fs::create_dir(&data).unwrap();
     let copy = data.join("farebox");
-    // By another process: while this one has a file open for writing, whoever is started meanwhile has it too, and it is busy.
+    // By another process: while this one has a file open for writing, a process that starts meanwhile inherits it, and the file is busy.
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_farebox")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
     command.args(["--port", "0", "--data"]).arg(data.join("data")).current_dir(&data).env("HOME", &data);
@@ -89,10 +89,10 @@ async fn an_ordinary_user_needs_nothing_either() {
     let _ = std::fs::remove_dir_all(&data);
 }
 
-/// Only root's server runs as somebody else, who may not reach the folder that root names. An ordinary user's server is his own
-/// and reaches what he reaches, so that his data never is elsewhere: for him there is nothing to tell, and nothing to test.
+/// Only root's server runs as another user, which may not reach the folder that root names. An ordinary
+/// user's server runs as that user, so its data is never elsewhere and there is nothing to test.
 #[tokio::test(flavor = "multi_thread")]
-async fn roots_data_that_is_elsewhere_is_told_whatever_is_logged() {
+async fn the_folder_of_roots_data_is_printed_at_every_log_level() {
     let closed = folder("closed");
     fs::DirBuilder::new().mode(0o700).create(&closed).unwrap();
     if !is_root(&closed) {
@@ -109,14 +109,14 @@ async fn roots_data_that_is_elsewhere_is_told_whatever_is_logged() {
     let _ = farebox.wait();
     let line = line.expect("a line that tells it");
     assert!(line.contains(&data.canonicalize().unwrap().display().to_string()), "{line}");
-    let told = Path::new(line.rsplit("the data is in ").next().unwrap());
-    assert!(told.is_dir(), "{line}");
+    let printed = Path::new(line.rsplit("the data is in ").next().unwrap());
+    assert!(printed.is_dir(), "{line}");
     // Its server stops by itself; then what it leaves can go.
     let lock =
-        File::options().write(true).create(true).truncate(false).open(told.join("server.lock")).unwrap();
+        File::options().write(true).create(true).truncate(false).open(printed.join("server.lock")).unwrap();
     until("the server has stopped", async || lock.try_lock().is_ok()).await;
     embedded::remove(&data).unwrap();
-    assert!(!told.exists());
+    assert!(!printed.exists());
 }
 
 /// Set for a run that is to be killed.

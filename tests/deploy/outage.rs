@@ -29,8 +29,8 @@ async fn the_database_goes_away_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_rider_was_told_outlives_a_server_that_is_killed_at_once() {
-    let mut own = OwnServer::start("told", &[]).await;
+async fn acknowledged_changes_survive_a_server_that_is_killed_at_once() {
+    let mut own = OwnServer::start("acknowledged", &[]).await;
     let (trip, rider) = (own.trip.clone(), own.rider.clone());
     own.top_up(&rider, "100.00").await;
     let kept = rider.booked(&trip, &["1"]).await;
@@ -53,7 +53,7 @@ async fn what_a_rider_was_told_outlives_a_server_that_is_killed_at_once() {
     kill_at_once(&mut own).await;
     assert_eq!(rider.get(&format!("/v1/orders/{given_up}")).await.expect(200)["status"], "closed");
 
-    // No worker runs: the job that was told of waits.
+    // No worker runs: the acknowledged job waits.
     let failed = rider.fault("order_add_cancle.after=error").book(&trip, &["3"]).await;
     failed.problem(500, "003099");
     assert_eq!(failed.body["rollback"], "queued");
@@ -138,7 +138,7 @@ async fn processes_refuse_what_they_do_not_know() {
 
 /// A migration may take as long as a large table needs; requests may not.
 #[tokio::test(flavor = "multi_thread")]
-async fn migrating_is_not_held_to_the_time_of_a_request() {
+async fn migrations_may_take_longer_than_a_request() {
     let db = crate::harness::Database::empty().await;
     let short = [("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "15")];
     let mut migrate = command(env!("CARGO_BIN_EXE_farebox"), &db.url, &short);

@@ -1,8 +1,8 @@
 //! The schema changes under a running API and worker, whose connections have prepared everything: reads are answered as
-//! before at once, bookings and payments go on, and nobody has to be restarted.
+//! before at once, bookings and payments go on, and no process has to be restarted.
 
 use crate::{
-    console::Visitor,
+    console::ConsoleSession,
     harness::{Client, PASSWORD, PAY_PASSWORD, Process, World, until},
 };
 use serde_json::json;
@@ -23,15 +23,15 @@ const AFTER: Duration = Duration::from_millis(1_500);
 /// Connections of the API.
 const CONNECTIONS: &str = "6";
 
-struct BatchContext {
+struct Fixture {
     world: World,
     worker: Process,
     rider: Client,
     trip: String,
-    visitor: Visitor,
+    session: ConsoleSession,
 }
 
-impl BatchContext {
+impl Fixture {
     async fn new() -> Self {
         let world = World::with(&[("FAREBOX__DATABASE__MAX_CONNECTIONS", CONNECTIONS)]).await;
         let worker = Process::worker(
@@ -44,8 +44,8 @@ impl BatchContext {
         );
         let rider = world.rider("1000.00").await;
         let trip = world.trip(1_000).await;
-        let visitor = Visitor::enter(&world, "ops").await;
-        Self { world, worker, rider, trip, visitor }
+        let session = ConsoleSession::enter(&world, "ops").await;
+        Self { world, worker, rider, trip, session }
     }
 
     /// Everything that reads, so often that each connection has prepared it; and every flow. All answers are right.
@@ -68,13 +68,13 @@ impl BatchContext {
             self.rider.post("/v1/sessions", &credentials).await.expect(201);
             for path in ["/console", "/console/riders", "/console/orders", "/console/jobs", "/console/trips"]
             {
-                self.visitor.page(path).await;
+                self.session.page(path).await;
             }
-            self.visitor.page(&format!("/console/riders/{}", self.rider.id)).await;
+            self.session.page(&format!("/console/riders/{}", self.rider.id)).await;
         }
         let seat = next(seats).to_string();
         let order = self.rider.booked(&self.trip, &[&seat]).await;
-        self.visitor.page(&format!("/console/orders/{order}")).await;
+        self.session.page(&format!("/console/orders/{order}")).await;
         self.rider.get(&format!("/v1/orders/{order}")).await.expect(200);
         let authorize = json!({ "order_id": order, "pay_password": PAY_PASSWORD });
         let leave = self.rider.post("/v1/payment-authorizations", &authorize).await;
@@ -85,13 +85,13 @@ impl BatchContext {
         self.world.top_up(self.rider.id, "4.00", &reference).await.expect(201);
         let path = format!("/console/riders/{}/top-up", self.rider.id);
         let form = [
-            ("csrf", self.visitor.hidden(&path, "csrf").await),
+            ("csrf", self.session.hidden(&path, "csrf").await),
             ("reason", "a schema that changes".to_owned()),
             ("amount", "1.00".to_owned()),
             ("reference", format!("form {seat}")),
         ];
         let form = serde_urlencoded::to_string(form).unwrap();
-        assert_eq!(self.visitor.status("POST", &path, Some(&form)).await, 303, "the form");
+        assert_eq!(self.session.status("POST", &path, Some(&form)).await, 303, "the form");
     }
 
     /// A booking that fails, and is undone by the worker.
@@ -119,23 +119,23 @@ impl BatchContext {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_changes_its_type_changes_no_answer() {
-    let (ground, seats) = (BatchContext::new().await, AtomicUsize::new(0));
-    ground.everything(&seats).await;
-    change(&ground.world.pool, "alter table rider alter column phone type varchar(400)").await;
+    let (fixture, seats) = (Fixture::new().await, AtomicUsize::new(0));
+    fixture.everything(&seats).await;
+    change(&fixture.world.pool, "alter table rider alter column phone type varchar(400)").await;
     for _ in 0..16 {
-        ground.rider.get("/v1/riders/me").await.expect(200);
+        fixture.rider.get("/v1/riders/me").await.expect(200);
     }
-    change(&ground.world.pool, "alter table rider alter column password_hash type varchar(400)").await;
+    change(&fixture.world.pool, "alter table rider alter column password_hash type varchar(400)").await;
     let credentials = json!({ "user_name": "rider0", "password": PASSWORD });
     for _ in 0..8 {
-        ground.rider.post("/v1/sessions", &credentials).await.expect(201);
+        fixture.rider.post("/v1/sessions", &credentials).await.expect(201);
     }
-    change(&ground.world.pool, "alter table rider alter column user_name type varchar(400)").await;
+    change(&fixture.world.pool, "alter table rider alter column user_name type varchar(400)").await;
     for _ in 0..8 {
-        ground.visitor.page("/console").await;
+        fixture.session.page("/console").await;
     }
-    assert!(ground.stale_plans(&ground.world.api.base()).await > 0.0, "nobody noticed");
-    ground.rider.get("/health/ready").await.expect(200);
+    assert!(fixture.stale_plans(&fixture.world.api.base()).await > 0.0, "nobody noticed");
+    fixture.rider.get("/health/ready").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,20 +157,20 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
         &["alter table orders add column note text not null default ''"],
         &["create index seat_by_hold on seat (held_until)"],
     ];
-    let ground = Arc::new(BatchContext::new().await);
+    let fixture = Arc::new(Fixture::new().await);
     let seats = Arc::new(AtomicUsize::new(0));
-    ground.everything(&seats).await;
-    ground.an_undo(&seats).await;
+    fixture.everything(&seats).await;
+    fixture.an_undo(&seats).await;
     let (stop, mut traffic) = (Arc::new(AtomicBool::new(false)), JoinSet::new());
     for _ in 0..3 {
-        traffic.spawn(book_and_pay(Arc::clone(&ground), Arc::clone(&seats), Arc::clone(&stop)));
+        traffic.spawn(book_and_pay(Arc::clone(&fixture), Arc::clone(&seats), Arc::clone(&stop)));
     }
     let mut changed = Vec::new();
     for statements in changes {
-        changed.push(change_all(&ground.world.pool, statements).await);
-        ground.everything(&seats).await;
+        changed.push(change_all(&fixture.world.pool, statements).await);
+        fixture.everything(&seats).await;
         tokio::time::sleep(AFTER).await;
-        ground.an_undo(&seats).await;
+        fixture.an_undo(&seats).await;
     }
     stop.store(true, Ordering::Relaxed);
     let mut right = 0;
@@ -179,24 +179,24 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
             right += 1;
             continue;
         }
-        // Whoever waited for the change's lock, or met it half way, may be told to come again.
+        // A request that waited for the change's lock, or met it half way, may be answered 503.
         let just_now = changed.iter().any(|(began, ended)| *began <= at && at <= *ended + GRACE);
         assert!(just_now, "{what} was answered {status} when nothing had changed for a while: {text}");
     }
     assert!(right > 100, "only {right} requests beside the changes");
-    assert!(ground.stale_plans(&ground.world.api.base()).await > 0.0, "the API noticed nothing");
-    ground.stale_plans(&ground.worker.metrics()).await;
-    for base in [ground.world.api.base(), ground.worker.metrics()] {
+    assert!(fixture.stale_plans(&fixture.world.api.base()).await > 0.0, "the API noticed nothing");
+    fixture.stale_plans(&fixture.worker.metrics()).await;
+    for base in [fixture.world.api.base(), fixture.worker.metrics()] {
         let ready = reqwest::get(format!("{base}/health/ready")).await.unwrap();
         assert_eq!(ready.status().as_u16(), 200, "{base}");
     }
-    ground.world.drained().await;
-    ground.world.verify().await;
+    fixture.world.drained().await;
+    fixture.world.verify().await;
 }
 
-/// Each of the errors that tell of a lost plan, from a trigger that raises it again and again.
+/// Each error that means a lost plan, from a trigger that raises it again and again.
 #[tokio::test(flavor = "multi_thread")]
-async fn plans_that_stay_stale_are_told_503_and_by_health_until_they_pass() {
+async fn plans_that_stay_stale_are_answered_503_and_fail_health_until_they_pass() {
     let world = World::new().await;
     let credentials = json!({ "user_name": "ops", "password": PASSWORD });
     for (state, text) in [
@@ -211,9 +211,9 @@ async fn plans_that_stay_stale_are_told_503_and_by_health_until_they_pass() {
              create trigger stale before insert on session for each row execute function raise_it()"
         ));
         sqlx::raw_sql(raises).execute(&world.pool).await.unwrap();
-        let told = world.ops.post("/v1/sessions", &credentials).await;
-        told.problem(503, "003097");
-        assert!(told.headers.contains_key("retry-after"), "{state}: {:?}", told.headers);
+        let refused = world.ops.post("/v1/sessions", &credentials).await;
+        refused.problem(503, "003097");
+        assert!(refused.headers.contains_key("retry-after"), "{state}: {:?}", refused.headers);
     }
     until("health tells that it does not pass", || async {
         world.ops.post("/v1/sessions", &credentials).await.problem(503, "003097");
@@ -228,27 +228,27 @@ async fn plans_that_stay_stale_are_told_503_and_by_health_until_they_pass() {
 
 type Answered = (Instant, &'static str, u16, String);
 
-/// A seat that nobody has had for long: all are given back.
+/// A seat that no order has: all are freed.
 fn next(seats: &AtomicUsize) -> usize {
     seats.fetch_add(1, Ordering::Relaxed) % 1_000 + 1
 }
 
-/// Books, pays and refunds until told to stop; when each request was answered, and how.
+/// Books, pays and refunds until stopped; when each request was answered, and how.
 async fn book_and_pay(
-    ground: Arc<BatchContext>,
+    fixture: Arc<Fixture>,
     seats: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 ) -> Vec<Answered> {
     let mut answers = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let seat = next(&seats);
-        let booked = ground.rider.book(&ground.trip, &[&seat.to_string()]).await;
+        let booked = fixture.rider.book(&fixture.trip, &[&seat.to_string()]).await;
         answers.push((Instant::now(), "a booking", booked.status.as_u16(), booked.text));
         let Some(order) = booked.body["id"].as_str() else { continue };
-        let paid = ground.rider.pay(order).await;
+        let paid = fixture.rider.pay(order).await;
         answers.push((Instant::now(), "a payment", paid.status.as_u16(), paid.text));
         if paid.status == 200 {
-            let back = ground.rider.refund(order).await;
+            let back = fixture.rider.refund(order).await;
             answers.push((Instant::now(), "a refund", back.status.as_u16(), back.text));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

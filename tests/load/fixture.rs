@@ -1,6 +1,6 @@
-//! What the scenarios run on: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
+//! The fixture of the scenarios: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
 
-use super::{baseline_service::Plain, flames::drawn};
+use super::{baseline_service::BaselineService, flames::drawn};
 use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
 use farebox::{
     accounts::{self, Role},
@@ -26,7 +26,7 @@ use std::{
 use uuid::Uuid;
 
 const RIDERS: usize = 20_000;
-/// So many that hardly a booking is refused, as the floor never is.
+/// Enough that hardly a booking is refused, as the baseline's never are.
 const TRIPS: i32 = 50_000;
 /// Seats of each of them.
 const SEATS: i32 = 40;
@@ -39,7 +39,7 @@ const HASHES: u32 = 20;
 /// Memory and passes of a hash in production (config/default.toml), KiB.
 const REAL_COST: (u32, u32) = (19_456, 2);
 const PAY_PASSWORD: &str = "271828";
-/// The plain service's connections: as many as the API's pool has here.
+/// The baseline service's connections: as many as the API's pool has here.
 const CONNECTIONS: u32 = 16;
 /// Makes the kernel forget the most memory that a process had, proc(5).
 const RESET_PEAK: &str = "5";
@@ -65,25 +65,25 @@ type Load = (&'static str, &'static str);
 
 const BOOK: Load = ("book", include_str!("book.lua"));
 const BOOK_AND_PAY: Load = ("book_and_pay", include_str!("book_and_pay.lua"));
-const LOOK: Load = ("look", include_str!("seat_map.lua"));
+const SEAT_MAPS: Load = ("seat_maps", include_str!("seat_map.lua"));
 
 /// What settles unpaid orders.
 pub struct Settling {
     load: Load,
     /// The same writes by pgbench.
-    pub floor: &'static str,
+    pub baseline: &'static str,
     /// Counts what is settled.
     done: &'static str,
 }
 
 pub const PAYING: Settling = Settling {
     load: ("pay", include_str!("settle.lua")),
-    floor: include_str!("baseline_payment.sql"),
+    baseline: include_str!("baseline_payment.sql"),
     done: "select count(*) from payment where state = 'settled'",
 };
 pub const CANCELLING: Settling = Settling {
     load: ("cancel", include_str!("settle.lua")),
-    floor: include_str!("baseline_cancel.sql"),
+    baseline: include_str!("baseline_cancel.sql"),
     done: "select count(*) from orders where status = 'closed'",
 };
 
@@ -113,9 +113,9 @@ pub struct Bookings {
     pub seats: i32,
     /// Seats of a booking, one or two.
     pub wanted: i32,
-    /// Of a hundred, so many fail in their last step.
+    /// Percentage that fails in its last step.
     pub faulty: u32,
-    /// Seat after seat, so that nobody is refused; else seats at random.
+    /// Seat after seat, so that no booking is refused; else seats at random.
     pub in_order: bool,
 }
 
@@ -125,7 +125,7 @@ impl Default for Bookings {
     }
 }
 
-pub struct BatchContext {
+pub struct Fixture {
     url: String,
     name: String,
     pool: PgPool,
@@ -137,12 +137,12 @@ pub struct BatchContext {
     tokens: HashMap<Uuid, String>,
 }
 
-/// What the run found, for whoever reads it later.
+/// The file of the results.
 fn results() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed/results.json")
 }
 
-impl BatchContext {
+impl Fixture {
     pub async fn new() -> Self {
         let folder = folder("speed");
         let options = embedded::Options {
@@ -156,8 +156,8 @@ impl BatchContext {
     }
 
     /// The same once more on the same server: another database, API and worker.
-    pub async fn another(&self) -> Self {
-        let folder = self.folder.join("another");
+    pub async fn second(&self) -> Self {
+        let folder = self.folder.join("second");
         fs::create_dir_all(&folder).unwrap();
         Self::on(Arc::clone(&self.server), folder, format!("{}_another", self.name)).await
     }
@@ -184,17 +184,17 @@ impl BatchContext {
         embedded::drop_database(&server, &name).await.unwrap();
     }
 
-    pub fn keep(&self, results: &[Value]) {
+    pub fn save(&self, results: &[Value]) {
         let file = self::results();
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, json!(results).to_string()).unwrap();
     }
 
     /// Nothing is booked or paid, and every rider can pay for everything.
-    pub async fn empty(&self) {
+    pub async fn reset(&self) {
         self.run_sql(include_str!("reset.sql")).await;
         self.run_sql(include_str!("baseline.sql")).await;
-        for table in ["seat", "wallet", "floor.seat", "floor.trip"] {
+        for table in ["seat", "wallet", "baseline.seat", "baseline.trip"] {
             self.run_sql(&format!("vacuum analyze {table}")).await;
         }
         self.warm_up().await;
@@ -209,13 +209,13 @@ impl BatchContext {
         }
     }
 
-    /// What the floors of payments and cancels settle.
-    pub async fn owe(&self) {
+    /// What the baselines of payments and cancels settle.
+    pub async fn add_unpaid_orders(&self) {
         self.run_sql(include_str!("baseline_unpaid_orders.sql")).await;
     }
 
     /// A month's orders and ended jobs.
-    pub async fn age(&self) {
+    pub async fn add_history(&self) {
         self.run_sql(include_str!("history.sql")).await;
         for table in ["orders", "order_event", "barrier", "queue.finished"] {
             self.run_sql(&format!("vacuum analyze {table}")).await;
@@ -229,7 +229,7 @@ impl BatchContext {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.unwrap();
     }
 
-    /// One more trip, with so many seats.
+    /// One more trip, with this number of seats.
     pub async fn trip(&self, seats: i32) -> Uuid {
         let sql = "with made as (
                        insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, shares_bus)
@@ -240,15 +240,15 @@ impl BatchContext {
         sqlx::query_scalar(sql).bind(seats).fetch_one(&self.pool).await.unwrap()
     }
 
-    pub async fn holds(&self) {
+    pub async fn check_invariants(&self) {
         for verdict in verify::verify(&self.pool, Scope::Whole).await.unwrap() {
             assert!(verdict.holds, "{}: {:?}", verdict.sentence, verdict.samples);
         }
     }
 
     /// pgbench's transactions a second.
-    pub fn floor(&self, script: &str, clients: u32, secs: u32) -> f64 {
-        let file = self.folder.join("baseline.sql");
+    pub fn baseline(&self, script: &str, clients: u32, secs: u32) -> f64 {
+        let file = self.folder.join("script.sql");
         fs::write(&file, script).unwrap();
         let (clients, secs) = (clients.to_string(), secs.to_string());
         let mut pgbench = Command::new("pgbench");
@@ -275,14 +275,14 @@ impl BatchContext {
         self.measured(done, || self.wrk(BOOK, &env, clients, secs)).await
     }
 
-    /// What the plain service books a second, and its median latency, milliseconds.
-    pub async fn plain(&self, clients: u32, secs: u32) -> (f64, f64) {
+    /// What the baseline service books a second, and its median latency, milliseconds.
+    pub async fn service_rate(&self, clients: u32, secs: u32) -> (f64, f64) {
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect(&self.url).await.unwrap();
-        let plain = Plain::start(pool).await;
-        let told = tokio::task::block_in_place(|| {
-            wrk(&self.folder, &plain.base, include_str!("baseline_service.lua"), &[], clients, secs)
+        let service_rate = BaselineService::start(pool).await;
+        let summary = tokio::task::block_in_place(|| {
+            wrk(&self.folder, &service_rate.base, include_str!("baseline_service.lua"), &[], clients, secs)
         });
-        let figure = |key: &str| told[key].as_f64().unwrap();
+        let figure = |key: &str| summary[key].as_f64().unwrap();
         ((figure("requests") - figure("refused")) / (figure("micros") / 1e6), figure("p50") / 1e3)
     }
 
@@ -329,7 +329,7 @@ impl BatchContext {
         .unwrap();
     }
 
-    /// Each client books, and pays what he has booked.
+    /// Each client books, and pays what it has booked.
     pub async fn book_and_pay(&self, clients: u32, secs: u32) -> Run {
         let env = [
             ("TRIPS", self.folder.join("trips").display().to_string()),
@@ -339,7 +339,7 @@ impl BatchContext {
         self.measured(Some(PAYING.done), || self.wrk(BOOK_AND_PAY, &env, clients, secs)).await
     }
 
-    /// Lets so many of the unpaid orders fall due within the next seconds.
+    /// Lets this number of unpaid orders fall due within the next seconds.
     pub async fn fall_due(&self, orders: u32, secs: u32) {
         sqlx::query(
             "with due as (
@@ -378,9 +378,9 @@ impl BatchContext {
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(tag).fetch_one(&self.pool).await.unwrap()
     }
 
-    pub async fn look(&self, clients: u32, secs: u32) -> Run {
+    pub async fn seat_maps(&self, clients: u32, secs: u32) -> Run {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
-        self.measured(None, || self.wrk(LOOK, &env, clients, secs)).await
+        self.measured(None, || self.wrk(SEAT_MAPS, &env, clients, secs)).await
     }
 
     /// Runs wrk. What was done is what the database counts, or else what was answered well.
@@ -397,10 +397,10 @@ impl BatchContext {
             )
         };
         let before = sums().await;
-        let told = wrk();
+        let summary = wrk();
         let after = sums().await;
         let [done, wal, commits] = std::array::from_fn(|n| (after.1[n] - before.1[n]) as f64);
-        let figure = |key: &str| told[key].as_f64().unwrap();
+        let figure = |key: &str| summary[key].as_f64().unwrap();
         let done = if counted.is_some() { done } else { figure("requests") - figure("refused") };
         let [api_cpu, worker_cpu] = std::array::from_fn(|n| (after.0[n] - before.0[n]) / done);
         // Of the processes that have ended meanwhile nothing is known.
@@ -464,7 +464,7 @@ impl BatchContext {
         write_lines(&self.folder.join("unpaid"), lines);
     }
 
-    /// From the first claim of this trip to the last; it has so many seats, and none left.
+    /// From the first claim of this trip to the last; it has this number of seats, and none left.
     pub async fn sold_out_ms(&self, trip: Uuid, seats: i32) -> f64 {
         let sql = "select count(*), extract(epoch from max(created_at) - min(created_at))::float8 * 1000
                    from orders where trip_id = $1";
@@ -489,12 +489,12 @@ impl BatchContext {
         .await
     }
 
-    /// The API's resident memory with so many connections that all ask, KiB.
+    /// The API's resident memory while this number of connections send requests, KiB.
     pub fn memory_of(&self, connections: u32) -> u64 {
         let env = [("TRIPS", self.folder.join("trips").display().to_string())];
         // From here on: a hash that was checked before took more.
         fs::write(format!("/proc/{}/clear_refs", self.api.pid()), RESET_PEAK).unwrap();
-        self.wrk(LOOK, &env, connections, 3);
+        self.wrk(SEAT_MAPS, &env, connections, 3);
         let status = fs::read_to_string(format!("/proc/{}/status", self.api.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
@@ -512,13 +512,13 @@ fn wrk(folder: &Path, base: &str, script: &str, env: &[(&str, String)], clients:
     let env = env.iter().map(|(name, value)| (*name, value.as_str()));
     let output = wrk.arg(&file).arg(base).envs(env).output().expect("Debian's package wrk");
     let text = String::from_utf8_lossy(&output.stdout);
-    let told: Value =
+    let summary: Value =
         text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).expect("wrk's summary");
-    assert_eq!(told["wrong"], 0, "{text}");
-    told
+    assert_eq!(summary["wrong"], 0, "{text}");
+    summary
 }
 
-/// Threads of a load generator for so many clients: the machine has two cores.
+/// Threads of a load generator for this number of clients: the machine has two cores.
 fn threads(clients: u32) -> u32 {
     clients.min(2)
 }
@@ -530,7 +530,7 @@ fn write_lines(file: &Path, lines: impl IntoIterator<Item = impl ToString>) {
 
 /// Processor time that a process has had, microseconds.
 fn cpu_micros(pid: i32) -> f64 {
-    // Whoever has ended meanwhile counts no more.
+    // A process that has ended counts no more.
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     // User and system time, fields 14 and 15 of proc(5); the first two are cut off here.

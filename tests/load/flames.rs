@@ -14,7 +14,7 @@ use std::{
 
 /// Samples a second of each processor: no divisor of the kernel's tick.
 const SAMPLES: &str = "199";
-/// How a stack is found without frame pointers, with so many bytes of it.
+/// How a stack is found without frame pointers, with this number of bytes of it.
 const STACKS: &str = "dwarf,16384";
 
 /// Draws what each of these was at until the work was done: names, and perf's filters. Of several runs of one load the last stays.
@@ -25,7 +25,7 @@ pub fn drawn<T>(folder: &Path, load: &str, whose: &[(&str, String)], work: impl 
     let folder = folder.join("flames");
     fs::create_dir_all(&folder).unwrap();
     let samples = folder.join("samples");
-    // Of everybody: the server's processes come and go.
+    // Of all processes: the server's come and go.
     let mut perf = Command::new("perf");
     perf.args(["record", "-q", "-a", "-F", SAMPLES, "--call-graph", STACKS, "-o"]).arg(&samples);
     let sampling = perf.stderr(Stdio::null()).spawn().expect("Debian's package linux-perf");

@@ -13,10 +13,10 @@ mod baseline_service;
 mod fixture;
 mod flames;
 
-use fixture::{BatchContext, Bookings, CANCELLING, PAYING, Run, Settling};
+use fixture::{Bookings, CANCELLING, Fixture, PAYING, Run, Settling};
 use serde_json::{Value, json};
 
-/// Of a hundred bookings, so many fail in the scenario of failures.
+/// Percentage of bookings that fails in the scenario of failures.
 const FAULTY: u32 = 5;
 /// Seats of the hot trip.
 const HOT_SEATS: i32 = 50_000;
@@ -24,7 +24,7 @@ const HOT_SEATS: i32 = 50_000;
 const RUSH: (u32, i32) = (1_000, 50);
 /// Orders that fall due in a second of that scenario.
 const EXPIRING: u32 = 200;
-/// Connections whose memory is looked at.
+/// Connections whose memory is measured.
 const CONNECTIONS: u32 = 1_000;
 /// Clients where nothing else is said.
 const CLIENTS: u32 = 64;
@@ -42,7 +42,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The scenarios' results, told as they come.
+/// The scenarios' results, printed as they come.
 struct Report {
     secs: u32,
     runs: u32,
@@ -51,7 +51,7 @@ struct Report {
 
 impl Report {
     /// Runs of one scenario, each beside what it is held against.
-    fn tell(&mut self, scenario: &str, clients: u32, beside: &[f64], ours: &[Run]) {
+    fn print(&mut self, scenario: &str, clients: u32, beside: &[f64], ours: &[Run]) {
         let ratio = median(beside.iter().zip(ours).map(|(beside, run)| run.rate / beside));
         let of = |figure: fn(&Run) -> f64| median(ours.iter().map(figure));
         let line = json!({"scenario": scenario, "clients": clients, "beside": median(beside.iter().copied()),
@@ -81,8 +81,8 @@ impl Report {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark"]
-async fn speed_over_http_beside_the_floor() {
-    let ground = BatchContext::new().await;
+async fn speed_over_http_beside_the_baseline() {
+    let fixture = Fixture::new().await;
     let (secs, runs) = (scale("SPEED_SECS", "8")[0], scale("SPEED_RUNS", "5")[0]);
     let only = std::env::var("SPEED_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
@@ -91,185 +91,179 @@ async fn speed_over_http_beside_the_floor() {
         "| scenario | clients | beside/s | ours/s | × | p50 ms | p99 ms | API µs | server µs | worker µs | commits | WAL B |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     if wanted("bookings") {
-        bookings(&ground, &mut report).await;
+        bookings(&fixture, &mut report).await;
     }
-    if wanted("plain") {
-        beside_a_plain_service(&ground, &mut report).await;
+    if wanted("service") {
+        beside_the_baseline_service(&fixture, &mut report).await;
     }
     if wanted("hot_trip") {
-        hot_trip(&ground, &mut report).await;
+        hot_trip(&fixture, &mut report).await;
     }
     if wanted("failures") {
-        failures(&ground, &mut report).await;
+        failures(&fixture, &mut report).await;
     }
     if wanted("payments") {
-        settling(&ground, &mut report, "payments, authorized", &PAYING, false).await;
+        settling(&fixture, &mut report, "payments, authorized", &PAYING, false).await;
     }
     if wanted("hot_wallet") {
-        settling(&ground, &mut report, "payments by one wallet", &PAYING, true).await;
+        settling(&fixture, &mut report, "payments by one wallet", &PAYING, true).await;
     }
     if wanted("cancels") {
-        settling(&ground, &mut report, "cancels", &CANCELLING, false).await;
+        settling(&fixture, &mut report, "cancels", &CANCELLING, false).await;
     }
     if wanted("hashed") {
-        hashed(&ground, &mut report).await;
+        hashed(&fixture, &mut report).await;
     }
     if wanted("expiries") {
-        expiries(&ground, &mut report).await;
+        expiries(&fixture, &mut report).await;
     }
     if wanted("aged") {
-        aged(&ground, &mut report).await;
+        aged(&fixture, &mut report).await;
     }
     if wanted("seat_maps") {
-        seat_maps(&ground, &mut report).await;
+        seat_maps(&fixture, &mut report).await;
     }
     if wanted("rush") {
-        rush(&ground, &mut report).await;
+        rush(&fixture, &mut report).await;
     }
     if wanted("connections") {
-        let kib = ground.memory_of(CONNECTIONS);
+        let kib = fixture.memory_of(CONNECTIONS);
         report.note("memory of the API at 1,000 connections, KiB", &json!(kib));
     }
-    ground.keep(&report.lines);
-    ground.end().await;
+    fixture.save(&report.lines);
+    fixture.end().await;
 }
 
-/// Random trips, beside the floor of two steps.
-async fn bookings(ground: &BatchContext, report: &mut Report) {
+/// Random trips, beside the baseline of two steps.
+async fn bookings(fixture: &Fixture, report: &mut Report) {
     for clients in scale("SPEED_CLIENTS", "1,8,64") {
-        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        let (mut baseline, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..report.runs {
-            ground.empty().await;
-            floor.push(ground.floor(include_str!("baseline_booking.sql"), clients, report.secs));
-            ours.push(ground.book(&Bookings::default(), clients, report.secs).await);
-            ground.holds().await;
+            fixture.reset().await;
+            baseline.push(fixture.baseline(include_str!("baseline_booking.sql"), clients, report.secs));
+            ours.push(fixture.book(&Bookings::default(), clients, report.secs).await);
+            fixture.check_invariants().await;
         }
-        report.tell("bookings, beside the floor", clients, &floor, &ours);
+        report.print("bookings, beside the baseline", clients, &baseline, &ours);
     }
 }
 
 /// Random trips, beside a service whose booking is one transaction of six round trips.
-async fn beside_a_plain_service(ground: &BatchContext, report: &mut Report) {
+async fn beside_the_baseline_service(fixture: &Fixture, report: &mut Report) {
     for clients in scale("SPEED_CLIENTS", "1,8,64") {
-        let (mut plain, mut ours, mut slower) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut service, mut ours, mut slower) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..report.runs {
-            ground.empty().await;
-            let (rate, p50) = ground.plain(clients, report.secs).await;
-            plain.push(rate);
-            let run = ground.book(&Bookings::default(), clients, report.secs).await;
+            fixture.reset().await;
+            let (rate, p50) = fixture.service_rate(clients, report.secs).await;
+            service.push(rate);
+            let run = fixture.book(&Bookings::default(), clients, report.secs).await;
             slower.push(run.p50 / p50);
             ours.push(run);
-            ground.holds().await;
+            fixture.check_invariants().await;
         }
-        report.tell("bookings, beside a plain service", clients, &plain, &ours);
-        report.note("p50 beside the plain service's", &json!(median(slower.into_iter())));
+        report.print("bookings, beside the baseline service", clients, &service, &ours);
+        report.note("p50 beside the baseline service's", &json!(median(slower.into_iter())));
     }
 }
 
 /// One trip, beside random ones.
-async fn hot_trip(ground: &BatchContext, report: &mut Report) {
+async fn hot_trip(fixture: &Fixture, report: &mut Report) {
     let (mut random, mut hot) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
-        ground.empty().await;
-        random.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
-        let trip = ground.trip(HOT_SEATS).await;
+        fixture.reset().await;
+        random.push(fixture.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        let trip = fixture.trip(HOT_SEATS).await;
         // At random, every other booking would want a seat that is taken by the end.
         let one = Bookings { trips: vec![trip], seats: HOT_SEATS, in_order: true, ..Bookings::default() };
-        hot.push(ground.book(&one, CLIENTS, report.secs).await);
-        ground.holds().await;
+        hot.push(fixture.book(&one, CLIENTS, report.secs).await);
+        fixture.check_invariants().await;
     }
-    report.tell("bookings of one trip, beside random ones", CLIENTS, &random, &hot);
+    report.print("bookings of one trip, beside random ones", CLIENTS, &random, &hot);
 }
 
 /// Some bookings fail in their last step, beside none that does.
-async fn failures(ground: &BatchContext, report: &mut Report) {
+async fn failures(fixture: &Fixture, report: &mut Report) {
     let (mut sound, mut ours) = (Vec::new(), Vec::new());
     let (mut times, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
-        ground.empty().await;
-        let beside = ground.book(&Bookings::default(), CLIENTS, report.secs).await;
+        fixture.reset().await;
+        let beside = fixture.book(&Bookings::default(), CLIENTS, report.secs).await;
         sound.push(beside.rate);
-        ground.holds().await;
+        fixture.check_invariants().await;
         // The fuller the trips, the more bookings are refused.
-        ground.empty().await;
+        fixture.reset().await;
         let faulty = Bookings { faulty: FAULTY, ..Bookings::default() };
-        let run = ground.book(&faulty, CLIENTS, report.secs).await;
+        let run = fixture.book(&faulty, CLIENTS, report.secs).await;
         answered.push(run.answered / beside.answered);
         ours.push(run);
-        times.push(ground.rollback_ms().await);
-        ground.holds().await;
+        times.push(fixture.rollback_ms().await);
+        fixture.check_invariants().await;
     }
-    report.tell("bookings of which 5 % fail, beside sound ones", CLIENTS, &sound, &ours);
+    report.print("bookings of which 5 % fail, beside sound ones", CLIENTS, &sound, &ours);
     report.note("all that was answered, beside the sound ones", &json!(median(answered.into_iter())));
     report.note("from a failure to its rollback's end, p99 ms", &json!(median(times.into_iter())));
 }
 
-/// What settles unpaid orders, of many riders or of one, beside its floor.
-async fn settling(
-    ground: &BatchContext,
-    report: &mut Report,
-    scenario: &str,
-    settling: &Settling,
-    of_one: bool,
-) {
-    let (mut floor, mut ours) = (Vec::new(), Vec::new());
+/// What settles unpaid orders, of many riders or of one, beside its baseline.
+async fn settling(fixture: &Fixture, report: &mut Report, scenario: &str, settling: &Settling, of_one: bool) {
+    let (mut baseline, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
-        ground.empty().await;
-        ground.owe().await;
-        floor.push(ground.floor(settling.floor, CLIENTS, report.secs));
-        ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
-        ground.authorize(of_one).await;
-        ours.push(ground.settle(settling, CLIENTS, report.secs).await);
-        ground.holds().await;
+        fixture.reset().await;
+        fixture.add_unpaid_orders().await;
+        baseline.push(fixture.baseline(settling.baseline, CLIENTS, report.secs));
+        fixture.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
+        fixture.authorize(of_one).await;
+        ours.push(fixture.settle(settling, CLIENTS, report.secs).await);
+        fixture.check_invariants().await;
     }
-    report.tell(&format!("{scenario}, beside the floor"), CLIENTS, &floor, &ours);
+    report.print(&format!("{scenario}, beside the baseline"), CLIENTS, &baseline, &ours);
 }
 
 /// Book and pay with the pay password, beside what its hash allows by itself.
-async fn hashed(ground: &BatchContext, report: &mut Report) {
+async fn hashed(fixture: &Fixture, report: &mut Report) {
     let (mut limit, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
-        ground.empty().await;
-        limit.push(ground.hashes().await);
-        ground.set_pay_passwords().await;
-        ours.push(ground.book_and_pay(CLIENTS, report.secs).await);
-        ground.holds().await;
+        fixture.reset().await;
+        limit.push(fixture.hashes().await);
+        fixture.set_pay_passwords().await;
+        ours.push(fixture.book_and_pay(CLIENTS, report.secs).await);
+        fixture.check_invariants().await;
     }
-    report.tell("book and pay with the hash, beside hashes alone", CLIENTS, &limit, &ours);
+    report.print("book and pay with the hash, beside hashes alone", CLIENTS, &limit, &ours);
 }
 
 /// Orders fall due while others are booked as fast as it goes.
-async fn expiries(ground: &BatchContext, report: &mut Report) {
+async fn expiries(fixture: &Fixture, report: &mut Report) {
     let (mut without, mut ours, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..report.runs {
-        ground.empty().await;
-        without.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
-        ground.fall_due(EXPIRING * report.secs, report.secs).await;
-        ours.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await);
-        late.push(ground.lateness_ms().await);
-        ground.holds().await;
+        fixture.reset().await;
+        without.push(fixture.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        fixture.fall_due(EXPIRING * report.secs, report.secs).await;
+        ours.push(fixture.book(&Bookings::default(), CLIENTS, report.secs).await);
+        late.push(fixture.lateness_ms().await);
+        fixture.check_invariants().await;
     }
-    report.tell("bookings while 200 orders a second fall due, beside none", CLIENTS, &without, &ours);
+    report.print("bookings while 200 orders a second fall due, beside none", CLIENTS, &without, &ours);
     report.note("from a deadline to the end of its job, p99 ms", &json!(median(late.into_iter())));
 }
 
 /// On tables that have grown for a month, beside fresh ones, in turns. Neither is emptied meanwhile: the fuller the trips, the
 /// more bookings are refused, here as there.
-async fn aged(ground: &BatchContext, report: &mut Report) {
+async fn aged(fixture: &Fixture, report: &mut Report) {
     let (mut fresh, mut ours) = (Vec::new(), Vec::new());
-    let old = ground.another().await;
-    ground.empty().await;
-    old.empty().await;
-    old.age().await;
-    ground.warm_up().await;
+    let old = fixture.second().await;
+    fixture.reset().await;
+    old.reset().await;
+    old.add_history().await;
+    fixture.warm_up().await;
     for _ in 0..report.runs {
-        fresh.push(ground.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
+        fresh.push(fixture.book(&Bookings::default(), CLIENTS, report.secs).await.rate);
         ours.push(old.book(&Bookings::default(), CLIENTS, report.secs).await);
     }
-    ground.holds().await;
-    old.holds().await;
+    fixture.check_invariants().await;
+    old.check_invariants().await;
     old.end().await;
-    report.tell(
+    report.print(
         "bookings with a million orders and ten million ended jobs, beside none",
         CLIENTS,
         &fresh,
@@ -278,30 +272,30 @@ async fn aged(ground: &BatchContext, report: &mut Report) {
 }
 
 /// Of trips that are partly sold.
-async fn seat_maps(ground: &BatchContext, report: &mut Report) {
+async fn seat_maps(fixture: &Fixture, report: &mut Report) {
     let mut ours = Vec::new();
     for _ in 0..report.runs {
-        ground.empty().await;
-        ground.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
-        ours.push(ground.look(CLIENTS, report.secs).await);
+        fixture.reset().await;
+        fixture.book(&Bookings::default(), CLIENTS, report.secs * 2).await;
+        ours.push(fixture.seat_maps(CLIENTS, report.secs).await);
     }
-    report.tell("seat maps", CLIENTS, &vec![f64::NAN; ours.len()], &ours);
+    report.print("seat maps", CLIENTS, &vec![f64::NAN; ours.len()], &ours);
 }
 
-/// Everybody wants the last seats of one trip at once.
-async fn rush(ground: &BatchContext, report: &mut Report) {
+/// All buyers want the last seats of one trip at once.
+async fn rush(fixture: &Fixture, report: &mut Report) {
     let (mut sold, mut p99) = (Vec::new(), Vec::new());
-    let failed = ground.failed().await;
+    let failed = fixture.failed().await;
     for _ in 0..report.runs {
-        ground.empty().await;
+        fixture.reset().await;
         let (buyers, seats) = RUSH;
-        let trip = ground.trip(seats).await;
+        let trip = fixture.trip(seats).await;
         let rush = Bookings { trips: vec![trip], seats, wanted: 1, ..Bookings::default() };
-        p99.push(ground.book(&rush, buyers, 1).await.p99);
-        sold.push(ground.sold_out_ms(trip, seats).await);
-        ground.holds().await;
+        p99.push(fixture.book(&rush, buyers, 1).await.p99);
+        sold.push(fixture.sold_out_ms(trip, seats).await);
+        fixture.check_invariants().await;
     }
-    assert_eq!(ground.failed().await, failed, "no buyer is answered with a 5xx");
+    assert_eq!(fixture.failed().await, failed, "no buyer is answered with a 5xx");
     let (sold, p99) = (median(sold.into_iter()), median(p99.into_iter()));
     report.note("1,000 buyers, 50 seats", &json!({"sold_out_ms": sold, "p99_ms": p99}));
 }

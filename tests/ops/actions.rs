@@ -1,5 +1,5 @@
-//! What operators do: every act is in the audit log, acts upon many jobs survive whatever dies, jobs are found by what
-//! people know, and the command line does the same.
+//! What operators do: every action is in the audit log, and operations on many jobs survive crashes.
+//! Jobs are found by the ids that people know, and the command line does the same.
 
 use crate::harness::{Client, Process, World, command, count, until};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub async fn count_redriven(world: &World) {
     .unwrap();
 }
 
-/// Whoever comes to redrive the operation's job of this number waits until this is rolled back.
+/// The redrive of the operation's job of this number waits until this is rolled back.
 pub async fn hold_redriving(world: &World, nr: i32) -> Transaction<'static, Postgres> {
     let mut holder = world.pool.begin().await.unwrap();
     let one = "insert into redriven select job_id from bulk_item where nr = $1";
@@ -86,7 +86,7 @@ fn printed(output: &Output) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_act_is_in_the_log_with_its_effect_or_not_at_all() {
+async fn every_action_is_in_the_audit_log_with_its_effect_or_not_at_all() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("10.00").await;
@@ -110,13 +110,13 @@ async fn every_act_is_in_the_log_with_its_effect_or_not_at_all() {
     assert_eq!(post(&format!("/v1/ops/trips/{trip}/seats/block"), seats.clone()).await, 200);
     assert_eq!(post(&format!("/v1/ops/trips/{trip}/seats/release"), seats).await, 200);
     assert_eq!(post(&format!("/v1/ops/trips/{trip}/cancel"), json!({"reason": "snow"})).await, 202);
-    // What is refused changes nothing and is not told.
+    // What is refused changes nothing and is not logged.
     assert_eq!(post(&format!("/v1/ops/jobs/{id}/cancel"), json!({"reason": "twice"})).await, 404);
     assert_eq!(
         post(&format!("/v1/ops/jobs/{id}/snooze"), json!({"until": noon - chrono::Duration::hours(9)})).await,
         422
     );
-    let told = acts(&world).await;
+    let reported = acts(&world).await;
     let expected = [
         ("trip_add", ""),
         ("wallet_top_up", ""),
@@ -133,7 +133,7 @@ async fn every_act_is_in_the_log_with_its_effect_or_not_at_all() {
         ("trip_cancel", "snow"),
     ];
     let expected = expected.map(|(act, reason)| (act.to_owned(), "api".to_owned(), reason.to_owned()));
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let about = world.ops.get(&format!("/v1/ops/audit?order={}&act=job_cancel", orders[0])).await;
     let entry = &about.expect(200)["items"][0];
     assert_eq!(
@@ -161,9 +161,12 @@ async fn a_thousand_are_redriven_once_though_api_and_worker_are_killed_in_the_mi
     let filter = json!({"tag": "order_add_seats_cancle", "state": "dead"});
     let preview =
         world.ops.post("/v1/ops/bulk", &json!({"act": "redrive", "filter": filter, "preview": true})).await;
-    let told = preview.expect(200);
-    assert_eq!((&told["covers"], &told["orders"], &told["seats"]), (&json!(1_000), &json!(1_000), &json!(0)));
-    assert_eq!(told["order_ids"].as_array().unwrap().len(), 100);
+    let reported = preview.expect(200);
+    assert_eq!(
+        (&reported["covers"], &reported["orders"], &reported["seats"]),
+        (&json!(1_000), &json!(1_000), &json!(0))
+    );
+    assert_eq!(reported["order_ids"].as_array().unwrap().len(), 100);
     let wrong = json!({"act": "redrive", "filter": filter, "expected": 999, "reason": "the bank is back"});
     assert_eq!(world.ops.post("/v1/ops/bulk", &wrong).await.problem(409, "006045")["covers"], 1_000);
     count_redriven(&world).await;
@@ -210,7 +213,7 @@ async fn a_thousand_are_redriven_once_though_api_and_worker_are_killed_in_the_mi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_is_stopped_and_tells_what_it_left_alone() {
+async fn a_stopped_operation_reports_what_it_left_alone() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -219,8 +222,13 @@ async fn an_operation_is_stopped_and_tells_what_it_left_alone() {
     let ids: Vec<Value> =
         dead.expect(200)["items"].as_array().unwrap().iter().map(|j| j["id"].clone()).collect();
     let preview = json!({"act": "redrive", "ids": ids, "preview": true});
-    let told = world.ops.post("/v1/ops/bulk", &preview).await;
-    assert_eq!((&told.expect(200)["seats"], &told.body["riders"]), (&json!(3), &json!(1)), "{}", told.text);
+    let reported = world.ops.post("/v1/ops/bulk", &preview).await;
+    assert_eq!(
+        (&reported.expect(200)["seats"], &reported.body["riders"]),
+        (&json!(3), &json!(1)),
+        "{}",
+        reported.text
+    );
     for (body, field) in [
         (json!({"act": "redrive", "reason": "x"}), "/filter"),
         (json!({"act": "redrive", "filter": {}, "reason": "x"}), "/filter"),
@@ -270,7 +278,7 @@ async fn an_operation_is_stopped_and_tells_what_it_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_found_by_what_people_know() {
+async fn jobs_are_found_by_the_ids_that_people_know() {
     let world = World::new().await;
     let (trip, other) = (world.trip(20).await, world.trip(20).await);
     let (rider, stranger) = (world.rider("100.00").await, world.rider("0").await);
@@ -315,13 +323,13 @@ async fn jobs_are_found_by_what_people_know() {
     let job = world.ops.get(&format!("/v1/ops/jobs?order={}&state=dead", dead[0])).await;
     let id = job.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
     let stakes = world.ops.get(&format!("/v1/ops/jobs/{id}/stakes")).await;
-    let told = stakes.expect(200);
+    let reported = stakes.expect(200);
     assert_eq!(
-        (&told["seats"], &told["rider_id"], &told["trip_id"]),
+        (&reported["seats"], &reported["rider_id"], &reported["trip_id"]),
         (&json!([1]), &json!(rider.id), &json!(trip))
     );
-    assert_eq!(told["run"]["en"], "frees seats 1");
-    assert!(told.get("order_status").is_none(), "it was never added: {}", stakes.text);
+    assert_eq!(reported["run"]["en"], "frees seats 1");
+    assert!(reported.get("order_status").is_none(), "it was never added: {}", stakes.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,8 +367,8 @@ async fn the_command_line_does_the_same_and_is_in_the_log() {
         &[("FAREBOX_OPERATOR_PASSWORD", "long enough")],
     );
     assert!(add.args(["operators", "add", "nightshift"]).status().unwrap().success());
-    let told = acts(&world).await;
-    let by_cli: Vec<&str> = told.iter().filter(|act| act.1 == "cli").map(|act| act.0.as_str()).collect();
+    let reported = acts(&world).await;
+    let by_cli: Vec<&str> = reported.iter().filter(|act| act.1 == "cli").map(|act| act.0.as_str()).collect();
     let expected = [
         "job_redrive",
         "job_snooze",

@@ -1,11 +1,11 @@
-//! What fails is told as failing: on home, in the API, at the command line, to the scraper and by the invariants, with the
+//! What fails is reported as failing: on home, in the API, at the command line, to the scraper and by the invariants, with the
 //! default number of attempts; and the invariants are checked soon after an outage.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Client, Frozen, OwnServer, Process, World, command, count, until},
     ops::actions::many_dead,
-    ops::checker::look_again,
+    ops::checker::schedule_check,
 };
 use farebox::ops::debts;
 use farebox_jobs::{MqTag, retry_policy};
@@ -16,11 +16,11 @@ const ONE_SECOND: [(&str, &str); 1] = [("FAREBOX__VERIFY__DEBT_SECS", "1")];
 const SAFE: [&str; 4] =
     ["Seats and money are safe", "Nothing is stuck", "every invariant holds", "座位与资金安全"];
 
-fn in_chinese(visitor: &Visitor) -> Visitor {
-    Visitor {
-        http: visitor.http.clone(),
-        base: visitor.base.clone(),
-        cookie: format!("{}; farebox_lang=zh", visitor.cookie),
+fn in_chinese(session: &ConsoleSession) -> ConsoleSession {
+    ConsoleSession {
+        http: session.http.clone(),
+        base: session.base.clone(),
+        cookie: format!("{}; farebox_lang=zh", session.cookie),
     }
 }
 
@@ -35,8 +35,8 @@ fn says_none(page: &str, texts: &[&str]) {
 }
 
 fn farebox(world: &World, args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
-    let told = command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, env).args(args).output().unwrap();
-    (told.status.code(), String::from_utf8(told.stdout).unwrap())
+    let output = command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, env).args(args).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
 async fn of_tag(ops: &Client, tag: &str) -> Value {
@@ -52,11 +52,11 @@ async fn invariant(ops: &Client, name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
+async fn an_undo_that_fails_repeatedly_is_reported_everywhere() {
     const TAG: &str = "pay_money_cancle";
     let world = World::new().await;
     let (trip, rider) = (world.trip(8).await, world.rider("50.00").await);
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let order = rider.booked(&trip, &["3", "4"]).await;
     let failing = [("FAREBOX_FAULTS", "undo.pay_money_cancle.before=error")];
     let mut worker = Process::worker(&world.db.url, &failing, &[]);
@@ -75,8 +75,8 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     // The API.
     let jobs = world.ops.get("/v1/ops/jobs?state=retrying").await;
     let job = &jobs.expect(200)["items"][0];
-    let told = (&job["tag"], &job["state"], &job["failures"], &job["max_attempts"], &job["order_id"]);
-    assert_eq!(told, (&json!(TAG), &json!("retrying"), &json!(8), &json!(25), &json!(order)), "{job}");
+    let fields = (&job["tag"], &job["state"], &job["failures"], &job["max_attempts"], &job["order_id"]);
+    assert_eq!(fields, (&json!(TAG), &json!("retrying"), &json!(8), &json!(25), &json!(order)), "{job}");
     assert_eq!(job["next_attempt_at"], job["run_at"]);
     assert!(job["first_due_at"].as_str().unwrap() < job["run_at"].as_str().unwrap(), "{job}");
     let id = job["id"].as_str().unwrap();
@@ -94,8 +94,8 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     let wrong = world.ops.get("/v1/ops/jobs?state=failing").await;
     assert!(wrong.problem(422, "003074").to_string().contains("retrying"), "{}", wrong.text);
     let queue = of_tag(&world.ops, TAG).await;
-    let told = (&queue["retrying"], &queue["delayed"], &queue["ready"], &queue["most_failures"]);
-    assert_eq!(told, (&json!(1), &json!(0), &json!(0), &json!(8)), "{queue}");
+    let fields = (&queue["retrying"], &queue["delayed"], &queue["ready"], &queue["most_failures"]);
+    assert_eq!(fields, (&json!(1), &json!(0), &json!(0), &json!(8)), "{queue}");
     assert!(queue["oldest_debt_secs"].as_f64().unwrap() > 0.0, "{queue}");
     let timer = of_tag(&world.ops, "order_unpaid").await;
     assert_eq!(
@@ -151,23 +151,27 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     says(&ops.page("/console/queues").await, &["failed up to 8 times"]);
     says(&ops.page("/console/jobs?state=retrying").await, &["failed, retrying", "8 / 25"]);
     says(&ops.page(&format!("/console/jobs/{id}")).await, &["failed, retrying", "Next attempt", "First due"]);
-    let owed = world.ops.get(&format!("/v1/ops/orders/{order}/timeline")).await;
-    let debt = &owed.expect(200)["owed"][0];
+    let timeline = world.ops.get(&format!("/v1/ops/orders/{order}/timeline")).await;
+    let debt = &timeline.expect(200)["owed"][0];
     assert_eq!((&debt["job_state"], &debt["failures"]), (&json!("retrying"), &json!(8)), "{debt}");
 
-    // It breaks an invariant once it is owed for longer than the bound, whenever it is tried next.
+    // It breaks an invariant once it is pending for longer than the bound, whenever it is tried next.
     until("a second has passed", async || {
         of_tag(&world.ops, TAG).await["oldest_debt_secs"].as_f64().unwrap() > 1.0
     })
     .await;
     let soon = Process::api(&world.db.url, &ONE_SECOND);
     let broken = invariant(&world.ops.at(&soon.base()), "debts_are_paid_in_time").await;
-    let told = (&broken["holds"], &broken["count"], &broken["level"]);
-    assert_eq!(told, (&json!(false), &json!(1), &json!("needs_you")), "{broken}");
+    let fields = (&broken["holds"], &broken["count"], &broken["level"]);
+    assert_eq!(fields, (&json!(false), &json!(1), &json!("needs_you")), "{broken}");
     assert_eq!(broken["breach"]["en"], "1 undo has been due for too long without being done.");
     let debt = &broken["debts"][0];
-    let told = (&debt["rider"], &debt["amount"], &debt["seats"], &debt["job_id"], &debt["order_id"]);
-    assert_eq!(told, (&json!("rider0"), &json!("8.00"), &json!([3, 4]), &json!(id), &json!(order)), "{debt}");
+    let fields = (&debt["rider"], &debt["amount"], &debt["seats"], &debt["job_id"], &debt["order_id"]);
+    assert_eq!(
+        fields,
+        (&json!("rider0"), &json!("8.00"), &json!([3, 4]), &json!(id), &json!(order)),
+        "{debt}"
+    );
     assert_eq!(debt["failures"], 8);
     let (code, text) = farebox(&world, &["verify"], &ONE_SECOND);
     assert_eq!(code, Some(1), "{text}");
@@ -176,12 +180,12 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
     assert_eq!(by_default["holds"], true, "the bound is a minute: {by_default}");
     assert!(by_default.get("breach").is_none() && by_default.get("debts").is_none(), "{by_default}");
 
-    // By default after a minute; home asks for somebody then.
+    // By default after a minute; home then asks for an operator.
     let a_minute =
         "update queue.job set first_due_at = first_due_at - interval '1 min' where tag = 'pay_money_cancle'";
     sqlx::query(a_minute).execute(&world.pool).await.unwrap();
     let mut failing = Process::worker(&world.db.url, &failing, &[]);
-    look_again(&world.pool).await;
+    schedule_check(&world.pool).await;
     until("home tells the breach", async || {
         ops.page("/console").await.contains("1 undo has been due for too long without being done.")
     })
@@ -201,7 +205,7 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
         &["failed", "times, tried again in", "simulated"],
     );
 
-    // Whoever mends the cause tries it again, and then nothing is owed.
+    // An operator removes the cause and retries, and then nothing is pending.
     failing.kill();
     let free = "update queue.job set lease_token = null, lease_until = null, leased_at = null, worker = null
                 where tag = 'pay_money_cancle'";
@@ -214,14 +218,14 @@ async fn an_undo_that_fails_again_and_again_is_told_wherever_somebody_looks() {
         .expect(200);
     until("the money is back", async || rider.balance().await == "50.00").await;
     world.verify().await;
-    look_again(&world.pool).await;
+    schedule_check(&world.pool).await;
     until("home is green again", async || ops.page("/console").await.contains(SAFE[0])).await;
     says(&ops.page("/console").await, &["Nothing is stuck."]);
     drop(worker);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
+async fn pending_work_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     const TAG: &str = "order_add_seats_cancle";
     let world = World::new().await;
     let (trip, rider) = (world.trip(8).await, world.rider("0").await);
@@ -232,21 +236,21 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     assert_eq!(overdue().await["holds"], true, "it has just fallen due");
     set("update queue.job set run_at = now() - interval '61 s' where tag = 'order_add_seats_cancle'").await;
     let debt = overdue().await["debts"][0].clone();
-    let told = (&debt["rider"], &debt["frees"], &debt["failures"]);
-    assert_eq!(told, (&json!("rider0"), &json!([1, 2]), &json!(0)), "{debt}");
+    let fields = (&debt["rider"], &debt["frees"], &debt["failures"]);
+    assert_eq!(fields, (&json!("rider0"), &json!([1, 2]), &json!(0)), "{debt}");
     assert!(debt.get("amount").is_none(), "{debt}");
     says(debt["why"]["en"].as_str().unwrap(), &["no living worker takes its tag"]);
-    let home = Visitor::enter(&world, "ops").await.page("/console").await;
+    let home = ConsoleSession::enter(&world, "ops").await.page("/console").await;
     says(&home, &["Needs you", "0.00 of 1 rider and 2 seats are owed."]);
     says_none(&home, &SAFE);
 
-    // Paused: owed all the same, and it is said because of whom.
+    // Paused: pending all the same, and the pausing operator is named.
     let pause = format!("/v1/ops/queues/{TAG}/pause");
     world.ops.post(&pause, &json!({ "reason": "looking into it" })).await.expect(200);
     let paused = overdue().await;
     says(paused["debts"][0]["why"]["en"].as_str().unwrap(), &["its tag is paused by ops", "looking into it"]);
 
-    // Put off: it is not due before, but it is owed.
+    // Put off: it is not due before, but it is pending.
     let id = debt["job_id"].as_str().unwrap();
     let until = chrono::Utc::now() + chrono::Duration::hours(1);
     let put_off = world.ops.post(&format!("/v1/ops/jobs/{id}/snooze"), &json!({ "until": until })).await;
@@ -271,10 +275,10 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     assert_eq!(back.expect(200)["state"], "ready", "of its new attempts none has failed");
     assert_eq!(overdue().await["count"], 1);
 
-    // Failed, it is failing; once its own handler has put it off it is not, but owed all the same.
+    // Failed, it is failing; once its own handler has put it off it is not, but pending all the same.
     let failing = async || {
-        let owed = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
-        (owed.debts, owed.overdue, owed.failing, owed.failures)
+        let found = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
+        (found.debts, found.overdue, found.failing, found.failures)
     };
     set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]',
                 first_due_at = coalesce(first_due_at, run_at)
@@ -284,7 +288,7 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     set("update queue.job set snoozed_attempt = 3 where tag = 'order_add_seats_cancle'").await;
     assert_eq!(failing().await, (1, 1, 0, 0));
 
-    // Pages read it once for all who look at the same time.
+    // Pages read it once for all requests of the same time.
     let (kept, fresh) =
         (debts::KeptOwed::kept_for(Duration::from_secs(3_600)), debts::KeptOwed::kept_for(Duration::ZERO));
     let again = kept.clone();
@@ -306,11 +310,11 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_red_home_tells_the_breach_with_its_count_and_where_the_rest_is() {
+async fn a_red_home_shows_the_breach_its_count_and_a_link_to_the_rest() {
     let world = World::new().await;
     let (trip, rider) = (world.trip(8).await, world.rider("0").await);
-    let ops = Visitor::enter(&world, "ops").await;
-    // Of a tag that is no debt, so that only its end is told.
+    let ops = ConsoleSession::enter(&world, "ops").await;
+    // Of a tag without pending work, so that only its end is reported.
     many_dead(&world, 12).await;
     let _worker = world.worker();
     until("the dead letters were checked", async || {
@@ -326,12 +330,12 @@ async fn a_red_home_tells_the_breach_with_its_count_and_where_the_rest_is() {
     says(&home, &["需要您处理", "12 个任务已放弃。", "另有 2 处"]);
     says_none(&home, &["given up", "more</a>"]);
 
-    // Broken books are worse than what is owed.
+    // A broken invariant is worse than pending work.
     let order = rider.booked(&trip, &["1"]).await;
     rider.cancel(&order).await.expect(200);
     let forget = "delete from order_event where order_id = $1::uuid and status = 'closed'";
     sqlx::query(forget).bind(&order).execute(&world.pool).await.unwrap();
-    look_again(&world.pool).await;
+    schedule_check(&world.pool).await;
     until("home says corrupt", async || ops.page("/console").await.contains("Corrupt")).await;
     let home = ops.page("/console").await;
     says(&home, &["1 order's state has no history row.", "12 jobs have given up."]);
@@ -342,7 +346,7 @@ async fn a_red_home_tells_the_breach_with_its_count_and_where_the_rest_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_invariants_are_checked_soon_after_the_database_stood_still() {
+async fn the_invariants_are_checked_soon_after_an_outage() {
     // Nineteen times as long is more than a test waits.
     const STILL: Duration = Duration::from_secs(6);
     let own = OwnServer::start("frozen", &[]).await;
@@ -361,12 +365,12 @@ async fn the_invariants_are_checked_soon_after_the_database_stood_still() {
     drop(frozen);
     until("it is checked once the server is back", async || count(&pool, checked).await > before).await;
     let back = count(&pool, checked).await;
-    look_again(&pool).await;
+    schedule_check(&pool).await;
     until("it is checked again", async || count(&pool, checked).await > back).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_alert_asks_for_metrics_that_there_are() {
+async fn every_alert_uses_metrics_that_exist() {
     let world = World::new().await;
     let worker = Process::worker(&world.db.url, &[("FAREBOX__WORKER__METRICS_LISTEN", "127.0.0.1:0")], &[]);
     let ops = &world.ops;
@@ -410,7 +414,7 @@ fn secs(time: &str) -> f64 {
 }
 
 #[test]
-fn what_is_owed_and_not_paid_wakes_somebody_up_within_two_minutes() {
+fn overdue_pending_work_fires_an_alert_within_two_minutes() {
     const TWO_MINUTES: f64 = 120.0;
     let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/alerts.yml")).unwrap();
     // What happened is seen at the next scrape, and judged at the next evaluation after that.

@@ -1,4 +1,4 @@
-//! The checker sees what is broken by hand, says so wherever somebody may look, and looks only as far back as it is told to.
+//! The checker finds what the test breaks, reports it everywhere, and reads no further back than asked.
 
 use crate::harness::{Process, World, command, until};
 use serde_json::Value;
@@ -21,8 +21,8 @@ fn farebox(world: &World, args: &[&str]) -> Output {
     command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, &[]).args(args).output().unwrap()
 }
 
-/// The next look of a worker is due.
-pub async fn look_again(pool: &PgPool) {
+/// The next check by a worker is due.
+pub async fn schedule_check(pool: &PgPool) {
     sqlx::query("update queue.duty set next_at = now() where name = 'farebox_verify'")
         .execute(pool)
         .await
@@ -30,7 +30,7 @@ pub async fn look_again(pool: &PgPool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_by_hand_is_told_wherever_somebody_looks() {
+async fn a_broken_invariant_is_reported_everywhere() {
     const AGE: &str = "farebox_invariants_age_seconds";
     const BROKEN: &str = "farebox_invariant_breaches{invariant=\"states_have_their_history\"}";
     const WHOLE: &str = "farebox_invariant_breaches{invariant=\"wallets_are_their_entries\"}";
@@ -48,27 +48,27 @@ async fn what_is_broken_by_hand_is_told_wherever_somebody_looks() {
     assert!(!worker.log().contains("states_have_their_history"));
 
     sqlx::query(FORGET).bind(&order).execute(&world.pool).await.unwrap();
-    look_again(&world.pool).await;
+    schedule_check(&world.pool).await;
     until("the breach is shown", async || metric(&api, BROKEN).await == Some(1.0)).await;
     assert_eq!(metric(&worker.metrics(), BROKEN).await, Some(1.0), "a worker shows it as well");
     assert_eq!(metric(&api, WHOLE).await, Some(0.0), "the others hold");
     let line = worker.wait_for_line("states_have_their_history");
     assert!(line.contains("ERROR") && line.contains(&order), "{line}");
-    let told = farebox(&world, &["verify"]);
-    assert_eq!(told.status.code(), Some(1));
-    let text = String::from_utf8(told.stdout).unwrap();
+    let output = farebox(&world, &["verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         text.contains("BREACH Every order's state has its history row, but for booked and paid, which its own row tells. (1)\n") && text.contains(&order),
         "{text}"
     );
-    let told = farebox(&world, &["verify", "--json"]);
-    assert_eq!(told.status.code(), Some(1));
-    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-    assert_eq!(told["holds"], false);
+    let output = farebox(&world, &["verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["holds"], false);
     assert_eq!(world.ops.get("/v1/ops/verify").await.expect(200)["holds"], false);
 
     sqlx::query(REMEMBER).bind(&order).execute(&world.pool).await.unwrap();
-    look_again(&world.pool).await;
+    schedule_check(&world.pool).await;
     until("it is shown that it was mended", async || metric(&api, BROKEN).await == Some(0.0)).await;
     assert!(farebox(&world, &["verify"]).status.success());
 
@@ -79,7 +79,7 @@ async fn what_is_broken_by_hand_is_told_wherever_somebody_looks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recent_check_looks_no_further_back_than_it_is_told() {
+async fn a_recent_check_reads_no_further_back_than_asked() {
     let world = World::new().await;
     let (trip, rider) = (world.trip(20).await, world.rider("0").await);
     // An order of two hours ago, closed, without the row of its history.

@@ -1,4 +1,4 @@
-//! The queue in an operator's hands.
+//! Operators change the queue.
 
 use crate::harness::{Process, World, count, until};
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn a_paused_tag_waits_and_goes_on_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_job_is_called_off_and_a_running_one_is_asked_to_end() {
+async fn a_waiting_job_is_cancelled_and_a_running_one_is_asked_to_end() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -102,7 +102,7 @@ async fn a_waiting_job_is_called_off_and_a_running_one_is_asked_to_end() {
     let off = world.ops.post(&format!("/v1/ops/jobs/{id}/cancel"), &json!({"reason": "held by hand"})).await;
     assert_eq!(off.expect(200)["state"], "cancelled");
     assert!(off.body["note"].as_str().unwrap().starts_with("held by hand"), "{}", off.text);
-    // What an operator breaks by hand is told by the next check.
+    // What an operator breaks is reported by the next check.
     let report = world.ops.get("/v1/ops/verify").await;
     assert_eq!(report.expect(200)["holds"], false, "an unpaid order without its timer");
 }

@@ -1,7 +1,7 @@
 //! How long a job may be put off: no longer than what it is there for allows.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Clock, Process, World, command, count, until},
 };
 use chrono::{DateTime, Duration, Utc};
@@ -37,8 +37,8 @@ async fn the_timer_of_an_unpaid_order_is_not_put_off_past_its_deadline() {
         .parse()
         .unwrap();
     for late in [Duration::microseconds(1), Duration::minutes(10), Duration::days(20), Duration::days(31)] {
-        let told = rule(&snooze(&world, &id, deadline + late).await);
-        assert!(told.as_str().unwrap().contains("the order's deadline is"), "{told}");
+        let shown = rule(&snooze(&world, &id, deadline + late).await);
+        assert!(shown.as_str().unwrap().contains("the order's deadline is"), "{shown}");
     }
     snooze(&world, &id, deadline - Duration::minutes(1)).await.expect(200);
     snooze(&world, &id, deadline).await.expect(200);
@@ -51,8 +51,8 @@ async fn the_timer_of_an_unpaid_order_is_not_put_off_past_its_deadline() {
 
     // Overdue, it is not put off at all, and closes the order.
     world.pass_deadline(&order).await;
-    let told = rule(&snooze(&world, &id, Utc::now() + Duration::minutes(5)).await);
-    assert!(told.as_str().unwrap().starts_with("it cannot be put off: the order's deadline is"), "{told}");
+    let shown = rule(&snooze(&world, &id, Utc::now() + Duration::minutes(5)).await);
+    assert!(shown.as_str().unwrap().starts_with("it cannot be put off: the order's deadline is"), "{shown}");
     let _worker = world.worker();
     world.drained().await;
     assert_eq!(world.order(&order).await["status"], "closed");
@@ -83,13 +83,13 @@ async fn the_timer_of_a_claim_without_an_order_is_bound_to_its_hold() {
     put_off(&timer, held).await.expect(200);
     // The undo owes the seat.
     let undo = job(&world, "order_add_seats_cancle").await;
-    let told = rule(&put_off(&undo, Utc::now() + Duration::hours(5)).await);
-    assert!(told.as_str().unwrap().contains("somebody waits for seats or money"), "{told}");
+    let shown = rule(&put_off(&undo, Utc::now() + Duration::hours(5)).await);
+    assert!(shown.as_str().unwrap().contains("somebody waits for seats or money"), "{shown}");
     put_off(&undo, Utc::now() + Duration::hours(3)).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_owes_nothing_waits_for_a_month_and_a_recurring_job_for_a_day() {
+async fn jobs_without_pending_work_wait_for_a_month_and_recurring_ones_for_a_day() {
     let world = World::new().await;
     let trip = world.trip(4).await;
     let rider = world.rider("10.00").await;
@@ -129,21 +129,21 @@ async fn until_when_a_job_is_put_off_goes_by_the_databases_clock() {
         let env = clock.env();
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let api = Process::api(&world.db.url, &env);
-        let ops = Visitor { base: api.base(), ..Visitor::enter(&world, "ops").await };
+        let ops = ConsoleSession { base: api.base(), ..ConsoleSession::enter(&world, "ops").await };
         let csrf = ops.hidden(&page, "csrf").await;
         let form = format!("csrf={csrf}&reason=later&minutes=3");
         assert_eq!(ops.status("POST", &page, Some(&form)).await, 303, "{off}");
-        let told = ahead().await;
-        assert!((150.0..=180.0).contains(&told), "{told}");
+        let shown = ahead().await;
+        assert!((150.0..=180.0).contains(&shown), "{shown}");
         let args = ["jobs", "snooze", &id, "--for", "120", "--reason", "later"];
         let done = command(env!("CARGO_BIN_EXE_farebox"), &world.db.url, &env).args(args).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let told = ahead().await;
-        assert!((90.0..=120.0).contains(&told), "{told}");
+        let shown = ahead().await;
+        assert!((90.0..=120.0).contains(&shown), "{shown}");
     }
 
     // The form offers no more minutes than the job may be put off for.
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let offered = async || -> i64 {
         let page = ops.page(&page).await;
         page.split(" max=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
@@ -163,7 +163,7 @@ async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
     rider.booked(&trip, &["1"]).await;
     let id = job(&world, "order_unpaid").await;
     let failing = [("FAREBOX_FAULTS", "undo.order_unpaid.before=error")];
-    let told = async || world.ops.get(&format!("/v1/ops/jobs/{id}")).await.expect(200).clone();
+    let shown = async || world.ops.get(&format!("/v1/ops/jobs/{id}")).await.expect(200).clone();
     let queue = async || {
         let queues = world.ops.get("/v1/ops/queues").await;
         let all = queues.expect(200)["items"].as_array().unwrap();
@@ -179,7 +179,7 @@ async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
         world.ops.post(&format!("/v1/ops/jobs/{id}/retry"), &json!({"reason": "now"})).await.expect(200);
         worker.wait_for_line("attempt failed");
         worker.kill();
-        // However many attempts it made, so many are kept.
+        // The number of attempts stays.
         sqlx::query(
             "update queue.job set attempt = $1, run_at = now() + interval '1 min', lease_token = null, lease_until = null,
                  leased_at = null, worker = null, first_due_at = coalesce(first_due_at, now()),
@@ -189,7 +189,7 @@ async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
         .execute(&world.pool)
         .await
         .unwrap();
-        assert_eq!(told().await["state"], "retrying");
+        assert_eq!(shown().await["state"], "retrying");
         assert_eq!(queue().await, [1, 0, i64::from(failures)]);
         assert_eq!([found("retrying").await, found("delayed").await], [1, 0]);
 
@@ -202,7 +202,7 @@ async fn a_job_that_put_itself_off_after_a_failure_is_retrying_no_more() {
         })
         .await;
         worker.kill();
-        let job = told().await;
+        let job = shown().await;
         assert_eq!((&job["state"], &job["attempt"]), (&json!("delayed"), &json!(failures)), "{job}");
         assert!(job.get("next_attempt_at").is_none(), "{job}");
         assert_eq!(queue().await, [0, 1, 0]);

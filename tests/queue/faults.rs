@@ -1,4 +1,4 @@
-//! What may befall a worker and its database: every job is done all the same, once, and nobody pays for a neighbour.
+//! Faults of a worker and its database: every job is done all the same, once, and no other job suffers.
 
 use crate::harness::{OwnServer, Process, World, count, inside, until};
 use farebox::verify::{self, Scope};
@@ -49,7 +49,7 @@ async fn runs(pool: &PgPool, jobs: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rescued_job_is_told_as_one_that_failed_while_it_runs_again() {
+async fn a_rescued_job_is_shown_as_failed_while_it_runs_again() {
     let world = World::new().await;
     let sleeping = "undo.order_add_seats_cancle.before=sleep:60000";
     let mut dying = worker(&world.db.url, sleeping, &[]);
@@ -69,7 +69,7 @@ async fn a_killed_handlers_job_runs_again_within_its_lease_and_a_second() {
     let mut dying = worker(&world.db.url, "undo.order_add_seats_cancle.before=sleep:60000", &[]);
     put(&world.pool, UNDO, "a", 5).await;
     runs(&world.pool, 1).await;
-    // Both of one name: the other, which lives on, does not keep the dead one's leases alive.
+    // Both of one name: the other, which lives on, does not renew the dead one's leases.
     let other = worker(&world.db.url, "", &[]);
     until("two workers are known", || async {
         count(&world.pool, "select count(distinct id) from queue.worker where name = 'farebox-worker'").await
@@ -228,7 +228,7 @@ async fn lost_connections_are_made_again_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polling_alone_works_and_so_does_a_connection_that_keeps_nothing() {
+async fn polling_alone_works_and_so_does_a_connection_without_session_state() {
     for pooled in ["false", "true"] {
         let world = World::new().await;
         let env = [("FAREBOX__WORKER__LISTEN", "false"), ("FAREBOX__WORKER__POOLED", pooled)];

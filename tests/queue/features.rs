@@ -105,7 +105,7 @@ async fn high_jobs_go_before_normal_and_these_before_low_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_of_one_serial_key_run_one_at_a_time_and_others_beside_them() {
+async fn jobs_of_one_concurrency_key_run_one_at_a_time_and_others_beside_them() {
     let world = World::new().await;
     let serial = |n: usize| Some(format!("account {}", n % 3)).filter(|_| !n.is_multiple_of(4));
     let jobs: Vec<NewJob> =
@@ -147,7 +147,7 @@ async fn jobs_of_one_serial_key_run_one_at_a_time_and_others_beside_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wish_to_cancel_belongs_to_its_transaction_and_reaches_a_running_handler() {
+async fn a_cancel_request_belongs_to_its_transaction_and_reaches_a_running_handler() {
     let world = World::new().await;
     let mut tx = world.pool.begin().await.unwrap();
     queue::enqueue(&mut tx, &[note("waits")], Due::In(Duration::from_secs(60))).await.unwrap();
@@ -160,12 +160,12 @@ async fn a_wish_to_cancel_belongs_to_its_transaction_and_reaches_a_running_handl
     assert_eq!(cancel(&world, "waits").await, Changed::Yes);
     assert_eq!(cancel(&world, "waits").await, Changed::Gone);
 
-    // "heeds" ends when it is asked to; "ignores" and "fails" go on until the gate opens.
+    // "checks" ends when it is asked to; "ignores" and "fails" go on until the gate opens.
     let (gate, opened) = tokio::sync::watch::channel(false);
     let _worker = worker(&world, 8, move |job: Delivery| {
         let mut opened = opened.clone();
         async move {
-            if job.lease.key == "heeds" {
+            if job.lease.key == "checks" {
                 job.cancelled().await;
                 return Err(JobError::Cancelled);
             }
@@ -173,26 +173,26 @@ async fn a_wish_to_cancel_belongs_to_its_transaction_and_reaches_a_running_handl
             if job.lease.key == "fails" { Err(JobError::retry("oh")) } else { Ok(Outcome::Done(None)) }
         }
     });
-    enqueue(&world, &["heeds", "ignores", "fails"].map(note)).await;
+    enqueue(&world, &["checks", "ignores", "fails"].map(note)).await;
     until("all run", || async {
         count(&world.pool, "select count(*) from queue.job where lease_token is not null").await == 3
     })
     .await;
-    for key in ["heeds", "ignores", "fails"] {
+    for key in ["checks", "ignores", "fails"] {
         assert_eq!(cancel(&world, key).await, Changed::Asked);
     }
-    until("it heeded", || async { outcome(&world, "heeds").await.is_some() }).await;
+    until("it ended", || async { outcome(&world, "checks").await.is_some() }).await;
     gate.send_replace(true);
     until("all ended", || async { count(&world.pool, "select count(*) from queue.job").await == 0 }).await;
-    assert_eq!(outcome(&world, "heeds").await.as_deref(), Some("cancelled"));
-    assert_eq!(outcome(&world, "ignores").await.as_deref(), Some("done"), "it was done before it heeded");
+    assert_eq!(outcome(&world, "checks").await.as_deref(), Some("cancelled"));
+    assert_eq!(outcome(&world, "ignores").await.as_deref(), Some("done"), "it was done before it ended");
     assert_eq!(outcome(&world, "fails").await.as_deref(), Some("cancelled"), "it is not tried again");
     let notes = "select count(*) from queue.finished where outcome = 'cancelled' and note = 'enough'";
     assert_eq!(count(&world.pool, notes).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_drains_and_the_books_tell_what_was_done() {
+async fn a_tag_drains_and_the_history_has_what_was_done() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;
@@ -305,7 +305,7 @@ async fn dead_letters_are_redriven_by_what_they_died_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn days_are_dropped_as_a_whole_and_a_day_nobody_prepared_loses_nothing() {
+async fn days_are_dropped_as_a_whole_and_an_unprepared_day_loses_nothing() {
     let world = World::new().await;
     enqueue(&world, &[note("before")]).await;
     let _worker = worker(&world, 1, |_: Delivery| async { Ok(Outcome::Done(None)) });
@@ -333,7 +333,7 @@ async fn days_are_dropped_as_a_whole_and_a_day_nobody_prepared_loses_nothing() {
 
 /// The worker polls once an hour here: only the bell can have woken it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_enqueued_quietly_is_picked_up_when_somebody_rings_even_on_a_line_that_was_cut() {
+async fn a_silently_enqueued_job_is_fetched_after_a_notify_even_on_a_cut_connection() {
     let world = World::new().await;
     let config = WorkerConfig { poll: Duration::from_secs(3600), ..WorkerConfig::new("test", &["note"]) };
     let _stop = inside(&world.pool, config, |_| async { Ok(Outcome::Done(None)) });

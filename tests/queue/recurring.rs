@@ -1,7 +1,7 @@
 //! Work that must not vanish: the recurring job, and what an operator began and one job carries on.
 
 use crate::{
-    console::session::Visitor,
+    console::session::ConsoleSession,
     harness::{Process, World, count, until},
 };
 use farebox::verify::{self, Scope};
@@ -13,7 +13,7 @@ const WAITING: &str =
     "select count(*) from queue.job where tag = 'timetable' and key = 'horizon' and run_at > now()";
 const LIVE: &str = "select count(*) from queue.job where tag = 'timetable'";
 
-/// Lets no worker look for missing jobs, or the next that asks.
+/// Lets no worker search for missing jobs, or the next that asks.
 async fn look(pool: &PgPool, now: bool) {
     let sql =
         "update queue.duty set next_at = now() + case when $1 then interval '0' else interval '1 day' end
@@ -41,7 +41,7 @@ async fn missing(world: &World) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recurring_job_that_is_called_off_or_gives_up_is_told_and_comes_back() {
+async fn a_recurring_job_that_is_cancelled_or_dies_is_reported_and_scheduled_again() {
     let world = World::new().await;
     look(&world.pool, false).await;
     let worker = Process::worker(&world.db.url, &[HORIZON], &[]);
@@ -49,12 +49,15 @@ async fn a_recurring_job_that_is_called_off_or_gives_up_is_told_and_comes_back()
     assert!(!missing(&world).await);
     let id = id_of(&world.pool, "timetable").await;
     let stakes = world.ops.get(&format!("/v1/ops/jobs/{id}/stakes")).await;
-    let told = &stakes.expect(200)["cancel"];
+    let answer = &stakes.expect(200)["cancel"];
     assert!(
-        told["en"].as_str().unwrap().starts_with("trips of the coming days are made no more until a worker"),
-        "{told}"
+        answer["en"]
+            .as_str()
+            .unwrap()
+            .starts_with("trips of the coming days are made no more until a worker"),
+        "{answer}"
     );
-    assert!(told["zh"].as_str().unwrap().starts_with("不再生成未来数日的场次"), "{told}");
+    assert!(answer["zh"].as_str().unwrap().starts_with("不再生成未来数日的场次"), "{answer}");
 
     let why = json!({"reason": "by mistake"});
     world.ops.post(&format!("/v1/ops/jobs/{id}/cancel"), &why).await.expect(200);
@@ -94,15 +97,16 @@ async fn with_the_horizon_off_no_job_is_missing() {
     until("it is switched off", || async { broken(&world.pool).await.is_empty() }).await;
     look(&world.pool, true).await;
     until("a worker has looked", || async {
-        let looked = "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
-        count(&world.pool, looked).await == 1
+        let accessibility =
+            "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
+        count(&world.pool, accessibility).await == 1
     })
     .await;
     assert_eq!(count(&world.pool, LIVE).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_operator_began_goes_on_though_its_job_is_called_off() {
+async fn what_an_operator_began_goes_on_though_its_job_is_cancelled() {
     let world = World::new().await;
     let trip = world.trip(4).await;
     let rider = world.rider("10.00").await;
@@ -111,9 +115,9 @@ async fn what_an_operator_began_goes_on_though_its_job_is_called_off() {
     let why = json!({"reason": "snow"});
     world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &why).await.expect(202);
     let job = id_of(&world.pool, "trip_cancel").await;
-    let told =
+    let answer =
         world.ops.get(&format!("/v1/ops/jobs/{job}/stakes")).await.expect(200)["cancel"]["en"].to_string();
-    assert!(told.contains("within 1 min"), "{told}");
+    assert!(answer.contains("within 1 min"), "{answer}");
     world.ops.post(&format!("/v1/ops/jobs/{job}/cancel"), &why).await.expect(200);
     assert_eq!(broken(&world.pool).await, ["cancelled_trips_are_carried_on"]);
     let _worker = world.worker();
@@ -124,7 +128,7 @@ async fn what_an_operator_began_goes_on_though_its_job_is_called_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_gone_goes_on() {
+async fn an_operation_whose_job_is_cancelled_is_stopped_and_one_whose_job_is_gone_goes_on() {
     let world = World::new().await;
     let trip = world.trip(4).await;
     let rider = world.rider("0").await;
@@ -137,8 +141,8 @@ async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_go
         world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await.expect(200)["state"].clone()
     };
     assert_eq!(state().await, "stopped");
-    let told = world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await;
-    assert_eq!(told.expect(200)["stopped_by"], "ops", "{}", told.text);
+    let answer = world.ops.get(&format!("/v1/ops/bulk/{bulk}")).await;
+    assert_eq!(answer.expect(200)["stopped_by"], "ops", "{}", answer.text);
     let stop = world.ops.post(&format!("/v1/ops/bulk/{bulk}/stop"), &json!({})).await;
     stop.problem(409, "006044");
 
@@ -152,16 +156,16 @@ async fn an_operation_whose_job_is_called_off_is_stopped_and_one_whose_job_is_go
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_the_tag_wants_no_job_that_nobody_runs() {
+async fn a_worker_without_the_tag_schedules_no_job_that_no_worker_runs() {
     let world = World::new().await;
     let _worker = Process::worker(&world.db.url, &[HORIZON], &["--tags", "order_unpaid"]);
-    // At the second look the first one is over.
+    // At the second search the first one is over.
     for _ in 0..2 {
         look(&world.pool, true).await;
         until("a worker has looked", || async {
-            let looked =
+            let accessibility =
                 "select count(*) from queue.duty where name = 'farebox_recurring' and next_at > now()";
-            count(&world.pool, looked).await == 1
+            count(&world.pool, accessibility).await == 1
         })
         .await;
     }
@@ -171,7 +175,7 @@ async fn a_worker_without_the_tag_wants_no_job_that_nobody_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_looks_for_missing_jobs_renews_connections_after_an_outage() {
+async fn the_search_for_missing_jobs_reconnects_after_an_outage() {
     let world = World::new().await;
     look(&world.pool, false).await;
     let worker = Process::worker(&world.db.url, &[HORIZON], &[]);
@@ -182,8 +186,8 @@ async fn whoever_looks_for_missing_jobs_renews_connections_after_an_outage() {
     sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
     look(&world.pool, true).await;
     let line = worker.wait_for_line("missing jobs are not looked for");
-    let told = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
-    assert!(told.contains("true"), "{line}");
+    let answer = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
+    assert!(answer.contains("true"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,15 +213,20 @@ async fn a_bulk_cancel_covers_no_operation_and_says_which_jobs_come_back() {
 
     world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &json!({"reason": "snow"})).await.expect(202);
     let preview = |act: &str, tag: &str| json!({"act": act, "filter": {"tag": tag}, "preview": true});
-    let told = world.ops.post("/v1/ops/bulk", &preview("cancel", "trip_cancel")).await;
-    let words = &told.expect(200)["comes_back"][0];
-    assert!(words["en"].as_str().unwrap().starts_with("1 of them carry cancelled trips on"), "{}", told.text);
-    assert!(words["en"].as_str().unwrap().contains("puts such a job back within 1 min"), "{}", told.text);
-    assert!(words["zh"].as_str().unwrap().contains("重新放回"), "{}", told.text);
+    let answer = world.ops.post("/v1/ops/bulk", &preview("cancel", "trip_cancel")).await;
+    let words = &answer.expect(200)["comes_back"][0];
+    assert!(
+        words["en"].as_str().unwrap().starts_with("1 of them carry cancelled trips on"),
+        "{}",
+        answer.text
+    );
+    assert!(words["en"].as_str().unwrap().contains("puts such a job back within 1 min"), "{}", answer.text);
+    assert!(words["zh"].as_str().unwrap().contains("重新放回"), "{}", answer.text);
     for quiet in [preview("retry", "trip_cancel"), preview("cancel", "order_unpaid")] {
-        let told = world.ops.post("/v1/ops/bulk", &quiet).await;
-        assert!(told.expect(200).get("comes_back").is_none(), "{}", told.text);
+        let answer = world.ops.post("/v1/ops/bulk", &quiet).await;
+        assert!(answer.expect(200).get("comes_back").is_none(), "{}", answer.text);
     }
-    let page = Visitor::enter(&world, "ops").await.page("/console/bulk/new?act=cancel&tag=trip_cancel").await;
+    let page =
+        ConsoleSession::enter(&world, "ops").await.page("/console/bulk/new?act=cancel&tag=trip_cancel").await;
     assert!(page.contains("puts such a job back within 1 min"), "{page}");
 }

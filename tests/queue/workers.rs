@@ -42,7 +42,7 @@ async fn a_taken_key_is_a_value_and_the_callers_transaction_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn poison_harms_nobody_else() {
+async fn a_poisonous_job_harms_no_other() {
     let world = World::new().await;
     let trip = world.trip(20).await;
     let rider = world.rider("0").await;

@@ -2,7 +2,7 @@
 //! lost, and no connection goes back to the pool inside a transaction.
 
 use crate::{
-    console::Visitor,
+    console::ConsoleSession,
     harness::{Client, Frozen, PASSWORD, PAY_PASSWORD, Process, World, count, until},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -110,7 +110,7 @@ async fn a_client_that_hangs_up_leaves_no_try_at_a_password_behind() {
         ("PUT", "/v1/riders/me/pay-password", change, 204, "select * from pay_password for update"),
     ];
     for (method, path, body, status, lock) in cases {
-        // The tries are let through while nobody waits for them any more.
+        // The tries are let through while no client waits for them any more.
         let mut held = world.pool.begin().await.unwrap();
         sqlx::query(lock).execute(&mut *held).await.unwrap();
         let mut lines = Vec::new();
@@ -144,10 +144,10 @@ async fn ten_thousand_requests_dropped_at_random_moments_break_no_promise() {
     drop_at_random(10_000).await;
 }
 
-/// Who drops requests, and who waits for his answers.
+/// Clients that drop requests, and clients that wait for their answers.
 const DROPPERS: usize = 12;
 const RIDERS: usize = 3;
-/// So many drops to one answer that somebody waited for, at the most: what is dropped holds nobody else up. A machine that is
+/// Drops per awaited answer, at most: what is dropped delays no other request. A machine that is
 /// busy with other things has about 14.
 const DROPS_TO_ONE_TOLD: usize = 50;
 /// Longest time between a request and its end, µs.
@@ -183,7 +183,7 @@ async fn drop_at_random(drops: usize) {
         dropping.spawn(dropper.run(left));
     }
     let dropped: Vec<_> = dropping.join_all().await;
-    let told: Vec<_> = riding.join_all().await.into_iter().flatten().collect();
+    let acknowledged: Vec<_> = riding.join_all().await.into_iter().flatten().collect();
 
     // What was dropped is asked again: the same key, the same answer, or the first one now.
     for (rider, path, key, body) in dropped.into_iter().flatten() {
@@ -194,8 +194,8 @@ async fn drop_at_random(drops: usize) {
             assert_ne!(world.order(order).await, Value::Null, "{key}: nobody else sees {order}");
         }
     }
-    for told in &told {
-        told.holds(&world).await;
+    for acknowledged in &acknowledged {
+        acknowledged.holds(&world).await;
     }
     let twice = "select count(*) from (select reference from ledger_entry where reference is not null
                  group by rider_id, reference having count(*) > 1) as r";
@@ -205,16 +205,20 @@ async fn drop_at_random(drops: usize) {
     world.drained().await;
     nobody_is_inside(&world.pool).await;
     world.verify().await;
-    println!("{drops} dropped, {} told", told.len());
+    println!("{drops} dropped, {} acknowledged", acknowledged.len());
     let share = drops / DROPS_TO_ONE_TOLD;
-    assert!(told.len() >= share.max(RIDERS), "{} answers of at least {share} were told beside", told.len());
+    assert!(
+        acknowledged.len() >= share.max(RIDERS),
+        "{} answers of at least {share} were acknowledged beside",
+        acknowledged.len()
+    );
     drop(worker);
 }
 
 /// A rider's request that was dropped and bears being repeated: path, key, body.
 type Dropped = (Client, String, String, Value);
 
-/// Repeats of one dropper at the most.
+/// Repeats of one dropping client, at most.
 const REPEATS: usize = 10;
 
 struct Dropper {
@@ -279,13 +283,13 @@ impl Dropper {
     }
 }
 
-/// What somebody who waited for his answer was told.
-enum Told {
+/// What a client that waited for its answer received.
+enum Acknowledged {
     Order(String, &'static str),
     TopUp(String),
 }
 
-impl Told {
+impl Acknowledged {
     async fn holds(&self, world: &World) {
         match self {
             Self::Order(order, status) => {
@@ -308,12 +312,12 @@ async fn ride(
     trips: Arc<[String]>,
     mut random: StdRng,
     left: Arc<AtomicUsize>,
-) -> Vec<Told> {
-    let mut told = Vec::new();
+) -> Vec<Acknowledged> {
+    let mut acknowledged = Vec::new();
     while left.load(Ordering::Relaxed) > 0 {
         let reference = Uuid::new_v4().to_string();
         world.top_up(rider.id, "4.00", &reference).await.expect(201);
-        told.push(Told::TopUp(reference));
+        acknowledged.push(Acknowledged::TopUp(reference));
         let seat = random.random_range(1..=1_000).to_string();
         let booked = rider.book(trips.choose(&mut random).unwrap(), &[&seat]).await;
         if booked.status == 409 {
@@ -336,9 +340,9 @@ async fn ride(
                 }
             }
         };
-        told.push(Told::Order(order, status));
+        acknowledged.push(Acknowledged::Order(order, status));
     }
-    told
+    acknowledged
 }
 
 /// The console's forms for one rider.
@@ -350,10 +354,10 @@ struct Forms {
 
 impl Forms {
     async fn of(world: &World, rider: &Client) -> Self {
-        let visitor = Visitor::enter(world, "ops").await;
+        let session = ConsoleSession::enter(world, "ops").await;
         let path = format!("/console/riders/{}/top-up", rider.id);
-        let csrf = visitor.hidden(&path, "csrf").await;
-        Self { cookie: visitor.cookie, csrf, path }
+        let csrf = session.hidden(&path, "csrf").await;
+        Self { cookie: session.cookie, csrf, path }
     }
 
     fn top_up(&self, reference: &str) -> String {
@@ -400,7 +404,7 @@ async fn connect(world: &World) -> TcpStream {
     TcpStream::connect(world.api.base().strip_prefix("http://").unwrap()).await.unwrap()
 }
 
-/// A request whose answer nobody reads; whoever drops the line hangs up.
+/// A request whose answer is not read; dropping the connection hangs up.
 async fn send(world: &World, text: &str) -> TcpStream {
     let mut line = connect(world).await;
     line.write_all(text.as_bytes()).await.unwrap();

@@ -13,7 +13,7 @@ async fn a_crash_between_two_commits_is_undone_within_the_bound() {
     let dying = rider.at(&api.base()).fault("order_calc_money_cancle.before=abort");
     assert!(dying.try_post("/v1/orders", &json!({"trip_id": trip, "seats": ["1", "2"]})).await.is_err());
     api.wait();
-    // Nobody raised anything and nothing is moved by hand: the armed undo falls due by itself.
+    // No rollback was scheduled and no job is moved by the test: the armed undo falls due by itself.
     until("the seats are back", || async { world.free_seats(&trip).await == 20 }).await;
     world.drained().await;
     assert_eq!(count(&world.pool, "select count(*) from orders").await, 0);
@@ -26,7 +26,7 @@ async fn a_step_that_arrives_after_its_undo_fails_for_good() {
     let _worker = world.worker();
     let trip = world.trip(20).await;
     let (a, b) = (world.rider("0").await, world.rider("0").await);
-    // The booking hangs between claim and add; its armed undo falls due meanwhile, and the seats go to somebody else.
+    // The booking hangs between claim and add; its armed undo falls due meanwhile, and another rider gets the seats.
     let hanging = a.fault("order_calc_money_cancle.after=sleep:2500");
     let late = {
         let trip = trip.clone();

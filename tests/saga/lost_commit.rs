@@ -5,7 +5,7 @@ use crate::harness::{Cut, Process, Proxy, World, count};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_booking_whose_commit_is_in_doubt_is_undone_either_way() {
-    // The trip's id is a parameter of the claim and of the adding, in this order; nobody contests the seats, so nothing is checked.
+    // The trip's id is a parameter of the claim and of the adding, in this order; no request contests the seats, so nothing is checked.
     for (step, skip) in [("order_add_seats_cancle", 0), ("order_add_cancle", 1)] {
         for cut in [Cut::Request, Cut::Answer] {
             let world = World::new().await;
@@ -42,7 +42,7 @@ async fn a_booking_whose_commit_is_in_doubt_is_undone_either_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_commit_is_in_doubt_comes_out_right_either_way() {
-    // The order's id is a parameter of the check's look, of the debit, and of marking it paid.
+    // The order's id is a parameter of the check's read, of the debit, and of marking it paid.
     let cases: [(_, _, _, &[&str], _); 4] = [
         (1, Cut::Request, "unpaid", &[], "100.00"),
         (1, Cut::Answer, "unpaid", &["payment", "payment_reversed"], "100.00"),

@@ -15,7 +15,7 @@ enum Undo {
     AtOnce,
 }
 
-/// One cell: what was done, and how it must look afterwards.
+/// One cell: what was done, and what must be there afterwards.
 struct Cell {
     name: String,
     order: String,
@@ -37,7 +37,7 @@ const GIVEN_BACK: Expected = Expected { status: "unpaid", ledger: &["payment", "
 const PAID: Expected = Expected { status: "paid", ledger: &["payment"] };
 const REFUNDED: Expected = Expected { status: "refunded", ledger: &["payment", "refund"] };
 
-/// How the slate must look after a failure in the tag's step.
+/// The expected state after a failure in the tag's step.
 fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
     match (tag, after, aborts) {
         // The last step had committed when the process died: the booking is whole, only its answer was lost.

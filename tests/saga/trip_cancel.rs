@@ -33,7 +33,7 @@ const OPEN: &str = "select count(*) from seat where not blocked";
 #[tokio::test(flavor = "multi_thread")]
 async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     let world = World::new().await;
-    // More seats than one transaction of the job looks at.
+    // More seats than one transaction of the job reads.
     let trip = world.trip(1_200).await;
     let rider = world.rider("1000.00").await;
     let mut orders = Vec::new();
@@ -49,9 +49,9 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     }
     assert_eq!(rider.balance().await, "928.00");
     let begun = cancel(&world, &trip).await;
-    let told = |p: &Value| ["orders", "refunded", "closed", "left"].map(|field| p[field].as_i64().unwrap());
-    assert_eq!(told(&begun), [18, 0, 0, 18]);
-    assert_eq!(told(&cancel(&world, &trip).await), [18, 0, 0, 18], "once more is no more");
+    let counts = |p: &Value| ["orders", "refunded", "closed", "left"].map(|field| p[field].as_i64().unwrap());
+    assert_eq!(counts(&begun), [18, 0, 0, 18]);
+    assert_eq!(counts(&cancel(&world, &trip).await), [18, 0, 0, 18], "once more is no more");
     rider.book(&trip, &["100"]).await.problem(409, "006004");
     rider.pay(&orders[1]).await.problem(409, "006004");
     let block = json!({"seats": ["100"], "reason": "no"});
@@ -74,7 +74,7 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     })
     .await;
     first.kill();
-    assert_eq!(told(&progress(&world, &trip).await), [18, 3, 3, 12]);
+    assert_eq!(counts(&progress(&world, &trip).await), [18, 3, 3, 12]);
     holder.rollback().await.unwrap();
     // The next dies at its first refund, and one more after the job's end.
     for fault in ["undo.pay_back_cancle.before=abort", "undo.trip_cancel.after=abort"] {
@@ -83,7 +83,7 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     }
     let _workers = [world.worker(), world.worker()];
     let end = finished(&world, &trip).await;
-    assert_eq!(told(&end), [18, 9, 9, 0]);
+    assert_eq!(counts(&end), [18, 9, 9, 0]);
     for (n, order) in orders.iter().enumerate() {
         let (status, ledger) = (world.order(order).await["status"].clone(), world.ledger(order).await);
         if n % 2 == 0 {
