@@ -1,9 +1,9 @@
 //! A thousand jobs redriven by a filter through the console, while the API is killed.
 
-use super::looked::Looked;
+use super::a11y::Accessibility;
 use crate::{
-    acts::{count_redriven, hold_redriving, many_dead},
     harness::{Browser, Process, World, count, until},
+    ops::actions::{count_redriven, hold_redriving, many_dead},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +11,7 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     let mut world = World::new().await;
     many_dead(&world, 1_000).await;
     count_redriven(&world).await;
-    let mut looked = Looked::default();
+    let mut accessibility = Accessibility::default();
     let browser = Browser::signed_in(&world, "ops").await;
     browser.click("Jobs").await;
     browser.fill("Tag", "order_add_seats_cancle").await;
@@ -24,12 +24,12 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.click("Redrive").await;
     browser.sees("The operation has begun.").await;
     browser.sees("0 / 1000").await;
-    looked.on_every_screen(&browser, "an operation that waits").await;
+    accessibility.on_every_screen(&browser, "an operation that waits").await;
 
     let holder = hold_redriving(&world, 450).await;
     let _worker = world.worker();
     browser.sees("400 / 1000").await;
-    looked.at(&browser, "an operation under way").await;
+    accessibility.at(&browser, "an operation under way").await;
     browser.run("window.untouched = true").await;
     let base = world.api.base();
     world.api.kill();
@@ -44,8 +44,8 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.sees("1000 / 1000").await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
     browser.sees("✓ done").await;
-    looked.barriers(&browser, "an operation that is done").await;
-    looked.found_nothing();
+    accessibility.barriers(&browser, "an operation that is done").await;
+    accessibility.found_nothing();
     world.drained().await;
     for (what, counts) in [
         ("redriven, once each", "select count(*) from redriven"),

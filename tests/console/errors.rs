@@ -1,14 +1,20 @@
-//! Errors are pages like others: with the navigation of whoever is signed in, in the language that was chosen.
+//! Errors are pages like others: with the operator's navigation, in the chosen language.
 
-use super::visitor::Visitor;
+use super::session::ConsoleSession;
 use crate::harness::{Wire, World};
 
 /// A form's body that is too large.
 const TOO_LARGE: usize = 70_000;
 
 /// The page that answers, which must have this status.
-async fn asked(visitor: &Visitor, method: &str, path: &str, form: Option<String>, status: u16) -> String {
-    let answer = visitor.send(method, path, form).await;
+async fn asked(
+    session: &ConsoleSession,
+    method: &str,
+    path: &str,
+    form: Option<String>,
+    status: u16,
+) -> String {
+    let answer = session.send(method, path, form).await;
     let (said, kind) =
         (answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap().to_owned());
     assert!(answer.headers()["content-security-policy"].to_str().unwrap().contains("script-src 'self'"));
@@ -17,19 +23,19 @@ async fn asked(visitor: &Visitor, method: &str, path: &str, form: Option<String>
     text
 }
 
-fn preferring(visitor: &Visitor, language: &str, chosen: &str) -> Visitor {
+fn preferring(session: &ConsoleSession, language: &str, chosen: &str) -> ConsoleSession {
     let mut headers = reqwest::header::HeaderMap::new();
     headers.insert("accept-language", language.parse().unwrap());
     let http = reqwest::Client::builder().default_headers(headers).build().unwrap();
-    let cookie = format!("{}; farebox_lang={chosen}", visitor.cookie);
-    Visitor { http, base: visitor.base.clone(), cookie }
+    let cookie = format!("{}; farebox_lang={chosen}", session.cookie);
+    ConsoleSession { http, base: session.base.clone(), cookie }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_pages_with_the_navigation_in_the_chosen_language() {
     let world = World::new().await;
     let rider = world.rider("0").await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let missing = format!("/console/jobs/{}", uuid::Uuid::now_v7());
     let top_up = format!("/console/riders/{}/top-up", rider.id);
     let large = "x".repeat(TOO_LARGE);
@@ -59,7 +65,7 @@ async fn errors_are_pages_with_the_navigation_in_the_chosen_language() {
     let page = asked(&ops, "POST", &top_up, Some("csrf=forged".to_owned()), 403).await;
     assert!(page.contains("name=\"next\" value=\"/console\""), "{page}");
 
-    let stranger = Visitor::stranger(&world);
+    let stranger = ConsoleSession::stranger(&world);
     let large = Some("x".repeat(TOO_LARGE));
     let page = asked(&stranger, "POST", "/console/sign-in", large, 413).await;
     assert!(page.contains("Body too large") && !page.contains("/console/queues"), "no navigation: {page}");
@@ -70,12 +76,12 @@ async fn errors_are_pages_with_the_navigation_in_the_chosen_language() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_and_a_broken_database_are_told_on_pages_too() {
+async fn limits_and_a_broken_database_are_answered_with_pages() {
     let limit = [("FAREBOX__LIMITS__ENABLED", "true"), ("FAREBOX__LIMITS__SIGNING_IN_PER_ADDRESS", "2/1000")];
     let world = World::with(&limit).await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let again = Some("user_name=ops&password=wrong".to_owned());
-    let chinese = preferring(&Visitor::stranger(&world), "en", "zh");
+    let chinese = preferring(&ConsoleSession::stranger(&world), "en", "zh");
     let page = asked(&chinese, "POST", "/console/sign-in", again, 429).await;
     assert!(page.contains("lang=\"zh\"") && page.contains("已限流"), "{page}");
 
@@ -85,10 +91,10 @@ async fn limits_and_a_broken_database_are_told_on_pages_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_comes_too_slowly_is_told_so_on_a_page() {
+async fn a_slow_form_is_answered_with_a_page() {
     let world = World::with(&[("FAREBOX__HTTP__BODY_TIMEOUT_MS", "300")]).await;
     let rider = world.rider("0").await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let mut wire = Wire::to(&world.api.base()).await;
     let (path, cookie) = (format!("/console/riders/{}/top-up", rider.id), &ops.cookie);
     let head =
@@ -103,9 +109,9 @@ async fn a_form_that_comes_too_slowly_is_told_so_on_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_takes_too_long_is_told_so_on_a_page() {
+async fn a_page_timeout_is_answered_with_a_page() {
     let world = World::with(&[("FAREBOX__HTTP__TIMEOUT_MS", "500")]).await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let mut holder = world.pool.begin().await.unwrap();
     sqlx::raw_sql("lock table queue.dead_letter").execute(&mut *holder).await.unwrap();
     let page = asked(&ops, "GET", "/console/jobs?state=dead", None, 503).await;

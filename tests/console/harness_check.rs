@@ -1,9 +1,9 @@
-//! What the console's tests stand on can fail.
+//! The browser harness finds errors.
 
 use crate::harness::{Browser, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_browser_tells_errors_strangers_and_barriers() {
+async fn the_browser_reports_errors_foreign_requests_and_barriers() {
     let world = World::new().await;
     let browser = Browser::at(&world.api.base()).await;
     browser.goto("/docs").await;

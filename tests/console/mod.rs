@@ -1,23 +1,23 @@
 //! The operations console, in a real browser.
 
+mod a11y;
 mod bulk;
+mod dead_rollback;
 mod errors;
-mod hands;
 mod harness_check;
-mod looked;
+mod keyboard;
 mod numbers;
 mod pages;
 mod pages_bench;
-mod poison;
 mod riders;
 mod screenshots;
+pub mod session;
 mod sign_in;
-mod story;
+mod timeline;
 mod trips;
-mod viewer;
-pub mod visitor;
+mod viewer_role;
 
-pub use visitor::Visitor;
+pub use session::ConsoleSession;
 
 /// An id as links show it.
 fn short(id: &str) -> String {

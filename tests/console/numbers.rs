@@ -1,9 +1,9 @@
-//! The numbers that pages tell: how much there is beyond what is shown, how fast queues go, when a lease ends.
+//! The numbers on pages: how much there is beyond what is shown, how fast queues go, when a lease ends.
 
-use super::visitor::Visitor;
+use super::session::ConsoleSession;
 use crate::{
-    acts::many_dead,
     harness::{World, settings, until},
+    ops::actions::many_dead,
 };
 
 /// Jobs that have been due for a minute.
@@ -20,9 +20,9 @@ async fn many_late(world: &World, many: i32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn home_tells_how_many_there_are_beyond_the_ten_it_shows() {
+async fn home_counts_what_is_beyond_the_ten_it_shows() {
     let world = World::new().await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let home = async || ops.page("/console").await;
     many_dead(&world, 10).await;
     many_late(&world, 10).await;
@@ -37,7 +37,7 @@ async fn home_tells_how_many_there_are_beyond_the_ten_it_shows() {
         assert!(page.contains(&format!("href=\"{filtered}\"")), "{filtered}");
         ops.page(filtered).await;
     }
-    // No further than a thousand, which is told.
+    // It counts to a thousand, and the page says so.
     many_dead(&world, 1_000).await;
     many_late(&world, 1_000).await;
     let page = home().await;
@@ -47,9 +47,9 @@ async fn home_tells_how_many_there_are_beyond_the_ten_it_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queues_tell_what_they_do_in_a_minute_beside_their_slots() {
+async fn queues_show_their_rate_per_minute_beside_their_slots() {
     let world = World::new().await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     assert!(ops.page("/console/queues").await.contains("No job has ended."));
     sqlx::query(
         "insert into queue.tally (tag, minute, done, failed, dead)
@@ -71,15 +71,15 @@ async fn queues_tell_what_they_do_in_a_minute_beside_their_slots() {
     assert_eq!(row(&page), ["0", "0", "0", "0", "0", "6", "3"]);
     let _worker = world.worker();
     let slots = settings().worker.concurrency.to_string();
-    until("the worker's slots are told", || async { row(&ops.page("/console/queues").await)[3] == slots })
+    until("the worker's slots are shown", || async { row(&ops.page("/console/queues").await)[3] == slots })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_jobs_page_tells_when_its_lease_ends() {
+async fn a_running_jobs_page_shows_when_its_lease_ends() {
     let world = World::new().await;
     let (trip, rider) = (world.trip(4).await, world.rider("0").await);
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     rider.booked(&trip, &["1"]).await;
     let jobs = world.ops.get("/v1/ops/jobs?tag=order_unpaid").await;
     let waiting = &jobs.expect(200)["items"][0];

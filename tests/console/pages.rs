@@ -1,6 +1,6 @@
-//! The console's pages over HTTP: closed by default, signed forms, what each page tells, acts that are done once.
+//! The console's pages over HTTP: closed by default, signed forms, what each page shows, actions that are done once.
 
-use super::visitor::Visitor;
+use super::session::ConsoleSession;
 use crate::harness::{Client, Process, World, count, new_rider, until};
 use farebox::accounts::{self, Role};
 use serde_json::Value;
@@ -14,9 +14,9 @@ fn routes() -> Vec<(String, bool)> {
 
 const OPEN: [&str; 3] = ["/console/sign-in", "/console/look", "/console/assets/{name}"];
 
-async fn viewer(world: &World) -> Visitor {
+async fn viewer(world: &World) -> ConsoleSession {
     accounts::register(&world.pool, &world.saga.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
-    Visitor::enter(world, "viewer").await
+    ConsoleSession::enter(world, "viewer").await
 }
 
 async fn job_of(world: &World, state: &str) -> String {
@@ -44,12 +44,15 @@ async fn filled(world: &World, route: &str, rider: &Client, trip: &str, order: &
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_is_closed_to_whoever_has_no_session_and_viewers_change_nothing() {
+async fn the_console_requires_a_session_and_viewers_change_nothing() {
     let world = World::new().await;
     let (trip, rider) = (world.trip(4).await, world.rider("20.00").await);
     let order = rider.booked(&trip, &["1"]).await;
-    let (stranger, viewer) = (Visitor::stranger(&world), viewer(&world).await);
-    let mine = Visitor { cookie: format!("farebox_console={}", rider.token()), ..Visitor::stranger(&world) };
+    let (stranger, viewer) = (ConsoleSession::stranger(&world), viewer(&world).await);
+    let mine = ConsoleSession {
+        cookie: format!("farebox_console={}", rider.token()),
+        ..ConsoleSession::stranger(&world)
+    };
     let csrf = viewer.hidden(&format!("/console/riders/{}/top-up", rider.id), "csrf").await;
     let everything = "select count(*) from queue.paused union all select 0 order by 1 desc limit 1";
     assert!(routes().len() >= 20, "the routes are read from the source");
@@ -102,10 +105,10 @@ async fn the_console_is_closed_to_whoever_has_no_session_and_viewers_change_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forms_are_signed_reasoned_and_done_once() {
+async fn forms_need_a_token_and_a_reason_and_run_once() {
     let world = World::new().await;
     let rider = world.rider("0").await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let address = format!("/console/riders/{}/top-up", rider.id);
     let (csrf, reference) = (ops.hidden(&address, "csrf").await, ops.hidden(&address, "reference").await);
     let form = |csrf: &str, reason: &str, amount: &str| {
@@ -156,31 +159,33 @@ async fn forms_are_signed_reasoned_and_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_order_page_says_what_is_owed() {
+async fn the_order_page_shows_pending_work() {
     let world = World::new().await;
     let (trip, rider, ops) =
-        (world.trip(8).await, world.rider("50.00").await, Visitor::enter(&world, "ops").await);
-    let owed = async |order: &str| ops.page(&format!("/console/orders/{order}")).await;
+        (world.trip(8).await, world.rider("50.00").await, ConsoleSession::enter(&world, "ops").await);
+    let order_page = async |order: &str| ops.page(&format!("/console/orders/{order}")).await;
     let held = rider.booked(&trip, &["1"]).await;
-    assert!(owed(&held).await.contains("Seats 1 are held until"));
+    assert!(order_page(&held).await.contains("Seats 1 are held until"));
     let paid = rider.booked(&trip, &["2"]).await;
     rider.pay(&paid).await.expect(200);
-    assert!(owed(&paid).await.contains("Nothing is owed."));
+    assert!(order_page(&paid).await.contains("Nothing is owed."));
     let failed = async |fault: &str, seat: &str| {
         let failed = rider.fault(fault).book(&trip, &[seat]).await;
         failed.problem(500, "003099")["order_id"].as_str().unwrap().to_owned()
     };
     let price = failed("order_calc_money_cancle.after=error", "3").await;
-    let page = owed(&price).await;
+    let page = order_page(&price).await;
     assert!(page.contains("Seats 3 that were claimed are to be given back: its job is"), "{page}");
     assert!(page.contains("never added"));
     let added = failed("order_add_cancle.after=error", "4").await;
-    assert!(owed(&added).await.contains("The order is to be closed and its seats given back: its job is"));
+    assert!(
+        order_page(&added).await.contains("The order is to be closed and its seats given back: its job is")
+    );
     let debited = rider.booked(&trip, &["5"]).await;
     rider.fault("pay_money_cancle.after=error").pay(&debited).await.problem(500, "003099");
-    let page = owed(&debited).await;
+    let page = order_page(&debited).await;
     assert!(page.contains("A debit of 4.00 is to be given back or settled: its job is"), "{page}");
-    // Buried by hand: nobody sees to it until it is redriven.
+    // Made dead by the test: no worker processes it until it is redriven.
     sqlx::query(
         "with gone as (delete from queue.job where tag = 'pay_money_cancle' returning *)
          insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)
@@ -190,10 +195,10 @@ async fn the_order_page_says_what_is_owed() {
     .execute(&world.pool)
     .await
     .unwrap();
-    let page = owed(&debited).await;
+    let page = order_page(&debited).await;
     assert!(page.contains("its job is dead since") && page.contains("the bank is closed"), "{page}");
-    let told = world.ops.get(&format!("/v1/ops/orders/{debited}/timeline")).await;
-    let debt: &Value = &told.expect(200)["owed"][0];
+    let timeline = world.ops.get(&format!("/v1/ops/orders/{debited}/timeline")).await;
+    let debt: &Value = &timeline.expect(200)["owed"][0];
     assert_eq!(
         (&debt["what"], &debt["amount"], &debt["job_state"]),
         (&"debit".into(), &"4.00".into(), &"dead".into())
@@ -208,10 +213,10 @@ async fn the_order_page_says_what_is_owed() {
     let worker = world.worker();
     until("the debit is given back", || async { rider.balance().await == "46.00" }).await;
     world.drained().await;
-    assert!(!owed(&debited).await.contains("A debit"));
-    assert!(owed(&price).await.contains("Nothing is owed."));
-    assert!(owed(&added).await.contains("Nothing is owed."));
-    assert!(owed(&debited).await.contains("the bank is open"), "the operator's act is in its story");
+    assert!(!order_page(&debited).await.contains("A debit"));
+    assert!(order_page(&price).await.contains("Nothing is owed."));
+    assert!(order_page(&added).await.contains("Nothing is owed."));
+    assert!(order_page(&debited).await.contains("the bank is open"), "the operator's act is in its story");
     // Home has a verdict that a worker reached.
     until("home says that everything is safe", || async {
         ops.page("/console").await.contains("Seats and money are safe")
@@ -225,7 +230,7 @@ async fn the_order_page_says_what_is_owed() {
 async fn a_trip_is_cancelled_with_a_preview_and_the_search_finds_everything() {
     let world = World::new().await;
     let (trip, rider, ops) =
-        (world.trip(4).await, world.rider("20.00").await, Visitor::enter(&world, "ops").await);
+        (world.trip(4).await, world.rider("20.00").await, ConsoleSession::enter(&world, "ops").await);
     let paid = rider.booked(&trip, &["1"]).await;
     rider.pay(&paid).await.expect(200);
     let unpaid = rider.booked(&trip, &["2"]).await;

@@ -78,7 +78,7 @@ async fn pages_beside_a_load() {
     let load = Load::start(&pool, &api.base()).await;
     let cookie = sign_in(&api.base()).await;
     let slow = time_pages(&api.base(), &cookie, &pages).await;
-    let lost = take_turns(&load, &api.base(), &cookie, &pages).await;
+    let lost = alternate(&load, &api.base(), &cookie, &pages).await;
     println!("the load loses {lost:.1} % while a page is opened every {} ms", PACE.as_millis());
     load.stop().await;
     assert_eq!(seen, BTreeSet::new(), "whole tables are read for a page");
@@ -199,7 +199,7 @@ async fn open(wire: &mut Wire, cookie: &str, page: &str) -> u16 {
     wire.ask(&format!("GET {page}"), &format!("cookie: {cookie}\r\n")).await.status
 }
 
-/// Opens each page with generic plans, and tells which large tables were read as a whole for which page.
+/// Opens each page with generic plans, and reports which large tables were read as a whole for which page.
 async fn look_at_plans(server: &embedded::Server, url: &str, pages: &[String]) -> BTreeSet<String> {
     let mut db = PgConnection::connect(url).await.unwrap();
     for setting in [
@@ -221,13 +221,13 @@ async fn look_at_plans(server: &embedded::Server, url: &str, pages: &[String]) -
             let before = fs::metadata(&log).unwrap().len();
             let mut wire = Wire::to(&api.base()).await;
             let status = open(&mut wire, &cookie, page).await;
-            let told = fs::read(&log).unwrap();
-            let told = String::from_utf8_lossy(&told[usize::try_from(before).unwrap()..]).into_owned();
-            let scans = whole_tables(&told);
+            let plans = fs::read(&log).unwrap();
+            let plans = String::from_utf8_lossy(&plans[usize::try_from(before).unwrap()..]).into_owned();
+            let scans = whole_tables(&plans);
             println!(
                 "{status} {page}: {} statements, {}",
-                told.matches("Query Text").count(),
-                pages_read(&told)
+                plans.matches("Query Text").count(),
+                pages_read(&plans)
             );
             seen.extend(
                 scans
@@ -244,8 +244,8 @@ async fn look_at_plans(server: &embedded::Server, url: &str, pages: &[String]) -
 }
 
 /// The large tables under a sequential scan that was carried out.
-fn whole_tables(told: &str) -> BTreeSet<String> {
-    let scans = told.lines().filter(|line| !line.contains("never executed"));
+fn whole_tables(plans: &str) -> BTreeSet<String> {
+    let scans = plans.lines().filter(|line| !line.contains("never executed"));
     let tables = scans.filter_map(|line| line.split("Seq Scan on ").nth(1)?.split(' ').next());
     let large = |table: &&str| {
         LARGE.contains(table) || (table.starts_with("finished_") && *table != "finished_stray")
@@ -254,12 +254,12 @@ fn whole_tables(told: &str) -> BTreeSet<String> {
 }
 
 /// How many pages of the database the largest statement touched.
-fn pages_read(told: &str) -> String {
+fn pages_read(plans: &str) -> String {
     let number = |text: &str, key: &str| -> u64 {
         let digits = text.split(key).nth(1).unwrap_or_default();
         digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or_default()
     };
-    let buffers = told.lines().filter(|line| line.contains("Buffers: shared"));
+    let buffers = plans.lines().filter(|line| line.contains("Buffers: shared"));
     let most = buffers.map(|line| number(line, "hit=") + number(line, "read=")).max().unwrap_or_default();
     format!("the largest touches {most} pages of 8 KiB")
 }
@@ -332,7 +332,7 @@ impl Load {
     }
 }
 
-/// Asks for each page [`ASKED`] times, one request at a time, and tells those over the limit.
+/// Asks for each page [`ASKED`] times, one request at a time, and reports those over the limit.
 async fn time_pages(base: &str, cookie: &str, pages: &[String]) -> Vec<String> {
     let mut slow = Vec::new();
     let mut took: Vec<Vec<Duration>> = vec![Vec::new(); pages.len()];
@@ -357,7 +357,7 @@ async fn time_pages(base: &str, cookie: &str, pages: &[String]) -> Vec<String> {
 }
 
 /// The load alone and beside a reader, in turns; what it loses, in percent.
-async fn take_turns(load: &Load, base: &str, cookie: &str, pages: &[String]) -> f64 {
+async fn alternate(load: &Load, base: &str, cookie: &str, pages: &[String]) -> f64 {
     let (mut alone, mut beside) = (0.0, 0.0);
     for round in 0..scale("BENCH_ROUNDS", 20) {
         // First the one, then the other: the database grows meanwhile.

@@ -1,11 +1,11 @@
-//! Finding the rider who is meant, and topping up nobody else.
+//! Finding the rider who is meant, and topping up no other.
 
-use super::visitor::Visitor;
+use super::session::ConsoleSession;
 use crate::harness::World;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_e_mail_address_opens_nobodys_page_and_lists_all_who_gave_it() {
+async fn an_e_mail_address_opens_no_page_and_lists_all_riders_who_gave_it() {
     let world = World::new().await;
     let (first, owner, other) = (world.rider("0").await, world.rider("0").await, world.rider("0").await);
     for (rider, email) in
@@ -13,7 +13,7 @@ async fn an_e_mail_address_opens_nobodys_page_and_lists_all_who_gave_it() {
     {
         rider.patch("/v1/riders/me", &json!({ "email": email })).await.expect(200);
     }
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let pages = ["/console/search?q=", "/console/riders?who="];
     for page in pages {
         let found = ops.page(&format!("{page}lin%40example.org")).await;
@@ -36,7 +36,7 @@ async fn an_e_mail_address_opens_nobodys_page_and_lists_all_who_gave_it() {
         assert_eq!(answer.status().as_u16(), 303);
         assert_eq!(answer.headers()["location"].to_str().unwrap(), format!("/console/riders/{}", first.id));
     }
-    // Unless somebody has it as his address, which was not always looked at.
+    // Unless a rider has it as an e-mail address; addresses were not always checked.
     let mimic = "update rider set email = 'Rider0' where id = $1";
     sqlx::query(mimic).bind(other.id.0).execute(&world.pool).await.unwrap();
     for page in pages {
@@ -45,7 +45,7 @@ async fn an_e_mail_address_opens_nobodys_page_and_lists_all_who_gave_it() {
         let (named, wrote) = (found.find(&first.id.to_string()), found.find(&other.id.to_string()));
         assert!(named < wrote, "the user name's account comes first");
     }
-    // The form says whom it is about.
+    // The form names its rider.
     let form = ops.page(&format!("/console/riders/{}/top-up", owner.id)).await;
     for text in ["rider1", &owner.id.to_string(), "Since", "E-mail, not verified"] {
         assert!(form.contains(text), "{text} in {form}");
@@ -56,7 +56,7 @@ async fn an_e_mail_address_opens_nobodys_page_and_lists_all_who_gave_it() {
 async fn the_form_takes_a_reference_once() {
     let world = World::new().await;
     let (rider, other) = (world.rider("0").await, world.rider("0").await);
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let address = |id: &str| format!("/console/riders/{id}/top-up");
     let (to, elsewhere) = (address(&rider.id.to_string()), address(&other.id.to_string()));
     let csrf = ops.hidden(&to, "csrf").await;

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 /// The largest picture, bytes.
 const LARGEST: usize = 150_000;
 const RIDERS: [&str; 8] = ["amara", "bao", "chen", "dilys", "emil", "fatima", "goran", "hanne"];
-/// The undos of claims fail for good, those of debits until somebody mends it.
+/// The undos of claims fail for good, those of debits until the fault is removed.
 const BROKEN: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
 const HALF_MENDED: &str = "undo.order_add_seats_cancle.before=error";
 
@@ -89,12 +89,12 @@ async fn screenshots() {
     // The check has come by since: the dead letters are in its verdict.
     browser.sees("No job has given up.").await;
     for (look, screen, scheme) in [
-        ("light", Screen::JobContext, "light"),
-        ("dark", Screen::JobContext, "dark"),
+        ("light", Screen::Desktop, "light"),
+        ("dark", Screen::Desktop, "dark"),
         ("phone", Screen::Phone, "light"),
     ] {
         browser.screen(screen).await;
-        if screen == Screen::JobContext {
+        if screen == Screen::Desktop {
             // Less high than a desk's: a picture is to be small.
             let size = json!({"width": 1200, "height": 720, "deviceScaleFactor": 1, "mobile": false});
             browser.debug("Emulation.setDeviceMetricsOverride", &size).await;

@@ -3,12 +3,12 @@
 use crate::harness::{Browser, Screen, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sign_in_page_can_be_used_by_everybody_in_both_languages() {
+async fn the_sign_in_page_is_accessible_in_both_languages() {
     let world = World::new().await;
     let rider = world.rider("0").await;
     let browser = Browser::at(&world.api.base()).await;
     browser.goto("/console/sign-in?next=/console/jobs").await;
-    for screen in [Screen::JobContext, Screen::Phone] {
+    for screen in [Screen::Desktop, Screen::Phone] {
         browser.screen(screen).await;
         for scheme in ["light", "dark"] {
             browser.prefers(scheme).await;
@@ -33,17 +33,17 @@ async fn the_sign_in_page_can_be_used_by_everybody_in_both_languages() {
     browser.until("it is English", "document.documentElement.lang === 'en'").await;
     assert_eq!(browser.path().await, "/console/sign-in?next=/console/jobs", "the page is the same one");
 
-    // A rider's right password opens nothing here, and is told as a wrong one is.
-    let mut told = Vec::new();
+    // A rider's right password opens nothing here, and is answered like a wrong one.
+    let mut alerts = Vec::new();
     for (name, password) in [("rider0", crate::harness::PASSWORD), ("nobody", "nonsense nonsense")] {
         browser.fill("User name", name).await;
         browser.fill("Password", password).await;
         browser.click("Sign in").await;
         browser.until("it is refused", "document.querySelector('[role=alert]')").await;
-        told.push(browser.run("return document.querySelector('[role=alert]').innerText").await);
+        alerts.push(browser.run("return document.querySelector('[role=alert]').innerText").await);
         browser.goto("/console/sign-in?next=/console/jobs").await;
     }
-    assert_eq!(told[0], told[1]);
+    assert_eq!(alerts[0], alerts[1]);
     assert!(!browser.cookies().await.contains("farebox_console"), "{rider}", rider = rider.id);
     assert!(browser.complaints().await.iter().all(|said| said.contains("401")), "only the refusal");
     browser.check().await;

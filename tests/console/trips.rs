@@ -1,6 +1,6 @@
 //! Trips: found by what operators know of them, and cancelled before their eyes.
 
-use super::{looked::Looked, short, visitor::Visitor};
+use super::{a11y::Accessibility, session::ConsoleSession, short};
 use crate::harness::{Browser, World};
 use chrono::{Duration, NaiveDate, Utc};
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn timetable(world: &World, day: NaiveDate, many: i32) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn trips_are_found_by_direction_bus_and_state_page_by_page() {
     let world = World::new().await;
-    let ops = Visitor::enter(&world, "ops").await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
     let today = (Utc::now() + Duration::hours(8)).date_naive();
     let (ahead, past) = (today + Duration::days(3), today - Duration::days(3));
     let (coming, gone) = (timetable(&world, ahead, 240).await, timetable(&world, past, 4).await);
@@ -89,9 +89,9 @@ async fn trips_are_found_by_direction_bus_and_state_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
+async fn a_cancelled_trips_orders_end_live_on_its_page() {
     let world = World::new().await;
-    // More seats than one transaction of the job looks at.
+    // More seats than one transaction of the job reads.
     let trip = world.trip(600).await;
     let (near, far) = (world.rider("20.00").await, world.rider("20.00").await);
     let paid = near.booked(&trip, &["1", "2"]).await;
@@ -102,11 +102,11 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
     let far_unpaid = far.booked(&trip, &["560"]).await;
 
     let browser = Browser::signed_in(&world, "ops").await;
-    let mut looked = Looked::default();
+    let mut accessibility = Accessibility::default();
     browser.click("Trips").await;
     let day = (Utc::now() + Duration::hours(24 + 8)).date_naive();
     browser.goto(&format!("/console/trips?day={day}&direction=0&state=open")).await;
-    looked.at(&browser, "trips").await;
+    accessibility.at(&browser, "trips").await;
     browser.click(&short(&trip)).await;
     browser.sees("595 / 600").await;
     browser.click("Cancel the trip").await;
@@ -131,13 +131,13 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
         );
         browser.until("the preview says which seats and how much money", &row).await;
     }
-    looked.at(&browser, "cancel the trip").await;
+    accessibility.at(&browser, "cancel the trip").await;
     browser.fill("Reason", "snow on the pass").await;
     browser.click("Cancel the trip").await;
     browser.sees("Cancel the trip ✓").await;
     browser.sees("0 / 4 orders ended").await;
     browser.sees("snow on the pass").await;
-    looked.on_every_screen(&browser, "a trip that is being cancelled").await;
+    accessibility.on_every_screen(&browser, "a trip that is being cancelled").await;
     browser.until("the page is live", "document.documentElement.dataset.live === 'on'").await;
     browser.run("window.untouched = true").await;
 
@@ -152,7 +152,7 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
     browser.until("it is over", "document.querySelector('#trip .verdict').classList.contains('good')").await;
     browser.until("no seat is left", "document.querySelectorAll('.seats li.blocked').length === 600").await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
-    looked.at(&browser, "a cancelled trip").await;
+    accessibility.at(&browser, "a cancelled trip").await;
 
     world.drained().await;
     for (order, status) in
@@ -174,5 +174,5 @@ async fn a_trip_is_cancelled_and_its_orders_end_before_the_operators_eyes() {
     let about = world.ops.get("/v1/ops/audit?act=trip_cancel").await;
     assert_eq!(about.expect(200)["items"][0]["detail"], json!({"orders": 4, "left": 4}));
     browser.check().await;
-    looked.found_nothing();
+    accessibility.found_nothing();
 }

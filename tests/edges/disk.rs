@@ -90,7 +90,7 @@ async fn a_full_disk_is_an_outage_that_ends_by_itself() {
     let (rider, trip) = &riders[1];
     until("bookings are taken again", async || rider.book(trip, &["20"]).await.status == 201).await;
     let pool = own.pool();
-    until("nothing is owed", async || {
+    until("nothing is pending", async || {
         let sql = "select count(*) from queue.job where tag <> 'order_unpaid'";
         sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.is_ok_and(|left| left == 0)
     })

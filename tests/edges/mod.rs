@@ -1,6 +1,6 @@
 //! Loads on the edges: an hour without workers, a full disk, a storm of connections, years of old orders.
 //!
-//! What is small of it is part of every test run; what is large is run by hand, and its figures are in
+//! What is small of it is part of every test run; what is large is run on request, and its figures are in
 //! docs/benchmarks/2026-11-29-reliability.md:
 //!
 //! ```console
@@ -20,7 +20,7 @@ use farebox::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-/// A month of orders, so many; and orders that are unpaid, so many.
+/// A month of orders: their number, and the number of unpaid ones.
 struct Month {
     orders: u64,
     unpaid: u64,
@@ -43,7 +43,7 @@ impl Month {
     }
 }
 
-/// Riders of their own, each with a trip of his own.
+/// New riders, each with its own trip.
 async fn riders_with_trips(own: &OwnServer, many: usize) -> Vec<(Client, String)> {
     let pool = own.pool();
     let saga = parts::saga_context(&settings(), pool.clone()).unwrap();

@@ -16,7 +16,7 @@ const SCANS: &str = "select relname || ': ' || seq_scan from pg_stat_user_tables
     where seq_tup_read > 1000 and (relname in ('orders', 'order_event', 'seat', 'ledger_entry', 'payment', 'barrier', 'idempotency',
                                         'trip') or relname like 'finished%')
     order by 1";
-/// Connections tell their counts when they end.
+/// Connections report their counts when they end.
 const HANG_UP: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()";
 const OTHERS: &str =

@@ -20,7 +20,7 @@ async fn hoard(url: &str) -> Vec<PgConnection> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_of_connections_is_waited_out_or_told_and_passes() {
+async fn a_storm_of_connections_is_waited_out_or_refused_and_passes() {
     let env =
         [("FAREBOX__DATABASE__MAX_CONNECTIONS", POOL), ("FAREBOX__DATABASE__ACQUIRE_TIMEOUT_MS", "1000")];
     let own = OwnServer::start("storm", &env).await;
@@ -57,7 +57,7 @@ async fn a_storm_of_connections_is_waited_out_or_told_and_passes() {
     for seat in 21..=40 {
         rider.booked(trip, &[&seat.to_string()]).await;
     }
-    until("nothing is owed", async || {
+    until("nothing is pending", async || {
         count(&pool, "select count(*) from queue.job where tag <> 'order_unpaid'").await == 0
     })
     .await;

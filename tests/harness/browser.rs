@@ -14,9 +14,9 @@ use std::{
 use thirtyfour::{BrowserLogEntry, By, Capabilities, WebDriver, WebElement};
 use tokio::sync::OnceCell;
 
-/// The release of axe-core, which looks for what shuts people out; from npm.
+/// The release of axe-core, which finds accessibility barriers; from npm.
 const AXE: &str = "axe-core@4.14.1";
-/// Tab stops of one page at the most.
+/// Tab stops of one page, at most.
 const TAB_STOPS: usize = 400;
 /// How long a script may take that waits for something.
 const SCRIPT: Duration = Duration::from_secs(60);
@@ -25,13 +25,13 @@ const SCRIPT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// 1280 by 900.
-    JobContext,
+    Desktop,
     /// 380 by 780, by touch.
     Phone,
 }
 
 pub struct Browser {
-    // Before the processes: its end is told to them.
+    // Dropped before the processes: its end stops them.
     driver: WebDriver,
     base: String,
     /// Addresses of the requests that were made, as far as they have been looked at.
@@ -131,7 +131,7 @@ impl Browser {
     /// Waits until an expression of JavaScript holds.
     pub async fn until(&self, what: &str, expression: &str) {
         let script = format!("return Boolean({expression})");
-        // A page that is being left answers with an error: look again.
+        // A page that is being left answers with an error: try again.
         let holds = || async {
             self.driver
                 .execute(script.as_str(), Vec::new())
@@ -253,7 +253,7 @@ impl Browser {
 
     pub async fn screen(&self, screen: Screen) {
         let (width, height, phone) = match screen {
-            Screen::JobContext => (1280, 900, false),
+            Screen::Desktop => (1280, 900, false),
             Screen::Phone => (380, 780, true),
         };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});

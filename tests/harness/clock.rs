@@ -1,4 +1,4 @@
-//! A wall clock that tells the wrong time and can be made to jump, for processes of the test (Debian's libfaketime). Their
+//! A wall clock that shows the wrong time and can be made to jump, for processes of the test (Debian's libfaketime). Their
 //! monotonic clock goes on as it is, as on a machine whose time is set.
 
 use std::{
@@ -15,7 +15,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// One that is so many seconds ahead, or behind if it is negative.
+    /// A clock that is this number of seconds ahead, or behind if it is negative.
     pub fn ahead(secs: i64) -> Self {
         let place = |machine| PathBuf::from(format!("/usr/lib/{machine}/faketime/libfaketimeMT.so.1"));
         let library = LIBRARIES.map(place).into_iter().find(|path| path.exists());
@@ -27,7 +27,7 @@ impl Clock {
         clock
     }
 
-    /// From now on it is so many seconds ahead of the right time.
+    /// From now on it is this number of seconds ahead of the right time.
     pub fn jump(&self, secs: i64) {
         let (file, fresh) = (self.file(), self.folder.join("fresh"));
         fs::write(&fresh, format!("{secs:+}s\n")).unwrap();

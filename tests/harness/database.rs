@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 /// A test's database is dropped by a later run once it is this old, seconds.
 const KEEP: u64 = 3600;
-/// Databases one run drops at the most: a DROP takes a tenth of a second.
+/// Databases one run drops, at most: a DROP takes a tenth of a second.
 const DROPS: usize = 100;
 /// Key of the advisory lock under which the template is made.
 const LOCK: i64 = 0x0FA2_EB0C;
@@ -61,7 +61,7 @@ impl Database {
     }
 }
 
-/// The server outlives this process for a moment only: it stops when nobody holds it.
+/// The server outlives this process for a moment only: it stops when no process holds it.
 async fn start() -> (embedded::Server, String) {
     let data = lasting_folder("test-server");
     let options = embedded::Options { data, durable: false, max_connections: 500, settings: &[] };

@@ -1,9 +1,9 @@
 //! The folder of this run of the tests: what they need on the disk while they run, and nothing of it afterwards.
 //!
 //! Servers run as another user where the tests run as root, so the folder is where that user can reach it: in the build's
-//! own folder, or, if that is closed to him or too deep for a socket's path, in the system's folder for temporary files that
+//! own folder, or, if that is closed to that user or too deep for a socket's path, in the system's folder for temporary files that
 //! are on a disk. It goes when this process ends, however it ends: a shell that waits for the end of a pipe takes it away.
-//! If that was killed too, the next run does: each run holds a lock in its folder, and whose lock is free is nobody's.
+//! If that was killed too, the next run does: each run holds a lock in its folder, and a folder whose lock is free is abandoned.
 
 use farebox::embedded;
 use std::{
@@ -22,7 +22,7 @@ const LOCK: &str = "lock";
 const LONGEST_AROUND: usize = 40;
 /// Where temporary files outlive a restart, so on a disk: durable servers are to feel one.
 const ON_DISK: &str = "/var/tmp";
-/// Waits until the run has ended, then for the servers of the run, which stop by themselves (a minute at the most), and takes
+/// Waits until the run has ended, then for the servers of the run, which stop by themselves (within a minute), and takes
 /// the folder away with what is mounted in it.
 const REAPER: &str = r#"
 read -r end
@@ -79,7 +79,7 @@ fn around() -> PathBuf {
 }
 
 impl Run {
-    /// The folder gets its name once it is locked, so that no sweep takes it for nobody's.
+    /// The folder gets its name once it is locked, so that no sweep takes it for abandoned.
     fn begin(around: &Path) -> Self {
         let id = &uuid::Uuid::new_v4().simple().to_string()[..8];
         let (path, fresh) = (around.join(format!("{NAME}{id}")), around.join(format!("farebox-new-{id}")));

@@ -111,7 +111,7 @@ impl World {
         client
     }
 
-    /// Tops a wallet up; a reference belongs to one rider, so his id goes into it.
+    /// Tops a wallet up; a reference belongs to one rider, so the rider's id goes into it.
     pub async fn top_up(&self, rider: RiderId, money: &str, reference: &str) -> Answer {
         let path = format!("/v1/ops/wallets/{rider}/top-ups");
         let reference = format!("{reference} {rider}");

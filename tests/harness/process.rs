@@ -23,7 +23,7 @@ struct Log {
 }
 
 impl Process {
-    /// An API process that listens; faults are heeded.
+    /// An API process that listens; faults are enabled.
     pub fn api(url: &str, env: &[(&str, &str)]) -> Self {
         let mut process =
             Self::start(command(&binary("farebox-api", env!("CARGO_BIN_EXE_farebox-api")), url, env));
@@ -58,7 +58,7 @@ impl Process {
         self.address_after("listening")
     }
 
-    /// Where a worker shows its metrics, if it was told to.
+    /// Where a worker shows its metrics, if it was asked to.
     pub fn metrics(&self) -> String {
         self.address_after("metrics")
     }

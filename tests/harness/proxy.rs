@@ -27,7 +27,7 @@ pub enum Cut {
     Answer,
 }
 
-/// What the proxy waits for: the statement whose parameters hold these bytes, after so many others that do.
+/// What the proxy waits for: the statement whose parameters hold these bytes, after this number of others that do.
 struct Trap {
     cut: Cut,
     marker: [u8; 16],

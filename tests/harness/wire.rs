@@ -1,4 +1,4 @@
-//! HTTP by hand over one connection that is kept: cheap enough for thousands of requests, and free to misbehave.
+//! Raw HTTP over one kept-alive connection: cheap enough for thousands of requests, and free to misbehave.
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},

@@ -1,9 +1,9 @@
-//! What must be true when everything is quiet: the invariants, and that what riders were told is what has become of it.
+//! What must be true when everything is quiet: the invariants, and that every reply to a rider still holds.
 
 use super::{
     Fleet, MOST_HOLDS, Soak,
     nemesis::WRONG_BY_SECS,
-    riders::{Ask, Event, Told},
+    riders::{Ask, Event, Reply},
 };
 use crate::harness::count;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Writes down every change of a seat's owner, in its transaction: the history of each seat, in the order in which it
-/// happened. And lets the nemesis keep the transaction open that adds an order.
+/// happened. It also lets the nemesis hold the transaction open that adds an order.
 pub const RECORDER: &str = "
     create table register (nr bigserial primary key, trip_id uuid, seat int, was uuid, became uuid);
     create function record_owner() returns trigger language plpgsql as $$ begin
@@ -56,7 +56,7 @@ impl Soak {
         }
         let events = self.book.events.lock().unwrap()[mark.events..].to_vec();
         breaches.extend(self.register(mark.register).await);
-        breaches.extend(self.told(&events).await);
+        breaches.extend(self.replies_hold(&events).await);
         breaches.extend(self.unasked(&events, mark.since).await);
         breaches.extend(self.too_many_holds(mark.since).await);
         mark.events += events.len();
@@ -66,7 +66,7 @@ impl Soak {
         breaches
     }
 
-    /// Each seat goes from nobody to an order and back, never from one order to another.
+    /// Each seat goes from free to an order and back, never from one order to another.
     async fn register(&self, after: i64) -> Vec<Breach> {
         let sql = "select format('seat %s of %s: %s then %s', seat, trip_id, was, became) from (
                        select *, lag(became) over seat as before, row_number() over seat as place
@@ -79,8 +79,8 @@ impl Soak {
     }
 
     /// What was acknowledged has stayed.
-    async fn told(&self, events: &[Event]) -> Vec<Breach> {
-        let done = events.iter().filter(|event| matches!(event.told, Told::Done(_)));
+    async fn replies_hold(&self, events: &[Event]) -> Vec<Breach> {
+        let done = events.iter().filter(|event| matches!(event.reply, Reply::Done(_)));
         let done: Vec<(&Event, Uuid)> = done.filter_map(|event| Some((event, event.order?))).collect();
         let rows: Vec<(Uuid, String, Vec<i32>)> =
             sqlx::query_as("select id, status, seats from orders where id = any($1)")
@@ -123,7 +123,7 @@ impl Soak {
         let bookings = events.iter().filter(|event| event.ask == Ask::Book);
         let known: HashSet<Uuid> = bookings.clone().filter_map(|event| event.order).collect();
         let mut open: HashMap<(Uuid, Uuid, Vec<i32>), usize> = HashMap::new();
-        for event in bookings.filter(|event| matches!(event.told, Told::Unknown(None))) {
+        for event in bookings.filter(|event| matches!(event.reply, Reply::Unknown(None))) {
             if let Some((trip, seats)) = &event.wanted {
                 *open.entry((event.rider, *trip, seats.clone())).or_default() += 1;
             }
@@ -146,7 +146,7 @@ impl Soak {
         breaches
     }
 
-    /// At no instant a rider had more unpaid orders than he may have.
+    /// At no instant a rider had more unpaid orders than the limit.
     async fn too_many_holds(&self, since: Option<DateTime<Utc>>) -> Vec<Breach> {
         let sql = "with recent as (
                        select * from orders where created_at > coalesce($1, '-infinity')
@@ -196,7 +196,9 @@ impl Soak {
             .unwrap()
             .iter()
             .filter(|event| event.ask == Ask::Book)
-            .filter_map(|event| if let Told::Unknown(Some(order)) = event.told { Some(order) } else { None })
+            .filter_map(
+                |event| if let Reply::Unknown(Some(order)) = event.reply { Some(order) } else { None },
+            )
             .collect();
         let (committed, not): (i64, i64) = sqlx::query_as(
             "select count(*) filter (where done), count(*) filter (where not done) from (

@@ -7,13 +7,13 @@
 //! $ FAILOVERS=10 cargo test --test farebox-tests failover -- --ignored --nocapture
 //! ```
 //!
-//! With `FAILOVER_ASYNC=1` replication is asynchronous: what was acknowledged may then be lost, and the run tells how much
+//! With `FAILOVER_ASYNC=1` replication is asynchronous: what was acknowledged may then be lost, and the run reports how much
 //! instead of failing.
 
 use super::{
     HASTE, Load, RIDERS, RIDERS_OF_A_TRIP, Soak,
     check::Mark,
-    nothing_is_owed, people, percentile, randoms,
+    nothing_is_pending, people, percentile, randoms,
     riders::{Bases, Book, Rider},
     scale, trips,
 };
@@ -248,7 +248,7 @@ async fn served_again(book: &Book, since: usize) -> Duration {
             let events = book.events.lock().unwrap();
             events[since.min(events.len())..]
                 .iter()
-                .any(|event| matches!(event.told, super::riders::Told::Done(_)))
+                .any(|event| matches!(event.reply, super::riders::Reply::Done(_)))
         };
         if served {
             return began.elapsed();
@@ -319,7 +319,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     }
     load.end().await;
     let soak = Soak { seed, pool: storage::pool(&url, &settings().database, "failover").unwrap(), book };
-    nothing_is_owed(&soak.pool).await;
+    nothing_is_pending(&soak.pool).await;
     let breaches = soak.breaches(&mut Mark::default()).await;
     took.sort_by(f64::total_cmp);
     println!(

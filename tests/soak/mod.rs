@@ -1,6 +1,6 @@
 //! The proof under fire: API replicas, workers, PostgreSQL and Redis as real processes under a random load of riders,
-//! while everything that can break is broken. Whenever it is quiet the invariants are checked, and what riders were told
-//! is held against what has become of it. A run counts only if every hard case really happened in it.
+//! while everything that can break is broken. Whenever it is quiet the invariants are checked, and replies to riders
+//! are compared with the database. A run counts only if every hard case really happened in it.
 //!
 //! ```console
 //! $ SOAK_ROUNDS=1000 SOAK_REQUESTS=1000000 cargo test --profile fast --test farebox-tests long_soak -- --ignored --nocapture
@@ -38,20 +38,20 @@ const APIS: usize = 2;
 const WORKERS: usize = 3;
 /// As many as in CI; `SOAK_RIDERS` may ask for more.
 const RIDERS: usize = 8;
-/// Of more riders than [`RIDERS`], so many make requests under faults. Every fourth fault ends an API, and with it what all
+/// Of more riders than [`RIDERS`], this number makes requests under faults. Every fourth fault ends an API, and with it what all
 /// others ask for, and its connections, which then have to plan all their statements again.
 const RECKLESS: usize = 3;
-/// So many keep two cores busy.
+/// This number keeps two cores busy.
 const RIDERS_OF_A_LONG_RUN: usize = 48;
-/// For each trip so many riders, so that they meet.
+/// Riders for each trip, so that they compete.
 const RIDERS_OF_A_TRIP: usize = 2;
 /// Rounds between two checks, in a run of ordinary length.
 const CHECK_EVERY: usize = 25;
-/// Checks of a long run: each looks at all that has happened, and everybody waits for it.
+/// Checks of a long run: each reads all that has happened, and all riders wait for it.
 const CHECKS: usize = 20;
 /// The longest query of a check, milliseconds.
 const LONGEST_CHECK_MS: u64 = 300_000;
-/// A run in which some hard case was not seen goes on, up to so many times as long.
+/// A run in which some hard case was not seen goes on, up to this number of times as long.
 const PATIENT_ROUNDS: usize = 3;
 /// Between two acts, milliseconds.
 const PAUSE: std::ops::Range<u64> = 150..600;
@@ -59,7 +59,7 @@ const PAUSE: std::ops::Range<u64> = 150..600;
 const TICK: Duration = Duration::from_millis(20);
 /// As [`HASTE`] says.
 const MOST_HOLDS: i64 = 5;
-/// What the processes run with: holds, undos and leases that end while one looks on.
+/// What the processes run with: holds, undos and leases that end during the run.
 const HASTE: [(&str, &str); 9] = [
     ("FAREBOX__DATABASE__MAX_CONNECTIONS", "8"),
     ("FAREBOX__BOOKING__MAX_OPEN_HOLDS", "5"),
@@ -102,7 +102,7 @@ pub struct Fleet {
     marks: HashMap<&'static str, u64>,
     /// A rider who clicks when the nemesis says so.
     accomplice: Option<Rider>,
-    /// Another, who takes the seat from him.
+    /// Another, who takes the accomplice's seat.
     rival: Option<Rider>,
 }
 
@@ -166,7 +166,7 @@ impl Fleet {
     }
 
     /// Starts again who died under a fault.
-    fn revive(&mut self) {
+    fn restart_dead(&mut self) {
         self.wake_if_due();
         for at in 0..self.apis.len() {
             if !self.apis[at].is_alive() {
@@ -226,7 +226,7 @@ impl Load {
         Self { gate, over, riders }
     }
 
-    /// A rider who stops before he is told to has seen something he should not.
+    /// A rider that stops early has found a breach.
     async fn still_there(&mut self) {
         if let Some(at) = self.riders.iter().position(JoinHandle::is_finished) {
             self.riders.swap_remove(at).await.unwrap();
@@ -291,7 +291,7 @@ fn randoms(seed: u64) -> impl Iterator<Item = StdRng> {
 }
 
 /// Waits until all undos are done, those too that were armed and fall due by themselves.
-async fn nothing_is_owed(pool: &PgPool) {
+async fn nothing_is_pending(pool: &PgPool) {
     until("every undo is done", || async {
         let sql = "select count(*) from queue.job where tag <> 'order_unpaid' or run_at <= now()";
         sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.is_ok_and(|open| open == 0)
@@ -355,15 +355,15 @@ impl Soak {
         (Self { seed, pool, book }, fleet, Load::start(riders))
     }
 
-    /// Everybody is awake, and nothing is owed.
+    /// All processes run, and nothing is pending.
     async fn quiet(&self, fleet: &mut Fleet) {
         fleet.proxy.slow(Duration::ZERO);
         fleet.wake();
-        fleet.revive();
-        nothing_is_owed(&self.pool).await;
+        fleet.restart_dead();
+        nothing_is_pending(&self.pool).await;
     }
 
-    /// `rounds` acts, and more until there were so many requests and every hard case was seen.
+    /// `rounds` acts, and more until there were `requests` requests and every hard case was seen.
     async fn run(&self, fleet: &mut Fleet, load: &mut Load, rounds: usize, requests: u64) -> Ran {
         let mut random = StdRng::seed_from_u64(self.seed);
         let (mut deck, mut kills, mut mark) = (Vec::new(), Vec::new(), Mark::default());
@@ -379,7 +379,7 @@ impl Soak {
             fleet.commit(act, &mut random).await;
             let next = Instant::now() + pause;
             while Instant::now() < next {
-                tokio::task::block_in_place(|| fleet.revive());
+                tokio::task::block_in_place(|| fleet.restart_dead());
                 sleep(TICK).await;
             }
             load.still_there().await;
@@ -429,14 +429,14 @@ impl Soak {
         assert!(breaches.is_empty(), "BREACH {first}: {breaches:?} (SOAK_SEED={})", self.seed);
     }
 
-    /// Closes the gate. Requests under way must get their answers, so whoever dies meanwhile is revived.
+    /// Closes the gate. Requests under way must get their answers, so processes that die meanwhile are restarted.
     async fn pause<'a>(&self, load: &'a Load, fleet: &mut Fleet) -> tokio::sync::RwLockWriteGuard<'a, ()> {
         let closing = load.gate.write();
         tokio::pin!(closing);
         loop {
             tokio::select! {
                 alone = &mut closing => return alone,
-                () = sleep(TICK) => tokio::task::block_in_place(|| fleet.revive()),
+                () = sleep(TICK) => tokio::task::block_in_place(|| fleet.restart_dead()),
             }
         }
     }

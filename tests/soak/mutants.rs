@@ -19,7 +19,7 @@ use std::{
 /// Rounds of the soak that has to catch a mutant.
 const ROUNDS: &str = "75";
 
-/// One guard, and how the code looks without it.
+/// One guard, and the code without it.
 struct Mutant {
     name: &'static str,
     /// Tried in CI as well.
@@ -34,11 +34,11 @@ const SOAK: &str = "soak::fifty_rounds_of_breaking_break_no_promise";
 const BY_OTHERS: [(&str, &str); 2] = [
     (
         "a job is completed in a transaction of its own, before its effect",
-        "crashes::an_undo_that_cannot_commit_keeps_its_job",
+        "saga::crashes::an_undo_that_cannot_commit_keeps_its_job",
     ),
     (
         "a BEGIN can be dropped half way",
-        "cancel_safety::hanging_up_while_begin_stalls_leaves_no_transaction_open_in_a_small_pool",
+        "saga::cancel_safety::hanging_up_while_begin_stalls_leaves_no_transaction_open_in_a_small_pool",
     ),
 ];
 
@@ -243,7 +243,7 @@ const MUTANTS: [Mutant; 26] = [
         )],
     },
     Mutant {
-        name: "who was booked is not told so again",
+        name: "a late retry of a booking is not answered from its order",
         short: false,
         edits: &[("src/orders/mod.rs", "from orders where id = $1\n           union all", "from orders where id = $1 and false\n           union all")],
     },
@@ -452,7 +452,7 @@ fn last_lines(text: &[u8], lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// Who changes a guarded line learns it in seconds, not from the mutants that nobody runs until the end.
+/// A change of a guarded line fails here in seconds, not in the long run of the mutants.
 #[test]
 fn every_mutant_still_has_its_guard_to_remove() {
     for mutant in &MUTANTS {

@@ -1,4 +1,4 @@
-//! What breaks the system, act by act: processes killed, stopped, told to end; the server stopped at once; lines cut and
+//! What breaks the system, act by act: processes killed, stopped, asked to end; the server stopped at once; lines cut and
 //! slowed; rows locked the wrong way round; Redis emptied.
 
 use super::{Fleet, Kind};
@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// Longer than a lease: who sleeps so long has lost his.
+/// Longer than a lease: a worker stopped for this time has lost its leases.
 const ASLEEP: Duration = Duration::from_millis(2_600);
 /// How long a lock is held the wrong way round before the second row is asked for.
 const ACROSS: Duration = Duration::from_millis(150);
@@ -18,12 +18,12 @@ const HANG: &str = "order_calc_money_cancle.after=sleep:2600";
 
 /// Looks, and fails before the claim.
 const HESITATE: &str = "order_seats_cancel.after=sleep:900,order_add_seats_cancle.before=error";
-/// Adds its order when the undo of its claim has been picked up already, and does not look yet: it is a slow one.
+/// Adds its order when the undo of its claim has been picked up already, and has not read yet: it is a slow one.
 const TARDY: &str = "order_calc_money_cancle.after=sleep:1630";
 /// The order is not added before.
 const UNTIL_IT_ADDS: Duration = Duration::from_millis(1_400);
-/// From then on until after the undo has begun to look.
-const PAST_ITS_LOOK: Duration = Duration::from_millis(800);
+/// From then on until after the undo has begun to read.
+const PAST_ITS_READ: Duration = Duration::from_millis(800);
 
 /// Its undo is the one that [`SLOW_UNDOS`](super::SLOW_UNDOS) makes slow.
 const SLOWLY_UNDONE: &str = "order_calc_money_cancle.before=error";
@@ -48,7 +48,7 @@ pub enum Act {
     LockAcross,
     HangPastTheUndo,
     LoseTheSeat,
-    KeepAStepOpen,
+    HoldAStepOpen,
     FlushRedis,
     JumpTheClock,
 }
@@ -76,8 +76,8 @@ impl Act {
             Self::HangPastTheUndo,
             Self::LoseTheSeat,
             Self::LoseTheSeat,
-            Self::KeepAStepOpen,
-            Self::KeepAStepOpen,
+            Self::HoldAStepOpen,
+            Self::HoldAStepOpen,
             Self::FlushRedis,
             Self::JumpTheClock,
         ];
@@ -122,7 +122,7 @@ impl Fleet {
                 }
             }
             Act::LoseTheSeat => {
-                // One looks, hesitates and fails; the other takes the seat meanwhile and pays. Then the first one's undo comes.
+                // One reads, hesitates and fails; the other takes the seat meanwhile and pays. Then the first one's undo comes.
                 if let (Some(mut one), Some(mut other)) = (self.accomplice.take(), self.rival.take()) {
                     let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
                     tokio::join!(one.book_exactly(trip, vec![seat], Some(HESITATE)), async {
@@ -132,14 +132,14 @@ impl Fleet {
                     (self.accomplice, self.rival) = (Some(one), Some(other));
                 }
             }
-            Act::KeepAStepOpen => self.keep_a_step_open(random).await,
+            Act::HoldAStepOpen => self.hold_a_step_open(random).await,
             // Once of an API and a worker that run, and of those that are started in their places.
             Act::JumpTheClock => self.clock.jump(random.random_range(-WRONG_BY_SECS..=WRONG_BY_SECS)),
             Act::FlushRedis => drop(self.redis.say("FLUSHALL")),
         }
     }
 
-    /// A job that takes a while is in some worker's hands when this returns, if it can be had.
+    /// A job that takes a while runs in some worker when this returns, if possible.
     async fn keep_workers_busy(&mut self, random: &mut StdRng) {
         if let Some(mut rider) = self.accomplice.take() {
             let seat = random.random_range(1..=super::SEATS);
@@ -178,9 +178,9 @@ impl Fleet {
         }
     }
 
-    /// The undo of a claim looks while the step that adds its order has done everything but committed. It has to wait, and
+    /// The undo of a claim reads while the step that adds its order has done everything but committed. It has to wait, and
     /// to see then that the order was added.
-    async fn keep_a_step_open(&mut self, random: &mut StdRng) {
+    async fn hold_a_step_open(&mut self, random: &mut StdRng) {
         let Some(mut rider) = self.accomplice.take() else { return };
         let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
         let in_the_way = async {
@@ -188,16 +188,16 @@ impl Fleet {
             let mut db = PgConnection::connect(&self.url).await?;
             let lock = "select pg_advisory_lock(hashtextextended($1, 0))";
             sqlx::query(lock).bind(trip).execute(&mut db).await?;
-            sleep(PAST_ITS_LOOK).await;
+            sleep(PAST_ITS_READ).await;
             db.close().await
         };
-        // While the server is away there is nothing to keep open.
+        // While the server is away there is nothing to hold open.
         let (_, ended) = tokio::join!(rider.book_exactly(trip, vec![seat], Some(TARDY)), in_the_way);
         drop(ended);
         self.accomplice = Some(rider);
     }
 
-    /// Two seats of a trip in descending order, while somebody books them, which locks them ascending: one of the two has to
+    /// Two seats of a trip in descending order, while a rider books them, which locks them ascending: one of the two has to
     /// give way, and which is the server's choice.
     async fn lock_across(&mut self, random: &mut StdRng) {
         let (trip, low) = (self.quiet_trip.clone(), random.random_range(1..super::SEATS));

@@ -1,4 +1,4 @@
-//! Riders who book, pay, cancel, refund, repeat themselves and hang up, and remember what they were told.
+//! Riders who book, pay, cancel, refund, repeat themselves and hang up, and remember the replies.
 
 use crate::harness::{Answer, Client};
 use chrono::{DateTime, Utc};
@@ -14,17 +14,18 @@ use uuid::Uuid;
 pub const SEATS: i32 = 12;
 /// Orders a rider remembers to act upon.
 const REMEMBERED: usize = 6;
-/// Of a hundred requests, so many are made under a fault of [`FAULTS`].
+/// Percentage of requests that are made under a fault of [`FAULTS`].
 const FAULTY: u32 = 10;
-/// Of a hundred, so many are given up after a few milliseconds.
+/// Percentage of requests that are given up after a few milliseconds.
 const HANG_UP: u32 = 4;
 /// How long before the deadline a payment at the deadline is sent, milliseconds.
 const EARLY: std::ops::Range<i64> = -2..80;
-/// A rider who has to be there in so many milliseconds waits for it, and does something else if it is longer.
+/// A rider waits for an event that is due within this number of milliseconds, and does something else
+/// if it is later.
 const SOON: i64 = 150;
-/// Who comes so many milliseconds late has missed it.
+/// A rider that is this number of milliseconds late has missed it.
 const LATE: i64 = 200;
-/// Who was told that the system fails asks again after so long.
+/// After a 5xx a rider waits this long.
 const BREATH: Duration = Duration::from_millis(50);
 /// The problem of a request whose first one, with the same key, still runs.
 const RUNNING: &str = "006006";
@@ -61,7 +62,7 @@ pub const FAULTS: [&str; 22] = [
 
 /// How a request ended, for the one who made it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum Reply {
     /// 2xx, with the body (which is not kept for the record).
     Done(Value),
     /// 4xx: nothing has happened.
@@ -93,7 +94,7 @@ pub struct Event {
     pub order: Option<Uuid>,
     /// Of a booking: the trip and the seats, ascending.
     pub wanted: Option<(Uuid, Vec<i32>)>,
-    pub told: Told,
+    pub reply: Reply,
 }
 
 /// What the riders have seen, besides their events.
@@ -126,14 +127,14 @@ struct Own {
 }
 
 impl Own {
-    /// Milliseconds until so many before its deadline.
+    /// Milliseconds until this number of milliseconds before its deadline.
     fn to_go(&self, early: i64) -> i64 {
         (self.expires_at - Utc::now()).num_milliseconds() - early
     }
 }
 
 /// A booking with its key, to be repeated.
-struct Kept {
+struct LastBooking {
     key: String,
     body: Value,
     answer: Option<Value>,
@@ -148,7 +149,7 @@ pub struct Rider {
     orders: Vec<Own>,
     /// An order to be paid at its deadline, and by how much before it, milliseconds.
     appointment: Option<(Own, i64)>,
-    kept: Option<Kept>,
+    last_booking: Option<LastBooking>,
     keys: u32,
     /// Makes no request under a fault.
     careful: bool,
@@ -170,13 +171,13 @@ impl Rider {
             book,
             orders: Vec::new(),
             appointment: None,
-            kept: None,
+            last_booking: None,
             keys: 0,
             careful: false,
         }
     }
 
-    /// One under whose requests nothing breaks on purpose: nobody starts dead processes again.
+    /// One under whose requests nothing breaks on purpose: dead processes are not restarted there.
     pub fn careful(self) -> Self {
         Self { careful: true, ..self }
     }
@@ -199,7 +200,7 @@ impl Rider {
                 44..62 => self.act(Ask::Refund, order).await,
                 _ => self.twice(Ask::Refund, order).await,
             },
-            _ if chance > 92 && self.kept.is_some() => self.repeat().await,
+            _ if chance > 92 && self.last_booking.is_some() => self.repeat().await,
             _ if chance > 89 => self.book_twice().await,
             _ => self.book().await,
         }
@@ -243,32 +244,32 @@ impl Rider {
         if let Some(key) = &key {
             client = client.key(key);
         }
-        let told = self.ask(client, "/v1/orders", &body).await;
-        let order = self.took(&told);
+        let reply = self.ask(client, "/v1/orders", &body).await;
+        let order = self.took(&reply);
         if let Some(key) = key {
-            let answer = if let Told::Done(answer) = &told { Some(answer.clone()) } else { None };
-            self.kept = Some(Kept { key, body, answer });
+            let answer = if let Reply::Done(answer) = &reply { Some(answer.clone()) } else { None };
+            self.last_booking = Some(LastBooking { key, body, answer });
         }
-        self.note(Ask::Book, order, Some((&trip, seats)), told);
+        self.note(Ask::Book, order, Some((&trip, seats)), reply);
     }
 
-    /// One booking under one key, from two devices at once: both get the same answer, or one is told to wait for it.
+    /// One booking under one key, from two devices at once: both get the same answer, or one is asked to wait for it.
     async fn book_twice(&mut self) {
         let ((trip, seats, body), key) = (self.wish(), self.fresh_key());
         let (one, other) = (self.at().key(&key), self.at().key(&key));
         let (first, second) = tokio::join!(send(one, "/v1/orders", &body), send(other, "/v1/orders", &body));
-        let told = [self.heard(first), self.heard(second)];
-        match &told {
-            [Told::Done(one), Told::Done(other)] => same_answer(one, other),
-            [Told::Done(answer), Told::Refused { code, .. }]
-            | [Told::Refused { code, .. }, Told::Done(answer)] => {
+        let reply = [self.heard(first), self.heard(second)];
+        match &reply {
+            [Reply::Done(one), Reply::Done(other)] => same_answer(one, other),
+            [Reply::Done(answer), Reply::Refused { code, .. }]
+            | [Reply::Refused { code, .. }, Reply::Done(answer)] => {
                 assert_eq!(code, RUNNING, "{BROKEN_KEY}: {answer} and {code}");
             }
             _ => {}
         }
-        for told in told {
-            let order = self.took(&told);
-            self.note(Ask::Book, order, Some((&trip, seats.clone())), told);
+        for reply in reply {
+            let order = self.took(&reply);
+            self.note(Ask::Book, order, Some((&trip, seats.clone())), reply);
         }
     }
 
@@ -279,9 +280,9 @@ impl Rider {
         let client = self.at();
         let client = fault.map_or_else(|| client.clone(), |fault| client.fault(fault));
         let answer = send(client, "/v1/orders", &body).await;
-        let told = self.heard(answer);
-        let order = self.took(&told);
-        self.note(Ask::Book, order, Some((trip, seats)), told);
+        let reply = self.heard(answer);
+        let order = self.took(&reply);
+        self.note(Ask::Book, order, Some((trip, seats)), reply);
     }
 
     /// Gives back what it has paid for, then books this seat and pays for it.
@@ -297,25 +298,25 @@ impl Rider {
 
     /// The last booking with a key once more, word by word: the same answer, or the first one.
     async fn repeat(&mut self) {
-        let Some(kept) = self.kept.take() else { return };
-        let client = self.at().key(&kept.key);
-        let told = self.ask(client, "/v1/orders", &kept.body).await;
-        let order = self.took(&told);
-        match (&told, &kept.answer) {
-            (Told::Done(now), Some(first)) => same_answer(now, first),
-            (Told::Refused { code, .. }, Some(first)) => panic!("{BROKEN_KEY}: {first}, then {code}"),
+        let Some(last_booking) = self.last_booking.take() else { return };
+        let client = self.at().key(&last_booking.key);
+        let reply = self.ask(client, "/v1/orders", &last_booking.body).await;
+        let order = self.took(&reply);
+        match (&reply, &last_booking.answer) {
+            (Reply::Done(now), Some(first)) => same_answer(now, first),
+            (Reply::Refused { code, .. }, Some(first)) => panic!("{BROKEN_KEY}: {first}, then {code}"),
             _ => {}
         }
-        let trip = kept.body["trip_id"].as_str().unwrap();
-        let seats = kept.body["seats"].as_array().unwrap().iter();
+        let trip = last_booking.body["trip_id"].as_str().unwrap();
+        let seats = last_booking.body["seats"].as_array().unwrap().iter();
         let seats = seats.map(|seat| seat.as_str().unwrap().parse().unwrap()).collect();
-        self.note(Ask::Book, order, Some((trip, seats)), told);
+        self.note(Ask::Book, order, Some((trip, seats)), reply);
     }
 
     /// The order of a booking that was answered or half answered; it is remembered.
-    fn took(&mut self, told: &Told) -> Option<Uuid> {
-        let Told::Done(order) = told else {
-            return if let Told::Unknown(order) = told { *order } else { None };
+    fn took(&mut self, reply: &Reply) -> Option<Uuid> {
+        let Reply::Done(order) = reply else {
+            return if let Reply::Unknown(order) = reply { *order } else { None };
         };
         let id = order["id"].as_str().unwrap().parse().unwrap();
         let known = |own: &Own| own.id == id;
@@ -334,8 +335,8 @@ impl Rider {
     async fn act(&mut self, ask: Ask, order: Uuid) {
         let client = self.at();
         let client = self.doomed(client);
-        let told = self.ask(client, &path(ask, order), &body(ask)).await;
-        self.done(ask, order, told);
+        let reply = self.ask(client, &path(ask, order), &body(ask)).await;
+        self.done(ask, order, reply);
     }
 
     /// Two devices at once, at two processes.
@@ -344,8 +345,8 @@ impl Rider {
         let (path, body) = (path(ask, order), body(ask));
         let (first, second) = tokio::join!(send(one, &path, &body), send(other, &path, &body));
         for answer in [first, second] {
-            let told = self.heard(answer);
-            self.done(ask, order, told);
+            let reply = self.heard(answer);
+            self.done(ask, order, reply);
         }
     }
 
@@ -363,81 +364,81 @@ impl Rider {
         self.orders.push(own);
         tokio::time::sleep(Duration::from_millis(to_go.try_into().unwrap_or(0))).await;
         let client = self.at();
-        let told = self.ask(client, &path(Ask::Pay, order), &body(Ask::Pay)).await;
+        let reply = self.ask(client, &path(Ask::Pay, order), &body(Ask::Pay)).await;
         if to_go > -LATE {
             let mut seen = self.book.seen.lock().unwrap();
-            match &told {
-                Told::Done(_) => seen.paid_at_the_deadline += 1,
-                Told::Refused { code, ended } if code == "006001" || *ended => {
+            match &reply {
+                Reply::Done(_) => seen.paid_at_the_deadline += 1,
+                Reply::Refused { code, ended } if code == "006001" || *ended => {
                     seen.expired_at_the_deadline += 1;
                 }
                 _ => {}
             }
         }
-        self.done(Ask::Pay, order, told);
+        self.done(Ask::Pay, order, reply);
     }
 
-    fn done(&mut self, ask: Ask, order: Uuid, told: Told) {
-        let over = match &told {
-            Told::Done(_) => ask != Ask::Pay,
-            Told::Refused { ended, .. } => *ended,
-            Told::Unknown(_) => false,
+    fn done(&mut self, ask: Ask, order: Uuid, reply: Reply) {
+        let over = match &reply {
+            Reply::Done(_) => ask != Ask::Pay,
+            Reply::Refused { ended, .. } => *ended,
+            Reply::Unknown(_) => false,
         };
         if over {
             self.orders.retain(|own| own.id != order);
         }
-        self.note(ask, Some(order), None, told);
+        self.note(ask, Some(order), None, reply);
     }
 
     /// Asks, and now and then hangs up on the answer.
-    async fn ask(&mut self, client: Client, path: &str, body: &Value) -> Told {
+    async fn ask(&mut self, client: Client, path: &str, body: &Value) -> Reply {
         if self.random.random_ratio(HANG_UP, 100) {
             let soon = Duration::from_micros(self.random.random_range(200..12_000));
             let Ok(answer) = tokio::time::timeout(soon, send(client, path, body)).await else {
                 let mut seen = self.book.seen.lock().unwrap();
                 seen.requests += 1;
                 seen.hung_up += 1;
-                return Told::Unknown(None);
+                return Reply::Unknown(None);
             };
             return self.heard(answer);
         }
         let answer = send(client, path, body).await;
-        let told = self.heard(answer);
-        if let Told::Unknown(_) = told {
+        let reply = self.heard(answer);
+        if let Reply::Unknown(_) = reply {
             tokio::time::sleep(BREATH).await;
         }
-        told
+        reply
     }
 
-    fn heard(&self, answer: Option<Answer>) -> Told {
+    fn heard(&self, answer: Option<Answer>) -> Reply {
         let mut seen = self.book.seen.lock().unwrap();
         seen.requests += 1;
-        let Some(answer) = answer else { return Told::Unknown(None) };
+        let Some(answer) = answer else { return Reply::Unknown(None) };
         let status = answer.status.as_u16();
         let code = answer.body["code"].as_str().unwrap_or_default();
         seen.replayed += u64::from(answer.headers.contains_key("idempotent-replayed"));
         seen.refused_as_running += u64::from(code == RUNNING);
         seen.answered += u64::from(status < 500);
         match status {
-            200..300 => Told::Done(answer.body),
-            500 | 503 => Told::Unknown(answer.body["order_id"].as_str().map(|id| id.parse().unwrap())),
+            200..300 => Reply::Done(answer.body),
+            500 | 503 => Reply::Unknown(answer.body["order_id"].as_str().map(|id| id.parse().unwrap())),
             // 423: the tries of processes that were killed count for a while.
             402 | 404 | 409 | 422 | 423 => {
                 let ended =
                     ["closed", "refunded"].iter().any(|status| answer.body["order_status"] == *status);
-                Told::Refused { code: code.to_owned(), ended }
+                Reply::Refused { code: code.to_owned(), ended }
             }
             _ => panic!("{status}: {}", answer.text),
         }
     }
 
-    fn note(&self, ask: Ask, order: Option<Uuid>, wanted: Option<(&str, Vec<i32>)>, told: Told) {
+    fn note(&self, ask: Ask, order: Option<Uuid>, wanted: Option<(&str, Vec<i32>)>, reply: Reply) {
         let wanted = wanted.map(|(trip, mut seats)| {
             seats.sort_unstable();
             (trip.parse().unwrap(), seats)
         });
-        let told = if let Told::Done(_) = told { Told::Done(Value::Null) } else { told };
-        let event = Event { rider: self.client.id.0, ask, order, wanted, told };
+        let reply = if let Reply::Done(_) = reply { Reply::Done(Value::Null) } else { reply };
+        let event = Event { rider: self.client.id.0, ask, order, wanted, reply };
         self.book.events.lock().unwrap().push(event);
     }
 }

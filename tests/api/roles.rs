@@ -1,0 +1,342 @@
+//! Every route with every role: which may call it, which may not, and that a refused call changes nothing.
+
+use crate::harness::{Client, PAY_PASSWORD, TOKEN_KEY, World, new_rider};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use farebox::accounts::{self, Role};
+use hmac::{Hmac, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Who calls, in the order of the table's columns. `owner` is the rider whose order, wallet and jobs the addresses name.
+const ACTORS: [&str; 6] = ["nobody", "other", "owner", "viewer", "operator", "admin"];
+
+/// The expected statuses. A revoked or an expired token gets the status of a request without one.
+const TABLE: &[(&str, [u16; 6])] = &[
+    ("GET /health/live", [200; 6]),
+    ("GET /health/ready", [200; 6]),
+    ("GET /metrics", [200; 6]),
+    ("GET /openapi.json", [200; 6]),
+    ("GET /docs", [200; 6]),
+    ("POST /v1/riders", [201; 6]),
+    ("POST /v1/sessions", [201; 6]),
+    ("GET /v1/trips", [200; 6]),
+    ("GET /v1/trips/{id}", [200; 6]),
+    // Open to all, but of no trip: a stream would not end.
+    ("GET /v1/trips/{id}/seats/events", [404; 6]),
+    // One's own.
+    ("DELETE /v1/sessions/current", [401, 204, 204, 204, 204, 204]),
+    ("GET /v1/riders/me", [401, 200, 200, 200, 200, 200]),
+    ("PATCH /v1/riders/me", [401, 200, 200, 403, 200, 200]),
+    ("PUT /v1/riders/me/pay-password", [401, 204, 204, 403, 204, 204]),
+    ("GET /v1/wallet", [401, 200, 200, 200, 200, 200]),
+    ("GET /v1/wallet/entries", [401, 200, 200, 200, 200, 200]),
+    ("GET /v1/orders", [401, 200, 200, 200, 200, 200]),
+    ("POST /v1/orders", [401, 201, 201, 403, 201, 201]),
+    // The owner's order: for anybody else there is none, operators included.
+    ("GET /v1/orders/{id}", [401, 404, 200, 404, 404, 404]),
+    ("POST /v1/orders/{id}/pay", [401, 404, 200, 403, 404, 404]),
+    ("POST /v1/payment-authorizations", [401, 404, 201, 403, 404, 404]),
+    ("POST /v1/orders/{id}/cancel", [401, 404, 200, 403, 404, 404]),
+    ("POST /v1/orders/{id}/refund", [401, 404, 200, 403, 404, 404]),
+    ("POST /v1/orders/{id}/evaluation", [401, 404, 201, 403, 404, 404]),
+    // The operations side.
+    ("POST /v1/ops/trips", [401, 403, 403, 403, 201, 201]),
+    ("POST /v1/ops/trips/{id}/seats/block", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/trips/{id}/seats/release", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/trips/{id}/manifest", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/trips/{id}/cancel", [401, 403, 403, 403, 202, 202]),
+    ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/departures-not-made", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
+    ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/jobs/{id}", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/jobs/{id}/stakes", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/jobs/{id}/snooze", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/errors", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/bulk", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/bulk", [401, 403, 403, 403, 202, 202]),
+    ("GET /v1/ops/bulk/{id}", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/bulk/{id}/items", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/bulk/{id}/stop", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/audit", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/jobs/{id}/retry", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/jobs/{id}/cancel", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/queues", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/queues/{tag}/pause", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/queues/{tag}/resume", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/queues/{tag}/drain", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/queues/{tag}/cancel", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/queues/{tag}/redrive", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/queues/{tag}/minutes", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/dead-letters/redrive", [401, 403, 403, 403, 200, 200]),
+    ("GET /v1/ops/workers", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/verify", [401, 403, 403, 200, 200, 200]),
+];
+
+/// The routes as the API describes them; a unit test beside the description compares it with the router.
+async fn routes_of_the_code(world: &World) -> BTreeSet<String> {
+    let described = world.ops.get("/openapi.json").await;
+    let paths = described.expect(200)["paths"].as_object().unwrap();
+    let of = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().unwrap().keys();
+        methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_has_every_route_of_the_code_and_no_other() {
+    let world = World::new().await;
+    let table: BTreeSet<String> = TABLE.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(table.len(), TABLE.len(), "a route is in the table twice");
+    assert_eq!(table, routes_of_the_code(&world).await);
+}
+
+/// What a route's address and body name, made afresh for each call.
+struct Scene<'a> {
+    world: &'a World,
+    owner: Client,
+    names: AtomicUsize,
+}
+
+impl Scene<'_> {
+    fn fresh(&self) -> usize {
+        self.names.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The address and the body of a call of this route, with an order of the owner's in the state the route is for.
+    async fn call(&self, route: &str) -> (String, Option<Value>) {
+        let path = route.split(' ').nth(1).unwrap();
+        let trip = self.world.trip(4).await;
+        let mut order = String::new();
+        if path.contains("/orders/{id}")
+            || path.ends_with("authorizations")
+            || path.contains("jobs")
+            || path.contains("bulk")
+            || path.ends_with("{tag}/cancel")
+        {
+            order = self.owner.booked(&trip, &["1"]).await;
+        }
+        if path.ends_with("refund") || path.ends_with("evaluation") {
+            self.owner.pay(&order).await.expect(200);
+        }
+        if path.ends_with("evaluation") {
+            let sql = "update trip set departs_at = now() - interval '1 hour', arrives_at = now() where id = $1::uuid";
+            sqlx::query(sql).bind(&trip).execute(&self.world.pool).await.unwrap();
+        }
+        if path.ends_with("cancellation") {
+            let cancel = format!("/v1/ops/trips/{trip}/cancel");
+            self.world.ops.post(&cancel, &json!({"reason": "snow"})).await.expect(202);
+        }
+        let id = match path {
+            _ if path.ends_with("seats/events") => uuid::Uuid::nil().to_string(),
+            _ if path.starts_with("/v1/ops/trips") || path.starts_with("/v1/trips") => trip.clone(),
+            _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
+            _ if path.starts_with("/v1/ops/bulk/") => self.bulk(&order).await,
+            _ => order.clone(),
+        };
+        let address = path
+            .replace("{id}", &id)
+            .replace("{rider_id}", &self.owner.id.to_string())
+            .replace("{tag}", "order_unpaid");
+        (address, self.body(route, &trip, &order))
+    }
+
+    /// The id of the job that closes the order when it is not paid.
+    async fn timer(&self, order: &str) -> String {
+        let sql = "select id::text from queue.job where tag = 'order_unpaid' and key = $1";
+        sqlx::query_scalar(sql).bind(order).fetch_one(&self.world.pool).await.unwrap()
+    }
+
+    /// An operation upon that job, which no worker carries on.
+    async fn bulk(&self, order: &str) -> String {
+        let body = json!({"act": "retry", "filter": {"key": order}, "reason": "to be looked at"});
+        let begun = self.world.ops.post("/v1/ops/bulk", &body).await;
+        begun.expect(202)["id"].as_str().unwrap().to_owned()
+    }
+
+    fn body(&self, route: &str, trip: &str, order: &str) -> Option<Value> {
+        let departs = chrono::Utc::now() + chrono::Duration::days(1);
+        Some(match route {
+            "POST /v1/riders" => {
+                json!({"user_name": format!("new{}", self.fresh()), "password": "long enough"})
+            }
+            "POST /v1/sessions" => json!({"user_name": "owner", "password": crate::harness::PASSWORD}),
+            "PATCH /v1/riders/me" => json!({"nick_name": format!("nick {}", self.fresh())}),
+            "PUT /v1/riders/me/pay-password" => json!({"current": PAY_PASSWORD, "new": PAY_PASSWORD}),
+            "POST /v1/orders" => json!({"trip_id": trip, "seats": ["2"]}),
+            "POST /v1/orders/{id}/pay" => json!({"pay_password": PAY_PASSWORD}),
+            "POST /v1/payment-authorizations" => json!({"order_id": order, "pay_password": PAY_PASSWORD}),
+            "POST /v1/orders/{id}/evaluation" => json!({"rating": 5}),
+            "POST /v1/ops/trips" => {
+                // One bus, one trip after the other.
+                let departs = departs + chrono::Duration::hours(2 * i64::try_from(self.fresh()).unwrap());
+                json!({
+                    "bus_id": 1, "direction": 0, "departs_at": departs,
+                    "arrives_at": departs + chrono::Duration::hours(1), "price": "4.00", "capacity": 4,
+                })
+            }
+            "POST /v1/ops/wallets/{rider_id}/top-ups" => {
+                json!({"amount": "1.00", "reference": format!("reference {}", self.fresh())})
+            }
+            "POST /v1/ops/trips/{id}/seats/block" | "POST /v1/ops/trips/{id}/seats/release" => {
+                json!({"seats": ["2"], "reason": "broken"})
+            }
+            "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
+            "POST /v1/ops/jobs/{id}/snooze" => {
+                json!({"until": chrono::Utc::now() + chrono::Duration::minutes(1)})
+            }
+            "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
+            "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
+            _ if route.starts_with("POST") => json!({}),
+            _ => return None,
+        })
+    }
+
+    /// Everything there is, as one text to compare.
+    async fn state(&self) -> String {
+        let tables = [
+            "rider",
+            "pay_password",
+            "session",
+            "trip",
+            "seat",
+            "trip_event",
+            "trip_cancellation",
+            "orders",
+            "order_event",
+            "evaluation",
+            "open_hold",
+            "wallet",
+            "ledger_entry",
+            "payment",
+            "payment_authorization",
+            "barrier",
+            "idempotency",
+            "queue.job",
+            "queue.finished",
+            "queue.dead_letter",
+            "queue.paused",
+            "audit",
+            "bulk",
+            "bulk_item",
+        ];
+        let each = tables.map(|table| {
+            format!("coalesce((select string_agg(t::text, E'\\n' order by t::text) from {table} t), '')")
+        });
+        let sql = format!("select md5(concat_ws('|', {}))", each.join(", "));
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.world.pool).await.unwrap()
+    }
+}
+
+/// A token of this rider that ended a second ago, signed as a real one.
+fn expired(like: &str) -> String {
+    const CLAIMS: usize = 42;
+    let mut token = URL_SAFE_NO_PAD.decode(like).unwrap();
+    token.truncate(CLAIMS);
+    let past = chrono::Utc::now().timestamp() - 1;
+    token[CLAIMS - 8..].copy_from_slice(&past.to_be_bytes());
+    sign(token, TOKEN_KEY)
+}
+
+/// The rider's token with an operator's role in it, signed with a key that is not the server's.
+fn forged(like: &str) -> String {
+    const CLAIMS: usize = 42;
+    let mut token = URL_SAFE_NO_PAD.decode(like).unwrap();
+    token.truncate(CLAIMS);
+    token[33] = Role::Operator as u8;
+    sign(token, "not the server's key")
+}
+
+fn sign(mut claims: Vec<u8>, key: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(&claims);
+    claims.extend_from_slice(&mac.finalize().into_bytes());
+    URL_SAFE_NO_PAD.encode(claims)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_gets_the_status_of_the_table_on_every_route() {
+    let world = World::new().await;
+    let base = world.api.base();
+    for (name, role) in [
+        ("owner", Role::Rider),
+        ("other", Role::Rider),
+        ("viewer", Role::Viewer),
+        ("operator", Role::Operator),
+        ("admin", Role::Admin),
+    ] {
+        let rider =
+            accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), role).await.unwrap();
+        world.top_up(rider.id, "500.00", "first").await.expect(201);
+    }
+    let owner = Client::sign_in(&base, "owner").await;
+    let revoked = Client::sign_in(&base, "owner").await;
+    revoked.delete("/v1/sessions/current").await.expect(204);
+    let nobody = Client::stranger(&base);
+    let scene = Scene { world: &world, owner: owner.clone(), names: AtomicUsize::new(0) };
+    let mut wrong = Vec::new();
+    for (route, expected) in TABLE {
+        let mut calls: Vec<(&str, Client, u16)> = Vec::new();
+        for (actor, status) in ACTORS.into_iter().zip(expected) {
+            // A fresh session each: one of the routes ends it.
+            let client = if actor == "nobody" { nobody.clone() } else { Client::sign_in(&base, actor).await };
+            calls.push((actor, client, *status));
+        }
+        calls.push(("revoked", revoked.clone(), expected[0]));
+        calls.push(("expired", nobody.with_token(&expired(owner.token())), expected[0]));
+        calls.push(("forged", nobody.with_token(&forged(owner.token())), expected[0]));
+        calls.push(("nonsense", nobody.with_token("nonsense"), expected[0]));
+        for (actor, client, status) in calls {
+            let (path, body) = scene.call(route).await;
+            let before = scene.state().await;
+            let answer = client.call(route.split(' ').next().unwrap(), &path, body.as_ref()).await;
+            if answer.status.as_u16() != status {
+                wrong.push(format!(
+                    "{route} as {actor}: {} instead of {status}: {}",
+                    answer.status, answer.text
+                ));
+            }
+            if answer.status.is_client_error() {
+                let code = match answer.status.as_u16() {
+                    401 => "003002",
+                    403 => "003091",
+                    _ => "003070",
+                };
+                if answer.body["code"] != code {
+                    wrong.push(format!("{route} as {actor}: code {} instead of {code}", answer.body["code"]));
+                }
+                if scene.state().await != before {
+                    wrong.push(format!("{route} as {actor}: refused, and yet something changed"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_keys_show_no_rider_the_data_of_another() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let (mine, other) = (world.rider("100.00").await, world.rider("100.00").await);
+    let booked = mine.key("the-same").book(&trip, &["1"]).await;
+    let order = booked.expect(201)["id"].as_str().unwrap().to_owned();
+    mine.pay(&order).await.expect(200);
+    // The very request of another rider under the same key is another request.
+    let same = other.key("the-same").book(&trip, &["1"]).await;
+    assert_eq!(same.problem(409, "004000")["seats"], json!(["1"]));
+    for path in ["/v1/orders", "/v1/orders?list=upcoming", &format!("/v1/orders?after={order}")] {
+        assert_eq!(other.get(path).await.expect(200)["items"], json!([]), "{path}");
+    }
+    let entries = other.get("/v1/wallet/entries").await;
+    assert!(!entries.expect(200).to_string().contains(&order), "{}", entries.text);
+    let seats = other.get(&format!("/v1/trips/{trip}")).await;
+    assert_eq!(seats.expect(200)["seats"][0]["state"], "sold");
+    assert!(!seats.text.contains(&order) && !seats.text.contains(&mine.id.to_string()), "{}", seats.text);
+}

@@ -1,0 +1,155 @@
+//! The viewer's role: every page is shown whole, no button acts, and no forged form does.
+
+use crate::{
+    harness::{Browser, World, new_rider},
+    ops::actions::dead_bookings,
+};
+use farebox::accounts::{self, Role};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeMap;
+
+/// The console's route table.
+const ROUTES: &str = include_str!("../../src/console/mod.rs");
+/// Forms that change nothing but the sender's own session or cookies.
+const HARMLESS: [&str; 3] = ["/console/sign-in", "/console/look", "/console/sign-out"];
+/// What can be used on a page and acts: buttons, but for the pause and for search forms; links to acts.
+const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|stop)$|bulk\\/new/.test(e.pathname) \
+    : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
+/// The forms that act, and of these the fields and buttons that can be used.
+const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
+    return [forms.length, forms.flatMap(f => [...f.elements]).filter(e => !e.matches(':disabled')).length]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_reads_every_page_and_changes_nothing() {
+    let world = World::new().await;
+    let viewer = new_rider("watcher");
+    accounts::register(&world.pool, &world.saga.passwords, &viewer, Role::Viewer).await.unwrap();
+    let trip = world.trip(20).await;
+    let rider = world.rider("10.00").await;
+    let failed = dead_bookings(&world, &rider, &trip, &["1", "2"]).await;
+    let order = rider.booked(&trip, &["3"]).await;
+    let job = async |of: &str, state: &str| {
+        let found = world.ops.get(&format!("/v1/ops/jobs?order={of}&state={state}")).await;
+        found.expect(200)["items"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let (dead, waiting) = (job(&failed[0], "dead").await, job(&order, "delayed").await);
+    let some = json!({"act": "redrive", "ids": [job(&failed[1], "dead").await], "reason": "no worker runs"});
+    let bulk = world.ops.post("/v1/ops/bulk", &some).await.expect(202)["id"].as_str().unwrap().to_owned();
+
+    // An address for each way in which a route acts.
+    let mut acts = Vec::new();
+    for route in ROUTES.split(".route(\"").skip(1).filter(|text| text.contains("post(")) {
+        let route = route.split('"').next().unwrap();
+        if HARMLESS.contains(&route) {
+            continue;
+        }
+        let each = |room: &str, names: &[(&str, &str)]| {
+            names.iter().map(|(id, act)| format!("/console/{room}/{id}/{act}")).collect::<Vec<_>>()
+        };
+        acts.extend(match route {
+            "/console/bulk" => vec![route.to_owned()],
+            "/console/bulk/{id}/stop" => each("bulk", &[(&bulk, "stop")]),
+            "/console/jobs/{id}/{act}" => each(
+                "jobs",
+                &[(&dead, "redrive"), (&waiting, "retry"), (&waiting, "snooze"), (&waiting, "cancel")],
+            ),
+            "/console/queues/{tag}/{act}" => {
+                each("queues", &["pause", "drain", "resume"].map(|act| ("order_unpaid", act)))
+            }
+            "/console/trips/{id}/{act}" => {
+                each("trips", &["block", "release", "cancel"].map(|act| (trip.as_str(), act)))
+            }
+            "/console/riders/{id}/top-up" => each("riders", &[(&rider.id.to_string(), "top-up")]),
+            other => panic!("{other} acts: say here how"),
+        });
+    }
+    assert_eq!(acts.len(), 13, "{acts:?}");
+
+    let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
+    let rider_id = rider.id;
+    let pages = [
+        "/console".to_owned(),
+        "/console/jobs".to_owned(),
+        format!("/console/jobs/{dead}"),
+        format!("/console/jobs/{waiting}"),
+        "/console/queues".to_owned(),
+        "/console/bulk".to_owned(),
+        format!("/console/bulk/{bulk}"),
+        "/console/orders".to_owned(),
+        format!("/console/orders/{order}"),
+        format!("/console/trips?day={day}"),
+        format!("/console/trips/{trip}"),
+        "/console/riders".to_owned(),
+        format!("/console/riders/{rider_id}"),
+        "/console/audit".to_owned(),
+    ];
+    let browser = Browser::signed_in(&world, "watcher").await;
+    browser.sees("watcher · viewer").await;
+    for page in &pages {
+        browser.goto(page).await;
+        assert_eq!(browser.path().await, *page, "a viewer sees {page}");
+        assert_eq!(browser.run(USABLE).await, json!([]), "{page}");
+    }
+    for act in &acts {
+        let page = if act == "/console/bulk" {
+            "/console/bulk/new?act=redrive&tag=order_add_seats_cancle"
+        } else {
+            act.as_str()
+        };
+        browser.goto(page).await;
+        browser.sees("For operators only.").await;
+        assert_eq!(browser.run(FORMS).await, json!([1, 0]), "{page}: a form, and nothing in it can be used");
+    }
+    let token = "return document.querySelector('main input[name=csrf]').value";
+    let form = |csrf: &str| {
+        format!(
+            "csrf={csrf}&reason=forged&id={}&expected=1&act=redrive&tag=order_add_seats_cancle&minutes=10&seats=9&amount=1.00&reference=forged",
+            uuid::Uuid::now_v7()
+        )
+    };
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let base = world.api.base();
+    let post = async |browser: &Browser, act: &str| {
+        let csrf = browser.run(token).await.as_str().unwrap().to_owned();
+        let request = http.post(format!("{base}{act}")).header("cookie", browser.cookies().await);
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form(&csrf));
+        request.header("origin", &base).send().await.unwrap().status().as_u16()
+    };
+    let before = contents(&world).await;
+    for act in &acts {
+        assert_eq!(post(&browser, act).await, 403, "{act}");
+    }
+    assert_eq!(contents(&world).await, before, "what is refused changes nothing");
+    browser.check().await;
+
+    // The same pages and forms, for an operator.
+    let operator = Browser::signed_in(&world, "ops").await;
+    operator.goto(&pages[2]).await;
+    assert_eq!(operator.run(USABLE).await, json!(["Redrive"]));
+    operator.goto(&acts[0].replace("/console/bulk", &format!("/console/jobs/{dead}/redrive"))).await;
+    for act in &acts {
+        assert_ne!(post(&operator, act).await, 403, "{act}");
+    }
+    assert_ne!(contents(&world).await, before, "these would have changed something");
+}
+
+/// Every table's contents in brief, but for the counts of what was answered.
+async fn contents(world: &World) -> BTreeMap<String, String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select format('%I.%I', schemaname, tablename) from pg_tables
+         where schemaname in ('public', 'queue') and tablename <> 'minute_tally'",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    let mut all = BTreeMap::new();
+    for table in tables {
+        let sql =
+            format!("select coalesce(md5(string_agg(t::text, '|' order by t::text)), '') from {table} t");
+        let brief = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&world.pool).await.unwrap();
+        all.insert(table, brief);
+    }
+    all
+}

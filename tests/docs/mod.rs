@@ -1,0 +1,5 @@
+//! The documents against the program.
+
+mod documents;
+mod invariants_table;
+mod tour;

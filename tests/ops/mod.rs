@@ -1,0 +1,7 @@
+//! Operators: jobs, the audit log, the invariants, the command line.
+
+pub mod actions;
+mod alarms;
+mod checker;
+mod operators;
+mod snooze;

@@ -1,0 +1,193 @@
+//! The failure matrix: every tag × before and after its step × error, panic, process abort × its undo run once, twice
+//! and by two workers at once. Aborts kill a real API process; the undos are done by real worker processes.
+//!
+//! All requests of a matrix are made while no worker runs, then the workers come and clear up.
+
+use crate::harness::{Client, Process, World};
+use farebox_jobs::MqTag;
+use serde_json::Value;
+
+/// How often the undos of a matrix are run.
+#[derive(Clone, Copy, PartialEq)]
+enum Undo {
+    Once,
+    Twice,
+    AtOnce,
+}
+
+/// One cell: what was done, and what must be there afterwards.
+struct Cell {
+    name: String,
+    order: String,
+    trip: String,
+    expected: Expected,
+}
+
+/// What an order has become.
+#[derive(Debug, PartialEq)]
+struct Expected {
+    status: &'static str,
+    ledger: &'static [&'static str],
+}
+
+const GONE: Expected = Expected { status: "gone", ledger: &[] };
+const CLOSED: Expected = Expected { status: "closed", ledger: &[] };
+const UNPAID: Expected = Expected { status: "unpaid", ledger: &[] };
+const GIVEN_BACK: Expected = Expected { status: "unpaid", ledger: &["payment", "payment_reversed"] };
+const PAID: Expected = Expected { status: "paid", ledger: &["payment"] };
+const REFUNDED: Expected = Expected { status: "refunded", ledger: &["payment", "refund"] };
+
+/// The expected state after a failure in the tag's step.
+fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
+    match (tag, after, aborts) {
+        // The last step had committed when the process died: the booking is whole, only its answer was lost.
+        (MqTag::OrderAdd, true, true) => UNPAID,
+        (MqTag::OrderAdd, true, false) => CLOSED,
+        (MqTag::OrderSeats | MqTag::OrderAddSeats | MqTag::OrderCalcMoney | MqTag::OrderAdd, ..) => GONE,
+        (MqTag::OrderCancel, false, true) => UNPAID,
+        (MqTag::OrderCancel, ..) => CLOSED,
+        (MqTag::PayCheck, ..) | (MqTag::PayMoney, false, _) => UNPAID,
+        (MqTag::PayMoney, true, _) | (MqTag::Pay, false, true) => GIVEN_BACK,
+        (MqTag::Pay, ..) => PAID,
+        (MqTag::PayBack, false, _) => PAID,
+        (MqTag::PayBack, true, _) => REFUNDED,
+        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, ..) => {
+            unreachable!("no step")
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failure_leaves_a_clean_slate() {
+    run(Undo::Once).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failure_leaves_a_clean_slate_when_undone_twice() {
+    run(Undo::Twice).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failure_leaves_a_clean_slate_when_undone_by_two_at_once() {
+    run(Undo::AtOnce).await;
+}
+
+async fn run(undo: Undo) {
+    let world = World::new().await;
+    let mut api = world.another_api();
+    let rider = world.rider("1000.00").await;
+    let mut cells = Vec::new();
+    let no_steps = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk];
+    for tag in MqTag::ALL.into_iter().filter(|tag| !no_steps.contains(tag)) {
+        for after in [false, true] {
+            for action in ["error", "panic", "abort"] {
+                cells.push(fail(&world, &mut api, &rider, tag, after, action).await);
+            }
+        }
+    }
+    if undo == Undo::AtOnce {
+        assert!(copy_jobs(&world, "queue.job", 3).await > 0);
+    }
+    world.pass_undo_delay().await;
+    let _workers = [world.worker(), world.worker()];
+    world.drained().await;
+    check(&world, &cells).await;
+    if undo == Undo::Twice {
+        assert!(copy_jobs(&world, "queue.finished", 1).await > 0);
+        world.drained().await;
+        check(&world, &cells).await;
+    }
+    let balance = rider.balance().await;
+    let paid = cells.iter().filter(|cell| cell.expected == PAID).count();
+    assert_eq!(balance, format!("{}.00", 1000 - 8 * paid));
+}
+
+/// Arms the fault, makes the request, and checks that it failed there and nowhere else.
+async fn fail(
+    world: &World,
+    api: &mut Process,
+    rider: &Client,
+    tag: MqTag,
+    after: bool,
+    action: &str,
+) -> Cell {
+    let name = format!("{tag}.{}={action}", if after { "after" } else { "before" });
+    let trip = world.trip(4).await;
+    let prepared = prepare(rider, tag, &trip).await;
+    let armed = rider.at(&api.base()).fault(&name);
+    let path = match tag {
+        MqTag::OrderCancel => format!("/v1/orders/{prepared}/cancel"),
+        MqTag::PayBack => format!("/v1/orders/{prepared}/refund"),
+        MqTag::PayCheck | MqTag::PayMoney | MqTag::Pay => format!("/v1/orders/{prepared}/pay"),
+        _ => "/v1/orders".to_owned(),
+    };
+    let body = match tag {
+        MqTag::OrderCancel | MqTag::PayBack => serde_json::json!({}),
+        MqTag::PayCheck | MqTag::PayMoney | MqTag::Pay => serde_json::json!({"pay_password": "123456"}),
+        _ => serde_json::json!({"trip_id": trip, "seats": ["1", "2"]}),
+    };
+    let answer = armed.try_post(&path, &body).await;
+    let order = if action == "abort" {
+        assert!(answer.is_err(), "{name}: the process was to die");
+        assert!(!api.wait().success(), "{name}");
+        *api = world.another_api();
+        if prepared.is_empty() { orphan(world, &trip).await } else { prepared }
+    } else {
+        let answer = answer.unwrap();
+        answer.problem(500, "003099");
+        assert_eq!(
+            (&answer.body["rollback"], &answer.body["tag"]),
+            (&"queued".into(), &tag.wire().into()),
+            "{name}"
+        );
+        answer.body["order_id"].as_str().unwrap().to_owned()
+    };
+    Cell { name, order, trip, expected: expected(tag, after, action == "abort") }
+}
+
+/// The order that the step needs: none, an unpaid or a paid one.
+async fn prepare(rider: &Client, tag: MqTag, trip: &str) -> String {
+    match tag {
+        MqTag::OrderSeats | MqTag::OrderAddSeats | MqTag::OrderCalcMoney | MqTag::OrderAdd => String::new(),
+        MqTag::PayBack => {
+            let order = rider.booked(trip, &["1", "2"]).await;
+            rider.pay(&order).await.expect(200);
+            order
+        }
+        _ => rider.booked(trip, &["1", "2"]).await,
+    }
+}
+
+/// The order whose seats were claimed when the process died; a nil id if none were.
+async fn orphan(world: &World, trip: &str) -> String {
+    let sql = "select distinct order_id::text from seat where trip_id = $1::uuid and order_id is not null";
+    let found: Option<String> = sqlx::query_scalar(sql).bind(trip).fetch_optional(&world.pool).await.unwrap();
+    found.unwrap_or_else(|| uuid::Uuid::nil().to_string())
+}
+
+/// Puts undos into the queue again, as often as `copies` says, under keys of their own.
+async fn copy_jobs(world: &World, from: &'static str, copies: i32) -> u64 {
+    let sql = format!(
+        "insert into queue.job (id, tag, key, payload, max_attempts)
+         select gen_random_uuid(), tag, key || ' again ' || n, payload, 25 from {from}, generate_series(1, $1) n
+         where tag <> 'order_unpaid'"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(copies).execute(&world.pool).await.unwrap().rows_affected()
+}
+
+async fn check(world: &World, cells: &[Cell]) {
+    for cell in cells {
+        let order = world.order(&cell.order).await;
+        let status = if order == Value::Null { "gone" } else { order["status"].as_str().unwrap() };
+        assert_eq!(status, cell.expected.status, "{}", cell.name);
+        assert_eq!(world.ledger(&cell.order).await, cell.expected.ledger, "{}", cell.name);
+        let holds = matches!(cell.expected.status, "unpaid" | "paid");
+        assert_eq!(world.free_seats(&cell.trip).await, if holds { 2 } else { 4 }, "{}", cell.name);
+    }
+    // Undone exactly where it was done, and nowhere undone twice: the barrier has one row a step.
+    let undone = "select count(*) from barrier b where step = 'pay_money_cancle' and done_at is not null
+                  and (undone_at is not null) <> exists(
+                      select from ledger_entry e where e.payment_id = b.subject and e.kind = 'payment_reversed')";
+    assert_eq!(crate::harness::count(&world.pool, undone).await, 0);
+    world.verify().await;
+}

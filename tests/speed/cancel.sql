@@ -1,8 +1,0 @@
-\set o random(1, 100000)
-\set t random(1, 50000)
-\set s random(1, 39)
-begin;
-update floor.orders set status = 'closed' where id = :o;
-update floor.seat set order_id = null where trip_id = :t and seat in (:s, :s + 1);
-update floor.job set state = 'cancelled' where key = 'expire:' || :o;
-commit;
