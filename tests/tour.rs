@@ -41,7 +41,7 @@ async fn the_readmes_tour_works_as_written() {
     ] {
         assert!(out.contains(seen), "no {seen} in:\n{out}\n{err}");
     }
-    farebox.signal("-INT");
+    farebox.signal(libc::SIGINT);
     until("it has stopped", || async { farebox.log().contains("stopping") }).await;
     drop(farebox);
     let _ = std::fs::remove_dir_all(&data);

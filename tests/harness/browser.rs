@@ -49,11 +49,11 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         // Its lock is a link whose text ends in the browser's process id.
         let lock = std::fs::read_link(self.profile.join("SingletonLock"));
-        let pid = lock.ok().and_then(|text| text.to_str()?.rsplit('-').next()?.parse::<u32>().ok());
+        let pid = lock.ok().and_then(|text| text.to_str()?.rsplit('-').next()?.parse::<i32>().ok());
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         if let Some(pid) = pid {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+            super::signal::send(pid, libc::SIGKILL);
         }
         let _ = std::fs::remove_dir_all(&self.profile);
     }

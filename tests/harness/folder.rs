@@ -115,7 +115,7 @@ fn sweep(around: &Path) {
         let inside = format!("{}/", path.display());
         for mounted in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
             if mounted.starts_with(&inside) {
-                let _ = Command::new("umount").args(["-l", mounted]).status();
+                let _ = super::mount::detach(Path::new(mounted));
             }
         }
         for data in fs::read_dir(&path).into_iter().flatten().flatten() {

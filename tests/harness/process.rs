@@ -115,9 +115,8 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
-        assert!(status.success());
+    pub fn signal(&self, signal: i32) {
+        assert!(super::signal::send(self.pid(), signal), "process {} has ended", self.pid());
     }
 
     /// Waits until it ends by itself.

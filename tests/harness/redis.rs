@@ -69,9 +69,9 @@ impl RedisServer {
         answer.lines().next().map(str::to_owned)
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        assert!(super::signal::send(pid, signal), "the Redis has ended");
     }
 
     pub fn kill(&mut self) {
