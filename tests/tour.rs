@@ -1,6 +1,6 @@
 //! The README's tour, as written: its very text is run by a shell against `cargo run`'s binary.
 
-use crate::harness::{Process, folder, until};
+use crate::harness::{Process, folder, tools, until};
 use std::process::Command;
 
 /// The first ```sh block under the tour's heading, and all that follow.
@@ -13,10 +13,7 @@ fn tour() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readmes_tour_works_as_written() {
-    for tool in ["curl", "jq"] {
-        let there = Command::new(tool).arg("--version").output().is_ok();
-        assert!(there, "the README's tour needs `{tool}`: install the package {tool}");
-    }
+    tools::need(&["curl", "jq"]);
     let data = folder("tour");
     let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
     command.args(["--port", "0", "--hold", "20", "--data"]).arg(&data);

@@ -12,6 +12,7 @@ mod process;
 mod proxy;
 mod redis;
 pub mod signal;
+pub mod tools;
 mod wire;
 
 pub use browser::{Browser, Screen};

@@ -40,6 +40,7 @@ impl Process {
     }
 
     pub fn start(mut command: Command) -> Self {
+        super::tools::check();
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Log::default());
