@@ -13,6 +13,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_outside_the_description() {
+    tools::need(&["python3-venv"]);
     let world = World::new().await;
     let program = tokio::task::spawn_blocking(|| tools::fetched("python/bin/schemathesis")).await.unwrap();
     let trip = world.trip(20).await;

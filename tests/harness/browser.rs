@@ -60,6 +60,7 @@ impl Drop for Chromium {
 impl Browser {
     /// A new one with nothing in it, for the API at this address.
     pub async fn at(base: &str) -> Self {
+        super::tools::need(&["chromium", "chromium-driver"]);
         let profile = super::folder(&format!("chromium-{}", uuid::Uuid::new_v4()));
         let (chromium, port) = tokio::task::spawn_blocking(move || start_driver(profile)).await.unwrap();
         let mut options = vec![
@@ -325,7 +326,6 @@ impl Browser {
 
 /// chromedriver with a port of its choice.
 fn start_driver(profile: PathBuf) -> (Chromium, u16) {
-    super::tools::need(&["chromium", "chromium-driver"]);
     std::fs::create_dir_all(&profile).unwrap();
     let mut command = Command::new(program("chromedriver"));
     command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -353,6 +353,7 @@ fn program(name: &str) -> String {
 
 /// axe-core's text.
 async fn axe() -> &'static str {
+    super::tools::need(&["npm"]);
     static TEXT: OnceCell<String> = OnceCell::const_new();
     let read =
         || std::fs::read_to_string(super::tools::fetched("npm/node_modules/axe-core/axe.min.js")).unwrap();

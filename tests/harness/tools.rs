@@ -36,10 +36,9 @@ pub fn need(packages: &[&str]) {
     assert!(!lacks, "{}", *MISSING);
 }
 
-/// A file of the tools that come from PyPI and npm, which are fetched if they are not here yet.
+/// A file of the tools that come from PyPI and npm, which are fetched if they are not here yet. It blocks.
 pub fn fetched(file: &str) -> PathBuf {
     static FETCHED: LazyLock<Result<(), String>> = LazyLock::new(|| run("--fetch"));
-    need(&["npm", "python3-venv"]);
     if let Err(line) = &*FETCHED {
         panic!("{line}");
     }
