@@ -1,6 +1,7 @@
 //! Words that were given up, and what the field calls the thing; the contributors' glossary has the terms.
 
 use crate::{Finding, Source, documents::text_lines, rust, sizes::is_old_migration};
+use std::collections::HashMap;
 
 /// Names: in code, in strings, in SQL, and in what a comment or a document marks as code.
 const NAMES: [(&str, &str); 84] = [
@@ -153,11 +154,12 @@ fn holds_words(path: &str) -> bool {
 }
 
 pub fn names(files: &[Source]) -> Vec<Finding> {
+    let names: HashMap<&str, &str> = NAMES.into_iter().collect();
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| !holds_words(&file.path)) {
-        for (line, word) in words_of(&named(file)) {
-            let Some((old, new)) = NAMES.iter().find(|(old, _)| *old == word) else { continue };
-            if !KEPT_NAMES.iter().any(|(path, name)| file.path.ends_with(path) && name == old) {
+        for (line, old) in words_of(&named(file)) {
+            let Some(new) = names.get(old) else { continue };
+            if !KEPT_NAMES.iter().any(|(path, name)| file.path.ends_with(path) && *name == old) {
                 findings.push(Finding::new(
                     &file.path,
                     line,
