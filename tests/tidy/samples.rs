@@ -184,10 +184,13 @@ pub const SAMPLES: [Sample; 14] = [
             "src/a.rs:1: there is no file `src/queue/a.rs`; use a path of the tree",
             "docs/a.md:1: there is no file `docs/none.md`; use a path of the tree",
         ],
-        keeps: &[(
-            "src/queue/a.rs",
-            "// As in a.rs, queue/a.rs, Cargo.toml, *.rs, `config/<NAME>.toml` and https://a.rs.",
-        )],
+        keeps: &[
+            (
+                "src/queue/a.rs",
+                "// As in a.rs, queue/a.rs, Cargo.toml, *.rs, `config/<NAME>.toml` and https://a.rs.",
+            ),
+            ("docs/contributors/add-a-step.md", "Make `src/voucher.rs`."),
+        ],
     },
     Sample {
         rule: "links",
