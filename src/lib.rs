@@ -1,31 +1,25 @@
 //! Farebox: seat booking and wallet payment as sagas over a PostgreSQL queue.
 //!
-//! ARCHITECTURE.md tells the rooms and the flows; start reading at [`booking`] and [`payment`].
+//! docs/contributors/architecture.md describes the modules and the sagas; start reading at
+//! [`booking`] and [`payment`].
 
-pub mod audit;
+pub mod accounts;
+pub mod app;
+pub mod batch;
 pub mod booking;
+pub mod cli;
 pub mod console;
-pub mod demo;
 pub mod domain;
 pub mod embedded;
-pub mod flow;
 pub mod http;
+pub mod idempotency;
 pub mod limits;
-pub mod metrics;
 pub mod ops;
 pub mod orders;
-pub mod passwords;
 pub mod payment;
-pub mod process;
-pub mod recurring;
-pub mod redis_link;
-pub mod riders;
-pub mod schema;
+pub mod saga;
 pub mod settings;
-pub mod sheet;
-pub mod tally;
+pub mod storage;
 pub mod telemetry;
 pub mod trips;
-pub mod upkeep;
 pub mod verify;
-pub mod worker;

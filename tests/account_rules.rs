@@ -3,7 +3,7 @@
 use crate::harness::{
     Answer, Client, Database, PASSWORD, PAY_PASSWORD, PEPPER, World, command, count, until,
 };
-use farebox::schema;
+use farebox::storage;
 use futures_util::future::join_all;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
@@ -154,8 +154,8 @@ async fn top_ups_from_before_an_upgrade_are_not_made_again() {
     let db = Database::empty().await;
     let pool = sqlx::PgPool::connect(&db.url).await.unwrap();
     let before =
-        schema::MIGRATIONS.iter().map(|m| m.version).filter(|version| *version < SINCE).max().unwrap();
-    schema::MIGRATIONS.run_to(before, &pool).await.unwrap();
+        storage::MIGRATIONS.iter().map(|m| m.version).filter(|version| *version < SINCE).max().unwrap();
+    storage::MIGRATIONS.run_to(before, &pool).await.unwrap();
     let riders = [uuid::Uuid::now_v7(), uuid::Uuid::now_v7(), uuid::Uuid::now_v7()];
     let [first, second, third] = riders;
     for (n, id) in riders.iter().enumerate() {
@@ -190,7 +190,7 @@ async fn top_ups_from_before_an_upgrade_are_not_made_again() {
         .await
         .unwrap();
     }
-    schema::migrate(&pool).await.unwrap();
+    storage::migrate(&pool).await.unwrap();
     let world = World::on(db, &[]).await;
     let top_up = async |rider: uuid::Uuid, amount: i64, reference: &str| {
         let body = json!({ "amount": amount.to_string(), "reference": reference });

@@ -39,9 +39,14 @@ async fn an_hour_ahead_or_behind_changes_no_deadline_and_no_undo() {
         // Signed in where the clock is right, known where it is wrong; and the other way round.
         let name = format!("rider-{off}");
         let account = crate::harness::new_rider(&name);
-        farebox::riders::register(&world.pool, &world.flow.passwords, &account, farebox::riders::Role::Rider)
-            .await
-            .unwrap();
+        farebox::accounts::register(
+            &world.pool,
+            &world.saga.passwords,
+            &account,
+            farebox::accounts::Role::Rider,
+        )
+        .await
+        .unwrap();
         let right = Client::sign_in(&world.api.base(), &name).await;
         let wrong = right.at(&api.base());
         Client::sign_in(&api.base(), &name)

@@ -4,7 +4,7 @@ use crate::{
     console::visitor::Visitor,
     harness::{Client, Process, World, count, new_rider, until},
 };
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -289,7 +289,7 @@ async fn one_operators_tabs_leave_live_pages_to_the_others() {
     let (block, _) = open(&visitor).await;
     assert!(block.contains("busy") && retry(&block).unwrap() >= 5_000, "{block}");
     let account = new_rider("another");
-    riders::register(&world.pool, &world.flow.passwords, &account, Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &account, Role::Viewer).await.unwrap();
     let another = Visitor::enter(&world, "another").await;
     let (block, _) = open(&another).await;
     assert_eq!(retry(&block), Some(3_000));

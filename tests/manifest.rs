@@ -4,7 +4,7 @@ use crate::{
     console::visitor::Visitor,
     harness::{Client, World, new_rider, until},
 };
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use serde_json::{Value, json};
 
 async fn contact(world: &World, rider: &Client, nick_name: &str, phone: &str, email: &str) {
@@ -20,7 +20,7 @@ async fn contact(world: &World, rider: &Client, nick_name: &str, phone: &str, em
 
 async fn viewer(world: &World) -> Client {
     let account = new_rider("viewer");
-    riders::register(&world.pool, &world.flow.passwords, &account, Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &account, Role::Viewer).await.unwrap();
     Client::sign_in(&world.api.base(), "viewer").await
 }
 
@@ -139,7 +139,7 @@ async fn names_are_no_formulas_numbers_or_dates_to_a_spreadsheet() {
     let trip = world.trip(8).await;
     let names = ["-1-1", "1e5", "0012", "2026-01-02", "Mar-1", ".5e3", "TRUE", "mary"];
     for (seat, name) in (1..).zip(names) {
-        riders::register(&world.pool, &world.flow.passwords, &new_rider(name), Role::Rider).await.unwrap();
+        accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), Role::Rider).await.unwrap();
         let rider = Client::sign_in(&world.api.base(), name).await;
         rider.booked(&trip, &[&seat.to_string()]).await;
     }

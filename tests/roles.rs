@@ -2,7 +2,7 @@
 
 use crate::harness::{Client, PAY_PASSWORD, TOKEN_KEY, World, new_rider};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -272,7 +272,7 @@ async fn everybody_is_told_what_the_table_says_on_every_route() {
         ("admin", Role::Admin),
     ] {
         let rider =
-            riders::register(&world.pool, &world.flow.passwords, &new_rider(name), role).await.unwrap();
+            accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), role).await.unwrap();
         world.top_up(rider.id, "500.00", "first").await.expect(201);
     }
     let owner = Client::sign_in(&base, "owner").await;

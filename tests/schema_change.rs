@@ -23,7 +23,7 @@ const AFTER: Duration = Duration::from_millis(1_500);
 /// Connections of the API.
 const CONNECTIONS: &str = "6";
 
-struct Ground {
+struct BatchContext {
     world: World,
     worker: Process,
     rider: Client,
@@ -31,7 +31,7 @@ struct Ground {
     visitor: Visitor,
 }
 
-impl Ground {
+impl BatchContext {
     async fn new() -> Self {
         let world = World::with(&[("FAREBOX__DATABASE__MAX_CONNECTIONS", CONNECTIONS)]).await;
         let worker = Process::worker(
@@ -119,7 +119,7 @@ impl Ground {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_changes_its_type_changes_no_answer() {
-    let (ground, seats) = (Ground::new().await, AtomicUsize::new(0));
+    let (ground, seats) = (BatchContext::new().await, AtomicUsize::new(0));
     ground.everything(&seats).await;
     change(&ground.world.pool, "alter table rider alter column phone type varchar(400)").await;
     for _ in 0..16 {
@@ -157,7 +157,7 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
         &["alter table orders add column note text not null default ''"],
         &["create index seat_by_hold on seat (held_until)"],
     ];
-    let ground = Arc::new(Ground::new().await);
+    let ground = Arc::new(BatchContext::new().await);
     let seats = Arc::new(AtomicUsize::new(0));
     ground.everything(&seats).await;
     ground.an_undo(&seats).await;
@@ -234,7 +234,11 @@ fn next(seats: &AtomicUsize) -> usize {
 }
 
 /// Books, pays and refunds until told to stop; when each request was answered, and how.
-async fn book_and_pay(ground: Arc<Ground>, seats: Arc<AtomicUsize>, stop: Arc<AtomicBool>) -> Vec<Answered> {
+async fn book_and_pay(
+    ground: Arc<BatchContext>,
+    seats: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+) -> Vec<Answered> {
     let mut answers = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let seat = next(&seats);

@@ -1,13 +1,12 @@
-//! The README's tour, as written: its very text is run by a shell against `cargo run`'s binary.
+//! The tour of the clients' book, as written: a shell runs it against the binary of `cargo run`.
 
 use crate::harness::{Process, folder, tools, until};
 use std::process::Command;
 
-/// The first ```sh block under the tour's heading, and all that follow.
+/// All ```sh blocks of the tour.
 fn tour() -> String {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let tour = readme.split("## A five-minute tour").nth(1).expect("the tour's heading");
-    let tour = tour.split("\n## ").next().unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clients/tour.md");
+    let tour = std::fs::read_to_string(path).unwrap();
     tour.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect()
 }
 

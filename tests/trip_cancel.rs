@@ -3,8 +3,7 @@
 use crate::harness::{Client, Process, World, count, until};
 use farebox::{
     booking::{self, claim},
-    domain::{OrderId, Refusal, RiderId, SeatSet, TripId},
-    flow::StepError,
+    domain::{Error, OrderId, Refusal, RiderId, SeatSet, TripId},
 };
 use farebox_jobs::Booking;
 use serde_json::{Value, json};
@@ -226,7 +225,7 @@ async fn a_claim_that_comes_after_the_cancelling_takes_nothing() {
     let seats = SeatSet::parse(&["1".to_owned()], 1).unwrap();
     let request = Arc::new(booking::Request { order_id, rider_id, trip_id, seats, key: None });
     let claimed =
-        claim::run(&world.flow, &request, &Booking { order_id, rider_id, trip_id, seats: vec![1] }).await;
-    assert!(matches!(claimed, Err(StepError::Refused(Refusal::TripCancelled))), "{claimed:?}");
+        claim::run(&world.saga, &request, &Booking { order_id, rider_id, trip_id, seats: vec![1] }).await;
+    assert!(matches!(claimed, Err(Error::Refused(Refusal::TripCancelled))), "{claimed:?}");
     assert_eq!(world.free_seats(&trip).await, 4);
 }

@@ -11,7 +11,7 @@ use chrono_tz::{
     Europe::Berlin,
     Tz,
 };
-use farebox::{schema::MIGRATIONS, trips::horizon};
+use farebox::{storage::MIGRATIONS, trips::horizon};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};

@@ -1,23 +1,23 @@
 //! `farebox-api`: the HTTP API. Any number of them on one database.
 
-use farebox::{console, flow::BoxError, http, process, schema};
+use farebox::{app, console, domain::BoxError, http, storage};
 use std::process::ExitCode;
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::report(run().await)
+    app::report(run().await)
 }
 
 async fn run() -> Result<ExitCode, BoxError> {
-    let settings = process::settings(&[])?;
+    let settings = app::settings(&[])?;
     settings.require_secrets()?;
-    let pool = schema::pool(&process::database_url()?, &settings.database, "farebox-api")?;
-    process::wait_for_schema(&pool).await?;
+    let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-api")?;
+    app::wait_for_schema(&pool).await?;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let flow = process::flow(&settings, pool)?;
-    let app = process::app(settings, flow)?;
-    http::serve(app.clone(), console::pages(&app), listener, process::stop_signal()).await;
+    let saga = app::saga_context(&settings, pool)?;
+    let app = app::app(settings, saga)?;
+    http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,14 @@
 
 use clap::Parser;
 use farebox::{
-    flow::BoxError,
-    http,
-    metrics::Metrics,
-    ops, process, schema,
-    upkeep::{self, Pruning},
-    worker,
+    app::{
+        self,
+        maintenance::{self, Pruning},
+        worker,
+    },
+    domain::BoxError,
+    http, ops, storage,
+    telemetry::metrics::Metrics,
 };
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -22,27 +24,27 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::report(run().await)
+    app::report(run().await)
 }
 
 async fn run() -> Result<ExitCode, BoxError> {
     let args = Args::parse();
     let tags = worker::read_tags(args.tags.as_deref()).map_err(|e| format!("{}: {}", e.pointer, e.rule))?;
-    let settings = process::settings(&[])?;
-    let pool = schema::pool(&process::database_url()?, &settings.database, "farebox-worker")?;
-    process::wait_for_schema(&pool).await?;
-    let flow = process::flow(&settings, pool)?;
+    let settings = app::settings(&[])?;
+    let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-worker")?;
+    app::wait_for_schema(&pool).await?;
+    let saga = app::saga_context(&settings, pool)?;
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
-    pruning.spawn(upkeep::keep(flow.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(flow.pool.clone(), settings.verify.debt_bound()));
+    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
-        telling.spawn(http::tell(flow.pool.clone(), metrics.clone(), listener));
+        telling.spawn(http::tell(saga.pool.clone(), metrics.clone(), listener));
     }
-    worker::work(&flow, &settings.worker, &tags, &metrics, process::stop_signal()).await?;
+    worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,9 +2,10 @@
 
 use super::{Request, STEPS, array_literal, release, unpaid};
 use crate::{
-    domain::{CloseReason, OrderStatus},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{CloseReason, Error, OrderStatus},
     orders::{self, OrderView},
+    saga::{JobContext, SagaContext, barrier},
 };
 use farebox_jobs::{
     MqTag, OrderAdd,
@@ -24,19 +25,19 @@ pub struct Ask {
     armed: Uuid,
 }
 
-impl Together for Adds {
+impl BatchStatement for Adds {
     /// While one waits for the disk: bookings became 5 % more at 24 clients, and neither more nor less at 8 and 64.
     const CROWD: usize = 4;
 
-    type Ground = Ground;
+    type BatchContext = BatchContext;
     type Ask = Ask;
     type Answer = ();
 
-    fn shared(ask: &Ask) -> Vec<Shared> {
-        vec![Shared::Order(ask.order.id.0)]
+    fn shared(ask: &Ask) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(ask.order.id.0)]
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Ask]) -> Result<Vec<()>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         add_all(&mut db, asks).await?;
         db.keep();
@@ -49,12 +50,12 @@ impl Together for Adds {
 /// # Errors
 /// Barred by its own undo; the database's.
 pub async fn run(
-    flow: &Flow,
+    saga: &SagaContext,
     request: &Arc<Request>,
     order: &OrderView,
     armed: Uuid,
-) -> Result<(), StepError> {
-    Ok(flow.joint.ask::<Adds>(Ask { request: Arc::clone(request), order: order.clone(), armed }).await?)
+) -> Result<(), Error> {
+    Ok(saga.batchers.ask::<Adds>(Ask { request: Arc::clone(request), order: order.clone(), armed }).await?)
 }
 
 async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error> {
@@ -91,13 +92,13 @@ async fn add_all(db: &mut PgConnection, asks: &[Ask]) -> Result<(), sqlx::Error>
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderAdd = delivery.decode()?;
-    if release::at_once(desk, delivery, job.booking()).await? {
+    if release::at_once(context, delivery, job.booking()).await? {
         return Ok(Outcome::Settled);
     }
     let order_id = job.booking().order_id;
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     barrier::bar(&mut tx, order_id.0, &STEPS).await?;
     let note = match orders::lock_status(&mut tx, order_id).await? {
         None => release::barred_claims(&mut tx, job.booking()).await?,
@@ -109,5 +110,5 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
         Some(OrderStatus::Closed) => "the order was closed already",
         Some(_) => "refused: the order has been paid since",
     };
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }

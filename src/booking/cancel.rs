@@ -6,11 +6,11 @@
 
 use super::unpaid;
 use crate::{
-    domain::{CloseReason, OrderStatus, Refusal},
-    flow::{
-        Desk, Ending, Flow, Ground, IdempotencyKey, Rollback, Shared, StepError, Together, or_roll_back, step,
-    },
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{CloseReason, Error, OrderStatus, Refusal},
+    idempotency::IdempotencyKey,
     orders::{self, Command, OrderView},
+    saga::{JobContext, Rollback, SagaContext, SagaResult, or_roll_back, step},
 };
 use farebox_jobs::{
     MqTag, OrderCancel, OrderUnpaid,
@@ -25,38 +25,38 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Not his, or not unpaid; on a failure the job that finishes the cancelling has been raised.
-pub async fn cancel(flow: &Flow, command: &Command) -> Ending<OrderView> {
-    let ended = step(&flow.faults, MqTag::OrderCancel, run(flow, command)).await;
+pub async fn cancel(saga: &SagaContext, command: &Command) -> SagaResult<OrderView> {
+    let ended = step(&saga.faults, MqTag::OrderCancel, run(saga, command)).await;
     let owed = |_| Rollback {
         undo: NewJob::of(&OrderCancel::new(command.order_id)),
         replaces: None,
         key: command.key.clone(),
         subject: command.attempt,
     };
-    or_roll_back(flow, ended, owed).await
+    or_roll_back(saga, ended, owed).await
 }
 
-async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn run(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
     let closed = OrderView {
         status: OrderStatus::Closed,
         closed_reason: Some(CloseReason::CancelledByRider.as_str().to_owned()),
-        ..still_unpaid(flow, command).await?
+        ..still_unpaid(saga, command).await?
     };
     let ask = Ask { command: command.clone(), answer: command.key.as_ref().map(|_| closed.to_json()) };
-    match flow.joint.ask::<Cancels>(ask).await? {
+    match saga.batchers.ask::<Cancels>(ask).await? {
         Some(Verdict { closed: true, .. }) => Ok(closed),
-        Some(_) => Err(StepError::KeyTaken),
+        Some(_) => Err(Error::KeyTaken),
         // Somebody was first: the next look tells who.
         None => {
-            let order = still_unpaid(flow, command).await?;
+            let order = still_unpaid(saga, command).await?;
             Err(Refusal::WrongState(order.status).into())
         }
     }
 }
 
 /// The rider's order, if nothing has settled it.
-async fn still_unpaid(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
-    let order = orders::find_together(flow, command.order_id, command.rider_id).await?;
+async fn still_unpaid(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
+    let order = orders::find_together(saga, command.order_id, command.rider_id).await?;
     let order = order.ok_or(Refusal::NotFound("order"))?;
     match order.status {
         OrderStatus::Unpaid | OrderStatus::Paying => Ok(order),
@@ -80,18 +80,18 @@ struct Verdict {
     closed: bool,
 }
 
-impl Together for Cancels {
-    type Ground = Ground;
+impl BatchStatement for Cancels {
+    type BatchContext = BatchContext;
     type Ask = Ask;
     /// Nothing of an order that is not his, or no longer unpaid.
     type Answer = Option<Verdict>;
 
-    fn shared(ask: &Ask) -> Vec<Shared> {
-        let order = Shared::Order(ask.command.order_id.0);
+    fn shared(ask: &Ask) -> Vec<ConflictKey> {
+        let order = ConflictKey::Order(ask.command.order_id.0);
         ask.command.key.iter().map(IdempotencyKey::shared).chain([order]).collect()
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Option<Verdict>>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Ask]) -> Result<Vec<Option<Verdict>>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let verdicts = cancel_all(&mut db, asks).await?;
         db.keep();
@@ -158,9 +158,9 @@ async fn cancel_all(db: &mut PgConnection, asks: &[Ask]) -> Result<Vec<Verdict>,
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderCancel = delivery.decode()?;
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let note = match orders::lock_status(&mut tx, job.order_id()).await? {
         Some(OrderStatus::Unpaid) => {
             unpaid::close(&mut tx, job.order_id(), CloseReason::CancelledByRider).await?;
@@ -170,5 +170,5 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
         Some(_) => "refused: the order has been paid since",
         None => "nothing to do: there is no such order",
     };
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }

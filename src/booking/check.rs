@@ -9,9 +9,10 @@
 
 use super::{Request, STEPS, array_literal, unpaid};
 use crate::{
-    domain::{FieldError, OrderId, Refusal, SeatSet, TripId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, Wishes, barrier},
-    schema::again,
+    batch::{BatchContext, BatchStatement, ConflictKey, InFlightGuard},
+    domain::{Error, FieldError, OrderId, Refusal, SeatSet, TripId},
+    saga::{JobContext, SagaContext, barrier},
+    storage::again,
 };
 use farebox_jobs::{
     OrderSeats,
@@ -32,19 +33,19 @@ struct Seen {
     overdue: Vec<Uuid>,
 }
 
-impl Together for Checks {
-    type Ground = Ground;
+impl BatchStatement for Checks {
+    type BatchContext = BatchContext;
     type Ask = (TripId, SeatSet);
     type Answer = Seen;
 
     /// Who only looks is in nobody's way.
-    fn shared(_: &Self::Ask) -> Vec<Shared> {
+    fn shared(_: &Self::Ask) -> Vec<ConflictKey> {
         Vec::new()
     }
 
     /// Each seat is looked up by itself, whatever the table was like when this was planned (`offset 0` keeps the planner from
     /// making a join of it): a join may read a whole trip.
-    async fn ask_all(ground: &Ground, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Self::Ask]) -> Result<Vec<Seen>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let seen = sqlx::query_as!(
             Seen,
@@ -77,16 +78,16 @@ impl Together for Checks {
 ///
 /// # Errors
 /// [`look`]'s.
-pub async fn run(flow: &Flow, request: &Request, wishes: &Wishes) -> Result<(), StepError> {
-    if wishes.contested { look(flow, request).await } else { Ok(()) }
+pub async fn run(saga: &SagaContext, request: &Request, wishes: &InFlightGuard) -> Result<(), Error> {
+    if wishes.contested { look(saga, request).await } else { Ok(()) }
 }
 
 /// Looks, refuses what the claim would refuse, and gives back what is overdue.
 ///
 /// # Errors
 /// Unknown, departed or cancelled trip; unknown or taken seats; the database's.
-pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
-    let seen = flow.joint.ask::<Checks>((request.trip_id, request.seats.clone())).await?;
+pub async fn look(saga: &SagaContext, request: &Request) -> Result<(), Error> {
+    let seen = saga.batchers.ask::<Checks>((request.trip_id, request.seats.clone())).await?;
     if !seen.exists {
         return Err(Refusal::NotFound("trip").into());
     }
@@ -107,7 +108,7 @@ pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
         return Err(Refusal::SeatsTaken(taken).into());
     }
     for order in seen.overdue {
-        Box::pin(again(|| unpaid::evict(flow, OrderId(order), request))).await?;
+        Box::pin(again(|| unpaid::evict(saga, OrderId(order), request))).await?;
     }
     Ok(())
 }
@@ -116,10 +117,10 @@ pub async fn look(flow: &Flow, request: &Request) -> Result<(), StepError> {
 ///
 /// # Errors
 /// Needs an operator if a seat is held after all; else what may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderSeats = delivery.decode()?;
     let booking = job.booking();
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     barrier::bar(&mut tx, booking.order_id.0, &STEPS).await?;
     let held = sqlx::query_scalar!(
         r#"select count(*) as "held!" from seat where trip_id = $1 and seat = any($2) and order_id = $3"#,
@@ -135,5 +136,5 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
             booking.order_id
         )));
     }
-    desk.settle(tx, delivery, "barred; nothing was written").await
+    context.settle(tx, delivery, "barred; nothing was written").await
 }

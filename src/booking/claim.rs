@@ -17,8 +17,10 @@
 
 use super::{Request, check, release};
 use crate::{
-    domain::{Money, Refusal},
-    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{Error, Money, Refusal},
+    idempotency::{self, IdempotencyKey},
+    saga::{JobContext, SagaContext},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -74,18 +76,18 @@ pub struct Ask {
     timer: NewJob,
 }
 
-impl Together for Claims {
-    type Ground = Ground;
+impl BatchStatement for Claims {
+    type BatchContext = BatchContext;
     type Ask = Arc<Ask>;
     type Answer = Verdict;
 
-    fn shared(ask: &Arc<Ask>) -> Vec<Shared> {
+    fn shared(ask: &Arc<Ask>) -> Vec<ConflictKey> {
         let mut shared = ask.request.wishes();
         shared.extend(ask.request.key.iter().map(IdempotencyKey::shared));
         shared
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
         claim_all(ground, asks).await
     }
 }
@@ -94,31 +96,31 @@ impl Together for Claims {
 ///
 /// # Errors
 /// Seats taken, trip closed, too many unpaid orders, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<Claimed, StepError> {
+pub async fn run(saga: &SagaContext, request: &Arc<Request>, booking: &Booking) -> Result<Claimed, Error> {
     let undo = NewJob::of(&OrderAddSeats::new(booking));
     let timer = NewJob::of(&OrderUnpaid::new(booking));
     let ask = Arc::new(Ask { request: Arc::clone(request), undo, timer });
     let armed = ask.undo.id;
-    let mut verdict = flow.joint.ask::<Claims>(Arc::clone(&ask)).await?;
+    let mut verdict = saga.batchers.ask::<Claims>(Arc::clone(&ask)).await?;
     if !verdict.open || !verdict.lost(request).is_empty() {
-        check::look(flow, request).await?;
-        verdict = flow.joint.ask::<Claims>(ask).await?;
+        check::look(saga, request).await?;
+        verdict = saga.batchers.ask::<Claims>(ask).await?;
     }
     let lost = verdict.lost(request);
     match verdict {
         Verdict { open: false, .. } => Err(Refusal::TripClosed.into()),
         _ if !lost.is_empty() => Err(Refusal::SeatsTaken(lost).into()),
         Verdict { able: true, won: false, .. } => {
-            Err(Refusal::TooManyHolds { most: flow.rules.max_open_holds }.into())
+            Err(Refusal::TooManyHolds { most: saga.rules.max_open_holds }.into())
         }
         Verdict { won: true, unit_price: Some(price), at, expires_at: Some(expires_at), .. } => {
             Ok(Claimed { unit_price: Money::from_database(price), at, expires_at, armed })
         }
-        _ => Err(StepError::KeyTaken),
+        _ => Err(Error::KeyTaken),
     }
 }
 
-async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn claim_all(ground: &BatchContext, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
     let rules = &ground.rules;
     let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
@@ -238,7 +240,7 @@ async fn claim_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderAddSeats = delivery.decode()?;
-    release::undo(desk, delivery, job.booking()).await
+    release::undo(context, delivery, job.booking()).await
 }

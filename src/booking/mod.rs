@@ -16,9 +16,11 @@ mod release;
 pub mod unpaid;
 
 use crate::{
+    batch::ConflictKey,
     domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
-    flow::{Ending, Flow, IdempotencyKey, Rollback, Shared, Stop, or_roll_back, step},
+    idempotency::IdempotencyKey,
     orders::OrderView,
+    saga::{Rollback, SagaContext, SagaError, SagaResult, or_roll_back, step},
 };
 use claim::Claimed;
 use farebox_jobs::{
@@ -49,26 +51,30 @@ pub struct Request {
 ///
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
-pub async fn book(flow: &Flow, request: Request) -> Ending<OrderView> {
+pub async fn book(saga: &SagaContext, request: Request) -> SagaResult<OrderView> {
     let (booking, request) = (request.booking(), Arc::new(request));
-    let ended = steps(flow, &request, &booking).await;
+    let ended = steps(saga, &request, &booking).await;
     let owed = |tag| Rollback {
         undo: undo_of(tag, &booking),
         replaces: Some(armed_undo(&booking)),
         key: request.key.clone(),
         subject: request.order_id.0,
     };
-    or_roll_back(flow, ended, owed).await
+    or_roll_back(saga, ended, owed).await
 }
 
-async fn steps(flow: &Flow, request: &Arc<Request>, booking: &Booking) -> Result<OrderView, Stop> {
-    let faults = &flow.faults;
-    let wishes = flow.wanted.wish(request.wishes());
-    step(faults, MqTag::OrderSeats, check::run(flow, request, &wishes)).await?;
-    let claimed = step(faults, MqTag::OrderAddSeats, claim::run(flow, request, booking)).await?;
+async fn steps(
+    saga: &SagaContext,
+    request: &Arc<Request>,
+    booking: &Booking,
+) -> Result<OrderView, SagaError> {
+    let faults = &saga.faults;
+    let wishes = saga.in_flight.wish(request.wishes());
+    step(faults, MqTag::OrderSeats, check::run(saga, request, &wishes)).await?;
+    let claimed = step(faults, MqTag::OrderAddSeats, claim::run(saga, request, booking)).await?;
     let amount = step(faults, MqTag::OrderCalcMoney, price::run(&claimed, &request.seats)).await?;
     let order = request.order(&claimed, amount);
-    step(faults, MqTag::OrderAdd, add_order::run(flow, request, &order, claimed.armed)).await?;
+    step(faults, MqTag::OrderAdd, add_order::run(saga, request, &order, claimed.armed)).await?;
     Ok(order)
 }
 
@@ -90,8 +96,8 @@ impl Request {
     }
 
     /// The seats, as no two bookings can have them.
-    fn wishes(&self) -> Vec<Shared> {
-        self.seats.numbers().iter().map(|seat| Shared::Seat(self.trip_id.0, *seat)).collect()
+    fn wishes(&self) -> Vec<ConflictKey> {
+        self.seats.numbers().iter().map(|seat| ConflictKey::Seat(self.trip_id.0, *seat)).collect()
     }
 
     fn booking(&self) -> Booking {

@@ -2,8 +2,8 @@
 
 use super::{claim::Claimed, release};
 use crate::{
-    domain::{Money, SeatSet},
-    flow::{Desk, StepError},
+    domain::{Error, Money, SeatSet},
+    saga::JobContext,
 };
 use farebox_jobs::{
     OrderCalcMoney,
@@ -14,16 +14,16 @@ use farebox_jobs::{
 ///
 /// # Errors
 /// An amount beyond what the database can hold.
-pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, StepError> {
+pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, Error> {
     let amount = claimed.unit_price.times(seats.numbers().len());
-    amount.ok_or_else(|| StepError::Broken("the amount of the order is out of range".into()))
+    amount.ok_or_else(|| Error::Broken("the amount of the order is out of range".into()))
 }
 
 /// The undo: gives this order's seats back.
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderCalcMoney = delivery.decode()?;
-    release::undo(desk, delivery, job.booking()).await
+    release::undo(context, delivery, job.booking()).await
 }

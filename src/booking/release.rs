@@ -5,9 +5,12 @@
 //! but barred, to the transaction of [`claims`], each of whose statements sees what the one before it waited for.
 
 use super::{STEPS, array_literal};
-use crate::flow::{
-    Desk, Ground, Shared, Together,
-    barrier::{self, Undoing},
+use crate::{
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    saga::{
+        JobContext,
+        barrier::{self, Undoing},
+    },
 };
 use farebox_jobs::{
     Booking, MqTag,
@@ -23,13 +26,17 @@ const GIVEN_BACK: &str = "seats given back";
 ///
 /// # Errors
 /// What may be tried again.
-pub(super) async fn undo(desk: &Desk, delivery: &Delivery, booking: &Booking) -> Result<Outcome, JobError> {
-    if at_once(desk, delivery, booking).await? {
+pub(super) async fn undo(
+    context: &JobContext,
+    delivery: &Delivery,
+    booking: &Booking,
+) -> Result<Outcome, JobError> {
+    if at_once(context, delivery, booking).await? {
         return Ok(Outcome::Settled);
     }
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let note = claims(&mut tx, booking).await?;
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }
 
 /// Gives the claim's seats back and ends the job, if that is all there is to do; says whether it was.
@@ -37,14 +44,14 @@ pub(super) async fn undo(desk: &Desk, delivery: &Delivery, booking: &Booking) ->
 /// # Errors
 /// The database's.
 pub(super) async fn at_once(
-    desk: &Desk,
+    context: &JobContext,
     delivery: &Delivery,
     booking: &Booking,
 ) -> Result<bool, sqlx::Error> {
     let due = Return { booking: booking.clone(), lease: Arc::clone(&delivery.lease) };
-    let done = desk.ask::<Returns>(due).await?;
+    let done = context.ask::<Returns>(due).await?;
     if done {
-        desk.tell(delivery, GIVEN_BACK);
+        context.tell(delivery, GIVEN_BACK);
     }
     Ok(done)
 }
@@ -58,19 +65,19 @@ struct Return {
     lease: Arc<Lease>,
 }
 
-impl Together for Returns {
-    type Ground = Ground;
+impl BatchStatement for Returns {
+    type BatchContext = BatchContext;
     type Ask = Return;
     /// Whether it was done.
     type Answer = bool;
 
-    fn shared(due: &Return) -> Vec<Shared> {
-        vec![Shared::Order(due.booking.order_id.0)]
+    fn shared(due: &Return) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(due.booking.order_id.0)]
     }
 
     /// The step that adds the order is barred here: whose bar this statement wrote has no order, and never will have. Where the
     /// bar stood already, or the claim does not show yet, nothing else is done.
-    async fn ask_all(ground: &Ground, dues: &[Return]) -> Result<Vec<bool>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, dues: &[Return]) -> Result<Vec<bool>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let bookings = || dues.iter().map(|due| &due.booking);
         let done = sqlx::query_scalar!(

@@ -7,8 +7,10 @@
 
 use super::{Request, release};
 use crate::{
-    domain::{CloseReason, OrderId, RiderId, TripId},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, begin_unwaited},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{CloseReason, Error, OrderId, RiderId, TripId},
+    saga::{JobContext, SagaContext},
+    storage::begin_async_commit,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -107,22 +109,22 @@ async fn close_but_timers(
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn expire(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderUnpaid = delivery.decode()?;
     let order = job.booking().order_id;
     if delivery.lease.waited() > LATE {
-        desk.backlog().turn().await;
+        context.backlog().turn().await;
     }
-    if desk.ask::<Expiries>(Expiry { order, lease: Arc::clone(&delivery.lease) }).await? {
+    if context.ask::<Expiries>(Expiry { order, lease: Arc::clone(&delivery.lease) }).await? {
         tracing::info!(%order, note = CLOSED, "job done");
         return Ok(Outcome::Settled);
     }
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     // Without an order there may be a claim to give back. Barring waits for an order that is being added just now,
     // and only what comes after it sees that order: so the closing comes last.
     let released = match standing(&mut tx, order).await? {
         None => match held_until(&mut tx, job.booking()).await? {
-            Some(held_until) => return desk.snooze(tx, delivery, held_until).await,
+            Some(held_until) => return context.snooze(tx, delivery, held_until).await,
             None => Some(release::claims(&mut tx, job.booking()).await?),
         },
         Some(_) => None,
@@ -131,12 +133,14 @@ pub async fn expire(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobErro
         CLOSED
     } else {
         match standing(&mut tx, order).await? {
-            Some(Standing { open: true, expires_at }) => return desk.snooze(tx, delivery, expires_at).await,
+            Some(Standing { open: true, expires_at }) => {
+                return context.snooze(tx, delivery, expires_at).await;
+            }
             Some(_) => "nothing to do: the order is settled",
             None => released.unwrap_or("nothing to do: there is no such order"),
         }
     };
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }
 
 /// A job that was due for longer was not simply a little late: workers were away, or cannot follow.
@@ -154,17 +158,17 @@ struct Expiry {
     lease: Arc<Lease>,
 }
 
-impl Together for Expiries {
-    type Ground = Ground;
+impl BatchStatement for Expiries {
+    type BatchContext = BatchContext;
     type Ask = Expiry;
     type Answer = bool;
 
-    fn shared(expiry: &Expiry) -> Vec<Shared> {
-        vec![Shared::Order(expiry.order.0)]
+    fn shared(expiry: &Expiry) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(expiry.order.0)]
     }
 
-    async fn ask_all(ground: &Ground, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
-        let mut tx = begin_unwaited(ground.db.pool()).await?;
+    async fn ask_all(ground: &BatchContext, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
+        let mut tx = begin_async_commit(ground.db.pool()).await?;
         let due = lock_due(&mut tx, expiries).await?;
         if due.is_empty() {
             return Ok(vec![false; expiries.len()]);
@@ -227,8 +231,8 @@ async fn held_until(
 ///
 /// # Errors
 /// The database's.
-pub async fn evict(flow: &Flow, overdue: OrderId, request: &Request) -> Result<(), StepError> {
-    let mut tx = begin_unwaited(&flow.pool).await?;
+pub async fn evict(saga: &SagaContext, overdue: OrderId, request: &Request) -> Result<(), Error> {
+    let mut tx = begin_async_commit(&saga.pool).await?;
     give_back(&mut tx, overdue, request.trip_id, request.rider_id).await?;
     tx.commit().await?;
     tracing::info!(order = %overdue, "overdue seats given back to book them again");

@@ -15,9 +15,9 @@ const STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/console.js");
 
 /// The address of the style sheet.
-pub(super) static STYLE_ADDRESS: LazyLock<String> = LazyLock::new(|| address(STYLE, "css"));
+pub(crate) static STYLE_ADDRESS: LazyLock<String> = LazyLock::new(|| address(STYLE, "css"));
 /// The address of the script.
-pub(super) static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| address(SCRIPT, "js"));
+pub(crate) static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| address(SCRIPT, "js"));
 
 fn address(text: &str, ext: &str) -> String {
     let hash =
@@ -25,7 +25,7 @@ fn address(text: &str, ext: &str) -> String {
     format!("/console/assets/{hash}.{ext}")
 }
 
-pub(super) async fn serve(Path(name): Path<String>) -> Response {
+pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     let is = |address: &str| address.rsplit('/').next() == Some(name.as_str());
     let (kind, text) = match () {
         () if is(&STYLE_ADDRESS) => ("text/css; charset=utf-8", STYLE),

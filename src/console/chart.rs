@@ -1,7 +1,7 @@
 //! Small bar charts of the last hour, as SVG. Ours, because plotting crates write colours as attributes: under the content
 //! security policy only classes can follow the theme.
 
-use super::visit::Visit;
+use super::session::Visit;
 use crate::ops::overview::TagMinute;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -12,21 +12,21 @@ const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 72.0;
 
 /// One line of values of a chart.
-pub(super) struct Series {
+pub(crate) struct Series {
     /// What it is called.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// One value a minute, oldest first.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 /// The minutes of the last hour, oldest first; the last one is not over.
-pub(super) fn last_hour() -> Vec<DateTime<Utc>> {
+pub(crate) fn last_hour() -> Vec<DateTime<Utc>> {
     let now = Utc::now().duration_trunc(TimeDelta::minutes(1)).unwrap_or_else(|_| Utc::now());
     (0..MINUTES).rev().map(|back| now - TimeDelta::minutes(back)).collect()
 }
 
 /// A tag's value of each minute, 0 where it has none.
-pub(super) fn of_tag(
+pub(crate) fn of_tag(
     hour: &[TagMinute],
     minutes: &[DateTime<Utc>],
     tag: &str,
@@ -39,7 +39,7 @@ pub(super) fn of_tag(
 }
 
 /// Bars, one a minute, series beside series on top of each other; and the same as a table for whoever sees no picture.
-pub(super) fn bars(
+pub(crate) fn bars(
     visit: &Visit,
     title: &str,
     unit: &str,
@@ -98,6 +98,6 @@ fn stacked(series: &[Series], at: usize) -> Vec<(f64, f64)> {
 }
 
 /// A number as people write it.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value.fract() == 0.0 || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }

@@ -1,29 +1,17 @@
 //! The operations console: what the person on call opens when an alert fires. Pages are rendered here, of what the rooms
 //! behind `/v1/ops` tell, and act through the same functions; nothing is decided in a page.
 //!
-//! Closed by default: a page takes a [`Visit`](visit::Visit), a form a [`Deed`](visit::Deed), and neither can be had
+//! Closed by default: a page takes a [`Visit`](session::Visit), a form a [`Deed`](session::Deed), and neither can be had
 //! without a session of the right role. [`live`] keeps marked parts of any page current.
 
 #![allow(clippy::needless_pass_by_value, reason = "markup is passed on as it is made")]
 #![allow(clippy::result_large_err, reason = "what refuses a request is its whole answer")]
 
 mod assets;
-mod audit;
-mod bulk;
 mod chart;
-mod frame;
-mod home;
-mod jobs;
-mod live;
-mod look;
-mod order;
-mod orders;
-mod queues;
-mod riders;
-mod search;
-mod sign_in;
-mod trips;
-mod visit;
+mod layout;
+mod pages;
+mod session;
 
 use crate::http::{App, Pages};
 use axum::{
@@ -31,13 +19,17 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
-use jobs::FILTERS;
+use pages::{
+    audit, bulk, home,
+    jobs::{self, FILTERS},
+    live, order, orders, preferences, queues, riders, search, sign_in, trips,
+};
 use std::sync::Arc;
 
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
     let around =
-        |all: Router<App>, app: &App| all.layer(from_fn_with_state(Arc::new(app.reserved()), frame::guard));
+        |all: Router<App>, app: &App| all.layer(from_fn_with_state(Arc::new(app.reserved()), layout::guard));
     Pages { routes: router(app), around }
 }
 
@@ -68,7 +60,7 @@ fn router(app: &App) -> Router<App> {
     Router::new()
         // anybody
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
-        .route("/console/look", post(look::choose))
+        .route("/console/look", post(preferences::choose))
         .route("/console/assets/{name}", get(assets::serve))
         // acts upon many jobs
         .route("/console/bulk", get(bulk::list).post(bulk::start))

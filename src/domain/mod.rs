@@ -3,17 +3,23 @@
 //! What comes in is parsed by these types and by nothing else, whichever way it comes: as JSON, a form, a query string, a
 //! path, a header or an option of the command line. Each bounds its values far within what the database holds.
 
+pub mod csv;
+mod error;
+pub mod json;
 mod money;
 mod order;
+mod page;
 mod reference;
 mod refusal;
 mod seats;
 mod text;
 mod time;
 
+pub use error::{BoxError, Error};
 pub use farebox_jobs::ids::{Id, OrderId, PaymentId, RiderId, TripId};
 pub use money::Money;
 pub use order::{CloseReason, OrderStatus};
+pub use page::Page;
 pub use reference::Reference;
 pub use refusal::{FieldError, Refusal};
 pub use seats::{SeatSet, place_of};

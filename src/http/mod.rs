@@ -1,42 +1,39 @@
 //! The HTTP API: the route table on one screen, thin handlers, problem bodies.
 
-pub(crate) mod address;
-pub(crate) mod admission;
-pub(crate) mod again;
-mod bulk;
-mod connections;
-pub(crate) mod context;
-mod cors;
-mod docs;
-mod examples;
 pub(crate) mod extract;
-mod health;
-mod jobs;
+pub(crate) mod handlers;
+mod idempotent;
 pub(crate) mod language;
-mod limit;
-pub(crate) mod live;
-mod once;
+pub(crate) mod middleware;
 mod openapi;
-mod ops;
-mod ops_trips;
-mod orders;
 pub(crate) mod problem;
-pub(crate) mod riders;
-pub(crate) mod strict;
-mod trips;
+mod server;
 
-pub use admission::Admission;
-pub use health::tell;
+pub use handlers::health::tell;
+pub use middleware::admission::Admission;
 
 use crate::{
-    flow::Flow, limits::Limits, metrics::Metrics, ops::debts::KeptOwed, redis_link::RedisLink,
-    riders::Sessions, settings::Settings, tally::Tally, trips::live::Live,
+    accounts::Sessions,
+    limits::Limits,
+    ops::debts::KeptOwed,
+    saga::SagaContext,
+    settings::Settings,
+    storage::redis::RedisLink,
+    telemetry::{metrics::Metrics, traffic::Tally},
+    trips::live::Live,
 };
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
     routing::{delete, get, post, put},
 };
+use handlers::{
+    health, live,
+    ops::{self, bulk, jobs, trips as ops_trips},
+    orders, riders, trips,
+};
+use middleware::{admission, context, cors, rate_limit};
+use openapi::pages as openapi_pages;
 use sqlx::PgPool;
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -51,7 +48,7 @@ pub struct App(Arc<Parts>);
 #[derive(Clone)]
 pub struct Parts {
     /// What flows run with.
-    pub flow: Flow,
+    pub saga: SagaContext,
     /// Reads and makes tokens.
     pub sessions: Sessions,
     /// The settings.
@@ -93,8 +90,8 @@ impl From<Parts> for App {
 impl App {
     /// The same on the connections that are kept.
     pub(crate) fn reserved(&self) -> Self {
-        let flow = Flow { pool: self.reserve.clone(), ..self.flow.clone() };
-        Parts { flow, ..Parts::clone(self) }.into()
+        let saga = SagaContext { pool: self.reserve.clone(), ..self.saga.clone() };
+        Parts { saga, ..Parts::clone(self) }.into()
     }
 }
 
@@ -111,7 +108,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
     let routes = Router::new()
         // anybody
         .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(docs::page))
+        .route("/docs", get(openapi_pages::page))
         .route("/v1/riders", post(riders::register))
         .route("/v1/sessions", post(riders::sign_in))
         .route("/v1/trips", get(trips::list))
@@ -174,7 +171,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .layer((
             from_fn_with_state(app.clone(), context::bound),
             option_layer(cors::layer(&app.settings.http.cors_origins)),
-            from_fn_with_state(app.clone(), limit::limit),
+            from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
     (pages.around)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
@@ -208,7 +205,7 @@ pub async fn serve(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        () = connections::serve(router(&app, pages), listener, &settings.http, signal) => {}
+        () = server::serve(router(&app, pages), listener, &settings.http, signal) => {}
         () = out_of_time => {}
     }
     watching.abort();

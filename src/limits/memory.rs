@@ -1,6 +1,7 @@
 //! What is owed, in this process's memory: all there is without Redis, and what is gone on with when Redis is lost.
 
-use super::{Key, allowance::Rate};
+use super::Key;
+use crate::settings::quota::Rate;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -9,7 +10,7 @@ use std::{
 
 /// When each debt is paid. Two generations bound their number at no cost: a full young one becomes the old one, and what
 /// the old one still held is forgotten, which is what was not seen since.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     most: usize,
     generations: Mutex<Generations>,
 }
@@ -22,18 +23,18 @@ struct Generations {
 
 impl Memory {
     /// For at most `most` keys.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, generations: Mutex::default() }
     }
 
     /// What each owes at `now`, microseconds.
-    pub(super) fn debts(&self, whom: &[(Key, Rate)], now: Instant) -> Vec<u64> {
+    pub(crate) fn debts(&self, whom: &[(Key, Rate)], now: Instant) -> Vec<u64> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         whom.iter().map(|(key, _)| generations.debt(key, now)).collect()
     }
 
     /// Takes one request from each, or from none if it does not fit everywhere; whether it did, and what is owed then.
-    pub(super) fn take(&self, whom: &[(Key, Rate)], now: Instant) -> (bool, Vec<u64>) {
+    pub(crate) fn take(&self, whom: &[(Key, Rate)], now: Instant) -> (bool, Vec<u64>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let mut debts: Vec<u64> = whom.iter().map(|(key, _)| generations.debt(key, now)).collect();
         let fits = whom.iter().zip(&debts).all(|((_, rate), debt)| rate.fits(*debt));
@@ -47,7 +48,7 @@ impl Memory {
     }
 
     /// Writes down what Redis says is owed at `now`.
-    pub(super) fn learn(&self, whom: &[(Key, Rate)], debts: &[u64], now: Instant) {
+    pub(crate) fn learn(&self, whom: &[(Key, Rate)], debts: &[u64], now: Instant) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         for ((key, _), debt) in whom.iter().zip(debts) {
             // An answer that was overtaken by a later one knows of less.

@@ -1,17 +1,14 @@
 //! How many requests a rider or an address may make: counted in Redis while there is one, so that replicas share the
 //! count, and in memory otherwise. Counting never fails a request and never waits longer than `redis.timeout_ms`.
 
-mod allowance;
 mod memory;
 
-pub use allowance::Allowance;
-
+use crate::settings::quota::Rate;
 use crate::{
     domain::RiderId,
-    redis_link::RedisLink,
     settings::{self, Settings},
+    storage::redis::RedisLink,
 };
-use allowance::Rate;
 use memory::Memory;
 use redis::Script;
 use std::{

@@ -2,9 +2,9 @@
 
 use super::By;
 use crate::{
-    audit::{Act, Subject},
-    flow::StepError,
-    riders::{Registration, Rider},
+    accounts::{Registration, Rider},
+    domain::Error,
+    ops::audit::{Act, Subject},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 ///
 /// # Errors
 /// A taken user name; the database's.
-pub async fn add(conn: &mut PgConnection, by: &By, new: &Registration) -> Result<Rider, StepError> {
+pub async fn add(conn: &mut PgConnection, by: &By, new: &Registration) -> Result<Rider, Error> {
     let rider = new.add(&mut *conn).await?;
     let detail = json!({ "user_name": rider.user_name, "role": rider.role });
     by.write(conn, Act::OperatorAdd, &Subject::of("account", &rider.id), &detail).await?;

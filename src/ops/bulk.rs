@@ -6,14 +6,13 @@
 
 use super::{
     By,
+    impact::{self, Moves, Words},
     search::Wanted,
-    stakes::{self, Moves, Words},
 };
 use crate::{
-    audit::{Act, Subject},
-    domain::{FieldError, Money, Refusal},
-    flow::{Desk, StepError},
-    orders::Page,
+    domain::{Error, FieldError, Money, Page, Refusal},
+    ops::audit::{Act, Subject},
+    saga::JobContext,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -161,13 +160,13 @@ pub struct Bulk {
     /// Left alone: ended meanwhile.
     pub gone: i32,
     /// When it was started.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
     /// When its first chunk was done.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Who stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,7 +204,7 @@ pub async fn preview(
     what: What,
     selection: &Selection,
     most: usize,
-) -> Result<Preview, StepError> {
+) -> Result<Preview, Error> {
     let mut conn = pool.acquire().await?;
     let (ids, more) = covered(&mut conn, what, selection).await?;
     let mut preview = Preview {
@@ -227,10 +226,10 @@ pub async fn preview(
         let filter =
             JobFilter { places: what.places(), among: Some(among), brief: true, ..JobFilter::default() };
         let jobs = admin::list(&mut *conn, &filter, count(chunk.len())).await?;
-        let facts = stakes::facts(&mut *conn, &jobs).await?;
+        let facts = impact::facts(&mut *conn, &jobs).await?;
         preview.looked_at += count(jobs.len());
         for (job, facts) in jobs.iter().zip(facts) {
-            let Moves { seats, amount: back, .. } = stakes::moves(&job.tag, &facts);
+            let Moves { seats, amount: back, .. } = impact::moves(&job.tag, &facts);
             *preview.by_tag.entry(job.tag.clone()).or_default() += 1;
             orders.extend(facts.order_id);
             riders.extend(facts.rider_id);
@@ -244,7 +243,7 @@ pub async fn preview(
     preview.amount = Money::from_database(amount);
     if what == What::Cancel {
         let many = preview.by_tag.iter();
-        preview.comes_back = many.filter_map(|(tag, many)| stakes::comes_back(tag, *many)).collect();
+        preview.comes_back = many.filter_map(|(tag, many)| impact::comes_back(tag, *many)).collect();
     }
     Ok(preview)
 }
@@ -262,7 +261,7 @@ pub async fn start(
     what: What,
     selection: &Selection,
     expected: Option<i64>,
-) -> Result<Bulk, StepError> {
+) -> Result<Bulk, Error> {
     if let Some(before) = show(&mut *conn, id).await? {
         return Ok(before);
     }
@@ -308,7 +307,7 @@ pub async fn start(
 ///
 /// # Errors
 /// [`Refusal::BulkOver`] if it has ended; an unknown one; the database's.
-pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, StepError> {
+pub async fn stop(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<Bulk, Error> {
     let stopped = end(&mut *conn, by, id).await?;
     let bulk = show(&mut *conn, id).await?.ok_or(Refusal::NotFound("operation"))?;
     if !stopped {
@@ -428,24 +427,24 @@ pub async fn items(
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let id = delivery.decode::<Job>()?.bulk_id();
     for _ in 0..CHUNKS {
         if delivery.is_cancelled() {
             return Err(JobError::Cancelled);
         }
-        if !chunk(desk, id).await? {
-            return desk.settle(desk.begin().await?, delivery, "the operation has ended").await;
+        if !chunk(context, id).await? {
+            return context.settle(context.begin().await?, delivery, "the operation has ended").await;
         }
     }
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *tx).await?;
-    desk.snooze(tx, delivery, now).await
+    context.snooze(tx, delivery, now).await
 }
 
 /// Does the next chunk; whether there may be another.
-async fn chunk(desk: &Desk, id: Uuid) -> Result<bool, JobError> {
-    let mut tx = desk.begin().await?;
+async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
+    let mut tx = context.begin().await?;
     let bulk = sqlx::query!(
         "select act, reason, actor, reached, covers from bulk where id = $1 and finished_at is null for update",
         id
@@ -510,7 +509,7 @@ async fn covered(
     conn: &mut PgConnection,
     what: What,
     selection: &Selection,
-) -> Result<(Vec<Uuid>, bool), StepError> {
+) -> Result<(Vec<Uuid>, bool), Error> {
     let mut filter = match selection {
         Selection::Ids(ids) if ids.is_empty() || ids.len() > MOST_IDS => {
             return Err(Refusal::Invalid(FieldError::new("/ids", format!("1 to {MOST_IDS} ids"))).into());

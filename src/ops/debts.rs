@@ -1,7 +1,7 @@
 //! What is owed at this moment: undos that are due and not done, and dead letters of undos, with their seats, their money
 //! and whose they are. Home tells the sums, the invariant `debts_are_paid_in_time` the oldest ones.
 
-use super::stakes::{self, Words};
+use super::impact::{self, Words};
 use crate::domain::Money;
 use chrono::{DateTime, Utc};
 use farebox_jobs::MqTag;
@@ -58,7 +58,7 @@ pub struct OpenDebt {
     /// How many of its attempts failed.
     pub failures: i32,
     /// When it is tried next; none while it runs.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Its last error.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,9 +189,9 @@ pub async fn overdue(
 ) -> Result<Vec<OpenDebt>, sqlx::Error> {
     let rows = live(&mut *conn, bound, most).await?;
     let payloads: Vec<&Value> = rows.iter().map(|row| &row.payload).collect();
-    let facts = stakes::facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::facts_of(&mut *conn, &payloads).await?;
     let debts = rows.iter().zip(facts).map(|(row, facts)| {
-        let moves = stakes::moves(&row.tag, &facts);
+        let moves = impact::moves(&row.tag, &facts);
         let amount =
             moves.amount.or_else(|| facts.amount.filter(|_| moves.finishes).map(Money::from_database));
         OpenDebt {
@@ -248,7 +248,7 @@ pub async fn owed(pool: &PgPool, bound: Duration) -> Result<Owed, sqlx::Error> {
     let all =
         || rows.iter().map(|row| (&row.tag, &row.payload)).chain(dead.iter().map(|d| (&d.tag, &d.payload)));
     let payloads: Vec<&Value> = all().map(|(_, payload)| payload).collect();
-    let facts = stakes::facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::facts_of(&mut *conn, &payloads).await?;
     let mut moved: Vec<Moved> = Vec::with_capacity(facts.len());
     let mut trips: Vec<Uuid> = Vec::new();
     for ((tag, _), facts) in all().zip(facts) {
@@ -256,7 +256,7 @@ pub async fn owed(pool: &PgPool, bound: Duration) -> Result<Owed, sqlx::Error> {
             trips.extend(facts.trip_id);
             continue;
         }
-        let moves = stakes::moves(tag, &facts);
+        let moves = impact::moves(tag, &facts);
         let trip = facts.trip_id.unwrap_or_default();
         let money = facts.amount.filter(|_| moves.amount.is_some() || moves.finishes);
         moved.push(Moved {

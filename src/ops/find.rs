@@ -1,6 +1,6 @@
 //! What an id, a user name or an e-mail address belongs to.
 
-use crate::{domain::RiderId, riders::user_name};
+use crate::{accounts::user_name, domain::RiderId};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -2,12 +2,11 @@
 
 use super::{
     By, bulk,
-    stakes::{self, Moves, Words},
+    impact::{self, Moves, Words},
 };
 use crate::{
-    audit::{Act, Subject},
-    domain::{FieldError, OrderId, Refusal},
-    flow::StepError,
+    domain::{Error, FieldError, OrderId, Refusal},
+    ops::audit::{Act, Subject},
 };
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use farebox_jobs::{
@@ -29,7 +28,7 @@ const LONGEST_SNOOZE_OF_A_DEBT_HOURS: i64 = 4;
 ///
 /// # Errors
 /// A job that runs ([`Refusal::JobBusy`]), has ended, or is unknown; the database's.
-pub async fn retry(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, StepError> {
+pub async fn retry(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, Error> {
     let before = found(conn, id).await?;
     changed(admin::retry(&mut *conn, id).await?)?;
     told(conn, by, Act::JobRetry, before, json!({})).await
@@ -39,7 +38,7 @@ pub async fn retry(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView
 ///
 /// # Errors
 /// A job that is no dead letter, or whose key is taken by a live job; the database's.
-pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, StepError> {
+pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, Error> {
     let before = found(conn, id).await?;
     if before.state != "dead" {
         return Err(Refusal::NotFound("dead letter").into());
@@ -53,7 +52,7 @@ pub async fn redrive(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVi
 ///
 /// # Errors
 /// A job that has ended or is unknown; the database's.
-pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, StepError> {
+pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobView, Error> {
     let before = found(conn, id).await?;
     if let (Ok(MqTag::Bulk), Ok(operation)) = (before.tag.parse(), before.key.parse()) {
         bulk::end(&mut *conn, by, operation).await?;
@@ -66,12 +65,7 @@ pub async fn cancel(conn: &mut PgConnection, by: &By, id: Uuid) -> Result<JobVie
 ///
 /// # Errors
 /// No live job has them; the database's.
-pub async fn cancel_key(
-    conn: &mut PgConnection,
-    by: &By,
-    tag: MqTag,
-    key: &str,
-) -> Result<JobView, StepError> {
+pub async fn cancel_key(conn: &mut PgConnection, by: &By, tag: MqTag, key: &str) -> Result<JobView, Error> {
     let filter = JobFilter {
         places: &[Place::Live],
         tags: vec![tag.wire().to_owned()],
@@ -96,7 +90,7 @@ pub enum Until {
 ///
 /// # Errors
 /// A time that is past or later than that; a job that runs, has ended, or is unknown; the database's.
-pub async fn snooze(conn: &mut PgConnection, by: &By, id: Uuid, until: Until) -> Result<JobView, StepError> {
+pub async fn snooze(conn: &mut PgConnection, by: &By, id: Uuid, until: Until) -> Result<JobView, Error> {
     let before = found(conn, id).await?;
     if before.state == "dead" {
         return Err(Refusal::NotFound("waiting job").into());
@@ -164,8 +158,8 @@ pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Lat
     let owes = match tag {
         Some(MqTag::TripCancel) => true,
         _ => {
-            let facts = stakes::facts(&mut *conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
-            let Moves { seats, amount, finishes } = stakes::moves(&job.tag, &facts);
+            let facts = impact::facts(&mut *conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
+            let Moves { seats, amount, finishes } = impact::moves(&job.tag, &facts);
             finishes || amount.is_some() || !seats.is_empty()
         }
     };
@@ -194,7 +188,7 @@ pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Lat
 ///
 /// # Errors
 /// The database's.
-pub async fn redrive_all(conn: &mut PgConnection, by: &By, which: &DeadFilter) -> Result<u64, StepError> {
+pub async fn redrive_all(conn: &mut PgConnection, by: &By, which: &DeadFilter) -> Result<u64, Error> {
     let redriven = admin::redrive(&mut *conn, which).await?;
     let subject = Subject::of("dead_letters", &which.tag.as_deref().unwrap_or("all"));
     let detail = json!({
@@ -218,7 +212,7 @@ async fn told(
     act: Act,
     before: JobView,
     mut detail: Value,
-) -> Result<JobView, StepError> {
+) -> Result<JobView, Error> {
     detail["tag"] = json!(before.tag);
     detail["key"] = json!(before.key);
     detail["was"] = json!(before.state);
@@ -228,7 +222,7 @@ async fn told(
     found(conn, before.id).await
 }
 
-async fn found(conn: &mut PgConnection, id: Uuid) -> Result<JobView, StepError> {
+async fn found(conn: &mut PgConnection, id: Uuid) -> Result<JobView, Error> {
     admin::find(&mut *conn, id).await?.ok_or_else(|| Refusal::NotFound("job").into())
 }
 

@@ -2,21 +2,20 @@
 //! caller's transaction and writes its row of the audit log in it, so that nothing is done without being told.
 
 pub mod accounts;
+pub mod audit;
 pub mod bulk;
 pub mod debts;
 pub mod find;
+pub mod impact;
 pub mod jobs;
 pub mod overview;
 pub mod queues;
 pub mod search;
-pub mod stakes;
 pub mod trips;
 pub mod wallets;
 
-use crate::{
-    audit::{self, Act, Actor, Subject},
-    domain::{FieldError, Reason, Refusal},
-};
+use crate::domain::{FieldError, Reason, Refusal};
+use audit::{Act, Actor, Subject};
 use serde_json::Value;
 use sqlx::PgConnection;
 

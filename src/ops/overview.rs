@@ -24,9 +24,8 @@ const VERIFY_EVERY: Duration = Duration::from_secs(10);
 const REST: u32 = 19;
 /// The longest such rest: a check of a quarter of a minute is followed by it.
 const LONGEST_REST: Duration = Duration::from_secs(300);
-/// A check that took more than twice as long as the one before, and this, was held up by something, most likely a database
-/// that stood still. How long it took says nothing about the work of the next one: it counts as twice the one before. A
-/// smaller step is growth, and is rested for.
+/// A check that took more than twice as long as the one before, and this, may have waited for a database that stood still.
+/// One such check counts as twice the one before; a second in a row is work, and is rested for.
 const SLACK: Duration = Duration::from_secs(1);
 /// A verdict is old when the next one is late by so much, seconds.
 const OLD_SECS: f64 = 120.0;
@@ -142,30 +141,41 @@ pub async fn verdict(pool: &PgPool) -> Result<Option<KeptVerdict>, sqlx::Error> 
 /// Keeps the verdict, for ever; one worker at a time does it for all. An undo may be due for `debt_bound` without being
 /// done.
 pub async fn keep(pool: PgPool, debt_bound: Duration) {
-    let mut usual = None;
+    let mut checks = Checks::default();
     loop {
         tokio::time::sleep(ASK_EVERY).await;
         match if_due(&pool, debt_bound).await {
             Ok(Some(took)) => {
-                let work = work(usual, took);
-                usual = Some(work);
-                tokio::time::sleep(rest(work)).await;
+                tokio::time::sleep(rest(checks.work(took))).await;
             }
             Ok(None) => {}
             // The duty is due again in ten seconds at the most, for whoever asks first.
             Err(error) => {
-                let outage = crate::schema::is_outage(&error);
+                let outage = crate::storage::is_outage(&error);
                 tracing::warn!(%error, outage, "invariants not checked");
             }
         }
     }
 }
 
-/// How much of a check's time was work, by what the one before took.
-fn work(before: Option<Duration>, took: Duration) -> Duration {
-    match before {
-        Some(before) if took > before * 2 + SLACK => before * 2,
-        _ => took,
+/// What the checks before took.
+#[derive(Debug, Default)]
+struct Checks {
+    /// How much of the last one was work.
+    before: Option<Duration>,
+    /// Whether the last one took longer than it counts.
+    doubted: bool,
+}
+
+impl Checks {
+    /// How much of a check's time was work.
+    fn work(&mut self, took: Duration) -> Duration {
+        let work = match self.before {
+            Some(before) if !self.doubted && took > before * 2 + SLACK => before * 2,
+            _ => took,
+        };
+        (self.before, self.doubted) = (Some(work), work < took);
+        work
     }
 }
 
@@ -330,14 +340,16 @@ mod tests {
     fn the_rest_is_bounded_and_an_outage_is_no_work() {
         assert_eq!(rest(QUICK), Duration::from_millis(760), "a twentieth of a processor");
         assert_eq!(rest(Duration::from_secs(3_600)), LONGEST_REST);
-        let held_up = work(Some(QUICK), FROZEN);
+        let mut checks = Checks::default();
+        assert_eq!(checks.work(QUICK), QUICK);
+        let held_up = checks.work(FROZEN);
         assert!(rest(held_up) < Duration::from_secs(5), "{held_up:?}");
-        assert_eq!(work(Some(held_up), QUICK), QUICK, "and it is forgotten");
+        assert_eq!(checks.work(QUICK), QUICK, "and it is forgotten");
         let larger = Duration::from_millis(900);
-        assert_eq!(work(Some(QUICK), larger), larger, "tables that grew are no outage");
-        // A database that has grown is rested for, sooner or later.
-        let grown = (0..10).fold(QUICK, |before, _| work(Some(before), FROZEN));
-        assert_eq!(grown, FROZEN);
+        assert_eq!(checks.work(larger), larger, "tables that grew are no outage");
+        assert!(checks.work(FROZEN) < FROZEN);
+        assert_eq!(checks.work(FROZEN), FROZEN, "a second one in a row is work");
+        assert_eq!(checks.work(FROZEN), FROZEN);
     }
 
     fn verdict(broken: &[&str], age_secs: f64) -> KeptVerdict {

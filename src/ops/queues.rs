@@ -2,9 +2,8 @@
 
 use super::By;
 use crate::{
-    audit::{Act, Subject},
-    domain::Refusal,
-    flow::StepError,
+    domain::{Error, Refusal},
+    ops::audit::{Act, Subject},
 };
 use farebox_jobs::{
     MqTag,
@@ -18,7 +17,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The database's.
-pub async fn pause(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, StepError> {
+pub async fn pause(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
     paused(conn, by, tag, Act::QueuePause).await
 }
 
@@ -26,11 +25,11 @@ pub async fn pause(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<Queue
 ///
 /// # Errors
 /// The database's.
-pub async fn drain(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, StepError> {
+pub async fn drain(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
     paused(conn, by, tag, Act::QueueDrain).await
 }
 
-async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Result<QueueView, StepError> {
+async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Result<QueueView, Error> {
     let who = by.actor.rider.map_or_else(|| by.actor.told(), |rider| rider.to_string());
     admin::pause(&mut *conn, tag.wire(), &who, &by.told()).await?;
     by.write(&mut *conn, act, &Subject::of("queue", &tag), &json!({})).await?;
@@ -41,7 +40,7 @@ async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Resul
 ///
 /// # Errors
 /// The database's.
-pub async fn resume(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, StepError> {
+pub async fn resume(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
     admin::resume(&mut *conn, tag.wire()).await?;
     by.write(&mut *conn, Act::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
     tracing::info!(%tag, why = by.told(), "tag resumed");
@@ -52,7 +51,7 @@ pub async fn resume(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<Queu
 ///
 /// # Errors
 /// The database's.
-pub async fn drained(pool: &PgPool, tag: MqTag, wait: Duration) -> Result<QueueView, StepError> {
+pub async fn drained(pool: &PgPool, tag: MqTag, wait: Duration) -> Result<QueueView, Error> {
     let mut conn = pool.acquire().await?;
     admin::wait_until_drained(&mut conn, tag.wire(), wait).await?;
     view(&mut *conn, tag).await
@@ -68,7 +67,7 @@ pub fn oldest_debt_secs(queue: &QueueView) -> Option<f64> {
 ///
 /// # Errors
 /// The database's.
-pub async fn view(db: impl PgExecutor<'_>, tag: MqTag) -> Result<QueueView, StepError> {
+pub async fn view(db: impl PgExecutor<'_>, tag: MqTag) -> Result<QueueView, Error> {
     let queues = admin::queues(db, &[tag.wire().to_owned()]).await?;
     queues.into_iter().next().ok_or_else(|| Refusal::NotFound("tag").into())
 }

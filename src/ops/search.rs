@@ -6,9 +6,8 @@
 //! cancelling ended, and likewise. What cannot be found: the timers of orders that gave a trip's seats back long ago.
 
 use crate::{
-    domain::{FieldError, Instant, Label, OrderId, Refusal, RiderId, TripId},
-    flow::StepError,
-    orders::{self, Page},
+    domain::{Error, FieldError, Instant, Label, OrderId, Page, Refusal, RiderId, TripId},
+    orders,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -90,7 +89,7 @@ impl Wanted {
         &self,
         conn: &mut PgConnection,
         places: &'static [Place],
-    ) -> Result<JobFilter, StepError> {
+    ) -> Result<JobFilter, Error> {
         self.check().map_err(Refusal::Invalid)?;
         let among = self.among(conn).await?;
         // A live job is found by its key along with its tag, and what runs tag by tag.
@@ -146,7 +145,7 @@ pub async fn list(
     wanted: &Wanted,
     after: Option<Uuid>,
     limit: u16,
-) -> Result<Page<JobView>, StepError> {
+) -> Result<Page<JobView>, Error> {
     let mut conn = pool.acquire().await?;
     let filter = JobFilter { after, ..wanted.filter(&mut conn, Place::ALL).await? };
     let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
@@ -218,10 +217,10 @@ pub struct ErrorGroup {
     /// Live jobs that failed with it last.
     pub live: i64,
     /// The oldest.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub first_at: DateTime<Utc>,
     /// The newest.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub last_at: DateTime<Utc>,
     /// Their tags.
     pub tags: Vec<String>,

@@ -2,9 +2,8 @@
 
 use super::By;
 use crate::{
-    audit::{Act, Subject},
-    domain::{Refusal, RiderId, SeatSet, TripId},
-    flow::StepError,
+    domain::{Error, Refusal, RiderId, SeatSet, TripId},
+    ops::audit::{Act, Subject},
     trips::{
         self, Made, NewTrip, TripDetail,
         cancel::{self, Progress},
@@ -20,7 +19,7 @@ use sqlx::PgConnection;
 ///
 /// # Errors
 /// As [`trips::add`].
-pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<TripDetail, StepError> {
+pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<TripDetail, Error> {
     let id = trips::add(&mut *conn, new).await?;
     let detail = json!({
         "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at,
@@ -41,7 +40,7 @@ pub async fn generate(
     zone: Tz,
     first: NaiveDate,
     days: u16,
-) -> Result<Made, StepError> {
+) -> Result<Made, Error> {
     let made = trips::generate(&mut *conn, zone, first, days).await?;
     let detail = json!({ "first": first, "days": days, "made": made.trips, "not_made": made.skipped.len() });
     by.write(conn, Act::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
@@ -58,7 +57,7 @@ pub async fn keep(
     trip: TripId,
     seats: &SeatSet,
     keep: Keep,
-) -> Result<Blocked, StepError> {
+) -> Result<Blocked, Error> {
     let blocked = seats::keep(&mut *conn, trip, seats, keep, by.reason()?, operator(by)).await?;
     let act = if keep == Keep::Block { Act::SeatsBlock } else { Act::SeatsRelease };
     by.write(conn, act, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
@@ -69,7 +68,7 @@ pub async fn keep(
 ///
 /// # Errors
 /// As [`cancel::cancel`]; no reason.
-pub async fn cancel(conn: &mut PgConnection, by: &By, trip: TripId) -> Result<Progress, StepError> {
+pub async fn cancel(conn: &mut PgConnection, by: &By, trip: TripId) -> Result<Progress, Error> {
     let progress = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
     let detail = json!({ "orders": progress.orders, "left": progress.left });
     by.write(conn, Act::TripCancel, &Subject::of("trip", &trip), &detail).await?;

@@ -2,10 +2,9 @@
 
 use super::By;
 use crate::{
-    audit::{Act, Subject},
-    domain::{Money, Reference, RiderId},
-    flow::StepError,
-    riders::wallet::{self, Entry},
+    domain::{Error, Money, Reference, RiderId},
+    ops::audit::{Act, Subject},
+    payment::wallet::{self, Entry},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -21,7 +20,7 @@ pub async fn top_up(
     amount: Money,
     reference: &Reference,
     cap: Money,
-) -> Result<Entry, StepError> {
+) -> Result<Entry, Error> {
     let entry = wallet::top_up(&mut *conn, rider, amount, reference, cap).await?;
     let detail = json!({ "amount": amount, "reference": reference.as_str(), "entry": entry.id });
     by.write(conn, Act::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;

@@ -24,7 +24,7 @@ pub struct OrderDetail {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StateChange {
     /// When.
-    #[serde(serialize_with = "super::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
     /// `unpaid`, `paid`, `refunding`, `refunded` or `closed`; `paying` is never stored, and so never here.
     pub status: String,

@@ -1,9 +1,6 @@
 //! What a rider thought of a trip he took: once for each paid order of his, after departure.
 
-use crate::{
-    domain::{Comment, FieldError, OrderId, Refusal, RiderId},
-    flow::StepError,
-};
+use crate::domain::{Comment, Error, FieldError, OrderId, Refusal, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +39,7 @@ pub struct Evaluation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// When.
-    #[serde(serialize_with = "super::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
 }
 
@@ -56,7 +53,7 @@ pub async fn evaluate(
     order: OrderId,
     rider: RiderId,
     new: &NewEvaluation,
-) -> Result<Evaluation, StepError> {
+) -> Result<Evaluation, Error> {
     let seen = sqlx::query!(
         r#"with mine as materialized (
                select id, trip_id, status from orders where id = $1 and rider_id = $2 for share

@@ -1,10 +1,7 @@
 //! The lists of orders a rider sees, in pages, each in the order that its reader needs.
 
 use super::{OrderRow, OrderView};
-use crate::{
-    domain::{FieldError, OrderId, Refusal, RiderId},
-    flow::StepError,
-};
+use crate::domain::{Error, FieldError, OrderId, Page, Refusal, RiderId};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -46,16 +43,6 @@ impl List {
     }
 }
 
-/// A page; `next` is the `after` of the page that follows.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "PageOf{T}")]
-pub struct Page<T> {
-    /// What is on it.
-    pub items: Vec<T>,
-    /// The cursor of the next page, if there is one.
-    pub next: Option<String>,
-}
-
 /// An order on a list, with what its rider needs to know of the trip.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ListedOrder {
@@ -75,10 +62,10 @@ pub struct Ride {
     /// 0 or 1.
     pub direction: i16,
     /// When the trip leaves.
-    #[serde(serialize_with = "super::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub departs_at: DateTime<Utc>,
     /// When the trip is there.
-    #[serde(serialize_with = "super::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub arrives_at: DateTime<Utc>,
 }
 
@@ -138,7 +125,7 @@ pub async fn list(
     list: List,
     after: Option<OrderId>,
     limit: u16,
-) -> Result<Page<ListedOrder>, StepError> {
+) -> Result<Page<ListedOrder>, Error> {
     let most = i64::from(limit) + 1;
     let rows = match list {
         List::All | List::Closed => newest(pool, rider, list, after, most).await?,

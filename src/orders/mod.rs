@@ -4,23 +4,25 @@ mod detail;
 mod evaluation;
 pub mod jobs;
 mod list;
-pub mod owed;
+pub mod pending;
 pub mod search;
 mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};
 pub use evaluation::{Evaluation, NewEvaluation, evaluate};
-pub use list::{List, ListedOrder, Page, Ride, list};
+pub use list::{List, ListedOrder, Ride, list};
 pub use timeline::{Event, MOST_EVENTS, timeline};
 
 use crate::{
+    batch::{BatchContext, BatchStatement, ConflictKey},
     domain::{Money, OrderId, OrderStatus, RiderId, TripId},
-    flow::{Flow, Ground, IdempotencyKey, Shared, Together},
+    idempotency::IdempotencyKey,
+    saga::SagaContext,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use std::collections::HashMap;
@@ -49,15 +51,15 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_reason: Option<String>,
     /// When the seats were claimed.
-    #[serde(serialize_with = "micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
     /// Until when it must be paid.
-    #[serde(serialize_with = "micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
     /// Its id.
     pub id: OrderId,
     /// When it was paid.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
     /// Seat labels, ascending.
     pub seats: Vec<String>,
@@ -67,19 +69,6 @@ pub struct OrderView {
     pub trip_id: TripId,
     /// The price of one seat.
     pub unit_price: Money,
-}
-
-/// RFC 3339 with six digits, as the database writes it, so that a kept answer and a fresh one are the same text.
-pub fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
-/// [`micros`] for a time that may be absent.
-pub fn some_micros<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => micros(at, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl OrderView {
@@ -153,29 +142,32 @@ pub async fn find(
 /// # Errors
 /// The database's.
 pub async fn find_together(
-    flow: &Flow,
+    saga: &SagaContext,
     order: OrderId,
     rider: RiderId,
 ) -> Result<Option<OrderView>, sqlx::Error> {
-    let row = flow.joint.ask::<Finds>((order.0, rider.0)).await?;
+    let row = saga.batchers.ask::<Finds>((order.0, rider.0)).await?;
     row.map(OrderView::try_from).transpose()
 }
 
 /// [`find`]'s statement, for any number of orders.
 struct Finds;
 
-impl Together for Finds {
-    type Ground = Ground;
+impl BatchStatement for Finds {
+    type BatchContext = BatchContext;
     /// The order, and whose it should be.
     type Ask = (Uuid, Uuid);
     type Answer = Option<OrderRow>;
 
     /// So that a row's order says whose it is.
-    fn shared(ask: &(Uuid, Uuid)) -> Vec<Shared> {
-        vec![Shared::Order(ask.0)]
+    fn shared(ask: &(Uuid, Uuid)) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(ask.0)]
     }
 
-    async fn ask_all(ground: &Ground, asks: &[(Uuid, Uuid)]) -> Result<Vec<Option<OrderRow>>, sqlx::Error> {
+    async fn ask_all(
+        ground: &BatchContext,
+        asks: &[(Uuid, Uuid)],
+    ) -> Result<Vec<Option<OrderRow>>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let (orders, riders): (Vec<_>, Vec<_>) = asks.iter().copied().unzip();
         let rows = sqlx::query_as!(

@@ -1,6 +1,7 @@
 //! Finding orders on the operations side.
 
-use super::{OrderRow, OrderView, Page};
+use super::{OrderRow, OrderView};
+use crate::domain::Page;
 use crate::domain::{OrderId, TripId};
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -1,8 +1,8 @@
 //! All that happened to one order, in order: requests, steps and undos, states, payments, ledger entries, jobs and
 //! attempts, the rider's evaluation.
 
-use super::Page;
 use crate::domain::OrderId;
+use crate::domain::Page;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub const MOST_EVENTS: u16 = 1_000;
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Event {
     /// When.
-    #[serde(serialize_with = "super::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
     /// `request`, `step`, `undo`, `state`, `ledger`, `job`, or `evaluation`.
     pub kind: String,

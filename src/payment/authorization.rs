@@ -8,11 +8,12 @@
 //! It ends with the pay password that was checked for it: a change deletes it in its own transaction. Signing out does not,
 //! since nobody can use it without a session of its rider's, and it lasts two minutes by default.
 
-use super::{Request, check, pay_password};
+use super::{Request, check};
+use crate::accounts::pay_password;
 use crate::{
-    domain::{OrderId, PaymentId, RiderId},
-    flow::{Flow, StepError},
-    passwords::Busy,
+    accounts::passwords::Busy,
+    domain::{Error, OrderId, PaymentId, RiderId},
+    saga::SagaContext,
 };
 use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -41,7 +42,7 @@ impl Proof {
     }
 
     /// The hash to look for and to use up; `None` for a pay password.
-    pub(super) fn token_hash(&self) -> Option<&[u8]> {
+    pub(crate) fn token_hash(&self) -> Option<&[u8]> {
         match self {
             Self::PayPassword(_) => None,
             Self::Authorization(hash) => Some(hash),
@@ -55,7 +56,7 @@ pub struct Authorization {
     /// Goes into the payment in the pay password's place.
     pub authorization: String,
     /// Until when.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
 }
 
@@ -65,31 +66,31 @@ pub struct Authorization {
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline, the pay password; the database's.
 pub async fn issue(
-    flow: &Flow,
+    saga: &SagaContext,
     order_id: OrderId,
     rider_id: RiderId,
     pay_password: &str,
-) -> Result<Authorization, StepError> {
+) -> Result<Authorization, Error> {
     let proof = Proof::PayPassword(pay_password.to_owned());
     let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
     // The order first, since a wrong state must cost no try.
-    check::order(flow, &request).await?;
+    check::order(saga, &request).await?;
     let mut token = [0; TOKEN];
     OsRng.fill_bytes(&mut token);
     let authorization = URL_SAFE_NO_PAD.encode(token);
     for _ in 0..pay_password::ROUNDS {
-        let checked = pay_password::verify(flow, rider_id, pay_password).await?;
-        if let Some(expires_at) = insert(flow, &request, &authorization, &checked).await? {
+        let checked = pay_password::verify(saga, rider_id, pay_password).await?;
+        if let Some(expires_at) = insert(saga, &request, &authorization, &checked).await? {
             return Ok(Authorization { authorization, expires_at });
         }
     }
-    Err(StepError::Broken(Box::new(Busy)))
+    Err(Error::Broken(Box::new(Busy)))
 }
 
 /// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is locked against a
 /// change, which either comes first and is seen here, or waits and then deletes this.
 async fn insert(
-    flow: &Flow,
+    saga: &SagaContext,
     request: &Request,
     authorization: &str,
     checked: &str,
@@ -105,10 +106,10 @@ async fn insert(
         request.order_id.0,
         request.rider_id.0,
         Sha256::digest(authorization).to_vec(),
-        flow.rules.pay_authorization_secs,
+        saga.rules.pay_authorization_secs,
         checked
     )
-    .fetch_optional(&flow.pool)
+    .fetch_optional(&saga.pool)
     .await
 }
 

@@ -4,11 +4,13 @@
 //! The debit judges the same again, under its locks, but for the pay password. So an authorized payment leaves it to the
 //! debit, and is looked at only if that says no, to be told why.
 
-use super::{Proof, Request, STEPS, pay_password};
+use super::{Proof, Request, STEPS};
+use crate::accounts::pay_password;
 use crate::{
-    domain::{Money, OrderStatus, Refusal},
-    flow::{Desk, Flow, Ground, Shared, StepError, Together, barrier},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{Error, Money, OrderStatus, Refusal},
     orders::{OrderRow, OrderView},
+    saga::{JobContext, SagaContext, barrier},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -24,10 +26,10 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline, the pay password, the balance; the database's.
-pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
+pub async fn run(saga: &SagaContext, request: &Request) -> Result<(), Error> {
     let Proof::PayPassword(password) = &request.proof else { return Ok(()) };
-    let seen = fresh(flow, request).await?;
-    pay_password::verify(flow, request.rider_id, password).await?;
+    let seen = fresh(saga, request).await?;
+    pay_password::verify(saga, request.rider_id, password).await?;
     Ok(seen.suffices()?)
 }
 
@@ -35,32 +37,32 @@ pub async fn run(flow: &Flow, request: &Request) -> Result<(), StepError> {
 ///
 /// # Errors
 /// [`run`]'s; an authorization unknown, used, past its end or for something else.
-pub(super) async fn again(flow: &Flow, request: &Request) -> Result<(), StepError> {
-    let seen = fresh(flow, request).await?;
+pub(crate) async fn again(saga: &SagaContext, request: &Request) -> Result<(), Error> {
+    let seen = fresh(saga, request).await?;
     if matches!(request.proof, Proof::Authorization(_)) && !seen.authorized {
         return Err(Refusal::NotAuthorized.into());
     }
     Ok(seen.suffices()?)
 }
 
-async fn fresh(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
-    let seen = look(flow, request).await?;
+async fn fresh(saga: &SagaContext, request: &Request) -> Result<Seen, Error> {
+    let seen = look(saga, request).await?;
     seen.payable()?;
     // A repeat is answered from its key: it must not cost a try.
-    if seen.keyed { Err(StepError::KeyTaken) } else { Ok(seen) }
+    if seen.keyed { Err(Error::KeyTaken) } else { Ok(seen) }
 }
 
 /// The rider's order, if it can be paid.
 ///
 /// # Errors
 /// Somebody else's order, a wrong state, the deadline; the database's.
-pub(super) async fn order(flow: &Flow, request: &Request) -> Result<OrderView, StepError> {
-    let seen = look(flow, request).await?;
+pub(crate) async fn order(saga: &SagaContext, request: &Request) -> Result<OrderView, Error> {
+    let seen = look(saga, request).await?;
     seen.payable()?;
     Ok(seen.order)
 }
 
-async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
+async fn look(saga: &SagaContext, request: &Request) -> Result<Seen, Error> {
     let ask = Ask {
         payment: request.payment_id.0,
         order: request.order_id.0,
@@ -68,8 +70,8 @@ async fn look(flow: &Flow, request: &Request) -> Result<Seen, StepError> {
         token_hash: request.proof.token_hash().map(<[u8]>::to_vec),
         key: request.key.as_ref().map(|key| key.key.clone()),
     };
-    let row = flow.joint.ask::<Looks>(ask).await?;
-    row.ok_or(Refusal::NotFound("order"))?.read().map_err(StepError::from)
+    let row = saga.batchers.ask::<Looks>(ask).await?;
+    row.ok_or(Refusal::NotFound("order"))?.read().map_err(Error::from)
 }
 
 /// The look, for any number of payments.
@@ -121,17 +123,17 @@ impl Seen {
     }
 }
 
-impl Together for Looks {
-    type Ground = Ground;
+impl BatchStatement for Looks {
+    type BatchContext = BatchContext;
     type Ask = Ask;
     type Answer = Option<Row>;
 
     /// Who only looks is in nobody's way.
-    fn shared(_: &Ask) -> Vec<Shared> {
+    fn shared(_: &Ask) -> Vec<ConflictKey> {
         Vec::new()
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Ask]) -> Result<Vec<Option<Row>>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Ask]) -> Result<Vec<Option<Row>>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let rows = sqlx::query_as!(
             Row,
@@ -214,10 +216,10 @@ impl Row {
 ///
 /// # Errors
 /// Needs an operator if money moved after all; else what may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: PayCheck = delivery.decode()?;
     let payment = job.paying().payment_id;
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     barrier::bar(&mut tx, payment.0, &STEPS).await?;
     let moved = sqlx::query_scalar!(
         r#"select exists(select from ledger_entry where payment_id = $1) as "moved!""#,
@@ -230,5 +232,5 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
             "the check of payment {payment} failed, yet money moved"
         )));
     }
-    desk.settle(tx, delivery, "barred; no money moved").await
+    context.settle(tx, delivery, "barred; no money moved").await
 }

@@ -6,9 +6,11 @@
 
 use super::{Request, check, reverse};
 use crate::{
-    domain::{Money, OrderStatus, Refusal, TripId},
-    flow::{Desk, Flow, Ground, IdempotencyKey, Shared, StepError, Together, idempotency},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{Error, Money, OrderStatus, Refusal, TripId},
+    idempotency::{self, IdempotencyKey},
     orders::OrderView,
+    saga::{JobContext, SagaContext},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -73,17 +75,17 @@ pub struct Ask {
     undo: NewJob,
 }
 
-impl Together for Debits {
-    type Ground = Ground;
+impl BatchStatement for Debits {
+    type BatchContext = BatchContext;
     type Ask = Arc<Ask>;
     type Answer = Verdict;
 
-    fn shared(ask: &Arc<Ask>) -> Vec<Shared> {
-        let order = Shared::Order(ask.request.order_id.0);
+    fn shared(ask: &Arc<Ask>) -> Vec<ConflictKey> {
+        let order = ConflictKey::Order(ask.request.order_id.0);
         ask.request.key.iter().map(IdempotencyKey::shared).chain([order]).collect()
     }
 
-    async fn ask_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
         debit_all(ground, asks).await
     }
 }
@@ -93,13 +95,13 @@ impl Together for Debits {
 ///
 /// # Errors
 /// The check's; another payment of the order under way, key taken; barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<Debited, StepError> {
+pub async fn run(saga: &SagaContext, request: &Arc<Request>, paying: &Paying) -> Result<Debited, Error> {
     let ask = Arc::new(Ask { request: Arc::clone(request), undo: NewJob::of(&PayMoney::new(paying)) });
     let armed = ask.undo.id;
-    let mut verdict = flow.joint.ask::<Debits>(Arc::clone(&ask)).await?;
+    let mut verdict = saga.batchers.ask::<Debits>(Arc::clone(&ask)).await?;
     if !verdict.debited {
-        check::again(flow, request).await?;
-        verdict = flow.joint.ask::<Debits>(ask).await?;
+        check::again(saga, request).await?;
+        verdict = saga.batchers.ask::<Debits>(ask).await?;
     }
     match verdict.order(request) {
         Some(order) => Ok(Debited { order, armed }),
@@ -109,12 +111,12 @@ pub async fn run(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result
             Err(Refusal::BalanceTooLow { balance }.into())
         }
         None if !verdict.authorized => Err(Refusal::NotAuthorized.into()),
-        None if !verdict.keyed => Err(StepError::KeyTaken),
+        None if !verdict.keyed => Err(Error::KeyTaken),
         None => Err(Refusal::AlreadyPaying.into()),
     }
 }
 
-async fn debit_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
+async fn debit_all(ground: &BatchContext, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, sqlx::Error> {
     let rules = &ground.rules;
     let mut db = ground.db.take().await?;
     let requests = || asks.iter().map(|ask| &ask.request);
@@ -230,9 +232,9 @@ async fn debit_all(ground: &Ground, asks: &[Arc<Ask>]) -> Result<Vec<Verdict>, s
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: PayMoney = delivery.decode()?;
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let note = reverse::payment(&mut tx, job.paying()).await?;
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }

@@ -3,9 +3,10 @@
 
 use super::{Request, debit::Debited, reverse};
 use crate::{
-    domain::OrderStatus,
-    flow::{Desk, Flow, Ground, Shared, StepError, Together},
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{Error, OrderStatus},
     orders::{self, OrderView},
+    saga::{JobContext, SagaContext},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -20,9 +21,13 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Option<OrderView>, StepError> {
+pub async fn run(
+    saga: &SagaContext,
+    request: &Request,
+    debited: &Debited,
+) -> Result<Option<OrderView>, Error> {
     let mark = Mark { payment: request.payment_id.0, order: request.order_id.0, armed: Some(debited.armed) };
-    let at = flow.joint.ask::<Marks>(mark).await?;
+    let at = saga.batchers.ask::<Marks>(mark).await?;
     let order = &debited.order;
     Ok(at.map(|at| OrderView { status: OrderStatus::Paid, paid_at: Some(at), ..order.clone() }))
 }
@@ -30,16 +35,19 @@ pub async fn run(flow: &Flow, request: &Request, debited: &Debited) -> Result<Op
 /// The statement, for any number of payments.
 pub struct Marks;
 
-impl Together for Marks {
-    type Ground = Ground;
+impl BatchStatement for Marks {
+    type BatchContext = BatchContext;
     type Ask = Mark;
     type Answer = Option<DateTime<Utc>>;
 
-    fn shared(mark: &Mark) -> Vec<Shared> {
-        vec![Shared::Order(mark.order)]
+    fn shared(mark: &Mark) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(mark.order)]
     }
 
-    async fn ask_all(ground: &Ground, marks: &[Mark]) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
+    async fn ask_all(
+        ground: &BatchContext,
+        marks: &[Mark],
+    ) -> Result<Vec<Option<DateTime<Utc>>>, sqlx::Error> {
         let mut db = ground.db.take().await?;
         let marked: HashMap<Uuid, DateTime<Utc>> = mark_all(&mut *db, marks).await?.into_iter().collect();
         db.keep();
@@ -107,16 +115,16 @@ async fn mark_all(
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: Pay = delivery.decode()?;
     let paying = job.paying();
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     let note = if reverse::is_owed(&mut tx, paying).await? && finish(&mut tx, paying).await? {
         "finished: the order is paid"
     } else {
         reverse::payment(&mut tx, paying).await?
     };
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }
 
 async fn finish(tx: &mut sqlx::PgConnection, paying: &Paying) -> Result<bool, sqlx::Error> {

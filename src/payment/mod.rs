@@ -10,17 +10,18 @@ pub mod authorization;
 pub mod check;
 pub mod debit;
 pub mod mark_paid;
-pub mod pay_password;
 pub mod refund;
 mod reverse;
+pub mod wallet;
 
 pub use authorization::Proof;
 
 use crate::{
-    domain::{OrderId, PaymentId, Refusal, RiderId},
-    flow::{Ending, Flow, IdempotencyKey, Rollback, StepError, Stop, or_roll_back, step},
+    domain::{Error, OrderId, PaymentId, Refusal, RiderId},
+    idempotency::IdempotencyKey,
     orders::OrderView,
-    schema::again,
+    saga::{Rollback, SagaContext, SagaError, SagaResult, or_roll_back, step},
+    storage::again,
 };
 use farebox_jobs::{
     MqTag, Pay, PayCheck, PayMoney, Paying,
@@ -50,36 +51,36 @@ pub struct Request {
 ///
 /// # Errors
 /// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
-pub async fn pay(flow: &Flow, request: Request) -> Ending<OrderView> {
+pub async fn pay(saga: &SagaContext, request: Request) -> SagaResult<OrderView> {
     let (paying, request) = (request.paying(), Arc::new(request));
-    let ended = steps(flow, &request, &paying).await;
+    let ended = steps(saga, &request, &paying).await;
     let owed = |tag| Rollback {
         undo: undo_of(tag, &paying),
         replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
         key: request.key.clone(),
         subject: request.payment_id.0,
     };
-    or_roll_back(flow, ended, owed).await
+    or_roll_back(saga, ended, owed).await
 }
 
-async fn steps(flow: &Flow, request: &Arc<Request>, paying: &Paying) -> Result<OrderView, Stop> {
-    let faults = &flow.faults;
-    step(faults, MqTag::PayCheck, check::run(flow, request)).await?;
-    let debited = step(faults, MqTag::PayMoney, debit::run(flow, request, paying)).await?;
-    match step(faults, MqTag::Pay, mark_paid::run(flow, request, &debited)).await? {
+async fn steps(saga: &SagaContext, request: &Arc<Request>, paying: &Paying) -> Result<OrderView, SagaError> {
+    let faults = &saga.faults;
+    step(faults, MqTag::PayCheck, check::run(saga, request)).await?;
+    let debited = step(faults, MqTag::PayMoney, debit::run(saga, request, paying)).await?;
+    match step(faults, MqTag::Pay, mark_paid::run(saga, request, &debited)).await? {
         Some(paid) => Ok(paid),
-        None => Err(late(flow, request, paying).await),
+        None => Err(late(saga, request, paying).await),
     }
 }
 
 /// The order closed between the debit and here: the money goes back before the client is told. Should that fail, the
 /// undo that the debit armed does it.
-async fn late(flow: &Flow, request: &Request, paying: &Paying) -> Stop {
-    if let Err(error) = again(|| reverse::now(&flow.pool, paying)).await {
+async fn late(saga: &SagaContext, request: &Request, paying: &Paying) -> SagaError {
+    if let Err(error) = again(|| reverse::now(&saga.pool, paying)).await {
         tracing::warn!(payment = %paying.payment_id, %error, "late payment not reversed yet; its armed undo will");
     }
-    Stop::Refused(match check::order(flow, request).await {
-        Err(StepError::Refused(refusal)) => refusal,
+    SagaError::Refused(match check::order(saga, request).await {
+        Err(Error::Refused(refusal)) => refusal,
         _ => Refusal::OrderExpired,
     })
 }

@@ -3,10 +3,11 @@
 
 use super::reverse;
 use crate::{
-    domain::{OrderId, OrderStatus, PaymentId, Refusal, RiderId},
-    flow::{Desk, Ending, Flow, Rollback, StepError, begin_unwaited, idempotency, or_roll_back, step},
+    domain::{Error, OrderId, OrderStatus, PaymentId, Refusal, RiderId},
+    idempotency,
     orders::{self, Command, OrderView},
-    schema::{self, again},
+    saga::{JobContext, Rollback, SagaContext, SagaResult, or_roll_back, step},
+    storage::{self, again, begin_async_commit},
 };
 use farebox_jobs::{
     MqTag, PayBack, Paying,
@@ -18,28 +19,28 @@ use sqlx::PgConnection;
 ///
 /// # Errors
 /// Not his, not paid, too late; on a failure the job that carries the refund on has been raised.
-pub async fn refund(flow: &Flow, command: &Command) -> Ending<OrderView> {
-    let ended = step(&flow.faults, MqTag::PayBack, run(flow, command)).await;
+pub async fn refund(saga: &SagaContext, command: &Command) -> SagaResult<OrderView> {
+    let ended = step(&saga.faults, MqTag::PayBack, run(saga, command)).await;
     let owed = |_| Rollback {
         undo: NewJob::of(&PayBack::new(command.order_id)),
         replaces: None,
         key: command.key.clone(),
         subject: command.attempt,
     };
-    or_roll_back(flow, ended, owed).await
+    or_roll_back(saga, ended, owed).await
 }
 
 /// Three transactions, each of which may be made again. Should it stop between two, the job that the first armed goes on.
-async fn run(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
-    again(|| begin(flow, command)).await?;
-    again(|| async { money_back(&mut *flow.pool.acquire().await?, command.order_id).await }).await?;
-    again(|| end(flow, command)).await
+async fn run(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
+    again(|| begin(saga, command)).await?;
+    again(|| async { money_back(&mut *saga.pool.acquire().await?, command.order_id).await }).await?;
+    again(|| end(saga, command)).await
 }
 
 /// The seats are free, and the answer is kept.
-async fn end(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
+async fn end(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
     let Command { attempt, order_id, rider_id, ref key } = *command;
-    let mut tx = schema::begin(&flow.pool).await?;
+    let mut tx = storage::begin(&saga.pool).await?;
     free_seats(&mut tx, order_id).await?;
     queue::take_off(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
     let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;
@@ -50,9 +51,9 @@ async fn end(flow: &Flow, command: &Command) -> Result<OrderView, StepError> {
 
 /// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job that carries
 /// the refund on.
-async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
+async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     let (order, rider) = (command.order_id, command.rider_id);
-    let mut tx = begin_unwaited(&flow.pool).await?;
+    let mut tx = begin_async_commit(&saga.pool).await?;
     idempotency::take(&mut tx, command.key.as_ref(), command.attempt).await?;
     let begun = sqlx::query!(
         "with begun as (
@@ -64,7 +65,7 @@ async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
          insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider' from begun",
         order.0,
         rider.0,
-        flow.rules.refund_cut_off_secs,
+        saga.rules.refund_cut_off_secs,
     )
     .execute(&mut *tx)
     .await?;
@@ -78,7 +79,7 @@ async fn begin(flow: &Flow, command: &Command) -> Result<(), StepError> {
     queue::enqueue(
         &mut tx,
         &[NewJob::of(&PayBack::new(order))],
-        Due::In(flow.undo_after().to_std().unwrap_or_default()),
+        Due::In(saga.undo_after().to_std().unwrap_or_default()),
     )
     .await?;
     tx.commit().await?;
@@ -147,11 +148,11 @@ async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: PayBack = delivery.decode()?;
     let order = job.order_id();
-    money_back(&mut *desk.pool().acquire().await?, order).await?;
-    let mut tx = desk.begin().await?;
+    money_back(&mut *context.pool().acquire().await?, order).await?;
+    let mut tx = context.begin().await?;
     free_seats(&mut tx, order).await?;
     let note = match orders::lock_status(&mut tx, order).await? {
         Some(OrderStatus::Refunded) => "refunded",
@@ -159,5 +160,5 @@ pub async fn undo(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError>
         Some(OrderStatus::Refunding) => return Err(JobError::retry("the refund began meanwhile")),
         _ => "nothing to do: no refund was begun",
     };
-    desk.settle(tx, delivery, note).await
+    context.settle(tx, delivery, note).await
 }

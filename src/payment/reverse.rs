@@ -2,8 +2,8 @@
 
 use super::STEPS;
 use crate::{
-    flow::barrier::{self, Undoing},
-    schema,
+    saga::barrier::{self, Undoing},
+    storage,
 };
 use farebox_jobs::queue::Job;
 use farebox_jobs::{MqTag, PayMoney, Paying, queue};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'static str, sqlx::Error> {
+pub(crate) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'static str, sqlx::Error> {
     let id = paying.payment_id.0;
     barrier::bar(tx, id, &STEPS).await?;
     match barrier::begin_undo(tx, id, MqTag::PayMoney, MqTag::Pay).await? {
@@ -31,8 +31,8 @@ pub(super) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Error> {
-    let mut tx = schema::begin(pool).await?;
+pub(crate) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Error> {
+    let mut tx = storage::begin(pool).await?;
     payment(&mut tx, paying).await?;
     queue::take_off(&mut tx, &[(PayMoney::TAG, paying.payment_id.to_string())]).await?;
     tx.commit().await
@@ -42,7 +42,7 @@ pub(super) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Erro
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn is_owed(tx: &mut PgConnection, paying: &Paying) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_owed(tx: &mut PgConnection, paying: &Paying) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select exists(select from payment where id = $1 and state = 'debited') as "owed!""#,
         paying.payment_id.0
@@ -56,7 +56,7 @@ pub(super) async fn is_owed(tx: &mut PgConnection, paying: &Paying) -> Result<bo
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn give_back(
+pub(crate) async fn give_back(
     tx: &mut PgConnection,
     paying: &Paying,
     kind: &'static str,

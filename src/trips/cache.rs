@@ -2,7 +2,7 @@
 //! database.
 
 use super::{Wanted, search};
-use crate::{flow::StepError, redis_link::RedisLink};
+use crate::{domain::Error, storage::redis::RedisLink};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use sqlx::PgPool;
@@ -27,7 +27,7 @@ pub async fn list(
     day: NaiveDate,
     wanted: &Wanted,
     limit: u16,
-) -> Result<String, StepError> {
+) -> Result<String, Error> {
     let redis = redis.filter(|_| !fresh.is_zero() && limit == PAGE && wanted.after.is_none());
     let key = key(zone, day, wanted);
     if let Some(kept) = kept(redis, &key).await {

@@ -13,9 +13,9 @@
 
 use crate::{
     booking::unpaid,
-    domain::{CloseReason, OrderId, Refusal, RiderId, TripId},
-    flow::{Desk, StepError},
+    domain::{CloseReason, Error, OrderId, Refusal, RiderId, TripId},
     payment::refund,
+    saga::JobContext,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -42,10 +42,10 @@ pub struct Progress {
     /// Why it was cancelled.
     pub reason: String,
     /// When.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub cancelled_at: DateTime<Utc>,
     /// When the last order had ended.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Orders that were live: what was ended and what is left.
     pub orders: i64,
@@ -67,7 +67,7 @@ pub async fn cancel(
     trip: TripId,
     reason: &str,
     operator: RiderId,
-) -> Result<Progress, StepError> {
+) -> Result<Progress, Error> {
     let marked = sqlx::query_scalar!(
         r#"with marked as (
                update trip set cancelled_at = coalesce(cancelled_at, now())
@@ -138,19 +138,19 @@ pub async fn progress(conn: &mut PgConnection, trip: TripId) -> Result<Option<Pr
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let trip = delivery.decode::<TripCancel>()?.trip_id();
     let last = sqlx::query_scalar!(r#"select max(seat) as last from seat where trip_id = $1"#, trip.0)
-        .fetch_one(desk.pool())
+        .fetch_one(context.pool())
         .await?;
     let windows = (0..last.unwrap_or(0)).step_by(WINDOW.unsigned_abs() as usize);
     for after in windows {
-        end_orders(desk, trip, after).await?;
-        block(desk.pool(), trip, after).await?;
+        end_orders(context, trip, after).await?;
+        block(context.pool(), trip, after).await?;
     }
-    let mut tx = desk.begin().await?;
+    let mut tx = context.begin().await?;
     if let Some(at) = look_again(&mut tx, trip).await? {
-        return desk.snooze(tx, delivery, at).await;
+        return context.snooze(tx, delivery, at).await;
     }
     sqlx::query!(
         "update trip_cancellation set finished_at = now() where trip_id = $1 and finished_at is null",
@@ -158,12 +158,12 @@ pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> 
     )
     .execute(&mut *tx)
     .await?;
-    desk.settle(tx, delivery, "every order has ended, every seat is blocked").await
+    context.settle(tx, delivery, "every order has ended, every seat is blocked").await
 }
 
 /// Closes or begins to refund the orders that own seats of the window, once each, and writes down that it did.
-async fn end_orders(desk: &Desk, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
-    let mut tx = desk.begin().await?;
+async fn end_orders(context: &JobContext, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
+    let mut tx = context.begin().await?;
     let live = sqlx::query!(
         "select o.id, o.status from orders o
          where o.id in (select s.order_id from seat s

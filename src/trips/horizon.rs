@@ -4,15 +4,15 @@
 //! What is missing is read off the database's clock and the trips that exist, never off when the job ran last. So a
 //! run that comes late makes up for all that were missed, and one that comes twice makes nothing. Every worker brings the
 //! job forward when it starts, since the clock, the timetable or the settings may have changed while none was running; and
-//! [`crate::recurring`] puts it back if it is gone.
+//! [`crate::saga::recurring`] puts it back if it is gone.
 
 use super::{
     timetable::{self, Made},
     wall,
 };
 use crate::{
-    flow::{Desk, Flow},
-    recurring, schema,
+    saga::{JobContext, SagaContext, recurring},
+    storage,
 };
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -28,22 +28,22 @@ const RETRY_ARMING: Duration = Duration::from_secs(1);
 
 /// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it. With the
 /// horizon off, nobody is to miss the job.
-pub async fn arm(flow: &Flow) {
-    while let Err(error) = hurry(flow).await {
-        let outage = crate::schema::is_outage(&error);
+pub async fn arm(saga: &SagaContext) {
+    while let Err(error) = hurry(saga).await {
+        let outage = crate::storage::is_outage(&error);
         tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
         tokio::time::sleep(RETRY_ARMING).await;
     }
 }
 
-async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
-    let mut conn = flow.pool.acquire().await?;
-    if flow.trips.horizon_days == 0 {
+async fn hurry(saga: &SagaContext) -> Result<(), sqlx::Error> {
+    let mut conn = saga.pool.acquire().await?;
+    if saga.trips.horizon_days == 0 {
         return recurring::unwant(&mut conn, MqTag::Timetable).await;
     }
     queue::hurry(&mut conn, &NewJob::of(&Timetable {})).await?;
     recurring::want(&mut conn, MqTag::Timetable).await?;
-    flow.bell.ring();
+    saga.notifier.ring();
     Ok(())
 }
 
@@ -51,17 +51,17 @@ async fn hurry(flow: &Flow) -> Result<(), sqlx::Error> {
 ///
 /// # Errors
 /// What may be tried again.
-pub async fn run(desk: &Desk, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     delivery.decode::<Timetable>()?;
-    let rules = desk.trips();
+    let rules = context.trips();
     if rules.horizon_days == 0 {
-        let mut tx = desk.begin().await?;
+        let mut tx = context.begin().await?;
         recurring::unwant(&mut tx, MqTag::Timetable).await?;
-        return desk.settle(tx, delivery, "the horizon is off").await;
+        return context.settle(tx, delivery, "the horizon is off").await;
     }
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(desk.pool()).await?;
-    let made = fill(desk.pool(), rules.zone, now, rules.horizon_days).await?;
-    let mut tx = desk.begin().await?;
+    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(context.pool()).await?;
+    let made = fill(context.pool(), rules.zone, now, rules.horizon_days).await?;
+    let mut tx = context.begin().await?;
     delivery.lease.complete(&mut tx, Some(&made.told())).await?;
     queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, rules.zone))).await?;
     tx.commit().await?;
@@ -81,7 +81,7 @@ pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Res
             Ok(more) => made.add(more),
             Err(error) => {
                 tracing::error!(%day, %error, "the trips of a day are not made");
-                let outage = schema::is_outage(&error);
+                let outage = storage::is_outage(&error);
                 failed.get_or_insert(error);
                 if outage {
                     break;
@@ -93,7 +93,7 @@ pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Res
 }
 
 async fn fill_day(pool: &PgPool, zone: Tz, day: NaiveDate, now: DateTime<Utc>) -> Result<Made, sqlx::Error> {
-    let mut tx = schema::begin(pool).await?;
+    let mut tx = storage::begin(pool).await?;
     let made = timetable::generate_day(&mut tx, zone, day, Some(now)).await?;
     timetable::forget_not_made(&mut tx, yesterday(now, zone)).await?;
     tx.commit().await?;

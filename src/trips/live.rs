@@ -12,7 +12,7 @@
 //! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
 
 use super::seat_map;
-use crate::{domain::TripId, limits::counted, schema::is_outage, settings::Trips as TripRules};
+use crate::{domain::TripId, limits::counted, settings::Trips as TripRules, storage::is_outage};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;

@@ -3,9 +3,9 @@
 //! The orders of a trip are found through its seats. Those of a cancelled trip have lost their seats: they were written down
 //! when it was cancelled, and while the cancelling went on.
 
-use crate::{
-    domain::{OrderId, RiderId, TripId},
-    sheet::{BOM, cell},
+use crate::domain::{
+    OrderId, RiderId, TripId,
+    csv::{BOM, cell},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use schemars::JsonSchema;
@@ -35,7 +35,7 @@ pub struct Manifest {
     /// The trip.
     pub trip_id: TripId,
     /// When the trip was cancelled, if it was: `seats` tells who had which seat then.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub cancelled_at: Option<DateTime<Utc>>,
     /// Why it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// When it was paid, if it ever was.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::orders::some_micros")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
     /// Why it was closed without having been paid, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]

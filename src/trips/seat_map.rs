@@ -3,8 +3,8 @@
 
 use super::views::{Trip, TripRow};
 use crate::{
+    batch::{BatchContext, BatchStatement, Batchers, ConflictKey},
     domain::{RiderId, TripId, place_of},
-    flow::{Ground, Joint, Shared, Together},
 };
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -77,8 +77,8 @@ pub type Look = (TripId, Option<RiderId>);
 ///
 /// # Errors
 /// The database's.
-pub async fn look(joint: &Joint, look: Look) -> Result<Option<Arc<TripDetail>>, sqlx::Error> {
-    joint.ask::<Looks>(look).await
+pub async fn look(batchers: &Batchers, look: Look) -> Result<Option<Arc<TripDetail>>, sqlx::Error> {
+    batchers.ask::<Looks>(look).await
 }
 
 /// One trip with its seats as `viewer` sees them.
@@ -96,20 +96,20 @@ pub async fn detail(
 /// The statement, for any number of riders.
 struct Looks;
 
-impl Together for Looks {
+impl BatchStatement for Looks {
     /// Seat maps became a quarter more at 64 clients, together with labels that are not made before they are written.
     const CROWD: usize = 12;
 
-    type Ground = Ground;
+    type BatchContext = BatchContext;
     type Ask = Look;
     type Answer = Option<Arc<TripDetail>>;
 
     /// Who only looks is in nobody's way.
-    fn shared(_: &Look) -> Vec<Shared> {
+    fn shared(_: &Look) -> Vec<ConflictKey> {
         Vec::new()
     }
 
-    async fn ask_all(ground: &Ground, looks: &[Look]) -> Result<Vec<Self::Answer>, sqlx::Error> {
+    async fn ask_all(ground: &BatchContext, looks: &[Look]) -> Result<Vec<Self::Answer>, sqlx::Error> {
         let mut wanted = looks.to_vec();
         wanted.sort_unstable();
         wanted.dedup();

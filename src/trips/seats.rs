@@ -2,8 +2,7 @@
 
 use crate::{
     booking::unpaid,
-    domain::{FieldError, OrderId, Refusal, RiderId, SeatSet, TripId},
-    flow::StepError,
+    domain::{Error, FieldError, OrderId, Refusal, RiderId, SeatSet, TripId},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,7 +42,7 @@ pub async fn keep(
     keep: Keep,
     reason: &str,
     operator: RiderId,
-) -> Result<Blocked, StepError> {
+) -> Result<Blocked, Error> {
     // Shared, so that a trip cannot be cancelled in between: what its cancelling blocks must stay blocked.
     let cancelled = sqlx::query_scalar!(
         r#"select cancelled_at is not null as "cancelled!" from trip where id = $1 for share"#,

@@ -1,11 +1,7 @@
 //! Making trips: a day's from the timetable, any number of times, or an extra one by an operator.
 
 use super::wall;
-use crate::{
-    domain::{Day, FieldError, Instant, Money, Refusal, TripId},
-    flow::StepError,
-    orders::Page,
-};
+use crate::domain::{Day, Error, FieldError, Instant, Money, Page, Refusal, TripId};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
@@ -271,7 +267,7 @@ pub struct NotMade {
     /// Why it could not be made.
     pub error: String,
     /// When it was tried last.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
 }
 
@@ -370,7 +366,7 @@ pub struct NewTrip {
 ///
 /// # Errors
 /// A field that breaks a rule, a bus that is on another trip at that time; the database's.
-pub async fn add(conn: &mut PgConnection, new: &NewTrip) -> Result<TripId, StepError> {
+pub async fn add(conn: &mut PgConnection, new: &NewTrip) -> Result<TripId, Error> {
     let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&mut *conn).await?;
     let (departs_at, arrives_at) = check(new, now).map_err(Refusal::Invalid)?;
     for _ in 0..LOOKS {

@@ -1,11 +1,7 @@
 //! Trips as riders see them.
 
 use super::wall;
-use crate::{
-    domain::{FieldError, Money, Refusal, TripId},
-    flow::StepError,
-    orders::Page,
-};
+use crate::domain::{Error, FieldError, Money, Page, Refusal, TripId};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
@@ -25,10 +21,10 @@ pub struct Trip {
     /// 0 or 1.
     pub direction: i16,
     /// When it leaves.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub departs_at: DateTime<Utc>,
     /// When it is there.
-    #[serde(serialize_with = "crate::orders::micros")]
+    #[serde(serialize_with = "crate::domain::json::micros")]
     pub arrives_at: DateTime<Utc>,
     /// Of one seat.
     pub price: Money,
@@ -132,7 +128,7 @@ pub async fn search(
     day: NaiveDate,
     wanted: &Wanted,
     limit: u16,
-) -> Result<Page<Trip>, StepError> {
+) -> Result<Page<Trip>, Error> {
     let mut items = find(pool, zone, day, wanted, i64::from(limit) + 1).await?;
     // Nothing comes after a trip that there is not: without this, a wrong cursor would look like the last page.
     if let (true, Some(after)) = (items.is_empty(), wanted.after)

@@ -3,9 +3,9 @@
 use crate::{
     ops::{
         debts::{self, OpenDebt},
-        stakes::Words,
+        impact::Words,
     },
-    schema,
+    storage,
 };
 use chrono::{DateTime, Duration, Utc};
 use farebox_jobs::queue::admin::first_id;
@@ -417,7 +417,7 @@ pub async fn verify_within(
     scope: Scope,
     debt_bound: std::time::Duration,
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    let mut tx = schema::begin(pool).await?;
+    let mut tx = storage::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
     sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;

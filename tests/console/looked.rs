@@ -22,7 +22,7 @@ impl Looked {
 
     /// The page that is open, on a desk and in a hand, light and dark; nowhere may it scroll sideways.
     pub async fn on_every_screen(&mut self, browser: &Browser, page: &str) {
-        for screen in [Screen::Desk, Screen::Phone] {
+        for screen in [Screen::JobContext, Screen::Phone] {
             browser.screen(screen).await;
             for scheme in ["light", "dark"] {
                 browser.prefers(scheme).await;
@@ -31,7 +31,7 @@ impl Looked {
                 self.does_not_scroll_sideways(browser, &page).await;
             }
         }
-        browser.screen(Screen::Desk).await;
+        browser.screen(Screen::JobContext).await;
     }
 
     async fn does_not_scroll_sideways(&mut self, browser: &Browser, page: &str) {

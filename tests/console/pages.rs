@@ -2,7 +2,7 @@
 
 use super::visitor::Visitor;
 use crate::harness::{Client, Process, World, count, new_rider, until};
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use serde_json::Value;
 
 /// Every route of the console, as its source names them.
@@ -15,7 +15,7 @@ fn routes() -> Vec<(String, bool)> {
 const OPEN: [&str; 3] = ["/console/sign-in", "/console/look", "/console/assets/{name}"];
 
 async fn viewer(world: &World) -> Visitor {
-    riders::register(&world.pool, &world.flow.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
     Visitor::enter(world, "viewer").await
 }
 

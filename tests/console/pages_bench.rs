@@ -10,9 +10,8 @@
 
 use crate::harness::{Client, PASSWORD, Process, Wire, lasting_folder, new_rider, settings};
 use farebox::{
-    embedded, process as parts,
-    riders::{self, Role},
-    schema,
+    accounts::{self, Role},
+    app as parts, embedded, storage,
     verify::{self, Scope},
 };
 use serde_json::json;
@@ -68,8 +67,8 @@ async fn pages_beside_a_load() {
     let server = embedded::start(&options).await.unwrap();
     embedded::ensure_database(&server, "bench").await.unwrap();
     let url = server.url("bench");
-    let pool = schema::pool(&url, &settings().database, "bench").unwrap();
-    schema::migrate(&pool).await.unwrap();
+    let pool = storage::pool(&url, &settings().database, "bench").unwrap();
+    storage::migrate(&pool).await.unwrap();
     fill(&url, &pool).await;
     let pages = pages(&pool).await;
 
@@ -92,9 +91,9 @@ async fn fill(url: &str, pool: &PgPool) {
     if sqlx::query_scalar("select exists(select from orders)").fetch_one(pool).await.unwrap() {
         return;
     }
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     for (name, role) in [("model", Role::Rider), ("ops", Role::Operator)] {
-        let known = riders::register(pool, &flow.passwords, &new_rider(name), role).await;
+        let known = accounts::register(pool, &saga.passwords, &new_rider(name), role).await;
         drop(known); // a fill that was broken off has them already
     }
     let text = include_str!("big.sql")

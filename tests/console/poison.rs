@@ -2,7 +2,7 @@
 
 use super::{looked::Looked, short};
 use crate::harness::{Browser, Process, World, new_rider, until};
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 
 /// What is armed in the worker: the undos of a claim and of a debit fail, every time.
 const POISON: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_cancle.before=error";
@@ -11,7 +11,7 @@ const POISON: &str = "undo.order_add_seats_cancle.before=error,undo.pay_money_ca
 async fn a_poisoned_rollback_is_found_read_redriven_and_nothing_is_owed() {
     let world = World::new().await;
     let operator = new_rider("nightshift");
-    riders::register(&world.pool, &world.flow.passwords, &operator, Role::Operator).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &operator, Role::Operator).await.unwrap();
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
     let paying = rider.booked(&trip, &["2"]).await;

@@ -5,7 +5,7 @@
 //! ```
 
 use crate::harness::{Browser, Client, Process, Screen, World, new_rider, until};
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use serde_json::json;
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ async fn screenshots() {
     let trip = world.trip(40).await;
     let mut people = Vec::new();
     for name in RIDERS {
-        let rider = riders::register(&world.pool, &world.flow.passwords, &new_rider(name), Role::Rider)
+        let rider = accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), Role::Rider)
             .await
             .unwrap();
         world.top_up(rider.id, "60.00", "first").await.expect(201);
@@ -88,11 +88,13 @@ async fn screenshots() {
     let browser = Browser::signed_in(&world, "ops").await;
     // The check has come by since: the dead letters are in its verdict.
     browser.sees("No job has given up.").await;
-    for (look, screen, scheme) in
-        [("light", Screen::Desk, "light"), ("dark", Screen::Desk, "dark"), ("phone", Screen::Phone, "light")]
-    {
+    for (look, screen, scheme) in [
+        ("light", Screen::JobContext, "light"),
+        ("dark", Screen::JobContext, "dark"),
+        ("phone", Screen::Phone, "light"),
+    ] {
         browser.screen(screen).await;
-        if screen == Screen::Desk {
+        if screen == Screen::JobContext {
             // Less high than a desk's: a picture is to be small.
             let size = json!({"width": 1200, "height": 720, "deviceScaleFactor": 1, "mobile": false});
             browser.debug("Emulation.setDeviceMetricsOverride", &size).await;

@@ -8,7 +8,7 @@ async fn the_sign_in_page_can_be_used_by_everybody_in_both_languages() {
     let rider = world.rider("0").await;
     let browser = Browser::at(&world.api.base()).await;
     browser.goto("/console/sign-in?next=/console/jobs").await;
-    for screen in [Screen::Desk, Screen::Phone] {
+    for screen in [Screen::JobContext, Screen::Phone] {
         browser.screen(screen).await;
         for scheme in ["light", "dark"] {
             browser.prefers(scheme).await;

@@ -4,7 +4,7 @@ use crate::{
     acts::dead_bookings,
     harness::{Browser, World, new_rider},
 };
-use farebox::riders::{self, Role};
+use farebox::accounts::{self, Role};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const FORMS: &str = "const forms = [...document.querySelectorAll('main form[meth
 async fn a_viewer_can_look_and_not_act() {
     let world = World::new().await;
     let viewer = new_rider("watcher");
-    riders::register(&world.pool, &world.flow.passwords, &viewer, Role::Viewer).await.unwrap();
+    accounts::register(&world.pool, &world.saga.passwords, &viewer, Role::Viewer).await.unwrap();
     let trip = world.trip(20).await;
     let rider = world.rider("10.00").await;
     let failed = dead_bookings(&world, &rider, &trip, &["1", "2"]).await;

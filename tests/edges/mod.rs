@@ -1,7 +1,7 @@
 //! Loads on the edges: an hour without workers, a full disk, a storm of connections, years of old orders.
 //!
 //! What is small of it is part of every test run; what is large is run by hand, and its figures are in
-//! docs/reliability.md:
+//! docs/benchmarks/2026-11-29-reliability.md:
 //!
 //! ```console
 //! $ cargo test --profile fast --test farebox-tests edges -- --ignored --nocapture --test-threads 1
@@ -14,8 +14,8 @@ mod storm;
 
 use crate::harness::{Client, OwnServer, new_rider, settings};
 use farebox::{
-    process as parts,
-    riders::{self, Role},
+    accounts::{self, Role},
+    app as parts,
     verify::{self, Scope},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -30,8 +30,8 @@ impl Month {
     /// Fills the empty database with it. Five jobs have ended for each order.
     async fn fill(&self, own: &OwnServer) {
         let pool = own.pool();
-        let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        riders::register(&pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+        let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider("model"), Role::Rider).await.unwrap();
         pool.close().await;
         let text = include_str!("../console/big.sql")
             .replace(":orders", &self.orders.to_string())
@@ -46,11 +46,11 @@ impl Month {
 /// Riders of their own, each with a trip of his own.
 async fn riders_with_trips(own: &OwnServer, many: usize) -> Vec<(Client, String)> {
     let pool = own.pool();
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     let mut riders = Vec::new();
     for n in 0..many {
         let name = format!("edge{n}");
-        riders::register(&pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider(&name), Role::Rider).await.unwrap();
         let rider = Client::sign_in(&own.base(), &name).await;
         own.top_up(&rider, "1000.00").await;
         riders.push((rider, own.another_trip().await));

@@ -23,7 +23,7 @@ const SCRIPT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Screen {
     /// 1280 by 900.
-    Desk,
+    JobContext,
     /// 380 by 780, by touch.
     Phone,
 }
@@ -249,7 +249,7 @@ impl Browser {
 
     pub async fn screen(&self, screen: Screen) {
         let (width, height, phone) = match screen {
-            Screen::Desk => (1280, 900, false),
+            Screen::JobContext => (1280, 900, false),
             Screen::Phone => (380, 780, true),
         };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});

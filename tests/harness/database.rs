@@ -1,7 +1,7 @@
 //! One disposable server for all test processes, one database for each test, cloned from a migrated template.
 
 use super::lasting_folder;
-use farebox::{embedded, schema, settings::Settings};
+use farebox::{embedded, settings::Settings, storage};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
@@ -45,8 +45,8 @@ impl Database {
             sqlx::query_scalar(known).fetch_one(&mut db).await.expect("a UTF-8 locale on this machine");
         let made = Self::created(&format!("encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'")).await;
         let settings = Settings::load("development", &[]).unwrap();
-        let pool = schema::pool(&made.url, &settings.database, "migration").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&made.url, &settings.database, "migration").unwrap();
+        storage::migrate(&pool).await.unwrap();
         pool.close().await;
         made
     }
@@ -71,7 +71,7 @@ async fn start() -> (embedded::Server, String) {
 }
 
 async fn template(server: &embedded::Server) -> String {
-    let sums = schema::MIGRATIONS.iter().flat_map(|m| m.checksum.iter());
+    let sums = storage::MIGRATIONS.iter().flat_map(|m| m.checksum.iter());
     let sum = sums.fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let name = format!("template_{sum:016x}");
     let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
@@ -81,8 +81,8 @@ async fn template(server: &embedded::Server) -> String {
         embedded::drop_database(server, &name).await.unwrap();
         embedded::ensure_database(server, &name).await.unwrap();
         let settings = Settings::load("development", &[]).unwrap();
-        let pool = schema::pool(&server.url(&name), &settings.database, "template").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&server.url(&name), &settings.database, "template").unwrap();
+        storage::migrate(&pool).await.unwrap();
         pool.close().await;
         let finish = format!("alter database {name} is_template true");
         sqlx::raw_sql(AssertSqlSafe(finish)).execute(&mut db).await.unwrap();

@@ -29,10 +29,10 @@ pub use signal::Frozen;
 pub use wire::Wire;
 
 use farebox::{
+    accounts::{self, NewRider, Role},
+    app as parts,
     domain::RiderId,
-    flow::Flow,
-    process as parts,
-    riders::{self, NewRider, Role},
+    saga::SagaContext,
     settings::Settings,
     verify::{self, Scope},
 };
@@ -61,7 +61,7 @@ const FIRST_BUS: i32 = 1_001;
 pub struct World {
     pub db: Database,
     pub pool: PgPool,
-    pub flow: Flow,
+    pub saga: SagaContext,
     pub api: Process,
     pub ops: Client,
     riders: AtomicUsize,
@@ -82,13 +82,13 @@ impl World {
     /// The same, on this database.
     pub async fn on(db: Database, env: &[(&str, &str)]) -> Self {
         let settings = settings();
-        let pool = farebox::schema::pool(&db.url, &settings.database, "test").unwrap();
-        let flow = parts::flow(&settings, pool.clone()).unwrap();
+        let pool = farebox::storage::pool(&db.url, &settings.database, "test").unwrap();
+        let saga = parts::saga_context(&settings, pool.clone()).unwrap();
         let api = Process::api(&db.url, env);
         let account = new_rider("ops");
-        riders::register(&pool, &flow.passwords, &account, Role::Operator).await.unwrap();
+        accounts::register(&pool, &saga.passwords, &account, Role::Operator).await.unwrap();
         let ops = Client::sign_in(&api.base(), "ops").await;
-        Self { db, pool, flow, api, ops, riders: AtomicUsize::new(0), buses: AtomicI32::new(FIRST_BUS) }
+        Self { db, pool, saga, api, ops, riders: AtomicUsize::new(0), buses: AtomicI32::new(FIRST_BUS) }
     }
 
     pub fn worker(&self) -> Process {
@@ -103,8 +103,9 @@ impl World {
     /// A signed-in rider with this much money.
     pub async fn rider(&self, money: &str) -> Client {
         let name = format!("rider{}", self.riders.fetch_add(1, Ordering::Relaxed));
-        let rider =
-            riders::register(&self.pool, &self.flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        let rider = accounts::register(&self.pool, &self.saga.passwords, &new_rider(&name), Role::Rider)
+            .await
+            .unwrap();
         let client = Client::sign_in(&self.api.base(), &name).await;
         if money != "0" {
             self.top_up(rider.id, money, "first").await;

@@ -1,7 +1,7 @@
 //! A world whose PostgreSQL may be killed: a server of its own, durable, since its data must survive.
 
 use super::{Client, Process, folder, new_rider, settings};
-use farebox::{embedded, process as parts, riders, schema};
+use farebox::{accounts, app as parts, embedded, storage};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
@@ -34,10 +34,12 @@ impl OwnServer {
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "farebox").await.unwrap();
         let url = server.url("farebox");
-        let pool = schema::pool(&url, &settings().database, "test").unwrap();
-        schema::migrate(&pool).await.unwrap();
-        let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        riders::register(&pool, &flow.passwords, &new_rider("rider"), riders::Role::Operator).await.unwrap();
+        let pool = storage::pool(&url, &settings().database, "test").unwrap();
+        storage::migrate(&pool).await.unwrap();
+        let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+        accounts::register(&pool, &saga.passwords, &new_rider("rider"), accounts::Role::Operator)
+            .await
+            .unwrap();
         let api = Process::api(&url, api);
         let rider = Client::sign_in(&api.base(), "rider").await;
         let trip = trip(&rider, &json!({})).await;
@@ -61,7 +63,7 @@ impl OwnServer {
 
     /// Fresh connections of the test's own: those from before a restart are broken.
     pub fn pool(&self) -> PgPool {
-        schema::pool(&self.url, &settings().database, "test").unwrap()
+        storage::pool(&self.url, &settings().database, "test").unwrap()
     }
 
     pub fn postmaster(&self) -> i32 {

@@ -18,7 +18,7 @@ use super::{
     scale, trips,
 };
 use crate::harness::{Client, Process, folder, new_rider, settings, signal, until};
-use farebox::{process as parts, riders::Role, schema};
+use farebox::{accounts::Role, app as parts, storage};
 use sqlx::{Connection, PgConnection};
 use std::{
     fs,
@@ -265,24 +265,24 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let synchronous = std::env::var("FAILOVER_ASYNC").is_err();
     println!("SOAK_SEED={seed}");
     let mut cluster = Cluster::start(synchronous).await;
-    let plain = schema::pool(&cluster.url("postgres"), &settings().database, "failover").unwrap();
+    let plain = storage::pool(&cluster.url("postgres"), &settings().database, "failover").unwrap();
     // HAProxy believes in every node until it has asked them.
     until("the way to the leader is open", || async {
         sqlx::query("create database farebox").execute(&plain).await.is_ok()
     })
     .await;
     let url = cluster.url("farebox");
-    let pool = schema::pool(&url, &settings().database, "failover").unwrap();
-    schema::migrate(&pool).await.unwrap();
+    let pool = storage::pool(&url, &settings().database, "failover").unwrap();
+    storage::migrate(&pool).await.unwrap();
     sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
-    farebox::riders::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+    farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
     let apis = [Process::api(&url, &HASTE), Process::api(&url, &HASTE)];
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
     let (trips, book) = (Arc::new(trips(&ops, RIDERS / RIDERS_OF_A_TRIP).await), Arc::new(Book::default()));
-    let riders = people(&flow, &ops, &apis[0].base(), RIDERS)
+    let riders = people(&saga, &ops, &apis[0].base(), RIDERS)
         .await
         .into_iter()
         .zip(randoms(seed))
@@ -318,7 +318,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
         load.over.store(true, Ordering::Relaxed);
     }
     load.end().await;
-    let soak = Soak { seed, pool: schema::pool(&url, &settings().database, "failover").unwrap(), book };
+    let soak = Soak { seed, pool: storage::pool(&url, &settings().database, "failover").unwrap(), book };
     nothing_is_owed(&soak.pool).await;
     let breaches = soak.breaches(&mut Mark::default()).await;
     took.sort_by(f64::total_cmp);

@@ -18,7 +18,7 @@ mod riders;
 use crate::harness::{Client, Clock, Process, Proxy, RedisServer, count, folder, new_rider, settings, until};
 use check::Mark;
 use chrono::Utc;
-use farebox::{embedded, flow::Flow, process as parts, riders::Role, schema};
+use farebox::{accounts::Role, app as parts, embedded, saga::SagaContext, storage};
 use nemesis::Act;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use riders::{Bases, Book, Rider, SEATS};
@@ -263,11 +263,13 @@ async fn trips(ops: &Client, many: usize) -> Vec<String> {
 }
 
 /// Riders who can pay for everything, signed in at `base`.
-async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Client> {
+async fn people(saga: &SagaContext, ops: &Client, base: &str, many: usize) -> Vec<Client> {
     let mut people = Vec::new();
     for n in 0..many {
         let name = format!("rider{n}");
-        farebox::riders::register(&flow.pool, &flow.passwords, &new_rider(&name), Role::Rider).await.unwrap();
+        farebox::accounts::register(&saga.pool, &saga.passwords, &new_rider(&name), Role::Rider)
+            .await
+            .unwrap();
         let client = Client::sign_in(base, &name).await;
         let top_up = json!({"amount": "100000.00", "reference": format!("first {}", client.id)});
         ops.post(&format!("/v1/ops/wallets/{}/top-ups", client.id), &top_up).await;
@@ -280,7 +282,7 @@ async fn people(flow: &Flow, ops: &Client, base: &str, many: usize) -> Vec<Clien
 fn checkers(url: &str) -> PgPool {
     let mut database = settings().database;
     database.statement_timeout_ms = LONGEST_CHECK_MS;
-    schema::pool(url, &database, "soak").unwrap()
+    storage::pool(url, &database, "soak").unwrap()
 }
 
 /// What each rider decides by.
@@ -305,10 +307,10 @@ impl Soak {
         embedded::ensure_database(&server, "soak").await.unwrap();
         let url = server.url("soak");
         let pool = checkers(&url);
-        schema::migrate(&pool).await.unwrap();
+        storage::migrate(&pool).await.unwrap();
         sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
-        let flow = parts::flow(&settings(), pool.clone()).unwrap();
-        farebox::riders::register(&pool, &flow.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
+        let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+        farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
         let mut fleet = Fleet {
             apis: Vec::new(),
             workers: Vec::new(),
@@ -337,7 +339,7 @@ impl Soak {
         let book = Arc::new(Book::default());
         let (bases, trips) = (Arc::clone(&fleet.bases), Arc::clone(&fleet.trips));
         let reckless = if many > RIDERS { RECKLESS } else { many };
-        let mut riders: Vec<Rider> = people(&flow, &ops, &base, many + 2)
+        let mut riders: Vec<Rider> = people(&saga, &ops, &base, many + 2)
             .await
             .into_iter()
             .zip(randoms(seed))

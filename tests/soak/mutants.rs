@@ -8,7 +8,7 @@
 //! `MUTANTS=short` tries a few, as CI does; other words, with `|` between them, try those whose name contains
 //! one. The copy of the tree and what is built of it are in `target/tmp/mutants`.
 
-use farebox::{embedded, schema};
+use farebox::{embedded, storage};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -45,7 +45,7 @@ const BY_OTHERS: [(&str, &str); 2] = [
 /// Sends every undo of a booking the long way.
 const NO_SHORT_WAY: (&str, &str, &str) = (
     "src/booking/release.rs",
-    "let done = desk.ask::<Returns>(due).await?;",
+    "let done = context.ask::<Returns>(due).await?;",
     "let (done, _) = (false, due);",
 );
 
@@ -125,7 +125,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an undo does not bar its steps",
         short: false,
         edits: &[NO_SHORT_WAY, (
-            "src/flow/barrier.rs",
+            "src/saga/barrier.rs",
             "select $1, step, now() from unnest($2::text[]) as s(step)",
             "select $1, step, now() from unnest($2::text[]) as s(step) where false",
         )],
@@ -152,10 +152,10 @@ const MUTANTS: [Mutant; 26] = [
                 "src/payment/debit.rs",
                 "Some(order) => Ok(Debited { order, armed }),",
                 "Some(order) => {
-                    flow.faults.in_step(MqTag::PayMoney, crate::flow::Moment::After).await.map_err(StepError::Broken)?;
-                    let due = farebox_jobs::queue::Due::In(flow.undo_after().to_std().unwrap_or_default());
+                    saga.faults.in_step(MqTag::PayMoney, crate::saga::FaultPoint::After).await.map_err(Error::Broken)?;
+                    let due = farebox_jobs::queue::Due::In(saga.undo_after().to_std().unwrap_or_default());
                     let job = [NewJob::of(&PayMoney::new(paying))];
-                    farebox_jobs::queue::enqueue(&mut *flow.pool.acquire().await?, &job, due).await?;
+                    farebox_jobs::queue::enqueue(&mut *saga.pool.acquire().await?, &job, due).await?;
                     Ok(Debited { order, armed })
                 }",
             ),
@@ -225,7 +225,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an undo forgets to commit",
         short: false,
         edits: &[(
-            "src/flow/desk.rs",
+            "src/saga/undo.rs",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.rollback().await?;",
         )],
@@ -234,7 +234,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "a job is completed in a transaction of its own, before its effect",
         short: false,
         edits: &[(
-            "src/flow/desk.rs",
+            "src/saga/undo.rs",
             "delivery.lease.complete(&mut tx, Some(note)).await?;\n        tx.commit().await?;",
             "let mut own = self.begin().await?;
         delivery.lease.complete(&mut own, Some(note)).await?;
@@ -308,7 +308,7 @@ const MUTANTS: [Mutant; 26] = [
         edits: &[
             (
                 "src/payment/refund.rs",
-                "    again(|| async { money_back(&mut *flow.pool.acquire().await?, command.order_id).await }).await?;\n",
+                "    again(|| async { money_back(&mut *saga.pool.acquire().await?, command.order_id).await }).await?;\n",
                 "",
             ),
             ("src/payment/refund.rs", "p.id = o.payment_id and p.state = 'refunded'", "p.id = o.payment_id"),
@@ -332,7 +332,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "an answer does not wait for the disk",
         short: false,
         edits: &[(
-            "src/schema.rs",
+            "src/storage/mod.rs",
             "(\"jit\", \"off\".to_owned()),",
             "(\"jit\", \"off\".to_owned()), (\"synchronous_commit\", \"off\".to_owned()),",
         )],
@@ -391,8 +391,8 @@ impl Workshop {
         let server = embedded::start(&options).await.unwrap();
         embedded::ensure_database(&server, "mutants").await.unwrap();
         let url = server.url("mutants");
-        let pool = schema::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
+        storage::migrate(&pool).await.unwrap();
         Self { home, url, _server: server }
     }
 

@@ -3,11 +3,10 @@
 use super::{flames::drawn, plain::Plain};
 use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
 use farebox::{
-    embedded,
-    flow::Flow,
-    process as parts,
-    riders::{self, Role},
-    schema,
+    accounts::{self, Role},
+    app as parts, embedded,
+    saga::SagaContext,
+    storage,
     verify::{self, Scope},
 };
 use serde_json::{Value, json};
@@ -126,7 +125,7 @@ impl Default for Bookings {
     }
 }
 
-pub struct Ground {
+pub struct BatchContext {
     url: String,
     name: String,
     pool: PgPool,
@@ -143,7 +142,7 @@ fn results() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed/results.json")
 }
 
-impl Ground {
+impl BatchContext {
     pub async fn new() -> Self {
         let folder = folder("speed");
         let options = embedded::Options {
@@ -166,8 +165,8 @@ impl Ground {
     async fn on(server: Arc<embedded::Server>, folder: PathBuf, name: String) -> Self {
         embedded::ensure_database(&server, &name).await.unwrap();
         let url = server.url(&name);
-        let pool = schema::pool(&url, &settings().database, "speed").unwrap();
-        schema::migrate(&pool).await.unwrap();
+        let pool = storage::pool(&url, &settings().database, "speed").unwrap();
+        storage::migrate(&pool).await.unwrap();
         people(&pool).await;
         let trips: Vec<Uuid> = sqlx::query_scalar("select id from trip").fetch_all(&pool).await.unwrap();
         write_lines(&folder.join("trips"), &trips);
@@ -298,19 +297,19 @@ impl Ground {
     }
 
     /// Tests hash cheaply, this not: what a hash costs to check is written in it.
-    fn with_real_hashes(&self) -> Flow {
+    fn with_real_hashes(&self) -> SagaContext {
         let mut settings = settings();
         (settings.passwords.memory_kib, settings.passwords.passes) = REAL_COST;
-        parts::flow(&settings, self.pool.clone()).unwrap()
+        parts::saga_context(&settings, self.pool.clone()).unwrap()
     }
 
     /// How many hashes a second this machine makes with nothing beside them, as many at once as a process may make.
     pub async fn hashes(&self) -> f64 {
-        let flow = self.with_real_hashes();
+        let saga = self.with_real_hashes();
         let began = Instant::now();
         let one = async || {
             for _ in 0..HASHES {
-                flow.passwords.hash(PAY_PASSWORD).await.unwrap();
+                saga.passwords.hash(PAY_PASSWORD).await.unwrap();
             }
         };
         tokio::join!(one(), one());
@@ -318,8 +317,8 @@ impl Ground {
     }
 
     pub async fn set_pay_passwords(&self) {
-        let flow = self.with_real_hashes();
-        let hash = flow.passwords.hash(PAY_PASSWORD).await.unwrap();
+        let saga = self.with_real_hashes();
+        let hash = saga.passwords.hash(PAY_PASSWORD).await.unwrap();
         sqlx::query(
             "insert into pay_password (rider_id, hash) select id, $1 from rider
              on conflict (rider_id) do update set hash = excluded.hash, wrong = 0, checking = 0",
@@ -540,8 +539,8 @@ fn cpu_micros(pid: i32) -> f64 {
 
 /// Riders who all have the password of one, and trips.
 async fn people(pool: &PgPool) {
-    let flow = parts::flow(&settings(), pool.clone()).unwrap();
-    riders::register(pool, &flow.passwords, &new_rider("model"), Role::Rider).await.unwrap();
+    let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
+    accounts::register(pool, &saga.passwords, &new_rider("model"), Role::Rider).await.unwrap();
     sqlx::query(
         "insert into rider (id, user_name, password_hash, created_at)
          select gen_random_uuid(), 'load' || n, m.password_hash, now()

@@ -13,7 +13,7 @@ mod flames;
 mod ground;
 mod plain;
 
-use ground::{Bookings, CANCELLING, Ground, PAYING, Run, Settling};
+use ground::{BatchContext, Bookings, CANCELLING, PAYING, Run, Settling};
 use serde_json::{Value, json};
 
 /// Of a hundred bookings, so many fail in the scenario of failures.
@@ -82,7 +82,7 @@ impl Report {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a benchmark"]
 async fn speed_over_http_beside_the_floor() {
-    let ground = Ground::new().await;
+    let ground = BatchContext::new().await;
     let (secs, runs) = (scale("SPEED_SECS", "8")[0], scale("SPEED_RUNS", "5")[0]);
     let only = std::env::var("SPEED_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
@@ -135,7 +135,7 @@ async fn speed_over_http_beside_the_floor() {
 }
 
 /// Random trips, beside the floor of two steps.
-async fn bookings(ground: &Ground, report: &mut Report) {
+async fn bookings(ground: &BatchContext, report: &mut Report) {
     for clients in scale("SPEED_CLIENTS", "1,8,64") {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..report.runs {
@@ -149,7 +149,7 @@ async fn bookings(ground: &Ground, report: &mut Report) {
 }
 
 /// Random trips, beside a service whose booking is one transaction of six round trips.
-async fn beside_a_plain_service(ground: &Ground, report: &mut Report) {
+async fn beside_a_plain_service(ground: &BatchContext, report: &mut Report) {
     for clients in scale("SPEED_CLIENTS", "1,8,64") {
         let (mut plain, mut ours, mut slower) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..report.runs {
@@ -167,7 +167,7 @@ async fn beside_a_plain_service(ground: &Ground, report: &mut Report) {
 }
 
 /// One trip, beside random ones.
-async fn hot_trip(ground: &Ground, report: &mut Report) {
+async fn hot_trip(ground: &BatchContext, report: &mut Report) {
     let (mut random, mut hot) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
@@ -182,7 +182,7 @@ async fn hot_trip(ground: &Ground, report: &mut Report) {
 }
 
 /// Some bookings fail in their last step, beside none that does.
-async fn failures(ground: &Ground, report: &mut Report) {
+async fn failures(ground: &BatchContext, report: &mut Report) {
     let (mut sound, mut ours) = (Vec::new(), Vec::new());
     let (mut times, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
@@ -205,7 +205,13 @@ async fn failures(ground: &Ground, report: &mut Report) {
 }
 
 /// What settles unpaid orders, of many riders or of one, beside its floor.
-async fn settling(ground: &Ground, report: &mut Report, scenario: &str, settling: &Settling, of_one: bool) {
+async fn settling(
+    ground: &BatchContext,
+    report: &mut Report,
+    scenario: &str,
+    settling: &Settling,
+    of_one: bool,
+) {
     let (mut floor, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
@@ -220,7 +226,7 @@ async fn settling(ground: &Ground, report: &mut Report, scenario: &str, settling
 }
 
 /// Book and pay with the pay password, beside what its hash allows by itself.
-async fn hashed(ground: &Ground, report: &mut Report) {
+async fn hashed(ground: &BatchContext, report: &mut Report) {
     let (mut limit, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
@@ -233,7 +239,7 @@ async fn hashed(ground: &Ground, report: &mut Report) {
 }
 
 /// Orders fall due while others are booked as fast as it goes.
-async fn expiries(ground: &Ground, report: &mut Report) {
+async fn expiries(ground: &BatchContext, report: &mut Report) {
     let (mut without, mut ours, mut late) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..report.runs {
         ground.empty().await;
@@ -249,7 +255,7 @@ async fn expiries(ground: &Ground, report: &mut Report) {
 
 /// On tables that have grown for a month, beside fresh ones, in turns. Neither is emptied meanwhile: the fuller the trips, the
 /// more bookings are refused, here as there.
-async fn aged(ground: &Ground, report: &mut Report) {
+async fn aged(ground: &BatchContext, report: &mut Report) {
     let (mut fresh, mut ours) = (Vec::new(), Vec::new());
     let old = ground.another().await;
     ground.empty().await;
@@ -272,7 +278,7 @@ async fn aged(ground: &Ground, report: &mut Report) {
 }
 
 /// Of trips that are partly sold.
-async fn seat_maps(ground: &Ground, report: &mut Report) {
+async fn seat_maps(ground: &BatchContext, report: &mut Report) {
     let mut ours = Vec::new();
     for _ in 0..report.runs {
         ground.empty().await;
@@ -283,7 +289,7 @@ async fn seat_maps(ground: &Ground, report: &mut Report) {
 }
 
 /// Everybody wants the last seats of one trip at once.
-async fn rush(ground: &Ground, report: &mut Report) {
+async fn rush(ground: &BatchContext, report: &mut Report) {
     let (mut sold, mut p99) = (Vec::new(), Vec::new());
     let failed = ground.failed().await;
     for _ in 0..report.runs {

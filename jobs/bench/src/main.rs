@@ -1,4 +1,4 @@
-//! The queue against its floor and its peers, in one run on one server. See ../../BENCHMARK.md.
+//! The queue against its floor and its peers, in one run on one server. See docs/benchmarks/2026-11-27-queue.md.
 
 mod counter;
 mod meter;

@@ -1,0 +1,150 @@
+//! Delays after wrong passwords, answered before anything is hashed.
+//!
+//! Tries are counted for a user name from one network and for one address, never for a name alone: guessing from
+//! elsewhere delays nobody but the guesser. They are kept in the database, which every deployment has and all replicas
+//! share; a Redis that is flushed or away would let guessers start anew, and next to a hash a round trip is cheap.
+//! A name that does not exist is treated like any other.
+//!
+//! A try is counted *before* its password is checked, and a right one takes the count back: so guessing in parallel, on
+//! however many replicas, gains nothing. Whoever lets a try through ends it as well, even if the client hangs up.
+
+use super::user_name;
+use crate::{
+    domain::{Error, Refusal},
+    limits::counted,
+    settings::Lockout,
+};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// How long until one try of a name is forgiven, seconds. Longer than the longest delay, or waiting would pay.
+const NAME_LEAK_SECS: f64 = 3600.0;
+/// The same for an address: many people may share one, and mistype.
+const ADDRESS_LEAK_SECS: f64 = 60.0;
+/// Tries counted beyond the first delay at the most: what doubles a second past any delay. All leak away within a day.
+const DEEPEST: f64 = 12.0;
+/// Bytes of a digest.
+const DIGEST: usize = 16;
+/// Rows that have leaked away, deleted with each wrong try.
+const PRUNED: i64 = 10;
+
+/// A try that was let through.
+#[derive(Debug)]
+pub struct Try {
+    pair: Vec<u8>,
+    address: Vec<u8>,
+}
+
+/// Lets a try through and counts it, unless it comes too soon.
+///
+/// # Errors
+/// [`Refusal::TooSoon`] with the seconds to wait; the database's.
+pub async fn begin(pool: &PgPool, rules: &Lockout, name: &str, from: IpAddr) -> Result<Try, Error> {
+    let tried = Try {
+        pair: digest("name", network(from), &user_name::folded(name)),
+        address: digest("address", counted(from), ""),
+    };
+    let row = sqlx::query!(
+        r#"with barred as (
+               select locked_until from sign_in_tries where subject = $2 and locked_until > now()
+           ), counted as (
+               insert into sign_in_tries as t (subject, level, seen_at, locked_until)
+               select $1, 1, now(), case when $3 <= 1::float8 then now() + interval '1 second' end
+               where not exists (select from barred)
+               on conflict (subject) do update set (level, seen_at, locked_until) = (
+                   select level, now(), case when round(level) >= $3
+                              then now() + make_interval(secs => least(power(2, round(level) - $3), $4::float8)) end
+                   from (select least(greatest(t.level - extract(epoch from now() - t.seen_at)::float8 / $5, 0) + 1,
+                                      $3 + $6::float8) as level) as counted)
+               where t.locked_until is null or t.locked_until <= now()
+               returning true
+           )
+           select exists(select from counted) as "through!",
+                  extract(epoch from greatest(
+                      (select locked_until from barred),
+                      (select locked_until from sign_in_tries where subject = $1)) - now())::float8 as wait"#,
+        tried.pair,
+        tried.address,
+        f64::from(rules.tries),
+        f64::from(rules.longest_secs),
+        NAME_LEAK_SECS,
+        DEEPEST,
+    )
+    .fetch_one(pool)
+    .await?;
+    if row.through {
+        return Ok(tried);
+    }
+    // Somebody else's try may have locked it after this statement looked: then the first delay is told.
+    let wait = row.wait.unwrap_or(1.0).clamp(1.0, f64::from(rules.longest_secs).max(1.0));
+    Err(Refusal::TooSoon { retry_after_secs: wait.ceil() as u64 }.into())
+}
+
+impl Try {
+    /// The password was right: what was counted for this name from here is forgotten.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn right(self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        sqlx::query!("delete from sign_in_tries where subject = $1", self.pair).execute(pool).await.map(drop)
+    }
+
+    /// The password was wrong: it counts for the address too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn wrong(self, pool: &PgPool, rules: &Lockout) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "with old as (
+                 delete from sign_in_tries where subject in (
+                     select subject from sign_in_tries
+                     where seen_at < now() - interval '1 day' and subject <> $1
+                     order by seen_at limit $6 for update skip locked)
+             )
+             insert into sign_in_tries as t (subject, level, seen_at)
+             values ($1, 1, now())
+             on conflict (subject) do update set (level, seen_at, locked_until) = (
+                 select level, now(), case when round(level) >= $2
+                            then now() + make_interval(secs => least(power(2, round(level) - $2), $3::float8)) end
+                 from (select least(greatest(t.level - extract(epoch from now() - t.seen_at)::float8 / $4, 0) + 1,
+                                    $2::float8 + $5::float8) as level) as counted)",
+            self.address,
+            f64::from(rules.address_tries),
+            f64::from(rules.longest_secs),
+            ADDRESS_LEAK_SECS,
+            DEEPEST,
+            PRUNED,
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
+
+    /// The password was not checked: the try is given back.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn unchecked(self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update sign_in_tries set level = greatest(level - 1, 0), locked_until = null where subject = $1",
+            self.pair
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
+}
+
+/// The network an address is in: whoever has one address of it most often has them all.
+fn network(address: IpAddr) -> IpAddr {
+    match counted(address) {
+        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from(u32::from(address) >> 8 << 8)),
+        address @ IpAddr::V6(_) => address,
+    }
+}
+
+fn digest(what: &str, network: IpAddr, name: &str) -> Vec<u8> {
+    let sum = Sha256::new().chain_update(format!("{what}\n{network}\n{name}")).finalize();
+    sum.iter().copied().take(DIGEST).collect()
+}

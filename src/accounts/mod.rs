@@ -1,0 +1,13 @@
+//! Accounts, sessions, wallets.
+
+pub mod lockout;
+pub mod passwords;
+pub mod pay_password;
+mod profile;
+pub mod sessions;
+mod sign_up;
+pub mod user_name;
+
+pub use profile::{ProfileChange, change};
+pub use sessions::{Caller, Session, Sessions};
+pub use sign_up::{NewRider, Registration, Rider, Role, find, register, sign_in};

@@ -1,0 +1,256 @@
+//! Sessions: a signed token, so that a request costs no round trip, and a list of the revoked, read twice a second, so
+//! that signing out holds on every replica within a second.
+
+use super::{Rider, Role};
+use crate::{
+    domain::RiderId,
+    storage::{self, is_outage},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Duration, Utc};
+use hmac::{Hmac, Mac};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sha2::Sha256;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock},
+};
+use uuid::Uuid;
+
+/// How long a session lasts.
+const LIFETIME: Duration = Duration::hours(12);
+/// How long a session's row outlives it: a token counts by its own end, on clocks that may be late.
+const KEPT: Duration = Duration::days(1);
+/// How often the revoked are read.
+const REFRESH: std::time::Duration = std::time::Duration::from_millis(400);
+/// How far each read looks back, over clocks and commits that are late.
+const LOOK_BACK_SECS: f64 = 30.0;
+/// First byte of a token; another layout gets another.
+const LAYOUT: u8 = 1;
+/// Layout, session, rider, role, expiry.
+const CLAIMS: usize = 1 + 16 + 16 + 1 + 8;
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The account.
+    pub rider_id: RiderId,
+    /// What it may do.
+    pub role: Role,
+    /// The session of the token.
+    pub session_id: Uuid,
+}
+
+/// A fresh session, as it is answered.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Session {
+    /// Goes into `Authorization: Bearer`.
+    pub token: String,
+    /// When it ends by itself.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub expires_at: DateTime<Utc>,
+    /// Whose it is.
+    pub rider: Rider,
+}
+
+/// Makes, reads and revokes tokens.
+#[derive(Clone)]
+pub struct Sessions {
+    key: Arc<Vec<u8>>,
+    revoked: Arc<RwLock<HashMap<Uuid, DateTime<Utc>>>>,
+}
+
+impl Sessions {
+    /// With the key that signs tokens; the same on every replica.
+    pub fn new(key: &[u8]) -> Self {
+        Self { key: Arc::new(key.to_vec()), revoked: Arc::default() }
+    }
+
+    /// Opens a session. With `alone`, it ends the rider's other ones: here at once and elsewhere within a second.
+    /// Safe to drop: what was committed and is not remembered here is read by [`Self::watch`], as elsewhere.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open(&self, pool: &PgPool, rider: Rider, alone: bool) -> Result<Session, sqlx::Error> {
+        let (id, expires_at) = (Uuid::now_v7(), Utc::now() + LIFETIME);
+        if alone {
+            let mut tx = storage::begin(pool).await?;
+            let ended = end_others(&mut tx, rider.id).await?;
+            insert(&mut *tx, id, rider.id, expires_at).await?;
+            tx.commit().await?;
+            self.remember(ended);
+        } else {
+            insert(pool, id, rider.id, expires_at).await?;
+        }
+        let caller = Caller { rider_id: rider.id, role: rider.role, session_id: id };
+        Ok(Session { token: self.sign(caller, expires_at), expires_at, rider })
+    }
+
+    /// Ends a session, here at once and elsewhere within a second. Safe to drop, as [`Self::open`] is.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn revoke(&self, pool: &PgPool, session: Uuid) -> Result<(), sqlx::Error> {
+        let row = sqlx::query!(
+            "update session set revoked_at = coalesce(revoked_at, now()) where id = $1 returning expires_at",
+            session
+        )
+        .fetch_optional(pool)
+        .await?;
+        if let Some(row) = row {
+            self.remember([(session, row.expires_at)]);
+        }
+        Ok(())
+    }
+
+    /// Who a token speaks for; `None` if it is forged, expired or revoked.
+    pub fn read(&self, token: &str) -> Option<Caller> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
+        self.mac(claims)?.verify_slice(mac).ok()?;
+        let caller = Caller {
+            session_id: Uuid::from_slice(claims.get(1..17)?).ok()?,
+            rider_id: RiderId(Uuid::from_slice(claims.get(17..33)?).ok()?),
+            role: role_of(*claims.get(33)?)?,
+        };
+        let expires = i64::from_be_bytes(claims.get(34..)?.try_into().ok()?);
+        let alive = *claims.first()? == LAYOUT && Utc::now().timestamp() < expires;
+        let revoked = self.revoked.read().ok()?.contains_key(&caller.session_id);
+        (alive && !revoked).then_some(caller)
+    }
+
+    /// Reads the revoked for as long as the process lives; a failed read is tried again.
+    pub async fn watch(self, pool: PgPool) {
+        // At start, and after a read that failed, everything that still matters is read: how long ago the last good
+        // read was is then no question.
+        let mut all = true;
+        loop {
+            let read = self.refresh(&pool, all).await;
+            all = read.is_err();
+            if let Err(error) = read {
+                let outage = is_outage(&error);
+                tracing::warn!(%error, outage, "revoked sessions not read");
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
+    }
+
+    async fn refresh(&self, pool: &PgPool, all: bool) -> Result<(), sqlx::Error> {
+        let rows = sqlx::query!(
+            "select id, expires_at from session
+             where revoked_at is not null and expires_at > now()
+               and ($1 or revoked_at > now() - make_interval(secs => $2))",
+            all,
+            LOOK_BACK_SECS
+        )
+        .fetch_all(pool)
+        .await?;
+        self.remember(rows.into_iter().map(|row| (row.id, row.expires_at)));
+        Ok(())
+    }
+
+    fn remember(&self, sessions: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>) {
+        if let Ok(mut revoked) = self.revoked.write() {
+            revoked.extend(sessions);
+            let now = Utc::now();
+            revoked.retain(|_, expires_at| *expires_at > now);
+        }
+    }
+
+    fn sign(&self, caller: Caller, expires_at: DateTime<Utc>) -> String {
+        let mut token = Vec::with_capacity(CLAIMS + 32);
+        token.push(LAYOUT);
+        token.extend_from_slice(caller.session_id.as_bytes());
+        token.extend_from_slice(caller.rider_id.0.as_bytes());
+        token.push(caller.role as u8);
+        token.extend_from_slice(&expires_at.timestamp().to_be_bytes());
+        if let Some(mac) = self.mac(&token) {
+            token.extend_from_slice(&mac.finalize().into_bytes());
+        }
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    fn mac(&self, claims: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        mac.update(claims);
+        Some(mac)
+    }
+}
+
+async fn insert(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    rider: RiderId,
+    expires_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into session (id, rider_id, expires_at) values ($1, $2, $3)",
+        id,
+        rider.0,
+        expires_at
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Ends the rider's sessions. A statement does not see what it waited for, so
+/// of two sign-ins at once in one statement each, neither would end the other's. The rider's row is locked first, by a
+/// statement of its own.
+async fn end_others(
+    conn: &mut PgConnection,
+    rider: RiderId,
+) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
+    sqlx::query!("select id from rider where id = $1 for no key update", rider.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let ended = sqlx::query!(
+        "update session set revoked_at = now() where rider_id = $1 and revoked_at is null returning id, expires_at",
+        rider.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ended.into_iter().map(|row| (row.id, row.expires_at)).collect())
+}
+
+/// Deletes sessions that ended by themselves a day ago or longer, `batch` at the most; returns how many.
+///
+/// # Errors
+/// The database's.
+pub async fn prune(pool: &PgPool, batch: u32) -> Result<u64, sqlx::Error> {
+    // Ids are UUIDv7 and all sessions last equally long, so the oldest ids are the first to end.
+    let pruned = sqlx::query!(
+        "delete from session where id in (
+             select id from (select id, expires_at from session order by id limit $1) as oldest
+             where expires_at < now() - make_interval(secs => $2))",
+        i64::from(batch),
+        KEPT.as_seconds_f64()
+    )
+    .execute(pool)
+    .await?;
+    Ok(pruned.rows_affected())
+}
+
+fn role_of(byte: u8) -> Option<Role> {
+    [Role::Rider, Role::Viewer, Role::Operator, Role::Admin].into_iter().find(|role| *role as u8 == byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_and_a_forged_one_is_not() {
+        let sessions = Sessions::new(b"a key of some length");
+        let caller = Caller { rider_id: RiderId::new(), role: Role::Operator, session_id: Uuid::now_v7() };
+        let token = sessions.sign(caller, Utc::now() + LIFETIME);
+        assert_eq!(sessions.read(&token).map(|c| c.rider_id), Some(caller.rider_id));
+        assert!(Sessions::new(b"another key").read(&token).is_none(), "signed with another key");
+        assert!(sessions.read(&sessions.sign(caller, Utc::now() - LIFETIME)).is_none(), "expired");
+        assert!(sessions.read("").is_none() && sessions.read("AQ").is_none(), "too short");
+        sessions.remember([(caller.session_id, Utc::now() + LIFETIME)]);
+        assert!(sessions.read(&token).is_none(), "revoked");
+    }
+}

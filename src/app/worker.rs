@@ -1,0 +1,106 @@
+//! The worker: one exhaustive match from tag to undo. A new tag does not compile without its undo.
+
+use crate::{
+    batch::OverduePacer,
+    booking,
+    domain::FieldError,
+    ops, payment,
+    saga::{FaultPoint, JobContext, SagaContext, recurring},
+    settings::Worker as WorkerSettings,
+    storage::{again, is_outage},
+    telemetry::metrics::Metrics,
+    trips,
+};
+use farebox_jobs::{
+    MqTag,
+    queue::{self, Delivery, JobError, Outcome, WorkerConfig, WorkerError},
+    retry_policy,
+};
+use std::{future::Future, time::Duration};
+use tokio::task::JoinSet;
+
+/// Does one job.
+///
+/// # Errors
+/// What the queue is to do with it: try again, or leave it to an operator.
+pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
+    let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
+    context.faults().in_undo(tag, FaultPoint::Before).await.map_err(JobError::Retry)?;
+    if delivery.is_cancelled() {
+        return Err(JobError::Cancelled);
+    }
+    let outcome = match tag {
+        MqTag::OrderSeats => booking::check::undo(context, delivery).await?,
+        MqTag::OrderAddSeats => booking::claim::undo(context, delivery).await?,
+        MqTag::OrderCalcMoney => booking::price::undo(context, delivery).await?,
+        MqTag::OrderAdd => booking::add_order::undo(context, delivery).await?,
+        MqTag::OrderCancel => booking::cancel::undo(context, delivery).await?,
+        MqTag::PayCheck => payment::check::undo(context, delivery).await?,
+        MqTag::PayMoney => payment::debit::undo(context, delivery).await?,
+        MqTag::Pay => payment::mark_paid::undo(context, delivery).await?,
+        MqTag::PayBack => payment::refund::undo(context, delivery).await?,
+        MqTag::OrderUnpaid => booking::unpaid::expire(context, delivery).await?,
+        MqTag::Timetable => trips::horizon::run(context, delivery).await?,
+        MqTag::TripCancel => trips::cancel::run(context, delivery).await?,
+        MqTag::Bulk => ops::bulk::run(context, delivery).await?,
+    };
+    context.faults().in_undo(tag, FaultPoint::After).await.map_err(JobError::Retry)?;
+    Ok(outcome)
+}
+
+/// Reads `--tags`: the wire names, separated by commas; none means all.
+///
+/// # Errors
+/// Names the tag nobody knows.
+pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
+    let Some(text) = text else { return Ok(MqTag::ALL.to_vec()) };
+    text.split(',')
+        .map(|tag| tag.trim().parse().map_err(|e| FieldError::new("--tags", format!("{e}"))))
+        .collect()
+}
+
+/// Works until `shutdown`, then stops gracefully.
+///
+/// # Errors
+/// apalis's own, if its worker cannot run.
+pub async fn work(
+    saga: &SagaContext,
+    settings: &WorkerSettings,
+    tags: &[MqTag],
+    metrics: &Metrics,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), WorkerError> {
+    let names: Vec<&str> = tags.iter().map(|tag| tag.wire()).collect();
+    let config = WorkerConfig {
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        concurrency: settings.concurrency,
+        batch: settings.batch,
+        lease: Duration::from_millis(settings.lease_ms),
+        poll: Duration::from_millis(settings.poll_ms),
+        grace: Duration::from_millis(settings.grace_ms),
+        attempt_deadline: Duration::from_millis(settings.attempt_ms),
+        listen: settings.listen,
+        pooled: settings.pooled,
+        retention: Duration::from_secs(settings.retention_days * 24 * 3_600),
+        metrics: metrics.queue.clone(),
+        on_error: |error| _ = is_outage(error),
+        ..WorkerConfig::new("farebox-worker", &names)
+    };
+    let context = JobContext::new(saga, OverduePacer::new(settings.overdue_per_sec));
+    let handler = move |delivery: Delivery| {
+        let context = context.clone();
+        // An attempt that met a stale plan costs nothing: it is made again at once.
+        async move { again(|| run(&context, &delivery)).await }
+    };
+    let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
+    let arms = tags.contains(&MqTag::Timetable);
+    let saga = saga.clone();
+    let pool = saga.pool.clone();
+    let mut beside = JoinSet::new();
+    beside.spawn(recurring::keep(saga.clone(), tags.to_vec()));
+    if arms {
+        beside.spawn(async move { trips::horizon::arm(&saga).await });
+    }
+    queue::run(pool, config, policy, handler, shutdown).await
+}

@@ -1,0 +1,114 @@
+//! What may be said on the command line of `farebox`.
+
+use super::jobs;
+use crate::{settings, trips};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The command line of `farebox`.
+#[derive(Parser)]
+#[command(
+    version,
+    about = "Seat booking and wallet payment as sagas over a PostgreSQL queue",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) dev: Dev,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Everything in one process, with demo data (the default).
+    Dev(Dev),
+    /// Bring the database's schema up to this build.
+    Migrate(Data),
+    /// Check every invariant; exit code 1 on a breach.
+    Verify(Verify),
+    /// Make the trips of the coming days from the timetable.
+    Trips(Trips),
+    /// Who may use the operations side.
+    #[command(subcommand)]
+    Operators(Operators),
+    /// Look at jobs, and act upon one.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Look at tags; pause, resume or drain one.
+    #[command(subcommand)]
+    Queues(jobs::Queues),
+    /// Measure what hashing one password costs here: it bounds sign-ins and payments a second.
+    Hashes,
+    /// Print the database's URL.
+    Url(Data),
+}
+
+#[derive(Args)]
+pub(super) struct Data {
+    /// The folder of the embedded database, used when DATABASE_URL is not set.
+    #[arg(long, env = "FAREBOX_DATA", global = true)]
+    pub(super) data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Dev {
+    #[command(flatten)]
+    pub(super) data: Data,
+    /// The port on 127.0.0.1.
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+    /// How long an unpaid order holds its seats, seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = settings::hold_secs)]
+    pub(super) hold: Option<f64>,
+    /// Start from an empty database (of the embedded server only).
+    #[arg(long)]
+    pub(super) fresh: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) data: Data,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only of the orders and payments made within so many hours, and without the sums over all wallets.
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) recent: Option<u16>,
+}
+
+#[derive(Args)]
+pub(super) struct Trips {
+    #[command(flatten)]
+    pub(super) data: Data,
+    /// From today on, in the timetable's zone.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(trips::MOST_DAYS)))]
+    pub(super) days: u16,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Operators {
+    /// Add one. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal or standard input; it is
+    /// never an argument, which every user of the machine could read.
+    Add(NewOperator),
+}
+
+#[derive(Args)]
+pub(super) struct NewOperator {
+    #[command(flatten)]
+    pub(super) data: Data,
+    /// The name for signing in.
+    #[arg(
+        long = "user-name",
+        value_name = "NAME",
+        required_unless_present = "name",
+        conflicts_with = "name"
+    )]
+    pub(super) user_name: Option<String>,
+    /// The same, without the option's name.
+    pub(super) name: Option<String>,
+    /// viewer, operator or admin.
+    #[arg(long, default_value = "operator")]
+    pub(super) role: String,
+}

@@ -1,0 +1,61 @@
+//! `farebox dev`: everything in one process.
+
+use super::{
+    args::Dev,
+    database::{Database, dev_secrets},
+    demo,
+};
+use crate::{
+    app::{
+        self,
+        maintenance::{self, Pruning},
+        worker,
+    },
+    console,
+    domain::BoxError,
+    http, ops, storage,
+};
+use farebox_jobs::MqTag;
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// Runs the API, a worker and the duties in one process until it is stopped.
+pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
+    let mut overrides = vec![("faults.enabled", "true".to_owned())];
+    overrides.extend(args.port.map(|port| ("http.listen", format!("127.0.0.1:{port}"))));
+    overrides.extend(args.hold.map(|hold| ("booking.hold_secs", hold.to_string())));
+    let mut settings = app::settings(&overrides)?;
+    if settings.environment == "production" {
+        return Err("`farebox dev` is not for production: run farebox-api and farebox-worker".into());
+    }
+    let listener = TcpListener::bind(&settings.http.listen).await?;
+    let database = Database::open(&args.data, args.fresh).await?;
+    if settings.require_secrets().is_err() {
+        (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;
+    }
+    let pool = database.pool(&settings)?;
+    storage::migrate(&pool).await?;
+    let saga = app::saga_context(&settings, pool)?;
+    demo::seed(&saga, settings.trips.zone).await?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    println!("Farebox listens on http://{address}");
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+        // An error means that the sender is gone: stop as well.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let app = app::app(settings.clone(), saga.clone())?;
+    let mut pruning = JoinSet::new();
+    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
+    let works = worker::work(&saga, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
+    let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
+    let signal = async {
+        app::stop_signal().await;
+        stop.send_replace(true);
+    };
+    let (worked, (), ()) = tokio::join!(works, serves, signal);
+    worked?;
+    Ok(())
+}

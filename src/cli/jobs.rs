@@ -1,0 +1,409 @@
+//! The queue on the command line: `farebox jobs …` and `farebox queues …`, by the same code as `/v1/ops` and the console.
+//! Whoever may read the database's URL may act; the audit log names the user of the operating system.
+
+use crate::{
+    domain::{BoxError, Error, Id, Instant, OrderId, Refusal, RiderId, TripId},
+    ops::{self, By, audit::Actor, jobs::Until, search::Wanted},
+    storage,
+};
+use chrono::TimeDelta;
+use clap::{Args, Subcommand};
+use farebox_jobs::{
+    MqTag,
+    queue::admin::{self, JobView, QueueView},
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::time::Duration;
+
+/// Jobs of a list at the most.
+const LONGEST_LIST: u16 = 1_000;
+/// Characters of an error in a list.
+const ERROR_SHOWN: usize = 100;
+
+#[derive(Subcommand)]
+pub(crate) enum Jobs {
+    /// Jobs, newest first.
+    List(List),
+    /// One job with its attempts, and what would move.
+    Show(One),
+    /// Make a waiting job due now, or bring a dead letter back to life.
+    Retry(Acted),
+    /// Call a live job off; one that runs is asked to end.
+    Cancel(Acted),
+    /// Bring a dead letter back to life.
+    Redrive(Acted),
+    /// Put a waiting job off.
+    Snooze(Snooze),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Queues {
+    /// Every tag with its numbers.
+    List(Shown),
+    /// Claim no more of a tag.
+    Pause(OfTag),
+    /// Claim a tag again.
+    Resume(OfTag),
+    /// Pause a tag and wait for its running attempts to end.
+    Drain(Drain),
+}
+
+#[derive(Args)]
+pub(crate) struct Shown {
+    #[command(flatten)]
+    pub(crate) data: super::args::Data,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    shown: Shown,
+    /// Of this tag.
+    #[arg(long)]
+    tag: Option<String>,
+    /// ready, delayed, retrying (failed, waiting for its next attempt), running, done, dead or cancelled.
+    #[arg(long)]
+    state: Option<String>,
+    /// With this key.
+    #[arg(long)]
+    key: Option<String>,
+    /// With this serial key.
+    #[arg(long)]
+    serial: Option<String>,
+    /// Whose last error has this fingerprint.
+    #[arg(long, value_name = "FINGERPRINT")]
+    error: Option<String>,
+    /// About this order.
+    #[arg(long)]
+    order: Option<OrderId>,
+    /// About this rider's newest orders.
+    #[arg(long)]
+    rider: Option<RiderId>,
+    /// About this trip's orders.
+    #[arg(long)]
+    trip: Option<TripId>,
+    /// Enqueued since then (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    since: Option<Instant>,
+    /// Enqueued before then.
+    #[arg(long, value_name = "TIME")]
+    before: Option<Instant>,
+    /// How many at the most.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=i64::from(LONGEST_LIST)))]
+    limit: u16,
+    /// Older than this job.
+    #[arg(long, value_name = "ID")]
+    after: Option<Id>,
+}
+
+#[derive(Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    shown: Shown,
+    id: Id,
+}
+
+#[derive(Args)]
+pub(crate) struct Why {
+    /// Why: it goes into the audit log.
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Acted {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    why: Why,
+}
+
+#[derive(Args)]
+pub(crate) struct Snooze {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    why: Why,
+    /// Until then (RFC 3339).
+    #[arg(long, value_name = "TIME", required_unless_present = "secs", conflicts_with = "secs")]
+    until: Option<Instant>,
+    /// For so long, seconds.
+    #[arg(long = "for", value_name = "SECONDS", id = "secs", value_parser = clap::value_parser!(u32))]
+    secs: Option<u32>,
+}
+
+#[derive(Args)]
+pub(crate) struct OfTag {
+    #[command(flatten)]
+    shown: Shown,
+    tag: MqTag,
+    #[command(flatten)]
+    why: Why,
+}
+
+#[derive(Args)]
+pub(crate) struct Drain {
+    #[command(flatten)]
+    of: OfTag,
+    /// How long to wait, seconds.
+    #[arg(long, default_value_t = 60)]
+    wait: u32,
+}
+
+impl Jobs {
+    pub(crate) fn data(&self) -> &super::args::Data {
+        match self {
+            Self::List(list) => &list.shown.data,
+            Self::Show(one) => &one.shown.data,
+            Self::Retry(act) | Self::Cancel(act) | Self::Redrive(act) => &act.one.shown.data,
+            Self::Snooze(snooze) => &snooze.one.shown.data,
+        }
+    }
+
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
+        match self {
+            Self::List(list) => list.run(pool).await,
+            Self::Show(one) => one.run(pool).await,
+            Self::Retry(Acted { one, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let job = ops::jobs::retry(&mut tx, &by, one.id.0).await.map_err(told)?;
+                tx.commit().await?;
+                one.shown.job(&job, "due now")
+            }
+            Self::Cancel(Acted { one, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let job = ops::jobs::cancel(&mut tx, &by, one.id.0).await.map_err(told)?;
+                tx.commit().await?;
+                let what = if job.state == "running" { "asked to end" } else { "cancelled" };
+                one.shown.job(&job, what)
+            }
+            Self::Redrive(Acted { one, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let job = ops::jobs::redrive(&mut tx, &by, one.id.0).await.map_err(told)?;
+                tx.commit().await?;
+                one.shown.job(&job, "alive again")
+            }
+            Self::Snooze(Snooze { one, why, until, secs }) => {
+                let wait = TimeDelta::seconds(secs.unwrap_or(0).into());
+                let until = until.map_or(Until::After(wait), |until| Until::At(until.utc()));
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let job = ops::jobs::snooze(&mut tx, &by, one.id.0, until).await.map_err(told)?;
+                tx.commit().await?;
+                one.shown.job(&job, &format!("put off until {}", job.run_at))
+            }
+        }
+    }
+}
+
+impl Queues {
+    pub(crate) fn data(&self) -> &super::args::Data {
+        match self {
+            Self::List(shown) => &shown.data,
+            Self::Pause(of) | Self::Resume(of) | Self::Drain(Drain { of, .. }) => &of.shown.data,
+        }
+    }
+
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
+        match self {
+            Self::List(shown) => {
+                let queues = admin::queues(pool, &MqTag::ALL.map(|tag| tag.wire().to_owned())).await?;
+                shown.queues(&queues)
+            }
+            Self::Pause(OfTag { shown, tag, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let queue = ops::queues::pause(&mut tx, &by, tag).await.map_err(told)?;
+                tx.commit().await?;
+                shown.queues(&[queue])
+            }
+            Self::Resume(OfTag { shown, tag, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let queue = ops::queues::resume(&mut tx, &by, tag).await.map_err(told)?;
+                tx.commit().await?;
+                shown.queues(&[queue])
+            }
+            Self::Drain(Drain { of: OfTag { shown, tag, why }, wait }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                ops::queues::drain(&mut tx, &by, tag).await.map_err(told)?;
+                tx.commit().await?;
+                let wait = Duration::from_secs(wait.into());
+                let queue = ops::queues::drained(pool, tag, wait).await.map_err(told)?;
+                shown.queues(std::slice::from_ref(&queue))?;
+                if queue.running > 0 {
+                    return Err(format!("{} attempts still run", queue.running).into());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
+        let wanted = Wanted {
+            tag: self.tag,
+            state: self.state,
+            key: self.key,
+            serial: self.serial,
+            error: self.error,
+            order: self.order,
+            rider: self.rider,
+            trip: self.trip,
+            since: self.since,
+            before: self.before,
+        };
+        let page =
+            ops::search::list(pool, &wanted, self.after.map(|Id(id)| id), self.limit).await.map_err(told)?;
+        if self.shown.json {
+            let items: Vec<Value> = page.items.iter().map(as_json).collect();
+            println!("{}", json!({ "items": items, "next": page.next }));
+            return Ok(());
+        }
+        for job in &page.items {
+            let error = job.last_error().unwrap_or_default();
+            let error: String = error.chars().take(ERROR_SHOWN).collect();
+            let at = job.run_at.format("%Y-%m-%dT%H:%M:%SZ");
+            println!(
+                "{} {:<9} {:<22} {} {}/{} {at} {error}",
+                job.id, job.state, job.tag, job.key, job.attempt, job.max_attempts
+            );
+        }
+        if let Some(next) = page.next {
+            println!("more: --after {next}");
+        }
+        Ok(())
+    }
+}
+
+impl One {
+    async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
+        let job = admin::find(pool, self.id.0).await?.ok_or("there is no such job")?;
+        let stakes = ops::impact::stakes(pool, &job).await?;
+        if self.shown.json {
+            let mut shown = as_json(&job);
+            shown["stakes"] = json!(stakes);
+            println!("{shown}");
+            return Ok(());
+        }
+        println!("{} {} {} {}", job.id, job.tag, job.key, job.state);
+        println!("due {}, attempt {} of {}", job.run_at, job.attempt, job.max_attempts);
+        if job.failures() > 0 {
+            let next = job.next_attempt_at().map(|at| format!(", tried again at {at}")).unwrap_or_default();
+            println!("failed {} times{next}", job.failures());
+        }
+        println!("undoes:         {}", stakes.undoes.en);
+        println!("a run now:      {}", stakes.run.en);
+        println!("if called off:  {}", stakes.cancel.en);
+        if let Some(order) = stakes.order_id {
+            let status = stakes.order_status.as_deref().unwrap_or("never added");
+            println!("order:          {order} ({status})");
+        }
+        if let Some(rider) = stakes.rider {
+            println!("rider:          {rider}");
+        }
+        for attempt in job.attempts.as_array().into_iter().flatten() {
+            let text = |field: &str| attempt[field].as_str().unwrap_or("?").to_owned();
+            println!(
+                "attempt {}: {} {}: {}",
+                attempt["attempt"],
+                text("ended_at"),
+                text("worker"),
+                text("error")
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Shown {
+    #[allow(clippy::unnecessary_wraps)] // every arm of the command ends with it
+    fn job(&self, job: &JobView, what: &str) -> Result<(), BoxError> {
+        if self.json {
+            println!("{}", as_json(job));
+        } else {
+            println!("{} {} {}: {what}", job.id, job.tag, job.key);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // every arm of the command ends with it
+    fn queues(&self, queues: &[QueueView]) -> Result<(), BoxError> {
+        if self.json {
+            let items: Vec<Value> = queues.iter().map(queue_json).collect();
+            println!("{}", json!({ "items": items }));
+            return Ok(());
+        }
+        for queue in queues {
+            let state = if queue.paused { "paused" } else { "open" };
+            println!(
+                "{:<22} {state:<6} ready {} delayed {} retrying {} running {} dead {}{}{}",
+                queue.tag,
+                queue.ready,
+                queue.delayed,
+                queue.retrying,
+                queue.running,
+                queue.dead,
+                if queue.most_failures > 0 {
+                    format!(", failed up to {} times", queue.most_failures)
+                } else {
+                    String::new()
+                },
+                ops::queues::oldest_debt_secs(queue)
+                    .map(|secs| format!(", oldest debt {secs:.0} s"))
+                    .unwrap_or_default()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Who runs this command, by the operating system's word for him; what his environment says could be anything.
+pub(crate) fn shell() -> Actor {
+    let said = std::process::Command::new("id").arg("-un").output().ok().filter(|said| said.status.success());
+    let name = said.and_then(|said| String::from_utf8(said.stdout).ok()).unwrap_or_default();
+    Actor::shell(name.trim())
+}
+
+fn by(why: &Why) -> Result<By, BoxError> {
+    let reason = ops::checked(&why.reason).map_err(|error| format!("--reason: {}", error.rule))?;
+    Ok(By::new(shell(), Some(reason)))
+}
+
+/// An act's error as a sentence.
+pub(crate) fn told(error: Error) -> BoxError {
+    match error {
+        Error::Refused(Refusal::NotFound(what)) => format!("there is no such {what}").into(),
+        Error::Refused(Refusal::JobBusy) => {
+            "an attempt is running, or a live job has its key; look again in a moment".into()
+        }
+        Error::Refused(Refusal::Invalid(field)) => {
+            format!("{}: {}", field.pointer.trim_start_matches('/'), field.rule).into()
+        }
+        Error::Broken(cause) => cause,
+        other => format!("{other:?}").into(),
+    }
+}
+
+fn as_json(job: &JobView) -> Value {
+    json!({
+        "id": job.id, "tag": job.tag, "key": job.key, "state": job.state, "attempt": job.attempt,
+        "failures": job.failures(), "next_attempt_at": job.next_attempt_at(), "first_due_at": job.first_due_at,
+        "max_attempts": job.max_attempts, "run_at": job.run_at, "created_at": job.created_at,
+        "started_at": job.started_at, "ended_at": job.ended_at, "serial": job.serial, "note": job.note,
+        "worker": job.worker, "payload": job.payload, "attempts": job.attempts, "error": job.fingerprint,
+        "order_id": ops::jobs::order_of(&job.payload),
+    })
+}
+
+fn queue_json(queue: &QueueView) -> Value {
+    json!({
+        "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "retrying": queue.retrying,
+        "running": queue.running, "dead": queue.dead, "most_failures": queue.most_failures,
+        "oldest_debt_secs": ops::queues::oldest_debt_secs(queue),
+        "oldest_ready_secs": queue.oldest_ready_secs, "paused": queue.paused, "done_last_hour": queue.done_last_hour,
+        "failed_last_hour": queue.failed_last_hour,
+    })
+}

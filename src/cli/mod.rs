@@ -1,0 +1,82 @@
+//! The commands of `farebox`: development in one process, and what operators do in a shell.
+
+mod args;
+mod database;
+pub mod demo;
+mod dev;
+mod jobs;
+mod operators;
+mod verify;
+
+pub use args::Cli;
+
+use crate::{
+    accounts::passwords::Passwords,
+    app,
+    domain::BoxError,
+    ops::{self, By},
+    storage,
+};
+use args::{Command, Operators, Trips};
+use database::Database;
+use std::process::ExitCode;
+
+/// How long hashing is measured.
+const MEASURED: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What keeps the command from being done, as a sentence.
+pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
+    match cli.command.unwrap_or(Command::Dev(cli.dev)) {
+        Command::Dev(args) => dev::dev(args).await?,
+        Command::Migrate(data) => {
+            let (settings, database) = (app::settings(&[])?, Database::open(&data, false).await?);
+            storage::migrate(&database.pool(&settings)?).await?;
+        }
+        Command::Verify(args) => return verify::verify(args).await,
+        Command::Trips(args) => make_trips(&args).await?,
+        Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,
+        Command::Jobs(jobs) => {
+            let (settings, database) = (app::settings(&[])?, Database::open(jobs.data(), false).await?);
+            jobs.run(&database.current(&settings).await?).await?;
+        }
+        Command::Queues(queues) => {
+            let (settings, database) = (app::settings(&[])?, Database::open(queues.data(), false).await?);
+            queues.run(&database.current(&settings).await?).await?;
+        }
+        Command::Hashes => measure_hashes().await?,
+        Command::Url(data) => println!("{}", Database::open(&data, false).await?.url),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hashes passwords as the settings say, by one client and by as many as may hash at once, and prints what came of it.
+async fn measure_hashes() -> Result<(), BoxError> {
+    let settings = app::settings(&[])?;
+    let cost = &settings.passwords;
+    let passwords = Passwords::new(b"a pepper to measure with", cost.into())?;
+    println!("Argon2id, {} KiB, {} passes, {} at once:", cost.memory_kib, cost.passes, cost.parallel);
+    for clients in [1, cost.parallel] {
+        let (rate, wait) = passwords.measure(clients, MEASURED).await?;
+        println!("{clients} at it: {rate:.1} a second, {:.1} ms each", wait.as_secs_f64() * 1e3);
+    }
+    Ok(())
+}
+
+/// Makes the trips of the coming days, and prints how many and which departures could not be made.
+async fn make_trips(args: &Trips) -> Result<(), BoxError> {
+    let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+    let zone = settings.trips.zone;
+    let today = chrono::Utc::now().with_timezone(&zone).date_naive();
+    let mut tx = storage::begin(&database.current(&settings).await?).await?;
+    let by = By::new(jobs::shell(), None);
+    let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::told)?;
+    tx.commit().await?;
+    println!("{} trips made", made.trips);
+    for skipped in &made.skipped {
+        println!("not made: departure {} on {}: {}", skipped.timetable_id, skipped.day, skipped.error);
+    }
+    Ok(())
+}

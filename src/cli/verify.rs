@@ -1,0 +1,40 @@
+//! `farebox verify`.
+
+use super::{args::Verify, database::Database};
+use crate::{
+    app,
+    domain::BoxError,
+    verify::{self, Scope},
+};
+use std::process::ExitCode;
+
+/// Prints what every invariant says; exit code 1 on a breach.
+pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
+    let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+    let scope =
+        args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
+    let verdicts =
+        verify::verify_within(&database.current(&settings).await?, scope, settings.verify.debt_bound())
+            .await?;
+    let holds = verdicts.iter().all(|verdict| verdict.holds);
+    if args.json {
+        println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
+    } else {
+        for verdict in &verdicts {
+            let places = if verdict.holds { String::new() } else { format!(" ({})", verdict.count) };
+            println!("{} {}{places}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
+            if let Some(breach) = &verdict.breach {
+                println!("       {}", breach.en);
+            }
+            if verdict.debts.is_empty() {
+                verdict.samples.iter().for_each(|id| println!("         {id}"));
+            }
+            verdict.debts.iter().for_each(|debt| println!("         {}", debt.line()));
+            let more = verdict.count - i64::try_from(verdict.samples.len()).unwrap_or(0);
+            if more > 0 {
+                println!("         and {more} more");
+            }
+        }
+    }
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

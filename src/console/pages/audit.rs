@@ -1,0 +1,98 @@
+//! Who did what, and why: the audit log.
+
+use crate::console::{
+    layout::{Answer, Nav, empty, link_order, more, page, when},
+    session::Visit,
+};
+use crate::{
+    domain::{FieldError, Id, Instant, OrderId},
+    http::{App, extract::Params},
+    ops::audit::{self, Act, Entry, Filter},
+};
+use axum::extract::State;
+use maud::{Markup, html};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Acts on a page.
+const PAGE: u16 = 50;
+
+#[derive(Deserialize)]
+pub(crate) struct Query {
+    #[serde(default)]
+    actor: String,
+    #[serde(default)]
+    act: String,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    order: String,
+    #[serde(default)]
+    since: String,
+    #[serde(default)]
+    before: String,
+    #[serde(default)]
+    after: String,
+}
+
+pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
+    let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let id = |field: &'static str, text: &str| {
+        some(text)
+            .map(|text| text.parse().map(|Id(id)| id))
+            .transpose()
+            .map_err(|_| FieldError::new(field, "an id"))
+    };
+    let time = |field: &'static str, text: &str| {
+        some(text)
+            .map(|text| text.parse().map(Instant::utc))
+            .transpose()
+            .map_err(|rule| FieldError::new(field, rule))
+    };
+    let filter = Filter {
+        actor: some(&query.actor),
+        act: some(&query.act),
+        subject_kind: None,
+        subject: some(&query.subject),
+        order: id("order", &query.order)?.map(OrderId),
+        since: time("since", &query.since)?,
+        before: time("before", &query.before)?,
+    };
+    let found = audit::list(&app.saga.pool, &filter, id("after", &query.after)?, PAGE).await?;
+    let text = [
+        ("actor", &query.actor, "Actor", "操作人"),
+        ("subject", &query.subject, "Subject", "对象"),
+        ("order", &query.order, "Order id", "订单编号"),
+        ("since", &query.since, "Since", "不早于"),
+        ("before", &query.before, "Before", "早于"),
+    ];
+    let body = html! {
+        form.card action="/console/audit" { div.filters {
+            div { label for="act" { (visit.say("Act", "操作")) } select #act name="act" {
+                option value="" { (visit.say("any", "任意")) }
+                @for act in Act::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
+            } }
+            @for (name, value, en, zh) in text { div { label for=(name) { (visit.say(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
+            } button.primary type="submit" { (visit.say("Filter", "筛选")) } }
+        @if found.items.is_empty() { (empty(&visit, "No act fits.", "没有符合的记录。")) }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { (visit.say("When", "时间")) } th scope="col" { (visit.say("Who", "操作人")) } th scope="col" { (visit.say("Act", "操作")) }
+                th scope="col" { (visit.say("Subject", "对象")) } th scope="col" { (visit.say("Order", "订单")) } th scope="col" { (visit.say("Reason", "原因")) } th scope="col" { (visit.say("Detail", "详情")) } } }
+            tbody { @for entry in &found.items { (row(&visit, entry)) } }
+        } } }
+        (more(&visit, found.next))
+    };
+    Ok(page(&visit, Nav::Audit, visit.say("Audit log", "审计日志"), body))
+}
+
+fn row(visit: &Visit, entry: &Entry) -> Markup {
+    html! { tr {
+        td { (when(visit, entry.at)) }
+        td { (entry.actor) " · " (entry.role) " · " (entry.through) }
+        td { (entry.act) }
+        td { (entry.subject_kind) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }
+        td { @if let Some(order) = entry.order_id { (link_order(order)) } }
+        td { (entry.reason.as_deref().unwrap_or_default()) }
+        td { code { (entry.detail) } }
+    } }
+}

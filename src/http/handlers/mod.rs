@@ -1,0 +1,8 @@
+//! What each route does.
+
+pub(crate) mod health;
+pub(crate) mod live;
+pub(crate) mod ops;
+pub(crate) mod orders;
+pub(crate) mod riders;
+pub(crate) mod trips;

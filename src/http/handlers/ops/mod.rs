@@ -1,0 +1,173 @@
+//! The operations side.
+
+pub(crate) mod bulk;
+pub(crate) mod jobs;
+pub(crate) mod trips;
+
+use crate::http::{
+    App,
+    extract::{OpsChange, Paging, Params, Path, Viewer, order_id, rider_id},
+    idempotent::{Act, Ended},
+    problem::Problem,
+};
+use crate::{
+    accounts::Caller,
+    domain::{FieldError, Id, Instant, Label, Money, OrderId, Page, Reference, Refusal},
+    ops::{
+        self, By,
+        audit::{self, Actor, Through},
+        checked, wallets,
+    },
+    orders::{self, Event, MOST_EVENTS, pending::Debt},
+    trips::NewTrip,
+    verify::{self, Scope, Verdict},
+};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use chrono::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// Who acts through this API, and why, if he says so.
+pub(crate) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
+    let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
+    Ok(By::new(Actor::caller(caller, Through::Api), reason))
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopUp {
+    amount: Money,
+    reference: Reference,
+    #[schemars(with = "Option<crate::domain::Reason>")]
+    reason: Option<String>,
+}
+
+pub(crate) async fn top_up(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<TopUp>,
+) -> Result<Response, Ended> {
+    let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
+    let TopUp { amount, reference, .. } = change.body;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let cap = change.saga.wallets.max_balance;
+    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
+pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Ended> {
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = ops::trips::add(act.conn(), &by(&change.caller, None)?, &change.body).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Timeline {
+    items: Vec<Event>,
+    /// The cursor of the next page, if there is one.
+    next: Option<String>,
+    /// What the order still has coming, and the job that is to see to it; empty if nothing is owed.
+    owed: Vec<Debt>,
+}
+
+/// The cursor of a timeline: how many events are before the page.
+struct Skip(u32);
+
+impl FromStr for Skip {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let fits = |skip: &u32| skip.checked_add(MOST_EVENTS.into()).is_some();
+        text.parse().ok().filter(fits).map(Self).ok_or(())
+    }
+}
+
+pub(crate) async fn timeline(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Timeline>, Problem> {
+    let order = order_id(&id)?;
+    let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
+    let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
+    let Page { items, next } = orders::timeline(&app.saga.pool, order, skip, limit).await?;
+    match orders::pending::whole(&app.saga.pool, order).await? {
+        Some(whole) if !items.is_empty() || paging.after.is_some() => {
+            Ok(Json(Timeline { items, next, owed: whole.owed() }))
+        }
+        _ => Err(Refusal::NotFound("order").into()),
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Report {
+    holds: bool,
+    /// How bad the worst breach is; none if everything holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<verify::Level>,
+    invariants: Vec<Verdict>,
+}
+
+/// How much of the database to look at.
+#[derive(Deserialize)]
+pub(crate) struct Recent {
+    recent_secs: Option<i64>,
+}
+
+pub(crate) async fn verify(
+    State(app): State<App>,
+    _: Viewer,
+    Params(recent): Params<Recent>,
+) -> Result<Json<Report>, Problem> {
+    let scope = match recent.recent_secs {
+        None => Scope::Whole,
+        Some(secs @ 1..=verify::LONGEST_RECENT_SECS) => Scope::Recent(Duration::seconds(secs)),
+        Some(_) => {
+            let rule = format!("1 to {}, or left out", verify::LONGEST_RECENT_SECS);
+            return Err(Problem::field(&FieldError::new("recent_secs", rule)));
+        }
+    };
+    let bound = app.settings.verify.debt_bound();
+    let invariants = verify::verify_within(&app.saga.pool, scope, bound).await?;
+    let broken = || invariants.iter().filter(|verdict| !verdict.holds);
+    let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
+    Ok(Json(Report { holds, level, invariants }))
+}
+
+/// Which acts of the audit log.
+#[derive(Deserialize)]
+pub(crate) struct Acts {
+    actor: Option<Label>,
+    act: Option<String>,
+    subject_kind: Option<Label>,
+    subject: Option<Label>,
+    order: Option<OrderId>,
+    since: Option<Instant>,
+    before: Option<Instant>,
+}
+
+pub(crate) async fn audit(
+    State(app): State<App>,
+    _: Viewer,
+    Params(acts): Params<Acts>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<audit::Entry>>, Problem> {
+    let Acts { actor, act, subject_kind, subject, order, since, before } = acts;
+    if act.as_ref().is_some_and(|act| audit::Act::ALL.iter().all(|known| known.as_str() != act)) {
+        let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
+        return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));
+    }
+    let text = |label: Option<Label>| label.map(Label::into_string);
+    let filter = audit::Filter {
+        actor: text(actor),
+        act,
+        subject_kind: text(subject_kind),
+        subject: text(subject),
+        order,
+        since: since.map(Instant::utc),
+        before: before.map(Instant::utc),
+    };
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
+    Ok(Json(audit::list(&app.saga.pool, &filter, after, paging.limit()?).await?))
+}

@@ -1,0 +1,147 @@
+//! What operators do with a trip: block and release seats, read its manifest, cancel it.
+
+use crate::http::{
+    App,
+    extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
+    idempotent::{Act, Ended},
+    problem::Problem,
+};
+use crate::{
+    accounts::Caller,
+    domain::{Page, Refusal, SeatSet, csv::MEDIA_TYPE},
+    ops::{
+        By,
+        audit::{Actor, Through},
+        checked, trips,
+    },
+    trips::{
+        NotMade, NotMadeCursor,
+        cancel::{self, Progress},
+        manifest,
+        seats::{Keep, MOST_SEATS},
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SomeSeats {
+    #[serde(serialize_with = "as_a_set")]
+    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
+    seats: Vec<String>,
+    #[schemars(with = "crate::domain::Reason")]
+    reason: String,
+}
+
+pub(crate) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
+    keep(id, change, Keep::Block).await
+}
+
+pub(crate) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
+    keep(id, change, Keep::Release).await
+}
+
+async fn keep(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<SomeSeats>,
+    keep: Keep,
+) -> Result<Response, Ended> {
+    let trip = trip_id(&id)?;
+    let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
+    let by = by(&change.caller, &change.body.reason)?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
+    act.end(StatusCode::OK, done).await
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "CancelTrip")]
+pub(crate) struct Why {
+    #[schemars(with = "crate::domain::Reason")]
+    reason: String,
+}
+
+pub(crate) async fn cancel(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<Why>,
+) -> Result<Response, Ended> {
+    let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = trips::cancel(act.conn(), &by, trip).await;
+    act.end(StatusCode::ACCEPTED, done).await
+}
+
+pub(crate) async fn cancellation(
+    State(app): State<App>,
+    _: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<Progress>, Problem> {
+    let mut conn = app.saga.pool.acquire().await?;
+    let progress = cancel::progress(&mut conn, trip_id(&id)?).await?;
+    progress.map(Json).ok_or_else(|| Refusal::NotFound("cancelled trip").into())
+}
+
+pub(crate) async fn not_made(
+    State(app): State<App>,
+    _: Viewer,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<NotMade>>, Problem> {
+    let after = paging.cursor::<NotMadeCursor>()?;
+    Ok(Json(crate::trips::not_made(&app.saga.pool, after, paging.limit()?).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+    Csv,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct As {
+    format: Option<Format>,
+}
+
+pub(crate) async fn manifest(
+    State(app): State<App>,
+    _: Viewer,
+    SignedIn(caller): SignedIn,
+    Path(id): Path<String>,
+    Params(wanted): Params<As>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let manifest = manifest::of(&app.saga.pool, trip_id(&id)?, caller.role.may_operate())
+        .await?
+        .ok_or(Refusal::NotFound("trip"))?;
+    let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
+    Ok(match wanted.format.unwrap_or_else(by_header) {
+        Format::Json => Json(manifest).into_response(),
+        Format::Csv => {
+            let name = format!("attachment; filename=\"{}\"", manifest.file_name());
+            let text = manifest.csv().map_err(|_| Problem::broken())?;
+            ([(header::CONTENT_TYPE, MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, name)], text)
+                .into_response()
+        }
+    })
+}
+
+/// Whether CSV is named in `Accept`; without it, or among others after JSON, the answer is JSON.
+fn accepts_csv(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kinds = accepted.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
+    kinds.into_iter().find(|kind| ["text/csv", "application/json"].contains(kind)) == Some("text/csv")
+}
+
+/// Who acts through this API, and why.
+fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
+    let reason = checked(reason).map_err(|error| Problem::field(&error))?;
+    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))
+}

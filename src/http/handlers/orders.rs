@@ -1,0 +1,248 @@
+//! Orders: booking, paying, cancelling, refunding, looking.
+
+use crate::http::{
+    App,
+    extract::{Change, Nothing, Paging, Params, Path, SignedIn, as_a_set, order_id},
+    idempotent::{Act, Ended, replay, told_again},
+    problem::Problem,
+};
+use crate::telemetry::traffic::Asked;
+use crate::{
+    booking,
+    domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, SeatSet, TripId},
+    idempotency::{self, Answer, IdempotencyKey, Kept},
+    orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView},
+    payment::{
+        self, Proof,
+        authorization::{self, Authorization},
+    },
+    saga::{SagaContext, SagaError, SagaResult, to_the_end, undropped},
+    storage::again,
+};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use farebox_jobs::MqTag;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::future::Future;
+use uuid::Uuid;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrder {
+    trip_id: TripId,
+    #[serde(serialize_with = "as_a_set")]
+    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
+    seats: Vec<String>,
+}
+
+pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> Result<Response, Problem> {
+    let seats =
+        SeatSet::parse(&change.body.seats, app.settings.booking.max_seats).map_err(|e| Problem::field(&e))?;
+    let order_id = OrderId::new();
+    let request = booking::Request {
+        order_id,
+        rider_id: change.caller.rider_id,
+        trip_id: change.body.trip_id,
+        seats,
+        key: change.key.clone(),
+    };
+    let saga = change.saga.clone();
+    let ending = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
+    let key = change.key.as_ref();
+    let answer = conclude(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
+    counted(&app, Asked::Book, answer)
+}
+
+fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result<Response, Problem> {
+    let status = answer.as_ref().map_or_else(|problem| problem.status, Response::status);
+    app.tally.count(asked, status.as_u16());
+    answer
+}
+
+/// Exactly one of the two.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PayWith {
+    pay_password: Option<String>,
+    authorization: Option<String>,
+}
+
+impl PayWith {
+    fn proof(self) -> Result<Proof, Problem> {
+        match (self.pay_password, self.authorization) {
+            (Some(password), None) => Ok(Proof::PayPassword(password)),
+            (None, Some(token)) => Ok(Proof::of_token(&token)),
+            (None, None) => Err(Problem::missing(&FieldError::new(
+                "/pay_password",
+                "this field, or an authorization, is required",
+            ))),
+            (Some(_), Some(_)) => {
+                Err(Problem::field(&FieldError::new("/authorization", "this or a pay password, not both")))
+            }
+        }
+    }
+}
+
+pub(crate) async fn pay(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    change: Change<PayWith>,
+) -> Result<Response, Problem> {
+    let (order_id, payment_id) = (order_id(&id)?, PaymentId::new());
+    let request = payment::Request {
+        payment_id,
+        order_id,
+        rider_id: change.caller.rider_id,
+        proof: change.body.proof()?,
+        key: change.key.clone(),
+    };
+    let saga = change.saga.clone();
+    let ending = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
+    let key = change.key.as_ref();
+    let answer = conclude(&change.saga, key, order_id, payment_id.0, StatusCode::OK, ending).await;
+    counted(&app, Asked::Pay, answer)
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Authorize {
+    order_id: OrderId,
+    pay_password: String,
+}
+
+/// Heeds no idempotency key: its answer is a secret, and is not stored. A client that did not get it asks again; the one it
+/// did not get counts no more then.
+pub(crate) async fn authorize(
+    change: Change<Authorize>,
+) -> Result<(StatusCode, Json<Authorization>), Problem> {
+    let (saga, rider, Authorize { order_id, pay_password }) =
+        (change.saga, change.caller.rider_id, change.body);
+    // A pay password that is being checked: a client that hangs up may not leave a try behind.
+    let issuing = async move { authorization::issue(&saga, order_id, rider, &pay_password).await };
+    let issued = undropped(issuing).await.map_err(Error::Broken)??;
+    Ok((StatusCode::CREATED, Json(issued)))
+}
+
+pub(crate) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+    let command = command(&id, &change)?;
+    let (saga, asked) = (change.saga.clone(), command.clone());
+    let work = async move { booking::cancel::cancel(&saga, &asked).await };
+    let ending = run(MqTag::OrderCancel, work).await;
+    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+        .await
+}
+
+pub(crate) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+    let command = command(&id, &change)?;
+    let (saga, asked) = (change.saga.clone(), command.clone());
+    let work = async move { payment::refund::refund(&saga, &asked).await };
+    let ending = run(MqTag::PayBack, work).await;
+    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+        .await
+}
+
+pub(crate) async fn evaluate(
+    Path(id): Path<String>,
+    change: Change<NewEvaluation>,
+) -> Result<Response, Ended> {
+    let order = order_id(&id)?;
+    change.body.check().map_err(|e| Problem::field(&e))?;
+    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = orders::evaluate(act.conn(), order, change.caller.rider_id, &change.body).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
+fn command(id: &str, change: &Change<Nothing>) -> Result<Command, Problem> {
+    Ok(Command {
+        attempt: Uuid::now_v7(),
+        order_id: order_id(id)?,
+        rider_id: change.caller.rider_id,
+        key: change.key.clone(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    list: Option<List>,
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Params(which): Params<Which>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<ListedOrder>>, Problem> {
+    let after = paging.cursor()?;
+    let list = which.list.unwrap_or_default();
+    Ok(Json(orders::list(&app.saga.pool, caller.rider_id, list, after, paging.limit()?).await?))
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<OrderDetail>, Problem> {
+    let (pool, order) = (&app.saga.pool, order_id(&id)?);
+    let order = again(|| orders::detail(pool, order, caller.rider_id)).await?;
+    order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
+}
+
+/// Runs a flow on its own task, so that it ends whole even if the client hangs up. Safe to drop here and wherever it is
+/// answered: what it did is kept under the client's key.
+async fn run(
+    tag: MqTag,
+    saga: impl Future<Output = SagaResult<OrderView>> + Send + 'static,
+) -> SagaResult<OrderView> {
+    match to_the_end(tag, async move { Ok(saga.await) }).await {
+        Ok(ending) => ending,
+        Err(stop) => Err((stop, None)),
+    }
+}
+
+/// Turns a flow's ending into the answer, and keeps a refusal under the client's key. Success kept itself, in the
+/// last step's own transaction; a failure is never kept.
+async fn conclude(
+    saga: &SagaContext,
+    key: Option<&IdempotencyKey>,
+    order: OrderId,
+    subject: Uuid,
+    success: StatusCode,
+    ending: SagaResult<OrderView>,
+) -> Result<Response, Problem> {
+    match (ending, key) {
+        (Ok(order), _) => Ok((success, Json(order)).into_response()),
+        (Err((SagaError::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
+        (Err((SagaError::Refused(refusal), _)), None) => Err(refusal.into()),
+        (Err((SagaError::Refused(refusal), _)), Some(key)) => {
+            let problem = Problem::from(refusal);
+            let (key, body) = (key.clone(), Value::Object(problem.body.clone()));
+            let answer = Answer { key, subject, status: problem.status.as_u16(), body };
+            match idempotency::keep_together(saga, answer).await? {
+                Kept::Ours => Err(problem),
+                earlier => repeat(saga, earlier).await,
+            }
+        }
+        (Err((SagaError::KeyTaken, _)), Some(key)) => {
+            let kept = again(|| idempotency::load(&saga.pool, key)).await?;
+            repeat(saga, kept.unwrap_or(Kept::Running)).await
+        }
+        (Err((SagaError::KeyTaken, _)), None) => Err(Problem::broken()),
+    }
+}
+
+/// The answer of an earlier booking or payment: its order, if it was booked or paid, and else what is kept.
+async fn repeat(saga: &SagaContext, kept: Kept) -> Result<Response, Problem> {
+    if let Kept::Begun(subject) = kept
+        && let Some(told) = again(|| orders::told(&saga.pool, subject)).await?
+    {
+        let status = if told.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok(told_again((status, Json(told))));
+    }
+    replay(kept)
+}

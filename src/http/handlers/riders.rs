@@ -1,0 +1,156 @@
+//! Accounts, sessions, wallets.
+
+use crate::http::{
+    App,
+    extract::{Body, Change, Paging, Params, Registering, SignedIn},
+    idempotent::{Act, Ended, not_answered_yet},
+    middleware::{admission::Place, client_address::Address, context::carried},
+    problem::Problem,
+};
+use crate::{
+    accounts::{
+        self, ProfileChange, Registration, Rider, Role, Session, lockout,
+        pay_password::{self, Judged},
+    },
+    domain::{Error, Money, Page, Refusal},
+    payment::wallet,
+    saga::undropped,
+    storage::again,
+};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub(crate) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
+    let (pool, key) = (&app.saga.pool, new.key.as_ref());
+    not_answered_yet(pool, key).await?;
+    let registration = Registration::prepare(&app.saga.passwords, &new.body, Role::Rider).await?;
+    let mut act = Act::begin(pool, key).await?;
+    let done = registration.add(act.conn()).await;
+    act.end(StatusCode::CREATED, done).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    user_name: String,
+    password: String,
+}
+
+/// Heeds no idempotency key. Replaying the answer would mean storing the token in it, and whoever reads the table of kept
+/// answers, a backup of it included, could then act as its rider. A client that did not get the answer signs in again:
+/// that opens another session, and the one nobody holds the token of ends by itself.
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    address: Address,
+    place: Option<Extension<Place>>,
+    Body(with): Body<Credentials>,
+) -> Result<(StatusCode, Json<Session>), Problem> {
+    let rider = known(&app, address, place, (with.user_name, with.password)).await?;
+    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Whose name and password these are; counts the try. To the end even if the client hangs up, and in its place among those
+/// in flight until then: else a right password would leave its try counted, and a wrong one cost its address nothing.
+pub(crate) async fn known(
+    app: &App,
+    address: Address,
+    place: Option<Extension<Place>>,
+    with: (String, String),
+) -> Result<Rider, Problem> {
+    let app = app.clone();
+    let checking = async move {
+        let _until_then = place;
+        tried(&app, address, &with.0, &with.1).await
+    };
+    Ok(undropped(checking).await.map_err(Error::Broken)??)
+}
+
+async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, Error> {
+    let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
+    let tried = lockout::begin(pool, rules, user_name, address.0).await?;
+    let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
+    match &signed_in {
+        Ok(_) => tried.right(pool).await?,
+        Err(Error::Refused(_)) => tried.wrong(pool, rules).await?,
+        Err(_) => tried.unchecked(pool).await?,
+    }
+    signed_in
+}
+
+pub(crate) async fn sign_out(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+) -> Result<StatusCode, Problem> {
+    app.sessions.revoke(&app.saga.pool, caller.session_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Result<Json<Rider>, Problem> {
+    let rider = accounts::find(&app.saga.pool, caller.rider_id).await?;
+    rider.map(Json).ok_or_else(|| Refusal::NotFound("rider").into())
+}
+
+pub(crate) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Rider>, Problem> {
+    let mut conn = change.saga.pool.acquire().await?;
+    Ok(Json(accounts::change(&mut conn, change.caller.rider_id, &change.body).await?))
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PayPassword {
+    current: Option<String>,
+    #[schemars(with = "crate::domain::PayPassword")]
+    new: String,
+}
+
+/// A repeat is told again what the first was told, with the first's key and, for an hour, also without. A client that hangs up
+/// may not leave a try behind.
+pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+    undropped(carried(change_pay_password(change))).await.map_err(Error::Broken)?
+}
+
+async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+    let Change { caller, saga, key, body: PayPassword { current, new } } = change;
+    let key = key.as_ref();
+    not_answered_yet(&saga.pool, key).await?;
+    for _ in 0..pay_password::ROUNDS {
+        // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
+        let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
+        let mut act = Act::begin(&saga.pool, key).await?;
+        let done = match judged {
+            Ok(Judged::Change(change)) => match change.make(act.conn()).await {
+                Ok(true) => Ok(json!({})),
+                Ok(false) => {
+                    act.give_up().await?;
+                    continue;
+                }
+                Err(error) => Err(error.into()),
+            },
+            Ok(Judged::Repeat) => Ok(json!({})),
+            Err(error) => Err(error),
+        };
+        return act.end(StatusCode::NO_CONTENT, done).await;
+    }
+    Err(Problem::crowded().into())
+}
+
+pub(crate) async fn balance(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+) -> Result<Json<Value>, Problem> {
+    let balance: Option<Money> = wallet::balance(&app.saga.pool, caller.rider_id).await?;
+    let balance = balance.ok_or(Refusal::NotFound("wallet"))?;
+    Ok(Json(json!({ "balance": balance })))
+}
+
+pub(crate) async fn entries(
+    State(app): State<App>,
+    SignedIn(caller): SignedIn,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<wallet::Entry>>, Problem> {
+    let after = paging.cursor()?;
+    Ok(Json(wallet::entries(&app.saga.pool, caller.rider_id, after, paging.limit()?).await?))
+}

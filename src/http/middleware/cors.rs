@@ -1,0 +1,41 @@
+//! Which pages of other origins a browser lets call the API.
+
+use crate::settings::Origins;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use std::time::Duration;
+use tower_http::cors::{Any, CorsLayer};
+
+/// How long a browser may keep the answer to its question.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// The layer for these origins, if there are any. The API knows callers by a bearer token and no cookie, so it lends no credentials.
+pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
+    if origins.0.is_empty() {
+        return None;
+    }
+    let name = HeaderName::from_static;
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT_LANGUAGE,
+            name("idempotency-key"),
+            name("last-event-id"),
+            name("x-request-id"),
+        ])
+        .expose_headers([
+            header::RETRY_AFTER,
+            name("ratelimit"),
+            name("ratelimit-policy"),
+            name("idempotent-replayed"),
+            name("x-request-id"),
+            name("x-trace-id"),
+        ])
+        .max_age(REMEMBERED);
+    if origins.0.iter().any(|origin| origin == "*") {
+        return Some(layer.allow_origin(Any));
+    }
+    let allowed: Vec<HeaderValue> = origins.0.iter().filter_map(|origin| origin.parse().ok()).collect();
+    Some(layer.allow_origin(allowed))
+}

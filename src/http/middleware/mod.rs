@@ -1,0 +1,8 @@
+//! What every request passes before its handler.
+
+pub(crate) mod admission;
+pub(crate) mod client_address;
+pub(crate) mod context;
+pub(crate) mod cors;
+pub(crate) mod rate_limit;
+pub(crate) mod stale_plan;

@@ -1,0 +1,328 @@
+//! What operators did: one row for each act, written in the transaction of its effect and never changed afterwards.
+
+use crate::{
+    accounts::{Caller, Role},
+    domain::{OrderId, Page, RiderId},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::queue::admin::first_id;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+/// The most acts that are told of one order.
+pub const MOST_OF_AN_ORDER: usize = 200;
+/// Longest name of somebody at the command line, characters.
+const LONGEST_NAME: usize = 200;
+
+/// The way an act came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// `/v1/ops`.
+    Api,
+    /// The console.
+    Console,
+    /// The command line.
+    Cli,
+}
+
+impl Through {
+    /// The word for it in SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Console => "console",
+            Self::Cli => "cli",
+        }
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The account; none at the command line.
+    pub rider: Option<RiderId>,
+    /// The name in the operating system; an account's is looked up.
+    pub name: Option<String>,
+    /// An account's role, or `shell`.
+    pub role: &'static str,
+    /// The way it came.
+    pub through: Through,
+}
+
+impl Actor {
+    /// A signed-in account.
+    pub fn caller(caller: &Caller, through: Through) -> Self {
+        Self { rider: Some(caller.rider_id), name: None, role: Role::as_str(caller.role), through }
+    }
+
+    /// Somebody at the command line.
+    pub fn shell(os_user: &str) -> Self {
+        let name: String = os_user.chars().filter(|c| *c != '\0').take(LONGEST_NAME).collect();
+        let name = if name.is_empty() { "unknown".to_owned() } else { name };
+        Self { rider: None, name: Some(name), role: "shell", through: Through::Cli }
+    }
+
+    /// Who it was, for notes of the queue.
+    pub fn told(&self) -> String {
+        match (&self.rider, &self.name) {
+            (Some(rider), _) => format!("operator {rider}"),
+            (None, name) => format!("{} at the command line", name.as_deref().unwrap_or("somebody")),
+        }
+    }
+}
+
+/// Everything operators do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A job is made due now.
+    JobRetry,
+    /// A job is called off.
+    JobCancel,
+    /// A job is put off.
+    JobSnooze,
+    /// A dead letter is brought back to life.
+    JobRedrive,
+    /// Dead letters are brought back to life together.
+    DeadLettersRedrive,
+    /// A tag is paused.
+    QueuePause,
+    /// A tag goes on.
+    QueueResume,
+    /// A tag is paused, and its running attempts are waited for.
+    QueueDrain,
+    /// An act upon many jobs begins.
+    BulkStart,
+    /// An act upon many jobs is stopped.
+    BulkStop,
+    /// An extra trip.
+    TripAdd,
+    /// The timetable's trips are made.
+    TripsGenerate,
+    /// Seats are kept from being sold.
+    SeatsBlock,
+    /// Seats may be sold again.
+    SeatsRelease,
+    /// A trip is cancelled.
+    TripCancel,
+    /// Money is put into a wallet.
+    WalletTopUp,
+    /// Somebody may use the operations side.
+    OperatorAdd,
+}
+
+impl Act {
+    /// All.
+    pub const ALL: [Self; 17] = [
+        Self::JobRetry,
+        Self::JobCancel,
+        Self::JobSnooze,
+        Self::JobRedrive,
+        Self::DeadLettersRedrive,
+        Self::QueuePause,
+        Self::QueueResume,
+        Self::QueueDrain,
+        Self::BulkStart,
+        Self::BulkStop,
+        Self::TripAdd,
+        Self::TripsGenerate,
+        Self::SeatsBlock,
+        Self::SeatsRelease,
+        Self::TripCancel,
+        Self::WalletTopUp,
+        Self::OperatorAdd,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::JobRetry => "job_retry",
+            Self::JobCancel => "job_cancel",
+            Self::JobSnooze => "job_snooze",
+            Self::JobRedrive => "job_redrive",
+            Self::DeadLettersRedrive => "dead_letters_redrive",
+            Self::QueuePause => "queue_pause",
+            Self::QueueResume => "queue_resume",
+            Self::QueueDrain => "queue_drain",
+            Self::BulkStart => "bulk_start",
+            Self::BulkStop => "bulk_stop",
+            Self::TripAdd => "trip_add",
+            Self::TripsGenerate => "trips_generate",
+            Self::SeatsBlock => "seats_block",
+            Self::SeatsRelease => "seats_release",
+            Self::TripCancel => "trip_cancel",
+            Self::WalletTopUp => "wallet_top_up",
+            Self::OperatorAdd => "operator_add",
+        }
+    }
+}
+
+/// What an act is done to.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `wallet` or `account`.
+    pub kind: &'static str,
+    /// Its id or its name.
+    pub id: String,
+    /// The order it is about, if it is about one.
+    pub order: Option<OrderId>,
+}
+
+impl Subject {
+    /// Of no order.
+    pub fn of(kind: &'static str, id: &impl ToString) -> Self {
+        Self { kind, id: id.to_string(), order: None }
+    }
+}
+
+/// An act, as it is told.
+#[derive(Clone, Debug, Serialize, JsonSchema, sqlx::FromRow)]
+#[schemars(rename = "AuditEntry")]
+pub struct Entry {
+    /// Its id.
+    pub id: Uuid,
+    /// When.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub at: DateTime<Utc>,
+    /// The account; none at the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<Uuid>,
+    /// Its user name, or the name in the operating system.
+    pub actor: String,
+    /// The account's role, or `shell`.
+    pub role: String,
+    /// `api`, `console` or `cli`.
+    pub through: String,
+    /// What was done.
+    pub act: String,
+    /// What it was done to.
+    pub subject_kind: String,
+    /// Its id or its name.
+    pub subject: String,
+    /// The order it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Uuid>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What else there is to know.
+    pub detail: Value,
+}
+
+/// Which acts; all that is given must fit.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Filter {
+    /// By whom, by name.
+    pub actor: Option<String>,
+    /// Of this kind.
+    pub act: Option<String>,
+    /// Upon this kind of thing.
+    pub subject_kind: Option<String>,
+    /// Upon this thing.
+    pub subject: Option<String>,
+    /// About this order.
+    pub order: Option<OrderId>,
+    /// Since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Before then.
+    pub before: Option<DateTime<Utc>>,
+}
+
+/// Writes an act down, in the transaction that does it.
+///
+/// # Errors
+/// The database's.
+pub async fn write(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    act: Act,
+    subject: &Subject,
+    reason: Option<&str>,
+    detail: &Value,
+) -> Result<(), sqlx::Error> {
+    let rider = actor.rider.map(|rider| rider.0);
+    sqlx::query!(
+        "insert into audit (id, actor_id, actor, role, through, act, subject_kind, subject, order_id, reason, detail)
+         values ($1, $2, coalesce($3, (select user_name from rider where id = $2), $2::text, 'unknown'), $4, $5, $6, $7, $8,
+                 $9, $10, $11)",
+        Uuid::now_v7(),
+        rider,
+        actor.name,
+        actor.role,
+        actor.through.as_str(),
+        act.as_str(),
+        subject.kind,
+        subject.id,
+        subject.order.map(|order| order.0),
+        reason,
+        detail,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// A page of acts, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: u16,
+) -> Result<Page<Entry>, sqlx::Error> {
+    let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new("select * from audit where true");
+    for (column, text) in [
+        ("actor", &filter.actor),
+        ("act", &filter.act),
+        ("subject_kind", &filter.subject_kind),
+        ("subject", &filter.subject),
+    ] {
+        if let Some(text) = text {
+            sql.push(" and ").push(column).push(" = ").push_bind(text.clone());
+        }
+    }
+    if let Some(order) = filter.order {
+        sql.push(" and order_id = ").push_bind(order.0);
+    }
+    for (compared, id) in [
+        (" and id >= ", filter.since.map(first_id)),
+        (" and id < ", filter.before.map(first_id)),
+        (" and id < ", after),
+    ] {
+        if let Some(id) = id {
+            sql.push(compared).push_bind(id);
+        }
+    }
+    sql.push(" order by id desc limit ").push_bind(i64::from(limit) + 1);
+    let mut items: Vec<Entry> = sql.build_query_as().persistent(false).fetch_all(db).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    let next = items.last().filter(|_| more).map(|entry| entry.id.to_string());
+    Ok(Page { items, next })
+}
+
+/// What operators did about an order, oldest first, [`MOST_OF_AN_ORDER`] at the most: acts upon its jobs, and operations
+/// upon many jobs that went through one of them.
+///
+/// # Errors
+/// The database's.
+pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Entry>, sqlx::Error> {
+    sqlx::query_as!(
+        Entry,
+        r#"select id as "id!", at as "at!", actor_id, actor as "actor!", role as "role!", through as "through!", act as "act!",
+                  subject_kind as "subject_kind!", subject as "subject!", order_id, reason, detail as "detail!"
+           from (select * from audit where order_id = $1
+                 union all
+                 select * from audit where subject = any(array(
+                     select bulk_id::text from bulk_item where order_id = $1 and outcome is not null))) as acts
+           order by id limit $2"#,
+        order.0,
+        i64::try_from(MOST_OF_AN_ORDER).unwrap_or(i64::MAX)
+    )
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,387 @@
+//! What would move, before an operator acts: which seats, how much money, whose. It is read off the tables by the rules
+//! that the undos go by, and is true for the moment it is read in; the undo itself looks again.
+
+use crate::{domain::Money, ops::jobs::order_of, saga::recurring::PUT_BACK_WITHIN_MINUTES, trips::cancel};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{MqTag, queue::admin::JobView};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+/// The same in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Words {
+    /// English.
+    pub en: String,
+    /// Chinese.
+    pub zh: String,
+}
+
+impl Words {
+    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self { en: en.into(), zh: zh.into() }
+    }
+}
+
+/// What is at stake with a job.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Stakes {
+    /// The job.
+    pub job_id: Uuid,
+    /// Its tag.
+    pub tag: String,
+    /// The step it undoes, or what else it does.
+    pub undoes: Words,
+    /// What a run would move now: what trying it again comes to.
+    pub run: Words,
+    /// What stays undone if it is called off.
+    pub cancel: Words,
+    /// The order it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Uuid>,
+    /// The order's state; none if it was never added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_status: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rider_id: Option<Uuid>,
+    /// His user name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rider: Option<String>,
+    /// The trip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip_id: Option<Uuid>,
+    /// When it leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub departs_at: Option<DateTime<Utc>>,
+    /// The seats a run would free.
+    pub seats: Vec<i32>,
+    /// The money a run would give back to the rider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Money>,
+}
+
+/// What a job says it is about, and what the tables say of that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) order_id: Option<Uuid>,
+    pub(super) status: Option<String>,
+    overdue: bool,
+    pub(super) rider_id: Option<Uuid>,
+    pub(super) rider: Option<String>,
+    pub(super) trip_id: Option<Uuid>,
+    departs_at: Option<DateTime<Utc>>,
+    /// The order's seats that are its own now.
+    pub(super) owned: Vec<i32>,
+    payment: Option<String>,
+    pub(super) amount: Option<Decimal>,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Moves {
+    pub(super) seats: Vec<i32>,
+    pub(super) amount: Option<Money>,
+    /// The order would become paid after all.
+    pub(super) finishes: bool,
+}
+
+/// What is at stake with this job.
+///
+/// # Errors
+/// The database's.
+pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error> {
+    let mut facts = facts(pool, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
+    let moves = moves(&job.tag, &facts);
+    let mut run = run_words(&moves);
+    if job.tag == MqTag::Timetable.wire() {
+        run = Words::new("makes the trips of the coming days that are missing", "生成未来数日缺少的场次");
+    }
+    let mut cancel = cancel_words(&job.tag, &moves);
+    if let (Ok(MqTag::TripCancel), Some(trip)) = (job.tag.parse(), facts.trip_id) {
+        let mut conn = pool.acquire().await?;
+        let left = cancel::progress(&mut conn, crate::domain::TripId(trip)).await?.map_or(0, |p| p.left);
+        run = Words::new(
+            format!(
+                "ends the {left} orders that still own seats: unpaid ones are closed, paid ones refunded"
+            ),
+            format!("结束仍占座位的 {left} 个订单：未支付的关闭，已支付的退款"),
+        );
+        cancel = Words::new(
+            format!(
+                "{left} orders of the cancelled trip keep their seats and their money is not given back until a worker \
+                 puts the job back, within {PUT_BACK_WITHIN_MINUTES} min"
+            ),
+            format!(
+                "已取消场次的 {left} 个订单仍占座位，款项不退，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
+            ),
+        );
+    }
+    Ok(Stakes {
+        job_id: job.id,
+        tag: job.tag.clone(),
+        undoes: step_words(&job.tag),
+        run,
+        cancel,
+        order_id: facts.order_id,
+        order_status: facts.status.take(),
+        rider_id: facts.rider_id,
+        rider: facts.rider.take(),
+        trip_id: facts.trip_id,
+        departs_at: facts.departs_at,
+        seats: moves.seats,
+        amount: moves.amount,
+    })
+}
+
+/// The facts of these jobs, in their order, in one statement.
+pub(super) async fn facts(db: impl PgExecutor<'_>, jobs: &[JobView]) -> Result<Vec<Facts>, sqlx::Error> {
+    facts_of(db, &jobs.iter().map(|job| &job.payload).collect::<Vec<_>>()).await
+}
+
+/// The facts of the jobs with these payloads, in their order, in one statement.
+pub(super) async fn facts_of(
+    db: impl PgExecutor<'_>,
+    payloads: &[&Value],
+) -> Result<Vec<Facts>, sqlx::Error> {
+    let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
+        paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
+    };
+    let all = || payloads.iter().copied();
+    let orders: Vec<Option<Uuid>> = all().map(|job| order_of(job).map(|order| order.0)).collect();
+    let riders: Vec<_> = all().map(|job| id(job, &["/booking/rider_id", "/paying/rider_id"])).collect();
+    let trips: Vec<_> = all().map(|job| id(job, &["/booking/trip_id", "/trip_id"])).collect();
+    let payments: Vec<_> = all().map(|job| id(job, &["/paying/payment_id"])).collect();
+    let seats: Vec<String> = all().map(seats_of).collect();
+    let rows = sqlx::query!(
+        r#"select j.nr as "nr!", o.status as "status?", o.expires_at <= now() as overdue, a.rider_id as "rider_id?",
+                  r.user_name as "rider?", a.trip_id as "trip_id?", t.departs_at as "departs_at?",
+                  array(select s.seat from seat s
+                        where s.trip_id = a.trip_id and s.seat = any(coalesce(o.seats, j.seats::int[]))
+                          and s.order_id = j.order_id order by s.seat) as "owned!",
+                  p.state as "payment?", p.amount as "amount?"
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) with ordinality
+                    as j (order_id, rider_id, trip_id, payment_id, seats, nr)
+           left join orders o on o.id = j.order_id
+           cross join lateral (select coalesce(o.rider_id, j.rider_id) as rider_id,
+                                      coalesce(o.trip_id, j.trip_id) as trip_id) a
+           left join rider r on r.id = a.rider_id
+           left join trip t on t.id = a.trip_id
+           left join payment p on p.id = coalesce(j.payment_id, o.payment_id)
+           order by j.nr"#,
+        &orders as &[Option<Uuid>],
+        &riders as &[Option<Uuid>],
+        &trips as &[Option<Uuid>],
+        &payments as &[Option<Uuid>],
+        &seats,
+    )
+    .fetch_all(db)
+    .await?;
+    let facts = rows.into_iter().zip(orders).map(|(row, order_id)| Facts {
+        order_id,
+        status: row.status,
+        overdue: row.overdue.unwrap_or(false),
+        rider_id: row.rider_id,
+        rider: row.rider,
+        trip_id: row.trip_id,
+        departs_at: row.departs_at,
+        owned: row.owned,
+        payment: row.payment,
+        amount: row.amount,
+    });
+    Ok(facts.collect())
+}
+
+/// The payload's seats as SQL reads an array.
+fn seats_of(payload: &Value) -> String {
+    let seats = payload.pointer("/booking/seats").and_then(Value::as_array);
+    let numbers = seats.into_iter().flatten().filter_map(|seat| i32::try_from(seat.as_i64()?).ok());
+    format!("{{{}}}", numbers.map(|seat| seat.to_string()).collect::<Vec<_>>().join(","))
+}
+
+/// What a run of this tag's job would do by these facts. The rules are those of the undos.
+pub(super) fn moves(tag: &str, facts: &Facts) -> Moves {
+    let status = facts.status.as_deref();
+    let debited = facts.payment.as_deref() == Some("debited");
+    let (frees, pays, finishes) = match tag.parse() {
+        Ok(MqTag::OrderAddSeats | MqTag::OrderCalcMoney) => (status.is_none(), false, false),
+        Ok(MqTag::OrderAdd) => (matches!(status, None | Some("unpaid")), false, false),
+        Ok(MqTag::OrderCancel) => (status == Some("unpaid"), false, false),
+        Ok(MqTag::OrderUnpaid) => {
+            (status.is_none() || (status == Some("unpaid") && facts.overdue), false, false)
+        }
+        Ok(MqTag::PayMoney) => (false, debited, false),
+        Ok(MqTag::Pay) => {
+            let finishes = debited && status == Some("unpaid") && !facts.overdue;
+            (false, debited && !finishes, finishes)
+        }
+        Ok(MqTag::PayBack) => {
+            let refunding = status == Some("refunding");
+            (refunding, refunding && facts.payment.as_deref() == Some("settled"), false)
+        }
+        Ok(MqTag::OrderSeats | MqTag::PayCheck | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk)
+        | Err(_) => (false, false, false),
+    };
+    let seats = if frees { facts.owned.clone() } else { Vec::new() };
+    Moves { seats, amount: facts.amount.filter(|_| pays).map(Money::from_database), finishes }
+}
+
+/// The step that a tag's job undoes, or what else it does, in plain words.
+pub fn step_words(tag: &str) -> Words {
+    let (en, zh) = match tag.parse() {
+        Ok(MqTag::OrderSeats) => ("booking: looking whether the seats are free", "预订：检查座位是否空闲"),
+        Ok(MqTag::OrderAddSeats) => ("booking: claiming the seats", "预订：占座"),
+        Ok(MqTag::OrderCalcMoney) => ("booking: working out the price", "预订：计算价格"),
+        Ok(MqTag::OrderAdd) => ("booking: adding the order", "预订：写入订单"),
+        Ok(MqTag::OrderCancel) => ("cancelling: finishes what was begun", "取消订单：完成已开始的取消"),
+        Ok(MqTag::PayCheck) => ("paying: checking password, order and balance", "支付：检查密码、订单和余额"),
+        Ok(MqTag::PayMoney) => ("paying: debiting the wallet", "支付：扣款"),
+        Ok(MqTag::Pay) => ("paying: marking the order paid", "支付：标记订单已支付"),
+        Ok(MqTag::PayBack) => ("refunding: finishes what was begun", "退款：完成已开始的退款"),
+        Ok(MqTag::OrderUnpaid) => {
+            ("undoes no step: closes the order if it is not paid in time", "不撤销步骤：订单超时未支付则关闭")
+        }
+        Ok(MqTag::Timetable) => {
+            ("undoes no step: makes the coming days' trips", "不撤销步骤：生成未来数日的场次")
+        }
+        Ok(MqTag::TripCancel) => {
+            ("undoes no step: ends the orders of a cancelled trip", "不撤销步骤：结束已取消场次的订单")
+        }
+        Ok(MqTag::Bulk) => {
+            ("undoes no step: carries an operator's bulk operation on", "不撤销步骤：继续批量操作")
+        }
+        Err(_) => ("a tag this build does not know", "未知的标签"),
+    };
+    Words::new(en, zh)
+}
+
+fn run_words(moves: &Moves) -> Words {
+    let seats = list(&moves.seats);
+    match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
+        (_, _, true) => Words::new(
+            "marks the order paid: its money is debited already, and it is still in time",
+            "标记订单已支付：款项已扣，且仍在时限内",
+        ),
+        (Some(amount), true, _) => {
+            Words::new(format!("gives {amount} back to the rider"), format!("向乘客退回 {amount}"))
+        }
+        (Some(amount), false, _) => Words::new(
+            format!("gives {amount} back to the rider and frees seats {seats}"),
+            format!("向乘客退回 {amount}，并释放座位 {seats}"),
+        ),
+        (None, false, _) => Words::new(format!("frees seats {seats}"), format!("释放座位 {seats}")),
+        (None, true, _) => Words::new("moves no seat and no money", "不涉及座位和款项"),
+    }
+}
+
+fn cancel_words(tag: &str, moves: &Moves) -> Words {
+    let seats = list(&moves.seats);
+    let timer = tag == MqTag::OrderUnpaid.wire();
+    if tag == MqTag::Timetable.wire() {
+        return Words::new(
+            format!(
+                "trips of the coming days are made no more until a worker puts the job back, within \
+                 {PUT_BACK_WITHIN_MINUTES} min; to stop it for longer, pause its tag"
+            ),
+            format!(
+                "不再生成未来数日的场次，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务；如需长时间停止，请暂停其标签"
+            ),
+        );
+    }
+    if tag == MqTag::Bulk.wire() {
+        return Words::new(
+            "the operation is stopped where it is; what it has done stays done",
+            "批量操作就此停止；已完成的部分保留",
+        );
+    }
+    match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
+        (_, _, true) => Words::new(
+            "the rider's money stays debited and his order stays unpaid",
+            "款项已扣，订单仍为未支付",
+        ),
+        (Some(amount), true, _) => {
+            Words::new(format!("the rider does not get {amount} back"), format!("乘客的 {amount} 不会退回"))
+        }
+        (Some(amount), false, _) => Words::new(
+            format!("the rider does not get {amount} back, and seats {seats} stay taken"),
+            format!("乘客的 {amount} 不会退回，座位 {seats} 仍被占用"),
+        ),
+        (None, _, _) if timer => Words::new(
+            "nothing closes the order at its deadline; its seats stay held until somebody wants them",
+            "订单到期不会自动关闭；座位保留到有人预订为止",
+        ),
+        (None, false, _) => Words::new(
+            format!("seats {seats} stay taken though nobody has an order for them"),
+            format!("座位 {seats} 仍被占用，但没有对应的有效订单"),
+        ),
+        (None, true, _) => Words::new("no seat and no money stays behind", "不会遗留座位或款项"),
+    }
+}
+
+/// What is to be known before so many jobs of a tag are called off, if workers put them back.
+pub(super) fn comes_back(tag: &str, many: i64) -> Option<Words> {
+    let (en, zh) = match tag.parse() {
+        Ok(MqTag::TripCancel) => ("carry cancelled trips on", "处理已取消的场次"),
+        Ok(MqTag::Timetable) => ("make the trips of the coming days", "生成未来数日的场次"),
+        _ => return None,
+    };
+    Some(Words::new(
+        format!(
+            "{many} of them {en}: a worker puts such a job back within {PUT_BACK_WITHIN_MINUTES} min; to stop them for \
+             longer, pause their tag"
+        ),
+        format!(
+            "其中 {many} 个任务{zh}：工作进程会在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回；如需长时间停止，请暂停其标签"
+        ),
+    ))
+}
+
+fn list(seats: &[i32]) -> String {
+    seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(status: Option<&str>, payment: Option<&str>, overdue: bool) -> Facts {
+        Facts {
+            status: status.map(str::to_owned),
+            payment: payment.map(str::to_owned),
+            overdue,
+            owned: vec![3, 4],
+            amount: Some(Decimal::new(800, 2)),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn what_moves_goes_by_the_rules_of_the_undos() {
+        let of = |tag: MqTag, facts: &Facts| {
+            let moves = moves(tag.wire(), facts);
+            (!moves.seats.is_empty(), moves.amount.is_some(), moves.finishes)
+        };
+        let never_added = facts(None, None, false);
+        let unpaid = facts(Some("unpaid"), None, false);
+        let overdue = facts(Some("unpaid"), None, true);
+        let paying = facts(Some("unpaid"), Some("debited"), false);
+        let too_late = facts(Some("closed"), Some("debited"), true);
+        let paid = facts(Some("paid"), Some("settled"), false);
+        let refunding = facts(Some("refunding"), Some("settled"), false);
+        assert_eq!(of(MqTag::OrderAddSeats, &never_added), (true, false, false));
+        assert_eq!(of(MqTag::OrderAddSeats, &unpaid), (false, false, false), "the order was added");
+        assert_eq!(of(MqTag::OrderAdd, &unpaid), (true, false, false));
+        assert_eq!(of(MqTag::OrderAdd, &paid), (false, false, false), "refused");
+        assert_eq!(of(MqTag::OrderUnpaid, &unpaid), (false, false, false), "early");
+        assert_eq!(of(MqTag::OrderUnpaid, &overdue), (true, false, false));
+        assert_eq!(of(MqTag::PayMoney, &paying), (false, true, false));
+        assert_eq!(of(MqTag::PayMoney, &paid), (false, false, false), "it counts");
+        assert_eq!(of(MqTag::Pay, &paying), (false, false, true));
+        assert_eq!(of(MqTag::Pay, &too_late), (false, true, false));
+        assert_eq!(of(MqTag::PayBack, &refunding), (true, true, false));
+        assert_eq!(of(MqTag::PayBack, &paid), (false, false, false));
+    }
+}

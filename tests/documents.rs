@@ -1,0 +1,124 @@
+//! The books for operators and clients name what the program has.
+
+use crate::harness::World;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A path within the repository.
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The page `/docs` is made from the catalogue of problems, a row for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_book_has_every_problem_and_no_other() {
+    let world = World::new().await;
+    let page = reqwest::get(format!("{}/docs", world.api.base())).await.unwrap().text().await.unwrap();
+    let rows: Vec<String> = page
+        .split("<tr><td><code>")
+        .skip(1)
+        .map(|row| {
+            let row =
+                row.replace("</code>", "").replace("<td lang=zh>", "<td>").replace("</table></html>", "");
+            format!("| {} |", row.split("<td>").map(str::trim).collect::<Vec<_>>().join(" | "))
+        })
+        .collect();
+    assert!(!rows.is_empty(), "the page has changed");
+    let book = text("docs/clients/errors.md");
+    let listed: Vec<&str> = book.lines().filter(|line| line.starts_with("| 00")).collect();
+    for row in &rows {
+        assert!(
+            listed.iter().any(|line| line.starts_with(row.as_str())),
+            "docs/clients/errors.md lacks {row}"
+        );
+    }
+    assert_eq!(listed.len(), rows.len(), "docs/clients/errors.md has a code that the program does not have");
+}
+
+#[test]
+fn the_runbook_has_a_section_for_every_alert_and_no_other() {
+    let (rules, runbook) = (text("config/alerts.yml"), text("docs/operators/runbook.md"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let sections: Vec<&str> = runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert!(!alerts.is_empty());
+    assert_eq!(
+        sections, alerts,
+        "the sections of docs/operators/runbook.md and the alerts of config/alerts.yml"
+    );
+}
+
+/// Adds the names under which these sources register metrics, without prefix and unit.
+fn registered(folder: &Path, names: &mut BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            registered(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path).unwrap();
+            for call in [".register(", ".register_with_unit("] {
+                let named = source.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+                names.extend(named.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_operators_book_has_every_metric_and_no_other() {
+    let mut names = BTreeSet::new();
+    for folder in ["src", "jobs/src", "jobs/queue/src"] {
+        registered(&at(folder), &mut names);
+    }
+    assert!(!names.is_empty());
+    let book = text("docs/operators/metrics.md");
+    let rows = book.lines().filter_map(|line| line.strip_prefix("| `farebox_"));
+    let listed: BTreeSet<&str> = rows
+        .filter_map(|row| row.split('`').next())
+        .map(|name| name.trim_end_matches("_total").trim_end_matches("_seconds"))
+        .collect();
+    let plain = |name: &str| name.strip_prefix("queue_").unwrap_or(name).to_owned();
+    let (names, listed): (BTreeSet<String>, BTreeSet<String>) =
+        (names.iter().map(|name| plain(name)).collect(), listed.into_iter().map(plain).collect());
+    assert_eq!(listed, names, "docs/operators/metrics.md and the metrics that are registered");
+}
+
+/// The keys of `config/default.toml` by their sections.
+fn settings() -> BTreeMap<String, BTreeSet<String>> {
+    let (mut settings, mut section) = (BTreeMap::<String, BTreeSet<String>>::new(), String::new());
+    for line in text("config/default.toml").lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name.to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            settings.entry(section.clone()).or_default().insert(key.to_owned());
+        }
+    }
+    settings
+}
+
+#[test]
+fn every_setting_that_a_book_names_exists() {
+    let settings = settings();
+    let mut named = 0;
+    for folder in ["docs/operators", "docs/clients"] {
+        for entry in fs::read_dir(at(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let book = fs::read_to_string(&path).unwrap();
+            for code in book.split('`').skip(1).step_by(2) {
+                let word = code.split(' ').next().unwrap_or_default();
+                let Some((section, key)) = word.split_once('.') else { continue };
+                let Some(keys) = settings.get(section).filter(|_| key != "*") else { continue };
+                named += 1;
+                assert!(keys.contains(key), "{} names `{word}`, which is no setting", path.display());
+            }
+        }
+    }
+    assert!(named > 0);
+}
