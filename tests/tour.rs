@@ -1,7 +1,10 @@
 //! The tour of the clients' book, as written: a shell runs it against the binary of `cargo run`.
 
 use crate::harness::{Process, folder, tools, until};
-use std::process::Command;
+use std::{process::Command, time::Duration};
+
+/// How long the tour may take. Its longest wait is for an unpaid order's 20 seconds.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// All ```sh blocks of the tour.
 fn tour() -> String {
@@ -20,11 +23,9 @@ async fn the_readmes_tour_works_as_written() {
     let farebox = Process::start(command);
     let base = farebox.base();
     let script = tour().replace("http://127.0.0.1:8087", &base);
-    let ran = tokio::task::spawn_blocking(move || {
-        Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap()
-    })
-    .await
-    .unwrap();
+    let mut shell = tokio::process::Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &script]).kill_on_drop(true);
+    let ran = tokio::time::timeout(LIMIT, shell.output()).await.expect("the tour ends").unwrap();
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}\n{err}");
     for seen in [
