@@ -1,4 +1,4 @@
-//! Words that were given up, and what the field calls the thing; the contributors' glossary has the terms.
+//! Words that were given up, and what the field calls the thing (docs/contributors/glossary.md).
 
 use crate::{Finding, Source, documents::text_lines, rust, sizes::is_old_migration};
 use std::collections::HashMap;
