@@ -1,5 +1,10 @@
 //! Farebox's tests: over HTTP, on a real PostgreSQL, with real API and worker processes.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "tests have no users, and fail by panics"
+)]
 #![allow(
     clippy::disallowed_methods,
     reason = "no test drops a future that begins a transaction, but on purpose"

@@ -538,6 +538,7 @@ fn run(command: &mut Command, log: &File, limit: Duration, what: &'static str) -
                 child.wait()?;
                 return Ok(None);
             }
+            #[expect(clippy::disallowed_methods, reason = "it runs on a thread for blocking calls")]
             std::thread::sleep(POLL);
         }
     };

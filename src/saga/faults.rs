@@ -87,10 +87,11 @@ impl Faults {
         for fault in self.0.iter().filter(here) {
             match fault.action {
                 Action::Error => return Err(Box::new(Simulated { tag, moment })),
-                #[allow(clippy::panic)]
+                #[allow(clippy::panic, reason = "the fault is a panic")]
                 Action::Panic => panic!("simulated panic {moment:?} {tag}"),
                 Action::Abort => std::process::abort(),
                 Action::Sleep(time) => tokio::time::sleep(time).await,
+                #[expect(clippy::disallowed_methods, reason = "the fault is a thread that stands still")]
                 Action::Block(time) => std::thread::sleep(time),
             }
         }

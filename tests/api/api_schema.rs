@@ -1,14 +1,9 @@
-//! The API against its own description: schemathesis (from PyPI) makes up requests, and no answer may be a 5xx or
+//! The API against its own description: schemathesis makes up requests, and no answer may be a 5xx or
 //! differ from what /openapi.json says.
 
-use crate::harness::World;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use crate::harness::{World, tools};
+use std::process::Command;
 
-/// The release of schemathesis the tests are run with.
-const RELEASE: &str = "schemathesis==4.32.5";
 /// Requests made up for each operation in each phase, at most.
 const EXAMPLES: &str = "10";
 /// What is checked. Not checked: whether a made-up body that fits its schema is accepted (a seat may be taken).
@@ -16,28 +11,11 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       response_headers_conformance,unsupported_method,negative_data_rejection,ignored_auth,\
                       missing_required_header,use_after_free,ensure_resource_availability";
 
-/// Schemathesis in a virtual environment of its own, which is kept.
-fn schemathesis() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(RELEASE.replace("==", "-"));
-    let program = folder.join("bin/schemathesis");
-    if !program.exists() {
-        let run = |program: &Path, args: &[&str], missing: &str| {
-            let done = Command::new(program).args(args).output();
-            let done = done.unwrap_or_else(|error| panic!("{missing}: {error}"));
-            assert!(done.status.success(), "{missing}: {}", String::from_utf8_lossy(&done.stderr));
-        };
-        let path = folder.to_str().unwrap();
-        run(Path::new("python3"), &["-m", "venv", "--clear", path], "install Debian's package python3-venv");
-        let pip = folder.join("bin/pip");
-        run(&pip, &["install", "--quiet", RELEASE], "schemathesis comes from PyPI through pip");
-    }
-    program
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_outside_the_description() {
+    tools::need(&["python3-venv"]);
     let world = World::new().await;
-    let program = tokio::task::spawn_blocking(schemathesis).await.unwrap();
+    let program = tokio::task::spawn_blocking(|| tools::fetched("python/bin/schemathesis")).await.unwrap();
     let trip = world.trip(20).await;
     world.top_up(world.ops.id, "1000.00", "for the tests").await;
     let order = world.ops.booked(&trip, &["1"]).await;

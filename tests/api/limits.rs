@@ -203,10 +203,10 @@ async fn redis_killed_half_way_fails_no_request_and_lets_none_through_twice() {
 async fn a_stalled_redis_delays_no_request() {
     let redis = RedisServer::start();
     let (world, replica, bases) = replicas(&redis, "50").await;
-    redis.signal("-STOP");
+    redis.signal(libc::SIGSTOP);
     // Each replica counts for itself now.
     exactly(&storm(&bases, 2000, || {}).await, 2000, 2 * QUOTA);
-    redis.signal("-CONT");
+    redis.signal(libc::SIGCONT);
     for api in [&world.api, &replica] {
         api.wait_for_line("going on without Redis");
         until("Redis is found again", || async { api.log().matches("Redis is there").count() >= 2 }).await;

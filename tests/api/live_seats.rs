@@ -134,7 +134,7 @@ async fn streams_are_bounded_show_that_they_live_and_end_with_their_server() {
     let full = Client::stranger(&api.base()).get(&path).await;
     full.problem(503, "006021");
     assert!(full.headers.contains_key("retry-after"));
-    api.signal("-TERM");
+    api.signal(libc::SIGTERM);
     while reader.block().await.is_some() {}
     assert!(api.wait().success());
 }

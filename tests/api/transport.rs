@@ -225,7 +225,7 @@ async fn a_stop_finishes_what_runs_and_accepts_nothing_new() {
     })
     .await;
     let address = world.api.base().strip_prefix("http://").unwrap().to_owned();
-    world.api.signal("-TERM");
+    world.api.signal(libc::SIGTERM);
     until("new connections are refused", || async {
         tokio::net::TcpStream::connect(&address).await.is_err()
     })

@@ -42,7 +42,7 @@ async fn data_survives_ctrl_c_and_kill_dash_nine() {
     let order = rider.booked(&trip, &["1"]).await;
     rider.pay(&order).await.expect(200);
     let mut first = first;
-    first.signal("-INT");
+    first.signal(libc::SIGINT);
     assert!(first.wait().success(), "{}", first.log());
 
     let mut second = Process::start(farebox(&data));

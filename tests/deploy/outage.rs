@@ -1,6 +1,6 @@
 //! The database goes away and comes back; schemas that do not fit; processes that refuse to start.
 
-use crate::harness::{OwnServer, Process, World, command, count, until};
+use crate::harness::{OwnServer, Process, World, command, count, signal, until};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,8 +64,7 @@ async fn acknowledged_changes_survive_a_server_that_is_killed_at_once() {
 
 /// Without a goodbye.
 fn kill(own: &OwnServer) {
-    let pid = own.postmaster().to_string();
-    assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+    assert!(signal::send(own.postmaster(), libc::SIGQUIT));
 }
 
 /// The server is killed as soon as this can be done, and started again.

@@ -14,8 +14,6 @@ use std::{
 use thirtyfour::{BrowserLogEntry, By, Capabilities, WebDriver, WebElement};
 use tokio::sync::OnceCell;
 
-/// The release of axe-core, which finds accessibility barriers; from npm.
-const AXE: &str = "axe-core@4.14.1";
 /// Tab stops of one page, at most.
 const TAB_STOPS: usize = 400;
 /// How long a script may take that waits for something.
@@ -49,11 +47,11 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         // Its lock is a link whose text ends in the browser's process id.
         let lock = std::fs::read_link(self.profile.join("SingletonLock"));
-        let pid = lock.ok().and_then(|text| text.to_str()?.rsplit('-').next()?.parse::<u32>().ok());
+        let pid = lock.ok().and_then(|text| text.to_str()?.rsplit('-').next()?.parse::<i32>().ok());
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         if let Some(pid) = pid {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+            super::signal::send(pid, libc::SIGKILL);
         }
         let _ = std::fs::remove_dir_all(&self.profile);
     }
@@ -62,6 +60,7 @@ impl Drop for Chromium {
 impl Browser {
     /// A new one with nothing in it, for the API at this address.
     pub async fn at(base: &str) -> Self {
+        super::tools::need(&["chromium", "chromium-driver"]);
         let profile = super::folder(&format!("chromium-{}", uuid::Uuid::new_v4()));
         let (chromium, port) = tokio::task::spawn_blocking(move || start_driver(profile)).await.unwrap();
         let mut options = vec![
@@ -84,10 +83,7 @@ impl Browser {
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         });
         let wishes: Capabilities = serde_json::from_value(wishes).unwrap();
-        let driver =
-            WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap_or_else(|error| {
-                panic!("no chromium (Debian's packages chromium and chromium-driver): {error}")
-            });
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes).await.unwrap();
         driver.set_script_timeout(SCRIPT).await.unwrap();
         Self { driver, base: base.to_owned(), requests: Mutex::default(), _chromium: chromium }
     }
@@ -333,11 +329,7 @@ fn start_driver(profile: PathBuf) -> (Chromium, u16) {
     std::fs::create_dir_all(&profile).unwrap();
     let mut command = Command::new(program("chromedriver"));
     command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut driver = command.spawn().unwrap_or_else(|error| {
-        panic!(
-            "chromedriver does not start ({error}): install Debian's packages chromium and chromium-driver"
-        )
-    });
+    let mut driver = command.spawn().unwrap();
     let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
     let chromium = Chromium { driver, profile };
     let port = said.find_map(|line| {
@@ -359,30 +351,11 @@ fn program(name: &str) -> String {
     })
 }
 
-/// axe-core's text, fetched once and kept.
+/// axe-core's text.
 async fn axe() -> &'static str {
+    super::tools::need(&["npm"]);
     static TEXT: OnceCell<String> = OnceCell::const_new();
-    TEXT.get_or_init(|| async { tokio::task::spawn_blocking(fetch_axe).await.unwrap() }).await
-}
-
-fn fetch_axe() -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(AXE.replace('@', "-"));
-    let file = folder.join("node_modules/axe-core/axe.min.js");
-    if !file.exists() {
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut npm = Command::new("npm");
-        npm.args([
-            "install",
-            "--no-save",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-        ]);
-        let done = npm.arg("--prefix").arg(&folder).arg(AXE).output();
-        let done =
-            done.unwrap_or_else(|error| panic!("npm fetches {AXE}; install Debian's package npm: {error}"));
-        assert!(done.status.success(), "npm fetches {AXE}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-    std::fs::read_to_string(file).unwrap()
+    let read =
+        || std::fs::read_to_string(super::tools::fetched("npm/node_modules/axe-core/axe.min.js")).unwrap();
+    TEXT.get_or_init(|| async { tokio::task::spawn_blocking(read).await.unwrap() }).await
 }

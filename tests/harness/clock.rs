@@ -17,6 +17,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that is this number of seconds ahead, or behind if it is negative.
     pub fn ahead(secs: i64) -> Self {
+        super::tools::need(&["libfaketime"]);
         let place = |machine| PathBuf::from(format!("/usr/lib/{machine}/faketime/libfaketimeMT.so.1"));
         let library = LIBRARIES.map(place).into_iter().find(|path| path.exists());
         let library = library.expect("no libfaketime: install Debian's package libfaketime");

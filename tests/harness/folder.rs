@@ -58,11 +58,13 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 
 /// A path in the run's folder; nothing is there yet, unless the same name was asked for before.
 pub fn folder(name: &str) -> PathBuf {
+    super::tools::check();
     RUN.path.join(name)
 }
 
 /// A path that stays from run to run, in the build's folder, if a server can be there; else in the run's folder.
 pub fn lasting_folder(name: &str) -> PathBuf {
+    super::tools::check();
     let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
     if around() == built { built.join(name) } else { folder(name) }
 }
@@ -115,7 +117,7 @@ fn sweep(around: &Path) {
         let inside = format!("{}/", path.display());
         for mounted in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
             if mounted.starts_with(&inside) {
-                let _ = Command::new("umount").args(["-l", mounted]).status();
+                let _ = super::mount::detach(Path::new(mounted));
             }
         }
         for data in fs::read_dir(&path).into_iter().flatten().flatten() {

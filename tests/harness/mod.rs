@@ -6,11 +6,13 @@ mod clock;
 mod database;
 mod folder;
 mod inside;
+pub mod mount;
 mod own_server;
 mod process;
 mod proxy;
 mod redis;
-mod signal;
+pub mod signal;
+pub mod tools;
 mod wire;
 
 pub use browser::{Browser, Screen};

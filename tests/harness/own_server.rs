@@ -66,7 +66,7 @@ impl OwnServer {
         storage::pool(&self.url, &settings().database, "test").unwrap()
     }
 
-    pub fn postmaster(&self) -> u32 {
+    pub fn postmaster(&self) -> i32 {
         let folder = self.server.as_ref().unwrap().folder();
         let file = std::fs::read_to_string(folder.join("pg/postmaster.pid")).unwrap();
         file.lines().next().unwrap().parse().unwrap()

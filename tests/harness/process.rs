@@ -40,6 +40,7 @@ impl Process {
     }
 
     pub fn start(mut command: Command) -> Self {
+        super::tools::check();
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Log::default());
@@ -115,9 +116,8 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
-        assert!(status.success());
+    pub fn signal(&self, signal: i32) {
+        assert!(super::signal::send(self.pid(), signal), "process {} has ended", self.pid());
     }
 
     /// Waits until it ends by itself.

@@ -27,6 +27,7 @@ impl RedisServer {
     }
 
     fn on(port: u16) -> Self {
+        super::tools::need(&["redis-server"]);
         let mut command = Command::new("redis-server");
         command.args([
             "--bind",
@@ -38,10 +39,7 @@ impl RedisServer {
             "--port",
             &port.to_string(),
         ]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        let child = child.unwrap_or_else(|error| {
-            panic!("redis-server does not start ({error}): install Debian's package redis-server")
-        });
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let server = Self { child, port };
         let began = Instant::now();
         while server.try_say("PING").is_none() {
@@ -69,9 +67,9 @@ impl RedisServer {
         answer.lines().next().map(str::to_owned)
     }
 
-    pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        assert!(super::signal::send(pid, signal), "the Redis has ended");
     }
 
     pub fn kill(&mut self) {

@@ -3,11 +3,19 @@
 use super::OwnServer;
 use sqlx::PgPool;
 
-/// Sends a signal. A process that has ended is no error.
+/// Sends a signal to one process, and tells whether that process was there.
 #[allow(unsafe_code, reason = "the system call has no safe form in the standard library")]
-pub fn send(pid: i32, signal: i32) {
+pub fn send(pid: i32, signal: i32) -> bool {
+    assert!(pid > 0, "{pid} is a group of processes");
     // SAFETY: kill(2) touches no memory.
-    unsafe { libc::kill(pid, signal) };
+    unsafe { libc::kill(pid, signal) == 0 }
+}
+
+/// Sends a signal to each of them. One that has ended meanwhile is no error.
+pub fn all(pids: &[i32], signal: i32) {
+    for pid in pids {
+        send(*pid, signal);
+    }
 }
 
 /// Processes of a server that are stopped, until this is dropped.
@@ -19,7 +27,7 @@ impl Frozen {
         let sql =
             format!("select pid from pg_stat_activity where datname = current_database() and ({which})");
         let pids: Vec<i32> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
-        pids.iter().for_each(|pid| send(*pid, libc::SIGSTOP));
+        all(&pids, libc::SIGSTOP);
         Self(pids)
     }
 
@@ -28,14 +36,14 @@ impl Frozen {
         let postmaster = server.postmaster();
         let parent = |pid: i32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok()
+            stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<i32>().ok()
         };
-        let all = std::fs::read_dir("/proc")
+        let running = std::fs::read_dir("/proc")
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        let mut pids = vec![i32::try_from(postmaster).unwrap()];
-        pids.extend(all.filter(|pid| parent(*pid) == Some(postmaster)));
-        pids.iter().for_each(|pid| send(*pid, libc::SIGSTOP));
+        let mut pids = vec![postmaster];
+        pids.extend(running.filter(|pid| parent(*pid) == Some(postmaster)));
+        all(&pids, libc::SIGSTOP);
         Self(pids)
     }
 
@@ -47,6 +55,6 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.0.iter().for_each(|pid| send(*pid, libc::SIGCONT));
+        all(&self.0, libc::SIGCONT);
     }
 }

@@ -40,8 +40,7 @@ pub fn drawn<T>(folder: &Path, load: &str, whose: &[(&str, String)], work: impl 
 
 /// perf writes what it has when it is interrupted.
 fn stop(mut perf: Child) {
-    let asked = Command::new("kill").args(["-INT", &perf.id().to_string()]).status().unwrap();
-    assert!(asked.success());
+    assert!(crate::harness::signal::send(i32::try_from(perf.id()).unwrap(), libc::SIGINT));
     perf.wait().unwrap();
 }
 

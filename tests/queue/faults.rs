@@ -1,6 +1,6 @@
 //! Faults of a worker and its database: every job is done all the same, once, and no other job suffers.
 
-use crate::harness::{OwnServer, Process, World, count, inside, until};
+use crate::harness::{OwnServer, Process, World, count, inside, signal, until};
 use farebox::verify::{self, Scope};
 use farebox_jobs::{
     OrderCancel,
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
-    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -174,7 +173,7 @@ async fn stopping_under_load_spends_no_attempt_on_what_never_ran() {
         count(&world.pool, "select count(*) from queue.finished").await >= 20
     })
     .await;
-    worker.signal("-TERM");
+    worker.signal(libc::SIGTERM);
     let signalled = Instant::now();
     assert!(worker.wait().success(), "{}", worker.log());
     assert!(signalled.elapsed() < grace, "it took {:?}", signalled.elapsed());
@@ -271,9 +270,9 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     until("some run", || async { count(&pool, RUNNING).await >= 2 }).await;
     let all = processes_of(postmaster);
     assert!(all.len() > 5, "{all:?}");
-    signal("-STOP", &all);
+    signal::all(&all, libc::SIGSTOP);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    signal("-CONT", &all);
+    signal::all(&all, libc::SIGCONT);
     until("all are undone", || async { count(&pool, undone).await == 10 }).await;
 
     // It is killed without a goodbye.
@@ -281,7 +280,7 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
         rider.fault("pay_money_cancle.after=error").pay(order).await.problem(500, "003099");
     }
     until("some run", || async { count(&pool, RUNNING).await >= 2 }).await;
-    signal("-QUIT", &[postmaster]);
+    assert!(signal::send(postmaster, libc::SIGQUIT));
     until("it is down", || async { rider.get("/health/ready").await.status == 503 }).await;
     own.restart().await;
     until("it is back", || async { rider.get("/health/ready").await.status == 200 }).await;
@@ -302,8 +301,8 @@ async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
 }
 
 /// A server's processes: the postmaster and its children.
-fn processes_of(postmaster: u32) -> Vec<u32> {
-    let parent = |pid: u32| -> Option<u32> {
+fn processes_of(postmaster: i32) -> Vec<i32> {
+    let parent = |pid: i32| -> Option<i32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
     };
@@ -311,13 +310,6 @@ fn processes_of(postmaster: u32) -> Vec<u32> {
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     pids.filter(|pid| *pid == postmaster || parent(*pid) == Some(postmaster)).collect()
-}
-
-fn signal(signal: &str, pids: &[u32]) {
-    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    // A backend may have ended meanwhile.
-    let _ =
-        Command::new("kill").arg(signal).args(&pids).stderr(std::process::Stdio::null()).status().unwrap();
 }
 
 /// A worker with large batches.

@@ -235,7 +235,7 @@ async fn a_tag_drains_and_the_history_has_what_was_done() {
     let depth = world.ops.get("/metrics").await;
     assert!(depth.text.contains("farebox_oldest_ready_seconds"), "{}", depth.text);
 
-    worker.signal("-TERM");
+    worker.signal(libc::SIGTERM);
     assert!(worker.wait().success());
     let minutes = world.ops.get(&format!("{tag}/minutes")).await;
     let items = minutes.expect(200)["items"].as_array().unwrap();

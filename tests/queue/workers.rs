@@ -126,10 +126,10 @@ async fn a_stopped_worker_that_wakes_up_late_is_fenced() {
         count(&world.pool, "select count(*) from queue.job where lease_token is not null").await == 1
     })
     .await;
-    zombie.signal("-STOP");
+    zombie.signal(libc::SIGSTOP);
     let _worker = Process::worker(&world.db.url, &env[..1], &[]);
     until("the other did it", || async { rider.balance().await == "100.00" }).await;
-    zombie.signal("-CONT");
+    zombie.signal(libc::SIGCONT);
     zombie.wait_for_line("lease");
     world.drained().await;
     assert_eq!(world.ledger(&order).await, ["payment", "payment_reversed"]);
@@ -153,7 +153,7 @@ async fn a_worker_works_for_its_tags_and_stops_gracefully() {
         count(&world.pool, "select count(*) from queue.job where lease_token is not null").await == 1
     })
     .await;
-    one.signal("-TERM");
+    one.signal(libc::SIGTERM);
     assert!(one.wait().success(), "{}", one.log());
     assert_eq!(world.free_seats(&trip).await, 19, "it finished what ran, and left the other tag alone");
     assert_eq!(

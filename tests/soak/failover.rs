@@ -17,7 +17,7 @@ use super::{
     riders::{Bases, Book, Rider},
     scale, trips,
 };
-use crate::harness::{Client, Process, folder, new_rider, settings, until};
+use crate::harness::{Client, Process, folder, new_rider, settings, signal, until};
 use farebox::{accounts::Role, app as parts, storage};
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -201,8 +201,8 @@ impl Cluster {
 
     fn kill_server(&self, n: usize) {
         let file = self.home.join(&self.nodes[n].name).join("postmaster.pid");
-        let pid = fs::read_to_string(file).unwrap().lines().next().unwrap().to_owned();
-        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        let pid = fs::read_to_string(file).unwrap().lines().next().unwrap().parse().unwrap();
+        assert!(signal::send(pid, libc::SIGKILL));
     }
 
     /// The leader's server is killed, and every second time its Patroni as well, as when the machine is lost. Returns who
@@ -224,7 +224,7 @@ impl Drop for Cluster {
         for node in &mut self.nodes {
             if let Some(mut patroni) = node.patroni.take() {
                 // At SIGTERM it stops its server.
-                let _ = Command::new("kill").args(["-TERM", &patroni.id().to_string()]).status();
+                signal::send(i32::try_from(patroni.id()).unwrap(), libc::SIGTERM);
                 let _ = patroni.wait();
             }
         }

@@ -184,8 +184,8 @@ impl Fleet {
     async fn restart_the_server(&mut self) {
         let folder = self.server.as_ref().unwrap().folder().to_owned();
         let file = std::fs::read_to_string(folder.join("pg/postmaster.pid")).unwrap();
-        let pid = file.lines().next().unwrap().to_owned();
-        assert!(std::process::Command::new("kill").args(["-QUIT", &pid]).status().unwrap().success());
+        let pid = file.lines().next().unwrap().parse().unwrap();
+        assert!(crate::harness::signal::send(pid, libc::SIGQUIT));
         self.server = None;
         self.server = Some(embedded::start(&self.options).await.unwrap());
     }

@@ -372,8 +372,11 @@ impl Workshop {
         for part in ["Cargo.toml", "src"] {
             copy(&root.join("jobs").join(part), &tree.join("jobs"), "-a");
         }
-        fs::write(tree.join("tests/main.rs"), "//! Nothing: the mutant's binaries are what is tried.\n")
-            .unwrap();
+        copy(&root.join("tests/tidy"), &tree.join("tests"), "-a");
+        for test in ["main.rs", "tidy.rs"] {
+            let nothing = "//! Nothing: the mutant's binaries are what is tried.\n";
+            fs::write(tree.join("tests").join(test), nothing).unwrap();
+        }
         let built = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(profile());
         fs::create_dir_all(target.join(profile())).unwrap();
         for part in ["deps", "build", ".fingerprint"] {

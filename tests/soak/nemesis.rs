@@ -157,7 +157,7 @@ impl Fleet {
         let asleep: Vec<usize> = (0..self.workers.len()).filter(|worker| *worker != awake).collect();
         for worker in &asleep {
             if self.workers[*worker].is_alive() {
-                self.workers[*worker].signal("-STOP");
+                self.workers[*worker].signal(libc::SIGSTOP);
             }
         }
         self.asleep = Some((asleep, Instant::now()));
@@ -173,7 +173,7 @@ impl Fleet {
     pub fn wake(&mut self) {
         for worker in self.asleep.take().into_iter().flat_map(|(asleep, _)| asleep) {
             if self.workers[worker].is_alive() {
-                self.workers[worker].signal("-CONT");
+                self.workers[worker].signal(libc::SIGCONT);
             }
         }
     }
@@ -234,6 +234,6 @@ impl Fleet {
 }
 
 fn end(process: &mut Process) {
-    process.signal("-TERM");
+    process.signal(libc::SIGTERM);
     process.wait();
 }
