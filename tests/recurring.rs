@@ -181,7 +181,7 @@ async fn whoever_looks_for_missing_jobs_renews_connections_after_an_outage() {
                      create trigger shuts_down before insert on queue.recurring for each row execute function raise_it()";
     sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
     look(&world.pool, true).await;
-    let line = worker.wait_for_line("missing jobs are not looked for");
+    let line = worker.wait_for_line("missing jobs not checked");
     let told = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
     assert!(told.contains("true"), "{line}");
 }
