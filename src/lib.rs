@@ -19,6 +19,7 @@ pub mod orders;
 pub mod payment;
 pub mod saga;
 pub mod settings;
+pub mod statements;
 pub mod storage;
 pub mod telemetry;
 pub mod trips;

@@ -1,4 +1,4 @@
-//! `bulk`: one act of an operator upon many jobs.
+//! `bulk`: one change of many jobs by an operator.
 
 use crate::{
     MqTag,
@@ -8,8 +8,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Goes through what an operation covers, from where it is, to its end. Enqueued with the operation; what it covers and
-/// how far it is stands in the database.
+/// Goes through what an operation covers, from where it is, to its end. Enqueued with the operation;
+/// what it covers and how far it is stands in the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bulk {
     bulk_id: Uuid,

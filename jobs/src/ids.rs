@@ -12,7 +12,8 @@ const LENGTH: usize = 36;
 #[error("an id is 32 hexadecimal digits in groups, like 0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511")]
 pub struct NotAnId;
 
-/// One id has one text, but for the case of its letters: no braces, no `urn:uuid:`, no digits without hyphens.
+/// One id has one text, but for the case of its letters: no braces, no `urn:uuid:`, no digits without
+/// hyphens.
 fn parse(text: &str) -> Result<Uuid, NotAnId> {
     if text.len() == LENGTH { Uuid::try_parse(text).map_err(|_| NotAnId) } else { Err(NotAnId) }
 }
@@ -79,11 +80,11 @@ id!(
     TripId
 );
 id!(
-    /// An order; the subject of the booking flow's barrier rows.
+    /// An order; the subject of the booking's barrier rows.
     OrderId
 );
 id!(
-    /// One try at paying an order; the subject of the paying flow's barrier rows.
+    /// One attempt to pay an order; the subject of the payment's barrier rows.
     PaymentId
 );
 id!(

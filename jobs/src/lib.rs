@@ -1,7 +1,8 @@
 //! What a job of Farebox is. The queue that carries it is a crate of its own, [`queue`].
 //!
-//! One file per typed job: its payload, its unique key, its retry policy. What a job *does* stands beside the step
-//! it undoes, in the `farebox` crate; this crate is the contract between those who enqueue and those who run.
+//! One file per typed job: its payload, its unique key, its retry policy. What a job *does* stands
+//! beside the step it undoes, in the `farebox` crate; this crate is the contract between those who
+//! enqueue and those who run.
 
 mod bulk;
 pub mod ids;

@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a booking that failed in adding the order: closes the order as cancelled by the system and gives back its seats. Refused once the order is paid.
+/// Undoes a booking that failed in adding the order: closes the order as cancelled by the system and
+/// gives back its seats. Refused once the order is paid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderAdd {
     booking: Booking,

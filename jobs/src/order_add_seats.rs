@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a booking that failed in claiming the seats: gives back the seats this order holds. Armed by the claim itself, retired when the order is added.
+/// Undoes a booking that failed in claiming the seats: gives back the seats this order holds. Armed by
+/// the claim itself, removed when the order is added.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderAddSeats {
     booking: Booking,

@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a booking that failed in working out the price: gives back the seats this order holds; the price itself wrote nothing.
+/// Undoes a booking that failed in working out the price: gives back the seats this order holds; the
+/// price itself wrote nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderCalcMoney {
     booking: Booking,

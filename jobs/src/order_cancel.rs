@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// After a failure in cancelling an order: finishes the cancelling: an unpaid order is closed and its seats are given back. Refused once the order is paid.
+/// After a failure in cancelling an order: finishes the cancelling: an unpaid order is closed and its
+/// seats are given back. Refused once the order is paid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderCancel {
     order_id: OrderId,

@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a booking that failed in the check of the seats: nothing was written, so nothing is undone: the undo bars the flow's late steps and proves that no seat is held.
+/// Undoes a booking that failed in the check of the seats: nothing was written, so nothing is undone.
+/// The undo bars the saga's late steps and proves that no seat is held.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderSeats {
     booking: Booking,

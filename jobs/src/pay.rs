@@ -8,14 +8,15 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a payment that failed in marking the order paid: if the order can still become paid, finishes it; else gives the money back.
+/// Undoes a payment that failed in marking the order paid: if the order can still become paid, finishes
+/// it; else gives the money back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pay {
     paying: Paying,
 }
 
 impl Pay {
-    /// For this try at paying.
+    /// For this attempt to pay.
     pub fn new(paying: &Paying) -> Self {
         Self { paying: paying.clone() }
     }

@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// After a failure in refunding an order: carries a begun refund to its end: money first, then the seats. Armed when the refund begins.
+/// After a failure in refunding an order: carries a begun refund to its end: money first, then the
+/// seats. Armed when the refund begins.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PayBack {
     order_id: OrderId,

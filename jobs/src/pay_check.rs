@@ -8,14 +8,15 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a payment that failed in checking a payment: nothing was written, so nothing is undone: the undo bars the flow's late steps and proves that no money moved.
+/// Undoes a payment that failed in its check: nothing was written, so nothing is undone. The undo bars
+/// the saga's late steps and proves that no money moved.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PayCheck {
     paying: Paying,
 }
 
 impl PayCheck {
-    /// For this try at paying.
+    /// For this attempt to pay.
     pub fn new(paying: &Paying) -> Self {
         Self { paying: paying.clone() }
     }

@@ -8,14 +8,15 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Undoes a payment that failed in debiting the wallet: gives the money back with one reversing entry. Armed by the debit itself, retired when the order is marked paid.
+/// Undoes a payment that failed in debiting the wallet: gives the money back with one reversing entry.
+/// Armed by the debit itself, removed when the order is marked paid.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PayMoney {
     paying: Paying,
 }
 
 impl PayMoney {
-    /// For this try at paying.
+    /// For this attempt to pay.
     pub fn new(paying: &Paying) -> Self {
         Self { paying: paying.clone() }
     }

@@ -1,5 +1,6 @@
-//! What the undos of one flow share: the facts of the booking or the payment, as the original's messages carried
-//! them (order, trip, seats; rider, amount). Relative and owned: never a balance, never a seat without its owner.
+//! What the undos of one saga share: the facts of the booking or the payment, as the original's messages
+//! carried them (order, trip, seats; rider, amount). Relative and owned: never a balance, never a seat
+//! without its owner.
 
 use crate::ids::{OrderId, PaymentId, RiderId, TripId};
 use serde::{Deserialize, Serialize};
@@ -17,10 +18,10 @@ pub struct Booking {
     pub seats: Vec<i32>,
 }
 
-/// One try at paying an order. The amount stays in the database, with the payment's row.
+/// One attempt to pay an order. The amount stays in the database, with the payment's row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Paying {
-    /// This try, which names the barrier rows.
+    /// This attempt, which names the barrier rows.
     pub payment_id: PaymentId,
     /// What is paid.
     pub order_id: OrderId,

@@ -25,13 +25,13 @@ pub enum MqTag {
     Pay,
     /// Refunding a paid order.
     PayBack,
-    /// The unpaid-order timer. This tag and those below belong to no failure.
+    /// The unpaid-order timer. This tag and those below are no steps.
     OrderUnpaid,
-    /// Making the coming days' trips.
+    /// Creating the trips of the coming days.
     Timetable,
     /// Closing and refunding the orders of a cancelled trip.
     TripCancel,
-    /// An operator's act upon many jobs.
+    /// An operator's change of many jobs.
     Bulk,
 }
 
@@ -41,7 +41,7 @@ pub enum MqTag {
 pub struct UnknownTag(String);
 
 impl MqTag {
-    /// Every tag, in the order of the flows.
+    /// Every tag, in the order of the sagas.
     pub const ALL: [Self; 13] = [
         Self::OrderSeats,
         Self::OrderAddSeats,
@@ -58,9 +58,42 @@ impl MqTag {
         Self::Bulk,
     ];
 
-    /// The tags whose job owes somebody seats or money from when it is due until it is done: the undos, the refund that was
-    /// begun, and the end of a cancelled trip's orders. The undos of the two checks are none: they bar a flow that has written
-    /// nothing. Nor is the timer: whoever wants an overdue seat gets it without.
+    /// The steps of sagas, in their order. A failure in one of them schedules the job of its tag. The
+    /// other tags are timers, recurring jobs and operators' jobs.
+    pub const STEPS: [Self; 9] = [
+        Self::OrderSeats,
+        Self::OrderAddSeats,
+        Self::OrderCalcMoney,
+        Self::OrderAdd,
+        Self::OrderCancel,
+        Self::PayCheck,
+        Self::PayMoney,
+        Self::Pay,
+        Self::PayBack,
+    ];
+
+    /// The steps of a booking, in their order.
+    pub const BOOKING: [Self; 4] =
+        [Self::OrderSeats, Self::OrderAddSeats, Self::OrderCalcMoney, Self::OrderAdd];
+
+    /// The steps of a payment, in their order. The key of their jobs is the payment's id.
+    pub const PAYING: [Self; 3] = [Self::PayCheck, Self::PayMoney, Self::Pay];
+
+    /// The undos that give back the seats of a booking which left no order.
+    pub const RELEASES: [Self; 3] = [Self::OrderAddSeats, Self::OrderCalcMoney, Self::OrderAdd];
+
+    /// The steps of a booking that write, and so have a barrier row. The last one decides whether it is
+    /// finished.
+    pub const BOOKING_BARRIERS: [Self; 2] = [Self::OrderAddSeats, Self::OrderAdd];
+
+    /// The steps of a payment that write, and so have a barrier row, the latest first: an undo bars from
+    /// the end.
+    pub const PAYING_BARRIERS: [Self; 2] = [Self::Pay, Self::PayMoney];
+
+    /// The tags whose job has seats or money to give back from when it is due until it is done: the
+    /// undos, the refund that was begun, and the end of a cancelled trip's orders. The undos of the two
+    /// checks have none: they bar a saga that has written nothing. Nor has the timer: a booking that
+    /// wants an overdue seat gets it without.
     pub const DEBTS: [Self; 8] = [
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
@@ -96,8 +129,8 @@ impl MqTag {
         }
     }
 
-    /// The tag's job, if it is a recurring one: each run enqueues the next, so one that goes missing comes back only if
-    /// somebody puts it back. A tag that is not named here is never put back.
+    /// The tag's job, if it is a recurring one. Each run enqueues the next, so a job that goes missing
+    /// stays missing until a worker puts it back. Jobs of the other tags are never put back.
     pub fn recurring(self) -> Option<NewJob> {
         match self {
             Self::Timetable => Some(NewJob::of(&Timetable {})),
@@ -142,6 +175,40 @@ mod tests {
             others,
             [MqTag::OrderSeats, MqTag::PayCheck, MqTag::OrderUnpaid, MqTag::Timetable, MqTag::Bulk]
         );
+    }
+
+    /// A new variant does not compile until it has a row here; the row says in which sets it must be.
+    #[test]
+    fn every_tag_is_in_the_sets_that_it_belongs_to() {
+        for tag in MqTag::ALL {
+            // step, booking, paying, release, has a barrier row
+            let (step, booking, paying, release, barrier) = match tag {
+                MqTag::OrderSeats => (true, true, false, false, false),
+                MqTag::OrderAddSeats | MqTag::OrderAdd => (true, true, false, true, true),
+                MqTag::OrderCalcMoney => (true, true, false, true, false),
+                MqTag::OrderCancel | MqTag::PayBack => (true, false, false, false, false),
+                MqTag::PayCheck => (true, false, true, false, false),
+                MqTag::PayMoney | MqTag::Pay => (true, false, true, false, true),
+                MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk => {
+                    (false, false, false, false, false)
+                }
+            };
+            assert_eq!(MqTag::STEPS.contains(&tag), step, "{tag}");
+            assert_eq!(MqTag::BOOKING.contains(&tag), booking, "{tag}");
+            assert_eq!(MqTag::PAYING.contains(&tag), paying, "{tag}");
+            assert_eq!(MqTag::RELEASES.contains(&tag), release, "{tag}");
+            let has_barrier = MqTag::BOOKING_BARRIERS.contains(&tag) || MqTag::PAYING_BARRIERS.contains(&tag);
+            assert_eq!(has_barrier, barrier, "{tag}");
+        }
+    }
+
+    /// `wire` is exhaustive, so its arms are counted: a new variant is in the list, too.
+    #[test]
+    fn all_lists_every_tag_once() {
+        let source = include_str!("tag.rs");
+        let wire = source.split_once("pub const fn wire").and_then(|(_, rest)| rest.split_once("\n    }\n"));
+        let variants = wire.expect("the function").0.matches("Self::").count();
+        assert_eq!(MqTag::ALL.map(|tag| tag as usize).to_vec(), (0..variants).collect::<Vec<_>>());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Makes the trips of the coming days from the timetable, and enqueues itself for the next local midnight. What is to be
-/// made it reads off the clock and the tables, so a late run makes up for all that were missed.
+/// Makes the trips of the coming days from the timetable, and enqueues itself for the next local
+/// midnight. What is to be made it reads off the clock and the tables, so a late run makes up for all
+/// that were missed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Timetable {}
 

@@ -31,7 +31,7 @@ const REPEATED: Duration = Duration::from_secs(3600);
 
 /// Checks a pay password; the hash that it fits, as it was when the try was counted. A check that a change overtook is
 /// made again: what is right is what is right then. Not to be dropped: a try that was let through and does not come back stands
-/// in the way of others for [`LOST`]. Flows end by themselves; other callers use [`undropped`](crate::saga::undropped).
+/// in the way of others for [`LOST`]. Flows end by themselves; other callers use [`run_undropped`](crate::saga::run_undropped).
 ///
 /// # Errors
 /// Wrong, locked or never set; the database's.

@@ -6,13 +6,14 @@ pub mod worker;
 use crate::telemetry::traffic::Tally;
 use crate::{
     accounts::{Sessions, passwords::Passwords},
-    batch::{Batchers, InFlightSeats},
+    batch::InFlightSeats,
     domain::BoxError,
     http::{self, Admission, App},
     limits::Limits,
     ops::debts::KeptOwed,
     saga::{Faults, SagaContext},
     settings::Settings,
+    statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
     telemetry::{self, metrics::Metrics},
     trips::live::Live,
@@ -76,7 +77,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
         wallets: settings.wallets,
         passwords,
         faults,
-        place: None,
+        permit: None,
     })
 }
 
@@ -89,6 +90,7 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
     let live = Live::new(&settings.trips, settings.limits.enabled);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
     Ok(App::from(http::Parts {
+        seat_maps: saga.batchers.more(),
         sessions,
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),

@@ -98,7 +98,7 @@ pub async fn work(
     let saga = saga.clone();
     let pool = saga.pool.clone();
     let mut beside = JoinSet::new();
-    beside.spawn(recurring::keep(saga.clone(), tags.to_vec()));
+    beside.spawn(recurring::run_recurring_loop(saga.clone(), tags.to_vec()));
     if arms {
         beside.spawn(async move { trips::horizon::arm(&saga).await });
     }

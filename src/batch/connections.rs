@@ -1,9 +1,9 @@
-//! Connections that stay at hand from one statement to the next.
+//! A cache of connections in front of the pool.
 //!
-//! A pool's connection is asked for a sign of life whenever it is given back: one more round trip for every statement, and
-//! for the server one more message. The steps' statements follow each other so closely that a few connections are never
-//! idle for long; those are kept out of the pool, the last used first, whose plans the processor still has near. A statement
-//! that fails gives its connection back to the pool, which looks whether it still lives.
+//! A pool pings each connection that is returned: one more round trip for every statement. The
+//! statements of the steps follow each other so closely that a few connections are never idle for
+//! long. Those stay out of the pool; the last one released is acquired first, since the processor
+//! still caches its plans. A connection whose statement failed goes back to the pool, which pings it.
 
 use crate::storage::is_suspect;
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
@@ -13,87 +13,89 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of the pool's connections, one of so many may be kept.
-const SHARE: u32 = 4;
-/// How long a connection is kept out of the pool, which has its own rules for when one has lived long enough.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Share of the pool that may be cached: one connection in four. The others serve transactions.
+const POOL_FRACTION: u32 = 4;
+/// How long a connection stays out of the pool, which has its own limit of a connection's age.
+const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// The pool, and the connections that are kept out of it.
-pub struct AtHand {
+/// The pool, and the connections that are cached outside of it.
+pub struct ConnectionCache {
     pool: PgPool,
-    kept: Mutex<Vec<Kept>>,
-    most: usize,
+    idle: Mutex<Vec<Acquired>>,
+    capacity: usize,
 }
 
-/// A connection that was taken out of the pool.
-struct Kept {
+/// A connection that was acquired from the pool.
+struct Acquired {
     conn: PoolConnection<Postgres>,
-    since: Instant,
+    at: Instant,
 }
 
-/// A connection for one statement. Safe to drop, in a statement as well: the hand is dropped with it, and the pool
-/// reads what the server still answers, and pings, before it lends the connection again.
-pub struct Hand<'a> {
-    kept: Kept,
-    of: &'a AtHand,
+/// A connection for one statement. Safe to drop, in a statement as well: the connection returns to
+/// the pool, which reads what the server still sends, and pings, before it lends it again.
+pub struct CachedConnection<'a> {
+    acquired: Acquired,
+    cache: &'a ConnectionCache,
 }
 
-impl AtHand {
-    /// Of this pool.
+impl ConnectionCache {
+    /// An empty cache in front of this pool.
     pub fn new(pool: PgPool) -> Self {
-        let most = usize::try_from(pool.options().get_max_connections() / SHARE).unwrap_or(0);
-        Self { pool, kept: Mutex::default(), most }
+        let capacity = usize::try_from(pool.options().get_max_connections() / POOL_FRACTION).unwrap_or(0);
+        Self { pool, idle: Mutex::default(), capacity }
     }
 
-    /// One that is at hand, or one of the pool's.
+    /// A cached connection, or one of the pool's.
     ///
     /// # Errors
-    /// The pool's.
-    pub async fn take(&self) -> Result<Hand<'_>, sqlx::Error> {
-        let last = self.lock().pop().filter(Kept::is_good);
-        let kept = match last {
-            Some(kept) => kept,
-            None => Kept { conn: self.pool.acquire().await?, since: Instant::now() },
+    /// The pool's: no connection in time.
+    pub async fn acquire(&self) -> Result<CachedConnection<'_>, sqlx::Error> {
+        let last = self.lock().pop().filter(Acquired::is_usable);
+        let acquired = match last {
+            Some(acquired) => acquired,
+            None => Acquired { conn: self.pool.acquire().await?, at: Instant::now() },
         };
-        Ok(Hand { kept, of: self })
+        Ok(CachedConnection { acquired, cache: self })
     }
 
-    /// The pool itself, for a transaction: [`begin`](crate::storage::begin) needs a connection that nobody else can drop.
+    /// The pool itself, for a transaction: [`begin`](crate::storage::begin) needs a connection that
+    /// only the transaction can drop.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Acquired>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn is_good(&self) -> bool {
-        self.since.elapsed() < KEPT_FOR && !is_suspect(self.since.elapsed())
+impl Acquired {
+    fn is_usable(&self) -> bool {
+        self.at.elapsed() < MAX_AGE && !is_suspect(self.at.elapsed())
     }
 }
 
-impl Hand<'_> {
-    /// The statement went well: the next may have this connection. Without this it goes back to the pool.
-    pub fn keep(self) {
-        let mut kept = self.of.lock();
-        if kept.len() < self.of.most {
-            kept.push(self.kept);
+impl CachedConnection<'_> {
+    /// Returns the connection to the cache after a statement that succeeded. Without this call it
+    /// returns to the pool.
+    pub fn release(self) {
+        let mut idle = self.cache.lock();
+        if idle.len() < self.cache.capacity {
+            idle.push(self.acquired);
         }
     }
 }
 
-impl Deref for Hand<'_> {
+impl Deref for CachedConnection<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.kept.conn
+        &self.acquired.conn
     }
 }
 
-impl DerefMut for Hand<'_> {
+impl DerefMut for CachedConnection<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.kept.conn
+        &mut self.acquired.conn
     }
 }

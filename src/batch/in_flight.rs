@@ -1,37 +1,37 @@
-//! What requests of this process want at this moment, so that one can tell whether another wants the same. It decides nothing:
-//! other processes have their own, and the database judges.
+//! Seats that requests of this process want at this moment, so that a request can know whether another
+//! wants the same. The registry decides nothing: other processes have their own, and the database judges.
 
-use super::ConflictKey;
+use super::statement::ConflictKey;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Who wants what. Clones share it. It holds no more than the requests that are in flight.
+/// How many requests in flight want each seat. Clones share it. It holds no more than these requests' keys.
 #[derive(Clone, Debug, Default)]
 pub struct InFlightSeats(Arc<Mutex<HashMap<ConflictKey, usize>>>);
 
-/// One request's wishes, until it is dropped.
+/// The entries of one request, removed when this is dropped.
 #[derive(Debug)]
 pub struct InFlightGuard {
-    by: InFlightSeats,
-    wishes: Vec<ConflictKey>,
-    /// Somebody else wanted one of them already.
-    pub contested: bool,
+    in_flight: InFlightSeats,
+    keys: Vec<ConflictKey>,
+    /// Whether another request had registered one of the keys before.
+    pub is_contested: bool,
 }
 
 impl InFlightSeats {
-    /// From here on this request wants these.
-    pub fn wish(&self, wishes: Vec<ConflictKey>) -> InFlightGuard {
-        let mut in_flight = self.lock();
-        let mut contested = false;
-        for wish in &wishes {
-            let others = in_flight.entry(wish.clone()).or_default();
-            contested |= *others > 0;
+    /// Registers the keys of one request until the guard is dropped.
+    pub fn register(&self, keys: Vec<ConflictKey>) -> InFlightGuard {
+        let mut requests = self.lock();
+        let mut is_contested = false;
+        for key in &keys {
+            let others = requests.entry(key.clone()).or_default();
+            is_contested |= *others > 0;
             *others += 1;
         }
-        drop(in_flight);
-        InFlightGuard { by: self.clone(), wishes, contested }
+        drop(requests);
+        InFlightGuard { in_flight: self.clone(), keys, is_contested }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConflictKey, usize>> {
@@ -41,11 +41,11 @@ impl InFlightSeats {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let mut in_flight = self.by.lock();
-        for wish in &self.wishes {
-            match in_flight.get_mut(wish) {
+        let mut requests = self.in_flight.lock();
+        for key in &self.keys {
+            match requests.get_mut(key) {
                 Some(others) if *others > 1 => *others -= 1,
-                _ => drop(in_flight.remove(wish)),
+                _ => drop(requests.remove(key)),
             }
         }
     }
@@ -57,14 +57,14 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_wish_is_contested_while_another_has_it() {
+    fn a_seat_is_contested_while_another_request_wants_it() {
         let (in_flight, seat) = (InFlightSeats::default(), |seat| ConflictKey::Seat(Uuid::nil(), seat));
-        let first = in_flight.wish(vec![seat(1), seat(2)]);
-        let second = in_flight.wish(vec![seat(2), seat(3)]);
-        assert_eq!((first.contested, second.contested), (false, true));
+        let first = in_flight.register(vec![seat(1), seat(2)]);
+        let second = in_flight.register(vec![seat(2), seat(3)]);
+        assert_eq!((first.is_contested, second.is_contested), (false, true));
         drop(first);
-        assert!(in_flight.wish(vec![seat(2)]).contested, "the second still wants it");
-        assert!(!in_flight.wish(vec![seat(1)]).contested);
+        assert!(in_flight.register(vec![seat(2)]).is_contested, "the second still wants it");
+        assert!(!in_flight.register(vec![seat(1)]).is_contested);
         drop(second);
         assert!(in_flight.lock().is_empty());
     }

@@ -1,11 +1,12 @@
-//! Booking: check → claim → price → add order. Each step has a tag; a failure in it raises the undo of that tag.
+//! Booking: check → claim → price → add order. Each step has a tag; a failure in it schedules the undo
+//! of that tag.
 //!
 //! | step | tag | writes | undo |
 //! |---|---|---|---|
 //! | [`check`] | `order_seats_cancel` | nothing | bars late steps and proves it |
 //! | [`claim`] | `order_add_seats_cancle` | the seats' owner; arms the undo and the unpaid-order timer | gives the seats back |
 //! | [`price`] | `order_calc_money_cancle` | nothing | gives the seats back |
-//! | [`add_order`] | `order_add_cancle` | the order; retires the armed undo | closes the order, gives the seats back |
+//! | [`add_order`] | `order_add_cancle` | the order; removes the armed undo | closes the order, gives the seats back |
 
 pub mod add_order;
 pub mod cancel;
@@ -20,19 +21,47 @@ use crate::{
     domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
     idempotency::IdempotencyKey,
     orders::OrderView,
-    saga::{Rollback, SagaContext, SagaError, SagaResult, or_roll_back, step},
+    saga::{Rollback, SagaContext, SagaError, SagaResult, SagaStep, or_roll_back, step},
 };
 use claim::Claimed;
 use farebox_jobs::{
     Booking, MqTag, OrderAdd, OrderAddSeats, OrderCalcMoney, OrderSeats,
     queue::{Job, NewJob},
 };
-use std::sync::Arc;
 
-/// The steps whose barrier rows a booking has.
-const STEPS: [MqTag; 2] = [MqTag::OrderAddSeats, MqTag::OrderAdd];
+/// The steps of a booking, in their order.
+#[derive(Clone, Copy)]
+enum Step {
+    Check,
+    Claim,
+    Price,
+    AddOrder,
+}
 
-/// What a rider asks for.
+impl SagaStep for Step {
+    fn tag(self) -> MqTag {
+        match self {
+            Self::Check => MqTag::OrderSeats,
+            Self::Claim => MqTag::OrderAddSeats,
+            Self::Price => MqTag::OrderCalcMoney,
+            Self::AddOrder => MqTag::OrderAdd,
+        }
+    }
+}
+
+impl Step {
+    /// The job that undoes a booking which failed in this step.
+    fn undo(self, booking: &Booking) -> NewJob {
+        match self {
+            Self::Check => NewJob::of(&OrderSeats::new(booking)),
+            Self::Claim => NewJob::of(&OrderAddSeats::new(booking)),
+            Self::Price => NewJob::of(&OrderCalcMoney::new(booking)),
+            Self::AddOrder => NewJob::of(&OrderAdd::new(booking)),
+        }
+    }
+}
+
+/// What a rider wants to book.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The id the order will have.
@@ -47,34 +76,34 @@ pub struct Request {
     pub key: Option<IdempotencyKey>,
 }
 
-/// Books the seats: the whole flow.
+/// Books the seats: the whole saga.
 ///
 /// # Errors
-/// Why it stopped; a failure's rollback has been raised by then, and the second value says where it stands.
+/// Why it stopped. A failure's rollback has been scheduled by then; the second value is its status.
 pub async fn book(saga: &SagaContext, request: Request) -> SagaResult<OrderView> {
-    let (booking, request) = (request.booking(), Arc::new(request));
-    let ended = steps(saga, &request, &booking).await;
-    let owed = |tag| Rollback {
-        undo: undo_of(tag, &booking),
-        replaces: Some(armed_undo(&booking)),
+    let booking = request.booking();
+    let result = steps(saga, &request, &booking).await;
+    let rollback = |step: Step| Rollback {
+        undo: step.undo(&booking),
+        replaces: Some((OrderAddSeats::TAG, booking.order_id.to_string())),
         key: request.key.clone(),
         subject: request.order_id.0,
     };
-    or_roll_back(saga, ended, owed).await
+    or_roll_back(saga, result, rollback).await
 }
 
 async fn steps(
     saga: &SagaContext,
-    request: &Arc<Request>,
+    request: &Request,
     booking: &Booking,
-) -> Result<OrderView, SagaError> {
+) -> Result<OrderView, SagaError<Step>> {
     let faults = &saga.faults;
-    let wishes = saga.in_flight.wish(request.wishes());
-    step(faults, MqTag::OrderSeats, check::run(saga, request, &wishes)).await?;
-    let claimed = step(faults, MqTag::OrderAddSeats, claim::run(saga, request, booking)).await?;
-    let amount = step(faults, MqTag::OrderCalcMoney, price::run(&claimed, &request.seats)).await?;
+    let in_flight = saga.in_flight.register(request.wanted_seats());
+    step(faults, Step::Check, check::run(saga, request, &in_flight)).await?;
+    let claimed = step(faults, Step::Claim, claim::run(saga, request, booking)).await?;
+    let amount = step(faults, Step::Price, price::run(&claimed, &request.seats)).await?;
     let order = request.order(&claimed, amount);
-    step(faults, MqTag::OrderAdd, add_order::run(saga, request, &order, claimed.armed)).await?;
+    step(faults, Step::AddOrder, add_order::run(saga, request, &order, claimed.armed)).await?;
     Ok(order)
 }
 
@@ -95,8 +124,8 @@ impl Request {
         }
     }
 
-    /// The seats, as no two bookings can have them.
-    fn wishes(&self) -> Vec<ConflictKey> {
+    /// The seats, as what no two bookings can have in common.
+    fn wanted_seats(&self) -> Vec<ConflictKey> {
         self.seats.numbers().iter().map(|seat| ConflictKey::Seat(self.trip_id.0, *seat)).collect()
     }
 
@@ -108,40 +137,4 @@ impl Request {
             seats: self.seats.numbers().to_vec(),
         }
     }
-}
-
-/// The undo a failure under `tag` raises. A tag outside this flow cannot fail in it; the claim's undo, which any
-/// booking may owe, stands in.
-fn undo_of(tag: MqTag, booking: &Booking) -> NewJob {
-    match tag {
-        MqTag::OrderSeats => NewJob::of(&OrderSeats::new(booking)),
-        MqTag::OrderCalcMoney => NewJob::of(&OrderCalcMoney::new(booking)),
-        MqTag::OrderAdd => NewJob::of(&OrderAdd::new(booking)),
-        MqTag::OrderAddSeats
-        | MqTag::OrderCancel
-        | MqTag::PayCheck
-        | MqTag::PayMoney
-        | MqTag::Pay
-        | MqTag::PayBack
-        | MqTag::OrderUnpaid
-        | MqTag::Timetable
-        | MqTag::TripCancel
-        | MqTag::Bulk => NewJob::of(&OrderAddSeats::new(booking)),
-    }
-}
-
-/// `{1,2}`: arrays of different lengths cannot be one array of arrays in SQL, so each travels as text.
-fn array_literal(seats: &[i32]) -> String {
-    let mut text = String::from("{");
-    for (nr, seat) in seats.iter().enumerate() {
-        text.push_str(if nr == 0 { "" } else { "," });
-        text.push_str(&seat.to_string());
-    }
-    text.push('}');
-    text
-}
-
-/// The job that [`claim`] arms.
-fn armed_undo(booking: &Booking) -> (&'static str, String) {
-    (OrderAddSeats::TAG, booking.order_id.to_string())
 }

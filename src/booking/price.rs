@@ -22,7 +22,7 @@ pub async fn run(claimed: &Claimed, seats: &SeatSet) -> Result<Money, Error> {
 /// The undo: gives this order's seats back.
 ///
 /// # Errors
-/// What may be tried again.
+/// Errors that may pass: the job is retried.
 pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderCalcMoney = delivery.decode()?;
     release::undo(context, delivery, job.booking()).await

@@ -1,28 +1,25 @@
-//! Closing an unpaid order: at its deadline (the unpaid-order job, `order_unpaid`), by its rider, or by the system.
+//! Closing an unpaid order: at its deadline (the unpaid-order job, `order_unpaid`), by its rider, or by the
+//! system.
 //!
-//! One compare-and-set decides: whoever turns `unpaid` into something else first, paying or closing, has won.
-//!
-//! Orders that fall due together are closed together, their jobs ended in the same transaction ([`Expiries`]): after an hour
-//! without workers there are a hundred thousand of them.
+//! One compare-and-set decides: the first that turns `unpaid` into another state, paying or closing, has won.
 
 use super::{Request, release};
 use crate::{
-    batch::{BatchContext, BatchStatement, ConflictKey},
     domain::{CloseReason, Error, OrderId, RiderId, TripId},
     saga::{JobContext, SagaContext},
+    statements::{CLOSED, ExpireRequest, close_orders},
     storage::begin_async_commit,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     Booking, OrderUnpaid,
-    queue::{self, Delivery, Job, JobError, Lease, Outcome},
+    queue::{self, Delivery, Job, JobError, Outcome},
 };
 use sqlx::PgConnection;
 use std::{sync::Arc, time::Duration};
-use uuid::Uuid;
 
-/// Closes the order if it is unpaid (and, for [`CloseReason::Expired`], overdue by the database's clock), frees its
-/// seats and takes its timer off, in one statement. Returns whether it did.
+/// Closes the order if it is unpaid (and, for [`CloseReason::Expired`], overdue by the database's
+/// clock), frees its seats and removes its timer. Returns whether it did.
 ///
 /// # Errors
 /// The database's.
@@ -31,35 +28,11 @@ pub async fn close(
     order: OrderId,
     reason: CloseReason,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"with closed as (
-               update orders set status = 'closed', closed_reason = $2, closed_at = now()
-               where id = $1 and status = 'unpaid' and ($2 <> 'expired' or expires_at <= now())
-               returning id, trip_id, seats
-           ), mine as materialized (
-               select s.trip_id, s.seat
-               from seat s join closed c on s.trip_id = c.trip_id and s.seat = any(c.seats) and s.order_id = c.id
-               order by s.trip_id, s.seat for update of s
-           ), freed as (
-               update seat s set order_id = null, held_until = null
-               from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $1
-           ), told as (
-               insert into order_event (order_id, status, reason) select id, 'closed', $2 from closed
-           ), retired as (
-               delete from queue.job j using closed c
-               where j.tag = $3 and j.key = c.id::text and j.lease_token is null
-           )
-           select exists(select from closed) as "closed!""#,
-        order.0,
-        reason.as_str(),
-        OrderUnpaid::TAG
-    )
-    .fetch_one(conn)
-    .await
+    close_all(conn, &[order], reason, reason.as_str()).await
 }
 
-/// Closes those of the orders that are unpaid, frees their seats and takes their timers off, telling `why` in their
-/// history. The caller has locked the orders by ascending id.
+/// Closes those of the orders that are unpaid, frees their seats and removes their timers, with `why` in
+/// their history. Returns whether there was one. The caller has locked the orders by ascending id.
 ///
 /// # Errors
 /// The database's.
@@ -68,141 +41,67 @@ pub async fn close_all(
     orders: &[OrderId],
     reason: CloseReason,
     why: &str,
-) -> Result<(), sqlx::Error> {
-    let closed = close_but_timers(conn, orders, reason, why).await?;
+) -> Result<bool, sqlx::Error> {
+    let closed = close_orders(conn, orders, reason, why).await?;
+    if closed.is_empty() {
+        return Ok(false);
+    }
     let timers: Vec<_> = closed.iter().map(|order| (OrderUnpaid::TAG, order.to_string())).collect();
-    queue::remove(conn, &timers).await.map(drop)
+    queue::remove(conn, &timers).await?;
+    Ok(true)
 }
 
-/// The same, but for the timers, which the caller has ended or takes off; says which it closed.
-async fn close_but_timers(
-    conn: &mut PgConnection,
-    orders: &[OrderId],
-    reason: CloseReason,
-    why: &str,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"with closed as (
-               update orders set status = 'closed', closed_reason = $2, closed_at = now()
-               where id = any($1) and status = 'unpaid'
-               returning id, trip_id, seats
-           ), mine as materialized (
-               select s.trip_id, s.seat, c.id
-               from seat s join closed c on s.trip_id = c.trip_id and s.seat = any(c.seats) and s.order_id = c.id
-               order by s.trip_id, s.seat for update of s
-           ), freed as (
-               update seat s set order_id = null, held_until = null
-               from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.id
-           ), told as (
-               insert into order_event (order_id, status, reason) select id, 'closed', $3 from closed
-           )
-           select id from closed"#,
-        &orders.iter().map(|order| order.0).collect::<Vec<_>>(),
-        reason.as_str(),
-        why,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// The unpaid-order job. For a paid order, a closed one, or one that is gone it does nothing; early, it waits on.
+/// The unpaid-order job. For a paid order, a closed one, or one that is gone it does nothing; early, it
+/// waits on.
 ///
 /// # Errors
-/// What may be tried again.
+/// Errors that may pass: the job is retried.
 pub async fn expire(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: OrderUnpaid = delivery.decode()?;
     let order = job.booking().order_id;
     if delivery.lease.waited() > LATE {
-        context.backlog().turn().await;
+        context.pacer().acquire().await;
     }
-    if context.ask::<Expiries>(Expiry { order, lease: Arc::clone(&delivery.lease) }).await? {
+    let request = ExpireRequest { order, lease: Arc::clone(&delivery.lease) };
+    if context.batchers().expire_orders.submit(request).await? {
         tracing::info!(%order, note = CLOSED, "job done");
         return Ok(Outcome::Settled);
     }
     let mut tx = context.begin().await?;
-    // Without an order there may be a claim to give back. Barring waits for an order that is being added just now,
-    // and only what comes after it sees that order: so the closing comes last.
-    let released = match standing(&mut tx, order).await? {
+    // Without an order there may be a claim to give back. Barring waits for an order that is being added
+    // just now, and only what comes after it sees that order: so the closing comes last.
+    let released = match order_state(&mut tx, order).await? {
         None => match held_until(&mut tx, job.booking()).await? {
             Some(held_until) => return context.snooze(tx, delivery, held_until).await,
-            None => Some(release::claims(&mut tx, job.booking()).await?),
+            None => Some(release::release(&mut tx, job.booking()).await?),
         },
         Some(_) => None,
     };
     let note = if close(&mut tx, order, CloseReason::Expired).await? {
         CLOSED
     } else {
-        match standing(&mut tx, order).await? {
-            Some(Standing { open: true, expires_at }) => {
+        match order_state(&mut tx, order).await? {
+            Some(OrderState { open: true, expires_at }) => {
                 return context.snooze(tx, delivery, expires_at).await;
             }
             Some(_) => "nothing to do: the order is settled",
             None => released.unwrap_or("nothing to do: there is no such order"),
         }
     };
-    context.settle(tx, delivery, note).await
+    context.complete(tx, delivery, note).await
 }
 
-/// A job that was due for longer was not simply a little late: workers were away, or cannot follow.
+/// A job that waited longer was not simply a little late: workers were away, or cannot follow.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What an unpaid-order job says that closed its order.
-const CLOSED: &str = "closed: not paid in time";
-
-/// Closes those orders that are due, and ends their jobs; says which. The others, be they paid, early, gone, or another
-/// worker's by now, are left as they are, for [`expire`] to look at one by one.
-struct Expiries;
-
-struct Expiry {
-    order: OrderId,
-    lease: Arc<Lease>,
-}
-
-impl BatchStatement for Expiries {
-    type BatchContext = BatchContext;
-    type Ask = Expiry;
-    type Answer = bool;
-
-    fn shared(expiry: &Expiry) -> Vec<ConflictKey> {
-        vec![ConflictKey::Order(expiry.order.0)]
-    }
-
-    async fn ask_all(ground: &BatchContext, expiries: &[Expiry]) -> Result<Vec<bool>, sqlx::Error> {
-        let mut tx = begin_async_commit(ground.db.pool()).await?;
-        let due = lock_due(&mut tx, expiries).await?;
-        if due.is_empty() {
-            return Ok(vec![false; expiries.len()]);
-        }
-        let leases: Vec<&Lease> =
-            expiries.iter().filter(|e| due.contains(&e.order.0)).map(|e| e.lease.as_ref()).collect();
-        let ended = Lease::complete_all(&mut tx, &leases, Some(CLOSED)).await?;
-        let ended = |expiry: &Expiry| ended.contains(&expiry.lease.job_id);
-        let orders: Vec<OrderId> = expiries.iter().filter(|e| ended(e)).map(|e| e.order).collect();
-        let reason = CloseReason::Expired;
-        close_but_timers(&mut tx, &orders, reason, reason.as_str()).await?;
-        tx.commit().await?;
-        Ok(expiries.iter().map(ended).collect())
-    }
-}
-
-/// Locks those orders that are unpaid and overdue, in the order in which all do.
-async fn lock_due(conn: &mut PgConnection, expiries: &[Expiry]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "select id from orders where id = any($1) and status = 'unpaid' and expires_at <= now() order by id for update",
-        &expiries.iter().map(|expiry| expiry.order.0).collect::<Vec<_>>(),
-    )
-    .fetch_all(conn)
-    .await
-}
-
-struct Standing {
+struct OrderState {
     open: bool,
     expires_at: DateTime<Utc>,
 }
 
-async fn standing(conn: &mut PgConnection, order: OrderId) -> Result<Option<Standing>, sqlx::Error> {
+async fn order_state(conn: &mut PgConnection, order: OrderId) -> Result<Option<OrderState>, sqlx::Error> {
     sqlx::query_as!(
-        Standing,
+        OrderState,
         r#"select status = 'unpaid' as "open!", expires_at from orders where id = $1"#,
         order.0
     )
@@ -226,8 +125,9 @@ async fn held_until(
     .await
 }
 
-/// Gives back what an overdue order holds of the seats that `request` wants: its timer's work, done early because no
-/// worker may be running. An order that was claimed and never added is barred from being added.
+/// Gives back what an overdue order holds of the seats that `request` wants: its timer's work, done
+/// early because no worker may be running. An order that was claimed and never added is barred from
+/// being added.
 ///
 /// # Errors
 /// The database's.
@@ -239,8 +139,8 @@ pub async fn evict(saga: &SagaContext, overdue: OrderId, request: &Request) -> R
     Ok(())
 }
 
-/// Gives back what an overdue order holds of the trip's seats, in the caller's transaction, for `by` who wants them. An order
-/// that is not overdue, or was paid, keeps its seats.
+/// Gives back what an overdue order holds of the trip's seats, in the caller's transaction, for the
+/// rider `by`, who wants them. An order that is not overdue, or was paid, keeps its seats.
 ///
 /// # Errors
 /// The database's.
@@ -251,16 +151,17 @@ pub async fn give_back(
     by: RiderId,
 ) -> Result<(), sqlx::Error> {
     if !close(&mut *conn, overdue, CloseReason::Expired).await?
-        && standing(&mut *conn, overdue).await?.is_none()
+        && order_state(&mut *conn, overdue).await?.is_none()
     {
         let seats = whole_claim(&mut *conn, overdue, trip).await?;
         let orphan = Booking { order_id: overdue, rider_id: by, trip_id: trip, seats };
-        release::claims(conn, &orphan).await?;
+        release::release(conn, &orphan).await?;
     }
     Ok(())
 }
 
-/// All seats of the trip that the orphan holds: its undo's barrier can be passed once, so it must free them all.
+/// All seats of the trip that the orphan holds: its undo passes the barrier only once, so it must free
+/// them all.
 async fn whole_claim(
     conn: &mut PgConnection,
     orphan: OrderId,

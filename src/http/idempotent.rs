@@ -1,9 +1,9 @@
-//! The HTTP side of a change that is done once for a client's key.
+//! The HTTP side of a change that is made once for a client's key.
 
 use super::problem::{Problem, language_of};
 use crate::idempotency::{
-    self, IdempotencyKey, Kept,
-    transaction::{Begun, Once, Unanswered},
+    self, IdempotencyKey, StoredResponse,
+    transaction::{BeginOutcome, IdempotentTransaction, ResponsePending},
 };
 use axum::{
     Json,
@@ -17,31 +17,31 @@ use std::collections::BTreeMap;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// A request that has its answer already: a problem, or what an earlier request with its key was told.
-pub(crate) struct Ended(Box<Response>);
+/// The reply to a request that ends early: a problem, or the response to an earlier request with its key.
+pub(crate) struct Reply(Box<Response>);
 
-impl<E: Into<Problem>> From<E> for Ended {
+impl<E: Into<Problem>> From<E> for Reply {
     fn from(problem: E) -> Self {
         Self(Box::new(problem.into().into_response()))
     }
 }
 
-impl IntoResponse for Ended {
+impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         *self.0
     }
 }
 
-/// A change that is one transaction. A refusal undoes it and is kept under the key, unless it says when to try again; a
-/// failure of ours undoes it and is never kept.
-pub(crate) struct Act(Once);
+/// A change that is one transaction. A refusal rolls it back and is stored under the key, unless it says
+/// when to try again. A failure of the server rolls it back and is never stored.
+pub(crate) struct IdempotentChange(IdempotentTransaction);
 
-impl Act {
-    /// Begins the change, or answers as an earlier request with this key was answered.
-    pub(crate) async fn begin(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<Self, Ended> {
-        match Once::begin(pool, key).await? {
-            Begun::Ours(once) => Ok(Self(once)),
-            Begun::Earlier(kept) => Err(Ended(Box::new(replay(kept)?))),
+impl IdempotentChange {
+    /// Begins the change, or replies with the response to an earlier request with this key.
+    pub(crate) async fn begin(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<Self, Reply> {
+        match IdempotentTransaction::begin(pool, key).await? {
+            BeginOutcome::Started(change) => Ok(Self(change)),
+            BeginOutcome::Earlier(stored) => Err(Reply(Box::new(replay(stored)?))),
         }
     }
 
@@ -50,76 +50,76 @@ impl Act {
         self.0.conn()
     }
 
-    /// Ends the change with its answer.
+    /// Ends the change with its response.
     pub(crate) async fn end<T: Serialize>(
         self,
         status: StatusCode,
         done: Result<T, impl Into<Problem>>,
-    ) -> Result<Response, Ended> {
-        match told(done) {
+    ) -> Result<Response, Reply> {
+        match to_body(done) {
             Ok(body) => {
-                self.0.end(status.as_u16(), &body).await?;
-                Ok(answer(status, body))
+                self.0.respond(status.as_u16(), &body).await?;
+                Ok(response(status, body))
             }
-            Err(problem) if is_kept(&problem) => {
+            Err(problem) if is_storable(&problem) => {
                 let body = Value::Object(problem.body.clone());
                 match self.0.refuse(problem.status.as_u16(), &body).await? {
-                    Kept::Ours => Err(problem.into()),
+                    StoredResponse::Own => Err(problem.into()),
                     earlier => Ok(replay(earlier)?),
                 }
             }
             Err(problem) => {
-                self.0.give_up().await?;
+                self.0.roll_back().await?;
                 Err(problem.into())
             }
         }
     }
 
-    /// Undoes everything: the change is not to be made so.
-    pub(crate) async fn give_up(self) -> Result<(), Ended> {
-        Ok(self.0.give_up().await?)
+    /// Rolls the change back.
+    pub(crate) async fn roll_back(self) -> Result<(), Reply> {
+        Ok(self.0.roll_back().await?)
     }
 
-    /// Commits the change, which must bear being made again, before its answer is known.
-    pub(crate) async fn commit(self) -> Result<Later, Ended> {
-        Ok(Later(self.0.commit().await?))
+    /// Commits the change, which must be repeatable, before its response is known.
+    pub(crate) async fn commit(self) -> Result<DeferredChange, Reply> {
+        Ok(DeferredChange(self.0.commit().await?))
     }
 }
 
-/// A change that is committed, and whose answer comes later.
-pub(crate) struct Later(Unanswered);
+/// A change that is committed, and whose response comes later.
+pub(crate) struct DeferredChange(ResponsePending);
 
-impl Later {
-    /// The answer.
+impl DeferredChange {
+    /// Ends the change with its response.
     pub(crate) async fn end<T: Serialize>(
         self,
         status: StatusCode,
         done: Result<T, impl Into<Problem>>,
-    ) -> Result<Response, Ended> {
-        let body = told(done)?;
-        match self.0.answer(status.as_u16(), &body).await? {
-            Kept::Ours => Ok((status, Json(body)).into_response()),
+    ) -> Result<Response, Reply> {
+        let body = to_body(done)?;
+        match self.0.respond(status.as_u16(), &body).await? {
+            StoredResponse::Own => Ok((status, Json(body)).into_response()),
             earlier => Ok(replay(earlier)?),
         }
     }
 }
 
-/// Answers a repeat before work is done that a repeat need not cost.
-pub(crate) async fn not_answered_yet(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<(), Ended> {
+/// Replies to a repeated request before work is done that a repetition need not cost.
+pub(crate) async fn not_answered_yet(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<(), Reply> {
     let Some(key) = key else { return Ok(()) };
     match idempotency::load(pool, key).await? {
-        None | Some(Kept::Begun(_) | Kept::Running) => Ok(()),
-        Some(kept) => Err(Ended(Box::new(replay(kept)?))),
+        None | Some(StoredResponse::Reserved(_) | StoredResponse::Running) => Ok(()),
+        Some(stored) => Err(Reply(Box::new(replay(stored)?))),
     }
 }
 
-/// The answer of an earlier request, told as such.
-pub(crate) fn replay(kept: Kept) -> Result<Response, Problem> {
-    match kept {
-        Kept::Earlier { status, body } => {
+/// The response to an earlier request, marked as a replay.
+pub(crate) fn replay(stored: StoredResponse) -> Result<Response, Problem> {
+    match stored {
+        StoredResponse::Earlier { status, body } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let language = body.as_object().map(language_of);
-            let mut response = told_again(answer(status, sorted(body)));
+            let mut response = as_replay(self::response(status, sorted(body)));
             if !status.is_success() {
                 let problem = HeaderValue::from_static("application/problem+json");
                 response.headers_mut().insert(header::CONTENT_TYPE, problem);
@@ -127,13 +127,15 @@ pub(crate) fn replay(kept: Kept) -> Result<Response, Problem> {
             }
             Ok(response)
         }
-        Kept::OtherBody => Err(Problem::key_reused()),
-        Kept::Begun(_) | Kept::Running | Kept::Ours => Err(Problem::running()),
+        StoredResponse::OtherBody => Err(Problem::key_reused()),
+        StoredResponse::Reserved(_) | StoredResponse::Running | StoredResponse::Own => {
+            Err(Problem::running())
+        }
     }
 }
 
-/// A 204 has no body, though one is kept under its key: there a status comes with a body.
-fn answer(status: StatusCode, body: Value) -> Response {
+/// A 204 has no body, though one is stored under its key: there a status comes with a body.
+fn response(status: StatusCode, body: Value) -> Response {
     if status == StatusCode::NO_CONTENT {
         status.into_response()
     } else {
@@ -141,20 +143,21 @@ fn answer(status: StatusCode, body: Value) -> Response {
     }
 }
 
-/// This answer, as one that was given before.
-pub(crate) fn told_again(answer: impl IntoResponse) -> Response {
-    let mut response = answer.into_response();
+/// Marks a response as a replay of an earlier one.
+pub(crate) fn as_replay(response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
 /// The body through a `Value`, so that a replay from the database has the same text.
-fn told<T: Serialize>(done: Result<T, impl Into<Problem>>) -> Result<Value, Problem> {
+fn to_body<T: Serialize>(done: Result<T, impl Into<Problem>>) -> Result<Value, Problem> {
     serde_json::to_value(done.map_err(Into::into)?).map(sorted).map_err(|_| Problem::broken())
 }
 
-/// With the fields of every object in the alphabet's order: a first answer and its replay from the database have the same
-/// text, whatever order serde_json keeps in this build (another crate's feature decides that).
+/// With the fields of every object in alphabetical order: a first response and its replay from the
+/// database have the same text, whatever order serde_json keeps in this build (another crate's feature
+/// decides that).
 pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -167,7 +170,7 @@ pub(crate) fn sorted(value: Value) -> Value {
     }
 }
 
-/// A refusal that says when to try again is no answer to give again then.
-fn is_kept(problem: &Problem) -> bool {
+/// A refusal that says when to try again must not be replayed then.
+fn is_storable(problem: &Problem) -> bool {
     problem.status.is_client_error() && !problem.body.contains_key("retry_after")
 }

@@ -14,13 +14,14 @@ pub use middleware::admission::Admission;
 
 use crate::{
     accounts::Sessions,
+    batch::Batcher,
     limits::Limits,
     ops::debts::KeptOwed,
     saga::SagaContext,
     settings::Settings,
     storage::redis::RedisLink,
     telemetry::{metrics::Metrics, traffic::Tally},
-    trips::live::Live,
+    trips::{ReadSeatMaps, live::Live},
 };
 use axum::{
     Router,
@@ -49,6 +50,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// What flows run with.
     pub saga: SagaContext,
+    /// Reads seat maps.
+    pub seat_maps: Batcher<ReadSeatMaps>,
     /// Reads and makes tokens.
     pub sessions: Sessions,
     /// The settings.

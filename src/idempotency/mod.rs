@@ -1,158 +1,84 @@
-//! Idempotency keys: the same key and body get the first answer again.
+//! Idempotency keys: the same key and body get the first response again.
 //!
-//! The first writing step of a flow takes the key for its subject. A booking's and a payment's last step writes the order, and that
-//! is the answer ([`orders::told`](crate::orders::told)); other changes write theirs under the key, in their own transaction.
-//! A key whose request died half way is free again after [`STALE`]; one whose step failed is freed by raising the rollback.
+//! The first writing step of a saga reserves the key for its subject. A booking's and a payment's last
+//! step writes the order, and the response is rebuilt from it
+//! ([`orders::rebuild_response`](crate::orders::rebuild_response)). Other changes store theirs under the
+//! key, in their own transaction. A key whose request died half way is free again after [`STALE`]; one
+//! whose step failed is freed by scheduling the rollback.
 
+mod save;
 pub mod transaction;
 
+pub use save::{NewResponse, SaveResponses, save, save_batched};
+
 use crate::{
-    batch::{BatchContext, BatchStatement, ConflictKey},
-    domain::Error,
-    saga::SagaContext,
+    batch::ConflictKey,
+    domain::{Error, RiderId},
 };
-use crate::{domain::RiderId, storage::again};
 use chrono::Duration;
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-/// After so long a running request is taken for dead. Longer than any request may run and than an armed undo waits.
+/// After this time a running request is assumed to be dead. Longer than any request may run, and than an
+/// armed undo waits.
 pub const STALE: Duration = Duration::seconds(60);
 
 /// A client's key, with what it was used for.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
-    /// Whose key it is: keys of different riders never meet.
+    /// Whose key it is: keys of different riders are never the same.
     pub actor: RiderId,
     /// The header's text, 1 to 200 characters.
     pub key: String,
     /// A keyed digest over method, path and body as they were understood.
     pub fingerprint: Vec<u8>,
-    /// The same over their bytes as they were sent, which versions before migration 0022 kept. It goes when no key is kept that an
-    /// upgrade found (`idempotency.retention_hours`).
+    /// The same over their bytes as they were sent, which versions before migration 0022 stored. It can
+    /// go when no key from before that upgrade is left (`idempotency.retention_hours`).
     pub as_sent: Vec<u8>,
 }
 
 impl IdempotencyKey {
-    /// Whether a kept digest is this request's.
+    /// Whether a stored digest is this request's.
     fn is_of(&self, fingerprint: &[u8]) -> bool {
         fingerprint == self.fingerprint || fingerprint == self.as_sent
     }
 
     /// Two requests with one key are not put into one statement.
-    pub fn shared(&self) -> ConflictKey {
+    pub fn conflict_key(&self) -> ConflictKey {
         ConflictKey::Key(self.actor.0, self.key.clone())
     }
 }
 
-/// What became of an answer that was to be kept under a key.
+/// What a key holds.
 #[derive(Debug)]
-pub enum Kept {
-    /// It is kept; give it.
-    Ours,
-    /// An earlier request was answered so; give that.
+pub enum StoredResponse {
+    /// The response that this request has just stored; send it.
+    Own,
+    /// The response to an earlier request; send it instead.
     Earlier {
         /// Its HTTP status.
         status: u16,
         /// Its body.
         body: Value,
     },
-    /// An earlier request took this key and wrote no answer: it still runs, or what it did for this subject is the answer.
-    Begun(Uuid),
+    /// No response, but an earlier request reserved the key for this subject: it still runs, or what it
+    /// did for the subject is the response.
+    Reserved(Uuid),
     /// An earlier request with this key still runs.
     Running,
     /// The key was used with another body.
     OtherBody,
 }
 
-/// An answer to be kept.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Under which key.
-    pub key: IdempotencyKey,
-    /// What the key was taken for.
-    pub subject: Uuid,
-    /// Its HTTP status.
-    pub status: u16,
-    /// Its body.
-    pub body: Value,
-}
-
-/// Keeps the answer unless an earlier request with its key was first.
-///
-/// # Errors
-/// The database's.
-pub async fn keep(pool: &PgPool, answer: Answer) -> Result<Kept, sqlx::Error> {
-    let ours = keep_all(&mut *pool.acquire().await?, std::slice::from_ref(&answer)).await?;
-    of_whom(pool, &answer.key, ours == [true]).await
-}
-
-/// The same, together with whoever keeps one meanwhile: when many want the last seats, most are refused at once.
-///
-/// # Errors
-/// The database's.
-pub async fn keep_together(saga: &SagaContext, answer: Answer) -> Result<Kept, sqlx::Error> {
-    let key = answer.key.clone();
-    let ours = saga.batchers.ask::<Keeps>(answer).await?;
-    of_whom(&saga.pool, &key, ours).await
-}
-
-async fn of_whom(pool: &PgPool, key: &IdempotencyKey, ours: bool) -> Result<Kept, sqlx::Error> {
-    if ours { Ok(Kept::Ours) } else { Ok(again(|| load(pool, key)).await?.unwrap_or(Kept::Running)) }
-}
-
-/// The statement, for any number of answers.
-struct Keeps;
-
-impl BatchStatement for Keeps {
-    type BatchContext = BatchContext;
-    type Ask = Answer;
-    /// Whether it was kept.
-    type Answer = bool;
-
-    fn shared(answer: &Answer) -> Vec<ConflictKey> {
-        vec![answer.key.shared()]
-    }
-
-    async fn ask_all(ground: &BatchContext, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
-        let mut db = ground.db.take().await?;
-        let kept = keep_all(&mut db, answers).await?;
-        db.keep();
-        Ok(kept)
-    }
-}
-
-async fn keep_all(db: &mut PgConnection, answers: &[Answer]) -> Result<Vec<bool>, sqlx::Error> {
-    let ours = sqlx::query_scalar!(
-        "insert into idempotency as i (actor, key, fingerprint, subject, status, body)
-         select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::smallint[], $6::jsonb[])
-                           as r(actor, key, fingerprint, subject, status, body)
-         order by actor, key
-         on conflict (actor, key) do update
-             set subject = excluded.subject, status = excluded.status, body = excluded.body
-             where i.fingerprint = excluded.fingerprint
-               and (i.subject = excluded.subject and i.status is null
-                    or key_is_abandoned(i.status, i.started_at, i.subject, $7))
-         returning subject",
-        &answers.iter().map(|a| a.key.actor.0).collect::<Vec<_>>(),
-        &answers.iter().map(|a| a.key.key.clone()).collect::<Vec<_>>(),
-        &answers.iter().map(|a| a.key.fingerprint.clone()).collect::<Vec<_>>(),
-        &answers.iter().map(|a| a.subject).collect::<Vec<_>>(),
-        &answers.iter().map(|a| i16::try_from(a.status).unwrap_or(i16::MAX)).collect::<Vec<_>>(),
-        &answers.iter().map(|a| a.body.clone()).collect::<Vec<_>>(),
-        stale_secs()
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(answers.iter().map(|answer| ours.contains(&answer.subject)).collect())
-}
-
 /// What the key holds, if anything.
 ///
 /// # Errors
 /// The database's.
-pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Option<Kept>, sqlx::Error> {
+pub async fn load(
+    db: impl PgExecutor<'_>,
+    key: &IdempotencyKey,
+) -> Result<Option<StoredResponse>, sqlx::Error> {
     let row = sqlx::query!(
         "select fingerprint, subject, status, body from idempotency where actor = $1 and key = $2",
         key.actor.0,
@@ -161,14 +87,14 @@ pub async fn load(db: impl PgExecutor<'_>, key: &IdempotencyKey) -> Result<Optio
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| match (row.status, row.body) {
-        _ if !key.is_of(&row.fingerprint) => Kept::OtherBody,
-        (Some(status), Some(body)) => Kept::Earlier { status: status.unsigned_abs(), body },
-        _ => Kept::Begun(row.subject),
+        _ if !key.is_of(&row.fingerprint) => StoredResponse::OtherBody,
+        (Some(status), Some(body)) => StoredResponse::Earlier { status: status.unsigned_abs(), body },
+        _ => StoredResponse::Reserved(row.subject),
     }))
 }
 
-/// Deletes answers older than this many hours, `batch` at the most; returns how many. A key is then free, as if it had
-/// never been used.
+/// Deletes responses older than this many hours, at most `batch`; returns how many. Their keys are then
+/// free, as if they had never been used.
 ///
 /// # Errors
 /// The database's.
@@ -190,16 +116,21 @@ pub fn stale_secs() -> f64 {
     STALE.as_seconds_f64()
 }
 
-/// Takes the key in the caller's transaction, for a flow whose first step is not one statement.
+/// Reserves the key in the caller's transaction, for a saga whose first step is not one statement.
 ///
 /// # Errors
-/// `KeyTaken` if another request has it: the caller gives up his transaction; the database's.
-pub async fn take(conn: &mut PgConnection, key: Option<&IdempotencyKey>, subject: Uuid) -> Result<(), Error> {
+/// `KeyTaken` if another request has it: the caller rolls its transaction back; the database's.
+pub async fn reserve(
+    conn: &mut PgConnection,
+    key: Option<&IdempotencyKey>,
+    subject: Uuid,
+) -> Result<(), Error> {
     let Some(key) = key else { return Ok(()) };
-    let ours = sqlx::query!(
+    let reserved = sqlx::query!(
         "insert into idempotency as i (actor, key, fingerprint, subject) values ($1, $2, $3, $4)
          on conflict (actor, key) do update set subject = excluded.subject, started_at = now()
-             where i.fingerprint = excluded.fingerprint and key_is_abandoned(i.status, i.started_at, i.subject, $5)",
+             where i.fingerprint = excluded.fingerprint and key_is_abandoned(i.status, i.started_at,
+                 i.subject, $5)",
         key.actor.0,
         key.key,
         key.fingerprint,
@@ -208,14 +139,14 @@ pub async fn take(conn: &mut PgConnection, key: Option<&IdempotencyKey>, subject
     )
     .execute(conn)
     .await?;
-    if ours.rows_affected() == 1 { Ok(()) } else { Err(Error::KeyTaken) }
+    if reserved.rows_affected() == 1 { Ok(()) } else { Err(Error::KeyTaken) }
 }
 
-/// Writes the answer under the key in the caller's transaction, taking the key if `subject` has not yet.
+/// Stores the response under the key in the caller's transaction, reserving the key if `subject` has not yet.
 ///
 /// # Errors
-/// `KeyTaken` if another request has it: the caller gives up his transaction; the database's.
-pub async fn answer(
+/// `KeyTaken` if another request has it: the caller rolls its transaction back; the database's.
+pub async fn save_in(
     conn: &mut PgConnection,
     key: Option<&IdempotencyKey>,
     subject: Uuid,
@@ -223,7 +154,7 @@ pub async fn answer(
     body: &Value,
 ) -> Result<(), Error> {
     let Some(key) = key else { return Ok(()) };
-    let ours = sqlx::query!(
+    let reserved = sqlx::query!(
         "insert into idempotency as i (actor, key, fingerprint, subject, status, body)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (actor, key) do update set status = excluded.status, body = excluded.body
@@ -237,5 +168,5 @@ pub async fn answer(
     )
     .execute(conn)
     .await?;
-    if ours.rows_affected() == 1 { Ok(()) } else { Err(Error::KeyTaken) }
+    if reserved.rows_affected() == 1 { Ok(()) } else { Err(Error::KeyTaken) }
 }

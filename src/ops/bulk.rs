@@ -438,7 +438,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
             return Err(JobError::Cancelled);
         }
         if !chunk(context, id).await? {
-            return context.settle(context.begin().await?, delivery, "the operation has ended").await;
+            return context.complete(context.begin().await?, delivery, "the operation has ended").await;
         }
     }
     let mut tx = context.begin().await?;

@@ -42,13 +42,17 @@ pub async fn detail(
     rider: RiderId,
 ) -> Result<Option<OrderDetail>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!", o.amount as "amount!",
-                  o.status as "status!", o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
+        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
+            o.unit_price as "unit_price!", o.amount as "amount!",
+                  o.status as "status!", o.created_at as "created_at!", o.expires_at as "expires_at!",
+                      o.paid_at, o.closed_reason,
                   t.bus_id, t.direction, t.departs_at, t.arrives_at,
-                  (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason', e.reason)
+                  (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason',
+                      e.reason)
                                              order by e.at), '[]')
                    from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
-                  (select to_jsonb(v) from evaluation v where v.order_id = o.id) as "evaluation: Json<Evaluation>"
+                  (select to_jsonb(v) from evaluation v
+                      where v.order_id = o.id) as "evaluation: Json<Evaluation>"
            from order_shown o join trip t on t.id = o.trip_id where o.id = $1 and o.rider_id = $2"#,
         order.0,
         rider.0

@@ -1,6 +1,6 @@
-//! What a rider thought of a trip he took: once for each paid order of his, after departure.
+//! A rider's evaluation of a trip: once for each paid order, after departure.
 
-use crate::domain::{Comment, Error, FieldError, OrderId, Refusal, RiderId};
+use crate::domain::{Comment, Error, FieldError, OrderId, OrderStatus, Refusal, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl NewEvaluation {
 pub struct Evaluation {
     /// 1 to 5.
     pub rating: i16,
-    /// What was said, if anything.
+    /// The rider's words, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// When.
@@ -43,11 +43,12 @@ pub struct Evaluation {
     pub created_at: DateTime<Utc>,
 }
 
-/// Evaluates the rider's order, in one statement: it locks the order so that a refund cannot slip in between, judges
-/// it by what it then sees, and lets `evaluation_is_given_once` decide between two at once.
+/// Evaluates the rider's order, in one statement: it locks the order so that a refund cannot slip in
+/// between, judges it by what it then sees, and lets `evaluation_is_given_once` decide between two at
+/// once.
 ///
 /// # Errors
-/// Not his; not paid, its trip cancelled or not departed, evaluated already; the database's.
+/// Not the rider's; not paid, its trip cancelled or not departed, evaluated already; the database's.
 pub async fn evaluate(
     conn: &mut PgConnection,
     order: OrderId,
@@ -58,7 +59,8 @@ pub async fn evaluate(
         r#"with mine as materialized (
                select id, trip_id, status from orders where id = $1 and rider_id = $2 for share
            ), due as materialized (
-               select m.id, m.status, t.cancelled_at is not null as cancelled, t.departs_at <= now() as departed
+               select m.id, m.status, t.cancelled_at is not null as cancelled,
+                   t.departs_at <= now() as departed
                from mine m join trip t on t.id = m.trip_id
            ), given as (
                insert into evaluation (order_id, rating, comment)
@@ -77,13 +79,14 @@ pub async fn evaluate(
     .fetch_optional(conn)
     .await?
     .ok_or(Refusal::NotFound("order"))?;
+    let status = super::read_status(&seen.status)?;
     match seen.given_at {
         Some(at) => Ok(Evaluation {
             rating: new.rating,
             comment: new.comment.clone().map(Comment::into_string),
             created_at: at,
         }),
-        None if seen.status != "paid" => Err(Refusal::WrongState(super::read_status(&seen.status)?).into()),
+        None if status != OrderStatus::Paid => Err(Refusal::WrongState(status).into()),
         None if seen.cancelled => Err(Refusal::TripCancelled.into()),
         None if !seen.departed => Err(Refusal::NotDeparted.into()),
         None => Err(Refusal::AlreadyEvaluated.into()),

@@ -15,14 +15,16 @@ pub async fn of(conn: &mut PgConnection, order: OrderId) -> Result<KeyFilter, sq
     )
     .fetch_all(&mut *conn)
     .await?;
-    // A payment that failed before it was written down: its job's key is its own, and only the payload names the order.
+    // A payment that failed before it was written down: its job's key is its own, and only the payload
+    // names the order.
     let ids = sqlx::query_scalar!(
         r#"select id as "id!" from queue.job
            where tag = 'pay_check_cancle' and order_of(payload) = $1::uuid::text
            union all
            select id from queue.dead_letter where order_of(payload) = $1::uuid::text
            union all
-           select id from queue.finished where tag = 'pay_check_cancle' and order_of(payload) = $1::uuid::text"#,
+           select id from queue.finished where tag = 'pay_check_cancle'
+               and order_of(payload) = $1::uuid::text"#,
         order.0
     )
     .fetch_all(&mut *conn)

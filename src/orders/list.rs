@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Which of a rider's orders. But for `All`, each order is on exactly one list at a time: the view `order_listed` says on
-/// which.
+/// Which of a rider's orders. But for `All`, each order is on exactly one list at a time: the view
+/// `order_listed` says on which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
@@ -113,12 +113,13 @@ impl TryFrom<ListedRow> for ListedOrder {
     }
 }
 
-/// A page of the rider's orders: at most `limit`, those that come after order `after` on this list. A list that is in the
-/// order of time stays so under equal times: their orders' ids decide. The place of `after` is read off its own deadline or
-/// departure, which never change, so it is one even if that order has left the list meanwhile.
+/// A page of the rider's orders: at most `limit`, those that come after order `after` on this list. A
+/// list that is in the order of time stays so under equal times: their orders' ids decide. The place of
+/// `after` is read off its own deadline or departure, which never change, so it is one even if that
+/// order has left the list meanwhile.
 ///
 /// # Errors
-/// `after` is no order of his, on a list by time; the database's.
+/// `after` is no order of the rider's, on a list by time; the database's.
 pub async fn list(
     pool: &PgPool,
     rider: RiderId,
@@ -132,10 +133,10 @@ pub async fn list(
         List::Unpaid | List::Upcoming => by_time(pool, rider, list, 1, after, most).await?,
         List::ToEvaluate | List::Evaluated => by_time(pool, rider, list, -1, after, most).await?,
     };
-    // Ids alone have a place among the newest; on a list by time only an order of his has one.
+    // Ids alone have a place among the newest; on a list by time only an order of the rider's has one.
     let by_id = matches!(list, List::All | List::Closed);
     if let (true, false, Some(after)) = (rows.is_empty(), by_id, after)
-        && !is_his(pool, rider, after).await?
+        && !is_own(pool, rider, after).await?
     {
         return Err(Refusal::Invalid(FieldError::new("after", "the `next` of the page before")).into());
     }
@@ -146,7 +147,7 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// By the index of a rider's orders, however many he has.
+/// By the index of a rider's orders, however many there are.
 async fn newest(
     pool: &PgPool,
     rider: RiderId,
@@ -172,8 +173,8 @@ async fn newest(
     .await
 }
 
-/// By deadline (unpaid orders) or departure, ascending for a sign of 1 and descending for -1. Sorts what is on the list: a
-/// rider's own orders are few.
+/// By deadline (unpaid orders) or departure, ascending for a sign of 1 and descending for -1. Sorts what
+/// is on the list: a rider's own orders are few.
 async fn by_time(
     pool: &PgPool,
     rider: RiderId,
@@ -190,11 +191,13 @@ async fn by_time(
                   t.bus_id, t.direction, t.departs_at, t.arrives_at
            from order_listed o join trip t on t.id = o.trip_id
            cross join lateral (
-               select $3::smallint * extract(epoch from case when $2 = 'unpaid' then o.expires_at else t.departs_at end) as at
+               select $3::smallint * extract(epoch
+                   from case when $2 = 'unpaid' then o.expires_at else t.departs_at end) as at
            ) as place
            where o.rider_id = $1 and o.list = $2
              and ($4::uuid is null or (place.at, o.id) > (
-                 select $3::smallint * extract(epoch from case when $2 = 'unpaid' then p.expires_at else b.departs_at end), p.id
+                 select $3::smallint * extract(epoch
+                     from case when $2 = 'unpaid' then p.expires_at else b.departs_at end), p.id
                  from orders p join trip b on b.id = p.trip_id where p.id = $4 and p.rider_id = $1))
            order by place.at, o.id limit $5"#,
         rider.0,
@@ -207,9 +210,9 @@ async fn by_time(
     .await
 }
 
-async fn is_his(pool: &PgPool, rider: RiderId, order: OrderId) -> Result<bool, sqlx::Error> {
+async fn is_own(pool: &PgPool, rider: RiderId, order: OrderId) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists(select from orders where id = $1 and rider_id = $2) as "his!""#,
+        r#"select exists(select from orders where id = $1 and rider_id = $2) as "is_own!""#,
         order.0,
         rider.0
     )

@@ -1,8 +1,7 @@
 //! Finding orders on the operations side.
 
 use super::{OrderRow, OrderView};
-use crate::domain::Page;
-use crate::domain::{OrderId, TripId};
+use crate::domain::{OrderId, Page, TripId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -51,7 +50,7 @@ pub async fn newest(
     Ok(Page { items, next })
 }
 
-/// The orders that have seats of a trip now, newest first, `most` at the most.
+/// The orders that have seats of a trip now, newest first, at most `most`.
 ///
 /// # Errors
 /// The database's.
@@ -70,8 +69,10 @@ pub async fn of_trip(pool: &PgPool, trip: TripId, most: u16) -> Result<Vec<Found
 /// These orders, newest first.
 async fn found(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!", amount as "amount!",
-                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at, closed_reason,
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
+            amount as "amount!",
+                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at,
+                      closed_reason,
                   rider_id as "rider_id!"
            from order_shown where id = any($1) order by id desc"#,
         ids

@@ -1,17 +1,18 @@
-//! A rider's leave to pay one order once, without his pay password: the pay password is checked beforehand, so that its
-//! hash, which is slow on purpose, need not sit in the payment's path.
+//! An authorization permits its rider to pay one order once, without the pay password. The pay password
+//! is checked beforehand, so that its hash, which is slow on purpose, is not in the payment's path.
 //!
-//! It is used up in the statement that debits the wallet, so a crash leaves either both or neither. A debit that is
-//! refused (balance too low, another payment under way) uses nothing up. One that is undone later does: leave is given
-//! for one debit, and whoever wants to pay after a failure shows his pay password again.
+//! It is used up in the statement that debits the wallet, so a crash leaves either both or neither. A
+//! debit that is refused (balance too low, another payment under way) uses nothing up. One that is
+//! undone later does: an authorization is for one debit, and a rider who pays again after a failure
+//! shows the pay password again.
 //!
-//! It ends with the pay password that was checked for it: a change deletes it in its own transaction. Signing out does not,
-//! since nobody can use it without a session of its rider's, and it lasts two minutes by default.
+//! It ends with the pay password that was checked for it: a change deletes it in its own transaction.
+//! Signing out does not, since it is useless without a session of its rider, and it lasts two minutes by
+//! default.
 
 use super::{Request, check};
-use crate::accounts::pay_password;
 use crate::{
-    accounts::passwords::Busy,
+    accounts::{passwords::Busy, pay_password},
     domain::{Error, OrderId, PaymentId, RiderId},
     saga::SagaContext,
 };
@@ -23,13 +24,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgExecutor;
 
-/// Random bytes of a token: nobody guesses one, so a fast hash of it is enough.
+/// Random bytes of a token: too many to guess, so a fast hash of it is enough.
 const TOKEN: usize = 32;
 
-/// What lets a rider pay.
+/// What permits a payment.
 #[derive(Clone)]
 pub enum Proof {
-    /// His pay password, in plain text for as long as the check takes.
+    /// The rider's pay password, in plain text for as long as the check takes.
     PayPassword(String),
     /// The hash of an authorization's token.
     Authorization(Vec<u8>),
@@ -41,7 +42,7 @@ impl Proof {
         Self::Authorization(Sha256::digest(token).to_vec())
     }
 
-    /// The hash to look for and to use up; `None` for a pay password.
+    /// The hash to find and to use up; `None` for a pay password.
     pub(crate) fn token_hash(&self) -> Option<&[u8]> {
         match self {
             Self::PayPassword(_) => None,
@@ -50,7 +51,7 @@ impl Proof {
     }
 }
 
-/// A fresh authorization, as it is answered: the only place where its token is ever told.
+/// A new authorization, as a response shows it: the only place where its token appears.
 #[derive(Serialize, JsonSchema)]
 pub struct Authorization {
     /// Goes into the payment in the pay password's place.
@@ -61,10 +62,10 @@ pub struct Authorization {
 }
 
 /// Checks the pay password and authorizes one payment of the rider's unpaid order, for
-/// `booking.pay_authorization_secs`. An earlier authorization of the order counts no more.
+/// `booking.pay_authorization_secs`. An earlier authorization of the order is void.
 ///
 /// # Errors
-/// Somebody else's order, a wrong state, the deadline, the pay password; the database's.
+/// Another rider's order, a wrong state, the deadline, the pay password; the database's.
 pub async fn issue(
     saga: &SagaContext,
     order_id: OrderId,
@@ -73,7 +74,7 @@ pub async fn issue(
 ) -> Result<Authorization, Error> {
     let proof = Proof::PayPassword(pay_password.to_owned());
     let request = Request { payment_id: PaymentId::new(), order_id, rider_id, proof, key: None };
-    // The order first, since a wrong state must cost no try.
+    // The order first, since a wrong state must cost no attempt.
     check::order(saga, &request).await?;
     let mut token = [0; TOKEN];
     OsRng.fill_bytes(&mut token);
@@ -87,8 +88,8 @@ pub async fn issue(
     Err(Error::Broken(Box::new(Busy)))
 }
 
-/// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is locked against a
-/// change, which either comes first and is seen here, or waits and then deletes this.
+/// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is
+/// locked against a change, which either comes first and is seen here, or waits and then deletes this.
 async fn insert(
     saga: &SagaContext,
     request: &Request,
@@ -100,8 +101,8 @@ async fn insert(
          select $1, rider_id, $3, now() + make_interval(secs => $4) from pay_password
          where rider_id = $2 and hash = $5 for share
          on conflict (order_id) do update
-             set rider_id = excluded.rider_id, token_hash = excluded.token_hash, expires_at = excluded.expires_at,
-                 used_by = null
+             set rider_id = excluded.rider_id, token_hash = excluded.token_hash,
+                 expires_at = excluded.expires_at, used_by = null
          returning expires_at",
         request.order_id.0,
         request.rider_id.0,
@@ -113,7 +114,7 @@ async fn insert(
     .await
 }
 
-/// Deletes authorizations that ended a day ago or longer, `batch` at the most; returns how many.
+/// Deletes authorizations that ended a day ago or longer, at most `batch`; returns how many.
 ///
 /// # Errors
 /// The database's.

@@ -1,7 +1,8 @@
-//! Refunding, `pay_back_cancle`: paid → refunding → money back → seats free → refunded. Every step moves forward and
-//! can be repeated; a refund that stops half way is carried on by its job, which its first step armed.
+//! Refunding, `pay_back_cancle`: paid → refunding → money back → seats free → refunded. Every step moves
+//! forward and can be repeated; a refund that stops half way is carried on by its job, which its first
+//! step armed.
 
-use super::reverse;
+use super::reverse::{self, GiveBack};
 use crate::{
     domain::{Error, OrderId, OrderStatus, PaymentId, Refusal, RiderId},
     idempotency,
@@ -18,43 +19,44 @@ use sqlx::PgConnection;
 /// Refunds the rider's paid order, before the trip's cut-off.
 ///
 /// # Errors
-/// Not his, not paid, too late; on a failure the job that carries the refund on has been raised.
+/// Not the rider's, not paid, too late; on a failure the job that carries the refund on has been scheduled.
 pub async fn refund(saga: &SagaContext, command: &Command) -> SagaResult<OrderView> {
-    let ended = step(&saga.faults, MqTag::PayBack, run(saga, command)).await;
-    let owed = |_| Rollback {
+    let result = step(&saga.faults, MqTag::PayBack, run(saga, command)).await;
+    let rollback = |_| Rollback {
         undo: NewJob::of(&PayBack::new(command.order_id)),
         replaces: None,
         key: command.key.clone(),
         subject: command.attempt,
     };
-    or_roll_back(saga, ended, owed).await
+    or_roll_back(saga, result, rollback).await
 }
 
-/// Three transactions, each of which may be made again. Should it stop between two, the job that the first armed goes on.
+/// Three transactions, each of which may be made again. Should it stop between two, the job that the
+/// first armed goes on.
 async fn run(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
     again(|| begin(saga, command)).await?;
     again(|| async { money_back(&mut *saga.pool.acquire().await?, command.order_id).await }).await?;
     again(|| end(saga, command)).await
 }
 
-/// The seats are free, and the answer is kept.
+/// Frees the seats and stores the response.
 async fn end(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> {
     let Command { attempt, order_id, rider_id, ref key } = *command;
     let mut tx = storage::begin(&saga.pool).await?;
     free_seats(&mut tx, order_id).await?;
     queue::remove(&mut tx, &[(PayBack::TAG, order_id.to_string())]).await?;
     let order = orders::find(&mut *tx, order_id, Some(rider_id)).await?.ok_or(Refusal::NotFound("order"))?;
-    idempotency::answer(&mut tx, key.as_ref(), attempt, 200, &order.to_json()).await?;
+    idempotency::save_in(&mut tx, key.as_ref(), attempt, 200, &order.to_json()).await?;
     tx.commit().await?;
     Ok(order)
 }
 
-/// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job that carries
-/// the refund on.
+/// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job
+/// that carries the refund on.
 async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     let (order, rider) = (command.order_id, command.rider_id);
     let mut tx = begin_async_commit(&saga.pool).await?;
-    idempotency::take(&mut tx, command.key.as_ref(), command.attempt).await?;
+    idempotency::reserve(&mut tx, command.key.as_ref(), command.attempt).await?;
     let begun = sqlx::query!(
         "with begun as (
              update orders o set status = 'refunding' from trip t
@@ -62,7 +64,8 @@ async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
                and t.id = o.trip_id and t.departs_at - make_interval(secs => $3) > now()
              returning o.id
          )
-         insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider' from begun",
+         insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider'
+             from begun",
         order.0,
         rider.0,
         saga.rules.refund_cut_off_secs,
@@ -86,8 +89,8 @@ async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins to refund those of the orders that are paid, however late it is, telling `why` in their history; their jobs,
-/// due now, carry the refunds on. The caller has locked the orders by ascending id.
+/// Begins to refund those of the orders that are paid, however late it is, with `why` in their history;
+/// their jobs, due now, carry the refunds on. The caller has locked the orders by ascending id.
 ///
 /// # Errors
 /// The database's.
@@ -118,7 +121,7 @@ async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
     let Some(row) = row else { return Ok(()) };
     let paying =
         Paying { payment_id: PaymentId(row.payment_id), order_id: order, rider_id: RiderId(row.rider_id) };
-    reverse::give_back(conn, &paying, "refund").await.map(drop)
+    reverse::give_back(conn, &paying, GiveBack::Refund).await.map(drop)
 }
 
 /// Refunding becomes refunded and the seats are free, once the money is back.
@@ -128,15 +131,11 @@ async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
              update orders o set status = 'refunded', closed_at = now() from payment p
              where o.id = $1 and o.status = 'refunding' and p.id = o.payment_id and p.state = 'refunded'
              returning o.id, o.trip_id, o.seats
-         ), mine as materialized (
-             select s.trip_id, s.seat
-             from seat s join refunded r on s.trip_id = r.trip_id and s.seat = any(r.seats) and s.order_id = r.id
-             order by s.trip_id, s.seat for update of s
-         ), freed as (
-             update seat s set order_id = null, held_until = null
-             from mine m where s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $1
+         ), freed as materialized (
+             select free_seats(array_agg(id), array_agg(trip_id), array_agg(seats::text)) from refunded
          )
-         insert into order_event (order_id, status, reason) select id, 'refunded', 'money back, seats free' from refunded",
+         insert into order_event (order_id, status, reason)
+         select id, 'refunded', 'money back, seats free' from refunded cross join freed",
         order.0
     )
     .execute(conn)
@@ -147,7 +146,7 @@ async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
 /// The undo carries a begun refund to its end. Of one that never began it does nothing.
 ///
 /// # Errors
-/// What may be tried again.
+/// Errors that may pass: the job is retried.
 pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let job: PayBack = delivery.decode()?;
     let order = job.order_id();
@@ -156,9 +155,9 @@ pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, 
     free_seats(&mut tx, order).await?;
     let note = match orders::lock_status(&mut tx, order).await? {
         Some(OrderStatus::Refunded) => "refunded",
-        // Begun after this job looked for the money to give back: nobody else may be there to carry it on.
+        // Begun after this job read the money to give back: no other job may be there to carry it on.
         Some(OrderStatus::Refunding) => return Err(JobError::retry("the refund began meanwhile")),
         _ => "nothing to do: no refund was begun",
     };
-    context.settle(tx, delivery, note).await
+    context.complete(tx, delivery, note).await
 }

@@ -1,33 +1,35 @@
 //! Giving a payment's money back: exactly its own amount, once, whatever the balance has become since.
 
-use super::STEPS;
 use crate::{
+    domain::PaymentState,
     saga::barrier::{self, Undoing},
     storage,
 };
-use farebox_jobs::queue::Job;
-use farebox_jobs::{MqTag, PayMoney, Paying, queue};
+use farebox_jobs::{
+    MqTag, PayMoney, Paying,
+    queue::{self, Job},
+};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Bars the flow and reverses this payment, unless its order was marked paid; says what it did.
+/// Bars the saga and reverses this payment, unless its order was marked paid; returns the job's note.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn payment(tx: &mut PgConnection, paying: &Paying) -> Result<&'static str, sqlx::Error> {
     let id = paying.payment_id.0;
-    barrier::bar(tx, id, &STEPS).await?;
+    barrier::bar(tx, id, &MqTag::PAYING_BARRIERS).await?;
     match barrier::begin_undo(tx, id, MqTag::PayMoney, MqTag::Pay).await? {
         Undoing::Finished => Ok("nothing to undo: the order is paid"),
         Undoing::Nothing => Ok("nothing to undo: no money was taken, or it is back already"),
         Undoing::Due => {
-            give_back(tx, paying, "payment_reversed").await?;
+            give_back(tx, paying, GiveBack::Reversal).await?;
             Ok("money given back")
         }
     }
 }
 
-/// Reverses a late payment in the request itself, and retires its armed undo.
+/// Reverses a late payment in the request itself, and removes its armed undo.
 ///
 /// # Errors
 /// The database's.
@@ -44,31 +46,59 @@ pub(crate) async fn now(pool: &PgPool, paying: &Paying) -> Result<(), sqlx::Erro
 /// The database's.
 pub(crate) async fn is_owed(tx: &mut PgConnection, paying: &Paying) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists(select from payment where id = $1 and state = 'debited') as "owed!""#,
-        paying.payment_id.0
+        r#"select exists(select from payment where id = $1 and state = $2) as "is_owed!""#,
+        paying.payment_id.0,
+        PaymentState::Debited.as_str()
     )
     .fetch_one(tx)
     .await
 }
 
-/// Puts the payment's own amount back on its wallet with one entry of `kind`: `payment_reversed` for a payment that
-/// is debited, `refund` for one that is settled. Returns whether money moved; a repeat moves none.
+/// Why a payment's money goes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GiveBack {
+    /// The payment failed after its debit.
+    Reversal,
+    /// The paid order is refunded.
+    Refund,
+}
+
+impl GiveBack {
+    /// The kind of the ledger's entry.
+    fn entry_kind(self) -> &'static str {
+        match self {
+            Self::Reversal => "payment_reversed",
+            Self::Refund => "refund",
+        }
+    }
+
+    /// The payment's states before and after.
+    fn states(self) -> (PaymentState, PaymentState) {
+        match self {
+            Self::Reversal => (PaymentState::Debited, PaymentState::Reversed),
+            Self::Refund => (PaymentState::Settled, PaymentState::Refunded),
+        }
+    }
+}
+
+/// Puts the payment's own amount back on its wallet with one entry. Returns whether money moved; a repetition
+/// moves none.
 ///
 /// # Errors
 /// The database's.
 pub(crate) async fn give_back(
     tx: &mut PgConnection,
     paying: &Paying,
-    kind: &'static str,
+    why: GiveBack,
 ) -> Result<bool, sqlx::Error> {
-    let (from, to) = if kind == "refund" { ("settled", "refunded") } else { ("debited", "reversed") };
+    let (from, to) = why.states();
     sqlx::query_scalar!(
-        r#"with purse as materialized (
+        r#"with locked as materialized (
                -- The wallet first, as in a debit: the other way round the two could deadlock.
                select rider_id from wallet where rider_id = $6 for update
            ), back as (
                update payment p set state = $3, changed_at = now()
-               from purse where p.id = $1 and p.state = $2 and p.rider_id = purse.rider_id
+               from locked l where p.id = $1 and p.state = $2 and p.rider_id = l.rider_id
                returning p.id, p.order_id, p.rider_id, p.amount
            ), moved as (
                update wallet w set balance = w.balance + b.amount, last_entry = coalesce(w.last_entry, 0) + 1
@@ -81,9 +111,9 @@ pub(crate) async fn give_back(
            )
            select exists(select from moved) as "moved!""#,
         paying.payment_id.0,
-        from,
-        to,
-        kind,
+        from.as_str(),
+        to.as_str(),
+        why.entry_kind(),
         Uuid::now_v7(),
         paying.rider_id.0
     )

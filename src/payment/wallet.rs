@@ -70,12 +70,12 @@ pub async fn entries(
     Ok(Page { items: items.collect(), next })
 }
 
-/// Puts money into a rider's wallet, once for each reference; a repeat answers the first entry. The wallet may hold `cap`
-/// at the most afterwards. Reversals and refunds ask for no cap: they always succeed.
+/// Puts money into a rider's wallet, once for each reference; a repeat answers the first entry. The
+/// wallet may hold at most `cap` afterwards. Reversals and refunds have no cap: they always succeed.
 ///
 /// # Errors
-/// An amount that is not positive or too much for the cap, the same reference with another amount or for another rider, no
-/// such wallet; the database's.
+/// An amount that is not positive or too much for the cap, the same reference with another amount or for
+/// another rider, no such wallet; the database's.
 pub async fn top_up(
     conn: &mut PgConnection,
     rider: RiderId,
@@ -86,8 +86,8 @@ pub async fn top_up(
     if !amount.is_positive() {
         return Err(Refusal::Invalid(FieldError::new("/amount", "an amount above zero")).into());
     }
-    // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the first's entry, and
-    // neither of two passes the cap.
+    // The wallet's row lock comes first, so that of two top-ups with one reference the second sees the
+    // first's entry, and neither of two passes the cap.
     let locked =
         sqlx::query!("select balance, last_entry from wallet where rider_id = $1 for update", rider.0)
             .fetch_optional(&mut *conn)
@@ -135,12 +135,42 @@ pub async fn top_up(
     if let Some(row) = entered {
         return Ok(entry(row.id, row.balance_after, row.at));
     }
-    // References from before keys were kept may have none.
-    let first = sqlx::query!(
-        r#"select e.rider_id as "rider_id!", e.id as "id!", e.amount as "amount!", e.balance_after as "balance_after!",
-                  e.at as "at!"
+    match first_entry(conn, rider, reference).await? {
+        None => Err(exceeds_cap(cap, Money::from_database(locked.balance)).into()),
+        Some(first) if first.rider_id != rider.0 => {
+            Err(Refusal::ReferenceUsed { rider: RiderId(first.rider_id), entry: first.id }.into())
+        }
+        Some(first) if first.amount != amount.decimal() => {
+            let rule = "the reference was used for another amount";
+            Err(Refusal::Invalid(FieldError::new("/reference", rule)).into())
+        }
+        Some(first) => Ok(entry(first.id, first.balance_after, first.at)),
+    }
+}
+
+/// The entry that a reference was used for.
+struct FirstEntry {
+    rider_id: Uuid,
+    id: Uuid,
+    amount: Decimal,
+    balance_after: Decimal,
+    at: DateTime<Utc>,
+}
+
+/// The entry that this reference was used for, if it was.
+async fn first_entry(
+    conn: &mut PgConnection,
+    rider: RiderId,
+    reference: &Reference,
+) -> Result<Option<FirstEntry>, sqlx::Error> {
+    // A reference from before keys were stored may have no key.
+    sqlx::query_as!(
+        FirstEntry,
+        r#"select e.rider_id as "rider_id!", e.id as "id!", e.amount as "amount!",
+                  e.balance_after as "balance_after!", e.at as "at!"
            from (select 1 as nr, rider_id, seq from ledger_entry where rider_id = $1 and reference in ($2, $4)
-                 union all select 2, rider_id, seq from top_up_reference where key = $3) as used
+                 union all
+                 select 2, rider_id, seq from top_up_reference where key = $3) as used
            join ledger_entry e using (rider_id, seq) order by nr limit 1"#,
         rider.0,
         reference.as_str(),
@@ -148,20 +178,11 @@ pub async fn top_up(
         reference.as_sent(),
     )
     .fetch_optional(conn)
-    .await?;
-    let Some(first) = first else { return Err(beyond(cap, Money::from_database(locked.balance)).into()) };
-    if first.rider_id != rider.0 {
-        return Err(Refusal::ReferenceUsed { rider: RiderId(first.rider_id), entry: first.id }.into());
-    }
-    if first.amount != amount.decimal() {
-        let rule = "the reference was used for another amount";
-        return Err(Refusal::Invalid(FieldError::new("/reference", rule)).into());
-    }
-    Ok(entry(first.id, first.balance_after, first.at))
+    .await
 }
 
 /// The wallet would hold more than it may.
-fn beyond(cap: Money, holds: Money) -> Refusal {
+fn exceeds_cap(cap: Money, holds: Money) -> Refusal {
     let room = cap.decimal() - holds.decimal();
     let rule = if room > Decimal::ZERO {
         format!("at most {} now: a wallet may be topped up to {cap}", Money::from_database(room))

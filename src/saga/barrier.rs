@@ -1,8 +1,9 @@
 //! The barrier: one row per (subject, step) decides between a step and its undo.
 //!
-//! A step inserts its row in its own statement; if the row is there already, the primary key aborts the step for
-//! good. An undo first *bars*: it inserts the rows of every step that has not run. That insert waits for a step whose
-//! transaction is still open, which is why barring is a statement of its own: the ones after it see what it waited for.
+//! A step inserts its row in its own statement; if the row exists already, the primary key aborts the
+//! step for good. An undo first *bars*: it inserts the rows of every step that has not run. That insert
+//! waits for a step whose transaction is still open, which is why barring is a statement of its own: the
+//! ones after it see what it waited for.
 
 use farebox_jobs::MqTag;
 use sqlx::{PgConnection, PgExecutor};
@@ -25,18 +26,19 @@ pub async fn bar(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]) -> Res
     .map(drop)
 }
 
-/// What the barrier says to an undo.
+/// What the barrier decides about an undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undoing {
-    /// The step was done, and is now written down as undone: do it.
+    /// The step was done, and is now recorded as undone: undo it.
     Due,
-    /// The flow's last step was done: nothing may be undone.
+    /// The last step of the saga was done: nothing may be undone.
     Finished,
     /// The step never ran, or was undone before.
     Nothing,
 }
 
-/// Writes down that `step` is undone, unless `last` stands. Bar first: it decides by what is there when it begins.
+/// Records that `step` is undone, unless `last` stands. Bar first: this decides by the rows that exist
+/// when it begins.
 ///
 /// # Errors
 /// The database's.
@@ -50,14 +52,15 @@ pub async fn begin_undo(
         r#"with finished as materialized (
                select exists(
                    select from barrier
-                   where subject = $1 and step = $3 and done_at is not null and undone_at is null) as it_is
+                   where subject = $1 and step = $3 and done_at is not null
+                       and undone_at is null) as is_finished
            ), undone as (
                update barrier set undone_at = now()
                where subject = $1 and step = $2 and done_at is not null and undone_at is null
-                 and not (select it_is from finished)
+                 and not (select is_finished from finished)
                returning step
            )
-           select it_is as "finished!", exists(select from undone) as "due!" from finished"#,
+           select is_finished as "finished!", exists(select from undone) as "due!" from finished"#,
         subject,
         step.wire(),
         last.wire()
@@ -71,7 +74,7 @@ pub async fn begin_undo(
     })
 }
 
-/// Writes down that the steps of `subject` that were done are undone now.
+/// Records that the steps of `subject` that were done are undone now.
 ///
 /// # Errors
 /// The database's.
@@ -87,12 +90,13 @@ pub async fn mark_undone(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]
     .map(drop)
 }
 
-/// Deletes the rows of flows that began more than `days` ago and are over, `batch` at the most; returns how many.
+/// Deletes the rows of sagas that began more than `days` ago and have ended, at most `batch`; returns
+/// how many.
 ///
-/// A row may only go when neither a step nor an undo can come to ask for it. Steps come from a request, and none lives
-/// that long. Undos come from jobs: a subject with a live job, or with a dead letter that may be redriven, keeps its rows.
-/// So does a step that was done and neither settled nor undone, whoever is to do that: its order is unpaid or missing, or
-/// its payment is debited.
+/// A row may only go when neither a step nor an undo can need it any more. Steps come from a request,
+/// and none lives that long. Undos come from jobs: a subject with a live job, or with a dead letter that
+/// may be redriven, keeps its rows. So does a step that was done and is neither settled nor undone: its
+/// order is unpaid or missing, or its payment is debited.
 ///
 /// # Errors
 /// The database's.
@@ -101,14 +105,16 @@ pub async fn prune(db: impl PgExecutor<'_>, days: i32, batch: u32) -> Result<u64
     let pruned = sqlx::query!(
         "delete from barrier where (subject, step) in (
              select subject, step from barrier b
-             -- Subjects are UUIDv7: their first 48 bits are the milliseconds of their making.
-             where subject < (lpad(to_hex((extract(epoch from now() - make_interval(days => $1)) * 1000)::bigint), 12, '0')
+             -- Subjects are UUIDv7: their first 48 bits are the milliseconds of their creation.
+             where subject < (lpad(to_hex((extract(epoch
+                 from now() - make_interval(days => $1)) * 1000)::bigint), 12, '0')
                               || repeat('0', 20))::uuid
                and (undone_at is not null
                     or exists (select from orders o where o.id = b.subject and o.status <> 'unpaid')
                     or exists (select from payment p where p.id = b.subject and p.state <> 'debited'))
                and not exists (select from queue.job j where j.key = b.subject::text and j.tag = any($3))
-               and not exists (select from queue.dead_letter d where d.key = b.subject::text and d.tag = any($3))
+               and not exists (select from queue.dead_letter d where d.key = b.subject::text
+                   and d.tag = any($3))
              order by subject limit $2)",
         days,
         i64::from(batch),

@@ -1,13 +1,14 @@
-//! The original's hand-made "simulated system exception", as a switch: `<tag>.<before|after>=<action>`, or
+//! The original's "simulated system exception", as a switch: `<tag>.<before|after>=<action>`, or
 //! `undo.<tag>.<before|after>=<action>` inside undo jobs. Several are separated by commas.
 
+use crate::domain::BoxError;
 use farebox_jobs::MqTag;
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 /// Longest `sleep:MS` and `block:MS`, so that a fault never outlives a request by much.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Which side of the step's (or undo's) commit.
+/// Before or after the commit of a step (or undo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultPoint {
     /// Before anything is written.
@@ -22,7 +23,7 @@ enum Action {
     Panic,
     Abort,
     Sleep(Duration),
-    /// Sleeps without giving up its thread, as a handler does that computes or calls something blocking.
+    /// Sleeps without yielding its thread, as a handler does that computes or calls something blocking.
     Block(Duration),
 }
 
@@ -30,7 +31,7 @@ enum Action {
 struct Fault {
     undo: bool,
     tag: MqTag,
-    moment: FaultPoint,
+    point: FaultPoint,
     action: Action,
 }
 
@@ -38,20 +39,20 @@ struct Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<[Fault]>);
 
-/// The fault's text does not read as one.
+/// The text is not a fault.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no fault: write [undo.]<tag>.<before|after>=<error|panic|abort|sleep:MS|block:MS>")]
+#[error("unknown fault {0:?}: write [undo.]<tag>.<before|after>=<error|panic|abort|sleep:MS|block:MS>")]
 pub struct FaultSyntax(String);
 
 #[derive(Debug, thiserror::Error)]
-#[error("simulated system exception {moment:?} {tag}")]
+#[error("simulated system exception {point:?} {tag}")]
 struct Simulated {
     tag: MqTag,
-    moment: FaultPoint,
+    point: FaultPoint,
 }
 
 impl Faults {
-    /// These faults and those.
+    /// These faults and `more`.
     pub fn and(&self, more: &Self) -> Self {
         Self(self.0.iter().chain(more.0.iter()).copied().collect())
     }
@@ -61,34 +62,29 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// Strikes if a fault is armed here in a step.
+    /// Injects a fault if one is armed at this point of a step.
     ///
     /// # Errors
     /// The simulated exception.
-    pub async fn in_step(&self, tag: MqTag, moment: FaultPoint) -> Result<(), crate::domain::BoxError> {
-        self.strike(false, tag, moment).await
+    pub async fn in_step(&self, tag: MqTag, point: FaultPoint) -> Result<(), BoxError> {
+        self.inject(false, tag, point).await
     }
 
-    /// Strikes if a fault is armed here in an undo.
+    /// Injects a fault if one is armed at this point of an undo.
     ///
     /// # Errors
     /// The simulated exception.
-    pub async fn in_undo(&self, tag: MqTag, moment: FaultPoint) -> Result<(), crate::domain::BoxError> {
-        self.strike(true, tag, moment).await
+    pub async fn in_undo(&self, tag: MqTag, point: FaultPoint) -> Result<(), BoxError> {
+        self.inject(true, tag, point).await
     }
 
-    async fn strike(
-        &self,
-        undo: bool,
-        tag: MqTag,
-        moment: FaultPoint,
-    ) -> Result<(), crate::domain::BoxError> {
-        let here = |f: &&Fault| f.undo == undo && f.tag == tag && f.moment == moment;
+    async fn inject(&self, undo: bool, tag: MqTag, point: FaultPoint) -> Result<(), BoxError> {
+        let here = |f: &&Fault| f.undo == undo && f.tag == tag && f.point == point;
         for fault in self.0.iter().filter(here) {
             match fault.action {
-                Action::Error => return Err(Box::new(Simulated { tag, moment })),
+                Action::Error => return Err(Box::new(Simulated { tag, point })),
                 #[allow(clippy::panic, reason = "the fault is a panic")]
-                Action::Panic => panic!("simulated panic {moment:?} {tag}"),
+                Action::Panic => panic!("simulated panic {point:?} {tag}"),
                 Action::Abort => std::process::abort(),
                 Action::Sleep(time) => tokio::time::sleep(time).await,
                 #[expect(clippy::disallowed_methods, reason = "the fault is a thread that stands still")]
@@ -113,13 +109,13 @@ impl FromStr for Faults {
 }
 
 fn parse(text: &str) -> Option<Fault> {
-    let (point, action) = text.split_once('=')?;
-    let (point, moment) = point.rsplit_once('.')?;
-    let (undo, tag) = point.strip_prefix("undo.").map_or((false, point), |tag| (true, tag));
+    let (place, action) = text.split_once('=')?;
+    let (place, point) = place.rsplit_once('.')?;
+    let (undo, tag) = place.strip_prefix("undo.").map_or((false, place), |tag| (true, tag));
     Some(Fault {
         undo,
         tag: tag.parse().ok()?,
-        moment: match moment {
+        point: match point {
             "before" => FaultPoint::Before,
             "after" => FaultPoint::After,
             _ => return None,
@@ -144,12 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_and_nonsense_is_refused() {
+    fn faults_are_parsed_and_unknown_ones_refused() {
         let two = "order_add_cancle.after=abort, undo.pay_cancle.before=block:20".parse::<Faults>();
         assert_eq!(two.expect("two faults").0.len(), 2);
         for bad in ["x", "order_add.after=abort", "pay_cancle.during=error", "pay_cancle.after=sleep:9999999"]
         {
-            assert!(bad.parse::<Faults>().is_err(), "{bad:?} was taken for a fault");
+            assert!(bad.parse::<Faults>().is_err(), "{bad:?} was parsed as a fault");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Jobs that must not go missing. One worker at a time looks whether each recurring job is in the queue, whose every run
-//! enqueues the next one, and whether what an operator began and one job carries on still has that job. What was
-//! called off or deleted is put back; a dead letter of carried-on work is left to be redriven.
+//! Jobs that must not go missing. One worker at a time checks two things: that each recurring job is in
+//! the queue, since every run enqueues the next; and that the job of each cancelled trip and bulk
+//! operation is, until it has ended. A job that was cancelled or deleted is put back; a dead letter of a
+//! trip or an operation is left to be redriven.
 //!
-//! Which recurring jobs are wanted is written down (`recurring_job`) by the workers that run with them switched on, so that any
-//! process can tell that one is missing.
+//! The workers that have recurring jobs switched on record them (`recurring_job`), so that any process
+//! can see that one is missing.
 
 use crate::{saga::SagaContext, storage::is_outage};
 use farebox_jobs::{
@@ -14,16 +15,16 @@ use farebox_jobs::{
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
-/// Its name in `queue.maintenance_task`.
-const DUTY: &str = "farebox_recurring";
-/// How often a worker asks whether the duty is due.
-const ASK_EVERY: Duration = Duration::from_secs(5);
-/// How often it is.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Within how many minutes a worker puts a job back: the two above, with room.
+/// The name of this maintenance task in the queue.
+const TASK: &str = "farebox_recurring";
+/// How often a worker checks whether the task is due.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+/// How often it is due.
+const RUN_EVERY: Duration = Duration::from_secs(30);
+/// Within how many minutes a worker puts a job back: the sum of the two above, rounded up.
 pub const PUT_BACK_WITHIN_MINUTES: u32 = 1;
-/// Jobs of carried-on work that one turn puts back at the most.
-const MOST_PUT_BACK: i64 = 100;
+/// Jobs of trips, and of operations, that one run puts back at most.
+const MAX_PUT_BACK: i64 = 100;
 
 /// Whether this process, which works for these tags, runs the recurring job of this tag.
 fn is_on(saga: &SagaContext, tags: &[MqTag], tag: MqTag) -> bool {
@@ -32,31 +33,32 @@ fn is_on(saga: &SagaContext, tags: &[MqTag], tag: MqTag) -> bool {
         && (tag != MqTag::Timetable || saga.trips.horizon_days > 0)
 }
 
-/// Puts back what is missing, for ever. `tags` are those that this process works for: it wants the recurring jobs of no others.
-pub async fn keep(saga: SagaContext, tags: Vec<MqTag>) {
+/// Puts missing jobs back, for ever. `tags` are those that this process works for; it records no other
+/// recurring jobs.
+pub async fn run_recurring_loop(saga: SagaContext, tags: Vec<MqTag>) {
     loop {
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
         match if_due(&saga, &tags).await {
             Ok(0) => {}
             Ok(_) => saga.notifier.notify(),
             Err(error) => {
                 let outage = is_outage(&error);
-                tracing::warn!(%error, outage, "missing jobs are not looked for");
+                tracing::warn!(%error, outage, "missing jobs not checked; retrying");
             }
         }
     }
 }
 
-/// Puts back what is missing if it is time and nobody else does it; returns how many jobs.
+/// Puts missing jobs back if it is time and no other worker does it; returns how many.
 async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error> {
-    if !queue::acquire_task(&saga.pool, DUTY, LOOK_EVERY).await? {
+    if !queue::acquire_task(&saga.pool, TASK, RUN_EVERY).await? {
         return Ok(0);
     }
     let mut tx = crate::storage::begin(&saga.pool).await?;
     for tag in MqTag::ALL.into_iter().filter(|tag| is_on(saga, tags, *tag)) {
         want(&mut tx, tag).await?;
     }
-    let mut jobs: Vec<NewJob> = in_flight(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();
+    let mut jobs: Vec<NewJob> = wanted(&mut tx).await?.into_iter().filter_map(MqTag::recurring).collect();
     jobs.extend(interrupted(&mut tx).await?);
     let back: Vec<_> = queue::enqueue(&mut tx, &jobs, Due::NowSilently).await?;
     tx.commit().await?;
@@ -68,7 +70,7 @@ async fn if_due(saga: &SagaContext, tags: &[MqTag]) -> Result<usize, sqlx::Error
     Ok(fresh.len())
 }
 
-/// Writes down that the recurring job of this tag is to be in the queue.
+/// Records that the recurring job of this tag must be in the queue.
 ///
 /// # Errors
 /// The database's.
@@ -84,7 +86,7 @@ pub async fn want(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Error
     .map(drop)
 }
 
-/// Writes down that nobody is to miss it: it is switched off.
+/// Records that the recurring job is switched off, so that it is not missing.
 ///
 /// # Errors
 /// The database's.
@@ -92,12 +94,12 @@ pub async fn unwant(conn: &mut PgConnection, tag: MqTag) -> Result<(), sqlx::Err
     sqlx::query!("delete from recurring_job where tag = $1", tag.wire()).execute(conn).await.map(drop)
 }
 
-async fn in_flight(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
+async fn wanted(conn: &mut PgConnection) -> Result<Vec<MqTag>, sqlx::Error> {
     let tags = sqlx::query_scalar!("select tag from recurring_job order by tag").fetch_all(conn).await?;
     Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect())
 }
 
-/// The tags whose recurring job is to be in the queue, and whether it is missing.
+/// The tags whose recurring job must be in the queue, and whether it is missing.
 ///
 /// # Errors
 /// The database's.
@@ -111,8 +113,8 @@ pub async fn missing(pool: &PgPool) -> Result<Vec<(MqTag, bool)>, sqlx::Error> {
     Ok(rows.into_iter().filter_map(|row| Some((row.tag.parse().ok()?, row.missing))).collect())
 }
 
-/// The jobs of cancelled trips and of operations upon many jobs that have not ended and have neither a live job nor a dead
-/// letter, the oldest first.
+/// The jobs of cancelled trips and of bulk operations that have not ended and have neither a live job
+/// nor a dead letter, the oldest first.
 async fn interrupted(conn: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
     let trips = sqlx::query_scalar!(
         "select c.trip_id from trip_cancellation c
@@ -121,7 +123,7 @@ async fn interrupted(conn: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error
            and not exists(select from queue.dead_letter d where d.tag = $1 and d.key = c.trip_id::text)
          order by c.started_at limit $2",
         MqTag::TripCancel.wire(),
-        MOST_PUT_BACK
+        MAX_PUT_BACK
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -132,7 +134,7 @@ async fn interrupted(conn: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error
            and not exists(select from queue.dead_letter d where d.tag = $1 and d.key = b.id::text)
          order by b.id limit $2",
         MqTag::Bulk.wire(),
-        MOST_PUT_BACK
+        MAX_PUT_BACK
     )
     .fetch_all(conn)
     .await?;

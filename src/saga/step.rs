@@ -1,28 +1,41 @@
 //! Running a step under its tag.
 
-use super::{FaultPoint, Faults};
+use super::faults::{FaultPoint, Faults};
 use crate::domain::{BoxError, Error, Refusal};
 use farebox_jobs::{MqTag, queue};
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe};
 use tracing::Instrument;
 
-/// Why a flow stopped.
+/// A step of a saga.
+pub trait SagaStep: Copy + Send + 'static {
+    /// The tag of the step, and of its undo.
+    fn tag(self) -> MqTag;
+}
+
+/// A saga of one step is named by its tag.
+impl SagaStep for MqTag {
+    fn tag(self) -> MqTag {
+        self
+    }
+}
+
+/// Why a saga stopped.
 #[derive(Debug)]
-pub enum SagaError {
+pub enum SagaError<S = MqTag> {
     /// The business answer is no.
     Refused(Refusal),
-    /// The client's idempotency key was taken by another request meanwhile.
+    /// Another request reserved the client's idempotency key meanwhile.
     KeyTaken,
-    /// A step failed; its tag says which rollback is owed.
-    Failed(StepFailure),
+    /// A step failed; it says which rollback is due.
+    Failed(StepFailure<S>),
 }
 
 /// A failed step.
 #[derive(Debug)]
-pub struct StepFailure {
-    /// The tag of the step.
-    pub tag: MqTag,
+pub struct StepFailure<S = MqTag> {
+    /// The step.
+    pub step: S,
     /// What went wrong.
     pub cause: BoxError,
 }
@@ -44,41 +57,44 @@ impl StepFailure {
     }
 }
 
-/// Runs one step under its tag. A panic is a failure like any other, and belongs to this step of this flow alone.
+/// Runs one step under its tag. A panic is a failure like any other, and belongs to this step of this
+/// saga alone.
 ///
 /// # Errors
-/// The step's refusal, or its failure with the tag.
-pub fn step<'a, T: Send + 'a>(
+/// The step's refusal, or its failure.
+pub fn step<'a, T: Send + 'a, S: SagaStep>(
     faults: &'a Faults,
-    tag: MqTag,
+    step: S,
     work: impl Future<Output = Result<T, Error>> + Send + 'a,
-) -> impl Future<Output = Result<T, SagaError>> + Send + 'a {
-    // Boxed at once: every layer around a future copies it whole, and a request's added up to two megabytes.
+) -> impl Future<Output = Result<T, SagaError<S>>> + Send + 'a {
+    // Boxed at once: every layer around a future copies it whole, and those of a request would add up.
     let work = Box::pin(work);
+    let tag = step.tag();
     async move {
-        let watched = async {
+        let supervised = async {
             faults.in_step(tag, FaultPoint::Before).await.map_err(Error::Broken)?;
             let done = work.await?;
             faults.in_step(tag, FaultPoint::After).await.map_err(Error::Broken)?;
             Ok(done)
         };
-        let cause = match AssertUnwindSafe(watched).catch_unwind().await {
+        let cause = match AssertUnwindSafe(supervised).catch_unwind().await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(Error::Refused(refusal))) => return Err(SagaError::Refused(refusal)),
             Ok(Err(Error::KeyTaken)) => return Err(SagaError::KeyTaken),
             Ok(Err(Error::Broken(cause))) => cause,
-            Err(panic) => panic_text(&*panic).into(),
+            Err(panic) => panic_message(&*panic).into(),
         };
-        tracing::error!(%tag, error = %chain(&*cause), "step failed");
-        Err(SagaError::Failed(StepFailure { tag, cause }))
+        tracing::error!(%tag, error = %error_chain(&*cause), "step failed");
+        Err(SagaError::Failed(StepFailure { step, cause }))
     }
 }
 
-/// Runs a flow to its end even if the client hangs up: a dropped request must not leave a flow half way.
+/// Runs a saga on a task of its own, to its end even if the client hangs up: a dropped request must not leave
+/// a saga half way.
 ///
 /// # Errors
-/// The flow's own, or the panic of code between its steps, as a failure under `tag`.
-pub fn to_the_end<T: Send + 'static>(
+/// The saga's own, or the panic of code between its steps, as a failure under `tag`.
+pub fn run_detached<T: Send + 'static>(
     tag: MqTag,
     saga: impl Future<Output = Result<T, SagaError>> + Send + 'static,
 ) -> impl Future<Output = Result<T, SagaError>> + Send {
@@ -87,28 +103,28 @@ pub fn to_the_end<T: Send + 'static>(
     async move {
         match running.await {
             Ok(result) => result,
-            Err(join) => Err(SagaError::Failed(StepFailure { tag, cause: Box::new(join) })),
+            Err(join) => Err(SagaError::Failed(StepFailure { step: tag, cause: Box::new(join) })),
         }
     }
 }
 
-/// Does this to its end on a task of its own, whether or not somebody still waits for it: for work that takes something and
-/// gives it back, of which a client that hangs up may not make half.
+/// Runs work on a task of its own, to its end even if its caller is dropped: for work that takes
+/// something and returns it, of which a client that hangs up must not cause only the first half.
 ///
 /// # Errors
 /// Its panic.
-pub async fn undropped<T: Send + 'static>(
+pub async fn run_undropped<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, BoxError> {
     Ok(tokio::spawn(queue::in_current_trace(Box::pin(work)).in_current_span()).await?)
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", text.as_deref().unwrap_or("no message"))
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

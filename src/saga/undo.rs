@@ -1,36 +1,34 @@
-//! Where undos are done: each begins its transaction here and settles its job in it.
+//! What the handlers of jobs run with. An undo begins its transaction here and completes its job in it.
 
-use super::{Faults, SagaContext};
-use crate::settings::Trips as TripRules;
+use super::{context::SagaContext, faults::Faults};
 use crate::{
-    batch::{BatchContext, BatchStatement, Batchers, OverduePacer},
-    storage::begin_async_commit,
+    batch::OverduePacer, settings::Trips as TripRules, statements::Batchers, storage::begin_async_commit,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
 use sqlx::{PgPool, Postgres, Transaction};
 use std::sync::Arc;
 
-/// What an undo works at: it begins its transaction here and settles its job in it.
+/// What the handler of a job runs with.
 #[derive(Clone)]
 pub struct JobContext {
     pool: PgPool,
     batchers: Batchers,
     faults: Faults,
     trips: TripRules,
-    backlog: Arc<OverduePacer>,
+    pacer: Arc<OverduePacer>,
 }
 
 impl JobContext {
-    /// For the worker of this flow's database.
-    pub fn new(saga: &SagaContext, backlog: OverduePacer) -> Self {
+    /// For the worker of this saga's database.
+    pub fn new(saga: &SagaContext, pacer: OverduePacer) -> Self {
         let SagaContext { pool, batchers, faults, trips, .. } = saga.clone();
-        Self { pool, batchers, faults, trips, backlog: Arc::new(backlog) }
+        Self { pool, batchers, faults, trips, pacer: Arc::new(pacer) }
     }
 
-    /// Turns of what is long overdue.
-    pub fn backlog(&self) -> &OverduePacer {
-        &self.backlog
+    /// Limits the rate at which long overdue orders are closed.
+    pub fn pacer(&self) -> &OverduePacer {
+        &self.pacer
     }
 
     /// The faults armed for this process.
@@ -48,19 +46,13 @@ impl JobContext {
         &self.pool
     }
 
-    /// Does this together with the other jobs of this worker that ask for the same.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn ask<T: BatchStatement<BatchContext = BatchContext>>(
-        &self,
-        ask: T::Ask,
-    ) -> Result<T::Answer, sqlx::Error> {
-        self.batchers.ask::<T>(ask).await
+    /// The statements that it shares with the other jobs of this worker.
+    pub fn batchers(&self) -> &Batchers {
+        &self.batchers
     }
 
-    /// Begins an undo's transaction. Its commit does not wait for the disk: what a crash takes of it, it takes with the
-    /// completion of the job.
+    /// Begins an undo's transaction. Its commit does not wait for the disk: a crash that loses it loses
+    /// the completion of the job with it.
     ///
     /// # Errors
     /// The database's.
@@ -68,13 +60,14 @@ impl JobContext {
         begin_async_commit(&self.pool).await
     }
 
-    /// Completes the job in the undo's own transaction and commits both. A worker that has lost its lease gets an
-    /// error instead, and with it loses the effect. Safe to drop: in the commit, both happen or neither; an attempt that is
-    /// aborted there and did commit finds its lease gone when its failure is written down.
+    /// Completes the job in the undo's own transaction and commits both. A worker that has lost its
+    /// lease gets an error instead, and its effect is rolled back. Safe to drop: the commit does both or
+    /// neither. An attempt that is aborted in its commit, and did commit, finds its lease gone when its
+    /// failure is recorded.
     ///
     /// # Errors
     /// The lease is lost; the database's.
-    pub async fn settle(
+    pub async fn complete(
         &self,
         mut tx: Transaction<'static, Postgres>,
         delivery: &Delivery,
@@ -82,16 +75,16 @@ impl JobContext {
     ) -> Result<Outcome, JobError> {
         delivery.lease.complete(&mut tx, Some(note)).await?;
         tx.commit().await?;
-        self.tell(delivery, note);
+        self.log_done(delivery, note);
         Ok(Outcome::Settled)
     }
 
     /// Logs that a job is done, once that is committed.
-    pub fn tell(&self, delivery: &Delivery, note: &str) {
+    pub fn log_done(&self, delivery: &Delivery, note: &str) {
         tracing::info!(tag = %delivery.lease.tag, key = %delivery.lease.key, note, "job done");
     }
 
-    /// Gives the job back until `at`, without costing the attempt.
+    /// Snoozes the job until `at`, which costs no attempt.
     ///
     /// # Errors
     /// The lease is lost; the database's.

@@ -158,7 +158,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
     )
     .execute(&mut *tx)
     .await?;
-    context.settle(tx, delivery, "every order has ended, every seat is blocked").await
+    context.complete(tx, delivery, "every order has ended, every seat is blocked").await
 }
 
 /// Closes or begins to refund the orders that own seats of the window, once each, and writes down that it did.

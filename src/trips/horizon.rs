@@ -57,7 +57,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
     if rules.horizon_days == 0 {
         let mut tx = context.begin().await?;
         recurring::unwant(&mut tx, MqTag::Timetable).await?;
-        return context.settle(tx, delivery, "the horizon is off").await;
+        return context.complete(tx, delivery, "the horizon is off").await;
     }
     let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(context.pool()).await?;
     let made = fill(context.pool(), rules.zone, now, rules.horizon_days).await?;

@@ -12,7 +12,7 @@ mod views;
 mod wall;
 
 pub use cache::{PAGE, list};
-pub use seat_map::{TripDetail, detail};
+pub use seat_map::{ReadSeatMaps, TripDetail, detail};
 pub use timetable::{
     MOST_DAYS, Made, NewTrip, NotMade, NotMadeCursor, Skipped, add, count_not_made, generate, not_made,
 };

@@ -1,9 +1,9 @@
-//! A trip with its seat map. Riders who look at the same moment share a statement, and those who see the same share the map:
-//! each was read after it was asked for, so it is current.
+//! A trip with its seat map. Requests that arrive at the same moment share a statement, and those of the
+//! same viewer share the map. Each map is read after it was requested, so it is current.
 
 use super::views::{Trip, TripRow};
 use crate::{
-    batch::{BatchContext, BatchStatement, Batchers, ConflictKey},
+    batch::{BatchContext, BatchStatement, ConflictKey},
     domain::{RiderId, TripId, place_of},
 };
 use chrono::{DateTime, Utc};
@@ -65,21 +65,13 @@ pub struct Seat {
     pub state: &'static str,
 }
 
-/// A map has many labels, so they are not made before they are written.
+/// A map has many labels, so they are formatted only when they are written.
 fn label<S: Serializer>(seat: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(seat)
 }
 
-/// Whose map of which trip.
-pub type Look = (TripId, Option<RiderId>);
-
-/// The map, looked at together with whoever else looks.
-///
-/// # Errors
-/// The database's.
-pub async fn look(batchers: &Batchers, look: Look) -> Result<Option<Arc<TripDetail>>, sqlx::Error> {
-    batchers.ask::<Looks>(look).await
-}
+/// Which trip, and who sees the map.
+pub type Request = (TripId, Option<RiderId>);
 
 /// One trip with its seats as `viewer` sees them.
 ///
@@ -93,41 +85,47 @@ pub async fn detail(
     Ok(read(db, &[(trip, viewer)]).await?.pop().map(|(_, map)| map))
 }
 
-/// The statement, for any number of riders.
-struct Looks;
+/// The statement, for any number of requests.
+pub struct ReadSeatMaps;
 
-impl BatchStatement for Looks {
-    /// Seat maps became a quarter more at 64 clients, together with labels that are not made before they are written.
-    const CROWD: usize = 12;
+impl BatchStatement for ReadSeatMaps {
+    /// Maps are read on one connection while those of the first batch are written to their clients. Less
+    /// fills the batches worse.
+    const SECOND_FLUSH_AT: usize = 12;
 
-    type BatchContext = BatchContext;
-    type Ask = Look;
-    type Answer = Option<Arc<TripDetail>>;
+    type Context = BatchContext;
+    type Request = Request;
+    type Output = Option<Arc<TripDetail>>;
 
-    /// Who only looks is in nobody's way.
-    fn shared(_: &Look) -> Vec<ConflictKey> {
+    /// Reads do not conflict.
+    fn conflict_keys(_: &Request) -> Vec<ConflictKey> {
         Vec::new()
     }
 
-    async fn ask_all(ground: &BatchContext, looks: &[Look]) -> Result<Vec<Self::Answer>, sqlx::Error> {
-        let mut wanted = looks.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut db = ground.db.take().await?;
-        let read = read(&mut *db, &wanted).await?;
-        db.keep();
-        let maps: HashMap<Look, Arc<TripDetail>> =
-            read.into_iter().map(|(look, map)| (look, Arc::new(map))).collect();
-        Ok(looks.iter().map(|look| maps.get(look).map(Arc::clone)).collect())
+    async fn execute(context: &BatchContext, batch: &[Request]) -> Result<Vec<Self::Output>, sqlx::Error> {
+        let mut distinct = batch.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut conn = context.connections.acquire().await?;
+        let read = read(&mut *conn, &distinct).await?;
+        conn.release();
+        let maps: HashMap<Request, Arc<TripDetail>> =
+            read.into_iter().map(|(request, map)| (request, Arc::new(map))).collect();
+        Ok(batch.iter().map(|request| maps.get(request).map(Arc::clone)).collect())
     }
 }
 
-/// The maps of those trips that there are. A trip's seats are numbered from 1 without gaps. Only whose they are is asked of the
-/// orders, and only for a rider. His own hold that is overdue is as free as anybody's.
-async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, TripDetail)>, sqlx::Error> {
+/// The maps of those trips that exist. A trip's seats are numbered from 1 without gaps. The orders are
+/// read only for a signed-in viewer, to mark the viewer's own seats. The viewer's own hold that is
+/// overdue is as free as any other.
+async fn read(
+    db: impl PgExecutor<'_>,
+    requests: &[Request],
+) -> Result<Vec<(Request, TripDetail)>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select l.viewer, t.id as "id!", t.bus_id as "bus_id!", t.direction as "direction!", t.departs_at as "departs_at!",
+        r#"select l.viewer, t.id as "id!", t.bus_id as "bus_id!", t.direction as "direction!",
+            t.departs_at as "departs_at!",
                   t.arrives_at as "arrives_at!", t.price as "price!", t.capacity as "capacity!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!",
                   b.driver_name as "driver_name!", b.driver_phone as "driver_phone!",
@@ -137,13 +135,16 @@ async fn read(db: impl PgExecutor<'_>, looks: &[Look]) -> Result<Vec<(Look, Trip
            join bus b on b.id = t.bus_id
            cross join lateral (
                select coalesce(string_agg(
-                          case when l.viewer is not null and seat_state(blocked, order_id, held_until) in ('h', 's')
-                                    and exists(select from orders o where o.id = order_id and o.rider_id = l.viewer) then 'm'
+                          case when l.viewer is not null and seat_state(blocked, order_id,
+                              held_until) in ('h', 's')
+                                    and exists(select from orders o where o.id = order_id
+                                        and o.rider_id = l.viewer) then 'm'
                                else seat_state(blocked, order_id, held_until) end, ''), '') as letters
                from (select * from seat where trip_id = t.id order by seat) as s
            ) as s"#,
-        &looks.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
-        &looks.iter().map(|(_, viewer)| viewer.map(|viewer| viewer.0)).collect::<Vec<_>>() as &[Option<Uuid>],
+        &requests.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
+        &requests.iter().map(|(_, viewer)| viewer.map(|viewer| viewer.0)).collect::<Vec<_>>()
+            as &[Option<Uuid>],
     )
     .fetch_all(db)
     .await?;
@@ -168,8 +169,8 @@ struct Row {
 }
 
 impl Row {
-    fn map(self) -> (Look, TripDetail) {
-        let look = (TripId(self.id), self.viewer.map(RiderId));
+    fn map(self) -> (Request, TripDetail) {
+        let request = (TripId(self.id), self.viewer.map(RiderId));
         let seats = (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
         let free = self.letters.bytes().filter(|letter| *letter == b'f').count();
         let (rows, _) = place_of(self.capacity);
@@ -186,7 +187,7 @@ impl Row {
             now: self.now,
         });
         let bus = Bus { id: self.bus_id, driver_name: self.driver_name, driver_phone: self.driver_phone };
-        (look, TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats })
+        (request, TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats })
     }
 }
 

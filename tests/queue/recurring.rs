@@ -184,9 +184,9 @@ async fn the_search_for_missing_jobs_reconnects_after_an_outage() {
                      create trigger shuts_down before insert on recurring_job for each row execute function raise_it()";
     sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
     look(&world.pool, true).await;
-    let line = worker.wait_for_line("missing jobs are not looked for");
-    let answer = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
-    assert!(answer.contains("true"), "{line}");
+    let line = worker.wait_for_line("missing jobs not checked");
+    let told = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
+    assert!(told.contains("true"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,23 +45,34 @@ const BY_OTHERS: [(&str, &str); 2] = [
 /// Sends every undo of a booking the long way.
 const NO_SHORT_WAY: (&str, &str, &str) = (
     "src/booking/release.rs",
-    "let done = context.ask::<Returns>(due).await?;",
-    "let (done, _) = (false, due);",
+    "let done = context.batchers().release_seats.submit(request).await?;",
+    "let (done, _) = (false, request);",
+);
+
+/// Frees the seats of an order whatever order owns them now.
+const FREES_ANY_OWNER: (&str, &str, &str) = (
+    "migrations/0027_one_rule.sql",
+    "and order_id = w.owner_id for update\n        ) as s\n    )\n    update seat s set order_id = null, held_until = null\n    from owned o where s.trip_id = o.trip_id and s.seat = o.seat and s.order_id = o.owner_id;",
+    "and order_id is not null for update\n        ) as s\n    )\n    update seat s set order_id = null, held_until = null\n    from owned o where s.trip_id = o.trip_id and s.seat = o.seat;",
 );
 
 const MUTANTS: [Mutant; 26] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
-        edits: &[("src/booking/claim.rs", "and order_id is null and not blocked", "and not blocked")],
+        edits: &[(
+            "src/statements/claim_seats.sql",
+            "and order_id is null and not blocked",
+            "and not blocked",
+        )],
     },
     Mutant {
         name: "a claim judges seats it has not locked",
         short: false,
         edits: &[(
-            "src/booking/claim.rs",
-            "once more when the lock is had\n                   for update\n",
-            "once more when the lock is had\n",
+            "src/statements/claim_seats.sql",
+            "and order_id is null and not blocked\n        for update\n",
+            "and order_id is null and not blocked\n",
         )],
     },
     Mutant {
@@ -74,16 +85,7 @@ const MUTANTS: [Mutant; 26] = [
                 "Undoing::Nothing => Ok(\"nothing to undo: the seats were never claimed, or given back already\"),\n        Undoing::Due => {",
                 "Undoing::Nothing | Undoing::Due => {",
             ),
-            (
-                "src/booking/release.rs",
-                "where trip_id = $1 and seat = any($2) and order_id = $3",
-                "where trip_id = $1 and seat = any($2) and $3::uuid is not null",
-            ),
-            (
-                "src/booking/release.rs",
-                "s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = $3",
-                "s.trip_id = m.trip_id and s.seat = m.seat",
-            ),
+            FREES_ANY_OWNER,
         ],
     },
     Mutant {
@@ -91,52 +93,46 @@ const MUTANTS: [Mutant; 26] = [
         short: false,
         edits: &[
             (
-                "src/booking/release.rs",
+                "src/statements/release_seats.rs",
                 "select * from undo where order_id in (select subject from barred where step = $8)",
                 "select * from undo where $8::text is not null",
             ),
             (
-                "src/booking/release.rs",
+                "src/statements/release_seats.rs",
                 "select * from due where order_id in (select subject from undone)",
                 "select * from due",
             ),
-            (
-                "src/booking/release.rs",
-                "select from seat where trip_id = w.trip_id and seat = w.seat and order_id = w.order_id for update",
-                "select from seat where trip_id = w.trip_id and seat = w.seat and order_id is not null for update",
-            ),
-            (
-                "src/booking/release.rs",
-                "s.trip_id = m.trip_id and s.seat = m.seat and s.order_id = m.order_id",
-                "s.trip_id = m.trip_id and s.seat = m.seat",
-            ),
+            FREES_ANY_OWNER,
         ],
     },
     Mutant {
         name: "a step does not heed its barrier",
         short: true,
         edits: &[(
-            "src/booking/add_order.rs",
-            "insert into barrier (subject, step, done_at) select order_id, $9, now() from unnest($1::uuid[]) as r(order_id)",
-            "insert into barrier (subject, step, done_at) select order_id, $9, now() from unnest($1::uuid[]) as r(order_id) on conflict do nothing",
+            "src/statements/add_orders.rs",
+            "select order_id, $9, now() from unnest($1::uuid[]) as r (order_id)",
+            "select order_id, $9, now() from unnest($1::uuid[]) as r (order_id) on conflict do nothing",
         )],
     },
     Mutant {
         name: "an undo does not bar its steps",
         short: false,
-        edits: &[NO_SHORT_WAY, (
-            "src/saga/barrier.rs",
-            "select $1, step, now() from unnest($2::text[]) as s(step)",
-            "select $1, step, now() from unnest($2::text[]) as s(step) where false",
-        )],
+        edits: &[
+            NO_SHORT_WAY,
+            (
+                "src/saga/barrier.rs",
+                "select $1, step, now() from unnest($2::text[]) as s(step)",
+                "select $1, step, now() from unnest($2::text[]) as s(step) where false",
+            ),
+        ],
     },
     Mutant {
         name: "a debit arms no undo",
         short: true,
         edits: &[(
-            "src/payment/debit.rs",
-            "now() + make_interval(secs => $13) from debit",
-            "now() + make_interval(secs => $13) from debit where false",
+            "src/statements/debit_wallets.sql",
+            "now() + make_interval(secs => rule.undo_after_secs)\n    from debit cross join rule",
+            "now() + make_interval(secs => rule.undo_after_secs)\n    from debit cross join rule where false",
         )],
     },
     Mutant {
@@ -144,19 +140,20 @@ const MUTANTS: [Mutant; 26] = [
         short: false,
         edits: &[
             (
-                "src/payment/debit.rs",
-                "now() + make_interval(secs => $13) from debit",
-                "now() + make_interval(secs => $13) from debit where false",
+                "src/statements/debit_wallets.sql",
+                "now() + make_interval(secs => rule.undo_after_secs)\n    from debit cross join rule",
+                "now() + make_interval(secs => rule.undo_after_secs)\n    from debit cross join rule where false",
             ),
             (
                 "src/payment/debit.rs",
-                "Some(order) => Ok(Debited { order, armed }),",
-                "Some(order) => {
-                    saga.faults.in_step(MqTag::PayMoney, crate::saga::FaultPoint::After).await.map_err(Error::Broken)?;
+                "DebitOutput::Debited(order) => Ok(Debited { order, armed: debit.undo.id }),",
+                "DebitOutput::Debited(order) => {
+                    let tag = farebox_jobs::MqTag::PayMoney;
+                    saga.faults.in_step(tag, crate::saga::FaultPoint::After).await.map_err(Error::Broken)?;
                     let due = farebox_jobs::queue::Due::In(saga.undo_after().to_std().unwrap_or_default());
                     let job = [NewJob::of(&PayMoney::new(paying))];
                     farebox_jobs::queue::enqueue(&mut *saga.pool.acquire().await?, &job, due).await?;
-                    Ok(Debited { order, armed })
+                    Ok(Debited { order, armed: debit.undo.id })
                 }",
             ),
         ],
@@ -175,16 +172,16 @@ const MUTANTS: [Mutant; 26] = [
         name: "a booking starts no timer",
         short: false,
         edits: &[(
-            "src/booking/claim.rs",
-            "timer_payload, $19::int, expires_at from won",
-            "timer_payload, $19::int, expires_at from won where false",
+            "src/statements/claim_seats.sql",
+            "timer_payload, rule.timer_attempts, expires_at\n    from won cross join rule",
+            "timer_payload, rule.timer_attempts, expires_at\n    from won cross join rule where false",
         )],
     },
     Mutant {
         name: "paying leaves the timer",
         short: false,
         edits: &[(
-            "src/payment/mark_paid.rs",
+            "src/statements/mark_paid.rs",
             "tag = $5 and key = m.id::text offset 0",
             "tag = $5 and key = m.id::text and false offset 0",
         )],
@@ -192,24 +189,20 @@ const MUTANTS: [Mutant; 26] = [
     Mutant {
         name: "paying leaves the hold on the seats",
         short: false,
-        edits: &[(
-            "src/payment/mark_paid.rs",
-            "set held_until = null",
-            "set held_until = s.held_until",
-        )],
+        edits: &[("src/statements/mark_paid.rs", "set held_until = null", "set held_until = s.held_until")],
     },
     Mutant {
         name: "an order is paid after its deadline",
         short: false,
-        edits: &[("src/payment/mark_paid.rs", " and o.expires_at > r.at", "")],
+        edits: &[("src/statements/mark_paid.rs", " and o.expires_at > r.at", "")],
     },
     Mutant {
         name: "an order is closed whatever it has become",
         short: false,
         edits: &[(
-            "src/booking/unpaid.rs",
-            "where id = $1 and status = 'unpaid' and ($2 <> 'expired' or expires_at <= now())",
-            "where id = $1 and ($2 <> 'expired' or expires_at <= now())",
+            "migrations/0027_one_rule.sql",
+            "where id = any(order_ids) and status = 'unpaid' and",
+            "where id = any(order_ids) and",
         )],
     },
     Mutant {
@@ -245,21 +238,25 @@ const MUTANTS: [Mutant; 26] = [
     Mutant {
         name: "a late retry of a booking is not answered from its order",
         short: false,
-        edits: &[("src/orders/mod.rs", "from orders where id = $1\n           union all", "from orders where id = $1 and false\n           union all")],
+        edits: &[(
+            "src/orders/load.rs",
+            "from orders where id = $1\n           union all",
+            "from orders where id = $1 and false\n           union all",
+        )],
     },
     Mutant {
         name: "a rider's unpaid orders are not counted",
         short: false,
         edits: &[
             (
-                "src/booking/claim.rs",
-                "orders = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20\n",
-                "orders = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20 + 1000\n",
+                "src/statements/claim_seats.sql",
+                "orders = case\n            when cardinality(h.orders) + cardinality(excluded.orders) <= (select max_open_holds from rule)\n",
+                "orders = case\n            when cardinality(h.orders) + cardinality(excluded.orders) <= 1000\n",
             ),
             (
-                "src/booking/claim.rs",
-                "until = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20\n",
-                "until = case when cardinality(h.orders) + cardinality(excluded.orders) <= $20 + 1000\n",
+                "src/statements/claim_seats.sql",
+                "until = case\n            when cardinality(h.orders) + cardinality(excluded.orders) <= (select max_open_holds from rule)\n",
+                "until = case\n            when cardinality(h.orders) + cardinality(excluded.orders) <= 1000\n",
             ),
         ],
     },
@@ -268,13 +265,13 @@ const MUTANTS: [Mutant; 26] = [
         short: false,
         edits: &[
             (
-                "src/booking/claim.rs",
-                "now() + make_interval(secs => $17) from won",
-                "now() + make_interval(secs => $17) from won where false",
+                "src/statements/claim_seats.sql",
+                "now() + make_interval(secs => rule.undo_after_secs)\n    from won cross join rule",
+                "now() + make_interval(secs => rule.undo_after_secs)\n    from won cross join rule where false",
             ),
             (
                 "src/booking/unpaid.rs",
-                "None => Some(release::claims(&mut tx, job.booking()).await?),",
+                "None => Some(release::release(&mut tx, job.booking()).await?),",
                 "None => None,",
             ),
         ],
@@ -286,9 +283,9 @@ const MUTANTS: [Mutant; 26] = [
             NO_SHORT_WAY,
             (
                 "src/booking/release.rs",
-                "    barrier::bar(tx, booking.order_id.0, &STEPS).await?;\n    barred_claims(tx, booking).await",
-                "    let done = barred_claims(tx, booking).await?;
-    barrier::bar(tx, booking.order_id.0, &STEPS).await?;
+                "    barrier::bar(tx, booking.order_id.0, &MqTag::BOOKING_BARRIERS).await?;\n    release_barred(tx, booking).await",
+                "    let done = release_barred(tx, booking).await?;
+    barrier::bar(tx, booking.order_id.0, &MqTag::BOOKING_BARRIERS).await?;
     Ok(done)",
             ),
         ],

@@ -23,8 +23,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-const BOOKING: [MqTag; 4] = [MqTag::OrderSeats, MqTag::OrderAddSeats, MqTag::OrderCalcMoney, MqTag::OrderAdd];
-const PAYING: [MqTag; 3] = [MqTag::PayCheck, MqTag::PayMoney, MqTag::Pay];
+const BOOKING: [MqTag; 4] = MqTag::BOOKING;
+const PAYING: [MqTag; 3] = MqTag::PAYING;
 const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
 /// Which page of the story.

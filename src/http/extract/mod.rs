@@ -162,7 +162,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
         }
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
-        let place = request.extensions().get::<Place>().map(|place| Arc::clone(&place.0));
+        let permit = request.extensions().get::<Place>().map(|place| Arc::clone(&place.0));
         let (sent, scope) = scopes(&request);
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
@@ -173,7 +173,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
                 Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint, as_sent })
             })
             .transpose()?;
-        Ok(Self { caller, saga: SagaContext { faults, place, ..app.saga.clone() }, key, body })
+        Ok(Self { caller, saga: SagaContext { faults, permit, ..app.saga.clone() }, key, body })
     }
 }
 

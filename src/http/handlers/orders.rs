@@ -3,20 +3,20 @@
 use crate::http::{
     App,
     extract::{Change, Nothing, Paging, Params, Path, SignedIn, as_a_set, order_id},
-    idempotent::{Act, Ended, replay, told_again},
+    idempotent::{IdempotentChange, Reply, as_replay, replay},
     problem::Problem,
 };
 use crate::telemetry::traffic::Asked;
 use crate::{
     booking,
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, SeatSet, TripId},
-    idempotency::{self, Answer, IdempotencyKey, Kept},
+    idempotency::{self, IdempotencyKey, NewResponse, StoredResponse},
     orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView},
     payment::{
         self, Proof,
         authorization::{self, Authorization},
     },
-    saga::{SagaContext, SagaError, SagaResult, to_the_end, undropped},
+    saga::{SagaContext, SagaError, SagaResult, run_detached, run_undropped},
     storage::again,
 };
 use axum::{
@@ -125,7 +125,7 @@ pub(crate) async fn authorize(
         (change.saga, change.caller.rider_id, change.body);
     // A pay password that is being checked: a client that hangs up may not leave a try behind.
     let issuing = async move { authorization::issue(&saga, order_id, rider, &pay_password).await };
-    let issued = undropped(issuing).await.map_err(Error::Broken)??;
+    let issued = run_undropped(issuing).await.map_err(Error::Broken)??;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 
@@ -150,10 +150,10 @@ pub(crate) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> R
 pub(crate) async fn evaluate(
     Path(id): Path<String>,
     change: Change<NewEvaluation>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let order = order_id(&id)?;
     change.body.check().map_err(|e| Problem::field(&e))?;
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = orders::evaluate(act.conn(), order, change.caller.rider_id, &change.body).await;
     act.end(StatusCode::CREATED, done).await
 }
@@ -199,7 +199,7 @@ async fn run(
     tag: MqTag,
     saga: impl Future<Output = SagaResult<OrderView>> + Send + 'static,
 ) -> SagaResult<OrderView> {
-    match to_the_end(tag, async move { Ok(saga.await) }).await {
+    match run_detached(tag, async move { Ok(saga.await) }).await {
         Ok(ending) => ending,
         Err(stop) => Err((stop, None)),
     }
@@ -222,27 +222,28 @@ async fn conclude(
         (Err((SagaError::Refused(refusal), _)), Some(key)) => {
             let problem = Problem::from(refusal);
             let (key, body) = (key.clone(), Value::Object(problem.body.clone()));
-            let answer = Answer { key, subject, status: problem.status.as_u16(), body };
-            match idempotency::keep_together(saga, answer).await? {
-                Kept::Ours => Err(problem),
+            let response = NewResponse { key, subject, status: problem.status.as_u16(), body };
+            let batcher = &saga.batchers.save_responses;
+            match idempotency::save_batched(batcher, &saga.pool, response).await? {
+                StoredResponse::Own => Err(problem),
                 earlier => repeat(saga, earlier).await,
             }
         }
         (Err((SagaError::KeyTaken, _)), Some(key)) => {
-            let kept = again(|| idempotency::load(&saga.pool, key)).await?;
-            repeat(saga, kept.unwrap_or(Kept::Running)).await
+            let stored = again(|| idempotency::load(&saga.pool, key)).await?;
+            repeat(saga, stored.unwrap_or(StoredResponse::Running)).await
         }
         (Err((SagaError::KeyTaken, _)), None) => Err(Problem::broken()),
     }
 }
 
-/// The answer of an earlier booking or payment: its order, if it was booked or paid, and else what is kept.
-async fn repeat(saga: &SagaContext, kept: Kept) -> Result<Response, Problem> {
-    if let Kept::Begun(subject) = kept
-        && let Some(told) = again(|| orders::told(&saga.pool, subject)).await?
+/// The response to an earlier booking or payment: its order, if it was booked or paid, and else what is stored.
+async fn repeat(saga: &SagaContext, stored: StoredResponse) -> Result<Response, Problem> {
+    if let StoredResponse::Reserved(subject) = stored
+        && let Some(order) = again(|| orders::rebuild_response(&saga.pool, subject)).await?
     {
-        let status = if told.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
-        return Ok(told_again((status, Json(told))));
+        let status = if order.status == OrderStatus::Unpaid { StatusCode::CREATED } else { StatusCode::OK };
+        return Ok(as_replay((status, Json(order))));
     }
-    replay(kept)
+    replay(stored)
 }

@@ -3,7 +3,7 @@
 use crate::http::{
     App,
     extract::{Body, Change, Paging, Params, Registering, SignedIn},
-    idempotent::{Act, Ended, not_answered_yet},
+    idempotent::{IdempotentChange, Reply, not_answered_yet},
     middleware::{admission::Place, client_address::Address, context::carried},
     problem::Problem,
 };
@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{Error, Money, Page, Refusal},
     payment::wallet,
-    saga::undropped,
+    saga::run_undropped,
     storage::again,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
@@ -22,11 +22,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Ended> {
+pub(crate) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Reply> {
     let (pool, key) = (&app.saga.pool, new.key.as_ref());
     not_answered_yet(pool, key).await?;
     let registration = Registration::prepare(&app.saga.passwords, &new.body, Role::Rider).await?;
-    let mut act = Act::begin(pool, key).await?;
+    let mut act = IdempotentChange::begin(pool, key).await?;
     let done = registration.add(act.conn()).await;
     act.end(StatusCode::CREATED, done).await
 }
@@ -65,7 +65,7 @@ pub(crate) async fn known(
         let _until_then = place;
         tried(&app, address, &with.0, &with.1).await
     };
-    Ok(undropped(checking).await.map_err(Error::Broken)??)
+    Ok(run_undropped(checking).await.map_err(Error::Broken)??)
 }
 
 async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, Error> {
@@ -108,23 +108,23 @@ pub(crate) struct PayPassword {
 
 /// A repeat is told again what the first was told, with the first's key and, for an hour, also without. A client that hangs up
 /// may not leave a try behind.
-pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
-    undropped(carried(change_pay_password(change))).await.map_err(Error::Broken)?
+pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
+    run_undropped(carried(change_pay_password(change))).await.map_err(Error::Broken)?
 }
 
-async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Ended> {
+async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
     let Change { caller, saga, key, body: PayPassword { current, new } } = change;
     let key = key.as_ref();
     not_answered_yet(&saga.pool, key).await?;
     for _ in 0..pay_password::ROUNDS {
         // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
         let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
-        let mut act = Act::begin(&saga.pool, key).await?;
+        let mut act = IdempotentChange::begin(&saga.pool, key).await?;
         let done = match judged {
             Ok(Judged::Change(change)) => match change.make(act.conn()).await {
                 Ok(true) => Ok(json!({})),
                 Ok(false) => {
-                    act.give_up().await?;
+                    act.roll_back().await?;
                     continue;
                 }
                 Err(error) => Err(error.into()),

@@ -8,7 +8,7 @@ use crate::http::{
 use crate::{
     domain::{self, FieldError, Id, Refusal, TripId},
     storage::again,
-    trips::{self, PAGE, Wanted, seat_map},
+    trips::{self, PAGE, Wanted},
 };
 use axum::{
     extract::State,
@@ -50,7 +50,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
-    let map = seat_map::look(&app.saga.batchers, (trip_id(&id)?, viewer)).await?;
+    let map = app.seat_maps.submit((trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
     // Written into as much room as it needs: a body that grows is copied again and again.
     let mut body = Vec::with_capacity(TRIP_BYTES + map.seats.len() * SEAT_BYTES);

@@ -231,7 +231,7 @@ impl Problem {
         let rollback = raised.map_or("armed", RollbackStatus::as_str);
         problem
             .with("order_id", json!(order))
-            .with("tag", json!(failure.tag.wire()))
+            .with("tag", json!(failure.step.wire()))
             .with("rollback", json!(rollback))
     }
 

@@ -4,7 +4,7 @@ use super::by;
 use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, id},
-    idempotent::{Act, Ended},
+    idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) struct NewBulk {
 pub(crate) async fn start(
     State(app): State<App>,
     OpsChange(change): OpsChange<NewBulk>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let NewBulk { act: what, ids, filter, expected, preview, reason } = change.body;
     let selection = match (ids, filter) {
         (Some(ids), None) => Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()),
@@ -62,7 +62,7 @@ pub(crate) async fn start(
     }
     let by = by(&change.caller, reason.as_deref())?;
     by.reason()?;
-    let mut act = Act::begin(&app.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&app.saga.pool, change.key.as_ref()).await?;
     let done = bulk::start(act.conn(), &by, Uuid::now_v7(), what, &selection, expected).await;
     act.end(StatusCode::ACCEPTED, done).await
 }
@@ -120,9 +120,9 @@ pub(crate) struct Why {
 pub(crate) async fn stop(
     Path(text): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (id, by) = (id(&text, "operation")?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = bulk::stop(act.conn(), &by, id).await;
     act.end(StatusCode::OK, done).await
 }

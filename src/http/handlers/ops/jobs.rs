@@ -4,7 +4,7 @@ use super::by;
 use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, job_id},
-    idempotent::{Act, Ended},
+    idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
@@ -204,9 +204,9 @@ pub(crate) struct Why {
 pub(crate) async fn retry(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::retry(act.conn(), &by, id).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
@@ -215,9 +215,9 @@ pub(crate) async fn retry(
 pub(crate) async fn cancel(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::cancel(act.conn(), &by, id).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
@@ -242,9 +242,9 @@ pub(crate) struct Snooze {
 pub(crate) async fn snooze(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Snooze>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::snooze(act.conn(), &by, id, Until::At(change.body.until.utc())).await.map(Job::from);
     act.end(StatusCode::OK, done).await
 }
@@ -262,9 +262,9 @@ pub(crate) struct ByKey {
 pub(crate) async fn cancel_key(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<ByKey>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::cancel_key(act.conn(), &by, tag, change.body.key.as_str()).await.map(Job::from);
     act.end(status_of(&done), done).await
 }
@@ -332,9 +332,9 @@ pub(crate) async fn queues(State(app): State<App>, _: Viewer) -> Result<Json<Pag
 pub(crate) async fn pause(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = queues::pause(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
@@ -342,9 +342,9 @@ pub(crate) async fn pause(
 pub(crate) async fn resume(
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = queues::resume(act.conn(), &by, tag).await.map(Queue::from);
     act.end(StatusCode::OK, done).await
 }
@@ -365,13 +365,13 @@ pub(crate) async fn drain(
     State(app): State<App>,
     Path(tag): Path<String>,
     OpsChange(change): OpsChange<Drain>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
     let wait = change.body.wait_secs.unwrap_or(0);
     if wait > LONGEST_DRAIN {
         return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))).into());
     }
-    let mut act = Act::begin(&app.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&app.saga.pool, change.key.as_ref()).await?;
     queues::drain(act.conn(), &by, tag).await?;
     let later = act.commit().await?;
     let wait = Duration::from_secs(wait);
@@ -408,7 +408,7 @@ pub(crate) struct Redriven {
 pub(crate) async fn redrive_tag(
     Path(tag): Path<String>,
     OpsChange(mut change): OpsChange<Redrive>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     if change.body.tag.as_ref().is_some_and(|other| *other != tag) {
         return Err(Problem::field(&FieldError::new("/tag", "left out, or the address's")).into());
     }
@@ -416,7 +416,7 @@ pub(crate) async fn redrive_tag(
     redrive(OpsChange(change)).await
 }
 
-pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Ended> {
+pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Reply> {
     let by = by(&change.caller, change.body.reason.as_deref())?;
     let Redrive { tag, given_up, error, since, before, .. } = change.body;
     tag.as_deref().map(known_tag).transpose()?;
@@ -424,7 +424,7 @@ pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Res
         (|label: Option<Label>| label.map(Label::into_string), |at: Option<Instant>| at.map(Instant::utc));
     let which =
         DeadFilter { tag, reason: text(given_up), error: text(error), since: at(since), before: at(before) };
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
     act.end(StatusCode::OK, done).await
 }

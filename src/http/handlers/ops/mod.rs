@@ -7,7 +7,7 @@ pub(crate) mod trips;
 use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, order_id, rider_id},
-    idempotent::{Act, Ended},
+    idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
@@ -46,17 +46,17 @@ pub(crate) struct TopUp {
 pub(crate) async fn top_up(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<TopUp>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let TopUp { amount, reference, .. } = change.body;
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let cap = change.saga.wallets.max_balance;
     let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
     act.end(StatusCode::CREATED, done).await
 }
 
-pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Ended> {
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Reply> {
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = ops::trips::add(act.conn(), &by(&change.caller, None)?, &change.body).await;
     act.end(StatusCode::CREATED, done).await
 }

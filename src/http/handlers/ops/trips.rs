@@ -3,7 +3,7 @@
 use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
-    idempotent::{Act, Ended},
+    idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
@@ -40,11 +40,11 @@ pub(crate) struct SomeSeats {
     reason: String,
 }
 
-pub(crate) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
+pub(crate) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Reply> {
     keep(id, change, Keep::Block).await
 }
 
-pub(crate) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
+pub(crate) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Reply> {
     keep(id, change, Keep::Release).await
 }
 
@@ -52,11 +52,11 @@ async fn keep(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<SomeSeats>,
     keep: Keep,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let trip = trip_id(&id)?;
     let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
     let by = by(&change.caller, &change.body.reason)?;
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
     act.end(StatusCode::OK, done).await
 }
@@ -72,9 +72,9 @@ pub(crate) struct Why {
 pub(crate) async fn cancel(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Ended> {
+) -> Result<Response, Reply> {
     let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
-    let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = trips::cancel(act.conn(), &by, trip).await;
     act.end(StatusCode::ACCEPTED, done).await
 }

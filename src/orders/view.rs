@@ -1,0 +1,84 @@
+//! An order as a response shows it.
+
+use crate::domain::{Money, OrderId, OrderStatus, TripId};
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// An order in a response. The fields stand in alphabetical order, so that a replay from the database,
+/// whose objects have that order too, has the same text.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct OrderView {
+    /// Unit price times seats.
+    pub amount: Money,
+    /// Why it was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_reason: Option<String>,
+    /// When the seats were claimed.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub created_at: DateTime<Utc>,
+    /// Until when it must be paid.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub expires_at: DateTime<Utc>,
+    /// Its id.
+    pub id: OrderId,
+    /// When it was paid.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
+    pub paid_at: Option<DateTime<Utc>>,
+    /// Seat labels, ascending.
+    pub seats: Vec<String>,
+    /// Its state.
+    pub status: OrderStatus,
+    /// The trip.
+    pub trip_id: TripId,
+    /// The price of one seat.
+    pub unit_price: Money,
+}
+
+impl OrderView {
+    /// The body of a response that is stored.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// A row of [`OrderView`], before its words are parsed.
+pub(crate) struct OrderRow {
+    pub(crate) id: Uuid,
+    pub(crate) trip_id: Uuid,
+    pub(crate) seats: Vec<i32>,
+    pub(crate) unit_price: Decimal,
+    pub(crate) amount: Decimal,
+    pub(crate) status: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) paid_at: Option<DateTime<Utc>>,
+    pub(crate) closed_reason: Option<String>,
+}
+
+impl TryFrom<OrderRow> for OrderView {
+    type Error = sqlx::Error;
+
+    fn try_from(row: OrderRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: OrderId(row.id),
+            trip_id: TripId(row.trip_id),
+            seats: row.seats.iter().map(ToString::to_string).collect(),
+            unit_price: Money::from_database(row.unit_price),
+            amount: Money::from_database(row.amount),
+            status: read_status(&row.status)?,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            paid_at: row.paid_at,
+            closed_reason: row.closed_reason,
+        })
+    }
+}
+
+/// Parses an order's state as SQL writes it.
+pub(crate) fn read_status(text: &str) -> Result<OrderStatus, sqlx::Error> {
+    text.parse().map_err(|error: String| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,79 @@
+//! Adds orders, unpaid, and removes the undos that their claims armed, in one statement for any number of
+//! bookings.
+
+use super::array_literal;
+use crate::{
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{RiderId, SeatSet},
+    orders::OrderView,
+};
+use farebox_jobs::MqTag;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The statement.
+pub struct AddOrders;
+
+/// One order to add.
+pub struct Request {
+    /// Whose it is.
+    pub rider_id: RiderId,
+    /// Its seats.
+    pub seats: SeatSet,
+    /// The order.
+    pub order: OrderView,
+    /// The undo that its claim armed: a job's id.
+    pub armed: Uuid,
+}
+
+impl BatchStatement for AddOrders {
+    /// The second batch is worked out while the first waits for the disk. Less fills the batches worse.
+    const SECOND_FLUSH_AT: usize = 4;
+
+    type Context = BatchContext;
+    type Request = Request;
+    type Output = ();
+
+    fn conflict_keys(request: &Request) -> Vec<ConflictKey> {
+        vec![ConflictKey::Order(request.order.id.0)]
+    }
+
+    async fn execute(context: &BatchContext, batch: &[Request]) -> Result<Vec<()>, sqlx::Error> {
+        let mut conn = context.connections.acquire().await?;
+        add(&mut conn, batch).await?;
+        conn.release();
+        Ok(vec![(); batch.len()])
+    }
+}
+
+async fn add(conn: &mut PgConnection, batch: &[Request]) -> Result<(), sqlx::Error> {
+    let orders = || batch.iter().map(|request| &request.order);
+    sqlx::query!(
+        r#"with stepped as (
+               insert into barrier (subject, step, done_at)
+               select order_id, $9, now() from unnest($1::uuid[]) as r (order_id)
+           ), removed as (
+               delete from queue.job where lease_token is null and id = any($10)
+           )
+           insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at,
+               expires_at)
+           select order_id, rider_id, trip_id, seats::int[], unit_price, amount, 'unpaid', created_at,
+               expires_at
+           from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::numeric[],
+                       $7::timestamptz[], $8::timestamptz[])
+               as r (order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at)"#,
+        &orders().map(|order| order.id.0).collect::<Vec<_>>(),
+        &batch.iter().map(|request| request.rider_id.0).collect::<Vec<_>>(),
+        &orders().map(|order| order.trip_id.0).collect::<Vec<_>>(),
+        &batch.iter().map(|request| array_literal(request.seats.numbers())).collect::<Vec<_>>(),
+        &orders().map(|order| order.unit_price.decimal()).collect::<Vec<_>>(),
+        &orders().map(|order| order.amount.decimal()).collect::<Vec<_>>(),
+        &orders().map(|order| order.created_at).collect::<Vec<_>>(),
+        &orders().map(|order| order.expires_at).collect::<Vec<_>>(),
+        MqTag::OrderAdd.wire(),
+        &batch.iter().map(|request| request.armed).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,150 @@
+//! Claims seats: each booking gets all of its seats or none, in one statement for any number of bookings.
+//!
+//! The statement locks the wanted seats in one order everywhere, so two of them never deadlock. It judges
+//! each booking by what it then sees. For those that won it reserves the client's key, writes the barrier
+//! row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost booking writes nothing.
+//! No two bookings of a batch want the same seat ([`ClaimSeats::conflict_keys`]), so the statement need
+//! not choose between them.
+
+use crate::{
+    batch::{BatchContext, BatchStatement, ConflictKey},
+    domain::{Money, OrderId, RiderId, SeatSet, TripId},
+    idempotency::{self, IdempotencyKey},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::{
+    MqTag, OrderAddSeats, OrderUnpaid,
+    queue::{Job, NewJob},
+};
+use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The statement.
+pub struct ClaimSeats;
+
+/// One booking, and the jobs that its claim enqueues.
+pub struct Request {
+    /// The id the order will have.
+    pub order_id: OrderId,
+    /// Who books.
+    pub rider_id: RiderId,
+    /// Which trip.
+    pub trip_id: TripId,
+    /// Which seats.
+    pub seats: SeatSet,
+    /// The client's idempotency key.
+    pub key: Option<IdempotencyKey>,
+    /// The undo to arm.
+    pub undo: NewJob,
+    /// The unpaid-order timer.
+    pub timer: NewJob,
+}
+
+/// What became of one booking.
+pub enum Output {
+    /// The order owns the seats.
+    Won {
+        /// The trip's price of one seat.
+        unit_price: Money,
+        /// The database's time of the claim.
+        at: DateTime<Utc>,
+        /// Until when the seats are held.
+        expires_at: DateTime<Utc>,
+    },
+    /// The trip is unknown, cancelled or closed for booking.
+    TripClosed,
+    /// These of the seats are not free, or do not exist.
+    SeatsTaken(Vec<i32>),
+    /// Another request has the client's key.
+    KeyTaken,
+    /// The rider has too many unpaid orders.
+    TooManyHolds,
+}
+
+impl BatchStatement for ClaimSeats {
+    type Context = BatchContext;
+    type Request = Arc<Request>;
+    type Output = Output;
+
+    fn conflict_keys(request: &Arc<Request>) -> Vec<ConflictKey> {
+        let seats = request.seats.numbers().iter();
+        let seats = seats.map(|seat| ConflictKey::Seat(request.trip_id.0, *seat));
+        seats.chain(request.key.iter().map(IdempotencyKey::conflict_key)).collect()
+    }
+
+    async fn execute(context: &BatchContext, batch: &[Arc<Request>]) -> Result<Vec<Output>, sqlx::Error> {
+        let mut conn = context.connections.acquire().await?;
+        let rows = claim(&mut conn, context, batch).await?;
+        conn.release();
+        rows.into_iter().zip(batch).map(|(row, request)| row.decode(request)).collect()
+    }
+}
+
+/// One booking's row of the result.
+struct Row {
+    verdict: String,
+    /// The seats that were free.
+    free: Vec<i32>,
+    unit_price: Option<Decimal>,
+    at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn decode(self, request: &Request) -> Result<Output, sqlx::Error> {
+        Ok(match (self.verdict.as_str(), self.unit_price, self.expires_at) {
+            ("won", Some(price), Some(expires_at)) => {
+                Output::Won { unit_price: Money::from_database(price), at: self.at, expires_at }
+            }
+            ("trip_closed", ..) => Output::TripClosed,
+            ("seats_taken", ..) => {
+                let taken = request.seats.numbers().iter().filter(|seat| !self.free.contains(seat));
+                Output::SeatsTaken(taken.copied().collect())
+            }
+            ("key_taken", ..) => Output::KeyTaken,
+            ("too_many_holds", ..) => Output::TooManyHolds,
+            (word, ..) => return Err(super::unknown_word("claim", word)),
+        })
+    }
+}
+
+async fn claim(
+    conn: &mut PgConnection,
+    context: &BatchContext,
+    batch: &[Arc<Request>],
+) -> Result<Vec<Row>, sqlx::Error> {
+    let rules = &context.rules;
+    let keys = || batch.iter().map(|request| request.key.as_ref());
+    let (owners, seats): (Vec<_>, Vec<_>) =
+        batch.iter().flat_map(|r| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
+    sqlx::query_file_as!(
+        Row,
+        "src/statements/claim_seats.sql",
+        &batch.iter().map(|r| r.order_id.0).collect::<Vec<_>>(),
+        &batch.iter().map(|r| r.rider_id.0).collect::<Vec<_>>(),
+        &batch.iter().map(|r| r.trip_id.0).collect::<Vec<_>>(),
+        &keys().map(|key| key.map(|key| key.key.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &keys().map(|key| key.map(|key| key.fingerprint.clone())).collect::<Vec<_>>() as &[Option<Vec<u8>>],
+        &batch.iter().map(|r| r.undo.id).collect::<Vec<_>>(),
+        &batch.iter().map(|r| r.undo.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
+        &batch.iter().map(|r| r.timer.id).collect::<Vec<_>>(),
+        &batch.iter().map(|r| r.timer.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
+        &batch.iter().map(|r| i32::try_from(r.seats.numbers().len()).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
+        &owners as &[Uuid],
+        &seats,
+        rules.hold_secs,
+        rules.cut_off_secs,
+        idempotency::stale_secs(),
+        MqTag::OrderAddSeats.wire(),
+        OrderAddSeats::RETRY.max_attempts,
+        rules.undo_after().as_seconds_f64(),
+        MqTag::OrderUnpaid.wire(),
+        OrderUnpaid::RETRY.max_attempts,
+        i32::from(rules.max_open_holds),
+    )
+    .fetch_all(conn)
+    .await
+}
