@@ -3,6 +3,7 @@
 pub(crate) mod extract;
 pub(crate) mod handlers;
 mod idempotent;
+pub(crate) mod keyed_hash;
 pub(crate) mod language;
 pub(crate) mod middleware;
 mod openapi;
@@ -95,12 +96,12 @@ impl App {
     }
 }
 
-/// What is for people.
+/// The pages for people.
 pub struct Pages {
-    /// On the same connections as the operators' part, behind the same limits.
+    /// Served on the operators' connections, behind the same limits as the API.
     pub routes: Router<App>,
-    /// Lays around everything what makes pages of the answers under their addresses, those of limits among them.
-    pub around: fn(Router<App>, &App) -> Router<App>,
+    /// Wraps the whole router, so that responses of limits under these addresses become pages too.
+    pub layer: fn(Router<App>, &App) -> Router<App>,
 }
 
 /// The route table, by who calls.
@@ -144,7 +145,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))
-        .route("/v1/ops/jobs/{id}/stakes", get(jobs::stakes))
+        .route("/v1/ops/jobs/{id}/impact", get(jobs::impact))
         .route("/v1/ops/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/ops/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/ops/jobs/{id}/snooze", post(jobs::snooze))
@@ -174,7 +175,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
-    (pages.around)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
+    (pages.layer)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
 }
 
 /// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.

@@ -6,7 +6,7 @@ const pause = document.getElementById("pause");
 let stream = null;
 let paused = false;
 
-// A part somebody is using is not taken from under his hands.
+// A part with a focused field or a checked box is not replaced.
 function inUse(part) {
   const active = document.activeElement;
   const editing = active && part.contains(active) && active.matches("input, select, textarea");
@@ -50,11 +50,11 @@ if (pause && document.querySelector("[data-live]:not(html)")) {
   listen();
 }
 
-// A page that is left needs no stream, nor its place.
+// A page that is left closes its stream.
 addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => { if (event.persisted && stream && !paused) listen(); });
 
-// Everything in a list at once.
+// A box that checks all boxes of a list.
 document.addEventListener("change", (event) => {
   const all = event.target.closest?.("[data-all]");
   if (!all) return;

@@ -4,6 +4,7 @@ pub(crate) mod strict;
 
 use super::{
     App,
+    keyed_hash::keyed_hash,
     middleware::{admission::Place, stale_plan::KeptBody},
     problem::Problem,
 };
@@ -18,14 +19,13 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use futures_util::StreamExt;
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Serialize, Serializer,
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::Value;
-use sha2::Sha256;
 use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -168,9 +168,14 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
         let body = parse(&bytes)?;
         let key = key
             .map(|key| {
-                let fingerprint = sealed(app, &[scope.as_bytes(), &understood(&body)?])?;
-                let as_sent = sealed(app, &[sent.as_bytes(), &bytes])?;
-                Ok::<_, Problem>(IdempotencyKey { actor: caller.rider_id, key, fingerprint, as_sent })
+                let understood = fingerprint(app, &[scope.as_bytes(), &canonical(&body)?])?;
+                let as_sent = fingerprint(app, &[sent.as_bytes(), &bytes])?;
+                Ok::<_, Problem>(IdempotencyKey {
+                    actor: caller.rider_id,
+                    key,
+                    fingerprint: understood,
+                    as_sent,
+                })
             })
             .transpose()?;
         Ok(Self { caller, saga: SagaContext { faults, place, ..app.saga.clone() }, key, body })
@@ -199,14 +204,16 @@ impl FromRequest<App> for Registering {
         let bytes = bytes(request, app).await?;
         let body: NewRider = parse(&bytes)?;
         let Some(key) = key else { return Ok(Self { key: None, body }) };
-        let name =
-            sealed(app, &[b"the one who registers as\n", user_name::folded(&body.user_name).as_bytes()])?;
+        let name = fingerprint(
+            app,
+            &[b"the one who registers as\n", user_name::folded(&body.user_name).as_bytes()],
+        )?;
         let name = name.first_chunk::<16>().ok_or_else(Problem::broken)?;
         // A random UUID's layout, which no account's (UUIDv7) ever has.
         let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
-        let fingerprint = sealed(app, &[b"POST /v1/riders\n", &understood(&body)?])?;
-        let as_sent = sealed(app, &[b"POST /v1/riders\n", &bytes])?;
-        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint, as_sent }), body })
+        let understood = fingerprint(app, &[b"POST /v1/riders\n", &canonical(&body)?])?;
+        let as_sent = fingerprint(app, &[b"POST /v1/riders\n", &bytes])?;
+        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint: understood, as_sent }), body })
     }
 }
 
@@ -221,7 +228,7 @@ fn scopes(request: &Request) -> (String, String) {
 
 /// A body as it was understood: the order of its members, blanks, escapes and the forms of a number or a time are gone, and so
 /// is what is left out from what is `null` (where they differ, the type tells them apart).
-fn understood(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+fn canonical(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(body).map_err(|_| Problem::broken())
 }
 
@@ -232,13 +239,9 @@ pub(crate) fn as_a_set<S: Serializer>(labels: &[String], serializer: S) -> Resul
     labels.serialize(serializer)
 }
 
-/// A keyed hash of the parts. Not a plain one: bodies hold passwords, and who gets to see the table of kept answers
-/// could try all six digits of a pay password against a plain hash in no time.
-fn sealed(app: &App, parts: &[&[u8]]) -> Result<Vec<u8>, Problem> {
-    let pepper = app.settings.secrets.pepper.as_bytes();
-    let mut mac = Hmac::<Sha256>::new_from_slice(pepper).map_err(|_| Problem::broken())?;
-    parts.iter().for_each(|part| mac.update(part));
-    Ok(mac.finalize().into_bytes().to_vec())
+/// The keyed hash of the parts, as bytes.
+fn fingerprint(app: &App, parts: &[&[u8]]) -> Result<Vec<u8>, Problem> {
+    Ok(keyed_hash(app, parts)?.finalize().into_bytes().to_vec())
 }
 
 /// The caller if there is a valid token, nobody otherwise: for pages that anybody may read.

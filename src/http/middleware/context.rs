@@ -118,7 +118,7 @@ fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// Lets problems be told in this language meanwhile, whatever the client's headers prefer.
-pub(crate) async fn told_in<T>(chinese: bool, answer: impl Future<Output = T>) -> T {
+pub(crate) async fn with_language<T>(chinese: bool, answer: impl Future<Output = T>) -> T {
     let (trace_id, route) =
         CONTEXT.try_with(|context| (context.trace_id.clone(), context.route.clone())).unwrap_or_default();
     CONTEXT.scope(Context { trace_id, chinese, route }, answer).await

@@ -19,7 +19,7 @@ use crate::{
     ops::{
         audit,
         bulk::{Bulk, Item, Preview},
-        impact::Stakes,
+        impact::Impact,
         search::{ErrorGroup, MOST_GROUPS, STATES},
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView},
@@ -474,8 +474,8 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "A page", s.gives::<Page<jobs::Job>>())
             .refuses("003070"),
         operation("get", "/v1/ops/jobs/{id}", Viewer, "A job with its attempts").gives(200, "The job", s.gives::<jobs::Job>()),
-        operation("get", "/v1/ops/jobs/{id}/stakes", Viewer, "What would move if the job ran, or stay if it is called off")
-            .gives(200, "Seats, money, and whose", s.gives::<Stakes>()),
+        operation("get", "/v1/ops/jobs/{id}/impact", Viewer, "What would move if the job ran, or stay if it is called off")
+            .gives(200, "Seats, money, and whose", s.gives::<Impact>()),
         operation("post", "/v1/ops/jobs/{id}/snooze", Operator, "Put a waiting job off")
             .takes(s.takes::<jobs::Snooze>(), json!({ "until": "2030-01-01T12:00:00Z", "reason": "the bank is closed until noon" }))
             .gives(200, "The job", s.gives::<jobs::Job>())

@@ -13,7 +13,7 @@ use crate::{
         json::{micros, some_micros},
     },
     ops::{
-        impact::{self, Stakes},
+        impact::{self, Impact},
         jobs::{self, Until},
         queues,
         search::{self, ErrorGroup, MOST_GROUPS, Wanted},
@@ -176,13 +176,14 @@ pub(crate) async fn errors(
     Ok(Json(search::errors(&app.saga.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
-pub(crate) async fn stakes(
+/// What a run of the job would change now.
+pub(crate) async fn impact(
     State(app): State<App>,
     _: Viewer,
     Path(id): Path<String>,
-) -> Result<Json<Stakes>, Problem> {
+) -> Result<Json<Impact>, Problem> {
     let job = admin::find(&app.saga.pool, job_id(&id)?).await?.ok_or(Refusal::NotFound("job"))?;
-    Ok(Json(impact::stakes(&app.saga.pool, &job).await?))
+    Ok(Json(impact::impact(&app.saga.pool, &job).await?))
 }
 
 pub(crate) async fn show(
