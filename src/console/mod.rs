@@ -34,8 +34,9 @@ use std::sync::Arc;
 
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
-    let layer =
-        |all: Router<App>, app: &App| all.layer(from_fn_with_state(Arc::new(app.reserved()), layout::guard));
+    let layer = |all: Router<App>, app: &App| {
+        all.layer(from_fn_with_state(Arc::new(app.on_operator_pool()), layout::guard))
+    };
     Pages { routes: router(app), layer }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     domain::RiderId,
     http::{
         App,
+        events::{busy, takes_events},
         extract::strict,
-        handlers::live::{busy, takes_events},
         middleware::stale_plan,
         problem::Problem,
     },

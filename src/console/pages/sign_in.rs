@@ -12,8 +12,8 @@ use crate::{
     http::{
         App,
         extract::Params,
-        handlers::riders::known,
-        middleware::{admission::Place, client_address::Address},
+        handlers::riders::account_of,
+        middleware::{admission::Permit, client_address::Address},
         problem::Problem,
     },
 };
@@ -57,12 +57,12 @@ pub(crate) async fn enter(
     State(app): State<App>,
     preferences: Preferences,
     address: Address,
-    place: Option<Extension<Place>>,
+    permit: Option<Extension<Permit>>,
     headers: HeaderMap,
     PlainForm(credentials): PlainForm<Credentials>,
 ) -> PageResult {
     let name_and_password = (credentials.user_name, credentials.password);
-    let rider = match known(&app, address, place, name_and_password).await {
+    let rider = match account_of(&app, address, permit, name_and_password).await {
         Ok(rider) if rider.role.may_view() => rider,
         Ok(_) => {
             return Ok(sign_in_page(
