@@ -61,7 +61,7 @@ document.addEventListener("change", (event) => {
   all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`).forEach((box) => { box.checked = all.checked; });
 });
 
-const places = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
+const pages = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
   t: "/console/trips", r: "/console/riders", a: "/console/audit" };
 let going = false;
 
@@ -71,7 +71,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key;
   const was = going;
   going = false;
-  if (was && places[key]) { location.assign(places[key]); return; }
+  if (was && pages[key]) { location.assign(pages[key]); return; }
   if (key === "g") { going = true; return; }
   if (key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
   if (key === "p" && pause && !pause.hidden) toggle();

@@ -52,6 +52,26 @@ struct Response {
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
+/// The schema of a text.
+pub(super) fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+/// The schema of a text of 1 to 200 characters.
+pub(super) fn bounded_text() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 200 })
+}
+
+/// The schema of an id.
+pub(super) fn uuid() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+/// The schema of a time.
+pub(super) fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
 /// The schemas that operations refer to.
 pub(super) struct Schemas {
     taken: SchemaGenerator,

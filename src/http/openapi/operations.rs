@@ -2,7 +2,7 @@
 
 use super::builder::{
     Access::{Anyone, Operator, SignedIn, Viewer},
-    Operation, Schemas, operation,
+    Operation, Schemas, bounded_text, operation, text, time, uuid,
 };
 use crate::{
     accounts::{NewRider, ProfileChange, Rider, Session},
@@ -52,22 +52,6 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         ops_reports,
     ];
     groups.into_iter().flat_map(|group| group(s)).collect()
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn bounded_text() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 200 })
-}
-
-fn uuid() -> Value {
-    json!({ "type": "string", "format": "uuid" })
-}
-
-fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
 }
 
 /// An example of a body with a reason.
