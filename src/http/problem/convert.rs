@@ -14,9 +14,8 @@ use crate::{
     storage::{is_contended, is_outage, is_stale_plan, is_unfit, met_stale_plan},
 };
 use chrono::Utc;
-use serde::Serialize;
 use serde_json::json;
-use std::fmt::Display;
+use uuid::Uuid;
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -85,7 +84,7 @@ impl From<Refusal> for Problem {
 }
 
 impl Problem {
-    fn bus_taken(bus: impl Display, trip: Option<TripId>) -> Self {
+    fn bus_taken(bus: i32, trip: Option<TripId>) -> Self {
         let other = trip.map_or_else(|| "another trip".to_owned(), |trip| format!("trip {trip}"));
         let problem = Self::new(&BUS_TAKEN, format!("bus {bus} is on {other} at that time"))
             .with("field", json!("/bus_id"));
@@ -95,7 +94,7 @@ impl Problem {
         }
     }
 
-    fn reference_used(rider: RiderId, entry: impl Display + Serialize) -> Self {
+    fn reference_used(rider: RiderId, entry: Uuid) -> Self {
         let detail = format!("the reference is that of top-up {entry} of rider {rider}");
         Self::new(&REFERENCE_USED, detail)
             .with("field", json!("/reference"))
