@@ -95,7 +95,7 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),
         admission: Admission::new(settings.admission),
-        reserve: storage::reserve(&saga.pool, settings.database.reserved_connections),
+        operator_pool: storage::reserve(&saga.pool, settings.database.reserved_connections),
         redis,
         live,
         tally: Tally::default(),

@@ -43,7 +43,7 @@ async fn run() -> Result<ExitCode, BoxError> {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
-        telling.spawn(http::tell(saga.pool.clone(), metrics.clone(), listener));
+        telling.spawn(http::serve_metrics(saga.pool.clone(), metrics.clone(), listener));
     }
     worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)

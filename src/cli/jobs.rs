@@ -281,10 +281,10 @@ impl List {
 impl One {
     async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
         let job = admin::find(pool, self.id.0).await?.ok_or("there is no such job")?;
-        let stakes = ops::impact::stakes(pool, &job).await?;
+        let impact = ops::impact::impact(pool, &job).await?;
         if self.shown.json {
             let mut shown = as_json(&job);
-            shown["stakes"] = json!(stakes);
+            shown["impact"] = json!(impact);
             println!("{shown}");
             return Ok(());
         }
@@ -294,14 +294,14 @@ impl One {
             let next = job.next_attempt_at().map(|at| format!(", tried again at {at}")).unwrap_or_default();
             println!("failed {} times{next}", job.failures());
         }
-        println!("undoes:         {}", stakes.undoes.en);
-        println!("a run now:      {}", stakes.run.en);
-        println!("if called off:  {}", stakes.cancel.en);
-        if let Some(order) = stakes.order_id {
-            let status = stakes.order_status.as_deref().unwrap_or("never added");
+        println!("undoes:         {}", impact.undoes.en);
+        println!("a run now:      {}", impact.run.en);
+        println!("if called off:  {}", impact.cancel.en);
+        if let Some(order) = impact.order_id {
+            let status = impact.order_status.as_deref().unwrap_or("never added");
             println!("order:          {order} ({status})");
         }
-        if let Some(rider) = stakes.rider {
+        if let Some(rider) = impact.rider {
             println!("rider:          {rider}");
         }
         for attempt in job.attempts.as_array().into_iter().flatten() {

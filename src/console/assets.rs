@@ -1,4 +1,5 @@
-//! The console's style and script, in the binary. Their addresses carry a hash of what they hold, so browsers keep them.
+//! The console's style and script, in the binary. Their addresses contain a hash of the content, so
+//! that browsers can cache them for long.
 
 use axum::{
     extract::Path,
@@ -8,8 +9,8 @@ use axum::{
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// How long browsers keep them, as a header says it.
-const KEPT: &str = "public, max-age=31536000, immutable";
+/// Browsers cache the assets for a year.
+const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 const STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/console.js");
@@ -27,10 +28,12 @@ fn address(text: &str, ext: &str) -> String {
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
     let is = |address: &str| address.rsplit('/').next() == Some(name.as_str());
-    let (kind, text) = match () {
-        () if is(&STYLE_ADDRESS) => ("text/css; charset=utf-8", STYLE),
-        () if is(&SCRIPT_ADDRESS) => ("text/javascript; charset=utf-8", SCRIPT),
-        () => return StatusCode::NOT_FOUND.into_response(),
+    let (kind, text) = if is(&STYLE_ADDRESS) {
+        ("text/css; charset=utf-8", STYLE)
+    } else if is(&SCRIPT_ADDRESS) {
+        ("text/javascript; charset=utf-8", SCRIPT)
+    } else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, KEPT)], text).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, CACHE_CONTROL)], text).into_response()
 }

@@ -1,7 +1,7 @@
-//! Small bar charts of the last hour, as SVG. Ours, because plotting crates write colours as attributes: under the content
-//! security policy only classes can follow the theme.
+//! Small bar charts of the last hour, as SVG. Plotting crates write colours as attributes, but
+//! under the content security policy only classes can follow the theme.
 
-use super::session::Visit;
+use super::session::PageContext;
 use crate::ops::overview::TagMinute;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -11,11 +11,11 @@ const MINUTES: i64 = 60;
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 72.0;
 
-/// One line of values of a chart.
+/// One series of values of a chart.
 pub(crate) struct Series {
-    /// What it is called.
+    /// The name in the legend.
     pub(crate) name: String,
-    /// One value a minute, oldest first.
+    /// One value per minute, oldest first.
     pub(crate) values: Vec<f64>,
 }
 
@@ -38,9 +38,9 @@ pub(crate) fn of_tag(
     minutes.iter().map(at).collect()
 }
 
-/// Bars, one a minute, series beside series on top of each other; and the same as a table for whoever sees no picture.
+/// A chart of stacked bars, one bar per minute, and the same values as a table for screen readers.
 pub(crate) fn bars(
-    visit: &Visit,
+    context: &PageContext,
     title: &str,
     unit: &str,
     minutes: &[DateTime<Utc>],
@@ -53,7 +53,7 @@ pub(crate) fn bars(
     html! {
         figure.chart {
             figcaption {
-                (title) " " span.quiet { (visit.say("most in a minute", "每分钟最高")) ": " (short(most)) " " (unit) }
+                (title) " " span.quiet { (context.t("most in a minute", "每分钟最高")) ": " (short(most)) " " (unit) }
             }
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) preserveAspectRatio="none" {
                 line.axis x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
@@ -70,9 +70,9 @@ pub(crate) fn bars(
                 ul.legend { @for (nr, one) in series.iter().enumerate() { li class=(format!("s{nr}")) { (one.name) } } }
             }
             details {
-                summary { (visit.say("Numbers", "数据")) }
+                summary { (context.t("Numbers", "数据")) }
                 div.scroll { table {
-                    thead { tr { th scope="col" { (visit.say("Minute (UTC)", "分钟 (UTC)")) } @for one in series { th scope="col" { (one.name) } } } }
+                    thead { tr { th scope="col" { (context.t("Minute (UTC)", "分钟 (UTC)")) } @for one in series { th scope="col" { (one.name) } } } }
                     tbody { @for at in (0..minutes.len()).rev().filter(|at| sum(*at) > 0.0) {
                         tr {
                             th scope="row" { (minutes[at].format("%H:%M")) }
@@ -85,7 +85,7 @@ pub(crate) fn bars(
     }
 }
 
-/// From where to where each series' bar of a minute goes.
+/// The lower and upper end of each series' bar of a minute.
 fn stacked(series: &[Series], at: usize) -> Vec<(f64, f64)> {
     let values = series.iter().map(|one| one.values.get(at).copied().unwrap_or(0.0));
     values
@@ -97,7 +97,7 @@ fn stacked(series: &[Series], at: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// A number as people write it.
+/// A number without needless decimal places.
 pub(crate) fn short(value: f64) -> String {
     if value.fract() == 0.0 || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }

@@ -1,6 +1,9 @@
 //! The HTTP side of a change that is made once for a client's key.
 
-use super::problem::{Problem, language_of};
+use super::{
+    json::sorted,
+    problem::{Problem, language_of},
+};
 use crate::idempotency::{
     self, IdempotencyKey, StoredResponse,
     transaction::{BeginOutcome, IdempotentTransaction, ResponsePending},
@@ -13,7 +16,6 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
-use std::collections::BTreeMap;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -153,21 +155,6 @@ pub(crate) fn as_replay(response: impl IntoResponse) -> Response {
 /// The body through a `Value`, so that a replay from the database has the same text.
 fn to_body<T: Serialize>(done: Result<T, impl Into<Problem>>) -> Result<Value, Problem> {
     serde_json::to_value(done.map_err(Into::into)?).map(sorted).map_err(|_| Problem::broken())
-}
-
-/// With the fields of every object in alphabetical order: a first response and its replay from the
-/// database have the same text, whatever order serde_json keeps in this build (another crate's feature
-/// decides that).
-pub(crate) fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields: BTreeMap<String, Value> =
-                fields.into_iter().map(|(name, field)| (name, sorted(field))).collect();
-            Value::Object(fields.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        other => other,
-    }
 }
 
 /// A refusal that says when to try again must not be replayed then.

@@ -1,22 +1,23 @@
-//! Which of the two languages a client prefers, as RFC 9110 (12.4.2 and 12.5.4) weighs them.
+//! Which of the two languages a client prefers, by the weights of RFC 9110 (12.4.2 and 12.5.4).
 
 use axum::http::{HeaderMap, header};
 
-/// Ranges that are looked at; more than any browser sends.
-const MOST_RANGES: usize = 64;
+/// Most language ranges that are read; browsers send fewer.
+const MAX_RANGES: usize = 64;
 
-/// Whether Chinese is preferred to English. Who prefers neither gets English.
+/// Whether Chinese is preferred to English; English is the default.
 pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<(&str, u16)> =
-        lines.flat_map(|line| line.split(',')).take(MOST_RANGES).filter_map(weighed).collect();
+        lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect();
     let (chinese, english) = (weight(&ranges, "zh"), weight(&ranges, "en"));
-    // Of two that weigh the same, what is named first.
+    // Of two with the same weight, the one that is named first.
     let named_first = chinese.0 == english.0 && chinese.0 > 0 && chinese.1 < english.1;
     chinese.0 > english.0 || named_first
 }
 
-/// What a language weighs in thousandths, and the place of the range that says so: the heaviest of its own ranges, else `*`.
+/// The weight of a language in thousandths and the position of its range: the heaviest of its own
+/// ranges, else `*`.
 fn weight(ranges: &[(&str, u16)], language: &str) -> (u16, usize) {
     let of = |wanted: &str| {
         let primary = |range: &str| range.split('-').next().unwrap_or_default().eq_ignore_ascii_case(wanted);
@@ -26,8 +27,8 @@ fn weight(ranges: &[(&str, u16)], language: &str) -> (u16, usize) {
     of(language).or_else(|| of("*")).unwrap_or((0, usize::MAX))
 }
 
-/// A range with its weight; none if it does not read as one.
-fn weighed(item: &str) -> Option<(&str, u16)> {
+/// Parses a range with its weight.
+fn parse_range(item: &str) -> Option<(&str, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
     let Some(parameter) = parts.next() else { return Some((range, 1_000)) };
@@ -36,7 +37,7 @@ fn weighed(item: &str) -> Option<(&str, u16)> {
     Some((range, thousandths(weight)?))
 }
 
-/// `0`, `1`, or either with at most three places, and not more than 1.
+/// Parses a weight from 0 to 1 with at most three places.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, places) = weight.split_once('.').unwrap_or((weight, ""));
     let plain = matches!(whole, "0" | "1") && places.len() <= 3 && places.bytes().all(|b| b.is_ascii_digit());
@@ -51,7 +52,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn languages_are_weighed() {
+    fn languages_are_weighted() {
         let chinese = |lines: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for line in lines {

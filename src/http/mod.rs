@@ -1,15 +1,18 @@
-//! The HTTP API: the route table on one screen, thin handlers, problem bodies.
+//! The HTTP API: the route table, middleware, extractors, handlers and problem bodies.
 
+pub(crate) mod events;
 pub(crate) mod extract;
 pub(crate) mod handlers;
 mod idempotent;
+mod json;
+pub(crate) mod keyed_hash;
 pub(crate) mod language;
 pub(crate) mod middleware;
 mod openapi;
 pub(crate) mod problem;
 mod server;
 
-pub use handlers::health::tell;
+pub use handlers::health::serve_metrics;
 pub use middleware::admission::Admission;
 
 use crate::{
@@ -30,10 +33,10 @@ use axum::{
 };
 use handlers::{
     health, live,
-    ops::{self, bulk, jobs, trips as ops_trips},
+    ops::{self, bulk, jobs, queues, trips as ops_trips},
     orders, riders, trips,
 };
-use middleware::{admission, context, cors, rate_limit};
+use middleware::{admission, context, cors, rate_limit, timeout};
 use openapi::pages as openapi_pages;
 use sqlx::PgPool;
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
@@ -41,38 +44,38 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 
-/// What handlers share. Every layer of every request clones it: a count, not its parts.
+/// The state that handlers share. Every layer clones it for each request, so it is one pointer.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
 /// The parts of [`App`].
 #[derive(Clone)]
 pub struct Parts {
-    /// What flows run with.
+    /// The context of sagas.
     pub saga: SagaContext,
     /// Reads seat maps.
     pub seat_maps: Batcher<ReadSeatMaps>,
-    /// Reads and makes tokens.
+    /// Reads and creates tokens.
     pub sessions: Sessions,
     /// The settings.
     pub settings: Arc<Settings>,
-    /// What a scraper reads.
+    /// The metrics.
     pub metrics: Metrics,
     /// The open streams of live seats.
     pub live: Live,
-    /// Counts requests.
+    /// Rate limits.
     pub limits: Limits,
     /// Bounds the requests in flight.
     pub admission: Admission,
-    /// Connections kept for health, metrics, operators and the list of revoked sessions.
-    pub reserve: PgPool,
-    /// How many bookings and payments there are.
+    /// The connections of health, metrics, operators and the list of revoked sessions.
+    pub operator_pool: PgPool,
+    /// Counts the outcomes of bookings and payments.
     pub tally: Tally,
-    /// Cancelled when the process is to stop: what would never end by itself ends then.
+    /// Cancelled when the process stops: ends streams, which have no end of their own.
     pub stopping: CancellationToken,
-    /// What is owed, for pages.
+    /// What is owed, cached for pages.
     pub owed: KeptOwed,
-    /// The line to Redis, if the settings name one.
+    /// The connection to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }
 
@@ -91,25 +94,25 @@ impl From<Parts> for App {
 }
 
 impl App {
-    /// The same on the connections that are kept.
-    pub(crate) fn reserved(&self) -> Self {
-        let saga = SagaContext { pool: self.reserve.clone(), ..self.saga.clone() };
+    /// The same on the operators' connections.
+    pub(crate) fn on_operator_pool(&self) -> Self {
+        let saga = SagaContext { pool: self.operator_pool.clone(), ..self.saga.clone() };
         Parts { saga, ..Parts::clone(self) }.into()
     }
 }
 
-/// What is for people.
+/// The pages for people.
 pub struct Pages {
-    /// On the same connections as the operators' part, behind the same limits.
+    /// Served on the operators' connections, behind the same limits as the API.
     pub routes: Router<App>,
-    /// Lays around everything what makes pages of the answers under their addresses, those of limits among them.
-    pub around: fn(Router<App>, &App) -> Router<App>,
+    /// Wraps the whole router, so that responses of limits under these addresses become pages too.
+    pub layer: fn(Router<App>, &App) -> Router<App>,
 }
 
-/// The route table, by who calls.
+/// The route table, by caller.
 pub fn router(app: &App, pages: Pages) -> Router {
     let routes = Router::new()
-        // anybody
+        // any client
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi_pages::page))
         .route("/v1/riders", post(riders::register))
@@ -131,7 +134,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/orders/{id}/refund", post(orders::refund))
         .route("/v1/orders/{id}/evaluation", post(orders::evaluate))
         .with_state::<App>(app.clone())
-        // on connections that riders cannot take: health and metrics
+        // health and metrics, on the operators' connections
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -147,7 +150,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))
-        .route("/v1/ops/jobs/{id}/stakes", get(jobs::stakes))
+        .route("/v1/ops/jobs/{id}/impact", get(jobs::impact))
         .route("/v1/ops/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/ops/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/ops/jobs/{id}/snooze", post(jobs::snooze))
@@ -156,31 +159,32 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/bulk/{id}", get(bulk::show))
         .route("/v1/ops/bulk/{id}/items", get(bulk::items))
         .route("/v1/ops/bulk/{id}/stop", post(bulk::stop))
-        .route("/v1/ops/queues", get(jobs::queues))
-        .route("/v1/ops/queues/{tag}/pause", post(jobs::pause))
-        .route("/v1/ops/queues/{tag}/resume", post(jobs::resume))
-        .route("/v1/ops/queues/{tag}/drain", post(jobs::drain))
+        .route("/v1/ops/queues", get(queues::queues))
+        .route("/v1/ops/queues/{tag}/pause", post(queues::pause))
+        .route("/v1/ops/queues/{tag}/resume", post(queues::resume))
+        .route("/v1/ops/queues/{tag}/drain", post(queues::drain))
         .route("/v1/ops/queues/{tag}/cancel", post(jobs::cancel_key))
-        .route("/v1/ops/queues/{tag}/redrive", post(jobs::redrive_tag))
-        .route("/v1/ops/queues/{tag}/minutes", get(jobs::minutes))
-        .route("/v1/ops/dead-letters/redrive", post(jobs::redrive))
-        .route("/v1/ops/workers", get(jobs::workers))
+        .route("/v1/ops/queues/{tag}/redrive", post(queues::redrive_tag))
+        .route("/v1/ops/queues/{tag}/minutes", get(queues::minutes))
+        .route("/v1/ops/dead-letters/redrive", post(queues::redrive))
+        .route("/v1/ops/workers", get(queues::workers))
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages.routes)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        // In the order in which a request passes them; together, as each by itself would be boxed and cloned with all below it.
+        // In the order in which a request passes them. One call, because each call boxes and clones
+        // everything below it.
         .layer((
-            from_fn_with_state(app.clone(), context::bound),
+            from_fn_with_state(app.clone(), timeout::timeout),
             option_layer(cors::layer(&app.settings.http.cors_origins)),
             from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
-    (pages.around)(routes, app).layer(from_fn(context::wrap)).with_state(app.reserved())
+    (pages.layer)(routes, app).layer(from_fn(context::request_context)).with_state(app.on_operator_pool())
 }
 
-/// Serves until `shutdown`, then finishes what runs, for as long as the settings' grace.
+/// Serves until `shutdown`, then finishes the running requests within the settings' `grace_ms`.
 pub async fn serve(
     app: App,
     pages: Pages,
@@ -189,15 +193,15 @@ pub async fn serve(
 ) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let settings = Arc::clone(&app.settings);
-    let watching = tokio::spawn(app.sessions.clone().watch(app.reserve.clone()));
-    let counting = tokio::spawn(app.tally.clone().keep(app.reserve.clone()));
-    let looking = tokio::spawn(app.live.clone().watch(app.reserve.clone()));
+    let sessions = tokio::spawn(app.sessions.clone().watch(app.operator_pool.clone()));
+    let traffic = tokio::spawn(app.tally.clone().keep(app.operator_pool.clone()));
+    let seats = tokio::spawn(app.live.clone().watch(app.operator_pool.clone()));
     let (live, streams) = (app.live.clone(), app.stopping.clone());
-    let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
+    let redis = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
-        // A stream never ends by itself.
+        // Streams have no end of their own.
         live.close();
         streams.cancel();
         drop(stopping);
@@ -211,8 +215,8 @@ pub async fn serve(
         () = server::serve(router(&app, pages), listener, &settings.http, signal) => {}
         () = out_of_time => {}
     }
-    watching.abort();
-    looking.abort();
-    counting.abort();
-    keeping.inspect(JoinHandle::abort);
+    sessions.abort();
+    seats.abort();
+    traffic.abort();
+    redis.inspect(JoinHandle::abort);
 }

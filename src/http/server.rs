@@ -1,4 +1,4 @@
-//! Accepting connections, with a bound on all that a client may take its time for before there is a request.
+//! Accepts connections, with bounds on what a client may send and delay before there is a request.
 
 use super::middleware::client_address::Peer;
 use crate::settings;
@@ -12,12 +12,12 @@ use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tower::ServiceExt;
 
-/// Headers of a request at the most; hyper answers 431 beyond.
-const MOST_HEADERS: usize = 64;
-/// What hyper reads ahead at the least, bytes.
-const SMALLEST_BUFFER: usize = 8192;
+/// Most headers of a request; beyond it hyper answers 431.
+const MAX_HEADERS: usize = 64;
+/// The smallest read buffer that hyper allows, bytes.
+const MIN_BUFFER_BYTES: usize = 8192;
 
-/// Serves connections until `stop`, then accepts no more and waits until those there are have been answered.
+/// Serves connections until `stop`, then accepts no more and waits for the open ones.
 pub(super) async fn serve(
     router: Router,
     mut listener: TcpListener,
@@ -27,27 +27,27 @@ pub(super) async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(settings.head_timeout_ms))
-        .max_headers(MOST_HEADERS)
+        .max_headers(MAX_HEADERS)
         .max_header_size(settings.head_limit_bytes)
-        .max_buf_size(settings.head_limit_bytes.max(SMALLEST_BUFFER));
-    let places = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        .max_buf_size(settings.head_limit_bytes.max(MIN_BUFFER_BYTES));
+    let permits = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
     let (graceful, mut stop) = (GracefulShutdown::new(), pin!(stop));
     loop {
-        // The place comes first: beyond the bound, connections stay in the kernel's queue.
+        // The permit comes first: beyond the bound, connections stay in the kernel's queue.
         let accepting = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, Listener::accept(&mut listener).await)
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, Listener::accept(&mut listener).await)
         };
-        let (place, (stream, peer)) = tokio::select! {
+        let (permit, (stream, peer)) = tokio::select! {
             accepted = accepting => accepted,
             () = &mut stop => break,
         };
         let connection = http.serve_connection(TokioIo::new(stream), service(router.clone(), peer));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that breaks off, or sends no HTTP, is its own affair.
+            // An error is the client's: it disconnected, or sent no HTTP.
             let _ = connection.await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);

@@ -26,9 +26,9 @@ impl Words {
     }
 }
 
-/// What is at stake with a job.
+/// What running or cancelling a job would change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Stakes {
+pub struct Impact {
     /// The job.
     pub job_id: Uuid,
     /// Its tag.
@@ -89,11 +89,11 @@ pub(super) struct Moves {
     pub(super) finishes: bool,
 }
 
-/// What is at stake with this job.
+/// What running or cancelling this job would change.
 ///
 /// # Errors
 /// The database's.
-pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error> {
+pub async fn impact(pool: &PgPool, job: &JobView) -> Result<Impact, sqlx::Error> {
     let mut facts = facts(pool, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
     let moves = moves(&job.tag, &facts);
     let mut run = run_words(&moves);
@@ -120,7 +120,7 @@ pub async fn stakes(pool: &PgPool, job: &JobView) -> Result<Stakes, sqlx::Error>
             ),
         );
     }
-    Ok(Stakes {
+    Ok(Impact {
         job_id: job.id,
         tag: job.tag.clone(),
         undoes: step_words(&job.tag),

@@ -127,7 +127,7 @@ async fn texts_hold_no_control_characters_in_any_form() {
     for (path, body) in [
         ("/console/sign-in".to_owned(), "user_name=a%00b&password=x".to_owned()),
         ("/console/sign-in".to_owned(), "password=x&user_name=a%1bb".to_owned()),
-        ("/console/look".to_owned(), "next=/console&lang=%00".to_owned()),
+        ("/console/preferences".to_owned(), "next=/console&lang=%00".to_owned()),
         ("/console/sign-out".to_owned(), "x=%00".to_owned()),
         (
             format!("/console/riders/{}/top-up", world.ops.id),
@@ -317,7 +317,7 @@ async fn what_a_query_string_or_a_form_holds_is_known_and_there_once() {
     }
     assert_eq!(form(&world, &format!("{path}?odd=1"), good.clone()).await.0, 422);
     assert_eq!(form(&world, "/console/bulk", format!("csrf={token}&reason=x&act=retry&odd=1")).await.0, 422);
-    assert_eq!(form(&world, "/console/look", "lang=zh&odd=1".to_owned()).await.0, 422);
+    assert_eq!(form(&world, "/console/preferences", "lang=zh&odd=1".to_owned()).await.0, 422);
     assert_eq!(count(&world.pool, "select count(*) from ledger_entry").await, 0);
     assert_eq!(form(&world, &path, good).await.0, 303);
 }

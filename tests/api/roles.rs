@@ -55,7 +55,7 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs/{id}", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/jobs/{id}/stakes", [401, 403, 403, 200, 200, 200]),
+    ("GET /v1/ops/jobs/{id}/impact", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/jobs/{id}/snooze", [401, 403, 403, 403, 200, 200]),
     ("GET /v1/ops/errors", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/bulk", [401, 403, 403, 200, 200, 200]),

@@ -12,7 +12,7 @@ fn routes() -> Vec<(String, bool)> {
     lines.map(|line| (line.split('"').next().unwrap().to_owned(), line.contains("post("))).collect()
 }
 
-const OPEN: [&str; 3] = ["/console/sign-in", "/console/look", "/console/assets/{name}"];
+const OPEN: [&str; 3] = ["/console/sign-in", "/console/preferences", "/console/assets/{name}"];
 
 async fn viewer(world: &World) -> ConsoleSession {
     accounts::register(&world.pool, &world.saga.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();

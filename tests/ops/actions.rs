@@ -322,14 +322,14 @@ async fn jobs_are_found_by_the_ids_that_people_know() {
     // What would move: the seat that the dead letter would free.
     let job = world.ops.get(&format!("/v1/ops/jobs?order={}&state=dead", dead[0])).await;
     let id = job.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
-    let stakes = world.ops.get(&format!("/v1/ops/jobs/{id}/stakes")).await;
-    let reported = stakes.expect(200);
+    let impact = world.ops.get(&format!("/v1/ops/jobs/{id}/impact")).await;
+    let reported = impact.expect(200);
     assert_eq!(
         (&reported["seats"], &reported["rider_id"], &reported["trip_id"]),
         (&json!([1]), &json!(rider.id), &json!(trip))
     );
     assert_eq!(reported["run"]["en"], "frees seats 1");
-    assert!(reported.get("order_status").is_none(), "it was never added: {}", stakes.text);
+    assert!(reported.get("order_status").is_none(), "it was never added: {}", impact.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,7 +342,7 @@ async fn the_command_line_does_the_same_and_is_in_the_log() {
         printed(&farebox(&world, &["jobs", "list", "--order", &orders[0], "--state", "dead", "--json"]));
     let id = list["items"][0]["id"].as_str().unwrap().to_owned();
     let shown = printed(&farebox(&world, &["jobs", "show", &id, "--json"]));
-    assert_eq!((&shown["state"], &shown["stakes"]["seats"]), (&json!("dead"), &json!([1])));
+    assert_eq!((&shown["state"], &shown["impact"]["seats"]), (&json!("dead"), &json!([1])));
     let refused = farebox(&world, &["jobs", "redrive", &id]);
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--reason"));
     let why = ["--reason", "the bank is back", "--json"];

@@ -48,8 +48,8 @@ async fn a_recurring_job_that_is_cancelled_or_dies_is_reported_and_scheduled_aga
     until("the job waits for midnight", || async { count(&world.pool, WAITING).await == 1 }).await;
     assert!(!missing(&world).await);
     let id = id_of(&world.pool, "timetable").await;
-    let stakes = world.ops.get(&format!("/v1/ops/jobs/{id}/stakes")).await;
-    let answer = &stakes.expect(200)["cancel"];
+    let impact = world.ops.get(&format!("/v1/ops/jobs/{id}/impact")).await;
+    let answer = &impact.expect(200)["cancel"];
     assert!(
         answer["en"]
             .as_str()
@@ -114,9 +114,9 @@ async fn what_an_operator_began_goes_on_though_its_job_is_cancelled() {
     let why = json!({"reason": "snow"});
     world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &why).await.expect(202);
     let job = id_of(&world.pool, "trip_cancel").await;
-    let answer =
-        world.ops.get(&format!("/v1/ops/jobs/{job}/stakes")).await.expect(200)["cancel"]["en"].to_string();
-    assert!(answer.contains("within 1 min"), "{answer}");
+    let told =
+        world.ops.get(&format!("/v1/ops/jobs/{job}/impact")).await.expect(200)["cancel"]["en"].to_string();
+    assert!(told.contains("within 1 min"), "{told}");
     world.ops.post(&format!("/v1/ops/jobs/{job}/cancel"), &why).await.expect(200);
     assert_eq!(broken(&world.pool).await, ["cancelled_trips_are_carried_on"]);
     let _worker = world.worker();

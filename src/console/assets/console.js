@@ -6,7 +6,7 @@ const pause = document.getElementById("pause");
 let stream = null;
 let paused = false;
 
-// A part somebody is using is not taken from under his hands.
+// A part with a focused field or a checked box is not replaced.
 function inUse(part) {
   const active = document.activeElement;
   const editing = active && part.contains(active) && active.matches("input, select, textarea");
@@ -50,18 +50,18 @@ if (pause && document.querySelector("[data-live]:not(html)")) {
   listen();
 }
 
-// A page that is left needs no stream, nor its place.
+// A page that is left closes its stream.
 addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => { if (event.persisted && stream && !paused) listen(); });
 
-// Everything in a list at once.
+// A box that checks all boxes of a list.
 document.addEventListener("change", (event) => {
   const all = event.target.closest?.("[data-all]");
   if (!all) return;
   all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`).forEach((box) => { box.checked = all.checked; });
 });
 
-const places = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
+const pages = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
   t: "/console/trips", r: "/console/riders", a: "/console/audit" };
 let going = false;
 
@@ -71,7 +71,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key;
   const was = going;
   going = false;
-  if (was && places[key]) { location.assign(places[key]); return; }
+  if (was && pages[key]) { location.assign(pages[key]); return; }
   if (key === "g") { going = true; return; }
   if (key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
   if (key === "p" && pause && !pause.hidden) toggle();

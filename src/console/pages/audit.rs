@@ -1,8 +1,10 @@
-//! Who did what, and why: the audit log.
+//! The audit log: who did what, and why.
 
 use crate::console::{
-    layout::{Answer, Nav, empty, link_order, more, page, when},
-    session::Visit,
+    components::{empty, link_order, older_page_link, when},
+    failure::PageResult,
+    layout::{Nav, with_nav},
+    session::PageContext,
 };
 use crate::{
     domain::{FieldError, Id, Instant, OrderId},
@@ -14,7 +16,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// Acts on a page.
+/// Entries on a page.
 const PAGE: u16 = 50;
 
 #[derive(Deserialize)]
@@ -35,7 +37,11 @@ pub(crate) struct Query {
     after: String,
 }
 
-pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
+pub(crate) async fn list(
+    State(app): State<App>,
+    context: PageContext,
+    Params(query): Params<Query>,
+) -> PageResult {
     let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let id = |field: &'static str, text: &str| {
         some(text)
@@ -68,26 +74,26 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
     ];
     let body = html! {
         form.card action="/console/audit" { div.filters {
-            div { label for="act" { (visit.say("Act", "操作")) } select #act name="act" {
-                option value="" { (visit.say("any", "任意")) }
+            div { label for="act" { (context.t("Act", "操作")) } select #act name="act" {
+                option value="" { (context.t("any", "任意")) }
                 @for act in Act::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
             } }
-            @for (name, value, en, zh) in text { div { label for=(name) { (visit.say(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
-            } button.primary type="submit" { (visit.say("Filter", "筛选")) } }
-        @if found.items.is_empty() { (empty(&visit, "No act fits.", "没有符合的记录。")) }
+            @for (name, value, en, zh) in text { div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
+            } button.primary type="submit" { (context.t("Filter", "筛选")) } }
+        @if found.items.is_empty() { (empty(&context, "No act fits.", "没有符合的记录。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (visit.say("When", "时间")) } th scope="col" { (visit.say("Who", "操作人")) } th scope="col" { (visit.say("Act", "操作")) }
-                th scope="col" { (visit.say("Subject", "对象")) } th scope="col" { (visit.say("Order", "订单")) } th scope="col" { (visit.say("Reason", "原因")) } th scope="col" { (visit.say("Detail", "详情")) } } }
-            tbody { @for entry in &found.items { (row(&visit, entry)) } }
+            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Act", "操作")) }
+                th scope="col" { (context.t("Subject", "对象")) } th scope="col" { (context.t("Order", "订单")) } th scope="col" { (context.t("Reason", "原因")) } th scope="col" { (context.t("Detail", "详情")) } } }
+            tbody { @for entry in &found.items { (row(&context, entry)) } }
         } } }
-        (more(&visit, found.next))
+        (older_page_link(&context, found.next))
     };
-    Ok(page(&visit, Nav::Audit, visit.say("Audit log", "审计日志"), body))
+    Ok(with_nav(&context, Nav::Audit, context.t("Audit log", "审计日志"), body))
 }
 
-fn row(visit: &Visit, entry: &Entry) -> Markup {
+fn row(context: &PageContext, entry: &Entry) -> Markup {
     html! { tr {
-        td { (when(visit, entry.at)) }
+        td { (when(context, entry.at)) }
         td { (entry.actor) " · " (entry.role) " · " (entry.through) }
         td { (entry.act) }
         td { (entry.subject_kind) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }

@@ -1,13 +1,14 @@
-//! Acts upon many jobs: what they would do, how far they are, their stop.
+//! Bulk operations on jobs: preview, progress, stop.
 
-use super::jobs::FILTERS;
 use crate::console::{
-    REPEATED,
-    layout::{
-        Answer, Failure, Nav, act_form, act_link, done, empty, link_job, link_order, live, money, more, page,
-        tag, when,
+    components::{
+        self, action_form, action_link, empty, link_job, link_order, live, money, older_page_link, tag, when,
     },
-    session::{Deed, Visit},
+    failure::{Failure, PageResult},
+    form::{OperatorForm, REPEATED},
+    layout::{Nav, redirect_with_notice, with_nav},
+    parameters::FILTERS,
+    session::PageContext,
 };
 use crate::{
     domain::{FieldError, Id, Refusal},
@@ -27,52 +28,61 @@ use serde::Deserialize;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Operations on a page, and jobs of one.
+/// Operations on a page, and jobs on the page of one.
 const PAGE: u16 = 50;
 
-/// Name and value, in the order they came: a selection by hand names many ids.
+/// Names and values in their order: a selection by hand repeats `ids`.
 type Pairs = Vec<(String, String)>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyForm {}
 
-pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
+pub(crate) async fn list(
+    State(app): State<App>,
+    context: PageContext,
+    Params(pairs): Params<Pairs>,
+) -> PageResult {
     let after = read(&pairs, "after")?.map(|Id(id)| id);
     let operations = bulk::list(&app.saga.pool, after, PAGE).await?;
     let body = live(
         "operations",
-        &visit,
+        &context,
         html! {
             @if operations.items.is_empty() {
-                (empty(&visit, "No act upon many jobs yet: choose jobs in their list.", "尚无批量操作：请在任务列表中选择。"))
+                (empty(&context, "No act upon many jobs yet: choose jobs in their list.", "尚无批量操作：请在任务列表中选择。"))
             } @else {
                 div.scroll { table {
                     thead { tr {
-                        th { (visit.say("Begun", "开始")) } th { (visit.say("Act", "操作")) } th { (visit.say("State", "状态")) }
-                        th { (visit.say("Progress", "进度")) } th { (visit.say("By", "操作人")) } th { (visit.say("Reason", "原因")) }
+                        th { (context.t("Begun", "开始")) } th { (context.t("Act", "操作")) } th { (context.t("State", "状态")) }
+                        th { (context.t("Progress", "进度")) } th { (context.t("By", "操作人")) } th { (context.t("Reason", "原因")) }
                     } }
                     tbody { @for operation in &operations.items { tr {
-                        td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&visit, operation.created_at)) } }
-                        td { (act_word(&visit, &operation.act)) }
-                        td { (state(&visit, &operation.state)) }
+                        td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&context, operation.created_at)) } }
+                        td { (act_word(&context, &operation.act)) }
+                        td { (state(&context, &operation.state)) }
                         td { (operation.reached) " / " (operation.covers) }
                         td { (operation.actor) }
                         td { (operation.reason) }
                     } } }
                 } }
-                (more(&visit, operations.next))
+                (older_page_link(&context, operations.next))
             }
         },
     );
-    Ok(page(&visit, Nav::Bulk, visit.say("Acts upon many jobs", "批量操作"), body))
+    Ok(with_nav(&context, Nav::Bulk, context.t("Acts upon many jobs", "批量操作"), body))
 }
 
-/// What it would do, and the form that starts it. The form names the operation, so that sending it twice starts one.
-pub(crate) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
+/// The preview and the form that starts the operation. The form holds the operation's id, so that
+/// sending it twice starts one operation.
+pub(crate) async fn new(
+    State(app): State<App>,
+    context: PageContext,
+    Params(pairs): Params<Pairs>,
+) -> PageResult {
     let (what, selection) = chosen(&pairs)?;
     let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
-    let title = format!("{} · {}", act_word(&visit, what.as_str()), preview.covers);
+    let title = format!("{} · {}", act_word(&context, what.as_str()), preview.covers);
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());
         input type="hidden" name="expected" value=(preview.covers);
@@ -81,82 +91,97 @@ pub(crate) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Par
         }
     };
     let body = if preview.covers == 0 {
-        empty(&visit, "No job fits that this could be done to.", "没有符合条件且可执行此操作的任务。")
+        empty(&context, "No job fits that this could be done to.", "没有符合条件且可执行此操作的任务。")
     } else {
-        let label = act_word(&visit, what.as_str());
-        act_form(
-            &visit,
+        let label = act_word(&context, what.as_str());
+        action_form(
+            &context,
             "/console/bulk",
             label,
             fields,
-            Some(told(&visit, what, &preview)),
+            Some(preview_card(&context, what, &preview)),
             what == What::Cancel,
         )
     };
-    Ok(page(&visit, Nav::Bulk, &title, body))
+    Ok(with_nav(&context, Nav::Bulk, &title, body))
 }
 
-pub(crate) async fn start(State(app): State<App>, deed: Deed<Pairs>) -> Answer {
+pub(crate) async fn start(State(app): State<App>, form: OperatorForm<Pairs>) -> PageResult {
     let known = [&["act", "id", "expected", REPEATED[0]], &FILTERS[..]].concat();
-    if let Some((name, _)) = deed.form.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    if let Some((name, _)) = form.form.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(strict::unknown(name, &known).into());
     }
-    let (what, selection) = chosen(&deed.form)?;
-    let id = read(&deed.form, "id")?
+    let (what, selection) = chosen(&form.form)?;
+    let id = read(&form.form, "id")?
         .map(|Id(id)| id)
         .ok_or_else(|| FieldError::new("id", "this field is required"))?;
-    let expected = read::<i64>(&deed.form, "expected")?;
-    let (visit, by, _) = deed.signed();
+    let expected = read::<i64>(&form.form, "expected")?;
+    let (context, by, _) = form.into_parts();
     let mut tx = storage::begin(&app.saga.pool).await?;
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
-    Ok(done(&format!("/console/bulk/{}", begun.id), visit.say("The operation has begun.", "操作已开始。")))
+    Ok(redirect_with_notice(
+        &format!("/console/bulk/{}", begun.id),
+        context.t("The operation has begun.", "操作已开始。"),
+    ))
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
-    visit: Visit,
+    context: PageContext,
     Path(Id(id)): Path<Id>,
     Params(pairs): Params<Pairs>,
-) -> Answer {
+) -> PageResult {
     let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let (outcome, after) = (value(&pairs, "outcome"), read::<i32>(&pairs, "after")?);
     let items = bulk::items(&app.saga.pool, id, outcome, after, PAGE).await?;
-    let title = format!("{} · {}", act_word(&visit, &operation.act), operation.covers);
+    let title = format!("{} · {}", act_word(&context, &operation.act), operation.covers);
     let body = html! {
-        (live("progress", &visit, progress(&visit, &operation)))
+        (live("progress", &context, progress(&context, &operation)))
         @if operation.finished_at.is_none() {
-            p { (act_link(&visit, &format!("/console/bulk/{id}/stop"), visit.say("Stop", "停止"))) }
+            p { (action_link(&context, &format!("/console/bulk/{id}/stop"), context.t("Stop", "停止"))) }
         }
-        nav.tabs aria-label=(visit.say("Outcome", "结果")) {
+        nav.tabs aria-label=(context.t("Outcome", "结果")) {
             @for (word, en, zh) in OUTCOMES {
                 a href=(format!("/console/bulk/{id}?outcome={word}")) aria-current=[(outcome == Some(word)).then_some("true")]
-                    { (visit.say(en, zh)) }
+                    { (context.t(en, zh)) }
             }
         }
-        (live("items", &visit, jobs(&visit, &items.items)))
-        (more(&visit, items.next))
+        (live("items", &context, jobs(&context, &items.items)))
+        (older_page_link(&context, items.next))
     };
-    Ok(page(&visit, Nav::Bulk, &title, body))
+    Ok(with_nav(&context, Nav::Bulk, &title, body))
 }
 
-pub(crate) async fn ask_stop(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
+pub(crate) async fn confirm_stop(
+    State(app): State<App>,
+    context: PageContext,
+    Path(Id(id)): Path<Id>,
+) -> PageResult {
     let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let preview = html! {
-        (progress(&visit, &operation))
-        p { (visit.say("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
+        (progress(&context, &operation))
+        p { (context.t("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
     };
-    let stop = visit.say("Stop", "停止");
-    let form = act_form(&visit, &format!("/console/bulk/{id}/stop"), stop, html! {}, Some(preview), true);
-    Ok(page(&visit, Nav::Bulk, stop, form))
+    let stop = context.t("Stop", "停止");
+    let form =
+        action_form(&context, &format!("/console/bulk/{id}/stop"), stop, html! {}, Some(preview), true);
+    Ok(with_nav(&context, Nav::Bulk, stop, form))
 }
 
-pub(crate) async fn stop(State(app): State<App>, Path(Id(id)): Path<Id>, deed: Deed<Nothing>) -> Answer {
-    let (visit, by, Nothing {}) = deed.signed();
+pub(crate) async fn stop(
+    State(app): State<App>,
+    Path(Id(id)): Path<Id>,
+    form: OperatorForm<EmptyForm>,
+) -> PageResult {
+    let (context, by, EmptyForm {}) = form.into_parts();
     let mut tx = storage::begin(&app.saga.pool).await?;
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
-    Ok(done(&format!("/console/bulk/{id}"), visit.say("The operation is stopped.", "操作已停止。")))
+    Ok(redirect_with_notice(
+        &format!("/console/bulk/{id}"),
+        context.t("The operation is stopped.", "操作已停止。"),
+    ))
 }
 
 const OUTCOMES: [(&str, &str, &str); 5] = [
@@ -167,115 +192,115 @@ const OUTCOMES: [(&str, &str, &str); 5] = [
     ("gone", "Ended meanwhile", "期间已结束"),
 ];
 
-fn told(visit: &Visit, what: What, preview: &Preview) -> Markup {
+fn preview_card(context: &PageContext, what: What, preview: &Preview) -> Markup {
     let stays = what == What::Cancel;
     html! {
         dl.facts {
-            div { dt { (visit.say("Jobs", "任务")) } dd {
+            div { dt { (context.t("Jobs", "任务")) } dd {
                 (preview.covers)
-                @if preview.more { " " (visit.say("(the oldest; there are more)", "（最早的；还有更多）")) }
+                @if preview.more { " " (context.t("(the oldest; there are more)", "（最早的；还有更多）")) }
             } }
-            @for (wire, many) in &preview.by_tag { div { dt { (tag(visit, wire)) } dd { (many) } } }
-            div { dt { (visit.say("Orders", "订单")) } dd { (preview.orders) } }
-            div { dt { (visit.say("Riders", "乘客")) } dd { (preview.riders) } }
+            @for (wire, many) in &preview.by_tag { div { dt { (tag(context, wire)) } dd { (many) } } }
+            div { dt { (context.t("Orders", "订单")) } dd { (preview.orders) } }
+            div { dt { (context.t("Riders", "乘客")) } dd { (preview.riders) } }
             div {
-                dt { (if stays { visit.say("Seats that stay taken", "仍被占用的座位") } else { visit.say("Seats that would be freed", "将释放的座位") }) }
+                dt { (if stays { context.t("Seats that stay taken", "仍被占用的座位") } else { context.t("Seats that would be freed", "将释放的座位") }) }
                 dd { (preview.seats) }
             }
             div {
-                dt { (if stays { visit.say("Money not given back", "不会退回的款项") } else { visit.say("Money that would go back", "将退回的款项") }) }
+                dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
                 dd { (money(preview.amount)) }
             }
         }
-        @for words in &preview.comes_back { p { strong { (visit.say(&words.en, &words.zh)) } } }
+        @for words in &preview.comes_back { p { strong { (context.t(&words.en, &words.zh)) } } }
         @if preview.looked_at < preview.covers {
-            p.quiet { (visit.say("Orders, seats and money are of the first jobs only: ", "订单、座位和款项仅统计前若干任务：")) (preview.looked_at) }
+            p.quiet { (context.t("Orders, seats and money are of the first jobs only: ", "订单、座位和款项仅统计前若干任务：")) (preview.looked_at) }
         }
         @if !preview.order_ids.is_empty() {
             details {
-                summary { (visit.say("Which orders", "哪些订单")) }
+                summary { (context.t("Which orders", "哪些订单")) }
                 ul.ids { @for order in &preview.order_ids { li { (link_order(order)) } } }
             }
         }
     }
 }
 
-fn progress(visit: &Visit, operation: &Bulk) -> Markup {
+fn progress(context: &PageContext, operation: &Bulk) -> Markup {
     let counts = [operation.done, operation.asked, operation.busy, operation.gone];
     html! {
         div.card {
             p {
-                (state(visit, &operation.state)) " "
-                progress max=(operation.covers) value=(operation.reached) aria-label=(visit.say("Progress", "进度")) {}
+                (state(context, &operation.state)) " "
+                progress max=(operation.covers) value=(operation.reached) aria-label=(context.t("Progress", "进度")) {}
                 " " (operation.reached) " / " (operation.covers)
             }
             dl.facts {
                 @for ((_, en, zh), many) in OUTCOMES[1..].iter().zip(counts) {
-                    div { dt { (visit.say(en, zh)) } dd { (many) } }
+                    div { dt { (context.t(en, zh)) } dd { (many) } }
                 }
-                div { dt { (visit.say("By", "操作人")) } dd { (operation.actor) } }
-                div { dt { (visit.say("Reason", "原因")) } dd { (operation.reason) } }
-                div { dt { (visit.say("Begun", "开始")) } dd { (when(visit, operation.created_at)) } }
+                div { dt { (context.t("By", "操作人")) } dd { (operation.actor) } }
+                div { dt { (context.t("Reason", "原因")) } dd { (operation.reason) } }
+                div { dt { (context.t("Begun", "开始")) } dd { (when(context, operation.created_at)) } }
                 @if let Some(at) = operation.finished_at {
-                    div { dt { (visit.say("Ended", "结束")) } dd { (when(visit, at)) } }
+                    div { dt { (context.t("Ended", "结束")) } dd { (when(context, at)) } }
                 }
                 @if let Some(who) = &operation.stopped_by {
-                    div { dt { (visit.say("Stopped by", "停止人")) } dd { (who) } }
+                    div { dt { (context.t("Stopped by", "停止人")) } dd { (who) } }
                 }
             }
-            details { summary { (visit.say("Selection", "选择")) } pre { (operation.selection) } }
+            details { summary { (context.t("Selection", "选择")) } pre { (operation.selection) } }
         }
     }
 }
 
-fn jobs(visit: &Visit, items: &[Item]) -> Markup {
+fn jobs(context: &PageContext, items: &[Item]) -> Markup {
     if items.is_empty() {
-        return empty(visit, "None.", "无。");
+        return empty(context, "None.", "无。");
     }
     let outcome = |item: &Item| {
         let word = item.outcome.as_deref().unwrap_or("open");
-        OUTCOMES.into_iter().find(|known| known.0 == word).map_or("", |(_, en, zh)| visit.say(en, zh))
+        OUTCOMES.into_iter().find(|known| known.0 == word).map_or("", |(_, en, zh)| context.t(en, zh))
     };
     html! { div.scroll { table {
         thead { tr {
-            th { "#" } th { (visit.say("Job", "任务")) } th { (visit.say("Tag", "标签")) } th { (visit.say("Order", "订单")) }
-            th { (visit.say("Outcome", "结果")) } th { (visit.say("Now", "现在")) }
+            th { "#" } th { (context.t("Job", "任务")) } th { (context.t("Tag", "标签")) } th { (context.t("Order", "订单")) }
+            th { (context.t("Outcome", "结果")) } th { (context.t("Now", "现在")) }
         } }
         tbody { @for item in items { tr {
-            td { (item.nr) } td { (link_job(item.job_id)) } td { (tag(visit, &item.tag)) }
+            td { (item.nr) } td { (link_job(item.job_id)) } td { (tag(context, &item.tag)) }
             td { @if let Some(order) = item.order_id { (link_order(order)) } }
             td { (outcome(item)) }
             td { (match item.now.as_str() {
-                "live" => visit.say("live", "执行中"),
-                "dead" => visit.say("dead letter", "死信"),
-                _ => visit.say("ended", "已结束"),
+                "live" => context.t("live", "执行中"),
+                "dead" => context.t("dead letter", "死信"),
+                _ => context.t("ended", "已结束"),
             }) }
         } } }
     } } }
 }
 
-fn act_word(visit: &Visit, act: &str) -> &'static str {
+fn act_word(context: &PageContext, act: &str) -> &'static str {
     match act {
-        "retry" => visit.say("Retry", "重试"),
-        "cancel" => visit.say("Cancel", "取消"),
-        _ => visit.say("Redrive", "重新投递"),
+        "retry" => context.t("Retry", "重试"),
+        "cancel" => context.t("Cancel", "取消"),
+        _ => context.t("Redrive", "重新投递"),
     }
 }
 
-fn state(visit: &Visit, state: &str) -> Markup {
+fn state(context: &PageContext, state: &str) -> Markup {
     match state {
         "waiting" => {
-            html! { span.badge.wait { span aria-hidden="true" { "◔" } " " (visit.say("waiting", "等待中")) } }
+            html! { span.badge.wait { span aria-hidden="true" { "◔" } " " (context.t("waiting", "等待中")) } }
         }
         "stopped" => {
-            html! { span.badge.off { span aria-hidden="true" { "–" } " " (visit.say("stopped", "已停止")) } }
+            html! { span.badge.off { span aria-hidden="true" { "–" } " " (context.t("stopped", "已停止")) } }
         }
-        other => crate::console::layout::state(visit, other),
+        other => components::state(context, other),
     }
 }
 
-/// What is to be done, and upon what: `ids` (separated by commas, or named again and again), else the conditions of the
-/// jobs' list, under the names they have there.
+/// The action and its jobs: `ids` (separated by commas, or repeated), else the filters of the list
+/// of jobs under the same names.
 fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
     let what: What = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
     let named = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(','));
@@ -301,7 +326,7 @@ fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
     Ok((what, Selection::Filter(wanted)))
 }
 
-/// A field that is there and says something.
+/// The value of a field that is not empty.
 fn value<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
     pairs.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }

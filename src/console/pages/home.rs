@@ -1,23 +1,27 @@
-//! The home page: in ten seconds, whether seats and money are safe, and what is stuck.
+//! The home page: whether seats and money are safe, and which jobs are stuck.
 
-use super::queues::retrying;
+use super::{
+    home_charts::{charts, undoes},
+    queues::retrying,
+};
 use crate::console::{
-    chart::{Series, bars, last_hour, of_tag},
-    layout::{Answer, Nav, empty, link_job, link_order, link_rider, live, page, span, state, tag, when},
-    session::{Lang, Visit},
+    components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
+    failure::PageResult,
+    layout::{Nav, with_nav},
+    preferences::Lang,
+    session::PageContext,
 };
 use crate::{
     domain::Money,
     http::App,
     ops::{
         debts::Owed,
-        overview::{self, Broken, KeptVerdict, Standing, TagMinute},
+        overview::{self, Broken, KeptVerdict, Standing},
     },
     telemetry::traffic,
     verify,
 };
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, COUNT_MAX, FAILED_MAX, JobView, QueueView, WorkerView},
@@ -26,10 +30,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The share of waits that a chart's value is not below.
-const SHARE: f64 = 0.99;
-
-pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
+pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageResult {
     let pool = &app.saga.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
@@ -61,19 +62,20 @@ pub(crate) async fn show(State(app): State<App>, visit: Visit) -> Answer {
         },
     ];
     let body = html! {
-        (live("verdict", &visit, told(&visit, standing, verdict.as_ref(), &owed, (many_dead, many_failing))))
-        (live("tiles", &visit, tiles(&visit, &queues, &workers, &owed, all_late)))
-        (live("stuck", &visit, listed(&visit, &stuck)))
-        h2 { (visit.say("The last hour", "最近一小时")) }
-        (live("charts", &visit, charts(&visit, &hour, &asked)))
-        (live("queues", &visit, ages(&visit, &queues)))
+        (live("verdict", &context, verdict_card(&context, standing, verdict.as_ref(), &owed, (many_dead, many_failing))))
+        (live("tiles", &context, tiles(&context, &queues, &workers, &owed, all_late)))
+        (live("stuck", &context, listed(&context, &stuck)))
+        h2 { (context.t("The last hour", "最近一小时")) }
+        (live("charts", &context, charts(&context, &hour, &asked)))
+        (live("queues", &context, ages(&context, &queues)))
     };
-    Ok(page(&visit, Nav::Home, visit.say("Are seats and money safe?", "座位与资金是否安全？"), body))
+    Ok(with_nav(&context, Nav::Home, context.t("Are seats and money safe?", "座位与资金是否安全？"), body))
 }
 
-/// The verdict in one glance: how bad things are, in counts, money and riders; below it what does not hold.
-fn told(
-    visit: &Visit,
+/// The verdict of the verifier, what is owed in counts, money and riders, and the broken
+/// invariants.
+fn verdict_card(
+    context: &PageContext,
     standing: Standing,
     verdict: Option<&KeptVerdict>,
     owed: &Owed,
@@ -82,19 +84,19 @@ fn told(
     let (kind, headline) = match standing {
         Standing::Safe => (
             "good",
-            visit.say(
+            context.t(
                 "✓ Seats and money are safe: every invariant holds.",
                 "✓ 座位与资金安全：所有不变量成立。",
             ),
         ),
         Standing::Working if owed.is_something() || retrying > 0 => {
-            ("wait", visit.say("Working it off.", "正在处理。"))
+            ("wait", context.t("Working it off.", "正在处理。"))
         }
         Standing::Working => ("wait", ""),
-        Standing::NeedsYou => ("bad", visit.say("! Needs you.", "! 需要您处理。")),
+        Standing::NeedsYou => ("bad", context.t("! Needs you.", "! 需要您处理。")),
         Standing::Corrupt => (
             "bad",
-            visit.say(
+            context.t(
                 "✗ Corrupt: seats, money or their books are wrong.",
                 "✗ 数据有误：座位、资金或账目不正确。",
             ),
@@ -103,27 +105,27 @@ fn told(
     html! {
         div class=(format!("card verdict {kind}")) {
             @if !headline.is_empty() { strong { (headline) } }
-            @for sentence in sentences(visit, owed, dead, retrying) { div { (sentence) } }
+            @for sentence in sentences(context, owed, dead, retrying) { div { (sentence) } }
             @if let Some(verdict) = verdict {
                 @if verdict.is_old() {
-                    div { (visit.say("The last check is old: is a worker running?", "检查结果已过时：是否有工作进程在运行？")) }
+                    div { (context.t("The last check is old: is a worker running?", "检查结果已过时：是否有工作进程在运行？")) }
                 }
-                @for broken in verdict.broken() { (breach(visit, &broken)) }
+                @for broken in verdict.broken() { (breach(context, &broken)) }
                 div.quiet {
-                    (verdict.invariants.as_array().map_or(0, Vec::len)) " " (visit.say("invariants, checked", "项不变量，检查于")) " " (when(visit, verdict.at))
-                    " · " (visit.say("took", "耗时")) " " (span(visit, verdict.took_secs))
+                    (verdict.invariants.as_array().map_or(0, Vec::len)) " " (context.t("invariants, checked", "项不变量，检查于")) " " (when(context, verdict.at))
+                    " · " (context.t("took", "耗时")) " " (span(context, verdict.took_secs))
                 }
             } @else {
-                div { (visit.say("Not checked yet: a worker checks the invariants every few seconds.",
+                div { (context.t("Not checked yet: a worker checks the invariants every few seconds.",
                                  "尚未检查：工作进程会定期检查不变量。")) }
             }
         }
     }
 }
 
-/// What is owed and what is failing, one sentence each.
-fn sentences(visit: &Visit, owed: &Owed, dead: i64, retrying: i64) -> Vec<String> {
-    let chinese = visit.lang == Lang::Chinese;
+/// What is owed and what is failing, in one sentence each.
+fn sentences(context: &PageContext, owed: &Owed, dead: i64, retrying: i64) -> Vec<String> {
+    let chinese = context.lang == Lang::Chinese;
     let some = |many: i64, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
     let size = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
     let mut said = Vec::new();
@@ -141,7 +143,7 @@ fn sentences(visit: &Visit, owed: &Owed, dead: i64, retrying: i64) -> Vec<String
         });
     }
     if owed.failing > 0 {
-        let next = span(visit, owed.next_secs.unwrap_or(0.0));
+        let next = span(context, owed.next_secs.unwrap_or(0.0));
         let (many, times) = (owed.failing, owed.failures);
         said.push(if chinese {
             format!("{many} 个撤销任务失败并正在重试（最多已失败 {times} 次，{next}后再试）。")
@@ -161,7 +163,7 @@ fn sentences(visit: &Visit, owed: &Owed, dead: i64, retrying: i64) -> Vec<String
         });
     }
     if owed.overdue > 0 {
-        let oldest = span(visit, owed.oldest_secs.unwrap_or(0.0));
+        let oldest = span(context, owed.oldest_secs.unwrap_or(0.0));
         let many = owed.overdue;
         said.push(if chinese {
             format!("{many} 个撤销任务逾期过久，最久 {oldest}。")
@@ -195,8 +197,8 @@ fn ordinal(number: i32) -> String {
     format!("{number}{ending}")
 }
 
-/// What is the matter with an invariant, where, and where the rest is.
-fn breach(visit: &Visit, broken: &Broken) -> Markup {
+/// A broken invariant: its count, some samples, and a link to the rest.
+fn breach(context: &PageContext, broken: &Broken) -> Markup {
     let words = verify::breach(&broken.name, broken.count);
     let more = broken.count - i64::try_from(broken.samples.len()).unwrap_or(0);
     let list = match broken.name.as_str() {
@@ -205,35 +207,35 @@ fn breach(visit: &Visit, broken: &Broken) -> Markup {
         _ => None,
     };
     let rest =
-        if visit.lang == Lang::Chinese { format!("另有 {more} 处") } else { format!("and {more} more") };
+        if context.lang == Lang::Chinese { format!("另有 {more} 处") } else { format!("and {more} more") };
     html! { div {
-        @if let Some((words, _)) = &words { (visit.say(&words.en, &words.zh)) }
+        @if let Some((words, _)) = &words { (context.t(&words.en, &words.zh)) }
         @else { (broken.name) ": " (broken.count) }
         " "
         @if broken.debts.is_empty() { @for id in &broken.samples { (sample(id)) " " } }
-        @else { ul { @for one in &broken.debts { li { (debt(visit, one)) } } } }
+        @else { ul { @for one in &broken.debts { li { (debt(context, one)) } } } }
         @if more > 0 { @if let Some(list) = list { a href=(list) { (rest) } } @else { (rest) } }
     } }
 }
 
-/// A debt that is overdue: whose, how much, which seats, for how long, and why it is not done.
-fn debt(visit: &Visit, debt: &Value) -> Markup {
+/// An overdue debt: order, rider, amount, seats, age, and why its job is not done.
+fn debt(context: &PageContext, debt: &Value) -> Markup {
     let text = |name: &str| debt[name].as_str().unwrap_or_default().to_owned();
     let seats: Vec<String> =
         debt["seats"].as_array().into_iter().flatten().map(ToString::to_string).collect();
     let why = &debt["why"];
-    let why = visit.say(why["en"].as_str().unwrap_or_default(), why["zh"].as_str().unwrap_or_default());
+    let why = context.t(why["en"].as_str().unwrap_or_default(), why["zh"].as_str().unwrap_or_default());
     html! {
-        (link_job(text("job_id"))) " " (tag(visit, &text("tag"))) " · "
-        @if let Some(order) = debt["order_id"].as_str() { (visit.say("order", "订单")) " " (link_order(order)) " · " }
-        @if let Some(rider) = debt["rider_id"].as_str() { (visit.say("rider", "乘客")) " " (link_rider(rider)) " " (text("rider")) " · " }
+        (link_job(text("job_id"))) " " (tag(context, &text("tag"))) " · "
+        @if let Some(order) = debt["order_id"].as_str() { (context.t("order", "订单")) " " (link_order(order)) " · " }
+        @if let Some(rider) = debt["rider_id"].as_str() { (context.t("rider", "乘客")) " " (link_rider(rider)) " " (text("rider")) " · " }
         @if let Some(amount) = debt["amount"].as_str() { span.money { (amount) } " · " }
-        @if !seats.is_empty() { (visit.say("seats", "座位")) " " (seats.join(", ")) " · " }
-        (visit.say("owed for", "已欠")) " " (span(visit, debt["owed_secs"].as_f64().unwrap_or(0.0))) " · " (why)
+        @if !seats.is_empty() { (context.t("seats", "座位")) " " (seats.join(", ")) " · " }
+        (context.t("owed for", "已欠")) " " (span(context, debt["owed_secs"].as_f64().unwrap_or(0.0))) " · " (why)
     }
 }
 
-/// An id leads to whatever it belongs to.
+/// A sample; an id is a link to what it belongs to.
 fn sample(text: &str) -> Markup {
     let id = text.rsplit(' ').next().and_then(|last| last.parse::<Uuid>().ok());
     html! {
@@ -242,7 +244,13 @@ fn sample(text: &str) -> Markup {
     }
 }
 
-fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], owed: &Owed, late: i64) -> Markup {
+fn tiles(
+    context: &PageContext,
+    queues: &[QueueView],
+    workers: &[WorkerView],
+    owed: &Owed,
+    late: i64,
+) -> Markup {
     let timer = |queue: &&QueueView| queue.tag == MqTag::OrderUnpaid.wire();
     let undos = |queue: &&QueueView| undoes(&queue.tag);
     let dead = count_dead(queues);
@@ -251,7 +259,7 @@ fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], owed: &Owe
     let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
     let failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
     let failures = queues.iter().map(|queue| queue.most_failures).max().unwrap_or(0);
-    let often = format!("{} {failures} {}", visit.say("up to", "最多"), visit.say("times", "次"));
+    let often = format!("{} {failures} {}", context.t("up to", "最多"), context.t("times", "次"));
     let holds = queues.iter().find(timer);
     let overdue = holds.map_or(0, |queue| queue.ready);
     let latest = holds.and_then(|queue| queue.oldest_ready_secs).unwrap_or(0.0);
@@ -268,39 +276,34 @@ fn tiles(visit: &Visit, queues: &[QueueView], workers: &[WorkerView], owed: &Owe
     };
     html! {
         div.grid {
-            (tile(due > 0, open, visit.say("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
-                  format!("{armed} {}", visit.say("armed, in case a flow dies", "已预置，以防流程中断"))))
-            (tile(failing > 0, count_failing(queues), visit.say("failed, tried again", "失败，正在重试"),
+            (tile(due > 0, open, context.t("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
+                  format!("{armed} {}", context.t("armed, in case a flow dies", "已预置，以防流程中断"))))
+            (tile(failing > 0, count_failing(queues), context.t("failed, tried again", "失败，正在重试"),
                   if failing > 0 { often } else { String::new() }))
-            (tile(dead != "0", dead, visit.say("dead letters", "死信"), String::new()))
-            (tile(late > 0, counted(late), visit.say("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new()))
+            (tile(dead != "0", dead, context.t("dead letters", "死信"), String::new()))
+            (tile(late > 0, counted(late), context.t("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new()))
             (tile(overdue > 0 && latest > 5.0, holds.map_or(0, |queue| queue.delayed).to_string(),
-                  visit.say("holds: orders waiting to be paid", "占座：等待支付的订单"),
-                  format!("{overdue} {} {}", visit.say("overdue, latest by", "已逾期，最久"), span(visit, latest))))
-            (tile(alive == 0, alive.to_string(), visit.say("workers alive", "存活的工作进程"),
-                  format!("{slots} {}", visit.say("slots", "槽位"))))
+                  context.t("holds: orders waiting to be paid", "占座：等待支付的订单"),
+                  format!("{overdue} {} {}", context.t("overdue, latest by", "已逾期，最久"), span(context, latest))))
+            (tile(alive == 0, alive.to_string(), context.t("workers alive", "存活的工作进程"),
+                  format!("{slots} {}", context.t("slots", "槽位"))))
         }
     }
 }
 
-fn undoes(tag: &str) -> bool {
-    let other = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk];
-    !other.into_iter().any(|other| other.wire() == tag)
-}
-
-/// How many dead letters there are, as far as they are counted.
+/// The number of dead letters, up to the counting limit.
 fn count_dead(queues: &[QueueView]) -> String {
     let all: i64 = queues.iter().map(|queue| queue.dead).sum();
     let more = queues.iter().any(|queue| queue.dead >= COUNT_MAX);
     format!("{all}{}", if more { "+" } else { "" })
 }
 
-/// A number that is counted no further than [`COUNT_MAX`].
+/// A number that is counted up to [`COUNT_MAX`].
 fn counted(many: i64) -> String {
     format!("{many}{}", if many >= COUNT_MAX { "+" } else { "" })
 }
 
-/// How many failed and are tried again, as far as they are counted.
+/// The number of retrying jobs, up to the counting limit.
 fn count_failing(queues: &[QueueView]) -> String {
     let all: i64 = queues.iter().map(|queue| queue.retrying).sum();
     format!("{all}{}", if all >= FAILED_MAX { "+" } else { "" })
@@ -308,56 +311,56 @@ fn count_failing(queues: &[QueueView]) -> String {
 
 /// Jobs of one kind that are stuck.
 struct Stuck<'a> {
-    /// The first of them; of late ones, since when they are due, seconds.
+    /// The first of them; late ones with how long they are due, seconds.
     jobs: Vec<(&'a JobView, Option<f64>)>,
-    /// How many there are.
+    /// The number of all, as text.
     all: String,
-    /// The state they are found by.
+    /// The state that the list of jobs filters by.
     state: &'static str,
 }
 
 impl Stuck<'_> {
-    fn what(&self, visit: &Visit) -> &'static str {
+    fn what(&self, context: &PageContext) -> &'static str {
         match self.state {
-            "dead" => visit.say("dead letters", "封死信"),
-            "retrying" => visit.say("failing jobs", "个失败重试的任务"),
-            _ => visit.say("late jobs", "个延迟任务"),
+            "dead" => context.t("dead letters", "封死信"),
+            "retrying" => context.t("failing jobs", "个失败重试的任务"),
+            _ => context.t("late jobs", "个延迟任务"),
         }
     }
 }
 
-/// The first of each kind, with how many there are of it.
-fn listed(visit: &Visit, kinds: &[Stuck<'_>]) -> Markup {
+/// The first jobs of each kind, with the number of all.
+fn listed(context: &PageContext, kinds: &[Stuck<'_>]) -> Markup {
     html! {
-        h2 { (visit.say("Stuck", "卡住的任务")) }
-        @for kind in kinds { (beyond(visit, kind.jobs.len(), &kind.all, kind.state, kind.what(visit))) }
-        @if kinds.iter().all(|kind| kind.jobs.is_empty()) { (empty(visit, "Nothing is stuck.", "没有卡住的任务。")) }
+        h2 { (context.t("Stuck", "卡住的任务")) }
+        @for kind in kinds { (beyond(context, kind.jobs.len(), &kind.all, kind.state, kind.what(context))) }
+        @if kinds.iter().all(|kind| kind.jobs.is_empty()) { (empty(context, "Nothing is stuck.", "没有卡住的任务。")) }
         @else { div.scroll { table {
             thead { tr {
-                th scope="col" { (visit.say("Job", "任务")) } th scope="col" { (visit.say("Tag", "标签")) }
-                th scope="col" { (visit.say("State", "状态")) } th scope="col" { (visit.say("Since", "自")) }
-                th scope="col" { (visit.say("About", "关于")) } th scope="col" { (visit.say("Why", "原因")) }
+                th scope="col" { (context.t("Job", "任务")) } th scope="col" { (context.t("Tag", "标签")) }
+                th scope="col" { (context.t("State", "状态")) } th scope="col" { (context.t("Since", "自")) }
+                th scope="col" { (context.t("About", "关于")) } th scope="col" { (context.t("Why", "原因")) }
             } }
-            tbody { @for kind in kinds { @for (job, late_secs) in &kind.jobs { (row(visit, job, *late_secs)) } } }
+            tbody { @for kind in kinds { @for (job, late_secs) in &kind.jobs { (row(context, job, *late_secs)) } } }
         } } }
     }
 }
 
-/// Where the rest is, if there is more than what is shown.
-fn beyond(visit: &Visit, shown: usize, all: &str, state: &str, what: &str) -> Markup {
+/// A link to the rest, if not all jobs are shown.
+fn beyond(context: &PageContext, shown: usize, all: &str, state: &str, what: &str) -> Markup {
     html! { @if all != shown.to_string() { p {
-        @if visit.lang == Lang::Chinese { "共 " (all) " " (what) "，显示 " (shown) "。" }
+        @if context.lang == Lang::Chinese { "共 " (all) " " (what) "，显示 " (shown) "。" }
         @else { (shown) " of " (all) " " (what) " are shown. " }
-        a href=(format!("/console/jobs?state={state}")) { (visit.say("See them all", "查看全部")) }
+        a href=(format!("/console/jobs?state={state}")) { (context.t("See them all", "查看全部")) }
     } } }
 }
 
-fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
+fn row(context: &PageContext, job: &JobView, late_secs: Option<f64>) -> Markup {
     html! { tr {
         td { (link_job(job.id)) }
-        td { (tag(visit, &job.tag)) }
-        td { (state(visit, &job.state)) }
-        td { @if let Some(secs) = late_secs { (span(visit, secs)) } @else { (when(visit, job.ended_at.or(job.first_due_at).unwrap_or(job.run_at))) } }
+        td { (tag(context, &job.tag)) }
+        td { (state(context, &job.state)) }
+        td { @if let Some(secs) = late_secs { (span(context, secs)) } @else { (when(context, job.ended_at.or(job.first_due_at).unwrap_or(job.run_at))) } }
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
         td {
             @if job.failures() > 1 { (job.failures()) "× " }
@@ -366,63 +369,20 @@ fn row(visit: &Visit, job: &JobView, late_secs: Option<f64>) -> Markup {
     } }
 }
 
-fn charts(visit: &Visit, hour: &[TagMinute], asked: &[traffic::Minute]) -> Markup {
-    let minutes = last_hour();
-    let of = |value: &dyn Fn(DateTime<Utc>) -> f64| {
-        minutes.iter().map(|minute| value(*minute)).collect::<Vec<f64>>()
-    };
-    let asked_at = |value: fn(&traffic::Minute) -> i64| {
-        of(&|minute| asked.iter().find(|one| one.minute == minute).map_or(0.0, |one| value(one) as f64))
-    };
-    let by_tag = |value: fn(&TagMinute) -> i64| {
-        let tags = MqTag::ALL.into_iter().map(MqTag::wire).filter(|wire| undoes(wire));
-        let series =
-            tags.map(|wire| Series { name: wire.to_owned(), values: of_tag(hour, &minutes, wire, value) });
-        series.filter(|one| one.values.iter().any(|value| *value > 0.0)).collect::<Vec<_>>()
-    };
-    let waits = |pick: fn(&TagMinute) -> &Vec<i64>, only: Option<&'static str>| {
-        of(&|minute| {
-            let fits = |one: &&TagMinute| one.minute == minute && only.is_none_or(|tag| one.tag == tag);
-            let mut sum: Vec<i64> = Vec::new();
-            for one in hour.iter().filter(fits) {
-                let buckets = pick(one);
-                sum.resize(sum.len().max(buckets.len()), 0);
-                sum.iter_mut().zip(buckets).for_each(|(sum, count)| *sum += count);
-            }
-            overview::percentile(&sum, SHARE).map_or(0.0, |secs| secs * 1_000.0)
-        })
-    };
-    let one = |name: &str, values: Vec<f64>| vec![Series { name: name.to_owned(), values }];
-    let refused = vec![
-        Series { name: visit.say("refused", "被拒绝").to_owned(), values: asked_at(|one| one.refused) },
-        Series { name: visit.say("failed", "失败").to_owned(), values: asked_at(|one| one.failed) },
-    ];
-    html! { div.charts {
-        (bars(visit, visit.say("Bookings", "预订"), "", &minutes, &one("", asked_at(|one| one.booked))))
-        (bars(visit, visit.say("Payments", "支付"), "", &minutes, &one("", asked_at(|one| one.paid))))
-        (bars(visit, visit.say("Bookings and payments refused or failed", "被拒绝或失败的预订与支付"), "", &minutes, &refused))
-        (bars(visit, visit.say("Rollbacks done, by tag", "已完成的回滚（按标签）"), "", &minutes, &by_tag(|one| one.done)))
-        (bars(visit, visit.say("Failed attempts, by tag", "失败的尝试（按标签）"), "", &minutes, &by_tag(|one| one.failed)))
-        (bars(visit, visit.say("Pickup, 99 in 100 within", "取件延迟 P99"), "ms", &minutes, &one("", waits(|one| &one.pickup, None))))
-        (bars(visit, visit.say("Unpaid-order job late, 99 in 100 within", "未支付订单任务延迟 P99"), "ms", &minutes,
-              &one("", waits(|one| &one.lateness, Some(MqTag::OrderUnpaid.wire())))))
-    } }
-}
-
-fn ages(visit: &Visit, queues: &[QueueView]) -> Markup {
+fn ages(context: &PageContext, queues: &[QueueView]) -> Markup {
     html! {
-        h2 { (visit.say("Queues", "队列")) }
+        h2 { (context.t("Queues", "队列")) }
         div.scroll { table {
             thead { tr {
-                th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("Ready", "就绪")) }
-                th scope="col" { (visit.say("Failed, retrying", "失败，重试中")) }
-                th scope="col" { (visit.say("Running", "运行")) } th scope="col" { (visit.say("Dead", "死信")) }
-                th scope="col" { (visit.say("Oldest waits for", "最久等待")) }
+                th scope="col" { (context.t("Tag", "标签")) } th scope="col" { (context.t("Ready", "就绪")) }
+                th scope="col" { (context.t("Failed, retrying", "失败，重试中")) }
+                th scope="col" { (context.t("Running", "运行")) } th scope="col" { (context.t("Dead", "死信")) }
+                th scope="col" { (context.t("Oldest waits for", "最久等待")) }
             } }
             tbody { @for queue in queues { tr {
-                th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(visit, &queue.tag)) } @if queue.paused { " " (state(visit, "paused")) } }
-                td.number { (queue.ready) } td { (retrying(visit, queue)) } td.number { (queue.running) } td.number { (queue.dead) }
-                td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
+                th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(context, &queue.tag)) } @if queue.paused { " " (state(context, "paused")) } }
+                td.number { (queue.ready) } td { (retrying(context, queue)) } td.number { (queue.running) } td.number { (queue.dead) }
+                td { @if let Some(secs) = queue.oldest_ready_secs { (span(context, secs)) } }
             } } }
         } }
     }

@@ -1,21 +1,23 @@
-//! Live parts of pages. A page marks them ([`frame::live`](crate::console::layout::live)); the browser opens the same address with
-//! `live=1` as a stream of server-sent events, and here the page is rendered again every second or so, by the same
-//! handler with the same cookie. What a marked part says is sent when it has changed. So every page is live in the same
-//! way, and a session that is revoked ends its streams.
+//! Live parts of pages, marked by [`components::live`](crate::console::components::live).
+//!
+//! The browser opens the page's address with `live=1` as a stream of server-sent events. The page
+//! is then rendered again about once a second, by the same handler with the same cookie, and each
+//! marked part is sent when it has changed. A revoked session therefore ends its streams.
 
 use crate::console::{
-    REPEATED,
-    layout::{LIVE_BEGIN, LIVE_END},
-    parameters,
-    session::{SESSION, cookie},
+    components::{LIVE_BEGIN, LIVE_END},
+    form::REPEATED,
+    parameters::parameters,
+    preferences::cookie,
+    session::SESSION,
 };
 use crate::{
     accounts::Sessions,
     domain::RiderId,
     http::{
         App,
+        events::{busy, takes_events},
         extract::strict,
-        handlers::live::{busy, takes_events},
         middleware::stale_plan,
         problem::Problem,
     },
@@ -42,29 +44,30 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Streams at once in one process; the browser of whoever comes after them asks again in a while.
-const MOST: usize = 50;
-/// Of them one account has so many at the most: pages left open in many tabs leave room for the others.
-const MOST_OF_ACCOUNT: usize = 10;
-/// After how long a browser whose stream has ended opens another.
-const COME_BACK: Duration = Duration::from_secs(3);
-/// Between two renderings of a page.
+/// Most streams of one process; the browser of a refused one retries later.
+const MAX_STREAMS: usize = 50;
+/// Most streams of one account, so that many open tabs do not use up those of the process.
+const MAX_STREAMS_PER_ACCOUNT: usize = 10;
+/// How long a browser waits before it opens another stream.
+const RECONNECT_AFTER: Duration = Duration::from_secs(3);
+/// The time between two renderings of a page.
 const PERIOD: Duration = Duration::from_millis(1_000);
-/// A rendering that took long is followed by a pause of so many times as long.
-const REST: u32 = 9;
-/// The longest a stream lasts; the browser opens another.
-const LONGEST: Duration = Duration::from_secs(900);
-/// What is written while nothing changes, so that a reader who has left is noticed, and his page rendered no more.
+/// The pause after a rendering is at least this many times as long as the rendering.
+const PAUSE_FACTOR: u32 = 9;
+/// The longest a stream lasts; then the browser opens another.
+const MAX_STREAM_AGE: Duration = Duration::from_secs(900);
+/// The interval of heartbeats while nothing changes. They reveal a client that has left, so that
+/// its page is no longer rendered.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The longest a rendering may take.
-const SLOWEST: Duration = Duration::from_secs(10);
-/// The largest page that is looked through, bytes.
-const LARGEST: usize = 4 * 1024 * 1024;
+const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest page that is searched for live parts, bytes.
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The places for streams of this process.
+/// The permits for streams of this process.
 #[derive(Clone)]
 pub(crate) struct Streams {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     by_account: Arc<Mutex<HashMap<RiderId, usize>>>,
     stopping: CancellationToken,
     sessions: Sessions,
@@ -73,7 +76,7 @@ pub(crate) struct Streams {
 impl Streams {
     pub(crate) fn new(app: &App) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MOST)),
+            permits: Arc::new(Semaphore::new(MAX_STREAMS)),
             by_account: Arc::default(),
             stopping: app.stopping.clone(),
             sessions: app.sessions.clone(),
@@ -84,28 +87,29 @@ impl Streams {
         self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a stream of this account, if there is one.
-    fn place(&self, account: RiderId) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+    /// A permit for a stream of this account, if one is free.
+    fn acquire(&self, account: RiderId) -> Option<StreamPermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         let mut all = self.by_account();
         let open = all.entry(account).or_insert(0);
-        if *open >= MOST_OF_ACCOUNT {
+        if *open >= MAX_STREAMS_PER_ACCOUNT {
             return None;
         }
         *open += 1;
         drop(all);
-        Some(Place { streams: self.clone(), account, _permit: permit })
+        Some(StreamPermit { streams: self.clone(), account, _permit: permit })
     }
 }
 
-/// One stream's place among all, and among those of its account; both are free once it is dropped.
-struct Place {
+/// The permit of one stream, released when it is dropped: one of the process and one of its
+/// account.
+struct StreamPermit {
     streams: Streams,
     account: RiderId,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut all = self.streams.by_account();
         if let Some(open) = all.get_mut(&self.account) {
@@ -117,7 +121,7 @@ impl Drop for Place {
     }
 }
 
-/// One open stream. Safe to drop: it only reads, and its place goes with it.
+/// One open stream. Safe to drop: it only reads, and dropping it releases its permit.
 struct Open {
     page: Parts,
     next: Next,
@@ -126,11 +130,11 @@ struct Open {
     pause: Duration,
     stopping: CancellationToken,
     over: bool,
-    _place: Place,
+    _permit: StreamPermit,
 }
 
-/// Makes a stream of a request for one; passes on every other whose parameters are the page's.
-pub(crate) async fn keep(State(streams): State<Streams>, request: Request, next: Next) -> Response {
+/// Answers a request for a stream; passes on any other request whose parameters the page takes.
+pub(crate) async fn streams(State(streams): State<Streams>, request: Request, next: Next) -> Response {
     if let Some(query) = request.uri().query() {
         let page = matches!(*request.method(), Method::GET | Method::HEAD);
         let route = request.extensions().get::<MatchedPath>().filter(|_| page).map(MatchedPath::as_str);
@@ -143,12 +147,12 @@ pub(crate) async fn keep(State(streams): State<Streams>, request: Request, next:
     let Some(uri) = without_live(request.uri()).filter(|_| request.method() == Method::GET) else {
         return next.run(request).await;
     };
-    // Without a session there is no page with a live part: no place is taken for it.
+    // Without a session there is no page with a live part, so no permit is used.
     let Some(caller) = cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token))
     else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let Some(place) = streams.place(caller.rider_id) else { return later(request.headers()) };
+    let Some(permit) = streams.acquire(caller.rider_id) else { return too_many_streams(request.headers()) };
     let asks_for_events = takes_events(request.headers());
     let (mut page, _) = request.into_parts();
     page.uri = uri;
@@ -160,10 +164,10 @@ pub(crate) async fn keep(State(streams): State<Streams>, request: Request, next:
         pause: Duration::ZERO,
         stopping: streams.stopping.clone(),
         over: false,
-        _place: place,
+        _permit: permit,
     };
-    // The first rendering is the answer's: who may not see the page gets no stream.
-    let first = match open.look().await {
+    // The first rendering is part of the response: without access to the page there is no stream.
+    let first = match open.render().await {
         Ok(changes) => changes,
         Err(response) if asks_for_events && response.status().is_server_error() => return busy(),
         Err(response) => return *response,
@@ -177,7 +181,7 @@ pub(crate) async fn keep(State(streams): State<Streams>, request: Request, next:
             if !open.wait().await {
                 return None;
             }
-            match open.look().await {
+            match open.render().await {
                 Ok(changed) => changes = changed,
                 Err(_) => {
                     open.over = true;
@@ -186,21 +190,22 @@ pub(crate) async fn keep(State(streams): State<Streams>, request: Request, next:
             }
         }
     });
-    let begin = stream::iter([Ok(Event::default().retry(COME_BACK))]);
+    let begin = stream::iter([Ok(Event::default().retry(RECONNECT_AFTER))]);
     let sse = Sse::new(begin.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
 }
 
-/// The answer to whom there is no place for: a browser's `EventSource` would give up for good at any other than a stream.
-fn later(headers: &HeaderMap) -> Response {
+/// The response when no permit is free. An `EventSource` gives up for good at anything but a
+/// stream.
+fn too_many_streams(headers: &HeaderMap) -> Response {
     if takes_events(headers) { busy() } else { StatusCode::SERVICE_UNAVAILABLE.into_response() }
 }
 
 impl Open {
-    /// Until it is time to look again; not if the stream is to end.
+    /// Waits until the next rendering; false if the stream must end.
     async fn wait(&self) -> bool {
-        let wait = PERIOD.max(self.pause * REST);
-        if self.over || self.begun.elapsed() > LONGEST {
+        let wait = PERIOD.max(self.pause * PAUSE_FACTOR);
+        if self.over || self.begun.elapsed() > MAX_STREAM_AGE {
             return false;
         }
         tokio::select! {
@@ -209,19 +214,19 @@ impl Open {
         }
     }
 
-    /// Renders the page; the parts that are not what they were.
-    async fn look(&mut self) -> Result<Vec<(String, String)>, Box<Response>> {
+    /// Renders the page, and returns the parts that changed.
+    async fn render(&mut self) -> Result<Vec<(String, String)>, Box<Response>> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = self.page.uri.clone();
         *request.headers_mut() = self.page.headers.clone();
         *request.extensions_mut() = self.page.extensions.clone();
         let began = Instant::now();
-        let response = timeout(SLOWEST, stale_plan::serve(request, self.next.clone())).await;
+        let response = timeout(RENDER_TIMEOUT, stale_plan::serve(request, self.next.clone())).await;
         let response = response.map_err(|_| Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()))?;
         if response.status() != StatusCode::OK {
             return Err(Box::new(response));
         }
-        let body = to_bytes(response.into_body(), LARGEST).await;
+        let body = to_bytes(response.into_body(), MAX_PAGE_BYTES).await;
         let page = body.map_err(|_| Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()))?;
         self.pause = began.elapsed();
         let page = String::from_utf8_lossy(&page);
@@ -233,7 +238,7 @@ impl Open {
     }
 }
 
-/// The marked parts of a page: their ids and what is in them.
+/// The marked parts of a page: ids and content.
 fn parts(page: &str) -> impl Iterator<Item = (&str, &str)> {
     page.split(LIVE_BEGIN).skip(1).filter_map(|rest| {
         let (id, rest) = rest.split_once("-->")?;

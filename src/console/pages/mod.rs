@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod home;
+mod home_charts;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod order;

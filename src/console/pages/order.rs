@@ -1,10 +1,10 @@
-//! One order, whole: what is owed, its steps and their undos, and its story in the order of time.
+//! One order: what it is owed, its steps and undos, its jobs, and its timeline.
 
 use crate::console::{
-    layout::{
-        Answer, Nav, empty, further, link_job, link_rider, link_trip, live, money, page, state, tag, when,
-    },
-    session::Visit,
+    components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
+    failure::PageResult,
+    layout::{Nav, with_nav},
+    session::PageContext,
 };
 use crate::{
     domain::{Money, OrderId, Refusal},
@@ -27,7 +27,7 @@ const BOOKING: [MqTag; 4] = MqTag::BOOKING;
 const PAYING: [MqTag; 3] = MqTag::PAYING;
 const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
-/// Which page of the story.
+/// The page of the timeline.
 #[derive(Deserialize)]
 pub(crate) struct Query {
     after: Option<u32>,
@@ -35,10 +35,10 @@ pub(crate) struct Query {
 
 pub(crate) async fn show(
     State(app): State<App>,
-    visit: Visit,
+    context: PageContext,
     Path(order): Path<OrderId>,
     Params(page_of): Params<Query>,
-) -> Answer {
+) -> PageResult {
     let (pool, id) = (&app.saga.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
         orders::pending::whole(pool, order),
@@ -48,38 +48,38 @@ pub(crate) async fn show(
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
     let body = live(
         "order",
-        &visit,
+        &context,
         html! {
-            (owed(&visit, &whole))
-            (facts(&visit, &whole))
-            h2 { (visit.say("Steps", "步骤")) }
-            (saga(&visit, &whole, visit.say("Booking", "预订"), id, &BOOKING))
+            (owed(&context, &whole))
+            (facts(&context, &whole))
+            h2 { (context.t("Steps", "步骤")) }
+            (saga(&context, &whole, context.t("Booking", "预订"), id, &BOOKING))
             @for payment in &whole.payments {
-                (saga(&visit, &whole, &format!("{} {}", visit.say("Payment", "支付"), Money::from_database(payment.amount)), payment.id, &PAYING))
+                (saga(&context, &whole, &format!("{} {}", context.t("Payment", "支付"), Money::from_database(payment.amount)), payment.id, &PAYING))
             }
-            (saga(&visit, &whole, visit.say("Ending", "结束"), id, &ENDING))
-            h2 { (visit.say("Jobs", "任务")) }
-            (jobs(&visit, &whole))
-            h2 { (visit.say("Story", "经过")) }
+            (saga(&context, &whole, context.t("Ending", "结束"), id, &ENDING))
+            h2 { (context.t("Jobs", "任务")) }
+            (jobs(&context, &whole))
+            h2 { (context.t("Story", "经过")) }
             ol.story {
-                @for event in &story.items { (told(&visit, event.at, &event.kind, &event.what, &event.detail)) }
+                @for event in &story.items { (timeline_event(&context, event.at, &event.kind, &event.what, &event.detail)) }
             }
-            (further(&visit, story.next.as_ref(), visit.say("Later", "更晚")))
-            h2 { (visit.say("Operators' acts", "操作记录")) }
-            @if acts.is_empty() { (empty(&visit, "No operator has touched it.", "无操作员操作。")) }
+            (next_page_link(&context, story.next.as_ref(), context.t("Later", "更晚")))
+            h2 { (context.t("Operators' acts", "操作记录")) }
+            @if acts.is_empty() { (empty(&context, "No operator has touched it.", "无操作员操作。")) }
             ol.story { @for act in &acts { li {
-                (when(&visit, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
+                (when(&context, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
                 @if let Some(reason) = &act.reason { " — " (reason) }
             } } }
             @if acts.len() >= audit::MOST_OF_AN_ORDER { p.more {
-                a.button href=(format!("/console/audit?order={id}")) { (visit.say("The newest, in the audit log", "审计日志中的最新记录")) }
+                a.button href=(format!("/console/audit?order={id}")) { (context.t("The newest, in the audit log", "审计日志中的最新记录")) }
             } }
         },
     );
-    Ok(page(&visit, Nav::Orders, &format!("{} {id}", visit.say("Order", "订单")), body))
+    Ok(with_nav(&context, Nav::Orders, &format!("{} {id}", context.t("Order", "订单")), body))
 }
 
-fn owed(visit: &Visit, whole: &Whole) -> Markup {
+fn owed(context: &PageContext, whole: &Whole) -> Markup {
     let debts = whole.owed();
     let bad = debts.iter().any(|debt| !debt.is_seen_to());
     let kind = if debts.is_empty() {
@@ -90,33 +90,33 @@ fn owed(visit: &Visit, whole: &Whole) -> Markup {
         "wait"
     };
     html! { div class=(format!("card verdict {kind}")) {
-        @if debts.is_empty() { strong { (visit.say("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
+        @if debts.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
         @for debt in &debts {
             @let (en, zh) = debt.sentence();
-            p { strong { (visit.say(&en, &zh)) } " " @if let Some(job) = debt.job_id { (link_job(job)) } }
+            p { strong { (context.t(&en, &zh)) } " " @if let Some(job) = debt.job_id { (link_job(job)) } }
         }
     } }
 }
 
-fn facts(visit: &Visit, whole: &Whole) -> Markup {
+fn facts(context: &PageContext, whole: &Whole) -> Markup {
     let seats = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
-            dt { (visit.say("State", "状态")) } dd { (state(visit, &order.status)) }
-            dt { (visit.say("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
-            dt { (visit.say("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(visit, order.departs_at)) }
-            dt { (visit.say("Seats", "座位")) } dd { (seats(&order.seats)) }
-            dt { (visit.say("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (visit.say("none", "无")) } @else { (seats(&order.owns)) } }
-            dt { (visit.say("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
-            dt { (visit.say("Booked", "预订于")) } dd { (when(visit, order.created_at)) }
-            dt { (visit.say("To be paid until", "支付期限")) } dd { (when(visit, order.expires_at)) }
-        } } @else { p { (visit.say("This order was never added: its booking failed or has not come so far.",
+            dt { (context.t("State", "状态")) } dd { (state(context, &order.status)) }
+            dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
+            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(context, order.departs_at)) }
+            dt { (context.t("Seats", "座位")) } dd { (seats(&order.seats)) }
+            dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (seats(&order.owns)) } }
+            dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
+            dt { (context.t("Booked", "预订于")) } dd { (when(context, order.created_at)) }
+            dt { (context.t("To be paid until", "支付期限")) } dd { (when(context, order.expires_at)) }
+        } } @else { p { (context.t("This order was never added: its booking failed or has not come so far.",
                                    "此订单从未创建：预订失败或尚未完成。")) } }
     } }
 }
 
-/// The steps of a flow: each with what its barrier and its undo's job say.
-fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
+/// The steps of a saga, each with the state of its barrier and of its undo's job.
+fn saga(context: &PageContext, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
     let key = subject.to_string();
     html! {
         h3 { (title) }
@@ -124,16 +124,16 @@ fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag
             @let barrier = whole.barriers.iter().find(|b| b.subject == subject && b.step == step.wire());
             @let job = whole.jobs.iter().rev().find(|job| job.key == key && job.tag == step.wire());
             li {
-                (tag(visit, step.wire()))
-                div { (visit.say("Step", "步骤")) ": " (state(visit, match barrier {
+                (tag(context, step.wire()))
+                div { (context.t("Step", "步骤")) ": " (state(context, match barrier {
                     Some(b) if b.done_at.is_some() => "done",
                     Some(_) => "barred",
                     None => "none",
-                })) @if let Some(at) = barrier.and_then(|b| b.done_at) { " " (when(visit, at)) } }
-                div { (visit.say("Undo", "撤销")) ": "
+                })) @if let Some(at) = barrier.and_then(|b| b.done_at) { " " (when(context, at)) } }
+                div { (context.t("Undo", "撤销")) ": "
                     @match barrier.and_then(|b| b.undone_at) {
-                        Some(at) => { (state(visit, if barrier.is_some_and(|b| b.done_at.is_some()) { "undone" } else { "barred" })) " " (when(visit, at)) }
-                        None => @if let Some(job) = job { (state(visit, &job.state)) " " (link_job(job.id)) } @else { (state(visit, "none")) }
+                        Some(at) => { (state(context, if barrier.is_some_and(|b| b.done_at.is_some()) { "undone" } else { "barred" })) " " (when(context, at)) }
+                        None => @if let Some(job) = job { (state(context, &job.state)) " " (link_job(job.id)) } @else { (state(context, "none")) }
                     }
                 }
             }
@@ -141,15 +141,15 @@ fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag
     }
 }
 
-fn jobs(visit: &Visit, whole: &Whole) -> Markup {
+fn jobs(context: &PageContext, whole: &Whole) -> Markup {
     html! {
-        @if whole.jobs.is_empty() { (empty(visit, "None.", "无。")) }
+        @if whole.jobs.is_empty() { (empty(context, "None.", "无。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (visit.say("Job", "任务")) } th scope="col" { (visit.say("Tag", "标签")) } th scope="col" { (visit.say("State", "状态")) }
-                th scope="col" { (visit.say("Attempt", "尝试")) } th scope="col" { (visit.say("Due", "到期")) } th scope="col" { (visit.say("Errors or note", "错误或备注")) } } }
+            thead { tr { th scope="col" { (context.t("Job", "任务")) } th scope="col" { (context.t("Tag", "标签")) } th scope="col" { (context.t("State", "状态")) }
+                th scope="col" { (context.t("Attempt", "尝试")) } th scope="col" { (context.t("Due", "到期")) } th scope="col" { (context.t("Errors or note", "错误或备注")) } } }
             tbody { @for job in &whole.jobs { tr {
-                td { (link_job(job.id)) } td { (tag(visit, &job.tag)) } td { (state(visit, &job.state)) }
-                td.number { (job.attempt) " / " (job.max_attempts) } td { (when(visit, job.run_at)) }
+                td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) }
+                td.number { (job.attempt) " / " (job.max_attempts) } td { (when(context, job.run_at)) }
                 td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (attempt["error"].as_str().unwrap_or_default()) } }
                     (job.note.as_deref().unwrap_or_default()) }
             } } }
@@ -157,36 +157,42 @@ fn jobs(visit: &Visit, whole: &Whole) -> Markup {
     }
 }
 
-fn told(visit: &Visit, at: DateTime<Utc>, kind: &str, what: &str, detail: &Value) -> Markup {
+fn timeline_event(
+    context: &PageContext,
+    at: DateTime<Utc>,
+    kind: &str,
+    what: &str,
+    detail: &Value,
+) -> Markup {
     let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
     let bad = kind == "job" && detail["state"] == "dead";
     html! { li class=(if bad { "bad" } else if kind == "ledger" || kind == "state" { "good" } else { "plain" }) {
-        (when(visit, at)) " "
+        (when(context, at)) " "
         @match kind {
-            "step" => { (visit.say("step done", "步骤完成")) ": " (tag(visit, what)) }
-            "undo" => { @if detail["barred"] == true { (visit.say("step barred", "步骤被阻止")) } @else { (visit.say("step undone", "步骤已撤销")) } ": " (tag(visit, what)) }
-            "state" => { (visit.say("the order is", "订单状态")) " " (state(visit, what)) " (" (text("reason")) ")" }
-            "ledger" => { (visit.say("ledger entry", "账目")) ": " (what) " " span.money { (text("amount")) } ", "
-                (visit.say("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } }
-            "job" => { (visit.say("job", "任务")) " " (tag(visit, what)) " " (state(visit, &text("state"))) " "
+            "step" => { (context.t("step done", "步骤完成")) ": " (tag(context, what)) }
+            "undo" => { @if detail["barred"] == true { (context.t("step barred", "步骤被阻止")) } @else { (context.t("step undone", "步骤已撤销")) } ": " (tag(context, what)) }
+            "state" => { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (text("reason")) ")" }
+            "ledger" => { (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text("amount")) } ", "
+                (context.t("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } }
+            "job" => { (context.t("job", "任务")) " " (tag(context, what)) " " (state(context, &text("state"))) " "
                 @if let Some(id) = detail["id"].as_str() { (link_job(id)) } " " (text("note")) }
-            "request" => { (asked(visit, what)) " · " (visit.say("key", "幂等键")) " " code { (text("key")) } " · "
+            "request" => { (request_words(context, what)) " · " (context.t("key", "幂等键")) " " code { (text("key")) } " · "
                 @if let Some(rider) = detail["actor"].as_str() { (link_rider(rider)) } " " (text("user_name")) " · "
-                @if let Some(status) = detail["status"].as_i64() { (visit.say("answered", "应答")) " " (status) }
-                @else { (visit.say("not answered", "未应答")) } }
-            "evaluation" => { (visit.say("the rider's evaluation", "乘客评价")) ": " (what) " / 5" @if !text("comment").is_empty() { " — " (text("comment")) } }
+                @if let Some(status) = detail["status"].as_i64() { (context.t("answered", "应答")) " " (status) }
+                @else { (context.t("not answered", "未应答")) } }
+            "evaluation" => { (context.t("the rider's evaluation", "乘客评价")) ": " (what) " / 5" @if !text("comment").is_empty() { " — " (text("comment")) } }
             other => { (other) " " (what) }
         }
     } }
 }
 
-/// What a request that has an idempotency key wanted.
-fn asked(visit: &Visit, what: &str) -> &'static str {
+/// The words for a request with an idempotency key.
+fn request_words(context: &PageContext, what: &str) -> &'static str {
     match what {
-        "book" => visit.say("asked to book", "请求预订"),
-        "pay" => visit.say("asked to pay", "请求支付"),
-        "cancel" => visit.say("asked to cancel", "请求取消"),
-        "refund" => visit.say("asked for a refund", "请求退款"),
-        _ => visit.say("asked to evaluate", "请求评价"),
+        "book" => context.t("asked to book", "请求预订"),
+        "pay" => context.t("asked to pay", "请求支付"),
+        "cancel" => context.t("asked to cancel", "请求取消"),
+        "refund" => context.t("asked for a refund", "请求退款"),
+        _ => context.t("asked to evaluate", "请求评价"),
     }
 }

@@ -1,8 +1,10 @@
 //! Finding an order: by its id, its rider, or its seat.
 
 use crate::console::{
-    layout::{Answer, Nav, empty, link_order, link_rider, link_trip, money, more, page, state, when},
-    session::Visit,
+    components::{empty, link_order, link_rider, link_trip, money, older_page_link, state, when},
+    failure::PageResult,
+    layout::{Nav, with_nav},
+    session::PageContext,
 };
 use crate::{
     domain::{FieldError, Id, OrderId, TripId},
@@ -31,7 +33,11 @@ pub(crate) struct Query {
     after: String,
 }
 
-pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Params<Query>) -> Answer {
+pub(crate) async fn list(
+    State(app): State<App>,
+    context: PageContext,
+    Params(query): Params<Query>,
+) -> PageResult {
     let id = |field: &'static str, text: &str| match text.trim() {
         "" => Ok(None),
         text => text.parse().map(|Id(id)| Some(id)).map_err(|_| FieldError::new(field, "an id")),
@@ -43,34 +49,34 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         if let Some(order) = of_seat(&app.saga.pool, TripId(trip), seat).await? {
             return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
         }
-        let nothing = empty(&visit, "No order has this seat now.", "此座位目前没有订单。");
-        return Ok(page(&visit, Nav::Orders, visit.say("Orders", "订单"), nothing));
+        let nothing = empty(&context, "No order has this seat now.", "此座位目前没有订单。");
+        return Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), nothing));
     }
     let found = newest(&app.saga.pool, rider, after.map(OrderId), PAGE).await?;
     let body = html! {
         form.card action="/console/orders" { div.filters {
             @for (name, value, en, zh) in [("rider", &query.rider, "Rider id", "乘客编号"), ("trip", &query.trip, "Trip id", "班次编号"), ("seat", &query.seat, "Seat of that trip", "该班次座位")] {
-                div { label for=(name) { (visit.say(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; }
+                div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; }
             } }
-            button.primary type="submit" { (visit.say("Find", "查找")) }
-            p.quiet { (visit.say("By its id: the search box.", "按编号：使用搜索框。")) }
+            button.primary type="submit" { (context.t("Find", "查找")) }
+            p.quiet { (context.t("By its id: the search box.", "按编号：使用搜索框。")) }
         }
-        (table(&visit, &found.items))
-        (more(&visit, found.next))
+        (table(&context, &found.items))
+        (older_page_link(&context, found.next))
     };
-    Ok(page(&visit, Nav::Orders, visit.say("Orders", "订单"), body))
+    Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), body))
 }
 
-/// Orders, one a row.
-pub(crate) fn table(visit: &Visit, orders: &[Found]) -> Markup {
+/// A table of orders.
+pub(crate) fn table(context: &PageContext, orders: &[Found]) -> Markup {
     html! {
-        @if orders.is_empty() { (empty(visit, "No order.", "没有订单。")) }
+        @if orders.is_empty() { (empty(context, "No order.", "没有订单。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (visit.say("Order", "订单")) } th scope="col" { (visit.say("State", "状态")) } th scope="col" { (visit.say("Seats", "座位")) }
-                th scope="col" { (visit.say("Amount", "金额")) } th scope="col" { (visit.say("Rider", "乘客")) } th scope="col" { (visit.say("Trip", "班次")) } th scope="col" { (visit.say("Booked", "预订于")) } } }
+            thead { tr { th scope="col" { (context.t("Order", "订单")) } th scope="col" { (context.t("State", "状态")) } th scope="col" { (context.t("Seats", "座位")) }
+                th scope="col" { (context.t("Amount", "金额")) } th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Booked", "预订于")) } } }
             tbody { @for Found { order, rider_id } in orders { tr {
-                td { (link_order(order.id)) } td { (state(visit, order.status.as_str())) } td { (order.seats.join(", ")) }
-                td.number { (money(order.amount)) } td { (link_rider(rider_id)) } td { (link_trip(order.trip_id)) } td { (when(visit, order.created_at)) }
+                td { (link_order(order.id)) } td { (state(context, order.status.as_str())) } td { (order.seats.join(", ")) }
+                td.number { (money(order.amount)) } td { (link_rider(rider_id)) } td { (link_trip(order.trip_id)) } td { (when(context, order.created_at)) }
             } } }
         } } }
     }

@@ -1,9 +1,12 @@
-//! The search box: jumps to what an id or a user name belongs to, and lists who gave an e-mail address.
+//! The search box: redirects to what an id or a user name belongs to, and lists the accounts with
+//! an e-mail address.
 
 use super::riders::candidates;
 use crate::console::{
-    layout::{Answer, Nav, empty, page},
-    session::Visit,
+    components::empty,
+    failure::PageResult,
+    layout::{Nav, with_nav},
+    session::PageContext,
 };
 use crate::{
     domain::Id,
@@ -22,7 +25,11 @@ pub(crate) struct Query {
     q: String,
 }
 
-pub(crate) async fn go(State(app): State<App>, visit: Visit, Params(Query { q }): Params<Query>) -> Answer {
+pub(crate) async fn go(
+    State(app): State<App>,
+    context: PageContext,
+    Params(Query { q }): Params<Query>,
+) -> PageResult {
     let (pool, text) = (&app.saga.pool, q.trim());
     if let Ok(Id(id)) = text.parse() {
         if let Some(place) = find::by_id(pool, id).await? {
@@ -34,13 +41,13 @@ pub(crate) async fn go(State(app): State<App>, visit: Visit, Params(Query { q })
             return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
         }
         if !found.is_empty() {
-            return Ok(page(&visit, Nav::Elsewhere, text, candidates(&visit, &found)));
+            return Ok(with_nav(&context, Nav::Elsewhere, text, candidates(&context, &found)));
         }
     }
     let nothing = empty(
-        &visit,
+        &context,
         "Nothing has this id, user name or e-mail address.",
         "没有与此编号、用户名或邮箱对应的内容。",
     );
-    Ok(page(&visit, Nav::Elsewhere, text, nothing))
+    Ok(with_nav(&context, Nav::Elsewhere, text, nothing))
 }

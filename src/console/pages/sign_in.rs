@@ -1,16 +1,19 @@
-//! Signing in and out. The session is an ordinary one: it ends wherever it is revoked.
+//! Signing in and out. The session is one of the API: it also ends when it is revoked there.
 
 use crate::console::{
-    layout::{Answer, Failure, bare},
-    session::{Lang, Plain, SESSION, Taste, Visit, inside},
+    failure::{Failure, PageResult},
+    form::PlainForm,
+    layout::without_nav,
+    preferences::{Lang, Preferences},
+    session::{PageContext, SESSION, inside},
 };
 use crate::{
     domain::Refusal,
     http::{
         App,
         extract::Params,
-        handlers::riders::known,
-        middleware::{admission::Place, client_address::Address},
+        handlers::riders::account_of,
+        middleware::{admission::Permit, client_address::Address},
         problem::Problem,
     },
 };
@@ -23,8 +26,8 @@ use axum::{
 use maud::html;
 use serde::Deserialize;
 
-/// As long as a session lasts, seconds.
-const KEPT: u32 = 12 * 3_600;
+/// The lifetime of the cookie: that of a session, seconds.
+const MAX_AGE_SECS: u32 = 12 * 3_600;
 
 #[derive(Deserialize)]
 pub(crate) struct Next {
@@ -43,63 +46,76 @@ pub(crate) struct Credentials {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyForm {}
 
-pub(crate) async fn form(taste: Taste, Params(Next { next }): Params<Next>) -> Response {
-    asked(&taste, inside(&next), None)
+pub(crate) async fn form(preferences: Preferences, Params(Next { next }): Params<Next>) -> Response {
+    sign_in_page(&preferences, inside(&next), None)
 }
 
-/// An account that may not look is answered like one that does not exist.
+/// An account without the role gets the same response as one that does not exist.
 pub(crate) async fn enter(
     State(app): State<App>,
-    taste: Taste,
+    preferences: Preferences,
     address: Address,
-    place: Option<Extension<Place>>,
+    permit: Option<Extension<Permit>>,
     headers: HeaderMap,
-    Plain(with): Plain<Credentials>,
-) -> Answer {
-    let credentials = (with.user_name, with.password);
-    let rider = match known(&app, address, place, credentials).await {
+    PlainForm(credentials): PlainForm<Credentials>,
+) -> PageResult {
+    let name_and_password = (credentials.user_name, credentials.password);
+    let rider = match account_of(&app, address, permit, name_and_password).await {
         Ok(rider) if rider.role.may_view() => rider,
-        Ok(_) => return Ok(asked(&taste, inside(&with.next), Some(&Refusal::WrongCredentials.into()))),
+        Ok(_) => {
+            return Ok(sign_in_page(
+                &preferences,
+                inside(&credentials.next),
+                Some(&Refusal::WrongCredentials.into()),
+            ));
+        }
         Err(problem) if problem.stale => return Err(problem.into()),
-        Err(problem) => return Ok(asked(&taste, inside(&with.next), Some(&problem))),
+        Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
     };
     let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
     let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
     let secure = if https { "; Secure" } else { "" };
-    // Lax, not strict: whoever comes by a link in an alert is signed in; forms have a token of their own.
-    let cookie =
-        format!("{SESSION}={}; Path=/console; Max-Age={KEPT}; HttpOnly; SameSite=Lax{secure}", session.token);
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&with.next))).into_response())
+    // Lax and not strict, so that a link in an alert opens a signed-in page; forms have a CSRF
+    // token.
+    let cookie = format!(
+        "{SESSION}={}; Path=/console; Max-Age={MAX_AGE_SECS}; HttpOnly; SameSite=Lax{secure}",
+        session.token
+    );
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&credentials.next))).into_response())
 }
 
-pub(crate) async fn leave(State(app): State<App>, visit: Visit, Plain(Nothing {}): Plain<Nothing>) -> Answer {
-    app.sessions.revoke(&app.saga.pool, visit.caller.session_id).await.map_err(Failure::from)?;
+pub(crate) async fn leave(
+    State(app): State<App>,
+    context: PageContext,
+    PlainForm(EmptyForm {}): PlainForm<EmptyForm>,
+) -> PageResult {
+    app.sessions.revoke(&app.saga.pool, context.caller.session_id).await.map_err(Failure::from)?;
     let gone = format!("{SESSION}=; Path=/console; Max-Age=0; HttpOnly; SameSite=Lax");
     Ok(([(header::SET_COOKIE, gone)], Redirect::to("/console/sign-in")).into_response())
 }
 
-fn asked(taste: &Taste, next: &str, problem: Option<&Problem>) -> Response {
-    let lang: Lang = taste.lang;
+fn sign_in_page(preferences: &Preferences, next: &str, problem: Option<&Problem>) -> Response {
+    let lang: Lang = preferences.lang;
     let text = |problem: &Problem, key: &str| {
         problem.body.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
     };
     let body = html! {
         form.card.narrow method="post" action="/console/sign-in" {
-            h1 { (lang.say("Sign in", "登录")) }
+            h1 { (lang.t("Sign in", "登录")) }
             @if let Some(problem) = problem {
                 p.notice.bad role="alert" { (text(problem, "title")) }
             }
-            label for="user_name" { (lang.say("User name", "用户名")) }
+            label for="user_name" { (lang.t("User name", "用户名")) }
             input #user_name name="user_name" type="text" autocomplete="username" autocapitalize="none" required autofocus;
-            label for="password" { (lang.say("Password", "密码")) }
+            label for="password" { (lang.t("Password", "密码")) }
             input #password name="password" type="password" autocomplete="current-password" required;
             input type="hidden" name="next" value=(next);
-            button.primary type="submit" { (lang.say("Sign in", "登录")) }
-            p.quiet { (lang.say("For accounts with the role viewer or operator.", "仅限观察员或操作员账户。")) }
+            button.primary type="submit" { (lang.t("Sign in", "登录")) }
+            p.quiet { (lang.t("For accounts with the role viewer or operator.", "仅限观察员或操作员账户。")) }
         }
     };
     let status = problem.map_or(StatusCode::OK, |problem| problem.status);
-    (status, bare(taste, lang.say("Sign in", "登录"), body)).into_response()
+    (status, without_nav(preferences, lang.t("Sign in", "登录"), body)).into_response()
 }

@@ -1,6 +1,10 @@
-//! Health: is the process alive, can it serve, how is it doing.
+//! Health and metrics: whether the process is alive, and whether it can serve.
 
-use crate::http::{App, extract::strict, middleware::context, problem::Problem};
+use crate::http::{
+    App,
+    middleware::{context::request_context, validate::validate},
+    problem::Problem,
+};
 use crate::{storage, telemetry::metrics::Metrics};
 use axum::{
     Json, Router,
@@ -13,7 +17,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
-/// OpenMetrics, which Prometheus asks for first.
+/// OpenMetrics, the format that Prometheus prefers.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Scrape = ([(HeaderName, &'static str); 1], String);
@@ -42,11 +46,11 @@ async fn scrape(pool: &PgPool, metrics: &Metrics) -> Result<Scrape, Problem> {
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text(pool).await?))
 }
 
-/// Health and metrics alone, for a process that serves nothing else.
+/// Serves health and metrics alone, for a process that serves nothing else.
 ///
 /// # Errors
-/// The listener's.
-pub async fn tell(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std::io::Result<()> {
+/// An error of the listener.
+pub async fn serve_metrics(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std::io::Result<()> {
     let router = Router::new()
         .route("/health/live", get(live))
         .route(
@@ -57,8 +61,8 @@ pub async fn tell(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std:
             "/metrics",
             get(async |State((pool, metrics)): State<(PgPool, Metrics)>| scrape(&pool, &metrics).await),
         )
-        .layer(from_fn(strict::checked))
-        .layer(from_fn(context::wrap))
+        .layer(from_fn(validate))
+        .layer(from_fn(request_context))
         .with_state((pool, metrics));
     axum::serve(listener, router).await
 }

@@ -1,8 +1,8 @@
-//! Orders: booking, paying, cancelling, refunding, looking.
+//! Orders: booking, paying, cancelling, refunding, reading.
 
 use crate::http::{
     App,
-    extract::{Change, Nothing, Paging, Params, Path, SignedIn, as_a_set, order_id},
+    extract::{Change, EmptyBody, Paging, Params, Path, SignedIn, as_a_set, order_id},
     idempotent::{IdempotentChange, Reply, as_replay, replay},
     problem::Problem,
 };
@@ -53,19 +53,20 @@ pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
         key: change.key.clone(),
     };
     let saga = change.saga.clone();
-    let ending = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
+    let result = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
-    let answer = conclude(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
-    counted(&app, Asked::Book, answer)
+    let response = respond(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, result).await;
+    count(&app, Asked::Book, response)
 }
 
-fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result<Response, Problem> {
-    let status = answer.as_ref().map_or_else(|problem| problem.status, Response::status);
+/// Counts the outcome of a booking or payment for the console's charts.
+fn count(app: &App, asked: Asked, response: Result<Response, Problem>) -> Result<Response, Problem> {
+    let status = response.as_ref().map_or_else(|problem| problem.status, Response::status);
     app.tally.count(asked, status.as_u16());
-    answer
+    response
 }
 
-/// Exactly one of the two.
+/// The proof of a payment: exactly one of the two.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayWith {
@@ -103,10 +104,10 @@ pub(crate) async fn pay(
         key: change.key.clone(),
     };
     let saga = change.saga.clone();
-    let ending = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
+    let result = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
-    let answer = conclude(&change.saga, key, order_id, payment_id.0, StatusCode::OK, ending).await;
-    counted(&app, Asked::Pay, answer)
+    let response = respond(&change.saga, key, order_id, payment_id.0, StatusCode::OK, result).await;
+    count(&app, Asked::Pay, response)
 }
 
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -116,34 +117,34 @@ pub(crate) struct Authorize {
     pay_password: String,
 }
 
-/// Heeds no idempotency key: its answer is a secret, and is not stored. A client that did not get it asks again; the one it
-/// did not get counts no more then.
+/// Ignores an idempotency key: the response is a secret and is not stored. A client that did not
+/// get it requests another authorization, which replaces the first.
 pub(crate) async fn authorize(
     change: Change<Authorize>,
 ) -> Result<(StatusCode, Json<Authorization>), Problem> {
     let (saga, rider, Authorize { order_id, pay_password }) =
         (change.saga, change.caller.rider_id, change.body);
-    // A pay password that is being checked: a client that hangs up may not leave a try behind.
+    // Run to its end: a client that disconnects must not leave an unfinished attempt.
     let issuing = async move { authorization::issue(&saga, order_id, rider, &pay_password).await };
     let issued = run_undropped(issuing).await.map_err(Error::Broken)??;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 
-pub(crate) async fn cancel(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+pub(crate) async fn cancel(Path(id): Path<String>, change: Change<EmptyBody>) -> Result<Response, Problem> {
     let command = command(&id, &change)?;
-    let (saga, asked) = (change.saga.clone(), command.clone());
-    let work = async move { booking::cancel::cancel(&saga, &asked).await };
-    let ending = run(MqTag::OrderCancel, work).await;
-    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+    let (saga, request) = (change.saga.clone(), command.clone());
+    let work = async move { booking::cancel::cancel(&saga, &request).await };
+    let result = run(MqTag::OrderCancel, work).await;
+    respond(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, result)
         .await
 }
 
-pub(crate) async fn refund(Path(id): Path<String>, change: Change<Nothing>) -> Result<Response, Problem> {
+pub(crate) async fn refund(Path(id): Path<String>, change: Change<EmptyBody>) -> Result<Response, Problem> {
     let command = command(&id, &change)?;
-    let (saga, asked) = (change.saga.clone(), command.clone());
-    let work = async move { payment::refund::refund(&saga, &asked).await };
-    let ending = run(MqTag::PayBack, work).await;
-    conclude(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, ending)
+    let (saga, request) = (change.saga.clone(), command.clone());
+    let work = async move { payment::refund::refund(&saga, &request).await };
+    let result = run(MqTag::PayBack, work).await;
+    respond(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, result)
         .await
 }
 
@@ -158,7 +159,7 @@ pub(crate) async fn evaluate(
     act.end(StatusCode::CREATED, done).await
 }
 
-fn command(id: &str, change: &Change<Nothing>) -> Result<Command, Problem> {
+fn command(id: &str, change: &Change<EmptyBody>) -> Result<Command, Problem> {
     Ok(Command {
         attempt: Uuid::now_v7(),
         order_id: order_id(id)?,
@@ -168,18 +169,18 @@ fn command(id: &str, change: &Change<Nothing>) -> Result<Command, Problem> {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Which {
+pub(crate) struct OrderFilter {
     list: Option<List>,
 }
 
 pub(crate) async fn list(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
-    Params(which): Params<Which>,
+    Params(filter): Params<OrderFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ListedOrder>>, Problem> {
     let after = paging.cursor()?;
-    let list = which.list.unwrap_or_default();
+    let list = filter.list.unwrap_or_default();
     Ok(Json(orders::list(&app.saga.pool, caller.rider_id, list, after, paging.limit()?).await?))
 }
 
@@ -193,8 +194,8 @@ pub(crate) async fn show(
     order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
 }
 
-/// Runs a flow on its own task, so that it ends whole even if the client hangs up. Safe to drop here and wherever it is
-/// answered: what it did is kept under the client's key.
+/// Runs a saga on its own task, so that it also ends when the client disconnects. Safe to drop here
+/// and in its callers: the result is stored under the client's key.
 async fn run(
     tag: MqTag,
     saga: impl Future<Output = SagaResult<OrderView>> + Send + 'static,
@@ -205,19 +206,19 @@ async fn run(
     }
 }
 
-/// Turns a flow's ending into the answer, and keeps a refusal under the client's key. Success kept itself, in the
-/// last step's own transaction; a failure is never kept.
-async fn conclude(
+/// Turns a saga's result into the response, and stores a refusal under the client's key. A success
+/// is stored in the transaction of the last step; a failure is never stored.
+async fn respond(
     saga: &SagaContext,
     key: Option<&IdempotencyKey>,
     order: OrderId,
     subject: Uuid,
     success: StatusCode,
-    ending: SagaResult<OrderView>,
+    result: SagaResult<OrderView>,
 ) -> Result<Response, Problem> {
-    match (ending, key) {
+    match (result, key) {
         (Ok(order), _) => Ok((success, Json(order)).into_response()),
-        (Err((SagaError::Failed(failure), raised)), _) => Err(Problem::failed(&failure, order, raised)),
+        (Err((SagaError::Failed(failure), rollback)), _) => Err(Problem::failed(&failure, order, rollback)),
         (Err((SagaError::Refused(refusal), _)), None) => Err(refusal.into()),
         (Err((SagaError::Refused(refusal), _)), Some(key)) => {
             let problem = Problem::from(refusal);
@@ -226,19 +227,19 @@ async fn conclude(
             let batcher = &saga.batchers.save_responses;
             match idempotency::save_batched(batcher, &saga.pool, response).await? {
                 StoredResponse::Own => Err(problem),
-                earlier => repeat(saga, earlier).await,
+                earlier => replay_order(saga, earlier).await,
             }
         }
         (Err((SagaError::KeyTaken, _)), Some(key)) => {
             let stored = again(|| idempotency::load(&saga.pool, key)).await?;
-            repeat(saga, stored.unwrap_or(StoredResponse::Running)).await
+            replay_order(saga, stored.unwrap_or(StoredResponse::Running)).await
         }
         (Err((SagaError::KeyTaken, _)), None) => Err(Problem::broken()),
     }
 }
 
 /// The response to an earlier booking or payment: its order, if it was booked or paid, and else what is stored.
-async fn repeat(saga: &SagaContext, stored: StoredResponse) -> Result<Response, Problem> {
+async fn replay_order(saga: &SagaContext, stored: StoredResponse) -> Result<Response, Problem> {
     if let StoredResponse::Reserved(subject) = stored
         && let Some(order) = again(|| orders::rebuild_response(&saga.pool, subject)).await?
     {

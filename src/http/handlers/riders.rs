@@ -2,9 +2,9 @@
 
 use crate::http::{
     App,
-    extract::{Body, Change, Paging, Params, Registering, SignedIn},
+    extract::{Body, Change, KeyedRegistration, Paging, Params, SignedIn},
     idempotent::{IdempotentChange, Reply, not_answered_yet},
-    middleware::{admission::Place, client_address::Address, context::carried},
+    middleware::{admission::Permit, client_address::Address, context::with_current_context},
     problem::Problem,
 };
 use crate::{
@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) async fn register(State(app): State<App>, new: Registering) -> Result<Response, Reply> {
+pub(crate) async fn register(State(app): State<App>, new: KeyedRegistration) -> Result<Response, Reply> {
     let (pool, key) = (&app.saga.pool, new.key.as_ref());
     not_answered_yet(pool, key).await?;
     let registration = Registration::prepare(&app.saga.passwords, &new.body, Role::Rider).await?;
@@ -38,44 +38,50 @@ pub(crate) struct Credentials {
     password: String,
 }
 
-/// Heeds no idempotency key. Replaying the answer would mean storing the token in it, and whoever reads the table of kept
-/// answers, a backup of it included, could then act as its rider. A client that did not get the answer signs in again:
-/// that opens another session, and the one nobody holds the token of ends by itself.
+/// Ignores an idempotency key. A replay would need the token in the table of stored responses, and
+/// anyone who reads that table, or a backup of it, could then act as the rider. A client that did
+/// not get the response signs in again, which opens another session; the unused one expires.
 pub(crate) async fn sign_in(
     State(app): State<App>,
     address: Address,
-    place: Option<Extension<Place>>,
-    Body(with): Body<Credentials>,
+    permit: Option<Extension<Permit>>,
+    Body(credentials): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    let rider = known(&app, address, place, (with.user_name, with.password)).await?;
+    let rider = account_of(&app, address, permit, (credentials.user_name, credentials.password)).await?;
     let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
-/// Whose name and password these are; counts the try. To the end even if the client hangs up, and in its place among those
-/// in flight until then: else a right password would leave its try counted, and a wrong one cost its address nothing.
-pub(crate) async fn known(
+/// The account of these credentials; counts the attempt. It runs to its end, with its permit, also
+/// when the client disconnects. Otherwise a right password would leave its attempt counted, and a
+/// wrong one would cost its address nothing.
+pub(crate) async fn account_of(
     app: &App,
     address: Address,
-    place: Option<Extension<Place>>,
-    with: (String, String),
+    permit: Option<Extension<Permit>>,
+    (user_name, password): (String, String),
 ) -> Result<Rider, Problem> {
     let app = app.clone();
     let checking = async move {
-        let _until_then = place;
-        tried(&app, address, &with.0, &with.1).await
+        let _until_checked = permit;
+        check_credentials(&app, address, &user_name, &password).await
     };
     Ok(run_undropped(checking).await.map_err(Error::Broken)??)
 }
 
-async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, Error> {
+async fn check_credentials(
+    app: &App,
+    address: Address,
+    user_name: &str,
+    password: &str,
+) -> Result<Rider, Error> {
     let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
-    let tried = lockout::begin(pool, rules, user_name, address.0).await?;
+    let attempt = lockout::begin(pool, rules, user_name, address.0).await?;
     let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
     match &signed_in {
-        Ok(_) => tried.right(pool).await?,
-        Err(Error::Refused(_)) => tried.wrong(pool, rules).await?,
-        Err(_) => tried.unchecked(pool).await?,
+        Ok(_) => attempt.right(pool).await?,
+        Err(Error::Refused(_)) => attempt.wrong(pool, rules).await?,
+        Err(_) => attempt.unchecked(pool).await?,
     }
     signed_in
 }
@@ -106,10 +112,10 @@ pub(crate) struct PayPassword {
     new: String,
 }
 
-/// A repeat is told again what the first was told, with the first's key and, for an hour, also without. A client that hangs up
-/// may not leave a try behind.
+/// A repeat gets the first response, with the first request's key and, for an hour, also without
+/// it. It runs to its end, so that a client that disconnects leaves no unfinished attempt.
 pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
-    run_undropped(carried(change_pay_password(change))).await.map_err(Error::Broken)?
+    run_undropped(with_current_context(change_pay_password(change))).await.map_err(Error::Broken)?
 }
 
 async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
@@ -117,7 +123,8 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
     let key = key.as_ref();
     not_answered_yet(&saga.pool, key).await?;
     for _ in 0..pay_password::ROUNDS {
-        // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
+        // Hashing stays outside of the transaction. After a concurrent change, the request is
+        // judged again.
         let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
         let mut act = IdempotentChange::begin(&saga.pool, key).await?;
         let done = match judged {
@@ -134,7 +141,7 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
         };
         return act.end(StatusCode::NO_CONTENT, done).await;
     }
-    Err(Problem::crowded().into())
+    Err(Problem::overloaded().into())
 }
 
 pub(crate) async fn balance(

@@ -1,4 +1,4 @@
-//! Trips with their seats.
+//! Trips and their seats.
 
 use crate::http::{
     App,
@@ -52,12 +52,13 @@ pub(crate) async fn show(
     let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
     let map = app.seat_maps.submit((trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
-    // Written into as much room as it needs: a body that grows is copied again and again.
+    // The capacity is reserved at once: a body that grows is copied each time.
     let mut body = Vec::with_capacity(TRIP_BYTES + map.seats.len() * SEAT_BYTES);
     serde_json::to_writer(&mut body, &*map).map_err(|_| Problem::broken())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// About as long is a trip without its seats, and a seat, in an answer.
+/// The approximate length of a trip without its seats in a response, bytes.
 const TRIP_BYTES: usize = 600;
+/// The approximate length of a seat in a response, bytes.
 const SEAT_BYTES: usize = 64;

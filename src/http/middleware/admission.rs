@@ -1,10 +1,14 @@
-//! How many requests may be in flight. When the database cannot follow, they pile up before its pool; beyond a bound the
-//! next one waits a moment for a place and is then told so, instead of waiting for a connection with all the others. The
-//! moment is for clients who ask again at once: each refusal takes processor time, and without it two thousand of them
-//! were refused so often that half of the bookings were lost (docs/decisions/0011-admission-waits.md).
+//! The bound on requests in flight. When the database is slow, requests pile up before its pool.
+//! Beyond the bound, a request waits a moment for a permit and is then refused, instead of waiting
+//! for a connection. The wait is for clients that retry at once: each refusal takes processor time
+//! (docs/decisions/0011-admission-waits.md).
 
-use super::stale_plan::{is_done_within, serve};
-use crate::http::{App, handlers::live, problem::Problem};
+use super::stale_plan::{repeats_statements, serve};
+use crate::http::{
+    App,
+    events::{LIVE_SEATS_ROUTE, busy, takes_events},
+    problem::Problem,
+};
 use crate::settings;
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -18,12 +22,12 @@ use tokio::{
     time::timeout,
 };
 
-/// A request's place among those in flight; given back when its last clone is dropped. A flow holds one to its end, so
-/// that a client that hangs up makes room no earlier than its flow does.
+/// The permit of a request in flight, released when its last clone is dropped. A saga holds it to
+/// its end, also when the client disconnects.
 #[derive(Clone, Debug)]
-pub(crate) struct Place(pub(crate) Arc<OwnedSemaphorePermit>);
+pub(crate) struct Permit(pub(crate) Arc<OwnedSemaphorePermit>);
 
-/// The places of each kind of request: none may take those of another.
+/// The permits of each class of requests; a class cannot use those of another.
 #[derive(Clone)]
 pub struct Admission {
     changes: Arc<Semaphore>,
@@ -34,20 +38,21 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// With so many places.
+    /// With the numbers of permits of the settings.
     pub fn new(settings: settings::Admission) -> Self {
-        let places = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
+        let permits = |number: usize| Arc::new(Semaphore::new(number.min(Semaphore::MAX_PERMITS)));
         Self {
-            changes: places(settings.changes),
-            payments: places(settings.payments),
-            sign_ins: places(settings.sign_ins),
-            reads: places(settings.reads),
+            changes: permits(settings.changes),
+            payments: permits(settings.payments),
+            sign_ins: permits(settings.sign_ins),
+            reads: permits(settings.reads),
             wait: Duration::from_millis(settings.wait_ms),
         }
     }
 
-    /// Where a request has its place; health, metrics and operators have connections of their own and need none.
-    fn line(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
+    /// The permits that a request uses. Health, metrics and operators have connections of their own
+    /// and need none.
+    fn class(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
         match route {
             "/console/sign-in" if *method == Method::POST => Some(&self.sign_ins),
             _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
@@ -61,30 +66,31 @@ impl Admission {
     }
 }
 
-/// Lets the request in, or answers 503. Safe to drop: the place goes with the request, or with the flow that holds it too.
+/// Admits the request, or answers 503. Safe to drop: the permit is released with the request, or
+/// with the saga that holds it too.
 pub(crate) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let within = route.is_some_and(|route| is_done_within(request.method(), route));
-    let Some(line) = route.and_then(|route| app.admission.line(request.method(), route)) else {
+    let repeats = route.is_some_and(|route| repeats_statements(request.method(), route));
+    let Some(class) = route.and_then(|route| app.admission.class(request.method(), route)) else {
         return serve(request, next).await;
     };
-    let events = route == Some(live::ROUTE) && live::takes_events(request.headers());
-    let Some(permit) = place(&app, line).await else {
+    let events = route == Some(LIVE_SEATS_ROUTE) && takes_events(request.headers());
+    let Some(permit) = acquire(&app, class).await else {
         app.metrics.refused("crowded");
-        return if events { live::busy() } else { Problem::crowded().into_response() };
+        return if events { busy() } else { Problem::overloaded().into_response() };
     };
-    let place = Place(Arc::new(permit));
-    request.extensions_mut().insert(place.clone());
-    let response = if within { next.run(request).await } else { serve(request, next).await };
-    drop(place);
+    let permit = Permit(Arc::new(permit));
+    request.extensions_mut().insert(permit.clone());
+    let response = if repeats { next.run(request).await } else { serve(request, next).await };
+    drop(permit);
     response
 }
 
-/// A place that is free, or becomes so in time.
-async fn place(app: &App, line: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(line).try_acquire_owned() {
+/// A permit that is free, or becomes free in time.
+async fn acquire(app: &App, class: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(class).try_acquire_owned() {
         return Some(permit);
     }
     let _waits = app.metrics.waits();
-    timeout(app.admission.wait, Arc::clone(line).acquire_owned()).await.ok()?.ok()
+    timeout(app.admission.wait, Arc::clone(class).acquire_owned()).await.ok()?.ok()
 }

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The client's address.
 
 use axum::{
     extract::FromRequestParts,
@@ -8,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::http::App;
 
-/// Appended to by each proxy: the address it was called from.
+/// Each proxy appends the address of its own client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who is at the other end of the connection; put there when it is accepted.
+/// The peer of the connection, set when it is accepted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The client's address: the peer's, or the one that the outermost trusted proxy was called from.
+/// The client's address: the peer's, or the one that called the outermost trusted proxy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Address(pub(crate) IpAddr);
 
@@ -34,8 +34,8 @@ impl FromRequestParts<App> for Address {
     }
 }
 
-/// The address that the outermost of so many proxies added; what stands before it was made up by whoever called. A list
-/// that is shorter came through fewer of them: then its first address is the client's.
+/// The address that the outermost of the trusted proxies added; a client can invent what comes
+/// before. A shorter list passed fewer proxies: then its first address is the client's.
 fn forwarded(headers: &HeaderMap, trusted_proxies: usize) -> Option<IpAddr> {
     let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
@@ -50,18 +50,18 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn only_what_trusted_proxies_added_is_believed() {
+    fn only_what_trusted_proxies_added_is_trusted() {
         let mut headers = HeaderMap::new();
         for line in ["198.51.100.9, 203.0.113.7", "192.0.2.1:4711"] {
             headers.append(FORWARDED_FOR, HeaderValue::from_static(line));
         }
         let client = |proxies| forwarded(&headers, proxies).map(|address| address.to_string());
-        assert_eq!(client(0), None, "nobody is in front, so the header is the client's own words");
+        assert_eq!(client(0), None, "no proxy is in front, so the client wrote the header");
         assert_eq!(client(1).as_deref(), Some("192.0.2.1"));
         assert_eq!(client(2).as_deref(), Some("203.0.113.7"));
         assert_eq!(client(9).as_deref(), Some("198.51.100.9"));
         headers.append(FORWARDED_FOR, HeaderValue::from_static("somewhere"));
-        assert_eq!(forwarded(&headers, 1), None, "no address: the peer's is taken");
+        assert_eq!(forwarded(&headers, 1), None, "no address: the peer's is used");
         assert_eq!(forwarded(&HeaderMap::new(), 1), None);
     }
 }

@@ -1,14 +1,15 @@
-//! Which pages of other origins a browser lets call the API.
+//! The other origins whose pages may call the API.
 
 use crate::settings::Origins;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use std::time::Duration;
 use tower_http::cors::{Any, CorsLayer};
 
-/// How long a browser may keep the answer to its question.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+/// How long a browser may cache the response to a preflight request.
+const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// The layer for these origins, if there are any. The API knows callers by a bearer token and no cookie, so it lends no credentials.
+/// The layer for these origins, if there are any. Callers have a bearer token and no cookie, so
+/// credentials are not allowed.
 pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
     if origins.0.is_empty() {
         return None;
@@ -32,7 +33,7 @@ pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
             name("x-request-id"),
             name("x-trace-id"),
         ])
-        .max_age(REMEMBERED);
+        .max_age(MAX_AGE);
     if origins.0.iter().any(|origin| origin == "*") {
         return Some(layer.allow_origin(Any));
     }

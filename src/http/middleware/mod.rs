@@ -4,5 +4,8 @@ pub(crate) mod admission;
 pub(crate) mod client_address;
 pub(crate) mod context;
 pub(crate) mod cors;
+pub(crate) mod limited_routes;
 pub(crate) mod rate_limit;
 pub(crate) mod stale_plan;
+pub(crate) mod timeout;
+pub(crate) mod validate;

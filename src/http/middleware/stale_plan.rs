@@ -1,7 +1,8 @@
-//! A request that met a plan which the schema has outlived ([`storage::is_stale_plan`]) is served again by itself, once, on
-//! connections made since. Such an answer means that its last transaction changed nothing: a read is read again, and a change is
-//! made again as its client would, with the key that it named. What comes most often is not among them, so that it need not be
-//! copied beforehand: its statements are made again one by one ([`is_done_within`]).
+//! Serves a request again, once, on newer connections when it met a query plan older than the
+//! schema ([`storage::is_stale_plan`]). Such a response means that its last transaction changed
+//! nothing, so a read is repeated, and a change is repeated as its client would, with the same key.
+//! The most frequent requests are not copied for this: they repeat single statements
+//! ([`repeats_statements`]).
 
 use crate::storage;
 use axum::{
@@ -13,36 +14,36 @@ use axum::{
 };
 use std::sync::{Arc, OnceLock};
 
-/// The mark of an answer that met such a plan.
+/// Marks a response that met such a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StalePlan;
 
-/// Where the body of a request is kept once it is read, in case that it is needed again.
+/// A copy of the body of a request, stored once it is read.
 #[derive(Clone, Default)]
-pub(crate) struct KeptBody(Arc<OnceLock<Vec<u8>>>);
+pub(crate) struct StoredBody(Arc<OnceLock<Vec<u8>>>);
 
-impl KeptBody {
-    /// Keeps a copy of the body that was read, if the request has a place for it.
-    pub(crate) fn keep(of: Option<Self>, body: &[u8]) {
-        if let Some(Self(kept)) = of {
-            let _ = kept.set(body.to_vec());
+impl StoredBody {
+    /// Stores a copy of the body, if the request may be served again.
+    pub(crate) fn store(slot: Option<Self>, body: &[u8]) {
+        if let Some(Self(stored)) = slot {
+            let _ = stored.set(body.to_vec());
         }
     }
 }
 
-/// Serves a request, and once more if need be.
+/// Serves a request, and once more after a stale plan.
 pub(crate) async fn serve(request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let kept = KeptBody::default();
+    let stored = StoredBody::default();
     if !is_read(&parts.method) {
-        parts.extensions.insert(kept.clone());
+        parts.extensions.insert(stored.clone());
     }
     let repeat = parts.clone();
     let response = next.clone().run(Request::from_parts(parts, body)).await;
     if response.extensions().get::<StalePlan>().is_none() {
         return response;
     }
-    let Some(request) = repeated(repeat, &kept) else { return response };
+    let Some(request) = repeated(repeat, &stored) else { return response };
     let response = next.run(request).await;
     if response.extensions().get::<StalePlan>().is_some() {
         storage::stale_plan_persists();
@@ -51,8 +52,8 @@ pub(crate) async fn serve(request: Request, next: Next) -> Response {
 }
 
 /// The same request, if its body is known.
-fn repeated(parts: Parts, kept: &KeptBody) -> Option<Request> {
-    let body = match kept.0.get() {
+fn repeated(parts: Parts, stored: &StoredBody) -> Option<Request> {
+    let body = match stored.0.get() {
         Some(body) => Body::from(body.clone()),
         None if is_read(&parts.method) => Body::empty(),
         None => return None,
@@ -64,9 +65,9 @@ fn is_read(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// Whether a route's statements are made again one by one, so that the request need not be: the flows, whose steps share
-/// statements, and the reads that riders make most.
-pub(crate) fn is_done_within(method: &Method, route: &str) -> bool {
+/// Whether a route repeats single statements, so that the request need not be repeated: the sagas,
+/// whose steps share statements, and the most frequent reads.
+pub(crate) fn repeats_statements(method: &Method, route: &str) -> bool {
     if is_read(method) {
         return matches!(route, "/v1/trips" | "/v1/trips/{id}" | "/v1/orders/{id}");
     }
@@ -80,12 +81,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flows_are_not_served_again() {
-        let flows = ["/v1/orders", "/v1/orders/{id}/pay", "/v1/orders/{id}/cancel", "/v1/orders/{id}/refund"];
-        assert!(flows.iter().all(|route| is_done_within(&Method::POST, route)));
-        assert!(is_done_within(&Method::GET, "/v1/orders/{id}"));
-        assert!(!is_done_within(&Method::GET, "/v1/orders"));
-        assert!(!is_done_within(&Method::POST, "/v1/orders/{id}/evaluation"));
-        assert!(!is_done_within(&Method::POST, "/v1/ops/trips"));
+    fn sagas_are_not_served_again() {
+        let sagas = ["/v1/orders", "/v1/orders/{id}/pay", "/v1/orders/{id}/cancel", "/v1/orders/{id}/refund"];
+        assert!(sagas.iter().all(|route| repeats_statements(&Method::POST, route)));
+        assert!(repeats_statements(&Method::GET, "/v1/orders/{id}"));
+        assert!(!repeats_statements(&Method::GET, "/v1/orders"));
+        assert!(!repeats_statements(&Method::POST, "/v1/orders/{id}/evaluation"));
+        assert!(!repeats_statements(&Method::POST, "/v1/ops/trips"));
     }
 }

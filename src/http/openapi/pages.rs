@@ -1,4 +1,5 @@
-//! The description as a page: rendered here from the same operations, with no script and nothing from elsewhere.
+//! The description as a page, rendered from the same operations, without scripts or other
+//! resources.
 
 use super::{Access, Operation, described};
 use crate::http::problem::catalogue;
@@ -27,7 +28,7 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     page
 });
 
-/// The page has its style in itself, and nothing else.
+/// The page contains its style and loads nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 pub(crate) async fn page() -> impl IntoResponse {
@@ -53,10 +54,10 @@ fn write(page: &mut String) -> std::fmt::Result {
         write!(
             page,
             "<tr><td><code>{}</code><td>{}<td>{}<td lang=zh>{}",
-            kind.code(),
-            kind.status().as_u16(),
-            kind.english(),
-            kind.chinese()
+            kind.code,
+            kind.status.as_u16(),
+            kind.english,
+            kind.chinese
         )?;
     }
     page.push_str("</table></html>");
@@ -65,7 +66,7 @@ fn write(page: &mut String) -> std::fmt::Result {
 
 fn write_operation(page: &mut String, operation: &Operation) -> std::fmt::Result {
     let who = match operation.access {
-        Access::Anybody => "anybody",
+        Access::Anyone => "anyone",
         Access::SignedIn => "signed in",
         Access::Viewer => "viewers and operators",
         Access::Operator => "operators",

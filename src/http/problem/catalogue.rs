@@ -1,88 +1,176 @@
-//! Every kind of problem there is, for the API's description.
+//! Every kind of problem: its status, its code and its titles. Also the source of the API's
+//! description.
 
-use super::Kind;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-/// In the order of the codes.
-const ALL: &[&Kind] = &[
-    &super::CREDENTIALS,
-    &super::TOKEN,
-    &super::NAME_TAKEN,
-    &super::UNKNOWN,
-    &super::MISSING,
-    &super::INVALID,
-    &super::MALFORMED,
-    &super::TOO_LARGE,
-    &super::METHOD,
-    &super::DENIED,
-    &super::DATABASE,
-    &super::TIMED_OUT,
-    &super::SYSTEM,
-    &super::SEATS_TAKEN,
-    &super::PAY_PASSWORD,
-    &super::BALANCE,
-    &super::EXPIRED,
-    &super::STATE,
-    &super::TRIP_CLOSED,
-    &super::TRIP_CANCELLED,
-    &super::KEY_REUSED,
-    &super::RUNNING,
-    &super::LOCKED,
-    &super::NO_PAY_PASSWORD,
-    &super::TOO_LATE,
-    &super::PAYING,
-    &super::BUSY_JOB,
-    &super::TRIP_OVER,
-    &super::STREAMS_FULL,
-    &super::BUS_TAKEN,
-    &super::TOO_MANY_HOLDS,
-    &super::NOT_DEPARTED,
-    &super::EVALUATED,
-    &super::NOT_AUTHORIZED,
-    &super::BULK_OVER,
-    &super::BULK_CHANGED,
-    &super::REFERENCE_USED,
-    &super::LIMITED,
-    &super::CROWDED,
-    &super::SLOW_BODY,
-];
-
-/// A kind of problem, as the description tells of it.
-#[derive(Clone, Copy)]
-pub(in crate::http) struct Listed(&'static Kind);
-
-/// All of them.
-pub(in crate::http) fn all() -> impl Iterator<Item = Listed> {
-    ALL.iter().map(|kind| Listed(kind))
+/// A kind of problem.
+pub(in crate::http) struct Kind {
+    /// The HTTP status.
+    pub(in crate::http) status: StatusCode,
+    /// The six digits that clients branch on.
+    pub(in crate::http) code: &'static str,
+    /// The title in English.
+    pub(in crate::http) english: &'static str,
+    /// The title in Chinese.
+    pub(in crate::http) chinese: &'static str,
 }
 
-impl Listed {
-    pub(in crate::http) fn status(self) -> StatusCode {
-        self.0.0
+impl Kind {
+    const fn new(
+        status: StatusCode,
+        code: &'static str,
+        english: &'static str,
+        chinese: &'static str,
+    ) -> Self {
+        Self { status, code, english, chinese }
     }
 
-    pub(in crate::http) fn code(self) -> &'static str {
-        self.0.1
-    }
-
-    pub(in crate::http) fn english(self) -> &'static str {
-        self.0.2
-    }
-
-    pub(in crate::http) fn chinese(self) -> &'static str {
-        self.0.3
-    }
-
-    /// A body of this kind.
-    pub(in crate::http) fn example(self) -> Value {
+    /// A body of this kind, for the API's description.
+    pub(in crate::http) fn example(&self) -> Value {
         json!({
-            "type": format!("urn:farebox:problem:{}", self.code()),
-            "title": self.english(),
-            "status": self.status().as_u16(),
+            "type": format!("urn:farebox:problem:{}", self.code),
+            "title": self.english,
+            "status": self.status.as_u16(),
             "detail": "what exactly is wrong, for a developer",
-            "code": self.code(),
+            "code": self.code,
             "trace_id": "0193fa1c2e7b7c3d9a41b6f0c8d2e511",
         })
     }
+}
+
+pub(super) const CREDENTIALS: Kind =
+    Kind::new(StatusCode::UNAUTHORIZED, "003001", "User name or password wrong", "用户名或密码错误");
+pub(super) const TOKEN: Kind = Kind::new(StatusCode::UNAUTHORIZED, "003002", "Token invalid", "令牌无效");
+pub(super) const NAME_TAKEN: Kind =
+    Kind::new(StatusCode::CONFLICT, "003003", "User name taken", "用户名已存在");
+pub(super) const UNKNOWN: Kind = Kind::new(StatusCode::NOT_FOUND, "003070", "Does not exist", "不存在");
+pub(super) const MISSING: Kind =
+    Kind::new(StatusCode::UNPROCESSABLE_ENTITY, "003073", "Required parameter missing", "缺少必要参数");
+pub(super) const INVALID: Kind =
+    Kind::new(StatusCode::UNPROCESSABLE_ENTITY, "003074", "Parameter wrong", "参数错误");
+pub(super) const MALFORMED: Kind =
+    Kind::new(StatusCode::BAD_REQUEST, "003074", "Parameter wrong", "参数错误");
+pub(super) const TOO_LARGE: Kind =
+    Kind::new(StatusCode::PAYLOAD_TOO_LARGE, "003074", "Body too large", "请求体过大");
+pub(super) const METHOD: Kind =
+    Kind::new(StatusCode::METHOD_NOT_ALLOWED, "003074", "Method not allowed", "方法不允许");
+pub(super) const DENIED: Kind = Kind::new(StatusCode::FORBIDDEN, "003091", "Permission denied", "权限不足");
+pub(super) const DATABASE: Kind =
+    Kind::new(StatusCode::SERVICE_UNAVAILABLE, "003097", "Database unavailable", "数据库异常");
+pub(super) const TIMED_OUT: Kind =
+    Kind::new(StatusCode::SERVICE_UNAVAILABLE, "003098", "Timed out", "请求超时");
+pub(super) const SYSTEM: Kind =
+    Kind::new(StatusCode::INTERNAL_SERVER_ERROR, "003099", "System error", "系统错误");
+pub(super) const SEATS_TAKEN: Kind =
+    Kind::new(StatusCode::CONFLICT, "004000", "Seat already chosen", "座位已被选择，请重新选择座位");
+pub(super) const PAY_PASSWORD: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "004001", "Pay password wrong", "支付密码错误");
+pub(super) const BALANCE: Kind =
+    Kind::new(StatusCode::PAYMENT_REQUIRED, "004002", "Balance too low", "用户余额不足，请充值");
+pub(super) const EXPIRED: Kind = Kind::new(StatusCode::CONFLICT, "006001", "Order expired", "订单已过期");
+pub(super) const STATE: Kind = Kind::new(
+    StatusCode::CONFLICT,
+    "006002",
+    "Order in a state that does not allow this",
+    "订单状态不允许此操作",
+);
+pub(super) const TRIP_CLOSED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006003", "Trip closed for booking", "场次已停止预订");
+pub(super) const TRIP_CANCELLED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006004", "Trip cancelled", "场次已取消");
+pub(super) const KEY_REUSED: Kind = Kind::new(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "006005",
+    "Idempotency key used with another body",
+    "幂等键已用于其他请求",
+);
+pub(super) const RUNNING: Kind =
+    Kind::new(StatusCode::CONFLICT, "006006", "First request still running", "首次请求仍在处理");
+pub(super) const LOCKED: Kind =
+    Kind::new(StatusCode::LOCKED, "006007", "Pay password locked", "支付密码已锁定");
+pub(super) const NO_PAY_PASSWORD: Kind =
+    Kind::new(StatusCode::CONFLICT, "006008", "No pay password set", "尚未设置支付密码");
+pub(super) const TOO_LATE: Kind =
+    Kind::new(StatusCode::CONFLICT, "006009", "Too late to refund", "已过退款时间");
+pub(super) const PAYING: Kind =
+    Kind::new(StatusCode::CONFLICT, "006010", "Another payment is under way", "该订单正在支付");
+pub(super) const BUSY_JOB: Kind = Kind::new(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
+pub(super) const TRIP_OVER: Kind = Kind::new(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
+pub(super) const STREAMS_FULL: Kind =
+    Kind::new(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
+pub(super) const BUS_TAKEN: Kind =
+    Kind::new(StatusCode::CONFLICT, "006022", "Bus is on another trip", "车辆该时段已有场次");
+pub(super) const TOO_MANY_HOLDS: Kind =
+    Kind::new(StatusCode::CONFLICT, "006040", "Too many unpaid orders", "未支付订单过多");
+pub(super) const NOT_DEPARTED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006041", "Trip not departed yet", "场次尚未发车");
+pub(super) const EVALUATED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006042", "Order already evaluated", "订单已评价");
+pub(super) const NOT_AUTHORIZED: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "006043", "Payment authorization not valid", "支付授权无效");
+pub(super) const BULK_OVER: Kind =
+    Kind::new(StatusCode::CONFLICT, "006044", "Operation has ended", "批量操作已结束");
+pub(super) const BULK_CHANGED: Kind = Kind::new(
+    StatusCode::CONFLICT,
+    "006045",
+    "Selection has changed since its preview",
+    "所选任务自预览后已变化",
+);
+pub(super) const REFERENCE_USED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006060", "Reference used for another rider", "该凭证号已用于其他乘客");
+pub(super) const LIMITED: Kind =
+    Kind::new(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
+pub(super) const OVERLOADED: Kind =
+    Kind::new(StatusCode::SERVICE_UNAVAILABLE, "005002", "Too busy just now", "系统繁忙，请稍后再试");
+pub(super) const SLOW_BODY: Kind =
+    Kind::new(StatusCode::REQUEST_TIMEOUT, "003098", "Body sent too slowly", "请求体发送超时");
+
+/// All kinds, in the order of the codes.
+const ALL: &[&Kind] = &[
+    &CREDENTIALS,
+    &TOKEN,
+    &NAME_TAKEN,
+    &UNKNOWN,
+    &MISSING,
+    &INVALID,
+    &MALFORMED,
+    &TOO_LARGE,
+    &METHOD,
+    &DENIED,
+    &DATABASE,
+    &TIMED_OUT,
+    &SYSTEM,
+    &SEATS_TAKEN,
+    &PAY_PASSWORD,
+    &BALANCE,
+    &EXPIRED,
+    &STATE,
+    &TRIP_CLOSED,
+    &TRIP_CANCELLED,
+    &KEY_REUSED,
+    &RUNNING,
+    &LOCKED,
+    &NO_PAY_PASSWORD,
+    &TOO_LATE,
+    &PAYING,
+    &BUSY_JOB,
+    &TRIP_OVER,
+    &STREAMS_FULL,
+    &BUS_TAKEN,
+    &TOO_MANY_HOLDS,
+    &NOT_DEPARTED,
+    &EVALUATED,
+    &NOT_AUTHORIZED,
+    &BULK_OVER,
+    &BULK_CHANGED,
+    &REFERENCE_USED,
+    &LIMITED,
+    &OVERLOADED,
+    &SLOW_BODY,
+];
+
+/// All kinds of problems, in the order of the codes.
+pub(in crate::http) fn all() -> impl Iterator<Item = &'static Kind> {
+    ALL.iter().copied()
 }

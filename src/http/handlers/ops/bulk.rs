@@ -1,4 +1,4 @@
-//! Acts upon many jobs: their preview, their start, how far they are, their stop.
+//! Bulk operations on jobs: preview, start, progress, stop.
 
 use super::by;
 use crate::http::{
@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What is to be done to which jobs: either `ids` or `filter` says which.
+/// An action and its jobs: either `ids` or `filter` selects them.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBulk {
@@ -32,20 +32,20 @@ pub(crate) struct NewBulk {
     /// These jobs.
     #[schemars(length(min = 1, max = 1000))]
     ids: Option<Vec<Id>>,
-    /// Whatever fits; at least one condition.
+    /// The jobs that match; at least one condition.
     filter: Option<Wanted>,
-    /// How many jobs the preview said it covers: another number is refused.
+    /// The number of jobs that the preview counted: with another number, the request is refused.
     #[schemars(range(min = 0))]
     expected: Option<i64>,
-    /// Only tell what it would do.
+    /// Only return the preview.
     #[serde(default)]
     preview: bool,
-    /// Why; needed to start it.
+    /// The reason; required to start the operation.
     #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
-/// 200: what it would do. 202: it is started.
+/// 200: the preview. 202: the operation is started.
 pub(crate) async fn start(
     State(app): State<App>,
     OpsChange(change): OpsChange<NewBulk>,
@@ -57,8 +57,8 @@ pub(crate) async fn start(
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
     if preview {
-        let told: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
-        return Ok((StatusCode::OK, Json(told)).into_response());
+        let preview: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
+        return Ok((StatusCode::OK, Json(preview)).into_response());
     }
     let by = by(&change.caller, reason.as_deref())?;
     by.reason()?;
@@ -85,9 +85,9 @@ pub(crate) async fn show(
     bulk.map(Json).ok_or_else(|| Refusal::NotFound("operation").into())
 }
 
-/// Of which outcome.
+/// Only items of this outcome.
 #[derive(Deserialize)]
-pub(crate) struct Which {
+pub(crate) struct ItemFilter {
     outcome: Option<String>,
 }
 
@@ -95,31 +95,30 @@ pub(crate) async fn items(
     State(app): State<App>,
     _: Viewer,
     Path(text): Path<String>,
-    Params(which): Params<Which>,
+    Params(filter): Params<ItemFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Item>>, Problem> {
     let known = ["open", "done", "asked", "busy", "gone"];
-    if which.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
+    if filter.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
     }
     let (after, limit) = (paging.cursor()?, paging.limit()?);
     let id = id(&text, "operation")?;
     bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    Ok(Json(bulk::items(&app.saga.pool, id, which.outcome.as_deref(), after, limit).await?))
+    Ok(Json(bulk::items(&app.saga.pool, id, filter.outcome.as_deref(), after, limit).await?))
 }
 
-/// Why it is stopped.
+/// Why a bulk operation is stopped.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "StopBulk")]
-pub(crate) struct Why {
+pub(crate) struct StopBulk {
     #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
 }
 
 pub(crate) async fn stop(
     Path(text): Path<String>,
-    OpsChange(change): OpsChange<Why>,
+    OpsChange(change): OpsChange<StopBulk>,
 ) -> Result<Response, Reply> {
     let (id, by) = (id(&text, "operation")?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;

@@ -1,65 +1,52 @@
-//! The queue for operators: look at jobs, try them again, call them off, pause their tags.
+//! Jobs for operators: list and show, retry, cancel, snooze; errors grouped; the impact of a run.
 
 use super::by;
 use crate::http::{
     App,
-    extract::{OpsChange, Paging, Params, Path, Viewer, job_id},
+    extract::{
+        OpsChange, Paging, Params, Path, Viewer, job_id,
+        reason::{OptionalReason, known_tag},
+    },
     idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
     domain::{
-        FieldError, Id, Instant, Label, OrderId, Page, Refusal, RiderId, TripId,
+        Id, Instant, Label, OrderId, Page, Refusal, RiderId, TripId,
         json::{micros, some_micros},
     },
     ops::{
-        impact::{self, Stakes},
+        impact::{self, Impact},
         jobs::{self, Until},
-        queues,
         search::{self, ErrorGroup, MOST_GROUPS, Wanted},
     },
-    storage::again,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
-use farebox_jobs::{
-    MqTag,
-    queue::{
-        BOUNDS,
-        admin::{self, DeadFilter, ErrorCursor, JobView, Minute, QueueView, WorkerCursor, WorkerView},
-    },
-};
+use farebox_jobs::queue::admin::{self, ErrorCursor, JobView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgExecutor;
-use std::time::Duration;
 use uuid::Uuid;
 
-/// The longest an answer waits for a tag to drain, seconds; shorter than a request may take.
-const LONGEST_DRAIN: u64 = 15;
-/// Workers of a page when the client names no limit, and at the most.
-pub(crate) const MOST_WORKERS: u16 = 1_000;
-/// How far back the roll-ups are shown, minutes.
-const LONGEST_BACK: u32 = 1_440;
-
-/// A job in an answer.
+/// A job in a response.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Job {
     id: Uuid,
     tag: String,
     key: String,
-    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
-    /// `cancelled`.
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next),
+    /// `running`, `done`, `dead` or `cancelled`.
     state: String,
     attempt: i32,
     max_attempts: i32,
     /// How many attempts have failed since it was enqueued or redriven.
     failures: i32,
-    /// When it is due, or was.
+    /// When it is or was due.
     #[serde(serialize_with = "micros")]
     run_at: DateTime<Utc>,
-    /// Of a job that failed: when it is tried again.
+    /// Of a job that failed: when its next attempt is due.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
     next_attempt_at: Option<DateTime<Utc>>,
     /// When it first fell due, if `run_at` is that of a later attempt.
@@ -82,7 +69,8 @@ pub(crate) struct Job {
     order_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<String>,
-    /// A short name for the last error, the same whatever order, number or time it speaks of.
+    /// The fingerprint of the last error: equal errors about different orders, numbers or times
+    /// have the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,9 +109,9 @@ impl From<JobView> for Job {
     }
 }
 
-/// Which jobs, as the query string says it.
+/// The filter of the query string.
 #[derive(Deserialize)]
-pub(crate) struct Which {
+pub(crate) struct JobFilter {
     tag: Option<String>,
     state: Option<String>,
     key: Option<String>,
@@ -136,11 +124,11 @@ pub(crate) struct Which {
     before: Option<Instant>,
 }
 
-impl TryFrom<Which> for Wanted {
+impl TryFrom<JobFilter> for Wanted {
     type Error = Problem;
 
-    fn try_from(which: Which) -> Result<Self, Problem> {
-        let Which { tag, state, key, serial, error, order, rider, trip, since, before } = which;
+    fn try_from(filter: JobFilter) -> Result<Self, Problem> {
+        let JobFilter { tag, state, key, serial, error, order, rider, trip, since, before } = filter;
         tag.as_deref().map(known_tag).transpose()?;
         let wanted = Self { tag, state, key, serial, error, order, rider, trip, since, before };
         wanted.check().map_err(|error| Problem::field(&error))?;
@@ -151,38 +139,39 @@ impl TryFrom<Which> for Wanted {
 pub(crate) async fn list(
     State(app): State<App>,
     _: Viewer,
-    Params(which): Params<Which>,
+    Params(filter): Params<JobFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Job>>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    let page = search::list(&app.saga.pool, &which.try_into()?, after, paging.limit()?).await?;
+    let page = search::list(&app.saga.pool, &filter.try_into()?, after, paging.limit()?).await?;
     Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
 }
 
-/// Of which tag.
+/// Only errors of this tag.
 #[derive(Deserialize)]
-pub(crate) struct OfTag {
+pub(crate) struct ErrorFilter {
     tag: Option<String>,
 }
 
 pub(crate) async fn errors(
     State(app): State<App>,
     _: Viewer,
-    Params(of): Params<OfTag>,
+    Params(filter): Params<ErrorFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ErrorGroup>>, Problem> {
-    of.tag.as_deref().map(known_tag).transpose()?;
+    filter.tag.as_deref().map(known_tag).transpose()?;
     let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MOST_GROUPS, MOST_GROUPS)?);
-    Ok(Json(search::errors(&app.saga.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
+    Ok(Json(search::errors(&app.saga.pool, filter.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
-pub(crate) async fn stakes(
+/// What a run of the job would change now.
+pub(crate) async fn impact(
     State(app): State<App>,
     _: Viewer,
     Path(id): Path<String>,
-) -> Result<Json<Stakes>, Problem> {
+) -> Result<Json<Impact>, Problem> {
     let job = admin::find(&app.saga.pool, job_id(&id)?).await?.ok_or(Refusal::NotFound("job"))?;
-    Ok(Json(impact::stakes(&app.saga.pool, &job).await?))
+    Ok(Json(impact::impact(&app.saga.pool, &job).await?))
 }
 
 pub(crate) async fn show(
@@ -193,17 +182,9 @@ pub(crate) async fn show(
     job(&app.saga.pool, job_id(&id)?).await.map(Json)
 }
 
-/// Why an operator acts.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Why {
-    #[schemars(with = "Option<crate::domain::Reason>")]
-    reason: Option<String>,
-}
-
 pub(crate) async fn retry(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<Why>,
+    OpsChange(change): OpsChange<OptionalReason>,
 ) -> Result<Response, Reply> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
@@ -211,10 +192,10 @@ pub(crate) async fn retry(
     act.end(StatusCode::OK, done).await
 }
 
-/// 200: it is called off. 202: it runs and has been asked to end.
+/// 200: the job is cancelled. 202: it runs, and its attempt is asked to end.
 pub(crate) async fn cancel(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<Why>,
+    OpsChange(change): OpsChange<OptionalReason>,
 ) -> Result<Response, Reply> {
     let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
@@ -222,7 +203,7 @@ pub(crate) async fn cancel(
     act.end(status_of(&done), done).await
 }
 
-/// A job that runs on was only asked to end.
+/// A running job is only asked to end.
 fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
     match done {
         Ok(job) if job.state == "running" => StatusCode::ACCEPTED,
@@ -230,7 +211,7 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
     }
 }
 
-/// Until when a job is put off, and why.
+/// Until when a job is snoozed, and why.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Snooze {
@@ -249,7 +230,7 @@ pub(crate) async fn snooze(
     act.end(StatusCode::OK, done).await
 }
 
-/// A live job of a tag by its key, and why.
+/// A live job of a tag by its key, with the reason.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ByKey {
@@ -269,260 +250,6 @@ pub(crate) async fn cancel_key(
     act.end(status_of(&done), done).await
 }
 
-/// A tag's numbers in an answer.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Queue {
-    tag: String,
-    ready: i64,
-    delayed: i64,
-    /// Failed, and waiting for their next attempt.
-    retrying: i64,
-    running: i64,
-    dead: i64,
-    /// The most failed attempts of one live job.
-    most_failures: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest_ready_secs: Option<f64>,
-    /// Of a tag whose jobs owe seats or money: how long ago the oldest one fell due that is not done, seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest_debt_secs: Option<f64>,
-    paused: bool,
-    /// `open`; `draining`: paused while attempts still run; `paused`.
-    state: &'static str,
-    done_last_hour: i64,
-    failed_last_hour: i64,
-}
-
-impl From<QueueView> for Queue {
-    fn from(queue: QueueView) -> Self {
-        let state = match (queue.paused, queue.running) {
-            (false, _) => "open",
-            (true, 0) => "paused",
-            (true, _) => "draining",
-        };
-        let oldest_debt_secs = queues::oldest_debt_secs(&queue);
-        let QueueView { tag, ready, delayed, retrying, running, dead, most_failures, .. } = queue;
-        let QueueView { oldest_ready_secs, paused, .. } = queue;
-        let QueueView { done_last_hour, failed_last_hour, .. } = queue;
-        Self {
-            tag,
-            ready,
-            delayed,
-            retrying,
-            running,
-            dead,
-            most_failures,
-            oldest_ready_secs,
-            oldest_debt_secs,
-            paused,
-            state,
-            done_last_hour,
-            failed_last_hour,
-        }
-    }
-}
-
-/// Every tag has one item, and all of them are on the one page.
-pub(crate) async fn queues(State(app): State<App>, _: Viewer) -> Result<Json<Page<Queue>>, Problem> {
-    let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
-    let queues = admin::queues(&app.saga.pool, &tags).await?;
-    Ok(Json(Page { items: queues.into_iter().map(Queue::from).collect(), next: None }))
-}
-
-pub(crate) async fn pause(
-    Path(tag): Path<String>,
-    OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Reply> {
-    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = queues::pause(act.conn(), &by, tag).await.map(Queue::from);
-    act.end(StatusCode::OK, done).await
-}
-
-pub(crate) async fn resume(
-    Path(tag): Path<String>,
-    OpsChange(change): OpsChange<Why>,
-) -> Result<Response, Reply> {
-    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = queues::resume(act.conn(), &by, tag).await.map(Queue::from);
-    act.end(StatusCode::OK, done).await
-}
-
-/// Why a tag is drained, and how long the answer may wait for the last attempt to end, seconds.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Drain {
-    #[schemars(with = "Option<crate::domain::Reason>")]
-    reason: Option<String>,
-    #[schemars(range(max = 15))]
-    wait_secs: Option<u64>,
-}
-
-/// Pauses a tag and waits for its running attempts to end; the answer's state tells whether they have. Nobody waits in the
-/// pause's transaction: workers have to see it first.
-pub(crate) async fn drain(
-    State(app): State<App>,
-    Path(tag): Path<String>,
-    OpsChange(change): OpsChange<Drain>,
-) -> Result<Response, Reply> {
-    let (tag, by) = (known_tag(&tag)?, by(&change.caller, change.body.reason.as_deref())?);
-    let wait = change.body.wait_secs.unwrap_or(0);
-    if wait > LONGEST_DRAIN {
-        return Err(Problem::field(&FieldError::new("/wait_secs", format!("0 to {LONGEST_DRAIN}"))).into());
-    }
-    let mut act = IdempotentChange::begin(&app.saga.pool, change.key.as_ref()).await?;
-    queues::drain(act.conn(), &by, tag).await?;
-    let later = act.commit().await?;
-    let wait = Duration::from_secs(wait);
-    // Safe to drop, as the tag stays paused: draining it again is no other change.
-    let done = again(|| queues::drained(&app.saga.pool, tag, wait)).await.map(Queue::from);
-    later.end(StatusCode::OK, done).await
-}
-
-/// Which dead letters of a tag.
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Redrive {
-    /// Only of this tag.
-    tag: Option<String>,
-    /// Only those given up for this reason.
-    given_up: Option<Label>,
-    /// Only those whose last error contains this.
-    error: Option<Label>,
-    /// Only those given up since then.
-    since: Option<Instant>,
-    /// Only those given up before then.
-    before: Option<Instant>,
-    /// Why they are brought back.
-    #[schemars(with = "Option<crate::domain::Reason>")]
-    reason: Option<String>,
-}
-
-/// How many came back to life.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Redriven {
-    redriven: u64,
-}
-
-pub(crate) async fn redrive_tag(
-    Path(tag): Path<String>,
-    OpsChange(mut change): OpsChange<Redrive>,
-) -> Result<Response, Reply> {
-    if change.body.tag.as_ref().is_some_and(|other| *other != tag) {
-        return Err(Problem::field(&FieldError::new("/tag", "left out, or the address's")).into());
-    }
-    change.body.tag = Some(tag);
-    redrive(OpsChange(change)).await
-}
-
-pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Response, Reply> {
-    let by = by(&change.caller, change.body.reason.as_deref())?;
-    let Redrive { tag, given_up, error, since, before, .. } = change.body;
-    tag.as_deref().map(known_tag).transpose()?;
-    let (text, at) =
-        (|label: Option<Label>| label.map(Label::into_string), |at: Option<Instant>| at.map(Instant::utc));
-    let which =
-        DeadFilter { tag, reason: text(given_up), error: text(error), since: at(since), before: at(before) };
-    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = jobs::redrive_all(act.conn(), &by, &which).await.map(|redriven| Redriven { redriven });
-    act.end(StatusCode::OK, done).await
-}
-
-/// A worker in an answer.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Worker {
-    id: String,
-    name: String,
-    host: String,
-    pid: i32,
-    build: String,
-    tags: Vec<String>,
-    slots: i32,
-    held: i32,
-    state: String,
-    #[serde(serialize_with = "micros")]
-    started_at: DateTime<Utc>,
-    #[serde(serialize_with = "micros")]
-    last_seen_at: DateTime<Utc>,
-}
-
-impl From<WorkerView> for Worker {
-    fn from(worker: WorkerView) -> Self {
-        let WorkerView { id, name, host, pid, build, tags, slots, held, state, started_at, last_seen_at } =
-            worker;
-        Self { id, name, host, pid, build, tags, slots, held, state, started_at, last_seen_at }
-    }
-}
-
-pub(crate) async fn workers(
-    State(app): State<App>,
-    _: Viewer,
-    Params(paging): Params<Paging>,
-) -> Result<Json<Page<Worker>>, Problem> {
-    let (after, limit) = (paging.cursor::<WorkerCursor>()?, paging.limit_of(MOST_WORKERS, MOST_WORKERS)?);
-    let mut workers = admin::workers(&app.saga.pool, after.as_ref(), i64::from(limit) + 1).await?;
-    let more = workers.len() > usize::from(limit);
-    workers.truncate(limit.into());
-    let next = workers.last().filter(|_| more).map(|last| WorkerCursor::from(last).to_string());
-    Ok(Json(Page { items: workers.into_iter().map(Worker::from).collect(), next }))
-}
-
-/// How far back.
-#[derive(Deserialize)]
-pub(crate) struct Back {
-    minutes: Option<u32>,
-}
-
-/// What ended in each minute; `pickup`, `lateness` and `run` count by the upper bounds in `bounds_secs`, and beyond.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Minutes {
-    bounds_secs: [f64; BOUNDS.len()],
-    items: Vec<OneMinute>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct OneMinute {
-    #[serde(serialize_with = "micros")]
-    minute: DateTime<Utc>,
-    done: i64,
-    failed: i64,
-    dead: i64,
-    cancelled: i64,
-    rescued: i64,
-    lost: i64,
-    run_secs: f64,
-    pickup: Vec<i64>,
-    lateness: Vec<i64>,
-    run: Vec<i64>,
-}
-
-pub(crate) async fn minutes(
-    State(app): State<App>,
-    _: Viewer,
-    Path(tag): Path<String>,
-    Params(back): Params<Back>,
-) -> Result<Json<Minutes>, Problem> {
-    let tag = known_tag(&tag)?;
-    let back = back.minutes.unwrap_or(60);
-    if !(1..=LONGEST_BACK).contains(&back) {
-        return Err(Problem::field(&FieldError::new("minutes", format!("1 to {LONGEST_BACK}"))));
-    }
-    let since = Utc::now() - chrono::Duration::minutes(back.into());
-    let mut conn = app.saga.pool.acquire().await?;
-    let minutes = admin::minutes(&mut conn, tag.wire(), since).await?;
-    let items = minutes.into_iter().map(|minute| {
-        let Minute { minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run } =
-            minute;
-        OneMinute { minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run }
-    });
-    Ok(Json(Minutes { bounds_secs: BOUNDS, items: items.collect() }))
-}
-
 async fn job(db: impl PgExecutor<'_>, id: Uuid) -> Result<Job, Problem> {
     admin::find(db, id).await?.map(Job::from).ok_or_else(|| Refusal::NotFound("job").into())
-}
-
-pub(crate) fn known_tag(tag: &str) -> Result<MqTag, Problem> {
-    tag.parse().map_err(|_| Refusal::NotFound("tag").into())
 }

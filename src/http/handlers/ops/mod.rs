@@ -1,7 +1,8 @@
-//! The operations side.
+//! Operations: top-ups, extra trips, timelines, the verifier and the audit log.
 
 pub(crate) mod bulk;
 pub(crate) mod jobs;
+pub(crate) mod queues;
 pub(crate) mod trips;
 
 use crate::http::{
@@ -28,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Who acts through this API, and why, if he says so.
+/// The operator that acts through this API, with the reason, if there is one.
 pub(crate) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
     let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
     Ok(By::new(Actor::caller(caller, Through::Api), reason))
@@ -66,11 +67,11 @@ pub(crate) struct Timeline {
     items: Vec<Event>,
     /// The cursor of the next page, if there is one.
     next: Option<String>,
-    /// What the order still has coming, and the job that is to see to it; empty if nothing is owed.
+    /// What the order is still owed, and the job that will process it; empty if nothing is owed.
     owed: Vec<Debt>,
 }
 
-/// The cursor of a timeline: how many events are before the page.
+/// The cursor of a timeline: the number of events before the page.
 struct Skip(u32);
 
 impl FromStr for Skip {
@@ -103,13 +104,13 @@ pub(crate) async fn timeline(
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Report {
     holds: bool,
-    /// How bad the worst breach is; none if everything holds.
+    /// The level of the worst breach; none if everything holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<verify::Level>,
     invariants: Vec<Verdict>,
 }
 
-/// How much of the database to look at.
+/// Only recent orders and payments.
 #[derive(Deserialize)]
 pub(crate) struct Recent {
     recent_secs: Option<i64>,
@@ -135,9 +136,9 @@ pub(crate) async fn verify(
     Ok(Json(Report { holds, level, invariants }))
 }
 
-/// Which acts of the audit log.
+/// The filter of the audit log.
 #[derive(Deserialize)]
-pub(crate) struct Acts {
+pub(crate) struct AuditFilter {
     actor: Option<Label>,
     act: Option<String>,
     subject_kind: Option<Label>,
@@ -150,10 +151,10 @@ pub(crate) struct Acts {
 pub(crate) async fn audit(
     State(app): State<App>,
     _: Viewer,
-    Params(acts): Params<Acts>,
+    Params(filter): Params<AuditFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<audit::Entry>>, Problem> {
-    let Acts { actor, act, subject_kind, subject, order, since, before } = acts;
+    let AuditFilter { actor, act, subject_kind, subject, order, since, before } = filter;
     if act.as_ref().is_some_and(|act| audit::Act::ALL.iter().all(|known| known.as_str() != act)) {
         let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
         return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));

@@ -1,4 +1,4 @@
-//! What operators do with a trip: block and release seats, read its manifest, cancel it.
+//! Trips for operators: block and release seats, read the manifest, cancel.
 
 use crate::http::{
     App,
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SomeSeats {
+pub(crate) struct SeatsWithReason {
     #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
     seats: Vec<String>,
@@ -40,17 +40,17 @@ pub(crate) struct SomeSeats {
     reason: String,
 }
 
-pub(crate) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Reply> {
-    keep(id, change, Keep::Block).await
+pub(crate) async fn block(id: Path<String>, change: OpsChange<SeatsWithReason>) -> Result<Response, Reply> {
+    set_blocked(id, change, Keep::Block).await
 }
 
-pub(crate) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Reply> {
-    keep(id, change, Keep::Release).await
+pub(crate) async fn release(id: Path<String>, change: OpsChange<SeatsWithReason>) -> Result<Response, Reply> {
+    set_blocked(id, change, Keep::Release).await
 }
 
-async fn keep(
+async fn set_blocked(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<SomeSeats>,
+    OpsChange(change): OpsChange<SeatsWithReason>,
     keep: Keep,
 ) -> Result<Response, Reply> {
     let trip = trip_id(&id)?;
@@ -63,15 +63,14 @@ async fn keep(
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "CancelTrip")]
-pub(crate) struct Why {
+pub(crate) struct CancelTrip {
     #[schemars(with = "crate::domain::Reason")]
     reason: String,
 }
 
 pub(crate) async fn cancel(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<Why>,
+    OpsChange(change): OpsChange<CancelTrip>,
 ) -> Result<Response, Reply> {
     let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
@@ -106,7 +105,7 @@ enum Format {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct As {
+pub(crate) struct ManifestQuery {
     format: Option<Format>,
 }
 
@@ -115,14 +114,14 @@ pub(crate) async fn manifest(
     _: Viewer,
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
-    Params(wanted): Params<As>,
+    Params(query): Params<ManifestQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let manifest = manifest::of(&app.saga.pool, trip_id(&id)?, caller.role.may_operate())
         .await?
         .ok_or(Refusal::NotFound("trip"))?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
-    Ok(match wanted.format.unwrap_or_else(by_header) {
+    Ok(match query.format.unwrap_or_else(by_header) {
         Format::Json => Json(manifest).into_response(),
         Format::Csv => {
             let name = format!("attachment; filename=\"{}\"", manifest.file_name());
@@ -133,14 +132,14 @@ pub(crate) async fn manifest(
     })
 }
 
-/// Whether CSV is named in `Accept`; without it, or among others after JSON, the answer is JSON.
+/// Whether `Accept` names CSV before JSON.
 fn accepts_csv(headers: &HeaderMap) -> bool {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kinds = accepted.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
     kinds.into_iter().find(|kind| ["text/csv", "application/json"].contains(kind)) == Some("text/csv")
 }
 
-/// Who acts through this API, and why.
+/// The operator that acts through this API, with the reason.
 fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
     let reason = checked(reason).map_err(|error| Problem::field(&error))?;
     Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))

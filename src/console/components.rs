@@ -1,0 +1,161 @@
+//! The parts that pages are made of: action forms, links, times, badges, live parts.
+
+use super::session::PageContext;
+use crate::domain::Money;
+use chrono::{DateTime, SecondsFormat, Utc};
+use maud::{Markup, PreEscaped, html};
+use std::fmt::Display;
+
+/// Before a live part's id, which `-->` follows.
+pub(crate) const LIVE_BEGIN: &str = "<!--live:";
+/// After a live part.
+pub(crate) const LIVE_END: &str = "<!--/live-->";
+
+/// A part of a page that is updated while the page is open. The id is unique on the page.
+pub(crate) fn live(id: &str, _: &PageContext, body: Markup) -> Markup {
+    html! {
+        div id=(id) data-live { (PreEscaped(LIVE_BEGIN)) (id) (PreEscaped("-->")) (body) (PreEscaped(LIVE_END)) }
+    }
+}
+
+/// A form that changes data, with a field for the reason. A viewer sees it disabled.
+pub(crate) fn action_form(
+    context: &PageContext,
+    action: &str,
+    label: &str,
+    fields: Markup,
+    preview: Option<Markup>,
+    danger: bool,
+) -> Markup {
+    let disabled = !context.can_write();
+    let reason = format!("reason-{}", action.rsplit('/').next().unwrap_or_default());
+    html! {
+        form.act.card method="post" action=(action) {
+            @if let Some(preview) = preview { div.preview { (preview) } }
+            fieldset disabled[disabled] {
+                legend.hidden { (label) }
+                input type="hidden" name="csrf" value=(context.csrf);
+                (fields)
+                label for=(reason) { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) }
+                input id=(reason) name="reason" type="text" maxlength="500" required autocomplete="off";
+                button.primary.danger[danger] type="submit" { (label) }
+                @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
+            }
+        }
+    }
+}
+
+/// A link to the page that confirms an action; for a viewer, a disabled button.
+pub(crate) fn action_link(context: &PageContext, address: &str, label: &str) -> Markup {
+    html! {
+        @if context.can_write() { a.button href=(address) { (label) } }
+        @else { button type="button" disabled title=(context.t("For operators only.", "仅限操作员。")) { (label) } }
+    }
+}
+
+/// A time in UTC to the second, with the exact time as its title.
+pub(crate) fn when(_: &PageContext, at: DateTime<Utc>) -> Markup {
+    let exact = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    html! { time datetime=(exact) title=(exact) { (at.format("%Y-%m-%d %H:%M:%S")) } }
+}
+
+/// A duration in one unit or two.
+pub(crate) fn span(context: &PageContext, secs: f64) -> String {
+    let whole = secs.abs() as u64;
+    let unit = |en, zh| context.t(en, zh);
+    match whole {
+        0..60 if secs.abs() < 10.0 => format!("{:.1} {}", secs.abs(), unit("s", "秒")),
+        0..60 => format!("{whole} {}", unit("s", "秒")),
+        60..3_600 => format!("{} {} {} {}", whole / 60, unit("min", "分"), whole % 60, unit("s", "秒")),
+        3_600..86_400 => {
+            format!("{} {} {} {}", whole / 3_600, unit("h", "小时"), whole / 60 % 60, unit("min", "分"))
+        }
+        _ => format!("{} {}", whole / 86_400, unit("days", "天")),
+    }
+}
+
+/// An amount of money.
+pub(crate) fn money(amount: Money) -> Markup {
+    html! { span.money { (amount) } }
+}
+
+/// A tag as it is on the wire.
+pub(crate) fn tag(_: &PageContext, wire: &str) -> Markup {
+    html! { code.tag { (wire) } }
+}
+
+/// A state as a badge: a word, and a mark that is readable without colours.
+pub(crate) fn state(context: &PageContext, state: &str) -> Markup {
+    let (kind, mark, en, zh) = match state {
+        "ready" => ("wait", "○", "ready", "就绪"),
+        "delayed" => ("wait", "◔", "delayed", "延迟"),
+        "retrying" => ("bad", "↻", "failed, retrying", "失败，重试中"),
+        "running" => ("run", "▶", "running", "运行中"),
+        "done" => ("good", "✓", "done", "完成"),
+        "dead" => ("bad", "✗", "dead", "死信"),
+        "cancelled" => ("off", "–", "cancelled", "已取消"),
+        "missing" => ("bad", "✗", "missing", "失联"),
+        "working" => ("good", "✓", "working", "工作中"),
+        "draining" => ("wait", "◔", "draining", "排空中"),
+        "paused" => ("wait", "‖", "paused", "已暂停"),
+        "unpaid" => ("wait", "◔", "unpaid", "未支付"),
+        "paying" => ("run", "▶", "paying", "支付中"),
+        "paid" => ("good", "✓", "paid", "已支付"),
+        "refunding" => ("run", "▶", "refunding", "退款中"),
+        "refunded" => ("off", "↺", "refunded", "已退款"),
+        "closed" => ("off", "–", "closed", "已关闭"),
+        "undone" => ("off", "↺", "undone", "已撤销"),
+        "barred" => ("off", "⊘", "barred", "已阻止"),
+        "due" => ("bad", "!", "undo due", "待撤销"),
+        "none" => ("off", "·", "not begun", "未开始"),
+        other => return html! { span.badge.off { (other) } },
+    };
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
+}
+
+/// A link to an order, by its shortened id; the whole id is the title.
+pub(crate) fn link_order(id: impl Display) -> Markup {
+    link("/console/orders", id)
+}
+
+/// A link to a job.
+pub(crate) fn link_job(id: impl Display) -> Markup {
+    link("/console/jobs", id)
+}
+
+/// A link to a rider.
+pub(crate) fn link_rider(id: impl Display) -> Markup {
+    link("/console/riders", id)
+}
+
+/// A link to a trip.
+pub(crate) fn link_trip(id: impl Display) -> Markup {
+    link("/console/trips", id)
+}
+
+fn link(path: &str, id: impl Display) -> Markup {
+    let id = id.to_string();
+    let end = id.len().saturating_sub(12);
+    html! { a.id href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
+}
+
+/// The text of an empty list.
+pub(crate) fn empty(context: &PageContext, en: &'static str, zh: &'static str) -> Markup {
+    html! { p.empty { (context.t(en, zh)) } }
+}
+
+/// The link to the next page of a list: this page's address with another `after`.
+pub(crate) fn older_page_link(context: &PageContext, after: Option<impl Display>) -> Markup {
+    next_page_link(context, after, context.t("Older", "更早"))
+}
+
+/// As [`older_page_link`], with other words than "Older".
+pub(crate) fn next_page_link(context: &PageContext, after: Option<impl Display>, words: &str) -> Markup {
+    let Some(after) = after else { return html! {} };
+    let (path, query) = context.path.split_once('?').unwrap_or((&context.path, ""));
+    let others: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
+    let address =
+        format!("{path}?{}{}after={after}", others.join("&"), if others.is_empty() { "" } else { "&" });
+    html! { p.more { a.button href=(address) rel="next" { (words) } } }
+}

@@ -1,0 +1,106 @@
+//! Forms: each one must come from a page of the console; those that change data also carry the
+//! CSRF token of an operator's session and a reason.
+
+use super::{
+    csrf::verify_csrf,
+    failure::Failure,
+    session::{PageContext, page_context},
+};
+use crate::{
+    domain::{FieldError, Reason},
+    http::{
+        App,
+        extract::{
+            bytes,
+            strict::{self, Pairs},
+        },
+        problem::Problem,
+    },
+    ops::{
+        By,
+        audit::{Actor, Through},
+    },
+};
+use axum::{
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use serde::de::DeserializeOwned;
+
+/// What a query string or a form may hold several times: the jobs that were chosen.
+pub(super) const REPEATED: [&str; 1] = ["ids"];
+
+/// A form that an operator sent, with a reason.
+///
+/// Its action is one transaction, so the handler may be dropped before the redirect: the change is
+/// made whole or not at all, and the next page shows which. A form that moves money names its
+/// entry.
+pub(crate) struct OperatorForm<T> {
+    pub(crate) context: PageContext,
+    /// 1 to 500 characters.
+    pub(crate) reason: String,
+    pub(crate) form: T,
+}
+
+/// A form that changes only the sender's own session or preferences.
+pub(crate) struct PlainForm<T>(pub(crate) T);
+
+impl<T> OperatorForm<T> {
+    /// The context, the operator with the reason, and the fields.
+    pub(crate) fn into_parts(self) -> (PageContext, By, T) {
+        let by = By::new(Actor::caller(&self.context.caller, Through::Console), Some(self.reason));
+        (self.context, by, self.form)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let headers = request.headers().clone();
+        let context = page_context(&headers, "/console".to_owned(), app).await?;
+        let mut pairs = read_own_form(request, app).await?;
+        let mut take = |wanted: &str| {
+            let at = pairs.iter().position(|(name, _)| name == wanted);
+            at.map(|at| pairs.remove(at).1).unwrap_or_default()
+        };
+        let (csrf, reason) = (take("csrf"), take("reason"));
+        let refuse = |problem: Problem| Failure::from(problem).into_response();
+        if !verify_csrf(&csrf, app, context.caller.session_id) || !context.can_write() {
+            return Err(refuse(Problem::denied()));
+        }
+        let field = |error: FieldError| refuse(Problem::field(&error));
+        let reason = Reason::read("reason", &reason).map_err(field)?.into_string();
+        Ok(Self { context, reason, form: strict::read(&pairs).map_err(field)? })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for PlainForm<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let form = strict::read(&read_own_form(request, app).await?);
+        form.map(Self).map_err(|error| Failure::from(error).into_response())
+    }
+}
+
+/// Reads the fields of a form that a page of the console sent. A browser sends where a form comes
+/// from. A client that sends neither header is no browser and has only the cookies that it chose.
+async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let same_origin = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => text("host").is_some_and(|host| origin.split("//").nth(1) == Some(host)),
+        (None, None) => true,
+    };
+    if !same_origin {
+        return Err(Failure::from(Problem::denied()).into_response());
+    }
+    let bytes = bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| FieldError::new("form", "text in UTF-8, percent-encoded"));
+    let pairs = text.and_then(|text| strict::pairs(&text));
+    let pairs = pairs.and_then(|pairs| strict::once(&pairs, &REPEATED).map(|()| pairs));
+    pairs.map_err(|error| Failure::from(error).into_response())
+}

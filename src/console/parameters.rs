@@ -1,0 +1,26 @@
+//! The query parameters of each page.
+
+use super::form::REPEATED;
+
+/// The filters of the list of jobs, as `ops::search::Wanted` names them.
+pub(crate) const FILTERS: [&str; 10] =
+    ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
+
+/// What the query string of a page may hold, by its route; that of a form's address holds nothing.
+pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
+    match route {
+        "/console/sign-in" => vec!["next"],
+        "/console/bulk" => vec!["after"],
+        "/console/bulk/new" => [&["act", REPEATED[0]], &FILTERS[..]].concat(),
+        "/console/bulk/{id}" => vec!["outcome", "after"],
+        "/console/search" => vec!["q"],
+        "/console/jobs" => [&FILTERS[..], &["after"]].concat(),
+        "/console/orders" => vec!["rider", "trip", "seat", "after"],
+        "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
+        "/console/riders" => vec!["who"],
+        "/console/orders/{id}" | "/console/trips/{id}/manifest" => vec!["after"],
+        "/console/riders/{id}" => vec!["orders", "entries"],
+        "/console/audit" => vec!["actor", "act", "subject", "order", "since", "before", "after"],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Language and theme of the console: cookies of the browser, independent of the account.
+
+use crate::http::language::prefers_chinese;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+
+/// The cookie that holds the language, if one was chosen.
+pub(crate) const LANGUAGE: &str = "farebox_lang";
+/// The cookie that holds the theme, if one was chosen.
+pub(crate) const THEME: &str = "farebox_theme";
+
+/// A language of the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lang {
+    English,
+    Chinese,
+}
+
+/// A theme; without one the browser decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    Light,
+    Dark,
+}
+
+/// How pages are shown, from cookies and headers.
+#[derive(Clone, Debug)]
+pub(crate) struct Preferences {
+    pub(crate) lang: Lang,
+    pub(crate) theme: Option<Theme>,
+    /// The path and query of the page.
+    pub(crate) path: String,
+}
+
+impl Lang {
+    /// Translates: returns the text of this language.
+    pub(crate) fn t<'a>(self, english: &'a str, chinese: &'a str) -> &'a str {
+        if self == Self::Chinese { chinese } else { english }
+    }
+
+    /// The language's tag for HTML and HTTP.
+    pub(crate) fn code(self) -> &'static str {
+        self.t("en", "zh")
+    }
+}
+
+impl Theme {
+    /// The theme's name in the cookie and the page.
+    pub(crate) fn code(self) -> &'static str {
+        if self == Self::Dark { "dark" } else { "light" }
+    }
+}
+
+impl Preferences {
+    /// Reads the cookies; a language that was not chosen follows `Accept-Language`.
+    pub(crate) fn of(headers: &HeaderMap, path: &str) -> Self {
+        let lang = match cookie(headers, LANGUAGE) {
+            Some("zh") => Lang::Chinese,
+            Some("en") => Lang::English,
+            _ if prefers_chinese(headers) => Lang::Chinese,
+            _ => Lang::English,
+        };
+        let theme = match cookie(headers, THEME) {
+            Some("dark") => Some(Theme::Dark),
+            Some("light") => Some(Theme::Light),
+            _ => None,
+        };
+        Self { lang, theme, path: path.to_owned() }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Preferences {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(&parts.headers, &path_of(parts)))
+    }
+}
+
+/// The path and query of a request.
+pub(super) fn path_of(parts: &Parts) -> String {
+    parts.uri.path_and_query().map_or("/console", |path| path.as_str()).to_owned()
+}
+
+/// A cookie's value.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
