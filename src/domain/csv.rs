@@ -1,4 +1,4 @@
-//! Texts of other people in CSV, for its two readers.
+//! Texts of users in CSV, for spreadsheets and programs.
 //!
 //! A spreadsheet takes a cell that looks like a formula, a number, a date or a truth value for one, quoted or not: `=1+1` is
 //! computed, `0012` loses its zeros, `+8613800138000` becomes a number, `1e5` 100000, `Mar-1` a day. So a cell that may be
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// The media type of an answer in CSV whose first line names the columns.
 pub const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
-/// What a sheet for people begins with, so that spreadsheets read it as UTF-8.
+/// The first bytes of a file for spreadsheets, which then read it as UTF-8.
 pub const BOM: &[u8] = "\u{feff}".as_bytes();
 
 const MONTHS: [&str; 12] =

@@ -1,13 +1,13 @@
 //! What the payment behind a top-up is known by elsewhere: a receipt's number, a bank's reference.
 
-use super::text::fault_of_name;
+use super::text_rules::fault_of_name;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest reference, characters.
-const LONGEST: usize = 100;
+const MAX_CHARS: usize = 100;
 
 /// A reference, compared as people read it: `PAY-77`, ` pay-77` and `ＰＡＹ－77` are the same. Kept and shown in NFKC, with
 /// one blank wherever there were several and none around it.
@@ -57,7 +57,7 @@ impl FromStr for Reference {
         let nfkc: String = sent.nfkc().collect();
         let text = nfkc.split_whitespace().collect::<Vec<_>>().join(" ");
         // As it was sent and as it is kept: NFKC makes some letters into several.
-        if let Some(rule) = fault_of_name(sent, LONGEST).or_else(|| fault_of_name(&text, LONGEST)) {
+        if let Some(rule) = fault_of_name(sent, MAX_CHARS).or_else(|| fault_of_name(&text, MAX_CHARS)) {
             return Err(rule);
         }
         // A name may need them; a receipt's number would be another one that looks the same.
@@ -116,7 +116,7 @@ impl JsonSchema for Reference {
             "description": "The payment that tops the wallet up, as it is known elsewhere. Compared without regard to \
                             case, width, and blanks around it; used once, for one rider.",
             "minLength": 1,
-            "maxLength": LONGEST,
+            "maxLength": MAX_CHARS,
             "pattern": r"\S",
         })
     }
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn what_nobody_can_read_is_no_reference() {
-        let long = "王".repeat(LONGEST + 1);
-        let grows = "\u{fdfa}".repeat(LONGEST);
+        let long = "王".repeat(MAX_CHARS + 1);
+        let grows = "\u{fdfa}".repeat(MAX_CHARS);
         for text in [
             "",
             " ",
@@ -171,6 +171,6 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?} was taken");
         }
-        assert!("王".repeat(LONGEST).parse::<Reference>().is_ok());
+        assert!("王".repeat(MAX_CHARS).parse::<Reference>().is_ok());
     }
 }
