@@ -187,7 +187,7 @@ async fn pages_of_other_origins_call_only_if_they_may() {
     let api = env!("CARGO_BIN_EXE_farebox-api");
     let mut refused = crate::harness::Process::start(crate::harness::command(api, &world.db.url, &odd));
     assert!(!refused.wait().success());
-    refused.wait_for_line("is no origin");
+    refused.wait_for_line("is not an origin");
 }
 
 #[tokio::test(flavor = "multi_thread")]

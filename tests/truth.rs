@@ -7,7 +7,7 @@ use crate::{
     console::visitor::Visitor,
     harness::{Client, Frozen, OwnServer, Process, World, command, count, until},
 };
-use farebox::ops::debts;
+use farebox::{ops::undos, settings::DEFAULT_OVERDUE_BOUND};
 use farebox_jobs::{MqTag, retry_policy};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -273,8 +273,8 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
 
     // Failed, it is failing; once its own handler has put it off it is not, but owed all the same.
     let failing = async || {
-        let owed = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
-        (owed.debts, owed.overdue, owed.failing, owed.failures)
+        let owed = undos::backlog(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap();
+        (owed.due, owed.overdue, owed.failing, owed.failures)
     };
     set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]',
                 first_due_at = coalesce(first_due_at, run_at)
@@ -285,16 +285,18 @@ async fn a_debt_is_as_old_as_its_first_due_time_whatever_was_done_to_its_job() {
     assert_eq!(failing().await, (1, 1, 0, 0));
 
     // Pages read it once for all who look at the same time.
-    let (kept, fresh) =
-        (debts::KeptOwed::kept_for(Duration::from_secs(3_600)), debts::KeptOwed::kept_for(Duration::ZERO));
+    let (kept, fresh) = (
+        undos::CachedUndoBacklog::with_max_age(Duration::from_secs(3_600)),
+        undos::CachedUndoBacklog::with_max_age(Duration::ZERO),
+    );
     let again = kept.clone();
-    assert_eq!(kept.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1);
+    assert_eq!(kept.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 1);
     set("update queue.job set attempt = 0, snoozed_attempt = 0, failures = '[]', run_at = now() + interval '1 hour',
                 first_due_at = null
          where tag = 'order_add_seats_cancle'")
         .await;
-    assert_eq!(fresh.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 0);
-    assert_eq!(again.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1, "read within the hour");
+    assert_eq!(fresh.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 0);
+    assert_eq!(again.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 1, "read within the hour");
 
     // An armed undo that was never due is no debt, however long it waits; nor is a timer.
     set("update queue.job set run_at = now() + interval '1 hour', first_due_at = null where tag = 'order_add_seats_cancle'")
@@ -431,7 +433,7 @@ fn what_is_owed_and_not_paid_wakes_somebody_up_within_two_minutes() {
     let overdue = alert(&rules, "DebtOverdue");
     let threshold = after(overdue, "expr: ").rsplit("> ").next().unwrap().parse::<f64>().unwrap();
     assert!(
-        (threshold - debts::DEFAULT_BOUND.as_secs_f64()).abs() < f64::EPSILON,
+        (threshold - DEFAULT_OVERDUE_BOUND.as_secs_f64()).abs() < f64::EPSILON,
         "the bound of the invariant"
     );
     let fires = threshold + seen + secs(after(overdue, "for: "));

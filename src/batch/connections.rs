@@ -5,7 +5,7 @@
 //! idle for long; those are kept out of the pool, the last used first, whose plans the processor still has near. A statement
 //! that fails gives its connection back to the pool, which looks whether it still lives.
 
-use crate::storage::is_suspect;
+use crate::storage::predates_outage;
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::{
     ops::{Deref, DerefMut},
@@ -70,7 +70,7 @@ impl AtHand {
 
 impl Kept {
     fn is_good(&self) -> bool {
-        self.since.elapsed() < KEPT_FOR && !is_suspect(self.since.elapsed())
+        self.since.elapsed() < KEPT_FOR && !predates_outage(self.since.elapsed())
     }
 }
 

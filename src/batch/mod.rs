@@ -18,7 +18,7 @@ pub use pacer::OverduePacer;
 use crate::batch::connections::AtHand;
 use crate::{
     settings::Booking as BookingRules,
-    storage::{again, is_outage},
+    storage::{again, note_outage},
 };
 use sqlx::PgPool;
 use std::{
@@ -319,7 +319,7 @@ impl<T: BatchStatement> Inner<T> {
                 }
             }
             // In this order, so that an outage which a lone ask meets is noticed, too.
-            Err(error) if !is_outage(&error) && asks.len() > 1 => {
+            Err(error) if !note_outage(&error) && asks.len() > 1 => {
                 tracing::warn!(%error, asks = asks.len(), "a statement of many failed; each is made alone");
                 for (ask, answer) in asks.iter().zip(answers) {
                     let alone = self.ask_all(std::slice::from_ref(ask)).await;

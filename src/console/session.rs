@@ -14,7 +14,7 @@ use crate::{
         problem::Problem,
     },
     ops::{
-        By,
+        Attribution,
         audit::{Actor, Through},
     },
     storage::again,
@@ -158,8 +158,8 @@ impl Visit {
 
 impl<T> Deed<T> {
     /// Who acts, and why, with the form.
-    pub(crate) fn signed(self) -> (Visit, By, T) {
-        let by = By::new(Actor::caller(&self.visit.caller, Through::Console), Some(self.reason));
+    pub(crate) fn signed(self) -> (Visit, Attribution, T) {
+        let by = Attribution::new(Actor::caller(&self.visit.caller, Through::Console), Some(self.reason));
         (self.visit, by, self.form)
     }
 }

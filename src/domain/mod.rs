@@ -1,7 +1,8 @@
 //! Values without I/O: ids, money, seats, texts, times, states, refusals.
 //!
-//! Input is parsed by these types alone, whether it comes as JSON, a form, a query string, a path, a header or an option
-//! of the command line. Each type bounds its values well within the range of the database.
+//! Input is parsed by these types alone, whether it comes as JSON, a form, a query string, a path,
+//! a header or an option of the command line. Each type bounds its values well within the range of
+//! the database.
 
 pub mod csv;
 mod effects;
@@ -32,5 +33,5 @@ pub use payment_state::PaymentState;
 pub use reference::Reference;
 pub use refusal::{FieldError, Refusal};
 pub use seats::{SeatSet, place_of};
-pub use text::{Comment, Email, Label, NickName, Password, PayPassword, Phone, Reason, UserName};
+pub use text::{Comment, Email, Label, MAX_REASON, NickName, Password, PayPassword, Phone, Reason, UserName};
 pub use time::{Day, Instant};

@@ -10,17 +10,19 @@ const PLACES: u32 = 2;
 /// The largest amount the database's `numeric(14, 2)` holds.
 const MAX_STORED: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 0); // 999_999_999_999 whole units
 
-/// The largest amount of a request: a thousandth of the database's largest, so that sums and products fit too.
+/// The largest amount of a request: a thousandth of the database's largest, so that sums and
+/// products fit too.
 const MAX_INPUT: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 /// Most digits before the point of an amount in a request.
 const MAX_DIGITS: usize = 10;
 
-/// An amount of money, in whole cents; a string with two places in JSON. In requests it has no sign.
+/// An amount of money, in whole cents; a string with two places in JSON. In requests it has no
+/// sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(Decimal);
 
 impl Money {
-    /// The amount as the database keeps it, which is never finer than a cent.
+    /// An amount of the database, which is never finer than a cent.
     pub fn from_database(amount: Decimal) -> Self {
         Self(amount)
     }

@@ -1,14 +1,15 @@
 //! The states of an order.
 //!
-//! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is one
-//! compare-and-set in SQL (`orders`), and `order_event` holds each state at most once (`order_history`
-//! takes booked and paid from the order itself).
+//! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is
+//! one compare-and-set in SQL (`orders`), and `order_event` holds each state at most once
+//! (`order_history` takes booked and paid from the order itself).
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
 
-/// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is never stored.
+/// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is
+/// never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {

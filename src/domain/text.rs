@@ -23,10 +23,10 @@ const MAX_MAILBOX: usize = 64;
 /// Length of a phone number, characters.
 const PHONE: RangeInclusive<usize> = 3..=40;
 /// Most characters of a reason.
-const MAX_REASON: usize = 500;
+pub const MAX_REASON: usize = 500;
 /// Most characters of a comment.
 const MAX_COMMENT: usize = 1_000;
-/// Most characters of a label: a key, a fingerprint, a name that is looked for.
+/// Most characters of a label: a key, a fingerprint, a name of a filter.
 const MAX_LABEL: usize = 200;
 
 fn user_name(text: &str) -> Result<String, String> {
@@ -192,14 +192,14 @@ texts! {
     };
     /// A phone number, unverified.
     Phone: phone, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^\\+?[-0-9(). /]+$" };
-    /// Why somebody acts; blanks around it are dropped.
+    /// The reason of an action; blanks around it are dropped.
     Reason: reason, {
-        "type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S",
+        "type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": "\\S",
         "description": "One line; blanks around it are dropped.",
     };
     /// A rider's comment on a trip.
-    Comment: comment, { "type": "string", "minLength": 1, "maxLength": 1000, "pattern": "\\S" };
-    /// A key, a fingerprint or a name that is looked for.
+    Comment: comment, { "type": "string", "minLength": 1, "maxLength": MAX_COMMENT, "pattern": "\\S" };
+    /// A key, a fingerprint or a name of a filter.
     Label: label, { "type": "string", "minLength": 1, "maxLength": 200 };
 }
 

@@ -1,5 +1,5 @@
-//! Which characters a text may have. Invisible characters, and those that change how their neighbours are displayed, are
-//! refused in texts that people read.
+//! Which characters a text may have. Invisible characters, and those that change how their
+//! neighbours are displayed, are refused in texts that people read.
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
@@ -73,8 +73,8 @@ fn is_flag_tag(c: char) -> bool {
     matches!(c, '\u{e0020}'..='\u{e007f}')
 }
 
-/// Whether it is a letter, or a mark on one, of a script that joins its letters: Arabic and all after it, except Chinese,
-/// Japanese and Korean.
+/// Whether it is a letter, or a mark on one, of a script that joins its letters: Arabic and all
+/// after it, except Chinese, Japanese and Korean.
 fn is_joined(c: char) -> bool {
     use GeneralCategory as G;
     let letter = matches!(c.general_category(), G::OtherLetter | G::NonspacingMark | G::SpacingMark);

@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 64;
 /// Where a moment's date ends.
 const AFTER_DATE: usize = 10;
 
-/// A moment as RFC 3339 writes it, of the years 1 to 9999, cut to the microseconds that the database keeps.
+/// A time in RFC 3339, of the years 1 to 9999, truncated to the database's microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(DateTime<Utc>);
 

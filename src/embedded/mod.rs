@@ -1,16 +1,18 @@
-//! A private PostgreSQL for `cargo run` and the tests: found or fetched, started once, shared, stopped when unused.
+//! A private PostgreSQL for `cargo run` and the tests: found or fetched, started once, shared,
+//! stopped when unused.
 //!
 //! Its files are in `<data>/postgres`, a folder closed to other users:
 //!
 //! | file | what |
 //! |---|---|
-//! | `pg/` | the cluster; `pg.tmp/` while `initdb` runs, so that an incomplete one is never used |
-//! | `lease` | every process that uses the server holds a shared lock on it; the supervisor stops the server without one |
-//! | `server.lock` | locked by the process that starts the server, and then, inherited, by every process of the server |
+//! | `pg/` | the cluster; `pg.tmp/` until `initdb` has completed it |
+//! | `lease` | locked (shared) by every process that uses the server; without a lock, it stops |
+//! | `server.lock` | locked by the process that starts the server, then by the server itself |
 //! | `log`, `log.old` | the output of `initdb` and the server, of this run and of the one before |
 //!
-//! Both locks are `flock`s: the kernel frees them at a kill -9 and a power cut, and no process id has to be trusted.
-//! A process takes the lease first and only then looks for the server, so a server it finds cannot be stopped under it.
+//! Both locks are `flock`s: the kernel frees them at a kill -9 and a power cut, and no process id
+//! has to be trusted. A process takes the lease before it checks for the server, so that a running
+//! server is not stopped meanwhile.
 
 mod command;
 mod error;
@@ -40,11 +42,13 @@ use supervise::Account;
 
 /// How long a server may take until it accepts connections (recovery after a crash included).
 const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How long to wait for the lease while the supervisor stops a server; above all of the supervisor's own limits.
+/// How long to wait for the lease while the supervisor stops a server; above all of the
+/// supervisor's own limits.
 const LEASE_LIMIT: Duration = Duration::from_secs(75);
 /// How long `initdb` may take.
 const INITDB_LIMIT: Duration = Duration::from_secs(120);
-/// How long to wait for another process that makes the cluster, and may be downloading the server for it.
+/// How long to wait for another process that makes the cluster, and may be downloading the server
+/// for it.
 const FIRST_START_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How often a condition is polled.
 const POLL: Duration = Duration::from_millis(5);
@@ -52,13 +56,14 @@ const POLL: Duration = Duration::from_millis(5);
 const PORT: u16 = 5432;
 const USER: &str = "farebox";
 
-/// The options of [`start`]. They take effect when the server is started; a process that joins a running server uses it as it
-/// is.
+/// The options of [`start`]. They take effect when the server is started; a process that joins a
+/// running server uses it as it is.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The data folder; made if it is missing. See [`default_data_dir`].
     pub data: PathBuf,
-    /// Whether an acknowledged commit survives a power cut (fsync). Off is faster, and right for tests only.
+    /// Whether an acknowledged commit survives a power cut (fsync). Off is faster, and right for
+    /// tests only.
     pub durable: bool,
     /// PostgreSQL's `max_connections`, counted over all processes that share the server.
     pub max_connections: u32,
@@ -66,8 +71,8 @@ pub struct Options {
     pub settings: &'static [&'static str],
 }
 
-/// A running server, kept running while this value exists. Dropping it releases this process's lease; the server stops about
-/// two seconds after the last lease is released.
+/// A running server, kept running while this value exists. Dropping it releases this process's
+/// lease; the server stops about two seconds after the last lease is released.
 #[derive(Debug)]
 pub struct Server {
     home: PathBuf,
@@ -82,7 +87,8 @@ impl Server {
         url(&self.socket_dir, database)
     }
 
-    /// The folder of the cluster (`pg`) and its `log`. It is outside of [`Options::data`] if root's server cannot reach that.
+    /// The folder of the cluster (`pg`) and its `log`. It is outside of [`Options::data`] if root's
+    /// server cannot reach that.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.home
@@ -101,13 +107,13 @@ pub fn default_data_dir() -> PathBuf {
         .unwrap_or_else(|| ".farebox".into())
 }
 
-/// Joins the server of `options.data`, or starts it, after `initdb` if there is no cluster. May first install PostgreSQL, and
-/// prints that on stderr.
+/// Joins the server of `options.data`, or starts it, after `initdb` if there is no cluster. May
+/// first install PostgreSQL, and prints that on stderr.
 ///
 /// # Errors
-/// [`EmbeddedError`], whose texts say what to do or where to look. A server that this call started and that did not become
-/// ready is stopped, since no process holds its lease. So is one whose start is dropped: the launch ends on its own thread,
-/// and the lease is dropped with this future.
+/// [`EmbeddedError`], whose texts say what to do or where to look. A server that this call started
+/// and that did not become ready is stopped, since no process holds its lease. So is one whose
+/// start is dropped: the launch ends on its own thread, and the lease is dropped with this future.
 pub async fn start(options: &Options) -> Result<Server> {
     let (home, account) = home(&options.data)?;
     let socket_dir = socket_dir(&home, account.as_ref())?;
@@ -144,7 +150,8 @@ pub async fn start(options: &Options) -> Result<Server> {
     }
 }
 
-/// Creates the database `name` if it does not exist. Safe to drop: it has its own connection, and the next call checks again.
+/// Creates the database `name` if it does not exist. Safe to drop: it has its own connection, and
+/// the next call checks again.
 ///
 /// # Errors
 /// [`EmbeddedError::Database`] when the server cannot be reached or refuses.
@@ -154,7 +161,8 @@ pub async fn ensure_database(server: &Server, name: &str) -> Result<()> {
     if !sqlx::query_scalar::<_, bool>(exists).bind(name).fetch_one(&mut db).await? {
         let create = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
         match sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await {
-            // Another process was faster: duplicate_database, or its unique index if both were creating it.
+            // Another process was faster: duplicate_database, or its unique index if both were
+            // creating it.
             Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("42P04" | "23505")) => {}
             done => {
                 done?;
@@ -187,8 +195,8 @@ pub fn reaches(dir: &Path) -> bool {
     account.is_some_and(|account| account.reaches(dir))
 }
 
-/// Removes the files of the server of `data`, wherever they are, with its socket. No process may use the server any more; it
-/// is not waited for if it is stopping.
+/// Removes the files of the server of `data`, wherever they are, with its socket. No process may
+/// use the server any more; it is not waited for if it is stopping.
 ///
 /// # Errors
 /// [`EmbeddedError::Io`] if something cannot be removed.
@@ -223,8 +231,8 @@ async fn lease(home: &Path) -> Result<File> {
     }
 }
 
-/// Whether the server's status is ready and a connection works. A server without free connections is ready; one that starts
-/// up or shuts down is not, nor one whose postmaster was killed.
+/// Whether the server's status is ready and a connection works. A server without free connections
+/// is ready; one that starts up or shuts down is not, nor one whose postmaster was killed.
 async fn is_ready(home: &Path, socket_dir: &Path) -> bool {
     let status = fs::read_to_string(home.join("pg/postmaster.pid")).unwrap_or_default();
     if status.lines().nth(7).map(str::trim) != Some("ready") {

@@ -15,11 +15,11 @@ pub use middleware::admission::Admission;
 use crate::{
     accounts::Sessions,
     limits::Limits,
-    ops::debts::KeptOwed,
+    ops::undos::CachedUndoBacklog,
     saga::SagaContext,
     settings::Settings,
     storage::redis::RedisLink,
-    telemetry::{metrics::Metrics, traffic::Tally},
+    telemetry::{metrics::Metrics, traffic::TrafficCounters},
     trips::live::Live,
 };
 use axum::{
@@ -64,11 +64,11 @@ pub struct Parts {
     /// Connections kept for health, metrics, operators and the list of revoked sessions.
     pub reserve: PgPool,
     /// How many bookings and payments there are.
-    pub tally: Tally,
+    pub tally: TrafficCounters,
     /// Cancelled when the process is to stop: what would never end by itself ends then.
     pub stopping: CancellationToken,
     /// What is owed, for pages.
-    pub owed: KeptOwed,
+    pub owed: CachedUndoBacklog,
     /// The line to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }
@@ -186,11 +186,11 @@ pub async fn serve(
 ) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let settings = Arc::clone(&app.settings);
-    let watching = tokio::spawn(app.sessions.clone().watch(app.reserve.clone()));
-    let counting = tokio::spawn(app.tally.clone().keep(app.reserve.clone()));
-    let looking = tokio::spawn(app.live.clone().watch(app.reserve.clone()));
+    let watching = tokio::spawn(app.sessions.clone().run_refresh_loop(app.reserve.clone()));
+    let counting = tokio::spawn(app.tally.clone().run_flush_loop(app.reserve.clone()));
+    let looking = tokio::spawn(app.live.clone().run_poll_loop(app.reserve.clone()));
     let (live, streams) = (app.live.clone(), app.stopping.clone());
-    let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
+    let keeping = app.redis.clone().map(|redis| tokio::spawn(redis.run_connection_loop()));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;

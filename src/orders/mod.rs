@@ -6,6 +6,7 @@ pub mod jobs;
 mod list;
 pub mod pending;
 pub mod search;
+pub mod snapshot;
 mod timeline;
 
 pub use detail::{OrderDetail, StateChange, detail};

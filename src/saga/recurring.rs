@@ -5,7 +5,7 @@
 //! Which recurring jobs are wanted is written down (`queue.recurring`) by the workers that run with them switched on, so that any
 //! process can tell that one is missing.
 
-use crate::{saga::SagaContext, storage::is_outage};
+use crate::{saga::SagaContext, storage::note_outage};
 use farebox_jobs::{
     Bulk, MqTag, TripCancel,
     ids::TripId,
@@ -40,7 +40,7 @@ pub async fn keep(saga: SagaContext, tags: Vec<MqTag>) {
             Ok(0) => {}
             Ok(_) => saga.notifier.ring(),
             Err(error) => {
-                let outage = is_outage(&error);
+                let outage = note_outage(&error);
                 tracing::warn!(%error, outage, "missing jobs are not looked for");
             }
         }

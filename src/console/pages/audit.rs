@@ -7,7 +7,7 @@ use crate::console::{
 use crate::{
     domain::{FieldError, Id, Instant, OrderId},
     http::{App, extract::Params},
-    ops::audit::{self, Act, Entry, Filter},
+    ops::audit::{self, Action, Entry, Filter},
 };
 use axum::extract::State;
 use maud::{Markup, html};
@@ -70,7 +70,7 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
         form.card action="/console/audit" { div.filters {
             div { label for="act" { (visit.say("Act", "操作")) } select #act name="act" {
                 option value="" { (visit.say("any", "任意")) }
-                @for act in Act::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
+                @for act in Action::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
             } }
             @for (name, value, en, zh) in text { div { label for=(name) { (visit.say(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
             } button.primary type="submit" { (visit.say("Filter", "筛选")) } }

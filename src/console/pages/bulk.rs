@@ -16,8 +16,8 @@ use crate::{
         extract::{Params, Path, strict},
     },
     ops::{
-        bulk::{self, Bulk, Item, Preview, Selection, What},
-        search::Wanted,
+        bulk::{self, Bulk, BulkAction, Item, Preview, Selection},
+        search::JobQuery,
     },
     storage,
 };
@@ -71,7 +71,7 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
 /// What it would do, and the form that starts it. The form names the operation, so that sending it twice starts one.
 pub(crate) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Params<Pairs>) -> Answer {
     let (what, selection) = chosen(&pairs)?;
-    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
+    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED_ON_PAGE).await?;
     let title = format!("{} · {}", act_word(&visit, what.as_str()), preview.covers);
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());
@@ -90,7 +90,7 @@ pub(crate) async fn new(State(app): State<App>, visit: Visit, Params(pairs): Par
             label,
             fields,
             Some(told(&visit, what, &preview)),
-            what == What::Cancel,
+            what == BulkAction::Cancel,
         )
     };
     Ok(page(&visit, Nav::Bulk, &title, body))
@@ -167,8 +167,8 @@ const OUTCOMES: [(&str, &str, &str); 5] = [
     ("gone", "Ended meanwhile", "期间已结束"),
 ];
 
-fn told(visit: &Visit, what: What, preview: &Preview) -> Markup {
-    let stays = what == What::Cancel;
+fn told(visit: &Visit, what: BulkAction, preview: &Preview) -> Markup {
+    let stays = what == BulkAction::Cancel;
     html! {
         dl.facts {
             div { dt { (visit.say("Jobs", "任务")) } dd {
@@ -276,8 +276,8 @@ fn state(visit: &Visit, state: &str) -> Markup {
 
 /// What is to be done, and upon what: `ids` (separated by commas, or named again and again), else the conditions of the
 /// jobs' list, under the names they have there.
-fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
-    let what: What = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
+fn chosen(pairs: &Pairs) -> Result<(BulkAction, Selection), Failure> {
+    let what: BulkAction = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
     let named = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(','));
     let ids: Result<Vec<Uuid>, _> =
         named.filter(|id| !id.is_empty()).map(|id| id.parse().map(|Id(id)| id)).collect();
@@ -286,7 +286,7 @@ fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
         return Ok((what, Selection::Ids(ids)));
     }
     let text = |name: &str| value(pairs, name).map(str::to_owned);
-    let wanted = Wanted {
+    let wanted = JobQuery {
         tag: text("tag"),
         state: text("state"),
         key: text("key"),

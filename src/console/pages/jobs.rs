@@ -15,8 +15,8 @@ use crate::{
     },
     ops::{
         impact::{Stakes, stakes},
-        jobs::{self, Latest, Until, order_of},
-        search::{self, MOST_GROUPS, STATES, Wanted},
+        jobs::{self, SnoozeLimit, Until, order_of},
+        search::{self, JobQuery, MAX_GROUPS, STATES},
     },
     storage,
 };
@@ -34,7 +34,7 @@ use serde_json::Value;
 const PAGE: u16 = 50;
 /// For how many minutes a job is put off if nobody says otherwise and it may be.
 const USUAL_SNOOZE_MINUTES: i64 = 10;
-/// The names of the filters, as `Wanted` has them.
+/// The names of the filters, as `JobQuery` has them.
 pub(crate) const FILTERS: [&str; 10] =
     ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
 
@@ -48,12 +48,12 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(pairs): Pa
         .map(|(name, value)| (name.clone(), value.trim().to_owned()))
         .collect();
     let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: Wanted = strict::read(&given)?;
+    let wanted: JobQuery = strict::read(&given)?;
     let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let found = search::list(&app.saga.pool, &wanted, after, PAGE).await?;
-    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MOST_GROUPS).await?.items;
+    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MAX_GROUPS).await?.items;
     let body = html! {
         (filters(&visit, &given))
         @if !errors.is_empty() {
@@ -302,7 +302,7 @@ pub(crate) async fn ask(
 }
 
 /// The whole minutes a job may be put off for, at least the one that a form offers: the act itself refuses what is too long.
-fn most_minutes(latest: &Latest) -> i64 {
+fn most_minutes(latest: &SnoozeLimit) -> i64 {
     (latest.at - latest.now).num_minutes().max(1)
 }
 
@@ -325,7 +325,7 @@ pub(crate) async fn act(
         "redrive" => jobs::redrive(&mut tx, &by, id).await?,
         "cancel" => jobs::cancel(&mut tx, &by, id).await?,
         _ => {
-            let most = jobs::LONGEST_SNOOZE_DAYS * 1_440;
+            let most = jobs::MAX_SNOOZE_DAYS * 1_440;
             let minutes = form.minutes.filter(|minutes| (1..=most).contains(minutes));
             let minutes = minutes.ok_or_else(|| FieldError::new("minutes", format!("1 to {most}")))?;
             jobs::snooze(&mut tx, &by, id, Until::After(TimeDelta::minutes(minutes))).await?

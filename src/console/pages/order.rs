@@ -13,7 +13,10 @@ use crate::{
         extract::{Params, Path},
     },
     ops::audit,
-    orders::{self, MOST_EVENTS, pending::Whole},
+    orders::{
+        self, MOST_EVENTS,
+        snapshot::{self, OrderSnapshot},
+    },
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -41,7 +44,7 @@ pub(crate) async fn show(
 ) -> Answer {
     let (pool, id) = (&app.saga.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
-        orders::pending::whole(pool, order),
+        snapshot::snapshot(pool, order),
         orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS),
         audit::of_order(pool, order)
     )?;
@@ -71,7 +74,7 @@ pub(crate) async fn show(
                 (when(&visit, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
                 @if let Some(reason) = &act.reason { " — " (reason) }
             } } }
-            @if acts.len() >= audit::MOST_OF_AN_ORDER { p.more {
+            @if acts.len() >= audit::MAX_PER_ORDER { p.more {
                 a.button href=(format!("/console/audit?order={id}")) { (visit.say("The newest, in the audit log", "审计日志中的最新记录")) }
             } }
         },
@@ -79,10 +82,10 @@ pub(crate) async fn show(
     Ok(page(&visit, Nav::Orders, &format!("{} {id}", visit.say("Order", "订单")), body))
 }
 
-fn owed(visit: &Visit, whole: &Whole) -> Markup {
-    let debts = whole.owed();
-    let bad = debts.iter().any(|debt| !debt.is_seen_to());
-    let kind = if debts.is_empty() {
+fn owed(visit: &Visit, whole: &OrderSnapshot) -> Markup {
+    let pending = whole.pending_work();
+    let bad = pending.iter().any(|work| !work.has_live_job());
+    let kind = if pending.is_empty() {
         "good"
     } else if bad {
         "bad"
@@ -90,19 +93,19 @@ fn owed(visit: &Visit, whole: &Whole) -> Markup {
         "wait"
     };
     html! { div class=(format!("card verdict {kind}")) {
-        @if debts.is_empty() { strong { (visit.say("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
-        @for debt in &debts {
-            @let (en, zh) = debt.sentence();
-            p { strong { (visit.say(&en, &zh)) } " " @if let Some(job) = debt.job_id { (link_job(job)) } }
+        @if pending.is_empty() { strong { (visit.say("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
+        @for work in &pending {
+            @let sentence = work.sentence();
+            p { strong { (visit.say(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
     } }
 }
 
-fn facts(visit: &Visit, whole: &Whole) -> Markup {
+fn facts(visit: &Visit, whole: &OrderSnapshot) -> Markup {
     let seats = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
-            dt { (visit.say("State", "状态")) } dd { (state(visit, &order.status)) }
+            dt { (visit.say("State", "状态")) } dd { (state(visit, order.status.as_str())) }
             dt { (visit.say("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
             dt { (visit.say("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(visit, order.departs_at)) }
             dt { (visit.say("Seats", "座位")) } dd { (seats(&order.seats)) }
@@ -116,7 +119,7 @@ fn facts(visit: &Visit, whole: &Whole) -> Markup {
 }
 
 /// The steps of a flow: each with what its barrier and its undo's job say.
-fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
+fn saga(visit: &Visit, whole: &OrderSnapshot, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
     let key = subject.to_string();
     html! {
         h3 { (title) }
@@ -141,7 +144,7 @@ fn saga(visit: &Visit, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag
     }
 }
 
-fn jobs(visit: &Visit, whole: &Whole) -> Markup {
+fn jobs(visit: &Visit, whole: &OrderSnapshot) -> Markup {
     html! {
         @if whole.jobs.is_empty() { (empty(visit, "None.", "无。")) }
         @else { div.scroll { table {

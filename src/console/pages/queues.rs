@@ -9,7 +9,7 @@ use crate::{
     domain::Refusal,
     http::{App, extract::Path},
     ops::{
-        impact::step_words,
+        impact::describe_step,
         overview::{self, TagMinute},
         queues,
     },
@@ -115,7 +115,7 @@ fn row(visit: &Visit, queue: &QueueView, pace: &Pace) -> Markup {
         td { (retrying(visit, queue)) }
         td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (pace.slots) } td.number { (queue.dead) }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(visit, secs)) } }
-        td { @if let Some(secs) = queues::oldest_debt_secs(queue) { (span(visit, secs)) } }
+        td { @if let Some(secs) = queues::oldest_undo_secs(queue) { (span(visit, secs)) } }
         td.number { (short(pace.done)) } td.number { (short(pace.failed)) }
         td { div.acts {
             @if queue.paused { (act("resume", visit.say("Resume", "恢复"))) }
@@ -164,7 +164,7 @@ pub(crate) async fn ask(
 ) -> Answer {
     let (tag_of, label) = (known(&wire)?, label(&visit, &act).ok_or(Refusal::NotFound("act"))?);
     let queue = queues::view(&app.saga.pool, tag_of).await?;
-    let words = step_words(&wire);
+    let words = describe_step(&wire);
     let preview = html! {
         p { (visit.say(&words.en, &words.zh)) }
         p { (queue.ready) " " (visit.say("ready", "就绪")) ", " (queue.delayed) " " (visit.say("delayed", "延迟")) ", "

@@ -13,7 +13,7 @@ use crate::{
         extract::{Params, Path},
     },
     ops::{
-        find::{self, Found, MOST_FOUND},
+        find::{self, FoundRider, MAX_FOUND},
         wallets,
     },
     orders::search::newest,
@@ -81,7 +81,7 @@ pub(crate) async fn search(
 }
 
 /// Accounts of which the one that is meant has to be chosen.
-pub(crate) fn candidates(visit: &Visit, found: &[Found]) -> Markup {
+pub(crate) fn candidates(visit: &Visit, found: &[FoundRider]) -> Markup {
     html! {
         p.notice { (visit.say(
             "E-mail addresses are not verified: anybody can give any. Make sure by user name and id who is meant.",
@@ -95,7 +95,7 @@ pub(crate) fn candidates(visit: &Visit, found: &[Found]) -> Markup {
                 td { (when(visit, rider.created_at)) } td { (rider.email.as_deref().unwrap_or_default()) }
             } } }
         } }
-        @if found.len() as i64 == MOST_FOUND { p.quiet { (visit.say("There may be more.", "可能还有更多。")) } }
+        @if found.len() as i64 == MAX_FOUND { p.quiet { (visit.say("There may be more.", "可能还有更多。")) } }
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
     orders::search::{at_stake, of_trip},
     storage,
     trips::{
-        self, NotMade, Trip, TripDetail, Wanted, cancel,
+        self, NotMade, Trip, TripDetail, TripQuery, cancel,
         manifest::{self, Line, Manifest},
-        seats::Keep,
+        seats::SeatBlock,
     },
 };
 use axum::{extract::State, http::header, response::IntoResponse};
@@ -84,8 +84,8 @@ pub(crate) async fn list(State(app): State<App>, visit: Visit, Params(query): Pa
 }
 
 impl Query {
-    fn wanted(&self) -> Result<Wanted, FieldError> {
-        Ok(Wanted {
+    fn wanted(&self) -> Result<TripQuery, FieldError> {
+        Ok(TripQuery {
             direction: given("direction", &self.direction, "0 or 1")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
@@ -125,7 +125,7 @@ fn filters(visit: &Visit, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
                 div { label for="bus" { (visit.say("Bus", "车辆")) } input #bus name="bus" type="number" min="1" value=(query.bus); }
                 div { label for="state" { (visit.say("State", "状态")) } select #state name="state" {
                     option value="" { (visit.say("any", "任意")) }
-                    @for one in trips::State::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(visit, one)) } }
+                    @for one in trips::TripState::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(visit, one)) } }
                 } }
             }
             button.primary type="submit" { (visit.say("Show", "显示")) }
@@ -134,11 +134,11 @@ fn filters(visit: &Visit, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
     }
 }
 
-fn state_words(visit: &Visit, state: trips::State) -> &'static str {
+fn state_words(visit: &Visit, state: trips::TripState) -> &'static str {
     match state {
-        trips::State::Open => visit.say("open", "未发车"),
-        trips::State::Departed => visit.say("departed", "已发车"),
-        trips::State::Cancelled => visit.say("cancelled", "已取消"),
+        trips::TripState::Open => visit.say("open", "未发车"),
+        trips::TripState::Departed => visit.say("departed", "已发车"),
+        trips::TripState::Cancelled => visit.say("cancelled", "已取消"),
     }
 }
 
@@ -282,7 +282,7 @@ fn money_words(visit: &Visit, line: &Line) -> &'static str {
 /// The manifest for a spreadsheet.
 pub(crate) async fn manifest_csv(State(app): State<App>, visit: Visit, Path(Id(id)): Path<Id>) -> Answer {
     let manifest = who_rides(&app, &visit, id).await?;
-    let text = manifest.csv_for_people().map_err(|_| Problem::broken())?;
+    let text = manifest.csv_for_spreadsheets().map_err(|_| Problem::broken())?;
     let saved = format!("attachment; filename=\"{}\"", manifest.file_name());
     let headers = [(header::CONTENT_TYPE, csv::MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, saved)];
     Ok((headers, text).into_response())
@@ -366,9 +366,9 @@ pub(crate) async fn act(
     match act.as_str() {
         "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
         _ => {
-            let keep = if act == "block" { Keep::Block } else { Keep::Release };
+            let keep = if act == "block" { SeatBlock::Block } else { SeatBlock::Release };
             let seats = SeatSet::parse(&labels, MOST_SEATS)?;
-            ops::trips::keep(&mut tx, &by, TripId(id), &seats, keep).await?;
+            ops::trips::set_blocked(&mut tx, &by, TripId(id), &seats, keep).await?;
         }
     }
     tx.commit().await?;

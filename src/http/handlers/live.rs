@@ -12,7 +12,7 @@ use crate::http::{
 };
 use crate::{
     domain::Refusal,
-    trips::live::{News, NoStream, Told},
+    trips::live::{Delta, NoStream, SeatEvent},
 };
 use axum::{
     extract::State,
@@ -82,12 +82,12 @@ pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
     kinds.into_iter().any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn event(news: &News) -> Result<Event, axum::Error> {
-    let name = match news.told {
-        Told::Seats(_) => "snapshot",
-        Told::Changed(_) => "seats",
+fn event(news: &SeatEvent) -> Result<Event, axum::Error> {
+    let name = match news.delta {
+        Delta::Seats(_) => "snapshot",
+        Delta::Changed(_) => "seats",
     };
-    Event::default().event(name).id(&news.id).json_data(&news.told)
+    Event::default().event(name).id(&news.id).json_data(&news.delta)
 }
 
 impl From<NoStream> for Problem {

@@ -6,7 +6,7 @@ use crate::http::{
     idempotent::{Act, Ended, replay, told_again},
     problem::Problem,
 };
-use crate::telemetry::traffic::Asked;
+use crate::telemetry::traffic::TrafficKind;
 use crate::{
     booking,
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, SeatSet, TripId},
@@ -56,10 +56,10 @@ pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     let ending = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
     let answer = conclude(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, ending).await;
-    counted(&app, Asked::Book, answer)
+    counted(&app, TrafficKind::Book, answer)
 }
 
-fn counted(app: &App, asked: Asked, answer: Result<Response, Problem>) -> Result<Response, Problem> {
+fn counted(app: &App, asked: TrafficKind, answer: Result<Response, Problem>) -> Result<Response, Problem> {
     let status = answer.as_ref().map_or_else(|problem| problem.status, Response::status);
     app.tally.count(asked, status.as_u16());
     answer
@@ -106,7 +106,7 @@ pub(crate) async fn pay(
     let ending = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
     let answer = conclude(&change.saga, key, order_id, payment_id.0, StatusCode::OK, ending).await;
-    counted(&app, Asked::Pay, answer)
+    counted(&app, TrafficKind::Pay, answer)
 }
 
 #[derive(Deserialize, Serialize, JsonSchema)]

@@ -10,7 +10,7 @@ use crate::http::{
 use crate::{
     accounts::{
         self, ProfileChange, Registration, Rider, Role, Session, lockout,
-        pay_password::{self, Judged},
+        pay_password::{self, ChangeCheck},
     },
     domain::{Error, Money, Page, Refusal},
     payment::wallet,
@@ -70,12 +70,12 @@ pub(crate) async fn known(
 
 async fn tried(app: &App, address: Address, user_name: &str, password: &str) -> Result<Rider, Error> {
     let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
-    let tried = lockout::begin(pool, rules, user_name, address.0).await?;
+    let attempt = lockout::begin(pool, rules, user_name, address.0).await?;
     let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
     match &signed_in {
-        Ok(_) => tried.right(pool).await?,
-        Err(Error::Refused(_)) => tried.wrong(pool, rules).await?,
-        Err(_) => tried.unchecked(pool).await?,
+        Ok(_) => attempt.succeeded(pool).await?,
+        Err(Error::Refused(_)) => attempt.failed(pool, rules).await?,
+        Err(_) => attempt.withdraw(pool).await?,
     }
     signed_in
 }
@@ -116,12 +116,19 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, En
     let Change { caller, saga, key, body: PayPassword { current, new } } = change;
     let key = key.as_ref();
     not_answered_yet(&saga.pool, key).await?;
-    for _ in 0..pay_password::ROUNDS {
+    for _ in 0..pay_password::MAX_ROUNDS {
         // Hashing is not for a transaction. Who was overtaken by another change meanwhile is judged as one that came after it.
-        let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
+        let judged = pay_password::check_change(
+            &saga.pool,
+            &saga.passwords,
+            caller.rider_id,
+            current.as_deref(),
+            &new,
+        )
+        .await;
         let mut act = Act::begin(&saga.pool, key).await?;
         let done = match judged {
-            Ok(Judged::Change(change)) => match change.make(act.conn()).await {
+            Ok(ChangeCheck::Change(change)) => match change.make(act.conn()).await {
                 Ok(true) => Ok(json!({})),
                 Ok(false) => {
                     act.give_up().await?;
@@ -129,7 +136,7 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, En
                 }
                 Err(error) => Err(error.into()),
             },
-            Ok(Judged::Repeat) => Ok(json!({})),
+            Ok(ChangeCheck::Repeat) => Ok(json!({})),
             Err(error) => Err(error),
         };
         return act.end(StatusCode::NO_CONTENT, done).await;

@@ -7,7 +7,7 @@ use crate::http::{
     extract::{maybe_caller, strict},
     problem::Problem,
 };
-use crate::limits::{Act, Verdict};
+use crate::limits::{Decision, RequestClass};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue},
@@ -19,14 +19,14 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What each limited address of the API is.
-pub(crate) fn act_of(method: &str, route: &str) -> Option<Act> {
+pub(crate) fn act_of(method: &str, route: &str) -> Option<RequestClass> {
     match (method, route) {
-        ("POST", "/v1/riders") => Some(Act::Register),
-        ("POST", "/v1/sessions" | "/console/sign-in") => Some(Act::SignIn),
-        ("POST", "/v1/orders") => Some(Act::Book),
+        ("POST", "/v1/riders") => Some(RequestClass::Register),
+        ("POST", "/v1/sessions" | "/console/sign-in") => Some(RequestClass::SignIn),
+        ("POST", "/v1/orders") => Some(RequestClass::Book),
         ("POST", "/v1/orders/{id}/pay" | "/v1/payment-authorizations")
-        | ("PUT", "/v1/riders/me/pay-password") => Some(Act::Pay),
-        ("POST", "/v1/orders/{id}/cancel" | "/v1/orders/{id}/refund") => Some(Act::Refund),
+        | ("PUT", "/v1/riders/me/pay-password") => Some(RequestClass::Pay),
+        ("POST", "/v1/orders/{id}/cancel" | "/v1/orders/{id}/refund") => Some(RequestClass::Refund),
         _ => None,
     }
 }
@@ -57,15 +57,15 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-fn tell(verdict: &Verdict, headers: &mut HeaderMap) {
+fn tell(verdict: &Decision, headers: &mut HeaderMap) {
     let mut list = |name: HeaderName, items: Vec<String>| {
         if let Ok(value) = HeaderValue::from_str(&items.join(", ")) {
             headers.insert(name, value);
         }
     };
-    let standings = || verdict.standings.iter();
-    let left = standings().map(|s| format!("\"{}\";r={};t={}", s.policy, s.left, s.more_in_secs));
-    let policy = standings().map(|s| format!("\"{}\";q={};w={}", s.policy, s.quota, s.window_secs));
+    let states = || verdict.states.iter();
+    let left = states().map(|s| format!("\"{}\";r={};t={}", s.policy, s.left, s.more_in_secs));
+    let policy = states().map(|s| format!("\"{}\";q={};w={}", s.policy, s.quota, s.window_secs));
     list(RATE_LIMIT, left.collect());
     list(RATE_LIMIT_POLICY, policy.collect());
 }

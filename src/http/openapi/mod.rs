@@ -20,11 +20,13 @@ use crate::{
         audit,
         bulk::{Bulk, Item, Preview},
         impact::Stakes,
-        search::{ErrorGroup, MOST_GROUPS, STATES},
+        search::{ErrorGroup, MAX_GROUPS, STATES},
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView},
     payment::{authorization::Authorization, wallet::Entry},
-    trips::{self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    trips::{
+        self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::BlockedSeats,
+    },
     verify,
 };
 use axum::{Json, http::header, response::IntoResponse};
@@ -434,11 +436,11 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Keep seats from being sold")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "broken" }))
-            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .gives(200, "The seats that are blocked", s.gives::<BlockedSeats>())
             .refuses("004000 006004 006020").keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/release", Operator, "Let blocked seats be sold again")
             .takes(s.takes::<ops_trips::SomeSeats>(), json!({ "seats": ["1"], "reason": "mended" }))
-            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .gives(200, "The seats that are blocked", s.gives::<BlockedSeats>())
             .refuses("006004 006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, or would have ridden if the trip was not cancelled; phone and e-mail for operators and admins")
             .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
@@ -482,7 +484,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .refuses("006011").keyed(),
         operation("get", "/v1/ops/errors", Viewer, "What is failing, by fingerprint, most of it first: among the newest 500 dead letters and as many live jobs")
             .query("tag", "Of this tag", text())
-            .paged_by(MOST_GROUPS, MOST_GROUPS)
+            .paged_by(MAX_GROUPS, MAX_GROUPS)
             .gives(200, "A page", s.gives::<Page<ErrorGroup>>())
             .refuses("003070"),
         operation("get", "/v1/ops/bulk", Viewer, "Operations upon many jobs, newest first")
@@ -508,7 +510,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .refuses("006044").keyed(),
         operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
             .query("actor", "By whom, by name", bounded())
-            .query("act", "Of this kind", json!({ "type": "string", "enum": audit::Act::ALL.map(audit::Act::as_str) }))
+            .query("act", "Of this kind", json!({ "type": "string", "enum": audit::Action::ALL.map(audit::Action::as_str) }))
             .query("subject_kind", "Upon this kind of thing", bounded())
             .query("subject", "Upon the thing of this id or name", bounded())
             .query("order", "About this order", uuid())
@@ -554,7 +556,7 @@ fn operations(s: &mut Schemas) -> Vec<Operation> {
             .paged_by(jobs::MOST_WORKERS, jobs::MOST_WORKERS)
             .gives(200, "A page", s.gives::<Page<jobs::Worker>>()),
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
-            .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }))
+            .query("recent_secs", "Only of the orders and payments made within so many seconds", json!({ "type": "integer", "minimum": 1, "maximum": verify::MAX_RECENT_SECS }))
             .gives(200, "The verdicts", s.gives::<http_ops::Report>()),
     ]
 }

@@ -7,7 +7,7 @@ use crate::{
     accounts::passwords::Busy,
     domain::{Error, FieldError, OrderId, Refusal},
     saga::{RollbackStatus, StepFailure},
-    storage::{is_contended, is_outage, is_stale_plan, is_unfit, met_stale_plan},
+    storage::{is_contended, is_stale_plan, is_unfit, met_stale_plan, note_outage},
 };
 use axum::{
     Json,
@@ -351,7 +351,7 @@ impl From<sqlx::Error> for Problem {
             met_stale_plan(&error, false);
             return Self::stale();
         }
-        if is_outage(&error) {
+        if note_outage(&error) {
             tracing::warn!(%error, "database unavailable");
             return Self::outage();
         }

@@ -16,7 +16,7 @@ use crate::{
         impact::{self, Stakes},
         jobs::{self, Until},
         queues,
-        search::{self, ErrorGroup, MOST_GROUPS, Wanted},
+        search::{self, ErrorGroup, JobQuery, MAX_GROUPS},
     },
     storage::again,
 };
@@ -136,7 +136,7 @@ pub(crate) struct Which {
     before: Option<Instant>,
 }
 
-impl TryFrom<Which> for Wanted {
+impl TryFrom<Which> for JobQuery {
     type Error = Problem;
 
     fn try_from(which: Which) -> Result<Self, Problem> {
@@ -172,7 +172,7 @@ pub(crate) async fn errors(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ErrorGroup>>, Problem> {
     of.tag.as_deref().map(known_tag).transpose()?;
-    let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MOST_GROUPS, MOST_GROUPS)?);
+    let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MAX_GROUPS, MAX_GROUPS)?);
     Ok(Json(search::errors(&app.saga.pool, of.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
@@ -300,7 +300,7 @@ impl From<QueueView> for Queue {
             (true, 0) => "paused",
             (true, _) => "draining",
         };
-        let oldest_debt_secs = queues::oldest_debt_secs(&queue);
+        let oldest_debt_secs = queues::oldest_undo_secs(&queue);
         let QueueView { tag, ready, delayed, retrying, running, dead, most_failures, .. } = queue;
         let QueueView { oldest_ready_secs, paused, .. } = queue;
         let QueueView { done_last_hour, failed_last_hour, .. } = queue;

@@ -10,7 +10,7 @@ use crate::{
     accounts::Caller,
     domain::{Page, Refusal, SeatSet, csv::MEDIA_TYPE},
     ops::{
-        By,
+        Attribution,
         audit::{Actor, Through},
         checked, trips,
     },
@@ -18,7 +18,7 @@ use crate::{
         NotMade, NotMadeCursor,
         cancel::{self, Progress},
         manifest,
-        seats::{Keep, MOST_SEATS},
+        seats::{MAX_SEATS, SeatBlock},
     },
 };
 use axum::{
@@ -41,23 +41,23 @@ pub(crate) struct SomeSeats {
 }
 
 pub(crate) async fn block(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
-    keep(id, change, Keep::Block).await
+    keep(id, change, SeatBlock::Block).await
 }
 
 pub(crate) async fn release(id: Path<String>, change: OpsChange<SomeSeats>) -> Result<Response, Ended> {
-    keep(id, change, Keep::Release).await
+    keep(id, change, SeatBlock::Release).await
 }
 
 async fn keep(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<SomeSeats>,
-    keep: Keep,
+    keep: SeatBlock,
 ) -> Result<Response, Ended> {
     let trip = trip_id(&id)?;
-    let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
+    let seats = SeatSet::parse(&change.body.seats, MAX_SEATS).map_err(|e| Problem::field(&e))?;
     let by = by(&change.caller, &change.body.reason)?;
     let mut act = Act::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
+    let done = trips::set_blocked(act.conn(), &by, trip, &seats, keep).await;
     act.end(StatusCode::OK, done).await
 }
 
@@ -141,7 +141,7 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
 }
 
 /// Who acts through this API, and why.
-fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
+fn by(caller: &Caller, reason: &str) -> Result<Attribution, Problem> {
     let reason = checked(reason).map_err(|error| Problem::field(&error))?;
-    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))
+    Ok(Attribution::new(Actor::caller(caller, Through::Api), Some(reason)))
 }
