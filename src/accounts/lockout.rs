@@ -1,12 +1,13 @@
-//! Delays after wrong passwords, answered before anything is hashed.
+//! Delays after wrong passwords, enforced before anything is hashed.
 //!
-//! Tries are counted for a user name from one network and for one address, never for a name alone: guessing from
-//! elsewhere delays nobody but the guesser. They are kept in the database, which every deployment has and all replicas
-//! share; a Redis that is flushed or away would let guessers start anew, and next to a hash a round trip is cheap.
-//! A name that does not exist is treated like any other.
+//! Attempts are counted for a user name from one network and for one address, never for a name
+//! alone: an attacker elsewhere does not delay the account's owner. The counts are in the database,
+//! which all replicas share. With Redis, a flush or an outage would reset them, and a round trip is
+//! cheap compared with a hash. An unknown name is treated like any other.
 //!
-//! A try is counted *before* its password is checked, and a right one takes the count back: so guessing in parallel, on
-//! however many replicas, gains nothing. Whoever lets a try through ends it as well, even if the client hangs up.
+//! An attempt is counted *before* its password is checked, and a right password resets the count,
+//! so parallel guessing gains nothing. A caller of [`begin`] must end the attempt, even if the
+//! client disconnects.
 
 use super::user_name;
 use crate::{
@@ -18,30 +19,32 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// How long until one try of a name is forgiven, seconds. Longer than the longest delay, or waiting would pay.
+/// How long until one attempt for a name is forgiven, seconds. Longer than the longest delay, or
+/// waiting would pay.
 const NAME_LEAK_SECS: f64 = 3600.0;
-/// The same for an address: many people may share one, and mistype.
+/// The same for an address: many people may share one.
 const ADDRESS_LEAK_SECS: f64 = 60.0;
-/// Tries counted beyond the first delay at the most: what doubles a second past any delay. All leak away within a day.
-const DEEPEST: f64 = 12.0;
+/// Most attempts that are counted beyond the first delay: enough doublings of a second for any
+/// delay. All are forgiven within a day.
+const MAX_LEVEL_BEYOND: f64 = 12.0;
 /// Bytes of a digest.
-const DIGEST: usize = 16;
-/// Rows that have leaked away, deleted with each wrong try.
-const PRUNED: i64 = 10;
+const DIGEST_BYTES: usize = 16;
+/// Expired rows that each wrong attempt deletes.
+const PRUNE_BATCH: i64 = 10;
 
-/// A try that was let through.
+/// An attempt that may proceed.
 #[derive(Debug)]
-pub struct Try {
+pub struct Attempt {
     pair: Vec<u8>,
     address: Vec<u8>,
 }
 
-/// Lets a try through and counts it, unless it comes too soon.
+/// Counts an attempt and lets it proceed, unless it comes too soon.
 ///
 /// # Errors
 /// [`Refusal::TooSoon`] with the seconds to wait; the database's.
-pub async fn begin(pool: &PgPool, rules: &Lockout, name: &str, from: IpAddr) -> Result<Try, Error> {
-    let tried = Try {
+pub async fn begin(pool: &PgPool, rules: &Lockout, name: &str, from: IpAddr) -> Result<Attempt, Error> {
+    let attempt = Attempt {
         pair: digest("name", network(from), &user_name::folded(name)),
         address: digest("address", counted(from), ""),
     };
@@ -64,37 +67,38 @@ pub async fn begin(pool: &PgPool, rules: &Lockout, name: &str, from: IpAddr) -> 
                   extract(epoch from greatest(
                       (select locked_until from barred),
                       (select locked_until from sign_in_tries where subject = $1)) - now())::float8 as wait"#,
-        tried.pair,
-        tried.address,
+        attempt.pair,
+        attempt.address,
         f64::from(rules.tries),
         f64::from(rules.longest_secs),
         NAME_LEAK_SECS,
-        DEEPEST,
+        MAX_LEVEL_BEYOND,
     )
     .fetch_one(pool)
     .await?;
     if row.through {
-        return Ok(tried);
+        return Ok(attempt);
     }
-    // Somebody else's try may have locked it after this statement looked: then the first delay is told.
+    // A concurrent attempt may have locked it after this statement's snapshot: then the first delay
+    // applies.
     let wait = row.wait.unwrap_or(1.0).clamp(1.0, f64::from(rules.longest_secs).max(1.0));
     Err(Refusal::TooSoon { retry_after_secs: wait.ceil() as u64 }.into())
 }
 
-impl Try {
-    /// The password was right: what was counted for this name from here is forgotten.
+impl Attempt {
+    /// The password was right: resets the count for this name and network.
     ///
     /// # Errors
     /// The database's.
-    pub async fn right(self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    pub async fn succeeded(self, pool: &PgPool) -> Result<(), sqlx::Error> {
         sqlx::query!("delete from sign_in_tries where subject = $1", self.pair).execute(pool).await.map(drop)
     }
 
-    /// The password was wrong: it counts for the address too.
+    /// The password was wrong: counts for the address too.
     ///
     /// # Errors
     /// The database's.
-    pub async fn wrong(self, pool: &PgPool, rules: &Lockout) -> Result<(), sqlx::Error> {
+    pub async fn failed(self, pool: &PgPool, rules: &Lockout) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "with old as (
                  delete from sign_in_tries where subject in (
@@ -113,19 +117,19 @@ impl Try {
             f64::from(rules.address_tries),
             f64::from(rules.longest_secs),
             ADDRESS_LEAK_SECS,
-            DEEPEST,
-            PRUNED,
+            MAX_LEVEL_BEYOND,
+            PRUNE_BATCH,
         )
         .execute(pool)
         .await
         .map(drop)
     }
 
-    /// The password was not checked: the try is given back.
+    /// The password was not checked: takes the count back.
     ///
     /// # Errors
     /// The database's.
-    pub async fn unchecked(self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    pub async fn withdraw(self, pool: &PgPool) -> Result<(), sqlx::Error> {
         sqlx::query!(
             "update sign_in_tries set level = greatest(level - 1, 0), locked_until = null where subject = $1",
             self.pair
@@ -136,7 +140,7 @@ impl Try {
     }
 }
 
-/// The network an address is in: whoever has one address of it most often has them all.
+/// The network of an address: its addresses mostly belong to one customer.
 fn network(address: IpAddr) -> IpAddr {
     match counted(address) {
         IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from(u32::from(address) >> 8 << 8)),
@@ -146,5 +150,5 @@ fn network(address: IpAddr) -> IpAddr {
 
 fn digest(what: &str, network: IpAddr, name: &str) -> Vec<u8> {
     let sum = Sha256::new().chain_update(format!("{what}\n{network}\n{name}")).finalize();
-    sum.iter().copied().take(DIGEST).collect()
+    sum.iter().copied().take(DIGEST_BYTES).collect()
 }

@@ -1,4 +1,4 @@
-//! Accounts, sessions, wallets.
+//! Accounts and sessions.
 
 pub mod lockout;
 pub mod passwords;

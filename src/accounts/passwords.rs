@@ -1,12 +1,15 @@
-//! Argon2id with a server-side pepper, on a bounded number of blocking threads: hashing is bought with memory and
-//! time, and must never be done inside a transaction or on a request thread.
+//! Argon2id with a server-side pepper, on a bounded number of blocking threads. Hashing takes time
+//! and memory on purpose, and must never run inside a transaction or on a request's thread.
 //!
-//! A password is prepared as RFC 8265 says (`OpaqueString`): in NFC, and with blanks of other scripts as plain ones. Keyboards
-//! differ in how they write é, and whoever moves from one to the other types the same password.
+//! A password is prepared as in RFC 8265 (`OpaqueString`): in NFC, and with blanks of other scripts
+//! as U+0020. Keyboards encode é differently, and the password must be the same on each.
 //!
-//! Each turn has its memory, and the next who has it uses it again. Given back to the allocator it would stay with whichever
-//! thread had it, and there are many: after a minute of payments an API process held 450 MB.
+//! The memory of a hash is reused by the next one. Returned to the allocator, it would stay with
+//! the thread that had it, and blocking threads are many.
 
+pub use crate::settings::Cost;
+
+use crate::domain::BoxError;
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString, rand_core::OsRng},
@@ -21,24 +24,10 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Any error, boxed.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// How long a hash may wait for a thread before the request fails.
+const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a hash may wait for its turn before the request is given up.
-const LONGEST_QUEUE: Duration = Duration::from_secs(5);
-
-/// What one hash costs.
-#[derive(Clone, Copy, Debug)]
-pub struct Cost {
-    /// Memory in KiB.
-    pub memory_kib: u32,
-    /// Passes over it.
-    pub passes: u32,
-    /// Hashes at once.
-    pub parallel: usize,
-}
-
-/// So many passwords wait to be checked that this one did not get its turn in time.
+/// Too many passwords wait to be checked.
 #[derive(Debug, thiserror::Error)]
 #[error("too many passwords are being checked")]
 pub struct Busy;
@@ -50,8 +39,8 @@ pub struct Passwords(Arc<Inner>);
 struct Inner {
     pepper: Vec<u8>,
     params: Params,
-    turns: Arc<Semaphore>,
-    /// What turns have used and do not use now: as many as there are turns at the most.
+    permits: Arc<Semaphore>,
+    /// Memory that is not in use, at most one list for each permit.
     memory: Mutex<Vec<Vec<Block>>>,
 }
 
@@ -59,11 +48,11 @@ impl Passwords {
     /// With the pepper (never printed, never stored with the hashes) and the cost of one hash.
     ///
     /// # Errors
-    /// A cost outside what Argon2 allows.
+    /// A cost that Argon2 refuses.
     pub fn new(pepper: &[u8], cost: Cost) -> Result<Self, BoxError> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
-        let turns = Arc::new(Semaphore::new(cost.parallel.max(1)));
-        Ok(Self(Arc::new(Inner { pepper: pepper.to_vec(), params, turns, memory: Mutex::default() })))
+        let permits = Arc::new(Semaphore::new(cost.parallel.max(1)));
+        Ok(Self(Arc::new(Inner { pepper: pepper.to_vec(), params, permits, memory: Mutex::default() })))
     }
 
     /// A hash in PHC form with a fresh salt.
@@ -71,7 +60,7 @@ impl Passwords {
     /// # Errors
     /// [`Busy`].
     pub async fn hash(&self, password: &str) -> Result<String, BoxError> {
-        self.in_turn(&prepared(password), |inner, memory, password| {
+        self.run_bounded(&prepared(password), |inner, memory, password| {
             let salt = SaltString::generate(&mut OsRng);
             let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
             let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
@@ -87,8 +76,8 @@ impl Passwords {
         .await
     }
 
-    /// Whether the password is the one hashed. One that was hashed as it was typed, before passwords were prepared, is known
-    /// as it was typed; for a password in ASCII that is the same, and costs nothing.
+    /// Whether the password matches the hash. Hashes from before passwords were prepared match the
+    /// password as typed; for an ASCII password that is the same and costs nothing.
     ///
     /// # Errors
     /// [`Busy`], or a stored hash that does not parse.
@@ -98,11 +87,11 @@ impl Passwords {
             || prepared != password && self.is_hashed(password, hash).await?)
     }
 
-    /// As much work as [`Self::verify`] does for a password that is wrong.
+    /// Does as much work as [`Self::verify`] for a wrong password, for an unknown name.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn verify_nobodys(&self, password: &str) -> Result<(), BoxError> {
+    pub async fn verify_dummy(&self, password: &str) -> Result<(), BoxError> {
         self.hash(password).await?;
         if prepared(password) != password {
             self.hash(password).await?;
@@ -110,14 +99,15 @@ impl Passwords {
         Ok(())
     }
 
-    /// A keyed digest (32 bytes) of what must not be told from it: a plain one of six digits could be tried out. The parts
-    /// are told apart, and `what` says for whom, so that no digest of one purpose is one of another.
+    /// A keyed digest (32 bytes) of secrets: a plain digest of six digits could be found by trying.
+    /// The parts are separated by their lengths, and `purpose` keeps the digests of different
+    /// purposes apart.
     ///
     /// # Errors
-    /// None that can happen: HMAC takes a key of any length.
-    pub fn digest(&self, what: &str, parts: &[&str]) -> Result<Vec<u8>, BoxError> {
+    /// None in practice: HMAC takes a key of any length.
+    pub fn digest(&self, purpose: &str, parts: &[&str]) -> Result<Vec<u8>, BoxError> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.pepper)?;
-        for part in [what].iter().chain(parts) {
+        for part in [purpose].iter().chain(parts) {
             mac.update(&u64::try_from(part.len())?.to_be_bytes());
             mac.update(part.as_bytes());
         }
@@ -126,7 +116,7 @@ impl Passwords {
 
     async fn is_hashed(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
         let hash = hash.to_owned();
-        self.in_turn(password, move |inner, memory, password| {
+        self.run_bounded(password, move |inner, memory, password| {
             let stored = PasswordHash::new(&hash).map_err(text)?;
             let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else { return Ok(false) };
             let algorithm = Algorithm::try_from(stored.algorithm).map_err(text)?;
@@ -139,8 +129,8 @@ impl Passwords {
         .await
     }
 
-    /// How many passwords are hashed a second with `clients` at it all the time, and how long one waits for its answer, the
-    /// median: measured for `time`.
+    /// Measures for `time` how many passwords `clients` concurrent clients hash in a second, and
+    /// their median wait.
     ///
     /// # Errors
     /// [`Busy`].
@@ -152,9 +142,9 @@ impl Passwords {
             hashing.spawn(async move {
                 let mut waits = Vec::new();
                 while begun.elapsed() < time {
-                    let asked = Instant::now();
+                    let started = Instant::now();
                     passwords.hash("a password of some length").await?;
-                    waits.push(asked.elapsed());
+                    waits.push(started.elapsed());
                 }
                 Ok::<_, BoxError>(waits)
             });
@@ -168,20 +158,20 @@ impl Passwords {
         Ok((waits.len() as f64 / begun.elapsed().as_secs_f64(), median))
     }
 
-    async fn in_turn<T: Send + 'static>(
+    async fn run_bounded<T: Send + 'static>(
         &self,
         password: &str,
         work: impl FnOnce(&Inner, &mut Vec<Block>, &[u8]) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, BoxError> {
-        let turn = Arc::clone(&self.0.turns).acquire_owned();
-        let turn = tokio::time::timeout(LONGEST_QUEUE, turn).await.map_err(|_| Busy)??;
+        let permit = Arc::clone(&self.0.permits).acquire_owned();
+        let permit = tokio::time::timeout(MAX_QUEUE_WAIT, permit).await.map_err(|_| Busy)??;
         let (inner, password) = (Arc::clone(&self.0), password.as_bytes().to_vec());
         tokio::task::spawn_blocking(move || {
             let mut memory = inner.memory().pop().unwrap_or_default();
             let done = work(&inner, &mut memory, &password);
             inner.memory().push(memory);
-            // Whoever asked may be gone: the turn ends here.
-            drop(turn);
+            // The caller may have been dropped: the permit is released here.
+            drop(permit);
             done
         })
         .await?
@@ -208,7 +198,8 @@ fn prepared(password: &str) -> Cow<'_, str> {
     Cow::Owned(password.chars().map(|c| if is_blank(c) { ' ' } else { c }).nfc().collect())
 }
 
-/// So many bytes of what Argon2 makes of the password. The crate does the same by itself, but with memory of its own.
+/// The first `len` bytes of Argon2's output. The crate's own function allocates new memory each
+/// time.
 fn output(
     argon2: &Argon2<'_>,
     memory: &mut Vec<Block>,
@@ -247,7 +238,7 @@ mod tests {
         let passwords = Passwords::new(b"pepper", CHEAP)?;
         let typed = "cafe\u{301} noir";
         let old = passwords
-            .in_turn(typed, |inner, memory, password| {
+            .run_bounded(typed, |inner, memory, password| {
                 let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
                 let salt = SaltString::generate(&mut OsRng);
                 let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;

@@ -1,77 +1,84 @@
-//! The pay password: six digits, hashed, locked after a few wrong tries.
+//! The pay password: six digits, hashed, locked after a few wrong attempts.
 //!
-//! A try is *let through* before it is checked: tries known to be wrong and tries being checked together never pass
-//! [`MOST_TRIES`], however many run at once, on however many replicas. So nobody guesses more often by guessing in
-//! parallel, and a rider who pays for many orders at once only waits his turn.
+//! An attempt is *reserved* before it is checked: wrong attempts and attempts being checked are
+//! together at most [`MAX_TRIES`], on all replicas. Parallel guessing therefore gains nothing, and
+//! a rider who pays for many orders at once only waits.
 
 use crate::{
-    accounts::passwords::Busy,
+    accounts::passwords::{Busy, Passwords},
     domain::{BoxError, Error, FieldError, PayPassword, Refusal, RiderId},
-    saga::SagaContext,
     storage::again,
 };
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
 
-/// Wrong tries until it locks, as the contract says.
-pub const MOST_TRIES: i32 = 5;
+/// Wrong attempts until it is locked.
+pub const MAX_TRIES: i32 = 5;
 /// How long it stays locked.
 const LOCK: Duration = Duration::from_secs(15 * 60);
-/// After so long a try that has not come back is taken for dead with its process. Longer than a hash may take.
-const LOST: Duration = Duration::from_secs(15);
-/// How often a try waits for its turn, and how long each time.
-const TURNS: u32 = 400;
-/// Pause between two looks for a turn.
-const TURN: Duration = Duration::from_millis(25);
-/// How often something is judged again because the pay password was changed meanwhile.
-pub const ROUNDS: u32 = 5;
-/// For how long the request that set the pay password is known again.
-const REPEATED: Duration = Duration::from_secs(3600);
+/// How old a reserved attempt without a result is when it counts as abandoned by a dead process.
+/// Longer than a hash may take.
+const ABANDONED_AFTER: Duration = Duration::from_secs(15);
+/// How often a request polls for an attempt: together with [`POLL`], how long a rider waits behind
+/// other attempts.
+const MAX_POLLS: u32 = 400;
+/// The pause between two polls.
+const POLL: Duration = Duration::from_millis(25);
+/// How often a check is repeated because the pay password was changed meanwhile.
+pub const MAX_ROUNDS: u32 = 5;
+/// How long a repeat of the request that set the pay password is recognized.
+const REPEAT_WINDOW: Duration = Duration::from_secs(3600);
 
-/// Checks a pay password; the hash that it fits, as it was when the try was counted. A check that a change overtook is
-/// made again: what is right is what is right then. Not to be dropped: a try that was let through and does not come back stands
-/// in the way of others for [`LOST`]. Flows end by themselves; other callers use [`run_undropped`](crate::saga::run_undropped).
+/// Checks a pay password; returns the hash that it matches, as it was when the attempt was counted.
+/// A check that a change of the pay password overtook is repeated. The future must not be dropped:
+/// a reserved attempt without a result blocks others for [`ABANDONED_AFTER`]. Sagas run to their
+/// end; other callers run it on a task that is not dropped.
 ///
 /// # Errors
 /// Wrong, locked or never set; the database's.
-pub async fn verify(saga: &SagaContext, rider: RiderId, password: &str) -> Result<String, Error> {
-    for _ in 0..ROUNDS {
-        let kept = again(|| let_through(saga, rider)).await?;
-        let checked = saga.passwords.verify(password, &kept.hash).await;
-        match settled(saga, rider, &kept, checked).await? {
-            Counted { overtaken: true, .. } => {}
-            Counted { right: true, .. } => return Ok(kept.hash),
-            Counted { wrong, .. } => {
-                return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
+pub async fn verify(
+    pool: &PgPool,
+    passwords: &Passwords,
+    rider: RiderId,
+    password: &str,
+) -> Result<String, Error> {
+    for _ in 0..MAX_ROUNDS {
+        let stored = again(|| reserve_attempt(pool, rider)).await?;
+        let checked = passwords.verify(password, &stored.hash).await;
+        match finish_attempt(pool, rider, &stored, checked).await? {
+            AttemptResult { overtaken: true, .. } => {}
+            AttemptResult { right: true, .. } => return Ok(stored.hash),
+            AttemptResult { wrong, .. } => {
+                return Err(Refusal::WrongPayPassword { tries_left: MAX_TRIES - wrong }.into());
             }
         }
     }
     Err(Error::Broken(Box::new(Busy)))
 }
 
-/// What a try that was let through is checked against.
-struct Kept {
+/// The hash that a reserved attempt is checked against.
+struct StoredHash {
     hash: String,
-    /// The digest of the change that set it, if a repeat of that can still be told.
+    /// The digest of the change that set it, if a repeat of it is still recognized.
     last_change: Option<Vec<u8>>,
 }
 
-/// What became of a try.
-struct Counted {
-    /// Whether it was right.
+/// The result of an attempt.
+struct AttemptResult {
+    /// Whether the pay password was right.
     right: bool,
-    /// Wrong ones.
+    /// Wrong attempts until now.
     wrong: i32,
-    /// The pay password was changed while it was checked, and the try does not count.
+    /// The pay password was changed while it was checked: the attempt does not count.
     overtaken: bool,
 }
 
-/// Waits for a turn and takes it; what to check against.
-async fn let_through(saga: &SagaContext, rider: RiderId) -> Result<Kept, Error> {
-    for _ in 0..TURNS {
-        let kept = sqlx::query_as!(
-            Kept,
+/// Waits until an attempt is free and reserves it; returns what to check against.
+async fn reserve_attempt(pool: &PgPool, rider: RiderId) -> Result<StoredHash, Error> {
+    for _ in 0..MAX_POLLS {
+        let stored = sqlx::query_as!(
+            StoredHash,
             "update pay_password
              set wrong = case when locked_until is null then wrong else 0 end,
                  locked_until = null,
@@ -82,57 +89,57 @@ async fn let_through(saga: &SagaContext, rider: RiderId) -> Result<Kept, Error> 
                  + case when checked_at < now() - make_interval(secs => $3) then 0 else checking end < $2
              returning hash, case when changed_at > now() - make_interval(secs => $4) then last_change end as last_change",
             rider.0,
-            MOST_TRIES,
-            LOST.as_secs_f64(),
-            REPEATED.as_secs_f64(),
+            MAX_TRIES,
+            ABANDONED_AFTER.as_secs_f64(),
+            REPEAT_WINDOW.as_secs_f64(),
         )
-        .fetch_optional(&saga.pool)
+        .fetch_optional(pool)
         .await?;
-        if let Some(kept) = kept {
-            return Ok(kept);
+        if let Some(stored) = stored {
+            return Ok(stored);
         }
-        if let Some(until) = locked_until(saga, rider).await? {
+        if let Some(until) = locked_until(pool, rider).await? {
             return Err(Refusal::PayPasswordLocked { until }.into());
         }
-        tokio::time::sleep(TURN).await;
+        tokio::time::sleep(POLL).await;
     }
     Err(Refusal::PayPasswordLocked { until: Utc::now() }.into())
 }
 
-/// Ends a try that was let through: it counts, unless it could not be checked, and then it is as if it had not been made.
-async fn settled(
-    saga: &SagaContext,
+/// Ends a reserved attempt: it counts, unless it could not be checked.
+async fn finish_attempt(
+    pool: &PgPool,
     rider: RiderId,
-    kept: &Kept,
+    stored: &StoredHash,
     checked: Result<bool, BoxError>,
-) -> Result<Counted, Error> {
+) -> Result<AttemptResult, Error> {
     match checked {
-        Ok(right) => Ok(again(|| come_back(saga, rider, &kept.hash, right)).await?),
+        Ok(right) => Ok(again(|| record_result(pool, rider, &stored.hash, right)).await?),
         Err(error) => {
-            again(|| withdraw(saga, rider)).await?;
+            again(|| release_attempt(pool, rider)).await?;
             Err(Error::Broken(error))
         }
     }
 }
 
-/// Takes a try back that was let through.
-async fn withdraw(saga: &SagaContext, rider: RiderId) -> Result<(), sqlx::Error> {
+/// Releases a reserved attempt that was not checked.
+async fn release_attempt(pool: &PgPool, rider: RiderId) -> Result<(), sqlx::Error> {
     sqlx::query!("update pay_password set checking = greatest(checking - 1, 0) where rider_id = $1", rider.0)
-        .execute(&saga.pool)
+        .execute(pool)
         .await
         .map(drop)
 }
 
-/// Counts a try that was checked against this hash. It counts for that hash only: a right one wipes no slate of a pay
-/// password that it does not fit, and a wrong one is none of the next's.
-async fn come_back(
-    saga: &SagaContext,
+/// Counts an attempt that was checked against this hash, and for this hash only: after a change,
+/// neither a right nor a wrong attempt at the old pay password affects the new one.
+async fn record_result(
+    pool: &PgPool,
     rider: RiderId,
     hash: &str,
     right: bool,
-) -> Result<Counted, sqlx::Error> {
+) -> Result<AttemptResult, sqlx::Error> {
     sqlx::query_as!(
-        Counted,
+        AttemptResult,
         r#"update pay_password
            set checking = greatest(checking - 1, 0),
                wrong = case when hash <> $5 then wrong when $2 then 0 else wrong + 1 end,
@@ -142,34 +149,34 @@ async fn come_back(
            returning wrong, hash <> $5 as "overtaken!", $2::bool as "right!""#,
         rider.0,
         right,
-        MOST_TRIES,
+        MAX_TRIES,
         LOCK.as_secs_f64(),
         hash,
     )
-    .fetch_one(&saga.pool)
+    .fetch_one(pool)
     .await
 }
 
-/// Until when it is locked, if it is.
-async fn locked_until(saga: &SagaContext, rider: RiderId) -> Result<Option<DateTime<Utc>>, Error> {
+/// Until when the pay password is locked, if it is.
+async fn locked_until(pool: &PgPool, rider: RiderId) -> Result<Option<DateTime<Utc>>, Error> {
     let row = sqlx::query!(
         "select case when locked_until > now() then locked_until end as until from pay_password where rider_id = $1",
         rider.0
     )
-    .fetch_optional(&saga.pool)
+    .fetch_optional(pool)
     .await?;
     Ok(row.ok_or(Refusal::PayPasswordMissing)?.until)
 }
 
-/// What a request to set the pay password comes to, once all that is slow about it is done.
-pub enum Judged {
-    /// It was done: this is the request that set the present one, again.
+/// The outcome of checking a request to set the pay password.
+pub enum ChangeCheck {
+    /// A repeat of the request that set the present pay password.
     Repeat,
-    /// It is to be done.
+    /// A change that is to be made.
     Change(Change),
 }
 
-/// A change that is left to be made, in one transaction.
+/// A checked change, to be made in one transaction.
 pub struct Change {
     rider: RiderId,
     /// The hash that `current` was checked against; none for the first pay password.
@@ -178,74 +185,79 @@ pub struct Change {
     digest: Vec<u8>,
 }
 
-/// Judges a request to set or to change the pay password; changing takes the current one.
+/// Checks a request to set or to change the pay password; a change needs the current one.
 ///
-/// `PUT` may be repeated, also without a key: who did not get the answer asks again with a `current` that is right no more. A
-/// repeat is known by the digest of the last change, which covers `current` and `new`. Comparing tells whoever knows what was
-/// before whether he guessed what is now, so it is a try like any other: let through first, and counted as wrong if the digest
-/// differs and `current` is wrong. Nobody gets more guesses by it than by guessing `current`. After [`REPEATED`] a repeat is
-/// judged as any request, and so is a first pay password that is set again without `current`.
+/// `PUT` may be repeated, also without a key: a client that got no response repeats it with a
+/// `current` that is no longer right. A repeat is recognized by the digest of the last change,
+/// which covers `current` and `new`. The comparison reveals whether a guess of both is right, so it
+/// counts as an attempt: reserved first, and wrong if the digest differs and `current` is wrong. It
+/// gives no more guesses than guessing `current`. After [`REPEAT_WINDOW`] a repeat is checked like
+/// any request, and so is a first pay password that is set again without `current`.
 ///
 /// # Errors
-/// A malformed new one, a wrong or missing current one, locked; the database's.
-pub async fn judge(
-    saga: &SagaContext,
+/// A malformed new one, a wrong or missing current one, a locked one; the database's.
+pub async fn check_change(
+    pool: &PgPool,
+    passwords: &Passwords,
     rider: RiderId,
     current: Option<&str>,
     new: &str,
-) -> Result<Judged, Error> {
+) -> Result<ChangeCheck, Error> {
     check_form("/new", new).map_err(Refusal::Invalid)?;
     let kind = if current.is_some() { "change" } else { "first" };
     let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
-    let digest = saga.passwords.digest("the pay password was set", &parts).map_err(Error::Broken)?;
-    for _ in 0..ROUNDS {
-        let Some(was_first) = again(|| was_first(saga, rider)).await? else {
-            let hash = saga.passwords.hash(new).await.map_err(Error::Broken)?;
-            return Ok(Judged::Change(Change { rider, from: None, hash, digest }));
+    let digest = passwords.digest("the pay password was set", &parts).map_err(Error::Broken)?;
+    for _ in 0..MAX_ROUNDS {
+        let Some(was_first) = again(|| was_first(pool, rider)).await? else {
+            let hash = passwords.hash(new).await.map_err(Error::Broken)?;
+            return Ok(ChangeCheck::Change(Change { rider, from: None, hash, digest }));
         };
         if current.is_none() && !was_first {
             let rule = "the current pay password is needed";
             return Err(Refusal::Invalid(FieldError::new("/current", rule)).into());
         }
-        let kept = again(|| let_through(saga, rider)).await?;
-        let repeat = kept.last_change.as_ref() == Some(&digest);
+        let stored = again(|| reserve_attempt(pool, rider)).await?;
+        let repeat = stored.last_change.as_ref() == Some(&digest);
         let checked = match current {
             _ if repeat => Ok(true),
-            Some(current) => saga.passwords.verify(current, &kept.hash).await,
+            Some(current) => passwords.verify(current, &stored.hash).await,
             None => Ok(false),
         };
-        match settled(saga, rider, &kept, checked).await? {
-            Counted { overtaken: true, .. } => {}
-            Counted { right: false, wrong, .. } => {
-                return Err(Refusal::WrongPayPassword { tries_left: MOST_TRIES - wrong }.into());
+        match finish_attempt(pool, rider, &stored, checked).await? {
+            AttemptResult { overtaken: true, .. } => {}
+            AttemptResult { right: false, wrong, .. } => {
+                return Err(Refusal::WrongPayPassword { tries_left: MAX_TRIES - wrong }.into());
             }
-            _ if repeat => return Ok(Judged::Repeat),
+            _ if repeat => return Ok(ChangeCheck::Repeat),
             _ => {
-                let hash = saga.passwords.hash(new).await.map_err(Error::Broken)?;
-                return Ok(Judged::Change(Change { rider, from: Some(kept.hash), hash, digest }));
+                let hash = passwords.hash(new).await.map_err(Error::Broken)?;
+                return Ok(ChangeCheck::Change(Change { rider, from: Some(stored.hash), hash, digest }));
             }
         }
     }
     Err(Error::Broken(Box::new(Busy)))
 }
 
-/// Whether the pay password is a first one that was set so lately that a repeat can be told; `None` if there is none.
-async fn was_first(saga: &SagaContext, rider: RiderId) -> Result<Option<bool>, sqlx::Error> {
+/// Whether the pay password is the first one and was set within [`REPEAT_WINDOW`]; `None` if there
+/// is none.
+async fn was_first(pool: &PgPool, rider: RiderId) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select coalesce(was_first and changed_at > now() - make_interval(secs => $2), false) as "first!"
            from pay_password where rider_id = $1"#,
         rider.0,
-        REPEATED.as_secs_f64()
+        REPEAT_WINDOW.as_secs_f64()
     )
-    .fetch_optional(&saga.pool)
+    .fetch_optional(pool)
     .await
 }
 
 impl Change {
-    /// Makes the change, and ends what the old pay password authorized, unless another change was first.
+    /// Makes the change and deletes the authorizations of the old pay password, unless another
+    /// change was first.
     ///
-    /// Two statements, for a statement does not see what it waited for: an authorization that is being issued holds a lock
-    /// on the pay password's row ([`authorization::issue`](crate::payment::authorization::issue)), and is to be seen by the second.
+    /// It takes two statements, since a statement does not see what it waited for. Issuing an
+    /// authorization (`payment::authorization::issue`) holds a lock
+    /// on the pay password's row; the second statement sees that authorization.
     ///
     /// # Errors
     /// The database's.
@@ -280,8 +292,8 @@ impl Change {
         if made.rows_affected() == 0 {
             return Ok(false);
         }
-        // In the order in which payments lock them. Those that are past their end matter to nobody; the index by end finds
-        // the others.
+        // In the order in which payments lock them. Expired ones are left out, so that the index by
+        // expiry is used.
         sqlx::query!(
             "delete from payment_authorization where order_id in (
                  select order_id from payment_authorization
@@ -295,7 +307,7 @@ impl Change {
     }
 }
 
-/// Whether the text is a pay password at all.
+/// Checks the form of a pay password.
 ///
 /// # Errors
 /// Names `pointer` and the rule.

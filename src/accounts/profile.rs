@@ -1,13 +1,45 @@
-//! What a rider may change of his own account: never its name, role, password or balance.
+//! The fields of an account that its rider may change: never its name, role, password or balance.
 
 use super::{Rider, find};
 use crate::domain::{Email, Error, NickName, Phone, Refusal, RiderId};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sqlx::PgConnection;
 
-/// A change of one field: left out, it stays as it is; `null` clears it.
-type Field<T> = Option<Option<T>>;
+/// A change of one field.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum FieldChange<T> {
+    /// It was left out: the field stays as it is.
+    #[default]
+    Keep,
+    /// It was `null`: the field is cleared.
+    Clear,
+    /// The new value.
+    Set(T),
+}
+
+impl<T> FieldChange<T> {
+    fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
+    fn value(&self) -> Option<&T> {
+        if let Self::Set(value) = self { Some(value) } else { None }
+    }
+}
+
+impl<T: Serialize> Serialize for FieldChange<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FieldChange<T> {
+    /// Only called for a field that is present.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
+    }
+}
 
 /// What `sex` may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -38,26 +70,21 @@ impl Sex {
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1 to 200 characters.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "FieldChange::is_keep")]
     #[schemars(with = "Option<NickName>")]
-    pub nick_name: Field<NickName>,
+    pub nick_name: FieldChange<NickName>,
     /// `female`, `male` or `other`.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "FieldChange::is_keep")]
     #[schemars(with = "Option<Sex>")]
-    pub sex: Field<Sex>,
+    pub sex: FieldChange<Sex>,
     /// Unverified.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "FieldChange::is_keep")]
     #[schemars(with = "Option<Email>")]
-    pub email: Field<Email>,
+    pub email: FieldChange<Email>,
     /// Unverified.
-    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "FieldChange::is_keep")]
     #[schemars(with = "Option<Phone>")]
-    pub phone: Field<Phone>,
-}
-
-/// Tells `null` from a field that is left out: this is only called for a field that is there.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
+    pub phone: FieldChange<Phone>,
 }
 
 /// Changes the account's profile, in one statement.
@@ -71,14 +98,14 @@ pub async fn change(conn: &mut PgConnection, rider: RiderId, change: &ProfileCha
                           email = case when $6 then $7 else email end, phone = case when $8 then $9 else phone end
          where id = $1",
         rider.0,
-        nick_name.is_some(),
-        nick_name.as_ref().and_then(Option::as_ref).map(NickName::as_str),
-        sex.is_some(),
-        sex.flatten().map(Sex::as_str),
-        email.is_some(),
-        email.as_ref().and_then(Option::as_ref).map(Email::as_str),
-        phone.is_some(),
-        phone.as_ref().and_then(Option::as_ref).map(Phone::as_str),
+        !nick_name.is_keep(),
+        nick_name.value().map(NickName::as_str),
+        !sex.is_keep(),
+        sex.value().copied().map(Sex::as_str),
+        !email.is_keep(),
+        email.value().map(Email::as_str),
+        !phone.is_keep(),
+        phone.value().map(Phone::as_str),
     )
     .execute(&mut *conn)
     .await?;

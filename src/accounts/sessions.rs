@@ -1,10 +1,10 @@
-//! Sessions: a signed token, so that a request costs no round trip, and a list of the revoked, read twice a second, so
-//! that signing out holds on every replica within a second.
+//! Sessions: a signed token, so that a request needs no round trip, and a list of revoked sessions,
+//! refreshed twice a second, so that a sign-out takes effect on every replica within a second.
 
 use super::{Rider, Role};
 use crate::{
     domain::RiderId,
-    storage::{self, is_outage},
+    storage::{self, note_outage},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
@@ -21,18 +21,19 @@ use uuid::Uuid;
 
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::hours(12);
-/// How long a session's row outlives it: a token counts by its own end, on clocks that may be late.
-const KEPT: Duration = Duration::days(1);
-/// How often the revoked are read.
+/// How long a session's row outlives it: tokens expire by the clocks of processes, which may be
+/// late.
+const RETENTION: Duration = Duration::days(1);
+/// How often the revoked sessions are read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(400);
-/// How far each read looks back, over clocks and commits that are late.
+/// How far back each read goes, to cover late clocks and commits.
 const LOOK_BACK_SECS: f64 = 30.0;
-/// First byte of a token; another layout gets another.
+/// First byte of a token; a change of the layout takes the next number.
 const LAYOUT: u8 = 1;
 /// Layout, session, rider, role, expiry.
 const CLAIMS: usize = 1 + 16 + 16 + 1 + 8;
 
-/// Who calls.
+/// The account and session of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The account.
@@ -43,15 +44,15 @@ pub struct Caller {
     pub session_id: Uuid,
 }
 
-/// A fresh session, as it is answered.
+/// A new session in a response.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Session {
-    /// Goes into `Authorization: Bearer`.
+    /// For `Authorization: Bearer`.
     pub token: String,
-    /// When it ends by itself.
+    /// When it expires.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
-    /// Whose it is.
+    /// The account.
     pub rider: Rider,
 }
 
@@ -68,8 +69,9 @@ impl Sessions {
         Self { key: Arc::new(key.to_vec()), revoked: Arc::default() }
     }
 
-    /// Opens a session. With `alone`, it ends the rider's other ones: here at once and elsewhere within a second.
-    /// Safe to drop: what was committed and is not remembered here is read by [`Self::watch`], as elsewhere.
+    /// Opens a session. With `alone`, ends the rider's other ones: in this process at once,
+    /// elsewhere within a second. Safe to drop: [`Self::run_refresh_loop`] reads revocations that
+    /// this process has committed but not added to its list.
     ///
     /// # Errors
     /// The database's.
@@ -88,7 +90,8 @@ impl Sessions {
         Ok(Session { token: self.sign(caller, expires_at), expires_at, rider })
     }
 
-    /// Ends a session, here at once and elsewhere within a second. Safe to drop, as [`Self::open`] is.
+    /// Ends a session, in this process at once and elsewhere within a second. Safe to drop, as
+    /// [`Self::open`] is.
     ///
     /// # Errors
     /// The database's.
@@ -105,7 +108,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Who a token speaks for; `None` if it is forged, expired or revoked.
+    /// The caller of a token; `None` if it is forged, expired or revoked.
     pub fn read(&self, token: &str) -> Option<Caller> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
@@ -121,17 +124,17 @@ impl Sessions {
         (alive && !revoked).then_some(caller)
     }
 
-    /// Reads the revoked for as long as the process lives; a failed read is tried again.
-    pub async fn watch(self, pool: PgPool) {
-        // At start, and after a read that failed, everything that still matters is read: how long ago the last good
-        // read was is then no question.
+    /// Refreshes the list for as long as the process lives; a failed read is retried.
+    pub async fn run_refresh_loop(self, pool: PgPool) {
+        // At start and after a failed read, all unexpired revocations are read, however long ago
+        // the last good read was.
         let mut all = true;
         loop {
             let read = self.refresh(&pool, all).await;
             all = read.is_err();
             if let Err(error) = read {
-                let outage = is_outage(&error);
-                tracing::warn!(%error, outage, "revoked sessions not read");
+                let outage = note_outage(&error);
+                tracing::warn!(%error, outage, "reading revoked sessions failed; retrying");
             }
             tokio::time::sleep(REFRESH).await;
         }
@@ -196,9 +199,9 @@ async fn insert(
     .map(drop)
 }
 
-/// Ends the rider's sessions. A statement does not see what it waited for, so
-/// of two sign-ins at once in one statement each, neither would end the other's. The rider's row is locked first, by a
-/// statement of its own.
+/// Ends the rider's sessions. The rider's row is locked first, by a statement of its own: a
+/// statement does not see what it waited for, so two concurrent sign-ins of one statement each
+/// would not end each other's session.
 async fn end_others(
     conn: &mut PgConnection,
     rider: RiderId,
@@ -215,18 +218,18 @@ async fn end_others(
     Ok(ended.into_iter().map(|row| (row.id, row.expires_at)).collect())
 }
 
-/// Deletes sessions that ended by themselves a day ago or longer, `batch` at the most; returns how many.
+/// Deletes sessions that expired a day ago or longer, at most `batch`; returns how many.
 ///
 /// # Errors
 /// The database's.
 pub async fn prune(pool: &PgPool, batch: u32) -> Result<u64, sqlx::Error> {
-    // Ids are UUIDv7 and all sessions last equally long, so the oldest ids are the first to end.
+    // Ids are UUIDv7 and all sessions last equally long, so the oldest ids expire first.
     let pruned = sqlx::query!(
         "delete from session where id in (
              select id from (select id, expires_at from session order by id limit $1) as oldest
              where expires_at < now() - make_interval(secs => $2))",
         i64::from(batch),
-        KEPT.as_seconds_f64()
+        RETENTION.as_seconds_f64()
     )
     .execute(pool)
     .await?;

@@ -1,9 +1,10 @@
-//! Registering, signing in, and what an account looks like from outside.
+//! Registering, signing in, and the public form of an account.
 
 use super::user_name;
 use crate::{
     accounts::passwords::Passwords,
     domain::{Email, Error, FieldError, Password, PayPassword, Phone, Refusal, RiderId, UserName},
+    storage,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ impl Role {
         self != Self::Rider
     }
 
-    /// May change anything at all; signing out is no change.
+    /// May change data; signing out does not count as a change.
     pub fn may_change(self) -> bool {
         self != Self::Viewer
     }
@@ -63,7 +64,7 @@ impl FromStr for Role {
     }
 }
 
-/// A registration as it comes in.
+/// A request to register.
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
@@ -82,7 +83,7 @@ pub struct NewRider {
     pub phone: Option<Phone>,
 }
 
-/// An account, as it is answered: never a balance, a password or a hash.
+/// An account in a response: never with a balance, a password or a hash.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Rider {
     /// Its id.
@@ -107,7 +108,7 @@ pub struct Rider {
     pub has_pay_password: bool,
 }
 
-/// A registration that is checked, with its passwords hashed: what is left to do is one statement.
+/// A valid registration with hashed passwords, ready to be stored by one statement.
 pub struct Registration {
     id: RiderId,
     user_name: String,
@@ -122,7 +123,7 @@ impl Registration {
     /// Checks and hashes, outside of any transaction.
     ///
     /// # Errors
-    /// A field that breaks a rule; the hasher's.
+    /// An invalid field; the hasher's.
     pub async fn prepare(passwords: &Passwords, new: &NewRider, role: Role) -> Result<Self, Error> {
         check(new).map_err(Refusal::Invalid)?;
         let password_hash = passwords.hash(&new.password).await.map_err(Error::Broken)?;
@@ -212,8 +213,8 @@ pub async fn sign_in(
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else {
-        // As much work as for a known name, so that the time taken tells nobody which names exist.
-        passwords.verify_nobodys(password).await.map_err(Error::Broken)?;
+        // As much work as for a known name, so that response times do not reveal which names exist.
+        passwords.verify_dummy(password).await.map_err(Error::Broken)?;
         return Err(Refusal::WrongCredentials.into());
     };
     if !passwords.verify(password, &row.password_hash).await.map_err(Error::Broken)? {
@@ -250,7 +251,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: RiderId) -> Result<Option<Rider>,
         Ok(Rider {
             id: RiderId(row.id),
             user_name: row.user_name,
-            role: row.role.parse().map_err(|e: String| sqlx::Error::Decode(e.into()))?,
+            role: storage::decode(&row.role)?,
             nick_name: row.nick_name,
             sex: row.sex,
             email: row.email,

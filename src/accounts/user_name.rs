@@ -1,8 +1,8 @@
-//! User names: which texts are one, and which two are the same.
+//! User names: their rule and their comparison.
 //!
-//! They are ASCII, so folding ASCII letters is all there is to it. Everything that compares them, in Rust and in SQL
-//! (`lower(user_name collate "C")`), folds so: a folding that knows more letters (`İ`, the Kelvin sign) would let two texts
-//! sign in as one account and be counted as two.
+//! They are ASCII, so only ASCII letters are folded, everywhere in Rust and in SQL
+//! (`lower(user_name collate "C")`). With a folding of more letters (`İ`, the Kelvin sign), two
+//! texts could sign in as one account and be counted as two.
 
 use crate::domain::UserName;
 
@@ -11,7 +11,7 @@ pub fn is_user_name(text: &str) -> bool {
     text.parse::<UserName>().is_ok()
 }
 
-/// The form by which user names are compared. A text that is none has one too, which is no user name's.
+/// The form by which user names are compared. The form of any other text equals no user name's.
 pub fn folded(text: &str) -> String {
     text.to_ascii_lowercase()
 }

@@ -1,5 +1,5 @@
-//! What one worker process at a time does for all: rows go that nothing can need any more. Whoever is first when it is
-//! due does it, in batches, each a short transaction of its own.
+//! Deletes old rows. One worker process at a time does it for all, in batches, each a short
+//! transaction of its own.
 
 use crate::{
     accounts::sessions,
@@ -7,26 +7,26 @@ use crate::{
     payment::authorization,
     saga::barrier,
     settings::{Idempotency, Retention, Settings},
-    storage::is_outage,
+    storage::note_outage,
 };
 use farebox_jobs::queue;
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// Its name in `queue.maintenance_task`.
-const DUTY: &str = "farebox_prune";
-/// How often a worker asks whether pruning is due.
-const ASK_EVERY: Duration = Duration::from_secs(5);
-/// Batches of one kind in a row at the most: with the default settings 10 million rows each five minutes, which is more
-/// than bookings can leave behind. What is left waits for the next turn.
-const MOST_BATCHES: u32 = 10_000;
+/// The name of its lock in the queue's table of maintenance tasks.
+const TASK: &str = "farebox_prune";
+/// How often a worker checks whether deleting is due.
+const POLL: Duration = Duration::from_secs(5);
+/// Most batches of one kind in one run: more than bookings can leave behind. The rest waits for the
+/// next run.
+const MAX_BATCHES: u32 = 10_000;
 
-/// What is kept, and for how long.
+/// How long rows are stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Pruning {
-    /// Answers kept under keys.
+    /// Stored responses.
     pub idempotency: Idempotency,
-    /// Barriers, and how pruning goes.
+    /// Barriers, and how rows are deleted.
     pub retention: Retention,
 }
 
@@ -36,41 +36,41 @@ impl From<&Settings> for Pruning {
     }
 }
 
-/// How many rows went.
+/// How many rows were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Kept answers.
+    /// Stored responses.
     pub answers: u64,
-    /// Barriers of flows that ended.
+    /// Barriers of finished sagas.
     pub barriers: u64,
-    /// Sessions past their end.
+    /// Expired sessions.
     pub sessions: u64,
-    /// Payment authorizations past their end.
+    /// Expired payment authorizations.
     pub authorizations: u64,
 }
 
-/// Prunes when it is due, for ever.
-pub async fn keep(pool: PgPool, pruning: Pruning) {
+/// Deletes old rows when it is due, for as long as the process lives.
+pub async fn run_prune_loop(pool: PgPool, pruning: Pruning) {
     loop {
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(POLL).await;
         match if_due(&pool, pruning).await {
-            Ok(Some(pruned)) if pruned != Pruned::default() => tracing::info!(?pruned, "old rows pruned"),
+            Ok(Some(pruned)) if pruned != Pruned::default() => tracing::info!(?pruned, "old rows deleted"),
             Ok(_) => {}
             Err(error) => {
-                let outage = is_outage(&error);
-                tracing::warn!(%error, outage, "pruning put off");
+                let outage = note_outage(&error);
+                tracing::warn!(%error, outage, "deleting old rows failed; retrying");
             }
         }
     }
 }
 
-/// Prunes if it is due and nobody else does it.
+/// Deletes old rows if it is due and no other worker does it.
 ///
 /// # Errors
 /// The database's.
 pub async fn if_due(pool: &PgPool, pruning: Pruning) -> Result<Option<Pruned>, sqlx::Error> {
     let every = Duration::from_secs(pruning.retention.every_secs.into());
-    if queue::acquire_task(pool, DUTY, every).await? {
+    if queue::acquire_task(pool, TASK, every).await? {
         prune(pool, pruning).await.map(Some)
     } else {
         Ok(None)
@@ -83,7 +83,7 @@ async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {
     let hours = i32::try_from(pruning.idempotency.retention_hours).unwrap_or(i32::MAX).max(1);
     let days = i32::try_from(pruning.retention.barrier_days).unwrap_or(i32::MAX);
     let mut pruned = Pruned::default();
-    for _ in 0..MOST_BATCHES {
+    for _ in 0..MAX_BATCHES {
         let answers = idempotency::prune(pool, hours, batch).await?;
         let barriers = barrier::prune(pool, days, batch).await?;
         let sessions = sessions::prune(pool, batch).await?;

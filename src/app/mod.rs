@@ -1,21 +1,20 @@
-//! What the binaries share: settings, the flow's parts, waiting for the database, stop signals.
+//! What the binaries share: settings, the parts of sagas, waiting for the database, stop signals.
 
 pub mod maintenance;
 pub mod worker;
 
-use crate::telemetry::traffic::Tally;
 use crate::{
     accounts::{Sessions, passwords::Passwords},
     batch::InFlightSeats,
     domain::BoxError,
     http::{self, Admission, App},
     limits::Limits,
-    ops::debts::KeptOwed,
+    ops::undos::CachedUndoBacklog,
     saga::{Faults, SagaContext},
     settings::Settings,
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
-    telemetry::{self, metrics::Metrics},
+    telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
     trips::live::Live,
 };
 use farebox_jobs::queue::Notifier;
@@ -27,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// How often a process without its database tries again.
 const RETRY_DATABASE: Duration = Duration::from_secs(1);
 
-/// Runs a binary's work and tells an error as a sentence, not as a debug dump.
+/// Prints an error as a sentence, not as a debug dump, and returns the exit code.
 pub fn report(done: Result<ExitCode, BoxError>) -> ExitCode {
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -53,20 +52,20 @@ pub fn settings(overrides: &[(&str, String)]) -> Result<Settings, BoxError> {
 /// If it is not set.
 pub fn database_url() -> Result<String, BoxError> {
     std::env::var("DATABASE_URL")
-        .map_err(|_| "DATABASE_URL must be set (only `farebox` brings its own database)".into())
+        .map_err(|_| "DATABASE_URL must be set (only `farebox` starts its own database)".into())
 }
 
-/// What flows run with, from the settings.
+/// What sagas run with, from the settings.
 ///
 /// # Errors
-/// A password cost Argon2 refuses, faults that do not read.
+/// A password cost that Argon2 refuses, faults that do not parse.
 pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, BoxError> {
     let armed = std::env::var("FAREBOX_FAULTS").ok().filter(|_| settings.faults.enabled);
     let faults: Faults = armed.as_deref().unwrap_or_default().parse()?;
     if !faults.is_empty() {
         tracing::warn!(?faults, "faults are armed");
     }
-    let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), (&settings.passwords).into())?;
+    let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), settings.passwords)?;
     Ok(SagaContext {
         batchers: Batchers::new(pool.clone(), settings.booking.clone()),
         in_flight: InFlightSeats::default(),
@@ -81,7 +80,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     })
 }
 
-/// What handlers share.
+/// What request handlers share.
 ///
 /// # Errors
 /// A Redis URL that does not parse.
@@ -95,25 +94,25 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),
         admission: Admission::new(settings.admission),
-        operator_pool: storage::reserve(&saga.pool, settings.database.reserved_connections),
+        operator_pool: storage::operator_pool(&saga.pool, settings.database.reserved_connections),
         redis,
         live,
-        tally: Tally::default(),
-        owed: KeptOwed::default(),
+        tally: TrafficCounters::default(),
+        owed: CachedUndoBacklog::default(),
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         saga,
     }))
 }
 
-/// Waits for the database for as long as it is away, then refuses a schema other than this build's.
+/// Waits until the database is reachable, then refuses a schema other than this build's.
 ///
 /// # Errors
-/// The schema's version, or an error that does not pass by itself.
+/// Another schema version, or an error that is no outage.
 pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
     loop {
         match storage::require_current(pool).await {
-            Err(error) if error.is_outage() => {
+            Err(error) if error.note_outage() => {
                 tracing::warn!(%error, "waiting for the database");
                 tokio::time::sleep(RETRY_DATABASE).await;
             }
@@ -126,7 +125,7 @@ pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
 pub async fn stop_signal() {
     let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        tracing::error!("stop signals cannot be heard");
+        tracing::error!("cannot install signal handlers");
         return std::future::pending().await;
     };
     tokio::select! {

@@ -7,7 +7,7 @@ use crate::{
     ops, payment,
     saga::{FaultPoint, JobContext, SagaContext, recurring},
     settings::Worker as WorkerSettings,
-    storage::{again, is_outage},
+    storage::{again, note_outage},
     telemetry::metrics::Metrics,
     trips,
 };
@@ -19,10 +19,10 @@ use farebox_jobs::{
 use std::{future::Future, time::Duration};
 use tokio::task::JoinSet;
 
-/// Does one job.
+/// Runs one job.
 ///
 /// # Errors
-/// What the queue is to do with it: try again, or leave it to an operator.
+/// What the queue does with the job: retry it, or leave it to an operator.
 pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
     context.faults().in_undo(tag, FaultPoint::Before).await.map_err(JobError::Retry)?;
@@ -51,7 +51,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
 /// Reads `--tags`: the wire names, separated by commas; none means all.
 ///
 /// # Errors
-/// Names the tag nobody knows.
+/// Names the unknown tag.
 pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
     let Some(text) = text else { return Ok(MqTag::ALL.to_vec()) };
     text.split(',')
@@ -59,7 +59,7 @@ pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
         .collect()
 }
 
-/// Works until `shutdown`, then stops gracefully.
+/// Runs jobs until `shutdown`, then stops gracefully.
 ///
 /// # Errors
 /// apalis's own, if its worker cannot run.
@@ -84,23 +84,23 @@ pub async fn work(
         pooled: settings.pooled,
         retention: Duration::from_secs(settings.retention_days * 24 * 3_600),
         metrics: metrics.queue.clone(),
-        on_error: |error| _ = is_outage(error),
+        on_error: |error| _ = note_outage(error),
         ..WorkerConfig::new("farebox-worker", &names)
     };
     let context = JobContext::new(saga, OverduePacer::new(settings.overdue_per_sec));
     let handler = move |delivery: Delivery| {
         let context = context.clone();
-        // An attempt that met a stale plan costs nothing: it is made again at once.
+        // A stale plan does not cost an attempt: the job is run again at once.
         async move { again(|| run(&context, &delivery)).await }
     };
     let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
-    let arms = tags.contains(&MqTag::Timetable);
+    let makes_trips = tags.contains(&MqTag::Timetable);
     let saga = saga.clone();
     let pool = saga.pool.clone();
-    let mut beside = JoinSet::new();
-    beside.spawn(recurring::run_recurring_loop(saga.clone(), tags.to_vec()));
-    if arms {
-        beside.spawn(async move { trips::horizon::arm(&saga).await });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(recurring::run_recurring_loop(saga.clone(), tags.to_vec()));
+    if makes_trips {
+        tasks.spawn(async move { trips::horizon::schedule(&saga).await });
     }
     queue::run(pool, config, policy, handler, shutdown).await
 }

@@ -5,7 +5,7 @@
 //! long. Those stay out of the pool; the last one released is acquired first, since the processor
 //! still caches its plans. A connection whose statement failed goes back to the pool, which pings it.
 
-use crate::storage::is_suspect;
+use crate::storage::predates_outage;
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::{
     ops::{Deref, DerefMut},
@@ -71,7 +71,7 @@ impl ConnectionCache {
 
 impl Acquired {
     fn is_usable(&self) -> bool {
-        self.at.elapsed() < MAX_AGE && !is_suspect(self.at.elapsed())
+        self.at.elapsed() < MAX_AGE && !predates_outage(self.at.elapsed())
     }
 }
 

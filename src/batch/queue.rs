@@ -1,7 +1,7 @@
 //! The batcher of one statement: a queue of requests, and the tasks that flush it.
 
 use super::statement::{BatchStatement, ConflictKey};
-use crate::storage::{again, is_outage};
+use crate::storage::{again, note_outage};
 use std::{
     collections::{HashSet, VecDeque},
     io,
@@ -240,7 +240,7 @@ impl<T: BatchStatement> Inner<T> {
                 }
             }
             // In this order, so that an outage is noticed even if the batch has one request.
-            Err(error) if !is_outage(&error) && requests.len() > 1 => {
+            Err(error) if !note_outage(&error) && requests.len() > 1 => {
                 let many = requests.len();
                 tracing::warn!(%error, requests = many, "batch failed; retrying each request alone");
                 for (request, reply) in requests.iter().zip(replies) {

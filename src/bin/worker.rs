@@ -37,8 +37,8 @@ async fn run() -> Result<ExitCode, BoxError> {
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
-    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
+    pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::verifier::run_verifier_loop(saga.pool.clone(), settings.verify.overdue_bound()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;

@@ -12,6 +12,7 @@ pub mod add_order;
 pub mod cancel;
 pub mod check;
 pub mod claim;
+pub mod impact;
 pub mod price;
 mod release;
 pub mod unpaid;

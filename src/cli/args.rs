@@ -1,9 +1,8 @@
-//! What may be said on the command line of `farebox`.
+//! The command line of `farebox`.
 
-use super::jobs;
+use super::{database::Data, job_args};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
 
 /// The command line of `farebox`.
 #[derive(Parser)]
@@ -23,32 +22,26 @@ pub struct Cli {
 pub(super) enum Command {
     /// Everything in one process, with demo data (the default).
     Dev(Dev),
-    /// Bring the database's schema up to this build.
+    /// Apply the migrations of this build.
     Migrate(Data),
     /// Check every invariant; exit code 1 on a breach.
     Verify(Verify),
     /// Make the trips of the coming days from the timetable.
     Trips(Trips),
-    /// Who may use the operations side.
+    /// Accounts of the operations side.
     #[command(subcommand)]
     Operators(Operators),
-    /// Look at jobs, and act upon one.
+    /// List jobs, and act upon one.
     #[command(subcommand)]
-    Jobs(jobs::Jobs),
-    /// Look at tags; pause, resume or drain one.
+    Jobs(job_args::Jobs),
+    /// List tags; pause, resume or drain one.
     #[command(subcommand)]
-    Queues(jobs::Queues),
-    /// Measure what hashing one password costs here: it bounds sign-ins and payments a second.
+    Queues(job_args::Queues),
+    /// Measure how long hashing a password takes on this machine: it bounds sign-ins and payments
+    /// per second.
     Hashes,
     /// Print the database's URL.
     Url(Data),
-}
-
-#[derive(Args)]
-pub(super) struct Data {
-    /// The folder of the embedded database, used when DATABASE_URL is not set.
-    #[arg(long, env = "FAREBOX_DATA", global = true)]
-    pub(super) data: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -73,7 +66,7 @@ pub(super) struct Verify {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
-    /// Only of the orders and payments made within so many hours, and without the sums over all wallets.
+    /// Only orders and payments of this many last hours, without the sums over all wallets.
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) recent: Option<u16>,
 }
@@ -83,14 +76,14 @@ pub(super) struct Trips {
     #[command(flatten)]
     pub(super) data: Data,
     /// From today on, in the timetable's zone.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(trips::MOST_DAYS)))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(trips::MAX_DAYS)))]
     pub(super) days: u16,
 }
 
 #[derive(Subcommand)]
 pub(super) enum Operators {
-    /// Add one. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal or standard input; it is
-    /// never an argument, which every user of the machine could read.
+    /// Add an account. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal
+    /// or standard input; it is never an argument, which every user of the machine could read.
     Add(NewOperator),
 }
 

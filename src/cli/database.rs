@@ -1,12 +1,12 @@
 //! The database that a command works on.
 
-use super::args::Data;
 use crate::{
     domain::BoxError,
     embedded::{self, Server},
     settings::Settings,
     storage,
 };
+use clap::Args;
 use sqlx::PgPool;
 use std::{
     io::Write,
@@ -17,7 +17,16 @@ use std::{
 /// The database of the embedded server.
 const DATABASE: &str = "farebox";
 
-/// The database of a command: `DATABASE_URL`, else the embedded server, which is held for as long as this lives.
+/// The option of every command that needs a database.
+#[derive(Args)]
+pub(super) struct Data {
+    /// The folder of the embedded database, used when DATABASE_URL is not set.
+    #[arg(long, env = "FAREBOX_DATA", global = true)]
+    pub(super) data: Option<PathBuf>,
+}
+
+/// The database of a command: `DATABASE_URL`, else the embedded server, which is held for as long
+/// as this lives.
 pub(super) struct Database {
     pub(super) url: String,
     pub(super) folder: PathBuf,
@@ -52,7 +61,8 @@ impl Database {
     }
 }
 
-/// Dev's own secrets, made once and kept beside its data, readable by their owner only.
+/// The secrets of `farebox dev`, made once and stored beside its data, readable by their owner
+/// only.
 pub(super) fn dev_secrets(folder: &Path) -> Result<(String, String), BoxError> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join("dev-secrets");

@@ -1,4 +1,5 @@
-//! Demo data, for `farebox dev` only: the timetable's next week, twenty riders with money, two operators.
+//! Demo data, for `farebox dev` only: the timetable's next week, twenty riders with money, two
+//! operators.
 
 use crate::{
     accounts::Role,
@@ -15,14 +16,14 @@ use uuid::Uuid;
 const RIDERS: usize = 20;
 /// Days of trips.
 const DAYS: u16 = 7;
-/// Everybody's password, as the README tells.
+/// The password of every account, as in the README.
 const PASSWORD: &str = "farebox-demo";
 /// Every rider's pay password.
 const PAY_PASSWORD: &str = "123456";
-/// What each wallet starts with.
+/// The first balance of each wallet.
 const BALANCE: &str = "1000.00";
 
-/// Adds what is missing of the demo data; a second run changes nothing.
+/// Adds the missing demo data; a second run changes nothing.
 ///
 /// # Errors
 /// The database's, or the hasher's.
@@ -33,9 +34,9 @@ pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
     tx.commit().await?;
     let (password, pay) = (saga.passwords.hash(PASSWORD).await?, saga.passwords.hash(PAY_PASSWORD).await?);
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
-    let people = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
+    let accounts = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
     let (names, roles): (Vec<_>, Vec<_>) =
-        people.map(|(name, role)| (name, role.as_str().to_owned())).unzip();
+        accounts.map(|(name, role)| (name, role.as_str().to_owned())).unzip();
     let ids: Vec<Uuid> = names.iter().map(|_| Uuid::now_v7()).collect();
     let added = sqlx::query_scalar!(
         r#"with added as (
@@ -67,6 +68,6 @@ pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
             .map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;
     }
-    tracing::info!(trips, people = added.len(), "demo data added");
+    tracing::info!(trips, accounts = added.len(), "demo data added");
     Ok(())
 }

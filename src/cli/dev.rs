@@ -18,7 +18,7 @@ use crate::{
 use farebox_jobs::MqTag;
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// Runs the API, a worker and the duties in one process until it is stopped.
+/// Runs the API, a worker and the background tasks in one process until it is stopped.
 pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     let mut overrides = vec![("faults.enabled", "true".to_owned())];
     overrides.extend(args.port.map(|port| ("http.listen", format!("127.0.0.1:{port}"))));
@@ -47,8 +47,8 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     };
     let app = app::app(settings.clone(), saga.clone())?;
     let mut pruning = JoinSet::new();
-    pruning.spawn(maintenance::keep(saga.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::overview::keep(saga.pool.clone(), settings.verify.debt_bound()));
+    pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::verifier::run_verifier_loop(saga.pool.clone(), settings.verify.overdue_bound()));
     let works = worker::work(&saga, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {

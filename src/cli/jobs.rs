@@ -1,13 +1,14 @@
-//! The queue on the command line: `farebox jobs …` and `farebox queues …`, by the same code as `/v1/ops` and the console.
-//! Whoever may read the database's URL may act; the audit log names the user of the operating system.
+//! `farebox jobs …` and `farebox queues …`, with the same actions as `/v1/ops` and the console.
+//! Every user who can read the database's URL may act; the audit log has the user of the operating
+//! system.
 
+use super::job_args::{Acted, Drain, Jobs, List, OfTag, One, Queues, Reason, Shown, Snooze};
 use crate::{
-    domain::{BoxError, Error, Id, Instant, OrderId, Refusal, RiderId, TripId},
-    ops::{self, By, audit::Actor, jobs::Until, search::Wanted},
+    domain::{BoxError, Error, Id, JobState, Refusal},
+    ops::{self, Attribution, audit::Actor, jobs::Until, search::JobQuery},
     storage,
 };
 use chrono::TimeDelta;
-use clap::{Args, Subcommand};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, JobView, QueueView},
@@ -16,197 +17,46 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// Jobs of a list at the most.
-const LONGEST_LIST: u16 = 1_000;
 /// Characters of an error in a list.
 const ERROR_SHOWN: usize = 100;
 
-#[derive(Subcommand)]
-pub(crate) enum Jobs {
-    /// Jobs, newest first.
-    List(List),
-    /// One job with its attempts, and what would move.
-    Show(One),
-    /// Make a waiting job due now, or bring a dead letter back to life.
-    Retry(Acted),
-    /// Call a live job off; one that runs is asked to end.
-    Cancel(Acted),
-    /// Bring a dead letter back to life.
-    Redrive(Acted),
-    /// Put a waiting job off.
-    Snooze(Snooze),
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Queues {
-    /// Every tag with its numbers.
-    List(Shown),
-    /// Claim no more of a tag.
-    Pause(OfTag),
-    /// Claim a tag again.
-    Resume(OfTag),
-    /// Pause a tag and wait for its running attempts to end.
-    Drain(Drain),
-}
-
-#[derive(Args)]
-pub(crate) struct Shown {
-    #[command(flatten)]
-    pub(crate) data: super::args::Data,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    shown: Shown,
-    /// Of this tag.
-    #[arg(long)]
-    tag: Option<String>,
-    /// ready, delayed, retrying (failed, waiting for its next attempt), running, done, dead or cancelled.
-    #[arg(long)]
-    state: Option<String>,
-    /// With this key.
-    #[arg(long)]
-    key: Option<String>,
-    /// With this serial key.
-    #[arg(long)]
-    serial: Option<String>,
-    /// Whose last error has this fingerprint.
-    #[arg(long, value_name = "FINGERPRINT")]
-    error: Option<String>,
-    /// About this order.
-    #[arg(long)]
-    order: Option<OrderId>,
-    /// About this rider's newest orders.
-    #[arg(long)]
-    rider: Option<RiderId>,
-    /// About this trip's orders.
-    #[arg(long)]
-    trip: Option<TripId>,
-    /// Enqueued since then (RFC 3339).
-    #[arg(long, value_name = "TIME")]
-    since: Option<Instant>,
-    /// Enqueued before then.
-    #[arg(long, value_name = "TIME")]
-    before: Option<Instant>,
-    /// How many at the most.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=i64::from(LONGEST_LIST)))]
-    limit: u16,
-    /// Older than this job.
-    #[arg(long, value_name = "ID")]
-    after: Option<Id>,
-}
-
-#[derive(Args)]
-pub(crate) struct One {
-    #[command(flatten)]
-    shown: Shown,
-    id: Id,
-}
-
-#[derive(Args)]
-pub(crate) struct Why {
-    /// Why: it goes into the audit log.
-    #[arg(long)]
-    reason: String,
-}
-
-#[derive(Args)]
-pub(crate) struct Acted {
-    #[command(flatten)]
-    one: One,
-    #[command(flatten)]
-    why: Why,
-}
-
-#[derive(Args)]
-pub(crate) struct Snooze {
-    #[command(flatten)]
-    one: One,
-    #[command(flatten)]
-    why: Why,
-    /// Until then (RFC 3339).
-    #[arg(long, value_name = "TIME", required_unless_present = "secs", conflicts_with = "secs")]
-    until: Option<Instant>,
-    /// For so long, seconds.
-    #[arg(long = "for", value_name = "SECONDS", id = "secs", value_parser = clap::value_parser!(u32))]
-    secs: Option<u32>,
-}
-
-#[derive(Args)]
-pub(crate) struct OfTag {
-    #[command(flatten)]
-    shown: Shown,
-    tag: MqTag,
-    #[command(flatten)]
-    why: Why,
-}
-
-#[derive(Args)]
-pub(crate) struct Drain {
-    #[command(flatten)]
-    of: OfTag,
-    /// How long to wait, seconds.
-    #[arg(long, default_value_t = 60)]
-    wait: u32,
-}
-
 impl Jobs {
-    pub(crate) fn data(&self) -> &super::args::Data {
-        match self {
-            Self::List(list) => &list.shown.data,
-            Self::Show(one) => &one.shown.data,
-            Self::Retry(act) | Self::Cancel(act) | Self::Redrive(act) => &act.one.shown.data,
-            Self::Snooze(snooze) => &snooze.one.shown.data,
-        }
-    }
-
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
         match self {
             Self::List(list) => list.run(pool).await,
             Self::Show(one) => one.run(pool).await,
             Self::Retry(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let job = ops::jobs::retry(&mut tx, &by, one.id.0).await.map_err(told)?;
+                let job = ops::jobs::retry(&mut tx, &by, one.id.0).await.map_err(sentence)?;
                 tx.commit().await?;
                 one.shown.job(&job, "due now")
             }
             Self::Cancel(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let job = ops::jobs::cancel(&mut tx, &by, one.id.0).await.map_err(told)?;
+                let job = ops::jobs::cancel(&mut tx, &by, one.id.0).await.map_err(sentence)?;
                 tx.commit().await?;
-                let what = if job.state == "running" { "asked to end" } else { "cancelled" };
+                let what = if job.state == JobState::Running.as_str() { "asked to end" } else { "cancelled" };
                 one.shown.job(&job, what)
             }
             Self::Redrive(Acted { one, why }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let job = ops::jobs::redrive(&mut tx, &by, one.id.0).await.map_err(told)?;
+                let job = ops::jobs::redrive(&mut tx, &by, one.id.0).await.map_err(sentence)?;
                 tx.commit().await?;
-                one.shown.job(&job, "alive again")
+                one.shown.job(&job, "redriven")
             }
             Self::Snooze(Snooze { one, why, until, secs }) => {
                 let wait = TimeDelta::seconds(secs.unwrap_or(0).into());
                 let until = until.map_or(Until::After(wait), |until| Until::At(until.utc()));
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let job = ops::jobs::snooze(&mut tx, &by, one.id.0, until).await.map_err(told)?;
+                let job = ops::jobs::snooze(&mut tx, &by, one.id.0, until).await.map_err(sentence)?;
                 tx.commit().await?;
-                one.shown.job(&job, &format!("put off until {}", job.run_at))
+                one.shown.job(&job, &format!("snoozed until {}", job.run_at))
             }
         }
     }
 }
 
 impl Queues {
-    pub(crate) fn data(&self) -> &super::args::Data {
-        match self {
-            Self::List(shown) => &shown.data,
-            Self::Pause(of) | Self::Resume(of) | Self::Drain(Drain { of, .. }) => &of.shown.data,
-        }
-    }
-
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
         match self {
             Self::List(shown) => {
@@ -215,22 +65,22 @@ impl Queues {
             }
             Self::Pause(OfTag { shown, tag, why }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let queue = ops::queues::pause(&mut tx, &by, tag).await.map_err(told)?;
+                let queue = ops::queues::pause(&mut tx, &by, tag).await.map_err(sentence)?;
                 tx.commit().await?;
                 shown.queues(&[queue])
             }
             Self::Resume(OfTag { shown, tag, why }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let queue = ops::queues::resume(&mut tx, &by, tag).await.map_err(told)?;
+                let queue = ops::queues::resume(&mut tx, &by, tag).await.map_err(sentence)?;
                 tx.commit().await?;
                 shown.queues(&[queue])
             }
             Self::Drain(Drain { of: OfTag { shown, tag, why }, wait }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                ops::queues::drain(&mut tx, &by, tag).await.map_err(told)?;
+                ops::queues::drain(&mut tx, &by, tag).await.map_err(sentence)?;
                 tx.commit().await?;
                 let wait = Duration::from_secs(wait.into());
-                let queue = ops::queues::drained(pool, tag, wait).await.map_err(told)?;
+                let queue = ops::queues::drained(pool, tag, wait).await.map_err(sentence)?;
                 shown.queues(std::slice::from_ref(&queue))?;
                 if queue.running > 0 {
                     return Err(format!("{} attempts still run", queue.running).into());
@@ -243,7 +93,7 @@ impl Queues {
 
 impl List {
     async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
-        let wanted = Wanted {
+        let query = JobQuery {
             tag: self.tag,
             state: self.state,
             key: self.key,
@@ -255,8 +105,9 @@ impl List {
             since: self.since,
             before: self.before,
         };
-        let page =
-            ops::search::list(pool, &wanted, self.after.map(|Id(id)| id), self.limit).await.map_err(told)?;
+        let page = ops::search::list(pool, &query, self.after.map(|Id(id)| id), self.limit)
+            .await
+            .map_err(sentence)?;
         if self.shown.json {
             let items: Vec<Value> = page.items.iter().map(as_json).collect();
             println!("{}", json!({ "items": items, "next": page.next }));
@@ -296,7 +147,7 @@ impl One {
         }
         println!("undoes:         {}", impact.undoes.en);
         println!("a run now:      {}", impact.run.en);
-        println!("if called off:  {}", impact.cancel.en);
+        println!("if cancelled:   {}", impact.cancel.en);
         if let Some(order) = impact.order_id {
             let status = impact.order_status.as_deref().unwrap_or("never added");
             println!("order:          {order} ({status})");
@@ -351,7 +202,7 @@ impl Shown {
                 } else {
                     String::new()
                 },
-                ops::queues::oldest_debt_secs(queue)
+                ops::queues::oldest_undo_secs(queue)
                     .map(|secs| format!(", oldest debt {secs:.0} s"))
                     .unwrap_or_default()
             );
@@ -360,20 +211,21 @@ impl Shown {
     }
 }
 
-/// Who runs this command, by the operating system's word for him; what his environment says could be anything.
+/// The user who runs this command, as the operating system says; the environment could name any.
 pub(crate) fn shell() -> Actor {
-    let said = std::process::Command::new("id").arg("-un").output().ok().filter(|said| said.status.success());
-    let name = said.and_then(|said| String::from_utf8(said.stdout).ok()).unwrap_or_default();
+    let output = std::process::Command::new("id").arg("-un").output().ok();
+    let output = output.filter(|output| output.status.success());
+    let name = output.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     Actor::shell(name.trim())
 }
 
-fn by(why: &Why) -> Result<By, BoxError> {
+fn by(why: &Reason) -> Result<Attribution, BoxError> {
     let reason = ops::checked(&why.reason).map_err(|error| format!("--reason: {}", error.rule))?;
-    Ok(By::new(shell(), Some(reason)))
+    Ok(Attribution::new(shell(), Some(reason)))
 }
 
-/// An act's error as a sentence.
-pub(crate) fn told(error: Error) -> BoxError {
+/// An action's error as a sentence.
+pub(crate) fn sentence(error: Error) -> BoxError {
     match error {
         Error::Refused(Refusal::NotFound(what)) => format!("there is no such {what}").into(),
         Error::Refused(Refusal::JobBusy) => {
@@ -402,7 +254,7 @@ fn queue_json(queue: &QueueView) -> Value {
     json!({
         "tag": queue.tag, "ready": queue.ready, "delayed": queue.delayed, "retrying": queue.retrying,
         "running": queue.running, "dead": queue.dead, "most_failures": queue.most_failures,
-        "oldest_debt_secs": ops::queues::oldest_debt_secs(queue),
+        "oldest_debt_secs": ops::queues::oldest_undo_secs(queue),
         "oldest_ready_secs": queue.oldest_ready_secs, "paused": queue.paused, "done_last_hour": queue.done_last_hour,
         "failed_last_hour": queue.failed_last_hour,
     })

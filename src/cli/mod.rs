@@ -4,6 +4,7 @@ mod args;
 mod database;
 pub mod demo;
 mod dev;
+mod job_args;
 mod jobs;
 mod operators;
 mod verify;
@@ -14,7 +15,7 @@ use crate::{
     accounts::passwords::Passwords,
     app,
     domain::BoxError,
-    ops::{self, By},
+    ops::{self, Attribution},
     storage,
 };
 use args::{Command, Operators, Trips};
@@ -22,12 +23,12 @@ use database::Database;
 use std::process::ExitCode;
 
 /// How long hashing is measured.
-const MEASURED: std::time::Duration = std::time::Duration::from_secs(3);
+const MEASURE_TIME: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Does what the command line says.
 ///
 /// # Errors
-/// What keeps the command from being done, as a sentence.
+/// The reason why the command failed, as a sentence.
 pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
     match cli.command.unwrap_or(Command::Dev(cli.dev)) {
         Command::Dev(args) => dev::dev(args).await?,
@@ -52,15 +53,16 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Hashes passwords as the settings say, by one client and by as many as may hash at once, and prints what came of it.
+/// Hashes passwords as the settings say, by one client and by as many as may hash at once, and
+/// prints the rates.
 async fn measure_hashes() -> Result<(), BoxError> {
     let settings = app::settings(&[])?;
     let cost = &settings.passwords;
-    let passwords = Passwords::new(b"a pepper to measure with", cost.into())?;
+    let passwords = Passwords::new(b"a pepper to measure with", *cost)?;
     println!("Argon2id, {} KiB, {} passes, {} at once:", cost.memory_kib, cost.passes, cost.parallel);
     for clients in [1, cost.parallel] {
-        let (rate, wait) = passwords.measure(clients, MEASURED).await?;
-        println!("{clients} at it: {rate:.1} a second, {:.1} ms each", wait.as_secs_f64() * 1e3);
+        let (rate, wait) = passwords.measure(clients, MEASURE_TIME).await?;
+        println!("{clients} at once: {rate:.1} a second, {:.1} ms each", wait.as_secs_f64() * 1e3);
     }
     Ok(())
 }
@@ -71,8 +73,8 @@ async fn make_trips(args: &Trips) -> Result<(), BoxError> {
     let zone = settings.trips.zone;
     let today = chrono::Utc::now().with_timezone(&zone).date_naive();
     let mut tx = storage::begin(&database.current(&settings).await?).await?;
-    let by = By::new(jobs::shell(), None);
-    let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::told)?;
+    let by = Attribution::new(jobs::shell(), None);
+    let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::sentence)?;
     tx.commit().await?;
     println!("{} trips made", made.trips);
     for skipped in &made.skipped {

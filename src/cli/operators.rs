@@ -9,7 +9,7 @@ use crate::{
     accounts::{NewRider, Registration, Role},
     app,
     domain::{BoxError, Error, Refusal},
-    ops::{self, By},
+    ops::{self, Attribution},
     storage,
 };
 use std::io::{BufRead, IsTerminal};
@@ -18,7 +18,7 @@ use std::io::{BufRead, IsTerminal};
 pub(super) async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let mut settings = app::settings(&[])?;
     if settings.environment == "production" {
-        // A hash made with another pepper than the API's would never be right.
+        // A hash with another pepper than the API's would never match.
         settings.require_secrets()?;
     }
     let database = Database::open(&args.data, false).await?;
@@ -33,7 +33,7 @@ pub(super) async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let password = operator_password()?;
     let saga = app::saga_context(&settings, database.current(&settings).await?)?;
     let new = NewRider { user_name, password, pay_password: None, email: None, phone: None };
-    let by = By::new(jobs::shell(), None);
+    let by = Attribution::new(jobs::shell(), None);
     let added = async {
         let registration = Registration::prepare(&saga.passwords, &new, role).await?;
         let mut tx = storage::begin(&saga.pool).await?;
@@ -53,7 +53,8 @@ pub(super) async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// The password from the environment, else one line from standard input; a terminal does not show it.
+/// The password from the environment, else one line from standard input; a terminal does not show
+/// it.
 fn operator_password() -> Result<String, BoxError> {
     if let Ok(password) = std::env::var("FAREBOX_OPERATOR_PASSWORD") {
         return Ok(password);
@@ -71,8 +72,8 @@ fn operator_password() -> Result<String, BoxError> {
     Ok(line?.unwrap_or_default())
 }
 
-/// Whether the terminal could be told to show what is typed, or not to.
+/// Switches the terminal's echo; returns whether that worked.
 fn echo(on: bool) -> bool {
-    let told = std::process::Command::new("stty").arg(if on { "echo" } else { "-echo" }).status();
-    told.is_ok_and(|status| status.success())
+    let status = std::process::Command::new("stty").arg(if on { "echo" } else { "-echo" }).status();
+    status.is_ok_and(|status| status.success())
 }

@@ -1,21 +1,16 @@
 //! `farebox verify`.
 
 use super::{args::Verify, database::Database};
-use crate::{
-    app,
-    domain::BoxError,
-    verify::{self, Scope},
-};
+use crate::{app, domain::BoxError, ops::verifier, verify::Scope};
 use std::process::ExitCode;
 
-/// Prints what every invariant says; exit code 1 on a breach.
+/// Prints every invariant's verdict; exit code 1 on a breach.
 pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
     let scope =
         args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
     let verdicts =
-        verify::verify_within(&database.current(&settings).await?, scope, settings.verify.debt_bound())
-            .await?;
+        verifier::check(&database.current(&settings).await?, scope, settings.verify.overdue_bound()).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));
@@ -29,7 +24,7 @@ pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
             if verdict.debts.is_empty() {
                 verdict.samples.iter().for_each(|id| println!("         {id}"));
             }
-            verdict.debts.iter().for_each(|debt| println!("         {}", debt.line()));
+            verdict.debts.iter().for_each(|undo| println!("         {}", undo.line()));
             let more = verdict.count - i64::try_from(verdict.samples.len()).unwrap_or(0);
             if more > 0 {
                 println!("         and {more} more");

@@ -17,7 +17,7 @@ use crate::{
         problem::Problem,
     },
     ops::{
-        By,
+        Attribution,
         audit::{Actor, Through},
     },
 };
@@ -47,8 +47,8 @@ pub(crate) struct PlainForm<T>(pub(crate) T);
 
 impl<T> OperatorForm<T> {
     /// The context, the operator with the reason, and the fields.
-    pub(crate) fn into_parts(self) -> (PageContext, By, T) {
-        let by = By::new(Actor::caller(&self.context.caller, Through::Console), Some(self.reason));
+    pub(crate) fn into_parts(self) -> (PageContext, Attribution, T) {
+        let by = Attribution::new(Actor::caller(&self.context.caller, Through::Console), Some(self.reason));
         (self.context, by, self.form)
     }
 }

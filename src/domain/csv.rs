@@ -1,24 +1,25 @@
-//! Texts of other people in CSV, for its two readers.
+//! Texts of users in CSV, for spreadsheets and programs.
 //!
-//! A spreadsheet takes a cell that looks like a formula, a number, a date or a truth value for one, quoted or not: `=1+1` is
-//! computed, `0012` loses its zeros, `+8613800138000` becomes a number, `1e5` 100000, `Mar-1` a day. So a cell that may be
-//! read as anything but text begins with an apostrophe (what OWASP says against CSV injection). A program takes that one
-//! apostrophe off again: a text that begins with one gets another, so that nothing is lost. `="0012"`, the other way, is a
-//! formula itself, and no program reads it.
+//! A spreadsheet interprets a cell that looks like a formula, a number, a date or a truth value,
+//! quoted or not: `=1+1` is computed, `0012` loses its zeros, `+8613800138000` becomes a number,
+//! `1e5` 100000, `Mar-1` a day. So a cell that may be read as anything but text begins with an
+//! apostrophe (what OWASP says against CSV injection). A program takes that one apostrophe off
+//! again: a text that begins with one gets another, so that nothing is lost. `="0012"`, the other
+//! way, is a formula itself, and no program reads it.
 
 use std::borrow::Cow;
 
 /// The media type of an answer in CSV whose first line names the columns.
 pub const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
-/// What a sheet for people begins with, so that spreadsheets read it as UTF-8.
+/// The first bytes of a file for spreadsheets, which then read it as UTF-8.
 pub const BOM: &[u8] = "\u{feff}".as_bytes();
 
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// The text as a cell. It is left as it is if it is empty, or begins with a letter or `_` and is not a month with a number
-/// or a truth value.
+/// The text as a cell. It is left as it is if it is empty, or begins with a letter or `_` and is
+/// not a month with a number or a truth value.
 pub fn cell(text: &str) -> Cow<'_, str> {
     let begins_well = text.chars().next().is_none_or(|first| first.is_alphabetic() || first == '_');
     if begins_well && !is_date_or_truth(text) {

@@ -1,18 +1,18 @@
-//! How a call of the application ends when it does not succeed.
+//! Errors of the application.
 
 use super::Refusal;
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why nothing came of a call.
+/// Why a call of the application failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The business answer is no. Nothing was written.
+    /// A business rule refuses the request. Nothing was written.
     Refused(Refusal),
-    /// The client's idempotency key was taken by another request meanwhile. Nothing was written.
+    /// Another request has reserved the client's idempotency key. Nothing was written.
     KeyTaken,
-    /// Something broke; whether the step committed may be unknown.
+    /// An internal failure; whether the step committed may be unknown.
     Broken(BoxError),
 }
 

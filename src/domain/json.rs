@@ -3,7 +3,8 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
 
-/// RFC 3339 with six digits, as the database writes it, so that a kept answer and a fresh one are the same text.
+/// Writes RFC 3339 with six digits, as the database writes it, so that a stored response and a
+/// fresh one are the same text.
 pub fn micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
 }

@@ -1,29 +1,37 @@
-//! The pure part: ids, money, seats, texts, moments, order states, refusals. No I/O.
+//! Values without I/O: ids, money, seats, texts, times, states, refusals.
 //!
-//! What comes in is parsed by these types and by nothing else, whichever way it comes: as JSON, a form, a query string, a
-//! path, a header or an option of the command line. Each bounds its values far within what the database holds.
+//! Input is parsed by these types alone, whether it comes as JSON, a form, a query string, a path,
+//! a header or an option of the command line. Each type bounds its values well within the range of
+//! the database.
 
 pub mod csv;
+mod effects;
 mod error;
+mod job_state;
 pub mod json;
+mod localized;
 mod money;
 mod order;
 mod page;
-mod payment;
+mod payment_state;
 mod reference;
 mod refusal;
 mod seats;
 mod text;
+mod text_rules;
 mod time;
 
+pub use effects::{Effects, UndoFacts};
 pub use error::{BoxError, Error};
 pub use farebox_jobs::ids::{Id, OrderId, PaymentId, RiderId, TripId};
+pub use job_state::JobState;
+pub use localized::Localized;
 pub use money::Money;
 pub use order::{CloseReason, OrderStatus};
 pub use page::Page;
-pub use payment::PaymentState;
+pub use payment_state::PaymentState;
 pub use reference::Reference;
 pub use refusal::{FieldError, Refusal};
 pub use seats::{SeatSet, place_of};
-pub use text::{Comment, Email, Label, NickName, Password, PayPassword, Phone, Reason, UserName};
+pub use text::{Comment, Email, Label, MAX_REASON, NickName, Password, PayPassword, Phone, Reason, UserName};
 pub use time::{Day, Instant};

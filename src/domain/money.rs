@@ -8,19 +8,21 @@ use std::{borrow::Cow, fmt, str::FromStr};
 /// Decimal places of every amount.
 const PLACES: u32 = 2;
 /// The largest amount the database's `numeric(14, 2)` holds.
-const LARGEST: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 0); // 999_999_999_999 whole units
+const MAX_STORED: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 0); // 999_999_999_999 whole units
 
-/// The largest amount that comes in: a thousandth of what the database holds, so that sums and products fit as well.
-const LARGEST_INPUT: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
-/// Most digits before the point of an amount that comes in.
-const MOST_DIGITS: usize = 10;
+/// The largest amount of a request: a thousandth of the database's largest, so that sums and
+/// products fit too.
+const MAX_INPUT: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+/// Most digits before the point of an amount in a request.
+const MAX_DIGITS: usize = 10;
 
-/// An amount of money, in whole cents; a string with two places in JSON. One that comes in has no sign.
+/// An amount of money, in whole cents; a string with two places in JSON. In requests it has no
+/// sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(Decimal);
 
 impl Money {
-    /// The amount as the database keeps it, which is never finer than a cent.
+    /// An amount of the database, which is never finer than a cent.
     pub fn from_database(amount: Decimal) -> Self {
         Self(amount)
     }
@@ -33,7 +35,7 @@ impl Money {
     /// This unit price times `count`, exactly. `None` beyond what the database can hold.
     pub fn times(self, count: usize) -> Option<Self> {
         let count = Decimal::from(u32::try_from(count).ok()?);
-        self.0.checked_mul(count).filter(|amount| *amount <= LARGEST).map(Self)
+        self.0.checked_mul(count).filter(|amount| *amount <= MAX_STORED).map(Self)
     }
 
     /// Whether this is more than nothing.
@@ -59,11 +61,11 @@ impl FromStr for Money {
         if !digits(whole) || cents.is_some_and(|cents| !digits(cents) || cents.len() > PLACES as usize) {
             return Err(RULE);
         }
-        if whole.len() > MOST_DIGITS {
+        if whole.len() > MAX_DIGITS {
             return Err(BOUND);
         }
         let amount = Decimal::from_str_exact(text).map_err(|_| RULE)?;
-        if amount > LARGEST_INPUT {
+        if amount > MAX_INPUT {
             return Err(BOUND);
         }
         Ok(Self(amount))
@@ -106,7 +108,7 @@ mod tests {
         let price: Money = "4".parse().expect("a whole amount");
         assert_eq!(price.to_string(), "4.00");
         assert_eq!(price.times(3).expect("small").to_string(), "12.00");
-        assert_eq!(LARGEST.to_string(), "999999999999");
+        assert_eq!(MAX_STORED.to_string(), "999999999999");
         assert_eq!("1000000000".parse::<Money>().expect("the bound").to_string(), "1000000000.00");
     }
 

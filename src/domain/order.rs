@@ -1,14 +1,15 @@
 //! The states of an order.
 //!
-//! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is one
-//! compare-and-set in SQL (`orders`), and `order_event` holds each state at most once (booked and paid
-//! are told by the order itself: `order_history`).
+//! `unpaid → paid → refunding → refunded`, or `unpaid → closed`. There is no other arrow: each is
+//! one compare-and-set in SQL (`orders`), and `order_event` holds each state at most once
+//! (`order_history` takes booked and paid from the order itself).
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
 
-/// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is never stored.
+/// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is
+/// never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
@@ -59,9 +60,9 @@ impl FromStr for OrderStatus {
 /// Why an order was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Nobody paid it in time.
+    /// It was not paid in time.
     Expired,
-    /// Its rider changed his mind.
+    /// Its rider cancelled it.
     CancelledByRider,
     /// Its booking failed and was rolled back.
     CancelledBySystem,

@@ -1,16 +1,16 @@
-//! What the payment behind a top-up is known by elsewhere: a receipt's number, a bank's reference.
+//! The external reference of a top-up's payment: a receipt's number, a bank's reference.
 
-use super::text::fault_of_name;
+use super::text_rules::fault_of_name;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, str::FromStr};
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest reference, characters.
-const LONGEST: usize = 100;
+const MAX_CHARS: usize = 100;
 
-/// A reference, compared as people read it: `PAY-77`, ` pay-77` and `ＰＡＹ－77` are the same. Kept and shown in NFKC, with
-/// one blank wherever there were several and none around it.
+/// A reference, compared as it is read: `PAY-77`, ` pay-77` and `ＰＡＹ－77` are the same. Stored and
+/// shown in NFKC, with one blank wherever there were several and none around it.
 #[derive(Clone, Debug)]
 pub struct Reference {
     text: String,
@@ -24,7 +24,7 @@ impl Reference {
         &self.text
     }
 
-    /// As it was sent, and as versions before migration 0022 kept it.
+    /// As it was sent, and as rows from before migration 0022 have it.
     pub fn as_sent(&self) -> &str {
         &self.sent
     }
@@ -56,11 +56,11 @@ impl FromStr for Reference {
     fn from_str(sent: &str) -> Result<Self, String> {
         let nfkc: String = sent.nfkc().collect();
         let text = nfkc.split_whitespace().collect::<Vec<_>>().join(" ");
-        // As it was sent and as it is kept: NFKC makes some letters into several.
-        if let Some(rule) = fault_of_name(sent, LONGEST).or_else(|| fault_of_name(&text, LONGEST)) {
+        // Both forms are checked: NFKC makes some letters into several.
+        if let Some(rule) = fault_of_name(sent, MAX_CHARS).or_else(|| fault_of_name(&text, MAX_CHARS)) {
             return Err(rule);
         }
-        // A name may need them; a receipt's number would be another one that looks the same.
+        // A name may need them; in a receipt's number they would make two that look the same.
         if sent.chars().any(is_joiner_or_selector) {
             return Err("no joiners and no variation selectors".to_owned());
         }
@@ -89,7 +89,7 @@ fn plain_dash(c: char) -> char {
 }
 
 impl Serialize for Reference {
-    /// As it is compared: two requests that differ in nothing else ask for the same.
+    /// The form of comparison: two requests that differ only in the spelling are the same.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.key)
     }
@@ -116,7 +116,7 @@ impl JsonSchema for Reference {
             "description": "The payment that tops the wallet up, as it is known elsewhere. Compared without regard to \
                             case, width, and blanks around it; used once, for one rider.",
             "minLength": 1,
-            "maxLength": LONGEST,
+            "maxLength": MAX_CHARS,
             "pattern": r"\S",
         })
     }
@@ -151,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_read_is_no_reference() {
-        let long = "王".repeat(LONGEST + 1);
-        let grows = "\u{fdfa}".repeat(LONGEST);
+    fn texts_that_cannot_be_read_are_refused() {
+        let long = "王".repeat(MAX_CHARS + 1);
+        let grows = "\u{fdfa}".repeat(MAX_CHARS);
         for text in [
             "",
             " ",
@@ -171,6 +171,6 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?} was taken");
         }
-        assert!("王".repeat(LONGEST).parse::<Reference>().is_ok());
+        assert!("王".repeat(MAX_CHARS).parse::<Reference>().is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Business answers that are a "no". A refusal is an answer, not a failure: it rolls nothing back.
+//! Business refusals. A refusal is a response, not a failure: it rolls nothing back.
 
 use super::{Money, OrderStatus, RiderId, TripId};
 use chrono::{DateTime, Utc};
@@ -20,23 +20,23 @@ impl FieldError {
     }
 }
 
-/// Why a request that was understood is not carried out. Nothing was written.
+/// Why a valid request is not carried out. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// A field breaks a rule.
     Invalid(FieldError),
-    /// There is no such thing, or it is somebody else's.
+    /// It does not exist, or belongs to another account.
     NotFound(&'static str),
     /// The user name or the password is wrong.
     WrongCredentials,
-    /// Wrong passwords came before, and it is too soon for another try.
+    /// After wrong passwords, the next attempt comes too soon.
     TooSoon {
         /// How long to wait, seconds.
         retry_after_secs: u64,
     },
     /// The user name is taken.
     UserNameTaken,
-    /// These seats are somebody else's.
+    /// Other orders own these seats.
     SeatsTaken(Vec<i32>),
     /// The trip departed, or booking it has closed.
     TripClosed,
@@ -48,27 +48,27 @@ pub enum Refusal {
     BusTaken {
         /// The bus.
         bus: i32,
-        /// That trip, if it is still there.
+        /// That trip, if it still exists.
         trip: Option<TripId>,
     },
-    /// The pay password is wrong; so many tries are left.
+    /// The pay password is wrong.
     WrongPayPassword {
         /// Tries left before it is locked.
         tries_left: i32,
     },
     /// Too many wrong pay passwords.
     PayPasswordLocked {
-        /// When it opens again.
+        /// When it is unlocked.
         until: DateTime<Utc>,
     },
     /// No pay password was ever set.
     PayPasswordMissing,
-    /// The wallet holds less than the amount.
+    /// The balance is lower than the amount.
     BalanceTooLow {
-        /// What it holds.
+        /// The balance.
         balance: Money,
     },
-    /// The reference of a top-up belongs to another rider's: one payment tops one wallet up.
+    /// The reference belongs to another rider's top-up: one payment tops up one wallet.
     ReferenceUsed {
         /// Whose top-up it is.
         rider: RiderId,
@@ -83,9 +83,9 @@ pub enum Refusal {
     AlreadyPaying,
     /// The trip leaves too soon, or has left.
     TooLateToRefund,
-    /// The rider has as many unpaid orders as he may have.
+    /// The rider has as many unpaid orders as allowed.
     TooManyHolds {
-        /// How many those are.
+        /// How many are allowed.
         most: u16,
     },
     /// The trip has not departed yet.

@@ -3,7 +3,7 @@
 use super::FieldError;
 
 /// The highest seat number of any bus.
-const HIGHEST_SEAT: i32 = 100_000;
+const MAX_SEAT: i32 = 100_000;
 /// Seats in a row.
 const ROW: i32 = 4;
 
@@ -45,7 +45,7 @@ impl SeatSet {
 
 fn seat_number(label: &str) -> Option<i32> {
     let canonical = label.bytes().all(|b| b.is_ascii_digit()) && !label.starts_with('0');
-    label.parse().ok().filter(|seat| canonical && (1..=HIGHEST_SEAT).contains(seat))
+    label.parse().ok().filter(|seat| canonical && (1..=MAX_SEAT).contains(seat))
 }
 
 /// The row (from 1) and the side of the aisle of a seat.

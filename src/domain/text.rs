@@ -1,6 +1,6 @@
-//! Texts that come in, one type for each kind. A length counts characters and not bytes; what has no shape on a screen,
-//! or changes the shape of what stands beside it, is refused where somebody is to read the text.
+//! Texts of requests, one type for each kind. Lengths count characters, not bytes.
 
+use super::text_rules::{Shape, fault, trimmed};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr};
@@ -12,139 +12,22 @@ const USER_NAME: RangeInclusive<usize> = 3..=40;
 /// Length of a password, characters.
 const PASSWORD: RangeInclusive<usize> = 8..=200;
 /// Most bytes of a password, all of which are hashed: as many characters of four bytes.
-const LONGEST_PASSWORD_BYTES: usize = 800;
+const MAX_PASSWORD_BYTES: usize = 800;
 /// Digits of a pay password.
 const PAY_PASSWORD: usize = 6;
 /// Most characters of a nick name.
-const LONGEST_NICK_NAME: usize = 200;
+const MAX_NICK_NAME: usize = 200;
 /// Most characters of an e-mail address, and of the part before its `@`.
-const LONGEST_EMAIL: usize = 200;
-const LONGEST_MAILBOX: usize = 64;
+const MAX_EMAIL: usize = 200;
+const MAX_MAILBOX: usize = 64;
 /// Length of a phone number, characters.
 const PHONE: RangeInclusive<usize> = 3..=40;
 /// Most characters of a reason.
-const LONGEST_REASON: usize = 500;
+pub const MAX_REASON: usize = 500;
 /// Most characters of a comment.
-const LONGEST_COMMENT: usize = 1_000;
-/// Most characters of a label: a key, a fingerprint, a name that is looked for.
-const LONGEST_LABEL: usize = 200;
-
-/// What a text may hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    /// Several lines.
-    Prose,
-    /// One line.
-    Line,
-    /// One line whose characters can all be seen.
-    Name,
-}
-
-/// Why this is no name of so many characters at the most.
-pub(super) fn fault_of_name(text: &str, most: usize) -> Option<String> {
-    fault(text, Shape::Name, most)
-}
-
-/// Why a text of this shape and length is refused.
-fn fault(text: &str, shape: Shape, most: usize) -> Option<String> {
-    let length = text.chars().count();
-    if !(1..=most).contains(&length) {
-        return Some(format!("1 to {most} characters, this has {length}"));
-    }
-    let mut before = None;
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        if !fits(c, shape, before, rest.peek().copied()) {
-            return Some(format!("no control or invisible characters: U+{:04X} is one", u32::from(c)));
-        }
-        before = Some(c);
-    }
-    (!text.chars().any(is_seen)).then(|| "at least one character that can be seen".to_owned())
-}
-
-fn fits(c: char, shape: Shape, before: Option<char>, after: Option<char>) -> bool {
-    match c {
-        '\t' | '\n' | '\r' => shape == Shape::Prose,
-        // They turn the direction of whatever follows them.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
-        // An emoji may be several, joined, and says by a selector how it is to look.
-        '\u{200d}' if shape == Shape::Name && before.is_some_and(is_emoji) => after.is_some_and(is_emoji),
-        '\u{fe0e}' | '\u{fe0f}' if shape == Shape::Name => before.is_some_and(|c| is_seen(c) || is_emoji(c)),
-        '\u{e0020}'..='\u{e007f}' if shape == Shape::Name => {
-            before.is_some_and(|c| c == FLAG || is_flag_tag(c))
-        }
-        // Persian, and the scripts of India and its neighbours, are written with joiners between letters.
-        '\u{200c}' | '\u{200d}' if shape == Shape::Name => {
-            before.is_some_and(is_joined) && after.is_some_and(is_joined)
-        }
-        // Which of its shapes a Chinese character has.
-        '\u{e0100}'..='\u{e01ef}' if shape == Shape::Name => before.is_some_and(is_han),
-        _ => match c.general_category() {
-            GeneralCategory::Control
-            | GeneralCategory::LineSeparator
-            | GeneralCategory::ParagraphSeparator
-            | GeneralCategory::Surrogate => false,
-            // Joiners and marks of direction are how some scripts are written; a name does without.
-            GeneralCategory::Format => shape != Shape::Name && c != '\u{feff}',
-            _ => shape != Shape::Name || !is_blank_letter(c),
-        },
-    }
-}
-
-/// The flag that the letters of a region make a region's.
-const FLAG: char = '\u{1f3f4}';
-
-/// A letter of a region, behind [`FLAG`].
-fn is_flag_tag(c: char) -> bool {
-    matches!(c, '\u{e0020}'..='\u{e007f}')
-}
-
-/// Whether it is a letter, or a mark on one, of a script that joins its letters: Arabic and all after it, but for Chinese,
-/// Japanese and Korean.
-fn is_joined(c: char) -> bool {
-    use GeneralCategory as G;
-    let letter = matches!(c.general_category(), G::OtherLetter | G::NonspacingMark | G::SpacingMark);
-    letter
-        && matches!(c, '\u{600}'..='\u{1cff}' | '\u{a800}'..='\u{abff}' | '\u{11000}'..='\u{11fff}')
-        && !is_blank_letter(c)
-}
-
-fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
-}
-
-/// Letters and symbols that show nothing.
-fn is_blank_letter(c: char) -> bool {
-    matches!(
-        c,
-        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}'
-    )
-}
-
-/// Whether a character shows something by itself.
-fn is_seen(c: char) -> bool {
-    use GeneralCategory as G;
-    let nothing = matches!(
-        c.general_category(),
-        G::Control
-            | G::Format
-            | G::LineSeparator
-            | G::ParagraphSeparator
-            | G::SpaceSeparator
-            | G::NonspacingMark
-            | G::EnclosingMark
-            | G::Surrogate
-            | G::Unassigned
-    );
-    !nothing && !is_blank_letter(c)
-}
-
-/// Whether it may be part of a joined emoji.
-fn is_emoji(c: char) -> bool {
-    use unicode_properties::UnicodeEmoji;
-    !c.is_ascii() && (c.is_emoji_char() || c == '\u{fe0f}')
-}
+const MAX_COMMENT: usize = 1_000;
+/// Most characters of a label: a key, a fingerprint, a name of a filter.
+const MAX_LABEL: usize = 200;
 
 fn user_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -156,7 +39,7 @@ fn user_name(text: &str) -> Result<String, String> {
 
 fn password(text: &str) -> Result<String, String> {
     // As it is hashed: a letter and its accent are one character, however they were sent.
-    if !PASSWORD.contains(&text.nfc().count()) || text.len() > LONGEST_PASSWORD_BYTES {
+    if !PASSWORD.contains(&text.nfc().count()) || text.len() > MAX_PASSWORD_BYTES {
         return Err("8 to 200 characters".to_owned());
     }
     if text.contains(char::is_control) {
@@ -173,15 +56,15 @@ fn pay_password(text: &str) -> Result<String, String> {
 }
 
 fn nick_name(text: &str) -> Result<String, String> {
-    trimmed(text, Shape::Name, LONGEST_NICK_NAME)
+    trimmed(text, Shape::Name, MAX_NICK_NAME)
 }
 
 fn email(text: &str) -> Result<String, String> {
-    if let Some(fault) = fault(text, Shape::Name, LONGEST_EMAIL) {
+    if let Some(fault) = fault(text, Shape::Name, MAX_EMAIL) {
         return Err(fault);
     }
     let mailbox = |name: &str| {
-        (1..=LONGEST_MAILBOX).contains(&name.chars().count())
+        (1..=MAX_MAILBOX).contains(&name.chars().count())
             && !name.starts_with('.')
             && !name.ends_with('.')
             && !name.contains("..")
@@ -213,25 +96,19 @@ fn phone(text: &str) -> Result<String, String> {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    trimmed(text, Shape::Line, LONGEST_REASON)
+    trimmed(text, Shape::Line, MAX_REASON)
 }
 
 fn comment(text: &str) -> Result<String, String> {
-    fault(text, Shape::Prose, LONGEST_COMMENT).map_or_else(|| Ok(text.to_owned()), Err)
+    fault(text, Shape::Prose, MAX_COMMENT).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn label(text: &str) -> Result<String, String> {
     let length = text.chars().count();
-    if !(1..=LONGEST_LABEL).contains(&length) || text.chars().any(char::is_control) {
-        return Err(format!("1 to {LONGEST_LABEL} characters, none of them control characters"));
+    if !(1..=MAX_LABEL).contains(&length) || text.chars().any(char::is_control) {
+        return Err(format!("1 to {MAX_LABEL} characters, none of them control characters"));
     }
     Ok(text.to_owned())
-}
-
-/// Without the blanks around it, as a person's keyboard leaves them.
-fn trimmed(text: &str, shape: Shape, most: usize) -> Result<String, String> {
-    let text = text.trim();
-    fault(text, shape, most).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 macro_rules! texts {
@@ -304,7 +181,7 @@ texts! {
     Password: password, { "type": "string", "minLength": 8, "maxLength": 200 };
     /// A pay password.
     PayPassword: pay_password, { "type": "string", "minLength": 6, "maxLength": 6, "pattern": "^[0-9]{6}$" };
-    /// What a rider wants to be called; blanks around it are dropped.
+    /// How a rider wants to be called; blanks around it are dropped.
     NickName: nick_name, {
         "type": "string", "minLength": 1, "maxLength": 200, "pattern": "\\S",
         "description": "Without control characters and characters that cannot be seen; blanks around it are dropped.",
@@ -315,14 +192,14 @@ texts! {
     };
     /// A phone number, unverified.
     Phone: phone, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^\\+?[-0-9(). /]+$" };
-    /// Why somebody acts; blanks around it are dropped.
+    /// The reason of an action; blanks around it are dropped.
     Reason: reason, {
-        "type": "string", "minLength": 1, "maxLength": 500, "pattern": "\\S",
+        "type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": "\\S",
         "description": "One line; blanks around it are dropped.",
     };
-    /// What a rider says of a trip.
-    Comment: comment, { "type": "string", "minLength": 1, "maxLength": 1000, "pattern": "\\S" };
-    /// A key, a fingerprint or a name that is looked for.
+    /// A rider's comment on a trip.
+    Comment: comment, { "type": "string", "minLength": 1, "maxLength": MAX_COMMENT, "pattern": "\\S" };
+    /// A key, a fingerprint or a name of a filter.
     Label: label, { "type": "string", "minLength": 1, "maxLength": 200 };
 }
 

@@ -1,4 +1,4 @@
-//! Moments and days that come in.
+//! Times and days of requests.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,11 +8,11 @@ use std::{borrow::Cow, fmt, ops::RangeInclusive, str::FromStr};
 /// The years of RFC 3339 that the database's calendar has too: there is no year 0 in it.
 const YEARS: RangeInclusive<i32> = 1..=9999;
 /// Longest text of a moment, bytes.
-const LONGEST: usize = 64;
+const MAX_BYTES: usize = 64;
 /// Where a moment's date ends.
 const AFTER_DATE: usize = 10;
 
-/// A moment as RFC 3339 writes it, of the years 1 to 9999, cut to the microseconds that the database keeps.
+/// A time in RFC 3339, of the years 1 to 9999, truncated to the database's microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(DateTime<Utc>);
 
@@ -42,7 +42,7 @@ impl FromStr for Instant {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const RULE: &str = "a time of the years 1 to 9999 as RFC 3339 writes it, like 2026-01-31T07:50:00Z";
         let bytes = text.as_bytes();
-        let plain = text.is_ascii() && text.len() <= LONGEST && bytes.get(..4).is_some_and(all_digits);
+        let plain = text.is_ascii() && text.len() <= MAX_BYTES && bytes.get(..4).is_some_and(all_digits);
         let split = matches!(bytes.get(AFTER_DATE), Some(b'T' | b't'));
         let at = DateTime::parse_from_rfc3339(text).ok().filter(|_| plain && split);
         at.and_then(|at| Self::of(at.with_timezone(&Utc))).ok_or(RULE)
@@ -75,7 +75,7 @@ impl JsonSchema for Instant {
             "type": "string",
             "format": "date-time",
             "description": "RFC 3339, of the years 1 to 9999; cut to microseconds.",
-            "maxLength": LONGEST,
+            "maxLength": MAX_BYTES,
         })
     }
 }

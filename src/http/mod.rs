@@ -19,12 +19,12 @@ use crate::{
     accounts::Sessions,
     batch::Batcher,
     limits::Limits,
-    ops::debts::KeptOwed,
+    ops::undos::CachedUndoBacklog,
     saga::SagaContext,
     settings::Settings,
     storage::redis::RedisLink,
-    telemetry::{metrics::Metrics, traffic::Tally},
-    trips::{ReadSeatMaps, live::Live},
+    telemetry::{metrics::Metrics, traffic::TrafficCounters},
+    trips::{live::Live, seat_map::ReadSeatMaps},
 };
 use axum::{
     Router,
@@ -70,11 +70,11 @@ pub struct Parts {
     /// The connections of health, metrics, operators and the list of revoked sessions.
     pub operator_pool: PgPool,
     /// Counts the outcomes of bookings and payments.
-    pub tally: Tally,
+    pub tally: TrafficCounters,
     /// Cancelled when the process stops: ends streams, which have no end of their own.
     pub stopping: CancellationToken,
     /// What is owed, cached for pages.
-    pub owed: KeptOwed,
+    pub owed: CachedUndoBacklog,
     /// The connection to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }
@@ -193,11 +193,11 @@ pub async fn serve(
 ) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
     let settings = Arc::clone(&app.settings);
-    let sessions = tokio::spawn(app.sessions.clone().watch(app.operator_pool.clone()));
-    let traffic = tokio::spawn(app.tally.clone().keep(app.operator_pool.clone()));
-    let seats = tokio::spawn(app.live.clone().watch(app.operator_pool.clone()));
+    let sessions = tokio::spawn(app.sessions.clone().run_refresh_loop(app.operator_pool.clone()));
+    let traffic = tokio::spawn(app.tally.clone().run_flush_loop(app.operator_pool.clone()));
+    let seats = tokio::spawn(app.live.clone().run_poll_loop(app.operator_pool.clone()));
     let (live, streams) = (app.live.clone(), app.stopping.clone());
-    let redis = app.redis.clone().map(|redis| tokio::spawn(redis.keep()));
+    let redis = app.redis.clone().map(|redis| tokio::spawn(redis.run_connection_loop()));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;

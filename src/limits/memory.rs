@@ -1,4 +1,5 @@
-//! What is owed, in this process's memory: all there is without Redis, and what is gone on with when Redis is lost.
+//! The theoretical arrival times in this process's memory: used without Redis, and while Redis is
+//! away.
 
 use super::Key;
 use crate::settings::quota::Rate;
@@ -8,10 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// When each debt is paid. Two generations bound their number at no cost: a full young one becomes the old one, and what
-/// the old one still held is forgotten, which is what was not seen since.
+/// The theoretical arrival time (TAT) of each key. Two generations bound the number of keys without
+/// bookkeeping: a full young generation becomes the old one, and the previous old one, which was
+/// not used since, is dropped.
 pub(crate) struct Memory {
-    most: usize,
+    max_keys: usize,
     generations: Mutex<Generations>,
 }
 
@@ -22,82 +24,83 @@ struct Generations {
 }
 
 impl Memory {
-    /// For at most `most` keys.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, generations: Mutex::default() }
+    /// For at most `max_keys` keys.
+    pub(crate) fn new(max_keys: usize) -> Self {
+        Self { max_keys, generations: Mutex::default() }
     }
 
-    /// What each owes at `now`, microseconds.
-    pub(crate) fn debts(&self, whom: &[(Key, Rate)], now: Instant) -> Vec<u64> {
+    /// How far each subject's TAT lies ahead of `now`, microseconds.
+    pub(crate) fn leads(&self, subjects: &[(Key, Rate)], now: Instant) -> Vec<u64> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        whom.iter().map(|(key, _)| generations.debt(key, now)).collect()
+        subjects.iter().map(|(key, _)| generations.lead(key, now)).collect()
     }
 
-    /// Takes one request from each, or from none if it does not fit everywhere; whether it did, and what is owed then.
-    pub(crate) fn take(&self, whom: &[(Key, Rate)], now: Instant) -> (bool, Vec<u64>) {
+    /// Counts one request for each subject, or for none if it does not fit everywhere. Returns
+    /// whether it fits, and the leads after it.
+    pub(crate) fn take(&self, subjects: &[(Key, Rate)], now: Instant) -> (bool, Vec<u64>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut debts: Vec<u64> = whom.iter().map(|(key, _)| generations.debt(key, now)).collect();
-        let fits = whom.iter().zip(&debts).all(|((_, rate), debt)| rate.fits(*debt));
+        let mut leads: Vec<u64> = subjects.iter().map(|(key, _)| generations.lead(key, now)).collect();
+        let fits = subjects.iter().zip(&leads).all(|((_, rate), lead)| rate.fits(*lead));
         if fits {
-            for ((key, rate), debt) in whom.iter().zip(&mut debts) {
-                *debt += rate.interval();
-                generations.owe(*key, now, *debt, self.most);
+            for ((key, rate), lead) in subjects.iter().zip(&mut leads) {
+                *lead += rate.interval();
+                generations.set(*key, now, *lead, self.max_keys);
             }
         }
-        (fits, debts)
+        (fits, leads)
     }
 
-    /// Writes down what Redis says is owed at `now`.
-    pub(crate) fn learn(&self, whom: &[(Key, Rate)], debts: &[u64], now: Instant) {
+    /// Adopts the leads that Redis returned, as of `now`.
+    pub(crate) fn merge(&self, subjects: &[(Key, Rate)], leads: &[u64], now: Instant) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((key, _), debt) in whom.iter().zip(debts) {
-            // An answer that was overtaken by a later one knows of less.
-            if generations.debt(key, now) < *debt {
-                generations.owe(*key, now, *debt, self.most);
+        for ((key, _), lead) in subjects.iter().zip(leads) {
+            // A reply that a later one has overtaken counts fewer requests.
+            if generations.lead(key, now) < *lead {
+                generations.set(*key, now, *lead, self.max_keys);
             }
         }
     }
 }
 
 impl Generations {
-    fn debt(&self, key: &Key, now: Instant) -> u64 {
-        let paid = self.young.get(key).or_else(|| self.old.get(key));
-        let debt = paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
-        u64::try_from(debt.as_micros()).unwrap_or(u64::MAX)
+    fn lead(&self, key: &Key, now: Instant) -> u64 {
+        let theoretical_arrival = self.young.get(key).or_else(|| self.old.get(key));
+        let lead = theoretical_arrival.map_or(Duration::ZERO, |tat| tat.saturating_duration_since(now));
+        u64::try_from(lead.as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn owe(&mut self, key: Key, now: Instant, debt: u64, most: usize) {
-        if self.young.len() >= most.div_ceil(2) && !self.young.contains_key(&key) {
+    fn set(&mut self, key: Key, now: Instant, lead: u64, max_keys: usize) {
+        if self.young.len() >= max_keys.div_ceil(2) && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key, now + Duration::from_micros(debt));
+        self.young.insert(key, now + Duration::from_micros(lead));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{Act, Who};
+    use crate::limits::{RequestClass, Subject};
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(n: u32) -> Key {
-        Key { act: Act::SignIn, who: Who::Address(IpAddr::V4(Ipv4Addr::from(n))) }
+        Key { class: RequestClass::SignIn, subject: Subject::Address(IpAddr::V4(Ipv4Addr::from(n))) }
     }
 
     #[test]
     fn a_request_that_is_refused_by_one_costs_the_other_nothing() {
         let (memory, now) = (Memory::new(10), Instant::now());
         let (narrow, wide) =
-            ((key(1), Rate { quota: 1, window: 60 }), (key(2), Rate { quota: 9, window: 60 }));
+            ((key(1), Rate { requests: 1, window: 60 }), (key(2), Rate { requests: 9, window: 60 }));
         assert!(memory.take(&[narrow, wide], now).0);
         assert!(!memory.take(&[narrow, wide], now).0);
-        assert_eq!(wide.1.left(memory.debts(&[wide], now)[0]), 8);
+        assert_eq!(wide.1.left(memory.leads(&[wide], now)[0]), 8);
         assert!(memory.take(&[narrow, wide], now + Duration::from_secs(60)).0);
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_latest_is_kept() {
-        let (memory, now, rate) = (Memory::new(100), Instant::now(), Rate { quota: 1, window: 60 });
+    fn the_number_of_keys_is_bounded_and_the_latest_are_kept() {
+        let (memory, now, rate) = (Memory::new(100), Instant::now(), Rate { requests: 1, window: 60 });
         for n in 0..1000 {
             assert!(memory.take(&[(key(n), rate)], now).0);
             assert!(n < 50 || !memory.take(&[(key(n - 49), rate)], now).0, "{n}");

@@ -1,12 +1,12 @@
-//! How many requests a rider or an address may make: counted in Redis while there is one, so that replicas share the
-//! count, and in memory otherwise. Counting never fails a request and never waits longer than `redis.timeout_ms`.
+//! How many requests a rider or an address may make. They are counted in Redis if there is one, so
+//! that replicas share the count, and in memory otherwise. Counting never fails a request and never
+//! takes longer than `redis.timeout_ms`.
 
 mod memory;
 
-use crate::settings::quota::Rate;
 use crate::{
     domain::RiderId,
-    settings::{self, Settings},
+    settings::{self, Settings, quota::Rate},
     storage::redis::RedisLink,
 };
 use memory::Memory;
@@ -19,12 +19,12 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Goes into Redis's keys; other arithmetic gets another.
+/// Part of Redis's keys; a change of the arithmetic takes the next number.
 const LAYOUT: u8 = 1;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
+pub enum RequestClass {
     /// Registering.
     Register,
     /// Signing in.
@@ -37,41 +37,41 @@ pub enum Act {
     Refund,
 }
 
-/// Who is counted.
+/// Whose requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
+enum Subject {
     Rider(Uuid),
     Address(IpAddr),
 }
 
-/// Who is counted for what.
+/// One count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    act: Act,
-    who: Who,
+    class: RequestClass,
+    subject: Subject,
 }
 
-/// Where one limit stands after a request.
+/// The state of one limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct QuotaState {
     /// The limit's name.
     pub policy: &'static str,
     /// Requests it allows at once, and again in each window.
     pub quota: u64,
     /// Its window, seconds.
     pub window_secs: u64,
-    /// Requests it would let through now.
+    /// Requests it would allow now.
     pub left: u64,
-    /// How long until it would let one more through than now, seconds.
+    /// How long until it allows one more request than now, seconds.
     pub more_in_secs: u64,
 }
 
-/// What became of a request.
+/// The outcome of counting a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Where each limit stands.
-    pub standings: Vec<Standing>,
-    /// If it was refused: the seconds after which it would not have been.
+pub struct Decision {
+    /// The state of each limit.
+    pub states: Vec<QuotaState>,
+    /// If the request is refused: after how many seconds it would be allowed.
     pub retry_after: Option<u64>,
 }
 
@@ -94,66 +94,73 @@ impl Limits {
         Self(Arc::new(Inner { settings: settings.limits, memory, redis, script }))
     }
 
-    /// Counts a request; nothing if no limit is set for it.
-    pub async fn count(&self, act: Act, rider: Option<RiderId>, address: IpAddr) -> Option<Verdict> {
-        let whom = self.0.whom(act, rider, address);
-        if whom.is_empty() {
+    /// Counts a request; `None` if no limit is set for it.
+    pub async fn count(
+        &self,
+        class: RequestClass,
+        rider: Option<RiderId>,
+        address: IpAddr,
+    ) -> Option<Decision> {
+        let subjects = self.0.subjects(class, rider, address);
+        if subjects.is_empty() {
             return None;
         }
-        // Taken before Redis is asked: what it says is owed was owed no earlier, so nobody is charged for the way there.
+        // Taken before the request to Redis, so that its round trip does not count.
         let now = Instant::now();
-        let shared = self.0.shared(&whom, now).await;
-        let (fits, debts) = shared.unwrap_or_else(|| self.0.memory.take(&whom, now));
-        Some(verdict(&whom, fits, &debts))
+        let shared = self.0.count_in_redis(&subjects, now).await;
+        let (fits, leads) = shared.unwrap_or_else(|| self.0.memory.take(&subjects, now));
+        Some(decide(&subjects, fits, &leads))
     }
 }
 
 impl Inner {
-    fn whom(&self, act: Act, rider: Option<RiderId>, address: IpAddr) -> Vec<(Key, Rate)> {
+    fn subjects(&self, class: RequestClass, rider: Option<RiderId>, address: IpAddr) -> Vec<(Key, Rate)> {
         let limits = &self.settings;
-        let (per_rider, per_address) = match act {
-            Act::Register => (None, limits.registering_per_address),
-            Act::SignIn => (None, limits.signing_in_per_address),
-            Act::Book => (Some(limits.booking_per_rider), limits.booking_per_address),
-            Act::Pay => (Some(limits.paying_per_rider), limits.paying_per_address),
-            Act::Refund => (Some(limits.refunding_per_rider), limits.refunding_per_address),
+        let (per_rider, per_address) = match class {
+            RequestClass::Register => (None, limits.registering_per_address),
+            RequestClass::SignIn => (None, limits.signing_in_per_address),
+            RequestClass::Book => (Some(limits.booking_per_rider), limits.booking_per_address),
+            RequestClass::Pay => (Some(limits.paying_per_rider), limits.paying_per_address),
+            RequestClass::Refund => (Some(limits.refunding_per_rider), limits.refunding_per_address),
         };
-        let rider = rider.zip(per_rider).map(|(rider, allowance)| (Who::Rider(rider.0), allowance));
-        let both = rider.into_iter().chain([(Who::Address(counted(address)), per_address)]);
-        let set = both.filter_map(|(who, allowance)| Some((Key { act, who }, allowance.rate()?)));
+        let rider = rider.zip(per_rider).map(|(rider, quota)| (Subject::Rider(rider.0), quota));
+        let both = rider.into_iter().chain([(Subject::Address(counted(address)), per_address)]);
+        let set = both.filter_map(|(subject, quota)| Some((Key { class, subject }, quota.rate()?)));
         set.filter(|_| limits.enabled).collect()
     }
 
-    /// Asks Redis; nothing if there is none, or not in time.
-    async fn shared(&self, whom: &[(Key, Rate)], now: Instant) -> Option<(bool, Vec<u64>)> {
+    /// Counts in Redis; `None` if there is none, or it does not answer in time.
+    async fn count_in_redis(&self, subjects: &[(Key, Rate)], now: Instant) -> Option<(bool, Vec<u64>)> {
         let redis = self.redis.as_ref()?;
         let mut call = self.script.prepare_invoke();
-        for ((key, rate), known) in whom.iter().zip(self.memory.debts(whom, now)) {
+        for ((key, rate), known) in subjects.iter().zip(self.memory.leads(subjects, now)) {
             call.key(key.to_string()).arg(rate.interval()).arg(rate.burst()).arg(known);
         }
-        let asked = redis.ask(|mut line| async move { call.invoke_async::<Vec<u64>>(&mut line).await });
-        let mut debts = asked.await?;
-        let fits = debts.pop()? == 1;
-        self.memory.learn(whom, &debts, now);
-        (debts.len() == whom.len()).then_some((fits, debts))
+        let reply = redis
+            .request(|mut connection| async move { call.invoke_async::<Vec<u64>>(&mut connection).await });
+        let mut leads = reply.await?;
+        let fits = leads.pop()? == 1;
+        self.memory.merge(subjects, &leads, now);
+        (leads.len() == subjects.len()).then_some((fits, leads))
     }
 }
 
-fn verdict(whom: &[(Key, Rate)], fits: bool, debts: &[u64]) -> Verdict {
-    let standings = whom.iter().zip(debts).map(|((key, rate), debt)| Standing {
+fn decide(subjects: &[(Key, Rate)], fits: bool, leads: &[u64]) -> Decision {
+    let states = subjects.iter().zip(leads).map(|((key, rate), lead)| QuotaState {
         policy: key.policy(),
-        quota: rate.quota,
+        quota: rate.requests,
         window_secs: rate.window,
-        left: rate.left(*debt),
-        more_in_secs: rate.more_in(*debt),
+        left: rate.left(*lead),
+        more_in_secs: rate.more_in(*lead),
     });
-    let standings: Vec<Standing> = standings.collect();
-    let full = standings.iter().filter(|standing| standing.left == 0);
-    let wait = full.map(|standing| standing.more_in_secs).max().unwrap_or(1).max(1);
-    Verdict { standings, retry_after: (!fits).then_some(wait) }
+    let states: Vec<QuotaState> = states.collect();
+    let full = states.iter().filter(|state| state.left == 0);
+    let wait = full.map(|state| state.more_in_secs).max().unwrap_or(1).max(1);
+    Decision { states, retry_after: (!fits).then_some(wait) }
 }
 
-/// An address as it is counted: one of IPv4, a network of 64 bits of IPv6, of which each customer has a whole one.
+/// The address that is counted: an IPv4 address, or the network of 64 bits of an IPv6 address,
+/// which is one customer's.
 pub fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -164,15 +171,15 @@ pub fn counted(address: IpAddr) -> IpAddr {
 impl Key {
     /// The limit's name in headers.
     fn policy(self) -> &'static str {
-        match (self.act, self.who) {
-            (Act::Register, _) => "registering-address",
-            (Act::SignIn, _) => "signing-in-address",
-            (Act::Book, Who::Rider(_)) => "booking",
-            (Act::Book, Who::Address(_)) => "booking-address",
-            (Act::Pay, Who::Rider(_)) => "paying",
-            (Act::Pay, Who::Address(_)) => "paying-address",
-            (Act::Refund, Who::Rider(_)) => "refunding",
-            (Act::Refund, Who::Address(_)) => "refunding-address",
+        match (self.class, self.subject) {
+            (RequestClass::Register, _) => "registering-address",
+            (RequestClass::SignIn, _) => "signing-in-address",
+            (RequestClass::Book, Subject::Rider(_)) => "booking",
+            (RequestClass::Book, Subject::Address(_)) => "booking-address",
+            (RequestClass::Pay, Subject::Rider(_)) => "paying",
+            (RequestClass::Pay, Subject::Address(_)) => "paying-address",
+            (RequestClass::Refund, Subject::Rider(_)) => "refunding",
+            (RequestClass::Refund, Subject::Address(_)) => "refunding-address",
         }
     }
 }
@@ -181,9 +188,9 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let policy = self.policy();
-        match self.who {
-            Who::Rider(rider) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{rider}"),
-            Who::Address(address) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{address}"),
+        match self.subject {
+            Subject::Rider(rider) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{rider}"),
+            Subject::Address(address) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{address}"),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Who may use the operations side.
+//! Accounts of the operations side.
 
-use super::By;
+use super::Attribution;
 use crate::{
     accounts::{Registration, Rider},
     domain::Error,
-    ops::audit::{Act, Subject},
+    ops::audit::{Action, Subject},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -13,9 +13,9 @@ use sqlx::PgConnection;
 ///
 /// # Errors
 /// A taken user name; the database's.
-pub async fn add(conn: &mut PgConnection, by: &By, new: &Registration) -> Result<Rider, Error> {
+pub async fn add(conn: &mut PgConnection, by: &Attribution, new: &Registration) -> Result<Rider, Error> {
     let rider = new.add(&mut *conn).await?;
     let detail = json!({ "user_name": rider.user_name, "role": rider.role });
-    by.write(conn, Act::OperatorAdd, &Subject::of("account", &rider.id), &detail).await?;
+    by.record(conn, Action::OperatorAdd, &Subject::of("account", &rider.id), &detail).await?;
     Ok(rider)
 }

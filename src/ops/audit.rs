@@ -1,4 +1,5 @@
-//! What operators did: one row for each act, written in the transaction of its effect and never changed afterwards.
+//! The audit log: one row for each action of an operator, written in the transaction of its effect
+//! and never changed.
 
 use crate::{
     accounts::{Caller, Role},
@@ -12,12 +13,12 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-/// The most acts that are told of one order.
-pub const MOST_OF_AN_ORDER: usize = 200;
-/// Longest name of somebody at the command line, characters.
-const LONGEST_NAME: usize = 200;
+/// Most actions that are listed for one order.
+pub const MAX_PER_ORDER: usize = 200;
+/// Longest name of an operating system's user, characters.
+const MAX_NAME_CHARS: usize = 200;
 
-/// The way an act came.
+/// The interface of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
     /// `/v1/ops`.
@@ -44,11 +45,11 @@ impl Through {
 pub struct Actor {
     /// The account; none at the command line.
     pub rider: Option<RiderId>,
-    /// The name in the operating system; an account's is looked up.
+    /// The operating system's user; an account's name is in its row.
     pub name: Option<String>,
     /// An account's role, or `shell`.
     pub role: &'static str,
-    /// The way it came.
+    /// The interface.
     pub through: Through,
 }
 
@@ -58,62 +59,62 @@ impl Actor {
         Self { rider: Some(caller.rider_id), name: None, role: Role::as_str(caller.role), through }
     }
 
-    /// Somebody at the command line.
+    /// A user of the command line.
     pub fn shell(os_user: &str) -> Self {
-        let name: String = os_user.chars().filter(|c| *c != '\0').take(LONGEST_NAME).collect();
+        let name: String = os_user.chars().filter(|c| *c != '\0').take(MAX_NAME_CHARS).collect();
         let name = if name.is_empty() { "unknown".to_owned() } else { name };
         Self { rider: None, name: Some(name), role: "shell", through: Through::Cli }
     }
 
-    /// Who it was, for notes of the queue.
-    pub fn told(&self) -> String {
+    /// The actor, for notes of the queue.
+    pub fn describe(&self) -> String {
         match (&self.rider, &self.name) {
             (Some(rider), _) => format!("operator {rider}"),
-            (None, name) => format!("{} at the command line", name.as_deref().unwrap_or("somebody")),
+            (None, name) => format!("{} at the command line", name.as_deref().unwrap_or("unknown")),
         }
     }
 }
 
-/// Everything operators do.
+/// Every action of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Action {
     /// A job is made due now.
     JobRetry,
-    /// A job is called off.
+    /// A job is cancelled.
     JobCancel,
-    /// A job is put off.
+    /// A job is snoozed.
     JobSnooze,
-    /// A dead letter is brought back to life.
+    /// A dead letter is redriven.
     JobRedrive,
-    /// Dead letters are brought back to life together.
+    /// Dead letters are redriven together.
     DeadLettersRedrive,
     /// A tag is paused.
     QueuePause,
-    /// A tag goes on.
+    /// A tag is resumed.
     QueueResume,
     /// A tag is paused, and its running attempts are waited for.
     QueueDrain,
-    /// An act upon many jobs begins.
+    /// A bulk operation is started.
     BulkStart,
-    /// An act upon many jobs is stopped.
+    /// A bulk operation is stopped.
     BulkStop,
-    /// An extra trip.
+    /// An extra trip is added.
     TripAdd,
     /// The timetable's trips are made.
     TripsGenerate,
-    /// Seats are kept from being sold.
+    /// Seats are blocked.
     SeatsBlock,
-    /// Seats may be sold again.
+    /// Blocked seats are released.
     SeatsRelease,
     /// A trip is cancelled.
     TripCancel,
     /// Money is put into a wallet.
     WalletTopUp,
-    /// Somebody may use the operations side.
+    /// An account of the operations side is added.
     OperatorAdd,
 }
 
-impl Act {
+impl Action {
     /// All.
     pub const ALL: [Self; 17] = [
         Self::JobRetry,
@@ -159,7 +160,7 @@ impl Act {
     }
 }
 
-/// What an act is done to.
+/// What an action is done to.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `wallet` or `account`.
@@ -171,13 +172,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Of no order.
+    /// A subject that is not about an order.
     pub fn of(kind: &'static str, id: &impl ToString) -> Self {
         Self { kind, id: id.to_string(), order: None }
     }
 }
 
-/// An act, as it is told.
+/// A row of the log.
 #[derive(Clone, Debug, Serialize, JsonSchema, sqlx::FromRow)]
 #[schemars(rename = "AuditEntry")]
 pub struct Entry {
@@ -207,20 +208,20 @@ pub struct Entry {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What else there is to know.
+    /// Further details.
     pub detail: Value,
 }
 
-/// Which acts; all that is given must fit.
+/// Which rows; every given condition must hold.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Filter {
-    /// By whom, by name.
+    /// By this actor's name.
     pub actor: Option<String>,
     /// Of this kind.
     pub act: Option<String>,
-    /// Upon this kind of thing.
+    /// With this kind of subject.
     pub subject_kind: Option<String>,
-    /// Upon this thing.
+    /// With this subject.
     pub subject: Option<String>,
     /// About this order.
     pub order: Option<OrderId>,
@@ -230,14 +231,14 @@ pub struct Filter {
     pub before: Option<DateTime<Utc>>,
 }
 
-/// Writes an act down, in the transaction that does it.
+/// Records an action, in the transaction that does it.
 ///
 /// # Errors
 /// The database's.
-pub async fn write(
+pub async fn record(
     conn: &mut PgConnection,
     actor: &Actor,
-    act: Act,
+    action: Action,
     subject: &Subject,
     reason: Option<&str>,
     detail: &Value,
@@ -252,7 +253,7 @@ pub async fn write(
         actor.name,
         actor.role,
         actor.through.as_str(),
-        act.as_str(),
+        action.as_str(),
         subject.kind,
         subject.id,
         subject.order.map(|order| order.0),
@@ -264,7 +265,7 @@ pub async fn write(
     .map(drop)
 }
 
-/// A page of acts, newest first.
+/// A page of the log, newest first.
 ///
 /// # Errors
 /// The database's.
@@ -305,8 +306,8 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// What operators did about an order, oldest first, [`MOST_OF_AN_ORDER`] at the most: acts upon its jobs, and operations
-/// upon many jobs that went through one of them.
+/// What operators did about an order, oldest first, at most [`MAX_PER_ORDER`] rows: actions upon
+/// its jobs, and bulk operations that processed one of them.
 ///
 /// # Errors
 /// The database's.
@@ -321,7 +322,7 @@ pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Ent
                      select bulk_id::text from bulk_item where order_id = $1 and outcome is not null))) as acts
            order by id limit $2"#,
         order.0,
-        i64::try_from(MOST_OF_AN_ORDER).unwrap_or(i64::MAX)
+        i64::try_from(MAX_PER_ORDER).unwrap_or(i64::MAX)
     )
     .fetch_all(db)
     .await

@@ -5,27 +5,28 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Accounts of one search at the most.
-pub const MOST_FOUND: i64 = 50;
+/// Most accounts of one search.
+pub const MAX_FOUND: i64 = 50;
 
-/// Where something is to be seen: the console's room and the id there.
+/// Where the console shows something: the list and the id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// `orders`, `trips`, `riders`, `jobs` or `bulk`.
-    pub room: String,
+    pub list: String,
     /// The id.
     pub id: Uuid,
 }
 
-/// The thing of this id. A payment is seen on its order's page, and so is an order that never came to be.
+/// What this id belongs to. A payment is shown on its order's page, and so is an order that was
+/// never added.
 ///
 /// # Errors
 /// The database's.
-pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Place>, sqlx::Error> {
+pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Location>, sqlx::Error> {
     sqlx::query_as!(
-        Place,
-        r#"select room as "room!", id as "id!" from (
-               select 1 as nr, 'orders' as room, id from orders where id = $1
+        Location,
+        r#"select list as "list!", id as "id!" from (
+               select 1 as nr, 'orders' as list, id from orders where id = $1
                union all select 2, 'orders', order_id from payment where id = $1
                union all select 3, 'trips', id from trip where id = $1
                union all select 4, 'riders', id from rider where id = $1
@@ -39,30 +40,30 @@ pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Place>, sqlx::Error
     .await
 }
 
-/// An account that a text may mean.
+/// An account that a search text may mean.
 #[derive(Clone, Debug)]
-pub struct Found {
-    /// Whose.
+pub struct FoundRider {
+    /// Its id.
     pub id: RiderId,
     /// Its name for signing in.
     pub user_name: String,
     /// What it may do.
     pub role: String,
-    /// What its owner says his address is; nobody has looked.
+    /// Its e-mail address, unverified.
     pub email: Option<String>,
-    /// Since when there is this account.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Whether the text is its user name.
     pub by_name: bool,
 }
 
-/// Accounts with this user name, of which there is one at the most, or this e-mail address, which anybody may give: the
-/// first [`MOST_FOUND`], the user name's before the others and older ones before newer ones. Addresses are compared without
-/// regard to the case of ASCII letters.
+/// Accounts with this user name (at most one) or this e-mail address (unverified, so any number):
+/// at most [`MAX_FOUND`], the user name's first and older ones before newer ones. Addresses are
+/// compared without the case of ASCII letters.
 ///
 /// # Errors
 /// The database's.
-pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<Found>, sqlx::Error> {
+pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<FoundRider>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select id, user_name, role, email, created_at, lower(user_name collate "C") = $1 as "by_name!"
            from rider
@@ -71,11 +72,11 @@ pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<Found>, sqlx::Error
            order by 6 desc, created_at, id limit $3"#,
         user_name::folded(text),
         text,
-        MOST_FOUND
+        MAX_FOUND
     )
     .fetch_all(pool)
     .await?;
-    let found = rows.into_iter().map(|row| Found {
+    let found = rows.into_iter().map(|row| FoundRider {
         id: RiderId(row.id),
         user_name: row.user_name,
         role: row.role,
@@ -86,16 +87,16 @@ pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<Found>, sqlx::Error
     Ok(found.collect())
 }
 
-/// The account that the text means beyond doubt: its user name, and nobody's e-mail address. An address never does, since
-/// whoever writes another's into his account would be taken for him.
-pub fn unmistakable(found: &[Found]) -> Option<RiderId> {
+/// The account that the text means beyond doubt: its user name, and no account's e-mail address. An
+/// address is not enough, since it is unverified.
+pub fn unmistakable(found: &[FoundRider]) -> Option<RiderId> {
     match found {
         [only] if only.by_name => Some(only.id),
         _ => None,
     }
 }
 
-/// Since when there is this account.
+/// When the account was created.
 ///
 /// # Errors
 /// The database's.

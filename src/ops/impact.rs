@@ -1,30 +1,23 @@
-//! What would move, before an operator acts: which seats, how much money, whose. It is read off the tables by the rules
-//! that the undos go by, and is true for the moment it is read in; the undo itself looks again.
+//! What running or cancelling a job would change, before an operator acts: which seats, how much
+//! money, and whose. The rules stand beside the undos (`booking::impact`, `payment::impact`). The
+//! preview is true for the moment in which it is read; the undo itself checks again.
 
-use crate::{domain::Money, ops::jobs::order_of, saga::recurring::PUT_BACK_WITHIN_MINUTES, trips::cancel};
+use crate::{
+    booking,
+    domain::{Effects, Localized, Money, TripId, UndoFacts},
+    ops::jobs::order_of,
+    payment,
+    saga::recurring::PUT_BACK_WITHIN_MINUTES,
+    storage,
+    trips::cancel,
+};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{MqTag, queue::admin::JobView};
-use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
-
-/// The same in both languages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Words {
-    /// English.
-    pub en: String,
-    /// Chinese.
-    pub zh: String,
-}
-
-impl Words {
-    pub(crate) fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
-        Self { en: en.into(), zh: zh.into() }
-    }
-}
 
 /// What running or cancelling a job would change.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -34,21 +27,21 @@ pub struct Impact {
     /// Its tag.
     pub tag: String,
     /// The step it undoes, or what else it does.
-    pub undoes: Words,
-    /// What a run would move now: what trying it again comes to.
-    pub run: Words,
-    /// What stays undone if it is called off.
-    pub cancel: Words,
+    pub undoes: Localized,
+    /// What a run now would change.
+    pub run: Localized,
+    /// What stays undone if it is cancelled.
+    pub cancel: Localized,
     /// The order it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
     /// The order's state; none if it was never added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_status: Option<String>,
-    /// Whose it is.
+    /// The order's rider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rider_id: Option<Uuid>,
-    /// His user name.
+    /// The rider's user name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rider: Option<String>,
     /// The trip.
@@ -64,77 +57,65 @@ pub struct Impact {
     pub amount: Option<Money>,
 }
 
-/// What a job says it is about, and what the tables say of that.
+/// What a job is about, and what the tables have on it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) order_id: Option<Uuid>,
-    pub(super) status: Option<String>,
-    overdue: bool,
     pub(super) rider_id: Option<Uuid>,
     pub(super) rider: Option<String>,
     pub(super) trip_id: Option<Uuid>,
     departs_at: Option<DateTime<Utc>>,
-    /// The order's seats that are its own now.
-    pub(super) owned: Vec<i32>,
-    payment: Option<String>,
-    pub(super) amount: Option<Decimal>,
+    /// What decides the undo's effects.
+    pub(super) undo: UndoFacts,
 }
 
-/// What a run would do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Moves {
-    pub(super) seats: Vec<i32>,
-    pub(super) amount: Option<Money>,
-    /// The order would become paid after all.
-    pub(super) finishes: bool,
-}
-
-/// What running or cancelling this job would change.
+/// What a run of this job, or cancelling it, would change.
 ///
 /// # Errors
 /// The database's.
 pub async fn impact(pool: &PgPool, job: &JobView) -> Result<Impact, sqlx::Error> {
     let mut facts = facts(pool, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
-    let moves = moves(&job.tag, &facts);
-    let mut run = run_words(&moves);
-    if job.tag == MqTag::Timetable.wire() {
-        run = Words::new("makes the trips of the coming days that are missing", "生成未来数日缺少的场次");
-    }
-    let mut cancel = cancel_words(&job.tag, &moves);
-    if let (Ok(MqTag::TripCancel), Some(trip)) = (job.tag.parse(), facts.trip_id) {
-        let mut conn = pool.acquire().await?;
-        let left = cancel::progress(&mut conn, crate::domain::TripId(trip)).await?.map_or(0, |p| p.left);
-        run = Words::new(
-            format!(
-                "ends the {left} orders that still own seats: unpaid ones are closed, paid ones refunded"
-            ),
-            format!("结束仍占座位的 {left} 个订单：未支付的关闭，已支付的退款"),
-        );
-        cancel = Words::new(
-            format!(
-                "{left} orders of the cancelled trip keep their seats and their money is not given back until a worker \
-                 puts the job back, within {PUT_BACK_WITHIN_MINUTES} min"
-            ),
-            format!(
-                "已取消场次的 {left} 个订单仍占座位，款项不退，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
-            ),
-        );
-    }
+    let effects = effects(&job.tag, &facts.undo);
+    let tag = job.tag.parse();
+    let (run, cancel) = match (tag, facts.trip_id) {
+        (Ok(MqTag::TripCancel), Some(trip)) => describe_trip_cancel(pool, TripId(trip)).await?,
+        _ => (describe_run(&job.tag, &effects), describe_cancel(&job.tag, &effects)),
+    };
     Ok(Impact {
         job_id: job.id,
         tag: job.tag.clone(),
-        undoes: step_words(&job.tag),
+        undoes: describe_step(&job.tag),
         run,
         cancel,
         order_id: facts.order_id,
-        order_status: facts.status.take(),
+        order_status: facts.undo.order_status.map(|status| status.as_str().to_owned()),
         rider_id: facts.rider_id,
         rider: facts.rider.take(),
         trip_id: facts.trip_id,
         departs_at: facts.departs_at,
-        seats: moves.seats,
-        amount: moves.amount,
+        seats: effects.seats,
+        amount: effects.amount,
     })
+}
+
+/// A run of the job that ends a cancelled trip's orders, and cancelling it.
+async fn describe_trip_cancel(pool: &PgPool, trip: TripId) -> Result<(Localized, Localized), sqlx::Error> {
+    let mut conn = pool.acquire().await?;
+    let left = cancel::progress(&mut conn, trip).await?.map_or(0, |progress| progress.left);
+    let run = Localized::new(
+        format!("ends the {left} orders that still own seats: unpaid ones are closed, paid ones refunded"),
+        format!("结束仍占座位的 {left} 个订单：未支付的关闭，已支付的退款"),
+    );
+    let cancel = Localized::new(
+        format!(
+            "{left} orders of the cancelled trip keep their seats and their money is not given back until a worker \
+             puts the job back, within {PUT_BACK_WITHIN_MINUTES} min"
+        ),
+        format!(
+            "已取消场次的 {left} 个订单仍占座位，款项不退，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
+        ),
+    );
+    Ok((run, cancel))
 }
 
 /// The facts of these jobs, in their order, in one statement.
@@ -180,57 +161,49 @@ pub(super) async fn facts_of(
     )
     .fetch_all(db)
     .await?;
-    let facts = rows.into_iter().zip(orders).map(|(row, order_id)| Facts {
-        order_id,
-        status: row.status,
-        overdue: row.overdue.unwrap_or(false),
-        rider_id: row.rider_id,
-        rider: row.rider,
-        trip_id: row.trip_id,
-        departs_at: row.departs_at,
-        owned: row.owned,
-        payment: row.payment,
-        amount: row.amount,
+    let facts = rows.into_iter().zip(orders).map(|(row, order_id)| {
+        Ok(Facts {
+            order_id,
+            rider_id: row.rider_id,
+            rider: row.rider,
+            trip_id: row.trip_id,
+            departs_at: row.departs_at,
+            undo: UndoFacts {
+                order_status: row.status.as_deref().map(storage::decode).transpose()?,
+                overdue: row.overdue.unwrap_or(false),
+                owned_seats: row.owned,
+                payment: row.payment.as_deref().map(storage::decode).transpose()?,
+                amount: row.amount.map(Money::from_database),
+            },
+        })
     });
-    Ok(facts.collect())
+    facts.collect()
 }
 
-/// The payload's seats as SQL reads an array.
+/// The payload's seats as a PostgreSQL array literal.
 fn seats_of(payload: &Value) -> String {
     let seats = payload.pointer("/booking/seats").and_then(Value::as_array);
     let numbers = seats.into_iter().flatten().filter_map(|seat| i32::try_from(seat.as_i64()?).ok());
     format!("{{{}}}", numbers.map(|seat| seat.to_string()).collect::<Vec<_>>().join(","))
 }
 
-/// What a run of this tag's job would do by these facts. The rules are those of the undos.
-pub(super) fn moves(tag: &str, facts: &Facts) -> Moves {
-    let status = facts.status.as_deref();
-    let debited = facts.payment.as_deref() == Some("debited");
-    let (frees, pays, finishes) = match tag.parse() {
-        Ok(MqTag::OrderAddSeats | MqTag::OrderCalcMoney) => (status.is_none(), false, false),
-        Ok(MqTag::OrderAdd) => (matches!(status, None | Some("unpaid")), false, false),
-        Ok(MqTag::OrderCancel) => (status == Some("unpaid"), false, false),
-        Ok(MqTag::OrderUnpaid) => {
-            (status.is_none() || (status == Some("unpaid") && facts.overdue), false, false)
-        }
-        Ok(MqTag::PayMoney) => (false, debited, false),
-        Ok(MqTag::Pay) => {
-            let finishes = debited && status == Some("unpaid") && !facts.overdue;
-            (false, debited && !finishes, finishes)
-        }
-        Ok(MqTag::PayBack) => {
-            let refunding = status == Some("refunding");
-            (refunding, refunding && facts.payment.as_deref() == Some("settled"), false)
-        }
+/// What a run of this tag's job would change. Each undo has its rule beside it.
+pub(super) fn effects(tag: &str, facts: &UndoFacts) -> Effects {
+    match tag.parse() {
+        Ok(MqTag::OrderAddSeats | MqTag::OrderCalcMoney) => booking::impact::of_claim(facts),
+        Ok(MqTag::OrderAdd) => booking::impact::of_add_order(facts),
+        Ok(MqTag::OrderCancel) => booking::impact::of_cancel(facts),
+        Ok(MqTag::OrderUnpaid) => booking::impact::of_expiry(facts),
+        Ok(MqTag::PayMoney) => payment::impact::of_debit(facts),
+        Ok(MqTag::Pay) => payment::impact::of_mark_paid(facts),
+        Ok(MqTag::PayBack) => payment::impact::of_refund(facts),
         Ok(MqTag::OrderSeats | MqTag::PayCheck | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk)
-        | Err(_) => (false, false, false),
-    };
-    let seats = if frees { facts.owned.clone() } else { Vec::new() };
-    Moves { seats, amount: facts.amount.filter(|_| pays).map(Money::from_database), finishes }
+        | Err(_) => Effects::default(),
+    }
 }
 
-/// The step that a tag's job undoes, or what else it does, in plain words.
-pub fn step_words(tag: &str) -> Words {
+/// The step that a tag's job undoes, or what else it does.
+pub fn describe_step(tag: &str) -> Localized {
     let (en, zh) = match tag.parse() {
         Ok(MqTag::OrderSeats) => ("booking: looking whether the seats are free", "预订：检查座位是否空闲"),
         Ok(MqTag::OrderAddSeats) => ("booking: claiming the seats", "预订：占座"),
@@ -255,33 +228,39 @@ pub fn step_words(tag: &str) -> Words {
         }
         Err(_) => ("a tag this build does not know", "未知的标签"),
     };
-    Words::new(en, zh)
+    Localized::new(en, zh)
 }
 
-fn run_words(moves: &Moves) -> Words {
-    let seats = list(&moves.seats);
-    match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
-        (_, _, true) => Words::new(
+fn describe_run(tag: &str, effects: &Effects) -> Localized {
+    if tag == MqTag::Timetable.wire() {
+        return Localized::new(
+            "makes the trips of the coming days that are missing",
+            "生成未来数日缺少的场次",
+        );
+    }
+    let seats = list(&effects.seats);
+    match (&effects.amount, effects.seats.is_empty(), effects.marks_paid) {
+        (_, _, true) => Localized::new(
             "marks the order paid: its money is debited already, and it is still in time",
             "标记订单已支付：款项已扣，且仍在时限内",
         ),
         (Some(amount), true, _) => {
-            Words::new(format!("gives {amount} back to the rider"), format!("向乘客退回 {amount}"))
+            Localized::new(format!("gives {amount} back to the rider"), format!("向乘客退回 {amount}"))
         }
-        (Some(amount), false, _) => Words::new(
+        (Some(amount), false, _) => Localized::new(
             format!("gives {amount} back to the rider and frees seats {seats}"),
             format!("向乘客退回 {amount}，并释放座位 {seats}"),
         ),
-        (None, false, _) => Words::new(format!("frees seats {seats}"), format!("释放座位 {seats}")),
-        (None, true, _) => Words::new("moves no seat and no money", "不涉及座位和款项"),
+        (None, false, _) => Localized::new(format!("frees seats {seats}"), format!("释放座位 {seats}")),
+        (None, true, _) => Localized::new("moves no seat and no money", "不涉及座位和款项"),
     }
 }
 
-fn cancel_words(tag: &str, moves: &Moves) -> Words {
-    let seats = list(&moves.seats);
+fn describe_cancel(tag: &str, effects: &Effects) -> Localized {
+    let seats = list(&effects.seats);
     let timer = tag == MqTag::OrderUnpaid.wire();
     if tag == MqTag::Timetable.wire() {
-        return Words::new(
+        return Localized::new(
             format!(
                 "trips of the coming days are made no more until a worker puts the job back, within \
                  {PUT_BACK_WITHIN_MINUTES} min; to stop it for longer, pause its tag"
@@ -292,49 +271,50 @@ fn cancel_words(tag: &str, moves: &Moves) -> Words {
         );
     }
     if tag == MqTag::Bulk.wire() {
-        return Words::new(
+        return Localized::new(
             "the operation is stopped where it is; what it has done stays done",
             "批量操作就此停止；已完成的部分保留",
         );
     }
-    match (&moves.amount, moves.seats.is_empty(), moves.finishes) {
-        (_, _, true) => Words::new(
-            "the rider's money stays debited and his order stays unpaid",
+    match (&effects.amount, effects.seats.is_empty(), effects.marks_paid) {
+        (_, _, true) => Localized::new(
+            "the rider's money stays debited and the order stays unpaid",
             "款项已扣，订单仍为未支付",
         ),
-        (Some(amount), true, _) => {
-            Words::new(format!("the rider does not get {amount} back"), format!("乘客的 {amount} 不会退回"))
-        }
-        (Some(amount), false, _) => Words::new(
+        (Some(amount), true, _) => Localized::new(
+            format!("the rider does not get {amount} back"),
+            format!("乘客的 {amount} 不会退回"),
+        ),
+        (Some(amount), false, _) => Localized::new(
             format!("the rider does not get {amount} back, and seats {seats} stay taken"),
             format!("乘客的 {amount} 不会退回，座位 {seats} 仍被占用"),
         ),
-        (None, _, _) if timer => Words::new(
+        (None, _, _) if timer => Localized::new(
             "nothing closes the order at its deadline; its seats stay held until somebody wants them",
             "订单到期不会自动关闭；座位保留到有人预订为止",
         ),
-        (None, false, _) => Words::new(
+        (None, false, _) => Localized::new(
             format!("seats {seats} stay taken though nobody has an order for them"),
             format!("座位 {seats} 仍被占用，但没有对应的有效订单"),
         ),
-        (None, true, _) => Words::new("no seat and no money stays behind", "不会遗留座位或款项"),
+        (None, true, _) => Localized::new("no seat and no money stays behind", "不会遗留座位或款项"),
     }
 }
 
-/// What is to be known before so many jobs of a tag are called off, if workers put them back.
-pub(super) fn comes_back(tag: &str, many: i64) -> Option<Words> {
+/// A warning before `count` jobs of a tag are cancelled, if workers put them back.
+pub(super) fn comes_back(tag: &str, count: i64) -> Option<Localized> {
     let (en, zh) = match tag.parse() {
         Ok(MqTag::TripCancel) => ("carry cancelled trips on", "处理已取消的场次"),
         Ok(MqTag::Timetable) => ("make the trips of the coming days", "生成未来数日的场次"),
         _ => return None,
     };
-    Some(Words::new(
+    Some(Localized::new(
         format!(
-            "{many} of them {en}: a worker puts such a job back within {PUT_BACK_WITHIN_MINUTES} min; to stop them for \
+            "{count} of them {en}: a worker puts such a job back within {PUT_BACK_WITHIN_MINUTES} min; to stop them for \
              longer, pause their tag"
         ),
         format!(
-            "其中 {many} 个任务{zh}：工作进程会在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回；如需长时间停止，请暂停其标签"
+            "其中 {count} 个任务{zh}：工作进程会在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回；如需长时间停止，请暂停其标签"
         ),
     ))
 }
@@ -346,31 +326,26 @@ fn list(seats: &[i32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{OrderStatus, PaymentState};
 
-    fn facts(status: Option<&str>, payment: Option<&str>, overdue: bool) -> Facts {
-        Facts {
-            status: status.map(str::to_owned),
-            payment: payment.map(str::to_owned),
-            overdue,
-            owned: vec![3, 4],
-            amount: Some(Decimal::new(800, 2)),
-            ..Facts::default()
-        }
+    fn facts(order_status: Option<OrderStatus>, payment: Option<PaymentState>, overdue: bool) -> UndoFacts {
+        let amount = "8.00".parse().ok();
+        UndoFacts { order_status, payment, overdue, owned_seats: vec![3, 4], amount }
     }
 
     #[test]
-    fn what_moves_goes_by_the_rules_of_the_undos() {
-        let of = |tag: MqTag, facts: &Facts| {
-            let moves = moves(tag.wire(), facts);
-            (!moves.seats.is_empty(), moves.amount.is_some(), moves.finishes)
+    fn effects_follow_the_rules_of_the_undos() {
+        let of = |tag: MqTag, facts: &UndoFacts| {
+            let effects = effects(tag.wire(), facts);
+            (!effects.seats.is_empty(), effects.amount.is_some(), effects.marks_paid)
         };
         let never_added = facts(None, None, false);
-        let unpaid = facts(Some("unpaid"), None, false);
-        let overdue = facts(Some("unpaid"), None, true);
-        let paying = facts(Some("unpaid"), Some("debited"), false);
-        let too_late = facts(Some("closed"), Some("debited"), true);
-        let paid = facts(Some("paid"), Some("settled"), false);
-        let refunding = facts(Some("refunding"), Some("settled"), false);
+        let unpaid = facts(Some(OrderStatus::Unpaid), None, false);
+        let overdue = facts(Some(OrderStatus::Unpaid), None, true);
+        let paying = facts(Some(OrderStatus::Unpaid), Some(PaymentState::Debited), false);
+        let too_late = facts(Some(OrderStatus::Closed), Some(PaymentState::Debited), true);
+        let paid = facts(Some(OrderStatus::Paid), Some(PaymentState::Settled), false);
+        let refunding = facts(Some(OrderStatus::Refunding), Some(PaymentState::Settled), false);
         assert_eq!(of(MqTag::OrderAddSeats, &never_added), (true, false, false));
         assert_eq!(of(MqTag::OrderAddSeats, &unpaid), (false, false, false), "the order was added");
         assert_eq!(of(MqTag::OrderAdd, &unpaid), (true, false, false));

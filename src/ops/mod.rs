@@ -1,10 +1,10 @@
-//! What operators do, one function an act: for `/v1/ops`, the console and the command line alike. Each takes the
-//! caller's transaction and writes its row of the audit log in it, so that nothing is done without being told.
+//! What operators do, one function for each action, shared by `/v1/ops`, the console and the
+//! command line. Each function takes the caller's transaction and writes its row of the audit log
+//! in it, so that no action goes unrecorded.
 
 pub mod accounts;
 pub mod audit;
 pub mod bulk;
-pub mod debts;
 pub mod find;
 pub mod impact;
 pub mod jobs;
@@ -12,34 +12,36 @@ pub mod overview;
 pub mod queues;
 pub mod search;
 pub mod trips;
+pub mod undos;
+pub mod verifier;
 pub mod wallets;
 
 use crate::domain::{FieldError, Reason, Refusal};
-use audit::{Act, Actor, Subject};
+use audit::{Action, Actor, Subject};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 /// Who acts, and why.
 #[derive(Clone, Debug)]
-pub struct By {
+pub struct Attribution {
     /// Who.
     pub actor: Actor,
-    /// Why. `/v1/ops` may leave it out where it always could.
+    /// Why; optional for some actions of `/v1/ops`.
     pub reason: Option<String>,
 }
 
-impl By {
+impl Attribution {
     /// Who and why.
     pub fn new(actor: Actor, reason: Option<String>) -> Self {
         Self { actor, reason }
     }
 
-    /// The reason with who gives it, as the queue keeps it.
-    pub fn told(&self) -> String {
-        format!("{} ({})", self.reason.as_deref().unwrap_or("no reason given"), self.actor.told())
+    /// The reason and the actor, as a note of the queue.
+    pub fn note(&self) -> String {
+        format!("{} ({})", self.reason.as_deref().unwrap_or("no reason given"), self.actor.describe())
     }
 
-    /// The reason, where one must be given.
+    /// The reason, for actions that need one.
     ///
     /// # Errors
     /// There is none, or it breaks the rule of [`Reason`].
@@ -50,18 +52,18 @@ impl By {
         Ok(reason)
     }
 
-    async fn write(
+    async fn record(
         &self,
         conn: &mut PgConnection,
-        act: Act,
+        action: Action,
         subject: &Subject,
         detail: &Value,
     ) -> Result<(), sqlx::Error> {
-        audit::write(conn, &self.actor, act, subject, self.reason.as_deref(), detail).await
+        audit::record(conn, &self.actor, action, subject, self.reason.as_deref(), detail).await
     }
 }
 
-/// A reason without the blanks around it, if it is one.
+/// Checks a reason and removes the blanks around it.
 ///
 /// # Errors
 /// It breaks the rule of [`Reason`].

@@ -1,9 +1,9 @@
-//! Acts upon a tag.
+//! Actions upon a tag.
 
-use super::By;
+use super::Attribution;
 use crate::{
     domain::{Error, Refusal},
-    ops::audit::{Act, Subject},
+    ops::audit::{Action, Subject},
 };
 use farebox_jobs::{
     MqTag,
@@ -13,41 +13,46 @@ use serde_json::json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::time::Duration;
 
-/// Makes workers leave the tag's jobs alone; running ones end.
+/// Pauses a tag: workers claim no more of its jobs, and running attempts end.
 ///
 /// # Errors
 /// The database's.
-pub async fn pause(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
-    paused(conn, by, tag, Act::QueuePause).await
+pub async fn pause(conn: &mut PgConnection, by: &Attribution, tag: MqTag) -> Result<QueueView, Error> {
+    pause_as(conn, by, tag, Action::QueuePause).await
 }
 
-/// [`pause`], for somebody who waits with [`drained`] once it is committed: workers have to see it first.
+/// [`pause`], for a caller that waits with [`drained`] after the commit.
 ///
 /// # Errors
 /// The database's.
-pub async fn drain(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
-    paused(conn, by, tag, Act::QueueDrain).await
+pub async fn drain(conn: &mut PgConnection, by: &Attribution, tag: MqTag) -> Result<QueueView, Error> {
+    pause_as(conn, by, tag, Action::QueueDrain).await
 }
 
-async fn paused(conn: &mut PgConnection, by: &By, tag: MqTag, act: Act) -> Result<QueueView, Error> {
-    let who = by.actor.rider.map_or_else(|| by.actor.told(), |rider| rider.to_string());
-    admin::pause(&mut *conn, tag.wire(), &who, &by.told()).await?;
-    by.write(&mut *conn, act, &Subject::of("queue", &tag), &json!({})).await?;
+async fn pause_as(
+    conn: &mut PgConnection,
+    by: &Attribution,
+    tag: MqTag,
+    action: Action,
+) -> Result<QueueView, Error> {
+    let who = by.actor.rider.map_or_else(|| by.actor.describe(), |rider| rider.to_string());
+    admin::pause(&mut *conn, tag.wire(), &who, &by.note()).await?;
+    by.record(&mut *conn, action, &Subject::of("queue", &tag), &json!({})).await?;
     view(conn, tag).await
 }
 
-/// Lets workers have the tag's jobs again.
+/// Resumes a tag: workers claim its jobs again.
 ///
 /// # Errors
 /// The database's.
-pub async fn resume(conn: &mut PgConnection, by: &By, tag: MqTag) -> Result<QueueView, Error> {
+pub async fn resume(conn: &mut PgConnection, by: &Attribution, tag: MqTag) -> Result<QueueView, Error> {
     admin::resume(&mut *conn, tag.wire()).await?;
-    by.write(&mut *conn, Act::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
-    tracing::info!(%tag, why = by.told(), "tag resumed");
+    by.record(&mut *conn, Action::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
+    tracing::info!(%tag, why = by.note(), "tag resumed");
     view(conn, tag).await
 }
 
-/// Waits until none of the paused tag's attempts runs, for `wait` at the most.
+/// Waits until no attempt of the paused tag runs, at most for `wait`.
 ///
 /// # Errors
 /// The database's.
@@ -57,10 +62,11 @@ pub async fn drained(pool: &PgPool, tag: MqTag, wait: Duration) -> Result<QueueV
     view(&mut *conn, tag).await
 }
 
-/// How long ago the tag's oldest debt fell due, seconds; none if it has none, or is a tag whose jobs owe nothing.
-pub fn oldest_debt_secs(queue: &QueueView) -> Option<f64> {
-    let is_debt = queue.tag.parse::<MqTag>().is_ok_and(MqTag::is_debt);
-    queue.oldest_due_secs.filter(|_| is_debt)
+/// How long ago the tag's oldest undo fell due, seconds; `None` without one, or if the tag is not
+/// an undo's.
+pub fn oldest_undo_secs(queue: &QueueView) -> Option<f64> {
+    let is_undo = queue.tag.parse::<MqTag>().is_ok_and(MqTag::is_debt);
+    queue.oldest_due_secs.filter(|_| is_undo)
 }
 
 /// The tag's numbers.

@@ -1,12 +1,14 @@
-//! Finding jobs by what people know: an order, a rider, a trip, an error. The queue finds by keys; here an order's, a
-//! rider's and a trip's keys are found first, through the indexes that orders, payments and seats have anyway.
+//! Finding jobs by an order, a rider, a trip or an error. The queue finds jobs by their keys; this
+//! module first finds the keys of an order, a rider or a trip, through the indexes of orders,
+//! payments and seats.
 //!
-//! An order's jobs bear its id or its payments' as their key. A rider's are those of his newest orders, of what he is
-//! booking, and whatever failed before it was an order. A trip's are those of the orders that own its seats or that its
-//! cancelling ended, and likewise. What cannot be found: the timers of orders that gave a trip's seats back long ago.
+//! An order's jobs have its id or a payment's id as their key. A rider's jobs are those of the
+//! newest orders, of running bookings, and of bookings that failed before an order was added. A
+//! trip's jobs are those of the orders that own its seats or that its cancellation ended, and of
+//! failed bookings. The timers of orders that lost a trip's seats long ago are not found.
 
 use crate::{
-    domain::{Error, FieldError, Instant, Label, OrderId, Page, Refusal, RiderId, TripId},
+    domain::{Error, FieldError, Instant, JobState, Label, OrderId, Page, Refusal, RiderId, TripId},
     orders,
 };
 use chrono::{DateTime, Utc};
@@ -19,18 +21,26 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// The states a job may be asked for.
-pub const STATES: [&str; 7] = ["ready", "delayed", "retrying", "running", "done", "dead", "cancelled"];
-/// Groups of errors of a page when the client names no limit, and at the most.
-pub const MOST_GROUPS: u16 = 100;
-/// A rider's newest orders, or a trip's, whose jobs are looked for; and failed bookings of either, at the most.
-pub const MOST_ORDERS: i64 = 100;
+/// The states by which jobs are filtered.
+pub const STATES: [&str; 7] = [
+    JobState::Ready.as_str(),
+    JobState::Delayed.as_str(),
+    JobState::Retrying.as_str(),
+    JobState::Running.as_str(),
+    JobState::Done.as_str(),
+    JobState::Dead.as_str(),
+    JobState::Cancelled.as_str(),
+];
+/// Groups of errors of a page: the default and the maximum.
+pub const MAX_GROUPS: u16 = 100;
+/// How many of the newest orders of a rider or a trip are searched, and how many failed bookings.
+pub const MAX_ORDERS: i64 = 100;
 
-/// Which jobs; all that is given must fit.
+/// Which jobs; every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "JobsWanted")]
-pub struct Wanted {
+pub struct JobQuery {
     /// Of this tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
@@ -63,8 +73,8 @@ pub struct Wanted {
     pub before: Option<Instant>,
 }
 
-impl Wanted {
-    /// Whether it can be looked for. Pointers are bare names.
+impl JobQuery {
+    /// Checks the texts. Pointers are bare names.
     ///
     /// # Errors
     /// The field and its rule.
@@ -81,7 +91,7 @@ impl Wanted {
         Ok(())
     }
 
-    /// What the queue is asked, in these tables.
+    /// The queue's filter, for these places.
     ///
     /// # Errors
     /// A field that breaks a rule; the database's.
@@ -92,10 +102,11 @@ impl Wanted {
     ) -> Result<JobFilter, Error> {
         self.check().map_err(Refusal::Invalid)?;
         let among = self.among(conn).await?;
-        // A live job is found by its key along with its tag, and what runs tag by tag.
+        // Live jobs have indexes by tag and key, and by tag and state.
+        let state = self.state.as_deref().and_then(|state| state.parse().ok());
         let by_tag = among.is_some()
             || self.key.is_some()
-            || matches!(self.state.as_deref(), Some("ready" | "running"));
+            || matches!(state, Some(JobState::Ready | JobState::Running));
         let tags = match &self.tag {
             Some(tag) => vec![tag.clone()],
             None if by_tag => MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
@@ -115,7 +126,8 @@ impl Wanted {
         })
     }
 
-    /// The jobs of the order, the rider and the trip: those that are all of them.
+    /// The keys and ids of jobs that are about the order, the rider and the trip, if those are
+    /// given.
     async fn among(&self, conn: &mut PgConnection) -> Result<Option<KeyFilter>, sqlx::Error> {
         let mut found: Option<KeyFilter> = None;
         if let Some(order) = self.order {
@@ -142,12 +154,12 @@ fn both(one: Option<KeyFilter>, other: KeyFilter) -> KeyFilter {
 /// A field that breaks a rule; the database's.
 pub async fn list(
     pool: &PgPool,
-    wanted: &Wanted,
+    query: &JobQuery,
     after: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<JobView>, Error> {
     let mut conn = pool.acquire().await?;
-    let filter = JobFilter { after, ..wanted.filter(&mut conn, JobTable::ALL).await? };
+    let filter = JobFilter { after, ..query.filter(&mut conn, JobTable::ALL).await? };
     let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
     let more = items.len() > usize::from(limit);
     items.truncate(limit.into());
@@ -155,7 +167,7 @@ pub async fn list(
     Ok(Page { items, next })
 }
 
-/// The jobs about a rider or a trip: an id is one or the other, and finds nothing where it is not.
+/// The jobs about a rider or a trip. The id is one of the two, and finds nothing as the other.
 async fn about(conn: &mut PgConnection, id: Uuid) -> Result<KeyFilter, sqlx::Error> {
     let orders = sqlx::query_scalar!(
         r#"(select id as "id!" from orders where rider_id = $1 order by id desc limit $2)
@@ -165,7 +177,7 @@ async fn about(conn: &mut PgConnection, id: Uuid) -> Result<KeyFilter, sqlx::Err
                       union select order_id from trip_cancellation_order where trip_id = $1
                   ) as owners order by order_id desc limit $2)"#,
         id,
-        MOST_ORDERS
+        MAX_ORDERS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -183,7 +195,7 @@ async fn about(conn: &mut PgConnection, id: Uuid) -> Result<KeyFilter, sqlx::Err
             where tag in ('order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle')
               and trip_of(payload) = $1::uuid::text order by id desc limit $2)"#,
         id,
-        MOST_ORDERS
+        MAX_ORDERS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -204,13 +216,12 @@ async fn keys_of(conn: &mut PgConnection, orders: &[Uuid]) -> Result<Vec<String>
     .await
 }
 
-/// What is failing, by fingerprint, most of it first; among the newest 500 dead letters and as many live
-/// jobs.
+/// Failed jobs with one error, among the newest 500 dead letters and as many live jobs.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ErrorGroup {
-    /// What `error` finds them by.
+    /// The fingerprint, for the filter `error`.
     pub fingerprint: String,
-    /// The newest of them.
+    /// The newest error.
     pub sample: String,
     /// Dead letters.
     pub dead: i64,
@@ -226,7 +237,7 @@ pub struct ErrorGroup {
     pub tags: Vec<String>,
 }
 
-/// What is failing: at most `limit` groups, those that come after this place.
+/// Groups of failed jobs by error, the largest first: at most `limit` groups after this place.
 ///
 /// # Errors
 /// The database's.
@@ -240,9 +251,9 @@ pub async fn errors(
     let more = groups.len() > usize::from(limit);
     groups.truncate(limit.into());
     let next = groups.last().filter(|_| more).map(|last| ErrorCursor::from(last).to_string());
-    let told = |group: admin::ErrorGroup| {
+    let group = |group: admin::ErrorGroup| {
         let admin::ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags } = group;
         ErrorGroup { fingerprint, sample, dead, live, first_at, last_at, tags }
     };
-    Ok(Page { items: groups.into_iter().map(told).collect(), next })
+    Ok(Page { items: groups.into_iter().map(group).collect(), next })
 }

@@ -1,13 +1,13 @@
-//! Acts upon trips.
+//! Actions upon trips.
 
-use super::By;
+use super::Attribution;
 use crate::{
     domain::{Error, Refusal, RiderId, SeatSet, TripId},
-    ops::audit::{Act, Subject},
+    ops::audit::{Action, Subject},
     trips::{
-        self, Made, NewTrip, TripDetail,
+        self, GeneratedTrips, NewTrip, TripDetail,
         cancel::{self, Progress},
-        seats::{self, Blocked, Keep},
+        seats::{self, BlockedSeats, SeatBlock},
     },
 };
 use chrono::NaiveDate;
@@ -19,48 +19,49 @@ use sqlx::PgConnection;
 ///
 /// # Errors
 /// As [`trips::add`].
-pub async fn add(conn: &mut PgConnection, by: &By, new: &NewTrip) -> Result<TripDetail, Error> {
+pub async fn add(conn: &mut PgConnection, by: &Attribution, new: &NewTrip) -> Result<TripDetail, Error> {
     let id = trips::add(&mut *conn, new).await?;
     let detail = json!({
         "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at,
         "arrives_at": new.arrives_at, "price": new.price,
         "capacity": new.capacity,
     });
-    by.write(&mut *conn, Act::TripAdd, &Subject::of("trip", &id), &detail).await?;
+    by.record(&mut *conn, Action::TripAdd, &Subject::of("trip", &id), &detail).await?;
     trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
-/// Makes the timetable's trips of `days` days from `first` on; says how many were missing, and what could not be made.
+/// Generates the timetable's missing trips of `days` days from `first` on.
 ///
 /// # Errors
 /// The database's.
 pub async fn generate(
     conn: &mut PgConnection,
-    by: &By,
+    by: &Attribution,
     zone: Tz,
     first: NaiveDate,
     days: u16,
-) -> Result<Made, Error> {
-    let made = trips::generate(&mut *conn, zone, first, days).await?;
-    let detail = json!({ "first": first, "days": days, "made": made.trips, "not_made": made.skipped.len() });
-    by.write(conn, Act::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
-    Ok(made)
+) -> Result<GeneratedTrips, Error> {
+    let generated = trips::generate(&mut *conn, zone, first, days).await?;
+    let detail =
+        json!({ "first": first, "days": days, "made": generated.trips, "not_made": generated.skipped.len() });
+    by.record(conn, Action::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
+    Ok(generated)
 }
 
 /// Blocks or releases seats, for a reason.
 ///
 /// # Errors
-/// As [`seats::keep`]; no reason.
-pub async fn keep(
+/// As [`seats::set_blocked`]; no reason.
+pub async fn set_blocked(
     conn: &mut PgConnection,
-    by: &By,
+    by: &Attribution,
     trip: TripId,
     seats: &SeatSet,
-    keep: Keep,
-) -> Result<Blocked, Error> {
-    let blocked = seats::keep(&mut *conn, trip, seats, keep, by.reason()?, operator(by)).await?;
-    let act = if keep == Keep::Block { Act::SeatsBlock } else { Act::SeatsRelease };
-    by.write(conn, act, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
+    block: SeatBlock,
+) -> Result<BlockedSeats, Error> {
+    let blocked = seats::set_blocked(&mut *conn, trip, seats, block, by.reason()?, operator(by)).await?;
+    let action = if block == SeatBlock::Block { Action::SeatsBlock } else { Action::SeatsRelease };
+    by.record(conn, action, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
     Ok(blocked)
 }
 
@@ -68,14 +69,14 @@ pub async fn keep(
 ///
 /// # Errors
 /// As [`cancel::cancel`]; no reason.
-pub async fn cancel(conn: &mut PgConnection, by: &By, trip: TripId) -> Result<Progress, Error> {
+pub async fn cancel(conn: &mut PgConnection, by: &Attribution, trip: TripId) -> Result<Progress, Error> {
     let progress = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
     let detail = json!({ "orders": progress.orders, "left": progress.left });
-    by.write(conn, Act::TripCancel, &Subject::of("trip", &trip), &detail).await?;
+    by.record(conn, Action::TripCancel, &Subject::of("trip", &trip), &detail).await?;
     Ok(progress)
 }
 
-/// The account that the trip's own history names; no command of the command line gets here.
-fn operator(by: &By) -> RiderId {
+/// The account that the trip's history names. The command line has no action that needs it.
+fn operator(by: &Attribution) -> RiderId {
     by.actor.rider.unwrap_or(RiderId(uuid::Uuid::nil()))
 }

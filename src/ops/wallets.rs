@@ -1,21 +1,21 @@
-//! Acts upon a wallet.
+//! Actions upon a wallet.
 
-use super::By;
+use super::Attribution;
 use crate::{
     domain::{Error, Money, Reference, RiderId},
-    ops::audit::{Act, Subject},
+    ops::audit::{Action, Subject},
     payment::wallet::{self, Entry},
 };
 use serde_json::json;
 use sqlx::PgConnection;
 
-/// Puts money into a rider's wallet, once for each reference.
+/// Tops up a rider's wallet, once for each reference.
 ///
 /// # Errors
 /// As [`wallet::top_up`].
 pub async fn top_up(
     conn: &mut PgConnection,
-    by: &By,
+    by: &Attribution,
     rider: RiderId,
     amount: Money,
     reference: &Reference,
@@ -23,6 +23,6 @@ pub async fn top_up(
 ) -> Result<Entry, Error> {
     let entry = wallet::top_up(&mut *conn, rider, amount, reference, cap).await?;
     let detail = json!({ "amount": amount, "reference": reference.as_str(), "entry": entry.id });
-    by.write(conn, Act::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;
+    by.record(conn, Action::WalletTopUp, &Subject::of("wallet", &rider), &detail).await?;
     Ok(entry)
 }

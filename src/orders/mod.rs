@@ -7,6 +7,7 @@ mod list;
 mod load;
 pub mod pending;
 pub mod search;
+pub mod snapshot;
 mod timeline;
 mod view;
 

@@ -79,8 +79,8 @@ pub async fn issue(
     let mut token = [0; TOKEN];
     OsRng.fill_bytes(&mut token);
     let authorization = URL_SAFE_NO_PAD.encode(token);
-    for _ in 0..pay_password::ROUNDS {
-        let checked = pay_password::verify(saga, rider_id, pay_password).await?;
+    for _ in 0..pay_password::MAX_ROUNDS {
+        let checked = pay_password::verify(&saga.pool, &saga.passwords, rider_id, pay_password).await?;
         if let Some(expires_at) = insert(saga, &request, &authorization, &checked).await? {
             return Ok(Authorization { authorization, expires_at });
         }

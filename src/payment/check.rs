@@ -25,7 +25,7 @@ use farebox_jobs::{
 pub async fn run(saga: &SagaContext, request: &Request) -> Result<(), Error> {
     let Proof::PayPassword(password) = &request.proof else { return Ok(()) };
     let facts = fresh(saga, request).await?;
-    pay_password::verify(saga, request.rider_id, password).await?;
+    pay_password::verify(&saga.pool, &saga.passwords, request.rider_id, password).await?;
     Ok(suffices(&facts)?)
 }
 

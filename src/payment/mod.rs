@@ -9,6 +9,7 @@
 pub mod authorization;
 pub mod check;
 pub mod debit;
+pub mod impact;
 pub mod mark_paid;
 pub mod refund;
 mod reverse;

@@ -6,7 +6,7 @@
 //! The workers that have recurring jobs switched on record them (`recurring_job`), so that any process
 //! can see that one is missing.
 
-use crate::{saga::SagaContext, storage::is_outage};
+use crate::{saga::SagaContext, storage::note_outage};
 use farebox_jobs::{
     Bulk, MqTag, TripCancel,
     ids::TripId,
@@ -42,7 +42,7 @@ pub async fn run_recurring_loop(saga: SagaContext, tags: Vec<MqTag>) {
             Ok(0) => {}
             Ok(_) => saga.notifier.notify(),
             Err(error) => {
-                let outage = is_outage(&error);
+                let outage = note_outage(&error);
                 tracing::warn!(%error, outage, "missing jobs not checked; retrying");
             }
         }

@@ -42,8 +42,8 @@ pub struct StepFailure<S = MqTag> {
 
 impl StepFailure {
     /// Whether the database could not be reached or would not write, which passes by itself.
-    pub fn is_outage(&self) -> bool {
-        self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::storage::is_outage)
+    pub fn note_outage(&self) -> bool {
+        self.cause.downcast_ref::<sqlx::Error>().is_some_and(crate::storage::note_outage)
     }
 
     /// Whether its plan was older than the schema, twice.

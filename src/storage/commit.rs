@@ -1,26 +1,29 @@
 //! Which commits wait for the disk.
 //!
-//! Whoever was told something must find it so after a crash of the server: the commit that an answer follows waits until it
-//! is on the disk, and on the standby if replication is synchronous. The log has one order, so everything before it is there
-//! too, and what a crash takes is always the log's end. Hence a commit need not wait if nobody is told before a later one:
+//! A commit that a response follows waits until it is on the disk, and on the standby if
+//! replication is synchronous. The write-ahead log has one order: everything before that commit is
+//! then durable too, and a crash only takes the log's end. A commit need not wait if no response
+//! follows before a later one that does:
 //!
-//! - a flow's steps but its last: its last step follows, or its raised rollback. What is lost is a step together with the undo that
-//!   it armed;
-//! - an undo. It is lost together with its job's completion; the job is there again, and is done again.
+//! - the steps of a saga but its last: the last step or the scheduled rollback follows. A crash
+//!   takes a step together with the undo that the step armed;
+//! - an undo: a crash takes it together with its job's completion, so the job exists again and is
+//!   run again.
 //!
-//! Locks are let go sooner, which a hot wallet feels most. A statement that is a transaction of its own says so itself, at
-//! the price of no round trip: `set_config('synchronous_commit', 'off', true)`.
+//! Locks are released sooner, which matters most for a wallet with many payments. A statement that
+//! is a transaction of its own sets this itself, without a round trip:
+//! `set_config('synchronous_commit', 'off', true)`.
 
 use crate::storage;
 use sqlx::{PgPool, Postgres, Transaction};
+
+/// Begins such a transaction.
+const ASYNC_COMMIT: &str = "begin; set local synchronous_commit = off";
 
 /// Begins a transaction whose commit does not wait for the disk.
 ///
 /// # Errors
 /// The database's.
 pub async fn begin_async_commit(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    storage::begin_with(pool, UNWAITED).await
+    storage::begin_with(pool, ASYNC_COMMIT).await
 }
-
-/// Begins such a transaction.
-const UNWAITED: &str = "begin; set local synchronous_commit = off";

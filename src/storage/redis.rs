@@ -1,5 +1,6 @@
-//! The line to Redis, which may be absent, slow or lost at any time. A request never waits for it longer than
-//! `redis.timeout_ms`, and goes on without it then; connecting is the keeper's work and no request's.
+//! The connection to Redis, which may be absent, slow or lost at any time. A request never waits
+//! for Redis longer than `redis.timeout_ms` and then goes on without it. Connecting is the work of
+//! a background task, never of a request.
 
 use crate::settings;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
@@ -11,31 +12,32 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 
 /// How long connecting may take; no request waits for it.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The line to Redis. Cloning shares it.
+/// The connection to Redis. Clones share it.
 #[derive(Clone)]
 pub struct RedisLink(Arc<Inner>);
 
 struct Inner {
     client: Client,
     /// How long a request waits.
-    patience: Duration,
-    /// How long Redis is left alone after it failed one.
-    rest: Duration,
-    line: RwLock<Line>,
-    lost: Notify,
+    request_timeout: Duration,
+    /// How long Redis is not used after a failure.
+    retry_after: Duration,
+    current: RwLock<Current>,
+    disconnected: Notify,
 }
 
-/// The connection there is, if any, and the how manieth it is: only who used this very one may give it up.
+/// The present connection, if any, and its number: only a request that used this very connection
+/// may drop it.
 #[derive(Default)]
-struct Line {
+struct Current {
     number: u64,
     connection: Option<MultiplexedConnection>,
 }
 
 impl RedisLink {
-    /// As the settings say; nothing if they name no Redis. Connects later, in [`Self::keep`].
+    /// As the settings say; `None` if they name no Redis. [`Self::run_connection_loop`] connects.
     ///
     /// # Errors
     /// A URL that does not parse.
@@ -44,75 +46,80 @@ impl RedisLink {
             return Ok(None);
         }
         let client = Client::open(settings.url.as_str())?;
-        let patience = Duration::from_millis(settings.timeout_ms);
-        let rest = Duration::from_millis(settings.retry_ms);
-        let inner = Inner { client, patience, rest, line: RwLock::default(), lost: Notify::new() };
+        let inner = Inner {
+            client,
+            request_timeout: Duration::from_millis(settings.timeout_ms),
+            retry_after: Duration::from_millis(settings.retry_ms),
+            current: RwLock::default(),
+            disconnected: Notify::new(),
+        };
         Ok(Some(Self(Arc::new(inner))))
     }
 
-    /// What Redis says; nothing if it is away or too slow, and then nobody asks again for `redis.retry_ms`.
-    pub async fn ask<T, F>(&self, question: impl FnOnce(MultiplexedConnection) -> F) -> Option<T>
+    /// Sends a command. `None` if Redis is away, fails or is too slow; no request then uses it for
+    /// `redis.retry_ms`.
+    pub async fn request<T, F>(&self, command: impl FnOnce(MultiplexedConnection) -> F) -> Option<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
         let (number, connection) = {
-            let line = self.0.line.read().unwrap_or_else(PoisonError::into_inner);
-            (line.number, line.connection.clone()?)
+            let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+            (current.number, current.connection.clone()?)
         };
-        match timeout(self.0.patience, question(connection)).await {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => self.give_up(number, &error.to_string()),
-            Err(_) => self.give_up(number, "too slow"),
+        match timeout(self.0.request_timeout, command(connection)).await {
+            Ok(Ok(reply)) => return Some(reply),
+            Ok(Err(error)) => self.disconnect(number, &error.to_string()),
+            Err(_) => self.disconnect(number, "timed out"),
         }
         None
     }
 
-    fn give_up(&self, number: u64, why: &str) {
-        let mut line = self.0.line.write().unwrap_or_else(PoisonError::into_inner);
-        if line.number == number && line.connection.take().is_some() {
-            tracing::warn!(why, "going on without Redis");
-            self.0.lost.notify_one();
+    fn disconnect(&self, number: u64, reason: &str) {
+        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.number == number && current.connection.take().is_some() {
+            tracing::warn!(reason, "Redis request failed; continuing without Redis");
+            self.0.disconnected.notify_one();
         }
     }
 
-    /// Keeps a connection for as long as the process lives.
-    pub async fn keep(self) {
-        let mut told = false;
+    /// Connects, and reconnects after each failure, for as long as the process lives.
+    pub async fn run_connection_loop(self) {
+        let mut warned = false;
         loop {
             match self.connect().await {
                 Ok(connection) => {
-                    tracing::info!("Redis is there");
-                    told = false;
-                    self.take_up(connection);
-                    self.0.lost.notified().await;
+                    tracing::info!("connected to Redis");
+                    warned = false;
+                    self.reconnect(connection);
+                    self.0.disconnected.notified().await;
                 }
                 // Once for each outage, not once a second.
-                Err(why) if !told => {
-                    tracing::warn!(why, "Redis cannot be reached");
-                    told = true;
+                Err(reason) if !warned => {
+                    tracing::warn!(reason, "cannot connect to Redis; retrying");
+                    warned = true;
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(self.0.rest).await;
+            tokio::time::sleep(self.0.retry_after).await;
         }
     }
 
-    fn take_up(&self, connection: MultiplexedConnection) {
-        let mut line = self.0.line.write().unwrap_or_else(PoisonError::into_inner);
-        *line = Line { number: line.number + 1, connection: Some(connection) };
+    fn reconnect(&self, connection: MultiplexedConnection) {
+        let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Current { number: current.number + 1, connection: Some(connection) };
     }
 
-    /// A connection over which Redis has answered as fast as requests want it.
+    /// A connection on which Redis has answered within the time that requests wait.
     async fn connect(&self) -> Result<MultiplexedConnection, String> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(self.0.patience));
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(self.0.request_timeout));
         let connecting = async {
             let mut connection = self.0.client.get_multiplexed_async_connection_with_config(&config).await?;
             redis::cmd("PING").query_async::<()>(&mut connection).await?;
             Ok::<_, RedisError>(connection)
         };
-        let connected = timeout(CONNECT, connecting).await.map_err(|_| "too slow".to_owned())?;
+        let connected = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| "timed out".to_owned())?;
         connected.map_err(|error| error.to_string())
     }
 }

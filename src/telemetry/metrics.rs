@@ -1,7 +1,7 @@
-//! What a scraper reads: what this process's workers did, and how much lies in the queue.
+//! The metrics for Prometheus: what this process's workers did, and the depth of the queue.
 
 use crate::{
-    ops::{self, overview},
+    ops::{self, verifier},
     saga::recurring,
     storage::STALE_PLANS,
     trips,
@@ -30,7 +30,7 @@ struct InState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Why {
+struct Reason {
     why: &'static str,
 }
 
@@ -39,7 +39,7 @@ struct Invariant {
     invariant: String,
 }
 
-/// Of a metric that is one number, once there is one.
+/// The labels of a metric that has none but may be absent.
 type NoLabels = [(&'static str, &'static str); 0];
 
 /// The metrics of one process. Cloning them shares them.
@@ -52,13 +52,13 @@ pub struct Metrics {
     oldest: Family<OfTag, Gauge<f64, AtomicU64>>,
     retrying: Family<OfTag, Gauge>,
     failures: Family<OfTag, Gauge>,
-    oldest_debt: Family<OfTag, Gauge<f64, AtomicU64>>,
+    oldest_undo: Family<OfTag, Gauge<f64, AtomicU64>>,
     missing: Family<OfTag, Gauge>,
     not_made: Gauge,
-    refused: Family<Why, Counter>,
+    refused: Family<Reason, Counter>,
     waiting: Gauge,
     breaches: Family<Invariant, Gauge>,
-    /// Absent until they were checked once: an age of nothing would be an age of 0 s.
+    /// Absent until the invariants were checked once: without a check there is no age.
     checked: Family<NoLabels, Gauge<f64, AtomicU64>>,
     registry: Arc<Registry>,
 }
@@ -70,10 +70,10 @@ impl Default for Metrics {
         queue.register(&mut registry);
         let (jobs, paused, oldest) = (Family::default(), Family::default(), Family::default());
         registry.register("jobs", "Jobs in the queue, counted up to 1,000 of a tag and state", jobs.clone());
-        registry.register("tag_paused", "Whether workers leave the tag alone", paused.clone());
+        registry.register("tag_paused", "Whether the tag is paused", paused.clone());
         let help = "How long the longest due job has waited";
         registry.register_with_unit("oldest_ready", help, Unit::Seconds, oldest.clone());
-        let (retrying, failures, oldest_debt) = (Family::default(), Family::default(), Family::default());
+        let (retrying, failures, oldest_undo) = (Family::default(), Family::default(), Family::default());
         let help =
             "Jobs whose last attempt failed and that wait for the next, counted up to 20,000 of all tags";
         registry.register("queue_retrying", help, retrying.clone());
@@ -81,7 +81,7 @@ impl Default for Metrics {
         registry.register("queue_failures", help, failures.clone());
         let help =
             "How long ago the oldest undo fell due that is not done; of tags whose jobs owe seats or money";
-        registry.register_with_unit("queue_oldest_debt", help, Unit::Seconds, oldest_debt.clone());
+        registry.register_with_unit("queue_oldest_debt", help, Unit::Seconds, oldest_undo.clone());
         let missing = Family::default();
         let help = "Whether a recurring job that a worker runs is missing from the queue";
         registry.register("recurring_job_missing", help, missing.clone());
@@ -89,12 +89,12 @@ impl Default for Metrics {
         let help = "Departures of the timetable's coming days that could not be made";
         registry.register("departures_not_made", help, not_made.clone());
         let refused = Family::default();
-        let help = "Requests that were refused unread: beyond a limit (limited), or one too many in flight (crowded)";
+        let help = "Requests that were refused before they were read: by a limit (limited) or by admission (crowded)";
         registry.register("http_refused", help, refused.clone());
         let help = "Statements that were refused because the schema changed under their plan";
         registry.register("stale_plans", help, STALE_PLANS.clone());
         let waiting = Gauge::default();
-        let help = "Requests that wait for a place among those in flight";
+        let help = "Requests that wait for admission";
         registry.register("http_waiting", help, waiting.clone());
         let (breaches, checked) = (Family::default(), Family::default());
         let help = "In how many places an invariant did not hold when they were last checked";
@@ -108,7 +108,7 @@ impl Default for Metrics {
             oldest,
             retrying,
             failures,
-            oldest_debt,
+            oldest_undo,
             missing,
             not_made,
             refused,
@@ -120,25 +120,25 @@ impl Default for Metrics {
     }
 }
 
-/// A request that waits for a place, until this is dropped.
-pub struct WaitsForPlace(Gauge);
+/// Counts a waiting request until it is dropped.
+pub struct WaitingRequest(Gauge);
 
-impl Drop for WaitsForPlace {
+impl Drop for WaitingRequest {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 impl Metrics {
-    /// Counts a request that waits for a place.
-    pub fn waits(&self) -> WaitsForPlace {
+    /// Counts a request that waits for admission.
+    pub fn waits(&self) -> WaitingRequest {
         self.waiting.inc();
-        WaitsForPlace(self.waiting.clone())
+        WaitingRequest(self.waiting.clone())
     }
 
-    /// Counts a request that was refused unread.
+    /// Counts a request that was refused before it was read.
     pub fn refused(&self, why: &'static str) {
-        self.refused.get_or_create(&Why { why }).inc();
+        self.refused.get_or_create(&Reason { why }).inc();
     }
 
     /// All of them, in the OpenMetrics text format, with the queue's depth as it is now.
@@ -164,8 +164,8 @@ impl Metrics {
             self.retrying.get_or_create(&OfTag { tag }).set(queue.retrying);
             self.failures.get_or_create(&OfTag { tag }).set(queue.most_failures.into());
             if tag.parse().is_ok_and(MqTag::is_debt) {
-                let age = ops::queues::oldest_debt_secs(&queue).unwrap_or(0.0);
-                self.oldest_debt.get_or_create(&OfTag { tag }).set(age);
+                let age = ops::queues::oldest_undo_secs(&queue).unwrap_or(0.0);
+                self.oldest_undo.get_or_create(&OfTag { tag }).set(age);
             }
         }
         let missing = recurring::missing(pool).await?;
@@ -174,16 +174,16 @@ impl Metrics {
             self.missing.get_or_create(&OfTag { tag: tag.wire() }).set(is_missing.into());
         }
         self.not_made.set(trips::count_not_made(pool).await?);
-        if let Some(kept) = overview::verdict(pool).await? {
-            self.checked.get_or_create(&[]).set(kept.age_secs);
-            for verdict in kept.invariants.as_array().into_iter().flatten() {
+        if let Some(stored) = verifier::verdict(pool).await? {
+            self.checked.get_or_create(&[]).set(stored.age_secs);
+            for verdict in stored.invariants.as_array().into_iter().flatten() {
                 let invariant = verdict["name"].as_str().unwrap_or_default().to_owned();
                 let places = verdict["count"].as_i64().unwrap_or_else(|| (verdict["holds"] == false).into());
                 self.breaches.get_or_create(&Invariant { invariant }).set(places);
             }
         }
         let mut text = String::new();
-        // Writing to a string fails for no reason.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         Ok(text)
     }

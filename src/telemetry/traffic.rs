@@ -1,7 +1,8 @@
-//! How many bookings and payments there were in each minute: counted in memory, added up in the database every few
-//! seconds. For people: what a killed process had not yet written is lost.
+//! How many bookings and payments there were in each minute: counted in memory, and added to the
+//! database every few seconds. The counts are for the console's charts: a killed process loses
+//! those that it has not written.
 
-use crate::storage::is_outage;
+use crate::storage::note_outage;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::{
@@ -13,16 +14,16 @@ use std::{
 };
 
 /// How often the counts are written.
-const EVERY: Duration = Duration::from_secs(2);
+const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
 /// How long minutes are kept, days.
-const KEPT_DAYS: i32 = 14;
+const RETENTION_DAYS: i32 = 14;
 
 /// The counts of one process. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<Counts>);
+pub struct TrafficCounters(Arc<Counters>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct Counters {
     booked: AtomicI64,
     paid: AtomicI64,
     refused: AtomicI64,
@@ -31,7 +32,7 @@ struct Counts {
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum TrafficKind {
     /// A booking.
     Book,
     /// A payment.
@@ -53,12 +54,12 @@ pub struct Minute {
     pub failed: i64,
 }
 
-impl Tally {
-    /// Counts an answer by its status.
-    pub fn count(&self, asked: Asked, status: u16) {
-        let counter = match (asked, status) {
-            (Asked::Book, 200..300) => &self.0.booked,
-            (Asked::Pay, 200..300) => &self.0.paid,
+impl TrafficCounters {
+    /// Counts a response by its status.
+    pub fn count(&self, kind: TrafficKind, status: u16) {
+        let counter = match (kind, status) {
+            (TrafficKind::Book, 200..300) => &self.0.booked,
+            (TrafficKind::Pay, 200..300) => &self.0.paid,
             (_, 500..) => &self.0.failed,
             _ => &self.0.refused,
         };
@@ -66,20 +67,21 @@ impl Tally {
     }
 
     /// Writes the counts for as long as the process lives.
-    pub async fn keep(self, pool: PgPool) {
+    pub async fn run_flush_loop(self, pool: PgPool) {
         loop {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(FLUSH_INTERVAL).await;
             if let Err(error) = self.write(&pool).await {
-                let outage = is_outage(&error);
-                tracing::warn!(%error, outage, "counts of a few seconds are lost");
+                let outage = note_outage(&error);
+                tracing::warn!(%error, outage, "request counters not saved");
             }
         }
     }
 
-    /// Safe to drop, at the price of these counts: whether they were added is then unknown, and they are not added twice.
+    /// If it fails or is dropped, these counts are lost: whether they were added is unknown, and
+    /// they are never added twice.
     async fn write(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
         let take = |counter: &AtomicI64| counter.swap(0, Ordering::Relaxed);
-        let Counts { booked, paid, refused, failed } = &*self.0;
+        let Counters { booked, paid, refused, failed } = &*self.0;
         let [booked, paid, refused, failed] = [take(booked), take(paid), take(refused), take(failed)];
         if booked + paid + refused + failed == 0 {
             return Ok(());
@@ -95,7 +97,7 @@ impl Tally {
             paid,
             refused,
             failed,
-            KEPT_DAYS
+            RETENTION_DAYS
         )
         .execute(pool)
         .await
@@ -103,7 +105,7 @@ impl Tally {
     }
 }
 
-/// The minutes of the last hour in which anything was asked, oldest first.
+/// The minutes of the last hour with any request, oldest first.
 ///
 /// # Errors
 /// The database's.

@@ -1,47 +1,47 @@
-//! The trip list in Redis, for a moment: what many riders look at, and what decides nothing. A booking asks the
-//! database.
+//! The trip list, cached in Redis for a moment: many riders read it, and nothing is decided by it.
+//! A booking reads the database.
 
-use super::{Wanted, search};
+use super::{TripQuery, search};
 use crate::{domain::Error, storage::redis::RedisLink};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// Goes into the keys; a list that looks different gets another, so that builds side by side never read each other's.
+/// Part of the keys: different builds beside each other never read each other's lists.
 const LAYOUT: &str = concat!("2:", env!("CARGO_PKG_VERSION"));
 
-/// Trips of a page when the client names no limit, and at the most: an ordinary day is whole on its first page.
+/// Trips of a page, the default and the maximum: an ordinary day fits on its first page.
 pub const PAGE: u16 = 500;
 
-/// A page as [`search`] finds it, as JSON, and not older than `fresh`. Only a first page of [`PAGE`] trips is kept: a client
-/// that chose limits and cursors could otherwise fill the Redis.
+/// A page of [`search`] as JSON, at most `max_age` old. Only first pages of [`PAGE`] trips are
+/// cached: otherwise clients could fill Redis by their choice of limits and cursors.
 ///
 /// # Errors
 /// [`search`]'s.
 pub async fn list(
     pool: &PgPool,
     redis: Option<&RedisLink>,
-    fresh: Duration,
+    max_age: Duration,
     zone: Tz,
     day: NaiveDate,
-    wanted: &Wanted,
+    query: &TripQuery,
     limit: u16,
 ) -> Result<String, Error> {
-    let redis = redis.filter(|_| !fresh.is_zero() && limit == PAGE && wanted.after.is_none());
-    let key = key(zone, day, wanted);
-    if let Some(kept) = kept(redis, &key).await {
-        return Ok(kept);
+    let redis = redis.filter(|_| !max_age.is_zero() && limit == PAGE && query.after.is_none());
+    let key = key(zone, day, query);
+    if let Some(cached) = get(redis, &key).await {
+        return Ok(cached);
     }
-    let page = search(pool, zone, day, wanted, limit).await?;
+    let page = search(pool, zone, day, query, limit).await?;
     let list = serde_json::to_string(&page).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    keep(redis, &key, &list, fresh).await;
+    put(redis, &key, &list, max_age).await;
     Ok(list)
 }
 
-/// Of a first page.
-fn key(zone: Tz, day: NaiveDate, wanted: &Wanted) -> String {
-    let Wanted { direction, bus_id, state, after: _ } = *wanted;
+/// The key of a first page.
+fn key(zone: Tz, day: NaiveDate, query: &TripQuery) -> String {
+    let TripQuery { direction, bus_id, state, after: _ } = *query;
     let any = |given: Option<String>| given.unwrap_or_else(|| "any".to_owned());
     format!(
         "farebox:trips:{LAYOUT}:{zone}:{day}:{}:{}:{}",
@@ -51,14 +51,16 @@ fn key(zone: Tz, day: NaiveDate, wanted: &Wanted) -> String {
     )
 }
 
-async fn kept(redis: Option<&RedisLink>, key: &str) -> Option<String> {
+async fn get(redis: Option<&RedisLink>, key: &str) -> Option<String> {
     let get = redis::Cmd::get(key);
-    redis?.ask(|mut line| async move { get.query_async::<Option<String>>(&mut line).await }).await?
+    redis?
+        .request(|mut connection| async move { get.query_async::<Option<String>>(&mut connection).await })
+        .await?
 }
 
-async fn keep(redis: Option<&RedisLink>, key: &str, list: &str, fresh: Duration) {
+async fn put(redis: Option<&RedisLink>, key: &str, list: &str, max_age: Duration) {
     let Some(redis) = redis else { return };
-    let millis = u64::try_from(fresh.as_millis()).unwrap_or(u64::MAX);
+    let millis = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
     let set = redis::Cmd::pset_ex(key, list, millis);
-    redis.ask(|mut line| async move { set.query_async::<()>(&mut line).await }).await;
+    redis.request(|mut connection| async move { set.query_async::<()>(&mut connection).await }).await;
 }

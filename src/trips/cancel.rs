@@ -1,19 +1,20 @@
-//! Cancelling a trip. One statement marks it, so that nothing is booked or paid any more; one job then ends its orders:
-//! unpaid ones are closed, paid ones are refunded by the refund's own job.
+//! Cancelling a trip. One statement marks the trip, so that nothing more is booked or paid. One job
+//! then ends its orders: unpaid ones are closed, paid ones are refunded by the refund's own job.
 //!
-//! The job walks the trip's seats, since a live order owns its seats, and is done when every seat is blocked and so has
-//! no owner. That is what makes it safe against a booking that began before the cancelling and ends after it: such a
-//! claim either takes its seats before the job blocks them, and is found by the next pass, or finds them blocked,
-//! since it judges seats by their locked rows. A claim whose order is not added yet is waited for: either its order
-//! comes, or its armed undo gives the seats back. An order that is paid in that moment is refunded by the next pass, and
-//! one that is closed while money is debited for it gets the money back from the payment's own undo.
+//! The job goes through the trip's seats, since an open order owns its seats, and is done when
+//! every seat is blocked and so has no owner. This is safe against a booking that begins before the
+//! cancellation and ends after it. Its claim either takes seats before the job blocks them, and the
+//! next pass finds them, or finds them blocked, since it checks the locked rows. The job waits for
+//! a claim whose order is not added yet: either the order is added, or the armed undo frees the
+//! seats. An order that is paid meanwhile is refunded by the next pass. If an order is closed while
+//! money is debited for it, the payment's own undo gives the money back.
 //!
-//! Each window of seats is a transaction of its own and a compare-and-set, so the job may be killed anywhere and
-//! begins again from the first seat.
+//! Each window of seats is a transaction of its own and a compare-and-set, so the job may be killed
+//! at any time and then begins again at the first seat.
 
 use crate::{
     booking::unpaid,
-    domain::{CloseReason, Error, OrderId, Refusal, RiderId, TripId},
+    domain::{CloseReason, Error, OrderId, OrderStatus, Refusal, RiderId, TripId},
     payment::refund,
     saga::JobContext,
 };
@@ -26,15 +27,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-/// Seats that one transaction of the job looks at, and so the most orders it ends.
+/// Seats that one transaction of the job processes, and so the most orders that it ends.
 const WINDOW: i32 = 500;
-/// The shortest and the longest time until the job looks again for what has not ended yet, seconds. In between it is a
-/// quarter of how long the cancelling has taken.
-const LOOK_AGAIN: (f64, f64) = (0.2, 60.0);
-/// What the history of its orders says.
-const WHY: &str = "trip cancelled";
+/// The shortest and the longest time until the job's next pass, seconds. In between it is a quarter
+/// of the time since the cancellation.
+const NEXT_PASS_SECS: (f64, f64) = (0.2, 60.0);
+/// The reason in the history of its orders.
+const REASON: &str = "trip cancelled";
 
-/// How far the cancelling of a trip is.
+/// The progress of a trip's cancellation.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Progress {
     /// The trip.
@@ -47,7 +48,7 @@ pub struct Progress {
     /// When the last order had ended.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub finished_at: Option<DateTime<Utc>>,
-    /// Orders that were live: what was ended and what is left.
+    /// All orders that were open: ended or left.
     pub orders: i64,
     /// Ended with the money back.
     pub refunded: i64,
@@ -57,8 +58,9 @@ pub struct Progress {
     pub left: i64,
 }
 
-/// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders, in the caller's transaction. Once it is cancelled, this tells how
-/// far it is, and enqueues the job again if it is gone before its end.
+/// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders, in the
+/// caller's transaction. Of a cancelled trip it returns the progress, and enqueues the job again if
+/// it is missing.
 ///
 /// # Errors
 /// An unknown trip, one that has arrived; the database's.
@@ -79,7 +81,7 @@ pub async fn cancel(
                from marked
                on conflict (trip_id) do nothing
                returning trip_id
-           ), told as (
+           ), recorded as (
                insert into trip_event (trip_id, what, reason, operator) select trip_id, 'cancelled', $2, $3 from begun
            )
            select exists(select from marked) as "marked!""#,
@@ -103,7 +105,7 @@ pub async fn cancel(
     Ok(progress)
 }
 
-/// How far the cancelling is, if the trip was cancelled.
+/// The progress of the cancellation, if the trip was cancelled.
 ///
 /// # Errors
 /// The database's.
@@ -134,10 +136,10 @@ pub async fn progress(conn: &mut PgConnection, trip: TripId) -> Result<Option<Pr
     }))
 }
 
-/// The job: one pass over the trip's seats, then the end, or another look later.
+/// The job: one pass over the trip's seats, then the end, or another pass later.
 ///
 /// # Errors
-/// What may be tried again.
+/// A failure, after which the job is retried.
 pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     let trip = delivery.decode::<TripCancel>()?.trip_id();
     let last = sqlx::query_scalar!(r#"select max(seat) as last from seat where trip_id = $1"#, trip.0)
@@ -149,7 +151,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
         block(context.pool(), trip, after).await?;
     }
     let mut tx = context.begin().await?;
-    if let Some(at) = look_again(&mut tx, trip).await? {
+    if let Some(at) = next_pass(&mut tx, trip).await? {
         return context.snooze(tx, delivery, at).await;
     }
     sqlx::query!(
@@ -161,7 +163,8 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
     context.complete(tx, delivery, "every order has ended, every seat is blocked").await
 }
 
-/// Closes or begins to refund the orders that own seats of the window, once each, and writes down that it did.
+/// Closes the orders that own seats of the window, or begins their refunds, once each, and records
+/// them.
 async fn end_orders(context: &JobContext, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
     let mut tx = context.begin().await?;
     let live = sqlx::query!(
@@ -180,11 +183,11 @@ async fn end_orders(context: &JobContext, trip: TripId, after: i32) -> Result<()
     if live.is_empty() {
         return Ok(());
     }
-    let of = |status: &str| -> Vec<OrderId> {
-        live.iter().filter(|order| order.status == status).map(|order| OrderId(order.id)).collect()
+    let of = |status: OrderStatus| -> Vec<OrderId> {
+        live.iter().filter(|order| order.status == status.as_str()).map(|order| OrderId(order.id)).collect()
     };
-    unpaid::close_all(&mut tx, &of("unpaid"), CloseReason::CancelledBySystem, WHY).await?;
-    refund::begin_all(&mut tx, &of("paid"), WHY).await?;
+    unpaid::close_all(&mut tx, &of(OrderStatus::Unpaid), CloseReason::CancelledBySystem, REASON).await?;
+    refund::begin_all(&mut tx, &of(OrderStatus::Paid), REASON).await?;
     sqlx::query!(
         "insert into trip_cancellation_order (trip_id, order_id) select $1, id from unnest($2::uuid[]) as o(id)
          on conflict (trip_id, order_id) do nothing",
@@ -196,8 +199,8 @@ async fn end_orders(context: &JobContext, trip: TripId, after: i32) -> Result<()
     tx.commit().await
 }
 
-/// Blocks the free seats of the window. Apart from [`end_orders`]: a transaction that holds seats of orders and then
-/// locks others could deadlock with a claim.
+/// Blocks the free seats of the window. Not in the transaction of [`end_orders`]: one that holds
+/// seats of orders and then locks others could deadlock with a claim.
 async fn block(pool: &PgPool, trip: TripId, after: i32) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "with free as materialized (
@@ -214,9 +217,9 @@ async fn block(pool: &PgPool, trip: TripId, after: i32) -> Result<(), sqlx::Erro
     .map(drop)
 }
 
-/// When to look again, if there is a seat that is not blocked.
-async fn look_again(conn: &mut PgConnection, trip: TripId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let (soonest, latest) = LOOK_AGAIN;
+/// When the next pass is due, if there is a seat that is not blocked.
+async fn next_pass(conn: &mut PgConnection, trip: TripId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let (soonest, latest) = NEXT_PASS_SECS;
     sqlx::query_scalar!(
         r#"select now() + greatest(make_interval(secs => $2),
                                    least(make_interval(secs => $3), (now() - c.started_at) / 4)) as "at!"

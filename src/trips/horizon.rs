@@ -1,13 +1,15 @@
-//! The rolling horizon: the trips of the coming days are always there. One job for all workers makes them, each day in a
-//! transaction of its own, and then ends and enqueues itself for the next local midnight in one.
+//! The rolling horizon: the trips of the coming days exist at all times. One job for all workers
+//! makes them, each day in a transaction of its own. It then completes and enqueues itself for the
+//! next local midnight, in one transaction.
 //!
-//! What is missing is read off the database's clock and the trips that exist, never off when the job ran last. So a
-//! run that comes late makes up for all that were missed, and one that comes twice makes nothing. Every worker brings the
-//! job forward when it starts, since the clock, the timetable or the settings may have changed while none was running; and
-//! [`crate::saga::recurring`] puts it back if it is gone.
+//! Which trips are missing depends on the database's clock and the existing trips, not on when the
+//! job ran last. A late run therefore makes up for missed ones, and a second run makes nothing.
+//! Every worker makes the job due when it starts, since the clock, the timetable or the settings
+//! may have changed while no worker ran; [`crate::saga::recurring`] puts the job back if it is
+//! missing.
 
 use super::{
-    timetable::{self, Made},
+    timetable::{self, GeneratedTrips},
     wall,
 };
 use crate::{
@@ -23,20 +25,20 @@ use farebox_jobs::{
 use sqlx::PgPool;
 use std::time::Duration;
 
-/// How often a worker that could not bring the job forward tries again.
-const RETRY_ARMING: Duration = Duration::from_secs(1);
+/// How often a worker retries to make the job due.
+const RETRY_SCHEDULING: Duration = Duration::from_secs(1);
 
-/// Makes the job due now, whether it waits for midnight or was never enqueued; tries until the database takes it. With the
-/// horizon off, nobody is to miss the job.
-pub async fn arm(saga: &SagaContext) {
-    while let Err(error) = enqueue_timetable(saga).await {
-        let outage = crate::storage::is_outage(&error);
-        tracing::warn!(%error, outage, "the timetable's job is not enqueued yet");
-        tokio::time::sleep(RETRY_ARMING).await;
+/// Makes the job due now, whether it waits for midnight or was never enqueued; retries until that
+/// succeeds. With the horizon off, the job is no longer expected to exist.
+pub async fn schedule(saga: &SagaContext) {
+    while let Err(error) = expedite(saga).await {
+        let outage = crate::storage::note_outage(&error);
+        tracing::warn!(%error, outage, "enqueueing the timetable's job failed; retrying");
+        tokio::time::sleep(RETRY_SCHEDULING).await;
     }
 }
 
-async fn enqueue_timetable(saga: &SagaContext) -> Result<(), sqlx::Error> {
+async fn expedite(saga: &SagaContext) -> Result<(), sqlx::Error> {
     let mut conn = saga.pool.acquire().await?;
     if saga.trips.horizon_days == 0 {
         return recurring::unwant(&mut conn, MqTag::Timetable).await;
@@ -47,10 +49,10 @@ async fn enqueue_timetable(saga: &SagaContext) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// The job. A worker whose horizon is off ends it.
+/// The job. A worker whose horizon is off completes it.
 ///
 /// # Errors
-/// What may be tried again.
+/// A failure, after which the job is retried.
 pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
     delivery.decode::<Timetable>()?;
     let rules = context.trips();
@@ -62,26 +64,32 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
     let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(context.pool()).await?;
     let made = fill(context.pool(), rules.zone, now, rules.horizon_days).await?;
     let mut tx = context.begin().await?;
-    delivery.lease.complete(&mut tx, Some(&made.told())).await?;
+    delivery.lease.complete(&mut tx, Some(&made.summary())).await?;
     queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, rules.zone))).await?;
     tx.commit().await?;
     tracing::info!(made = made.trips, skipped = made.skipped.len(), "the timetable's coming days are made");
     Ok(Outcome::Settled)
 }
 
-/// Makes the trips that depart after `now`, on the local day of `now` and the days after it, `days` in all; says how many
-/// were missing. A day that fails stops no other, and is told by the error when all have been tried.
+/// Makes the trips that depart after `now`, on the local day of `now` and the days after it, `days`
+/// in all; says how many were missing. A day that fails does not stop the others; its error is
+/// returned at the end.
 ///
 /// # Errors
 /// The database's.
-pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Result<Made, sqlx::Error> {
-    let (mut made, mut failed) = (Made::default(), None);
+pub async fn fill(
+    pool: &PgPool,
+    zone: Tz,
+    now: DateTime<Utc>,
+    days: u16,
+) -> Result<GeneratedTrips, sqlx::Error> {
+    let (mut made, mut failed) = (GeneratedTrips::default(), None);
     for day in service_days(now, zone, days) {
         match fill_day(pool, zone, day, now).await {
-            Ok(more) => made.add(more),
+            Ok(more) => made.extend(more),
             Err(error) => {
-                tracing::error!(%day, %error, "the trips of a day are not made");
-                let outage = storage::is_outage(&error);
+                tracing::error!(%day, %error, "making the trips of a day failed");
+                let outage = storage::note_outage(&error);
                 failed.get_or_insert(error);
                 if outage {
                     break;
@@ -92,18 +100,23 @@ pub async fn fill(pool: &PgPool, zone: Tz, now: DateTime<Utc>, days: u16) -> Res
     failed.map_or(Ok(made), Err)
 }
 
-async fn fill_day(pool: &PgPool, zone: Tz, day: NaiveDate, now: DateTime<Utc>) -> Result<Made, sqlx::Error> {
+async fn fill_day(
+    pool: &PgPool,
+    zone: Tz,
+    day: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<GeneratedTrips, sqlx::Error> {
     let mut tx = storage::begin(pool).await?;
     let made = timetable::generate_day(&mut tx, zone, day, Some(now)).await?;
-    timetable::forget_not_made(&mut tx, yesterday(now, zone)).await?;
+    timetable::delete_old_not_made(&mut tx, yesterday(now, zone)).await?;
     tx.commit().await?;
     Ok(made)
 }
 
-/// Yesterday is among them: a departure of its timetable may lie after midnight.
+/// The days, from yesterday on: a departure of yesterday's timetable may be after midnight.
 fn service_days(now: DateTime<Utc>, zone: Tz, days: u16) -> impl Iterator<Item = NaiveDate> {
     let yesterday = yesterday(now, zone);
-    (0..=u64::from(days.min(timetable::MOST_DAYS)))
+    (0..=u64::from(days.min(timetable::MAX_DAYS)))
         .filter_map(move |n| yesterday.checked_add_days(Days::new(n)))
 }
 

@@ -1,18 +1,20 @@
-//! Live seats: what riders who look at a trip's seat map are told while it changes.
+//! Live seats: events for riders who have a trip's seat map open.
 //!
-//! One task of each API process looks at the seats of all trips that somebody streams, in one statement every
-//! `trips.live_poll_ms`, compares, and tells the streams what changed. So it tells what has committed, on whatever
-//! replica, and a booking pays nothing for it: no NOTIFY, which would take a lock of the whole cluster in its commit, and
-//! no LISTEN connection, since the statement goes through the pool. A thousand streams of one trip cost what one costs; while
-//! there are none, nothing is asked.
+//! One task of each API process reads the seats of all streamed trips, in one statement every
+//! `trips.live_poll_ms`, and publishes the differences. So it sends what has committed on any
+//! replica, at no cost for bookings: a NOTIFY would take a cluster-wide lock in their commits, and
+//! LISTEN a connection. A thousand streams of one trip cost as much as one. Without streams,
+//! nothing is read.
 //!
-//! A stream holds the latest state it was sent and is told the difference to the present one. So there is no backlog: for
-//! a reader that is slow, changes merge into one. One that reads nothing at all keeps its place until the stream is
-//! `trips.live_stream_secs` old: then it ends, and whoever is there comes back. The id of an event names the whole state after it and is the same on
-//! every replica: who comes back with the id of the present state has missed nothing, anybody else gets a snapshot.
+//! A stream keeps the last state that it sent, and sends the difference to the present one. There
+//! is no backlog: for a slow reader, changes merge into one. A reader that reads nothing keeps its
+//! slot until the stream is `trips.live_stream_secs` old; then the stream ends, and a client that
+//! is still there reconnects. The id of an event names the whole state after it and is the same on
+//! every replica: a client that reconnects with the present id has missed nothing, any other gets a
+//! snapshot.
 
 use super::seat_map;
-use crate::{domain::TripId, limits::counted, settings::Trips as TripRules, storage::is_outage};
+use crate::{domain::TripId, limits::counted, settings::Trips as TripRules, storage::note_outage};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -28,10 +30,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-/// After a look that took long, a pause of so many times as long: looking takes a tenth of one connection at the most.
-const REST: u32 = 9;
-/// The longest a stream may last, whatever the settings say.
-const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+/// How many times as long as a read the pause after it is, at least: reads take at most a tenth of
+/// one connection.
+const PAUSE_FACTOR: u32 = 9;
+/// The longest stream, whatever the settings say.
+const MAX_STREAM: Duration = Duration::from_secs(24 * 3_600);
 
 /// All streams of this process. Cloning it shares them.
 #[derive(Clone)]
@@ -39,9 +42,9 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     slots: Arc<Semaphore>,
-    /// How many streams each address has; only addresses that have some.
+    /// The number of streams of each address that has any.
     by_address: Mutex<HashMap<IpAddr, usize>>,
-    most_of_address: usize,
+    max_per_address: usize,
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
     period: Duration,
@@ -55,7 +58,7 @@ struct Seats {
     id: String,
 }
 
-/// A seat's state, as everybody may see it.
+/// A seat's public state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SeatState {
     /// Its label.
@@ -66,31 +69,31 @@ pub struct SeatState {
 
 /// One event of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// Names the state after it.
+pub struct SeatEvent {
+    /// Names the state after the event.
     pub id: String,
-    /// What is told.
-    pub told: Told,
+    /// The change.
+    pub delta: Delta,
 }
 
-/// What an event tells.
+/// The content of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum Delta {
     /// Every seat.
     Seats(Vec<SeatState>),
-    /// The seats that are no longer what they were.
+    /// The seats that have changed.
     Changed(Vec<SeatState>),
 }
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
 pub enum NoStream {
-    /// As many are open as may be, or the server is stopping.
-    #[error("no room for another stream")]
+    /// The bound on streams is reached, or the server is stopping.
+    #[error("too many streams")]
     Full,
-    /// The reader's address has as many open as one address may have.
-    #[error("no room for another stream of this address")]
+    /// The bound on streams of one address is reached.
+    #[error("too many streams of this address")]
     TooManyOfAddress,
     /// There is no such trip.
     #[error("there is no such trip")]
@@ -100,22 +103,23 @@ pub enum NoStream {
     Database(#[from] sqlx::Error),
 }
 
-/// One open stream. Safe to drop: its slot and its receiver go with it, and a trip without receivers is forgotten.
+/// One open stream. Safe to drop: its slot and its receiver go with it, and a trip without
+/// receivers is forgotten.
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
     ends: Instant,
-    _place: Place,
+    _slot: Slot,
 }
 
-/// One stream's place among all, and among those of its address; both are free once it is dropped.
-struct Place {
+/// One stream's share of both bounds, until it is dropped.
+struct Slot {
     live: Live,
     address: IpAddr,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut all = self.live.by_address();
         if let Some(open) = all.get_mut(&self.address) {
@@ -133,18 +137,19 @@ impl Live {
         Self(Arc::new(Inner {
             slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
             by_address: Mutex::default(),
-            most_of_address: if limited { rules.live_streams_per_address } else { usize::MAX },
+            max_per_address: if limited { rules.live_streams_per_address } else { usize::MAX },
             trips: Mutex::default(),
             opened: Notify::new(),
             period: Duration::from_millis(rules.live_poll_ms),
-            longest: Duration::from_secs(rules.live_stream_secs).min(LONGEST),
+            longest: Duration::from_secs(rules.live_stream_secs).min(MAX_STREAM),
         }))
     }
 
-    /// Opens a stream for a reader at this address; `last_id` is the id of the last event it has seen, if any.
+    /// Opens a stream for a client at this address; `last_id` is the id of the last event that it
+    /// has seen, if any.
     ///
     /// # Errors
-    /// No room, no such trip; the database's.
+    /// Too many streams, an unknown trip; the database's.
     pub async fn open(
         &self,
         pool: &PgPool,
@@ -152,25 +157,25 @@ impl Live {
         last_id: Option<&str>,
         address: IpAddr,
     ) -> Result<Stream, NoStream> {
-        let place = self.take_place(counted(address))?;
+        let slot = self.reserve(counted(address))?;
         let mut seats = match self.join(trip) {
             Some(seats) => seats,
             None => {
-                let now = look(pool, &[trip]).await?.pop().ok_or(NoStream::UnknownTrip)?;
+                let now = read_states(pool, &[trip]).await?.pop().ok_or(NoStream::UnknownTrip)?;
                 self.begin(trip, now.1)?
             }
         };
         let present = Arc::clone(&seats.borrow_and_update());
         let known = (last_id == Some(present.id.as_str())).then_some(present);
-        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _place: place })
+        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _slot: slot })
     }
 
-    fn take_place(&self, address: IpAddr) -> Result<Place, NoStream> {
-        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| NoStream::Full)?;
+    fn reserve(&self, address: IpAddr) -> Result<Slot, NoStream> {
+        let permit = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| NoStream::Full)?;
         let mut all = self.by_address();
         let open = all.entry(address).or_insert(0);
-        if *open >= self.0.most_of_address {
-            // Never zero, unless no address may have any.
+        if *open >= self.0.max_per_address {
+            // Zero only if the bound is zero.
             if *open == 0 {
                 all.remove(&address);
             }
@@ -178,21 +183,21 @@ impl Live {
         }
         *open += 1;
         drop(all);
-        Ok(Place { live: self.clone(), address, _slot: slot })
+        Ok(Slot { live: self.clone(), address, _permit: permit })
     }
 
     fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends every stream, and opens none any more.
+    /// Ends every stream and opens no more.
     pub fn close(&self) {
         self.0.slots.close();
         self.trips().clear();
     }
 
-    /// Looks for as long as the process lives. Safe to drop: it only reads.
-    pub async fn watch(self, pool: PgPool) {
+    /// Reads and publishes for as long as the process lives. Safe to drop: it only reads.
+    pub async fn run_poll_loop(self, pool: PgPool) {
         let mut failing = false;
         loop {
             let trips = self.streamed();
@@ -201,31 +206,31 @@ impl Live {
                 continue;
             }
             let began = Instant::now();
-            match look(&pool, &trips).await {
+            match read_states(&pool, &trips).await {
                 Ok(seen) => {
                     failing = false;
-                    self.tell(seen);
+                    self.publish(seen);
                 }
                 Err(error) => {
-                    let outage = is_outage(&error);
+                    let outage = note_outage(&error);
                     if !failing {
-                        tracing::warn!(%error, outage, "live seats cannot be looked at");
+                        tracing::warn!(%error, outage, "reading live seats failed; retrying");
                     }
                     failing = true;
                 }
             }
-            tokio::time::sleep(self.0.period.max(began.elapsed() * REST)).await;
+            tokio::time::sleep(self.0.period.max(began.elapsed() * PAUSE_FACTOR)).await;
         }
     }
 
-    /// The trips somebody streams; the others are forgotten.
+    /// The streamed trips; others are removed.
     fn streamed(&self) -> Vec<TripId> {
         let mut trips = self.trips();
         trips.retain(|_, seats| seats.receiver_count() > 0);
         trips.keys().copied().collect()
     }
 
-    fn tell(&self, seen: Vec<(TripId, Seats)>) {
+    fn publish(&self, seen: Vec<(TripId, Seats)>) {
         let trips = self.trips();
         for (trip, now) in seen {
             if let Some(seats) = trips.get(&trip)
@@ -240,7 +245,7 @@ impl Live {
         self.trips().get(&trip).map(watch::Sender::subscribe)
     }
 
-    /// Begins to look at the trip, unless another stream has begun meanwhile.
+    /// Adds the trip to the streamed ones, unless another stream has added it meanwhile.
     fn begin(&self, trip: TripId, now: Seats) -> Result<watch::Receiver<Arc<Seats>>, NoStream> {
         let mut trips = self.trips();
         if self.0.slots.is_closed() {
@@ -257,15 +262,15 @@ impl Live {
 }
 
 impl Stream {
-    /// The next event, once there is one; none when the server stops or the stream is too old.
-    pub async fn next(&mut self) -> Option<News> {
+    /// The next event; `None` when the server stops or the stream is too old.
+    pub async fn next(&mut self) -> Option<SeatEvent> {
         loop {
             let Some(known) = &self.known else {
                 let present = Arc::clone(&self.seats.borrow_and_update());
-                let told = Told::Seats(present.all());
+                let delta = Delta::Seats(present.all());
                 let id = present.id.clone();
                 self.known = Some(present);
-                return Some(News { id, told });
+                return Some(SeatEvent { id, delta });
             };
             timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
             let present = Arc::clone(&self.seats.borrow_and_update());
@@ -273,7 +278,7 @@ impl Stream {
             let id = present.id.clone();
             self.known = Some(present);
             if !changed.is_empty() {
-                return Some(News { id, told: Told::Changed(changed) });
+                return Some(SeatEvent { id, delta: Delta::Changed(changed) });
             }
         }
     }
@@ -301,9 +306,10 @@ fn state(seat: usize, letter: u8) -> SeatState {
     SeatState { seat: seat.to_string(), state: seat_map::state(letter) }
 }
 
-/// The present state of these trips' seats, by the database's clock: a hold that has lapsed since the last look is a change,
-/// though no row has changed. A trip's seats are numbered from 1 without gaps.
-async fn look(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, sqlx::Error> {
+/// The present state of these trips' seats, by the database's clock: a hold that has expired since
+/// the last read is a change, although no row has changed. A trip's seats are numbered from 1
+/// without gaps.
+async fn read_states(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, sqlx::Error> {
     let ids: Vec<Uuid> = trips.iter().map(|trip| trip.0).collect();
     let rows = sqlx::query!(
         r#"select s.trip_id,

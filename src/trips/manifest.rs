@@ -1,7 +1,7 @@
-//! Who rides, or would have: the manifest of a trip, as JSON and as CSV.
+//! The manifest of a trip: its passengers, as JSON and as CSV.
 //!
-//! The orders of a trip are found through its seats. Those of a cancelled trip have lost their seats: they were written down
-//! when it was cancelled, and while the cancelling went on.
+//! The orders of a trip are found through its seats. The orders of a cancelled trip have lost their
+//! seats: they were recorded when the trip was cancelled, and by the job of the cancellation.
 
 use crate::domain::{
     OrderId, RiderId, TripId,
@@ -34,7 +34,7 @@ const COLUMNS: [&str; 12] = [
 pub struct Manifest {
     /// The trip.
     pub trip_id: TripId,
-    /// When the trip was cancelled, if it was: `seats` tells who had which seat then.
+    /// When the trip was cancelled, if it was: `seats` has the passengers of that time.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub cancelled_at: Option<DateTime<Utc>>,
     /// Why it was cancelled.
@@ -44,38 +44,38 @@ pub struct Manifest {
     pub seats: Vec<Line>,
 }
 
-/// Who has a seat.
+/// A seat and its passenger.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Line {
     /// Its label.
     pub seat: String,
     /// The order that holds it.
     pub order_id: OrderId,
-    /// Whose order.
+    /// The order's rider.
     pub rider_id: RiderId,
-    /// His name.
+    /// The rider's user name.
     pub user_name: String,
-    /// Where the order stands.
+    /// The order's state.
     pub status: String,
-    /// Whether its rider has paid and not been given the money back.
+    /// Whether the order is paid and not refunded.
     pub paid: bool,
-    /// What he wants to be called, if he says.
+    /// The rider's nick name, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nick_name: Option<String>,
-    /// His phone number, if he gave one; only for operators and admins.
+    /// The rider's phone number, if there is one; only for operators and admins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    /// His e-mail address, if he gave one; only for operators and admins.
+    /// The rider's e-mail address, if there is one; only for operators and admins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// When it was paid, if it ever was.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
-    /// Why it was closed without having been paid, if it was.
+    /// Why the order was closed, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_reason: Option<String>,
-    /// Where its money is: `debited` (the payment is under way), `settled` (ours), `refunded` (his again); absent if nothing
-    /// was paid.
+    /// The state of the payment: `debited` (being paid), `settled` (paid), `refunded` (given back);
+    /// absent if nothing was paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment: Option<String>,
 }
@@ -97,7 +97,7 @@ struct Row {
 }
 
 impl Row {
-    /// A trip nobody rides with is one row without a seat.
+    /// `None` for the row of a trip without orders.
     fn line(self, contacts: bool) -> Option<Line> {
         let status = self.status?;
         Some(Line {
@@ -117,8 +117,9 @@ impl Row {
     }
 }
 
-/// The manifest, if there is such a trip; with how to reach its riders if `contacts` says so. A seat whose booking is still
-/// under way is not in it yet. Whoever had given his seats back when the trip was cancelled is not in it.
+/// The manifest of a trip, if the trip exists; with phone numbers and e-mail addresses if
+/// `contacts`. Seats of running bookings are not in it, nor orders that had lost their seats before
+/// the trip was cancelled.
 ///
 /// # Errors
 /// The database's.
@@ -162,8 +163,8 @@ impl Manifest {
         format!("manifest-{}.csv", self.trip_id)
     }
 
-    /// The lines as CSV (RFC 4180) with a header, even if there are none. The columns are the same for every role. Texts that
-    /// riders chose are [cells](cell).
+    /// The lines as CSV (RFC 4180) with a header. The columns are the same for every role. Texts of
+    /// riders are escaped as [cells](cell).
     ///
     /// # Errors
     /// None that memory allows.
@@ -171,11 +172,11 @@ impl Manifest {
         self.write(Vec::new())
     }
 
-    /// The same for a spreadsheet: with a byte order mark, without which some read Chinese names in another encoding.
+    /// The same for spreadsheets: with a byte order mark, so that they read it as UTF-8.
     ///
     /// # Errors
     /// None that memory allows.
-    pub fn csv_for_people(&self) -> Result<Vec<u8>, csv::Error> {
+    pub fn csv_for_spreadsheets(&self) -> Result<Vec<u8>, csv::Error> {
         self.write(BOM.to_vec())
     }
 
@@ -234,7 +235,7 @@ mod tests {
              1,{nil},{nil},\"a, \"\"b\"\"\nc\",paid,true,'=1+1,'+8613800138000,,,,settled\r\n"
         );
         assert_eq!(text, expected);
-        let for_people = String::from_utf8(manifest.csv_for_people().expect("memory")).expect("text");
+        let for_people = String::from_utf8(manifest.csv_for_spreadsheets().expect("memory")).expect("text");
         assert_eq!(for_people, format!("\u{feff}{expected}"));
     }
 }

@@ -1,7 +1,9 @@
-//! Trips: making them from the timetable, showing them with their seats, and what operators do with them.
+//! Trips: making them from the timetable, showing them with their seats, and operators' actions
+//! upon them.
 
 mod cache;
 pub mod cancel;
+mod extra;
 pub mod horizon;
 pub mod live;
 pub mod manifest;
@@ -12,8 +14,9 @@ mod views;
 mod wall;
 
 pub use cache::{PAGE, list};
-pub use seat_map::{ReadSeatMaps, TripDetail, detail};
+pub use extra::{NewTrip, add};
+pub use seat_map::{TripDetail, detail};
 pub use timetable::{
-    MOST_DAYS, Made, NewTrip, NotMade, NotMadeCursor, Skipped, add, count_not_made, generate, not_made,
+    GeneratedTrips, MAX_DAYS, NotMade, NotMadeCursor, SkippedDeparture, count_not_made, generate, not_made,
 };
-pub use views::{State, Trip, Wanted, search};
+pub use views::{Trip, TripQuery, TripState, search};

@@ -1,4 +1,4 @@
-//! Seats that operators keep back: a blocked seat is nobody's and cannot be booked.
+//! Seats that operators block: a blocked seat has no owner and cannot be booked.
 
 use crate::{
     booking::unpaid,
@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-/// The most seats one request blocks or releases.
-pub const MOST_SEATS: usize = 1_000;
+/// Most seats that one request blocks or releases.
+pub const MAX_SEATS: usize = 1_000;
 
 /// What an operator does with seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Nobody can book them any more.
+pub enum SeatBlock {
+    /// They can no longer be booked.
     Block,
     /// They can be booked again.
     Release,
@@ -22,28 +22,30 @@ pub enum Keep {
 
 /// The trip's seats that are blocked now.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Blocked {
+#[schemars(rename = "Blocked")]
+pub struct BlockedSeats {
     /// The trip.
     pub trip_id: TripId,
     /// Seat labels, ascending.
     pub blocked: Vec<String>,
 }
 
-/// Blocks or releases the seats, all of them or none, and writes down who did it and why. Those that are so already stay
-/// as they are.
+/// Blocks or releases the seats, all of them or none, and records the operator and the reason.
+/// Seats that are already in the wanted state stay unchanged.
 ///
 /// # Errors
-/// An unknown or cancelled trip, a seat the trip does not have, seats that are taken and not overdue (for [`Keep::Block`]); the
-/// database's.
-pub async fn keep(
+/// An unknown or cancelled trip, a seat the trip does not have, seats that are taken and not
+/// overdue (for [`SeatBlock::Block`]); the database's.
+pub async fn set_blocked(
     conn: &mut PgConnection,
     trip: TripId,
     seats: &SeatSet,
-    keep: Keep,
+    block: SeatBlock,
     reason: &str,
     operator: RiderId,
-) -> Result<Blocked, Error> {
-    // Shared, so that a trip cannot be cancelled in between: what its cancelling blocks must stay blocked.
+) -> Result<BlockedSeats, Error> {
+    // The shared lock keeps the trip from being cancelled meanwhile: seats that a cancellation
+    // blocks must stay blocked.
     let cancelled = sqlx::query_scalar!(
         r#"select cancelled_at is not null as "cancelled!" from trip where id = $1 for share"#,
         trip.0
@@ -54,10 +56,10 @@ pub async fn keep(
     if cancelled {
         return Err(Refusal::TripCancelled.into());
     }
-    if keep == Keep::Block {
-        give_back_overdue(&mut *conn, trip, seats, operator).await?;
+    if block == SeatBlock::Block {
+        free_overdue(&mut *conn, trip, seats, operator).await?;
     }
-    let what = if keep == Keep::Block { "seats_blocked" } else { "seats_released" };
+    let what = if block == SeatBlock::Block { "seats_blocked" } else { "seats_released" };
     let seen = sqlx::query!(
         r#"with locked as materialized (
                select seat, order_id from seat where trip_id = $1 and seat = any($2)
@@ -72,14 +74,14 @@ pub async fn keep(
                where s.trip_id = $1 and s.seat = l.seat and s.blocked <> $3
                  and v.taken = '{}' and cardinality(v.known) = cardinality($2)
                returning s.seat
-           ), told as (
+           ), recorded as (
                insert into trip_event (trip_id, what, seats, reason, operator)
                select $1, $4, array_agg(seat order by seat), $5, $6 from changed having count(*) > 0
            )
            select known as "known!", taken as "taken!" from verdict"#,
         trip.0,
         seats.numbers(),
-        keep == Keep::Block,
+        block == SeatBlock::Block,
         what,
         reason,
         operator.0,
@@ -94,11 +96,11 @@ pub async fn keep(
         return Err(Refusal::SeatsTaken(seen.taken).into());
     }
     let blocked = blocked(conn, trip).await?;
-    Ok(Blocked { trip_id: trip, blocked })
+    Ok(BlockedSeats { trip_id: trip, blocked })
 }
 
-/// A hold that is overdue shows as free and is in nobody's way, a booking's or an operator's.
-async fn give_back_overdue(
+/// Frees the seats of overdue holds, which count as free already.
+async fn free_overdue(
     conn: &mut PgConnection,
     trip: TripId,
     seats: &SeatSet,

@@ -1,46 +1,34 @@
-//! Making trips: a day's from the timetable, any number of times, or an extra one by an operator.
+//! Making a day's trips from the timetable; a repeat makes only what is missing.
 
 use super::wall;
-use crate::domain::{Day, Error, FieldError, Instant, Money, Page, Refusal, TripId};
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use crate::domain::{Day, Page};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
-use rust_decimal::Decimal;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sqlx::PgConnection;
 use std::{collections::HashMap, fmt, str::FromStr};
 use uuid::Uuid;
 
-/// The most days one call generates.
-pub const MOST_DAYS: u16 = 60;
-/// Departures that were not made and are named in one sentence, at the most.
-const MOST_NAMED: usize = 5;
-/// Characters of an error that are kept of a departure that was not made, at the most.
-const LONGEST_ERROR: usize = 500;
+/// Most days of one call.
+pub const MAX_DAYS: u16 = 60;
+/// Most skipped departures that a summary names.
+const MAX_NAMED: usize = 5;
+/// Most characters of an error that are stored for a skipped departure.
+const MAX_ERROR_CHARS: usize = 500;
 
-/// How long an extra trip may take, minutes.
-const TRIP_MINUTES: std::ops::RangeInclusive<i64> = 1..=1_440;
-/// The highest price of a seat, cents: what the column holds.
-const MOST_CENTS: i64 = 999_999_999_999;
-/// How far ahead an extra trip may depart, days.
-const MOST_DAYS_AHEAD: i64 = 366;
-/// How long ago an extra trip may depart, seconds: as long as its request may have been under way.
-const LATEST_DEPARTURE_SECS: i64 = 60;
-/// How often an extra trip is tried whose bus was on another one that is gone again when it is looked for.
-const LOOKS: usize = 3;
-
-/// What making trips came to.
+/// The result of making trips.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Made {
-    /// Trips that were missing and are made.
+pub struct GeneratedTrips {
+    /// Trips that were missing and were made.
     pub trips: u64,
-    /// Departures that are missing and could not be made.
-    pub skipped: Vec<Skipped>,
+    /// Missing departures that could not be made.
+    pub skipped: Vec<SkippedDeparture>,
 }
 
 /// A departure of the timetable that could not be made on a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
+pub struct SkippedDeparture {
     /// The local date.
     pub day: NaiveDate,
     /// The departure.
@@ -49,31 +37,32 @@ pub struct Skipped {
     pub error: String,
 }
 
-impl Made {
-    pub(super) fn add(&mut self, more: Self) {
+impl GeneratedTrips {
+    pub(super) fn extend(&mut self, more: Self) {
         self.trips += more.trips;
         self.skipped.extend(more.skipped);
     }
 
-    /// As a sentence; of what was not made it names the first.
-    pub fn told(&self) -> String {
-        let mut told = format!("{} trips made", self.trips);
+    /// A sentence that names the first of the skipped departures.
+    pub fn summary(&self) -> String {
+        let mut summary = format!("{} trips made", self.trips);
         if self.skipped.is_empty() {
-            return told;
+            return summary;
         }
-        told += &format!("; {} departures not made: ", self.skipped.len());
-        let named = self.skipped.iter().take(MOST_NAMED);
+        summary += &format!("; {} departures not made: ", self.skipped.len());
+        let named = self.skipped.iter().take(MAX_NAMED);
         let named: Vec<_> = named.map(|s| format!("{} on {} ({})", s.timetable_id, s.day, s.error)).collect();
-        told += &named.join(", ");
-        if self.skipped.len() > MOST_NAMED {
-            told += ", and others";
+        summary += &named.join(", ");
+        if self.skipped.len() > MAX_NAMED {
+            summary += ", and others";
         }
-        told
+        summary
     }
 }
 
-/// Makes the trips of `days` days from `first` on, local dates of `zone`, with their seats. Trips that exist stay as
-/// they are, and a departure that cannot be made stops no other. In a transaction of the caller's.
+/// Makes the trips of `days` days from `first` on, local dates of `zone`, with their seats.
+/// Existing trips stay unchanged, and a departure that cannot be made does not stop the others.
+/// Needs a transaction.
 ///
 /// # Errors
 /// The database's.
@@ -82,10 +71,10 @@ pub async fn generate(
     zone: Tz,
     first: NaiveDate,
     days: u16,
-) -> Result<Made, sqlx::Error> {
-    let mut made = Made::default();
-    for day in (0..days.min(MOST_DAYS)).filter_map(|n| first.checked_add_days(Days::new(n.into()))) {
-        made.add(generate_day(&mut *conn, zone, day, None).await?);
+) -> Result<GeneratedTrips, sqlx::Error> {
+    let mut made = GeneratedTrips::default();
+    for day in (0..days.min(MAX_DAYS)).filter_map(|n| first.checked_add_days(Days::new(n.into()))) {
+        made.extend(generate_day(&mut *conn, zone, day, None).await?);
     }
     Ok(made)
 }
@@ -97,19 +86,20 @@ struct Departure {
     departs_at: DateTime<Utc>,
 }
 
-/// Makes what is missing of one day's trips; of those that depart `after` this time, if it is given. All of them at once,
-/// and if one breaks a rule of the database, one by one: the others are made, and [`Made::skipped`] and the table
-/// `departure_not_made` tell of it. In the timetable's order everywhere, so that two that make the same day wait for each
-/// other and never deadlock. In a transaction of the caller's.
+/// Makes the missing trips of one day; only those that depart after `after`, if it is given. All
+/// trips are inserted at once. If one breaks a rule of the database, they are inserted one by one;
+/// the failed ones are in [`GeneratedTrips::skipped`] and in the table `departure_not_made`. Rows
+/// are in the timetable's order everywhere, so that two callers for the same day wait for each
+/// other and never deadlock. Needs a transaction.
 ///
 /// # Errors
-/// The database's, but for those of a departure.
+/// The database's, except those of single departures.
 pub(super) async fn generate_day(
     conn: &mut PgConnection,
     zone: Tz,
     day: NaiveDate,
     after: Option<DateTime<Utc>>,
-) -> Result<Made, sqlx::Error> {
+) -> Result<GeneratedTrips, sqlx::Error> {
     let lines =
         sqlx::query!("select id, departs_minute from timetable order by id").fetch_all(&mut *conn).await?;
     let mut errors = HashMap::new();
@@ -124,23 +114,24 @@ pub(super) async fn generate_day(
         }
     }
     let mut trips = 0;
-    match guarded(&mut *conn, day, &departures).await? {
+    match insert_or_roll_back(&mut *conn, day, &departures).await? {
         Ok(made) => trips += made,
         Err(_) => {
             for departure in &departures {
-                match guarded(&mut *conn, day, std::slice::from_ref(departure)).await? {
+                match insert_or_roll_back(&mut *conn, day, std::slice::from_ref(departure)).await? {
                     Ok(made) => trips += made,
                     Err(error) => drop(errors.insert(departure.timetable_id, error)),
                 }
             }
         }
     }
-    let skipped = skipped(conn, day, &departures, errors).await?;
-    Ok(Made { trips, skipped })
+    let skipped = record_skipped(conn, day, &departures, errors).await?;
+    Ok(GeneratedTrips { trips, skipped })
 }
 
-/// Makes these trips, or none of them and says which rule was broken.
-async fn guarded(
+/// Inserts these trips under a savepoint, or none of them; returns how many, or the rule that was
+/// broken.
+async fn insert_or_roll_back(
     conn: &mut PgConnection,
     day: NaiveDate,
     departures: &[Departure],
@@ -148,9 +139,9 @@ async fn guarded(
     sqlx::query("savepoint departures").execute(&mut *conn).await?;
     let made = match insert(&mut *conn, day, departures).await {
         Ok(made) => Ok(made),
-        Err(error) if breaks_a_rule(&error) => {
+        Err(error) if is_invalid_row(&error) => {
             sqlx::query("rollback to savepoint departures").execute(&mut *conn).await?;
-            Err(error.to_string().chars().take(LONGEST_ERROR).collect())
+            Err(error.to_string().chars().take(MAX_ERROR_CHARS).collect())
         }
         Err(error) => return Err(error),
     };
@@ -158,13 +149,14 @@ async fn guarded(
     Ok(made)
 }
 
-/// Whether the row is at fault and not the database: a value out of range, a constraint, a trigger's exception.
-fn breaks_a_rule(error: &sqlx::Error) -> bool {
+/// Whether the row is invalid, not the database unavailable: a value out of range, a constraint, a
+/// trigger's exception.
+fn is_invalid_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["22", "23", "P0"].iter().any(|class| code.starts_with(class)))
 }
 
-/// A trip arrives its departure's duration after it departs: an interval of minutes, which no clock changes.
+/// A trip takes an interval of minutes, whatever the clocks of the zone do meanwhile.
 async fn insert(
     conn: &mut PgConnection,
     day: NaiveDate,
@@ -197,14 +189,14 @@ async fn insert(
     Ok(made.unsigned_abs())
 }
 
-/// The departures of the day that are not there, and writes them down: those with an error, and those whose bus is on another
-/// trip at that time.
-async fn skipped(
+/// Finds and stores the day's departures without a trip: those with an error, and those whose bus
+/// is on another trip at that time.
+async fn record_skipped(
     conn: &mut PgConnection,
     day: NaiveDate,
     departures: &[Departure],
     mut errors: HashMap<i32, String>,
-) -> Result<Vec<Skipped>, sqlx::Error> {
+) -> Result<Vec<SkippedDeparture>, sqlx::Error> {
     let lines: Vec<i32> = departures.iter().map(|departure| departure.timetable_id).collect();
     let times: Vec<DateTime<Utc>> = departures.iter().map(|departure| departure.departs_at).collect();
     let missing = sqlx::query!(
@@ -231,14 +223,16 @@ async fn skipped(
             None => "it was not made".to_owned(),
         });
     }
-    let mut skipped: Vec<Skipped> =
-        errors.into_iter().map(|(timetable_id, error)| Skipped { day, timetable_id, error }).collect();
+    let mut skipped: Vec<SkippedDeparture> = errors
+        .into_iter()
+        .map(|(timetable_id, error)| SkippedDeparture { day, timetable_id, error })
+        .collect();
     skipped.sort_by_key(|skipped| skipped.timetable_id);
-    for Skipped { day, timetable_id, error } in &skipped {
-        tracing::error!(%day, timetable_id, error, "a departure of the timetable is not made");
+    for SkippedDeparture { day, timetable_id, error } in &skipped {
+        tracing::error!(%day, timetable_id, error, "a departure of the timetable could not be made");
     }
     sqlx::query!(
-        "with kept as (
+        "with stored as (
              insert into departure_not_made (timetable_id, service_date, error)
              select n.id, $1, n.error from unnest($2::int[], $3::text[]) as n(id, error)
              on conflict (timetable_id, service_date) do update set at = now(), error = excluded.error
@@ -271,8 +265,8 @@ pub struct NotMade {
     pub at: DateTime<Utc>,
 }
 
-/// Where a departure stands in the list of those that could not be made; it stays a place though the departure is made
-/// meanwhile. As a text the date and the departure: `2026-01-31.4`.
+/// The place of a departure in the list of those that could not be made; it stays valid if the
+/// departure is made meanwhile. Its text is the date and the departure: `2026-01-31.4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotMadeCursor {
     service_date: NaiveDate,
@@ -295,7 +289,8 @@ impl FromStr for NotMadeCursor {
     }
 }
 
-/// The departures that could not be made, the next ones first: at most `limit`, those that come after this place.
+/// The departures that could not be made, the next ones first: at most `limit`, those that come
+/// after this place.
 ///
 /// # Errors
 /// The database's.
@@ -334,120 +329,13 @@ pub async fn count_not_made(pool: &sqlx::PgPool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"select count(*) as "count!" from departure_not_made"#).fetch_one(pool).await
 }
 
-/// Forgets what could not be made before this local date.
-pub(super) async fn forget_not_made(conn: &mut PgConnection, before: NaiveDate) -> Result<(), sqlx::Error> {
+/// Deletes the records of departures before this local date.
+pub(super) async fn delete_old_not_made(
+    conn: &mut PgConnection,
+    before: NaiveDate,
+) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from departure_not_made where service_date < $1", before)
         .execute(conn)
         .await
         .map(drop)
-}
-
-/// An extra trip as it comes in.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewTrip {
-    /// Which bus.
-    pub bus_id: i32,
-    /// 0 or 1.
-    #[schemars(range(min = 0, max = 1))]
-    pub direction: i16,
-    /// When it leaves.
-    pub departs_at: Instant,
-    /// When it is there.
-    pub arrives_at: Instant,
-    /// Of one seat.
-    pub price: Money,
-    /// Seats, if not the bus's own number.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub capacity: Option<i32>,
-}
-
-/// Adds an extra trip with its seats.
-///
-/// # Errors
-/// A field that breaks a rule, a bus that is on another trip at that time; the database's.
-pub async fn add(conn: &mut PgConnection, new: &NewTrip) -> Result<TripId, Error> {
-    let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(&mut *conn).await?;
-    let (departs_at, arrives_at) = check(new, now).map_err(Refusal::Invalid)?;
-    for _ in 0..LOOKS {
-        let id = TripId::new();
-        // Waits for a trip of the bus that is being added just now. A statement of its own looks for what is in the way then:
-        // this one's snapshot is too old to show that.
-        let row = sqlx::query!(
-            r#"with made as (
-                   insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
-                   select $1, b.id, $3, $4, $5, $6, coalesce($7, b.capacity) from bus b where b.id = $2
-                   on conflict on constraint trip_has_its_bus_to_itself do nothing
-                   returning id, capacity
-               ), seats as (
-                   insert into seat (trip_id, seat) select id, generate_series(1, capacity) from made
-               )
-               select exists(select from made) as "made!", exists(select from bus where id = $2) as "known!""#,
-            id.0,
-            new.bus_id,
-            new.direction,
-            departs_at,
-            arrives_at,
-            new.price.decimal(),
-            new.capacity,
-        )
-        .fetch_one(&mut *conn)
-        .await?;
-        if row.made {
-            return Ok(id);
-        }
-        if !row.known {
-            return Err(Refusal::Invalid(FieldError::new("/bus_id", "there is no such bus")).into());
-        }
-        let other = sqlx::query_scalar!(
-            "select id from trip
-             where int8range(bus_id, bus_id, '[]') && int8range($1::int, $1::int, '[]')
-               and tstzrange(departs_at, arrives_at) && tstzrange($2, $3)
-               and cancelled_at is null and not shares_bus
-             order by departs_at limit 1",
-            new.bus_id,
-            departs_at,
-            arrives_at,
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        if let Some(trip) = other {
-            return Err(Refusal::BusTaken { bus: new.bus_id, trip: Some(TripId(trip)) }.into());
-        }
-    }
-    Err(Refusal::BusTaken { bus: new.bus_id, trip: None }.into())
-}
-
-/// When it departs and arrives.
-fn check(new: &NewTrip, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), FieldError> {
-    let (departs_at, arrives_at) = (new.departs_at.utc(), new.arrives_at.utc());
-    if !(0..=1).contains(&new.direction) {
-        return Err(FieldError::new("/direction", "0 or 1"));
-    }
-    if departs_at < now - TimeDelta::seconds(LATEST_DEPARTURE_SECS) {
-        return Err(FieldError::new("/departs_at", "a time ahead: a trip is not added once it has departed"));
-    }
-    if departs_at > now + TimeDelta::days(MOST_DAYS_AHEAD) {
-        return Err(FieldError::new("/departs_at", format!("at most {MOST_DAYS_AHEAD} days ahead")));
-    }
-    if arrives_at <= departs_at {
-        return Err(FieldError::new("/arrives_at", "after departs_at"));
-    }
-    let (shortest, longest) = (*TRIP_MINUTES.start(), *TRIP_MINUTES.end());
-    let takes = arrives_at - departs_at;
-    if takes < TimeDelta::minutes(shortest) || takes > TimeDelta::minutes(longest) {
-        let rule = format!("{shortest} to {longest} minutes after departs_at");
-        return Err(FieldError::new("/arrives_at", rule));
-    }
-    if !new.price.is_positive() {
-        return Err(FieldError::new("/price", "an amount above zero"));
-    }
-    let most = Decimal::new(MOST_CENTS, 2);
-    if new.price.decimal() > most {
-        return Err(FieldError::new("/price", format!("at most {most}")));
-    }
-    if new.capacity.is_some_and(|seats| !(1..=100_000).contains(&seats)) {
-        return Err(FieldError::new("/capacity", "1 to 100000"));
-    }
-    Ok((departs_at, arrives_at))
 }

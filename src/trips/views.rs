@@ -1,4 +1,4 @@
-//! Trips as riders see them.
+//! Trips in responses.
 
 use super::wall;
 use crate::domain::{Error, FieldError, Money, Page, Refusal, TripId};
@@ -11,7 +11,7 @@ use sqlx::{PgExecutor, PgPool};
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// A trip in an answer.
+/// A trip.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Trip {
     /// Its id.
@@ -20,34 +20,34 @@ pub struct Trip {
     pub bus_id: i32,
     /// 0 or 1.
     pub direction: i16,
-    /// When it leaves.
+    /// When it departs.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub departs_at: DateTime<Utc>,
-    /// When it is there.
+    /// When it arrives.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub arrives_at: DateTime<Utc>,
-    /// Of one seat.
+    /// The price of one seat.
     pub price: Money,
     /// Seats of the bus.
     pub capacity: i32,
-    /// Seats that can be booked: nobody's, or held past the time to pay.
+    /// Seats that can be booked: free, or held past their deadline.
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
     pub status: &'static str,
 }
 
-/// Where a trip stands, as operators look for it.
+/// The state of a trip, as a filter for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has not left.
+pub enum TripState {
+    /// It has not departed.
     Open,
-    /// It has left, and may be there.
+    /// It has departed, and may have arrived.
     Departed,
-    /// It was cancelled, whenever it was to leave.
+    /// It was cancelled.
     Cancelled,
 }
 
-impl State {
+impl TripState {
     /// All.
     pub const ALL: [Self; 3] = [Self::Open, Self::Departed, Self::Cancelled];
 
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-impl FromStr for State {
+impl FromStr for TripState {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
@@ -70,15 +70,15 @@ impl FromStr for State {
     }
 }
 
-/// Which trips of a day; all that is given must fit.
+/// Which trips of a day; every given condition must hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
+pub struct TripQuery {
     /// In this direction.
     pub direction: Option<i16>,
     /// Of this bus.
     pub bus_id: Option<i32>,
     /// In this state.
-    pub state: Option<State>,
+    pub state: Option<TripState>,
     /// Leaving after this one.
     pub after: Option<TripId>,
 }
@@ -121,17 +121,17 @@ impl From<TripRow> for Trip {
 /// A page of the trips that depart on a local date of `zone`, soonest first.
 ///
 /// # Errors
-/// [`Wanted::after`] names no trip; the database's.
+/// [`TripQuery::after`] names no trip; the database's.
 pub async fn search(
     pool: &PgPool,
     zone: Tz,
     day: NaiveDate,
-    wanted: &Wanted,
+    query: &TripQuery,
     limit: u16,
 ) -> Result<Page<Trip>, Error> {
-    let mut items = find(pool, zone, day, wanted, i64::from(limit) + 1).await?;
-    // Nothing comes after a trip that there is not: without this, a wrong cursor would look like the last page.
-    if let (true, Some(after)) = (items.is_empty(), wanted.after)
+    let mut items = find(pool, zone, day, query, i64::from(limit) + 1).await?;
+    // An unknown trip as the cursor would look like the last page.
+    if let (true, Some(after)) = (items.is_empty(), query.after)
         && !sqlx::query_scalar!(r#"select exists(select from trip where id = $1) as "known!""#, after.0)
             .fetch_one(pool)
             .await?
@@ -144,15 +144,15 @@ pub async fn search(
     Ok(Page { items, next })
 }
 
-/// The day bounds what is looked at, by the index of departures, whatever else is asked.
+/// The index of departures bounds the rows to those of the day, whatever the other conditions are.
 async fn find(
     db: impl PgExecutor<'_>,
     zone: Tz,
     day: NaiveDate,
-    wanted: &Wanted,
+    query: &TripQuery,
     limit: i64,
 ) -> Result<Vec<Trip>, sqlx::Error> {
-    // By the rule that departures are made by: a midnight that comes twice begins its day the first time.
+    // The same rule as for departures: a midnight that occurs twice begins its day the first time.
     let bounds =
         wall::instant(zone, day, 0).zip(day.succ_opt().and_then(|next| wall::instant(zone, next, 0)));
     let Some((begins, ends)) = bounds else { return Ok(Vec::new()) };
@@ -172,10 +172,10 @@ async fn find(
            order by t.departs_at, t.id limit $7"#,
         begins,
         ends,
-        wanted.direction,
-        wanted.bus_id,
-        wanted.state.map(State::as_str),
-        wanted.after.map(|trip| trip.0),
+        query.direction,
+        query.bus_id,
+        query.state.map(TripState::as_str),
+        query.after.map(|trip| trip.0),
         limit
     )
     .fetch_all(db)

@@ -1,15 +1,16 @@
-//! When a wall time of a zone is. On two nights a year, and in some zones at midnight, a wall time does not exist or exists
-//! twice. What does not exist is as long after midnight as it says, by the clock of before the change, and so shows later
-//! by the gap (RFC 5545, GTFS); of two the first is meant. So each departure of a timetable is made once on each day.
+//! From the wall time of a zone to a time. When clocks change, a wall time may not exist, or exist
+//! twice. A wall time that does not exist is taken by the clock of before the change, and so is
+//! later by the gap (RFC 5545, GTFS). Of two, the first is taken. Each departure of a timetable is
+//! therefore made exactly once each day.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// The longest gap that a change of the clock has left, hours: Samoa went without a whole day.
-const LONGEST_GAP: i64 = 25;
+const MAX_GAP: i64 = 25;
 
-/// When it is `minute` minutes past the midnight with which `day` begins, by the clocks of `zone`; 1440 is the next day's
-/// midnight. Nothing beyond the years that can be told.
+/// The time at `minute` minutes after the midnight with which `day` begins, by the clocks of
+/// `zone`; 1440 is the next day's midnight. `None` outside of the calendar.
 pub(super) fn instant(zone: Tz, day: NaiveDate, minute: i32) -> Option<DateTime<Utc>> {
     let wall = day.and_time(NaiveTime::MIN).checked_add_signed(TimeDelta::minutes(minute.into()))?;
     at(zone, wall).map(|at| at.with_timezone(&Utc))
@@ -18,7 +19,7 @@ pub(super) fn instant(zone: Tz, day: NaiveDate, minute: i32) -> Option<DateTime<
 fn at(zone: Tz, wall: NaiveDateTime) -> Option<DateTime<Tz>> {
     match zone.from_local_datetime(&wall) {
         MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => Some(at),
-        MappedLocalTime::None => (1..=LONGEST_GAP).map(TimeDelta::hours).find_map(|back| {
+        MappedLocalTime::None => (1..=MAX_GAP).map(TimeDelta::hours).find_map(|back| {
             let before = zone.from_local_datetime(&wall.checked_sub_signed(back)?).latest()?;
             before.checked_add_signed(back)
         }),

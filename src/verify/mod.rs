@@ -1,347 +1,39 @@
-//! The invariants, one query each. Read-only, in one snapshot; a breach comes with the ids it was found in.
+//! Checks the invariants: one query each, read-only and in one snapshot. A breach lists ids of
+//! where it was found.
 
-use crate::{
-    ops::{
-        debts::{self, OpenDebt},
-        impact::Words,
-    },
-    storage,
-};
+mod invariants;
+mod overdue;
+
+pub use overdue::OverdueUndo;
+
+use crate::{domain::Localized, settings::DEFAULT_OVERDUE_BOUND, storage};
 use chrono::{DateTime, Duration, Utc};
-use farebox_jobs::queue::admin::first_id;
+use farebox_jobs::{MqTag, queue::admin::first_id};
+use invariants::{INVARIANTS, Invariant, OVERDUE_UNDOS};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-/// Ids shown of one breach at the most.
-const SAMPLES: i64 = 10;
+/// Most ids that a breach lists.
+pub const MAX_SAMPLES: i64 = 10;
 
-/// The invariant whose breaches are told with their seats and their money.
-const DEBTS: &str = "debts_are_paid_in_time";
+/// The time limit of one query, in place of the usual one: some queries read whole tables.
+const QUERY_TIMEOUT: &str = "set local statement_timeout = '10min'";
 
-/// How long one query may take, whatever other statements may: some read whole tables.
-const LONGEST_QUERY: &str = "set local statement_timeout = '10min'";
+/// The longest time of [`Scope::Recent`] over HTTP: a year, seconds.
+pub const MAX_RECENT_SECS: i64 = 365 * 24 * 3_600;
 
-/// The longest time that [`Scope::Recent`] is asked for over HTTP: a year, seconds.
-pub const LONGEST_RECENT_SECS: i64 = 365 * 24 * 3_600;
-
-/// How bad it is that an invariant does not hold.
+/// How bad a breach is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Seats or money are owed, or something stands still, and a job or an operator can still put it right.
+    /// Seats or money are owed, or something is stuck, and a job or an operator can still correct
+    /// it.
     NeedsYou,
     /// Seats, money or their books are wrong.
     Corrupt,
 }
-
-/// What must hold.
-///
-/// Of its query, `$2` are the tags of all jobs; `$3` is the oldest order or payment that is looked at (ids are UUIDv7, so they
-/// tell when), the nil id for all; `$4` is the time of that, which leaves out trips that had departed, jobs that had ended and
-/// keys that had been taken by then: seats and answers have no index by their order. `$5` is how long a debt may be due,
-/// seconds, and `$6` are the tags of debts.
-struct Invariant {
-    name: &'static str,
-    /// What it says.
-    sentence: &'static str,
-    /// What its breach means.
-    level: Level,
-    /// What is the matter if it is broken in one place.
-    breach_one: &'static str,
-    /// The same in `{n}` places.
-    breach_many: &'static str,
-    /// The same in Chinese, in any number of places.
-    breach_zh: &'static str,
-    /// The ids where it does not hold.
-    query: &'static str,
-}
-
-/// All invariants.
-const INVARIANTS: [Invariant; 23] = [
-    Invariant {
-        name: "seats_have_live_owners",
-        sentence: "No held seat belongs to an order that has ended.",
-        level: Level::Corrupt,
-        breach_one: "1 held seat belongs to an order that has ended.",
-        breach_many: "{n} held seats belong to orders that have ended.",
-        breach_zh: "{n} 个被占座位属于已结束的订单。",
-        // Coalesced, so that it stays an outer join: with few ended orders to expect, an inner one reads all seats for each.
-        query: "select distinct s.order_id::text from seat s left join orders o on o.id = s.order_id
-                where s.order_id >= $3 and s.trip_id in (select t.id from trip t where t.departs_at >= $4)
-                and coalesce(o.status, '') in ('closed', 'refunded')",
-    },
-    Invariant {
-        name: "claims_are_added_or_armed",
-        sentence: "Every claim of seats has its order, or an undo that is armed.",
-        level: Level::NeedsYou,
-        breach_one: "1 claim of seats has neither an order nor a live undo: nobody gives its seats back.",
-        breach_many: "{n} claims of seats have neither an order nor a live undo: nobody gives their seats back.",
-        breach_zh: "{n} 次占座既无订单也无有效的撤销任务：其座位无人释放。",
-        query: "select distinct s.order_id::text from seat s left join orders o on o.id = s.order_id
-                where s.order_id >= $3 and s.trip_id in (select t.id from trip t where t.departs_at >= $4)
-                and o.id is null and not exists(select from queue.job j where j.key = s.order_id::text and j.tag = any($2))",
-    },
-    Invariant {
-        name: "orders_own_their_seats",
-        sentence: "Every unpaid, paid or refunding order owns exactly its seats, and they are sold unless it is unpaid.",
-        level: Level::Corrupt,
-        breach_one: "1 unpaid, paid or refunding order does not own exactly its seats.",
-        breach_many: "{n} unpaid, paid or refunding orders do not own exactly their seats.",
-        breach_zh: "{n} 个未支付、已支付或退款中的订单与其座位不符。",
-        query: "select o.id::text from orders o where o.id >= $3 and o.status in ('unpaid', 'paid', 'refunding')
-                and (select count(*) from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats) and s.order_id = o.id
-                       and (s.held_until is null) = (o.status <> 'unpaid'))
-                    <> cardinality(o.seats)",
-    },
-    Invariant {
-        name: "paid_means_one_debit",
-        sentence: "Paid or refunding: one unreversed debit of exactly the order's amount.",
-        level: Level::Corrupt,
-        breach_one: "1 paid or refunding order is not debited exactly once with its amount.",
-        breach_many: "{n} paid or refunding orders are not debited exactly once with their amount.",
-        breach_zh: "{n} 个已支付或退款中的订单未按其金额恰好扣款一次。",
-        query: "select o.id::text from orders o
-                left join ledger_entry e on e.payment_id = o.payment_id and (o.status = 'paid' or e.kind <> 'refund')
-                where o.id >= $3 and o.status in ('paid', 'refunding')
-                group by o.id having coalesce(sum(e.amount), 0) <> -o.amount
-                union all
-                select p.order_id::text from payment p join orders o on o.id = p.order_id
-                where o.id >= $3 and o.status in ('paid', 'refunding') and p.id <> o.payment_id and p.state = 'settled'",
-    },
-    Invariant {
-        name: "orders_are_paid_in_time",
-        sentence: "No order was paid after its deadline.",
-        level: Level::Corrupt,
-        breach_one: "1 order was paid after its deadline.",
-        breach_many: "{n} orders were paid after their deadline.",
-        breach_zh: "{n} 个订单在期限之后被支付。",
-        query: "select o.id::text from orders o where o.id >= $3 and o.paid_at > o.expires_at",
-    },
-    Invariant {
-        name: "closed_means_no_charge",
-        sentence: "Closed or refunded: no payment of the order is settled.",
-        level: Level::Corrupt,
-        breach_one: "1 closed or refunded order has kept a payment.",
-        breach_many: "{n} closed or refunded orders have kept a payment.",
-        breach_zh: "{n} 个已关闭或已退款的订单仍留有款项。",
-        query: "select o.id::text from orders o join payment p on p.order_id = o.id
-                where o.id >= $3 and o.status in ('closed', 'refunded') and p.state = 'settled'",
-    },
-    Invariant {
-        name: "wallets_are_their_entries",
-        sentence: "Every balance is the sum of its wallet's entries.",
-        level: Level::Corrupt,
-        breach_one: "1 wallet's balance is not the sum of its entries.",
-        breach_many: "{n} wallets' balances are not the sum of their entries.",
-        breach_zh: "{n} 个钱包的余额与其账目之和不符。",
-        query: "select w.rider_id::text from wallet w
-                where ($3 = '00000000-0000-0000-0000-000000000000'
-                       or exists(select from orders o where o.rider_id = w.rider_id and o.id >= $3))
-                and w.balance <> (select coalesce(sum(e.amount), 0) from ledger_entry e where e.rider_id = w.rider_id)",
-    },
-    Invariant {
-        name: "payments_match_their_entries",
-        sentence: "A payment that is debited or settled has one debit; reversed or refunded, one entry more that cancels it.",
-        level: Level::Corrupt,
-        breach_one: "1 payment does not match its ledger entries.",
-        breach_many: "{n} payments do not match their ledger entries.",
-        breach_zh: "{n} 笔支付与其账目不符。",
-        query: "select p.id::text from payment p
-                where p.id >= $3 and (select coalesce(sum(e.amount), 0) from ledger_entry e where e.payment_id = p.id)
-                      <> case when p.state in ('debited', 'settled') then -p.amount else 0 end",
-    },
-    Invariant {
-        name: "money_in_is_money_held_or_earned",
-        sentence: "What was topped up is in wallets, or was paid for orders.",
-        level: Level::Corrupt,
-        breach_one: "The money topped up is not what wallets hold and orders earned.",
-        breach_many: "The money topped up is not what wallets hold and orders earned.",
-        breach_zh: "充值总额与钱包余额及订单收入之和不符。",
-        query: "select 'all' where $3 = '00000000-0000-0000-0000-000000000000'
-                and (select coalesce(sum(amount), 0) from ledger_entry where kind = 'top_up')
-                <> (select coalesce(sum(balance), 0) from wallet)
-                 + (select coalesce(sum(amount), 0) from payment where state in ('debited', 'settled'))",
-    },
-    Invariant {
-        name: "debits_are_settled_or_armed",
-        sentence: "A debit that is not settled has a live undo.",
-        level: Level::NeedsYou,
-        breach_one: "1 debit that is not settled has no live undo: nobody gives the money back.",
-        breach_many: "{n} debits that are not settled have no live undo: nobody gives the money back.",
-        breach_zh: "{n} 笔未结清的扣款没有有效的撤销任务：款项无人退回。",
-        query: "select p.id::text from payment p where p.id >= $3 and p.state = 'debited'
-                and not exists(select from queue.job j where j.key = p.id::text and j.tag = any($2))",
-    },
-    Invariant {
-        name: "undone_steps_have_left_nothing",
-        sentence: "A step that was undone, or barred before it ran, has no effect: no seat, no open order, no money taken.",
-        level: Level::Corrupt,
-        breach_one: "1 step that was undone has left an effect.",
-        breach_many: "{n} steps that were undone have left an effect.",
-        breach_zh: "{n} 个已撤销的步骤仍留有影响。",
-        query: "select b.subject::text from barrier b join seat s on s.order_id = b.subject
-                where s.trip_id in (select t.id from trip t where t.departs_at >= $4)
-                and b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_seats_cancle'
-                union all
-                select b.subject::text from barrier b join orders o on o.id = b.subject
-                where b.subject >= $3 and b.undone_at is not null and b.step = 'order_add_cancle' and o.status <> 'closed'
-                union all
-                select b.subject::text from barrier b join payment p on p.id = b.subject
-                where b.subject >= $3 and b.undone_at is not null
-                and ((b.step = 'pay_money_cancle' and p.state <> 'reversed')
-                     or (b.step = 'pay_cancle' and p.state in ('settled', 'refunded')))",
-    },
-    Invariant {
-        name: "unpaid_orders_have_a_timer",
-        sentence: "Every unpaid order has its live unpaid-order job.",
-        level: Level::NeedsYou,
-        breach_one: "1 unpaid order has no timer: nothing closes it at its deadline.",
-        breach_many: "{n} unpaid orders have no timer: nothing closes them at their deadline.",
-        breach_zh: "{n} 个未支付订单没有定时任务：到期不会自动关闭。",
-        query: "select o.id::text from orders o where o.id >= $3 and o.status = 'unpaid'
-                and not exists(select from queue.job j where j.tag = 'order_unpaid' and j.key = o.id::text)",
-    },
-    Invariant {
-        name: "settled_orders_have_no_timer",
-        sentence: "No order that is paid, refunded or closed has a timer, but for one that is being run or will be tried again.",
-        level: Level::NeedsYou,
-        breach_one: "1 order that is settled still has a timer.",
-        breach_many: "{n} orders that are settled still have a timer.",
-        breach_zh: "{n} 个已结清的订单仍有定时任务。",
-        query: "select o.id::text from orders o join queue.job j on j.tag = 'order_unpaid' and j.key = o.id::text
-                where o.id >= $3 and o.status <> 'unpaid' and j.lease_token is null and j.attempt = 0",
-    },
-    Invariant {
-        name: "deadlines_are_kept",
-        sentence: "No unpaid order is more than a minute past its deadline.",
-        level: Level::NeedsYou,
-        breach_one: "1 unpaid order is more than a minute past its deadline.",
-        breach_many: "{n} unpaid orders are more than a minute past their deadline.",
-        breach_zh: "{n} 个未支付订单已逾期一分钟以上。",
-        query: "select o.id::text from orders o
-                where o.id >= $3 and o.status = 'unpaid' and o.expires_at < now() - interval '1 min'",
-    },
-    Invariant {
-        name: "states_have_their_history",
-        sentence: "Every order's state has its history row, but for booked and paid, which its own row tells.",
-        level: Level::Corrupt,
-        breach_one: "1 order's state has no history row.",
-        breach_many: "{n} orders' states have no history row.",
-        breach_zh: "{n} 个订单的状态没有历史记录。",
-        query: "select o.id::text from orders o
-                where o.id >= $3 and o.status not in ('unpaid', 'paid')
-                and not exists(select from order_event e where e.order_id = o.id and e.status = o.status)",
-    },
-    Invariant {
-        name: "begun_refunds_are_carried_on",
-        sentence: "Every order that is refunding has the live job that carries it on.",
-        level: Level::NeedsYou,
-        breach_one: "1 refund that was begun has no live job: nobody gives the money back.",
-        breach_many: "{n} refunds that were begun have no live job: nobody gives the money back.",
-        breach_zh: "{n} 笔已开始的退款没有有效任务：款项无人退回。",
-        query: "select o.id::text from orders o where o.id >= $3 and o.status = 'refunding'
-                and not exists(select from queue.job j where j.tag = 'pay_back_cancle' and j.key = o.id::text)",
-    },
-    Invariant {
-        name: "cancelled_trips_are_carried_on",
-        sentence: "A trip that was cancelled has the live job that ends its orders, or all its seats are blocked.",
-        level: Level::NeedsYou,
-        breach_one: "1 cancelled trip has orders that nobody ends.",
-        breach_many: "{n} cancelled trips have orders that nobody ends.",
-        breach_zh: "{n} 个已取消的班次仍有无人处理的订单。",
-        query: "select c.trip_id::text from trip_cancellation c
-                where case when c.finished_at is null
-                           then not exists(select from queue.job j where j.tag = 'trip_cancel' and j.key = c.trip_id::text)
-                           else exists(select from seat s where s.trip_id = c.trip_id and not s.blocked) end",
-    },
-    Invariant {
-        name: "recurring_jobs_are_scheduled",
-        sentence: "Every recurring job that a worker runs is in the queue, and so enqueues the next one.",
-        level: Level::NeedsYou,
-        breach_one: "1 recurring job is missing from the queue: what it makes is made no more.",
-        breach_many: "{n} recurring jobs are missing from the queue: what they make is made no more.",
-        breach_zh: "队列中缺少 {n} 个周期任务：其工作已停止。",
-        query: "select r.tag from recurring_job r
-                where not exists(select from queue.job j where j.tag = r.tag and j.key = r.key)",
-    },
-    Invariant {
-        name: "kept_answers_are_true",
-        sentence: "What a repeated booking or payment is answered is what its order and payment say, and who was booked or paid is not refused.",
-        level: Level::Corrupt,
-        breach_one: "1 kept answer is not what its order or payment says.",
-        breach_many: "{n} kept answers are not what their orders or payments say.",
-        breach_zh: "{n} 个留存的应答与其订单或支付不符。",
-        query: "select i.subject::text from idempotency i left join orders o on o.id = i.subject
-                where i.started_at >= $4 and i.subject >= $3 and i.status = 201 and i.body ? 'seats' and i.body ? 'trip_id'
-                and (o.id is null or i.body ->> 'id' <> o.id::text or (i.body ->> 'amount')::numeric <> o.amount
-                     or (select array_agg(seat::int) from jsonb_array_elements_text(i.body -> 'seats') seat) <> o.seats)
-                union all
-                select i.subject::text from idempotency i left join payment p on p.id = i.subject
-                where i.started_at >= $4 and i.subject >= $3 and i.status = 200 and i.body ->> 'status' = 'paid'
-                and p.state is distinct from 'settled' and p.state is distinct from 'refunded'
-                union all
-                select i.subject::text from idempotency i join orders o on o.id = i.subject
-                where i.started_at >= $4 and i.subject >= $3 and i.status <> 201
-                union all
-                select i.subject::text from idempotency i join payment p on p.id = i.subject
-                where i.started_at >= $4 and i.subject >= $3 and i.status <> 200 and p.state in ('settled', 'refunded')",
-    },
-    Invariant {
-        name: "jobs_end_once",
-        sentence: "No job is live and has ended or died.",
-        level: Level::Corrupt,
-        breach_one: "1 job is live and has ended as well.",
-        breach_many: "{n} jobs are live and have ended as well.",
-        breach_zh: "{n} 个任务既存活又已结束。",
-        query: "select j.id::text from queue.job j where exists(select from queue.finished f where f.id = j.id and f.ended_at >= $4)
-                union all
-                select d.id::text from queue.dead_letter d where exists(select from queue.job j where j.id = d.id)",
-    },
-    Invariant {
-        name: "guards_are_in_place",
-        sentence: "Every constraint and index that carries a promise exists and is valid.",
-        level: Level::Corrupt,
-        breach_one: "1 constraint or index that carries a promise is missing or invalid.",
-        breach_many: "{n} constraints or indexes that carry a promise are missing or invalid.",
-        breach_zh: "{n} 个承载承诺的约束或索引缺失或无效。",
-        query: "select guard from unnest(array['seat_has_one_owner', 'seat_hold_has_an_owner', 'seat_blocked_has_no_owner',
-                    'order_paid_means_a_payment', 'order_closed_has_a_reason', 'order_amount_is_price_times_seats', 'barrier_pkey',
-                    'idempotency_pkey', 'ledger_entry_continues_the_last', 'ledger_first_entry_starts_at_zero',
-                    'ledger_balance_is_never_negative', 'ledger_top_up_leaves_room', 'wallet_balance_is_what_its_entries_say',
-                    'trip_has_its_bus_to_itself',
-                    'job_key_is_unique_while_live', 'job_lease_is_whole', 'top_up_reference_is_used_once']) guard
-                where not exists(select from pg_constraint c where c.conname = guard and c.convalidated)
-                union all
-                select guard from unnest(array['one_entry_per_payment_and_kind', 'one_live_payment_per_order',
-                    'one_top_up_per_reference', 'rider_user_name_is_taken_once']) guard
-                where not exists(select from pg_class c join pg_index i on i.indexrelid = c.oid
-                                 where c.relname = guard and i.indisvalid and i.indisunique)
-                union all
-                select guard from unnest(array['ledger_is_append_only', 'audit_is_append_only']) guard
-                where not exists(select from pg_trigger t where t.tgname = guard and t.tgenabled <> 'D')",
-    },
-    Invariant {
-        name: "nothing_is_dead",
-        sentence: "No job has given up.",
-        level: Level::NeedsYou,
-        breach_one: "1 job has given up.",
-        breach_many: "{n} jobs have given up.",
-        breach_zh: "{n} 个任务已放弃。",
-        query: "select d.tag || ' ' || d.key from queue.dead_letter d",
-    },
-    Invariant {
-        name: "debts_are_paid_in_time",
-        sentence: "No undo has been due for longer than the bound without being done.",
-        level: Level::NeedsYou,
-        breach_one: "1 undo has been due for too long without being done.",
-        breach_many: "{n} undos have been due for too long without being done.",
-        breach_zh: "{n} 个撤销任务到期过久仍未完成。",
-        query: "select j.tag || ' ' || j.key from queue.job j
-                where j.tag = any($6) and coalesce(j.first_due_at, j.run_at) < now() - make_interval(secs => $5)",
-    },
-];
 
 /// One invariant's verdict.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -350,48 +42,49 @@ pub struct Verdict {
     pub name: &'static str,
     /// What it says.
     pub sentence: &'static str,
-    /// What it means if it does not hold.
+    /// How bad a breach is.
     pub level: Level,
     /// Whether it holds.
     pub holds: bool,
-    /// What is the matter, if it does not hold.
+    /// What the breach means, if it does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub breach: Option<Words>,
-    /// In how many places it does not.
+    pub breach: Option<Localized>,
+    /// In how many places it does not hold.
     pub count: i64,
-    /// Where it does not: some ids.
+    /// Some ids of those places.
     pub samples: Vec<String>,
-    /// Of `debts_are_paid_in_time`: the same places, with their seats, their money and whose they are.
+    /// Of `debts_are_paid_in_time`: the same places, with their seats, money and riders. Added by
+    /// `ops::verifier::check`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub debts: Vec<OpenDebt>,
+    pub debts: Vec<OverdueUndo>,
 }
 
-impl Invariant {
-    fn breach(&self, count: i64) -> Words {
-        let en = if count == 1 { self.breach_one } else { self.breach_many };
-        let told = |text: &str| text.replace("{n}", &count.to_string());
-        Words::new(told(en), told(self.breach_zh))
+impl Verdict {
+    /// Whether it is a breach whose undos [`Self::debts`] is to list.
+    pub fn lists_undos(&self) -> bool {
+        self.name == OVERDUE_UNDOS && !self.holds
     }
 }
 
-/// What is the matter if the invariant of this name is broken in so many places, and how bad that is; none for a name that
-/// this build does not know.
-pub fn breach(name: &str, count: i64) -> Option<(Words, Level)> {
+/// What a breach of the invariant of this name in `count` places means, and how bad it is; `None`
+/// for a name that this build does not know.
+pub fn breach(name: &str, count: i64) -> Option<(Localized, Level)> {
     let invariant = INVARIANTS.iter().find(|invariant| invariant.name == name)?;
     Some((invariant.breach(count), invariant.level))
 }
 
-/// What is looked at.
+/// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Everything.
     Whole,
-    /// The orders and payments made within this time, and what belongs to them; the sums over all wallets are left out.
+    /// The orders and payments of this last time, and what belongs to them, without the sums over
+    /// all wallets.
     Recent(Duration),
 }
 
 impl Scope {
-    /// The least id that is looked at, and its time, if it is `now`.
+    /// The lowest id to check, and its time, at `now`.
     fn floor(self, now: DateTime<Utc>) -> (Uuid, DateTime<Utc>) {
         match self {
             Self::Whole => (Uuid::nil(), DateTime::UNIX_EPOCH),
@@ -400,60 +93,66 @@ impl Scope {
     }
 }
 
-/// Checks every invariant in one read-only snapshot, with the bound of [`debts::DEFAULT_BOUND`].
+/// Checks every invariant in one read-only snapshot, with [`DEFAULT_OVERDUE_BOUND`].
 ///
 /// # Errors
 /// The database's.
 pub async fn verify(pool: &PgPool, scope: Scope) -> Result<Vec<Verdict>, sqlx::Error> {
-    verify_within(pool, scope, debts::DEFAULT_BOUND).await
+    verify_in(&mut *begin(pool).await?, scope, DEFAULT_OVERDUE_BOUND).await
 }
 
-/// Checks every invariant in one read-only snapshot; an undo may be due for so long without being done.
+/// Begins the snapshot that [`verify_in`] needs.
 ///
 /// # Errors
 /// The database's.
-pub async fn verify_within(
-    pool: &PgPool,
-    scope: Scope,
-    debt_bound: std::time::Duration,
-) -> Result<Vec<Verdict>, sqlx::Error> {
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut tx = storage::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     sqlx::query("set local enable_seqscan = on").execute(&mut *tx).await?;
     sqlx::query("set local plan_cache_mode = auto").execute(&mut *tx).await?;
-    // A check may take one processor from the bookings beside it, and no more.
+    // A check takes at most one processor from the bookings beside it.
     sqlx::query("set local max_parallel_workers_per_gather = 0").execute(&mut *tx).await?;
-    sqlx::query(LONGEST_QUERY).execute(&mut *tx).await?;
-    let tags: Vec<String> = farebox_jobs::MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
-    let debt_tags = debts::tags();
-    let (floor, since) = scope.floor(sqlx::query_scalar("select now()").fetch_one(&mut *tx).await?);
+    sqlx::query(QUERY_TIMEOUT).execute(&mut *tx).await?;
+    Ok(tx)
+}
+
+/// Checks every invariant in the snapshot that [`begin`] began. An undo may be due for
+/// `overdue_bound` without being done.
+///
+/// # Errors
+/// The database's.
+pub async fn verify_in(
+    conn: &mut PgConnection,
+    scope: Scope,
+    overdue_bound: std::time::Duration,
+) -> Result<Vec<Verdict>, sqlx::Error> {
+    let tags: Vec<String> = MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
+    let undo_tags: Vec<String> = MqTag::DEBTS.iter().map(|tag| tag.wire().to_owned()).collect();
+    let (floor, since) = scope.floor(sqlx::query_scalar("select now()").fetch_one(&mut *conn).await?);
     let mut verdicts = Vec::with_capacity(INVARIANTS.len());
     for invariant in &INVARIANTS {
         let Invariant { name, sentence, level, query, .. } = *invariant;
-        // Each query is a constant of this file; the tags are a parameter so that the key index is used.
+        // Each query is a constant of the table; the tags are a parameter so that the key index is
+        // used.
         let limited = sqlx::AssertSqlSafe(format!(
             "select id, count(*) over () from ({query}) as breach(id)
              where $2::text[] is not null and $3::uuid is not null and $4::timestamptz is not null
              and $5::float8 is not null and $6::text[] is not null limit $1"
         ));
         let found: Vec<(String, i64)> = sqlx::query_as(limited)
-            .bind(SAMPLES)
+            .bind(MAX_SAMPLES)
             .bind(&tags)
             .bind(floor)
             .bind(since)
-            .bind(debt_bound.as_secs_f64())
-            .bind(&debt_tags)
-            .fetch_all(&mut *tx)
+            .bind(overdue_bound.as_secs_f64())
+            .bind(&undo_tags)
+            .fetch_all(&mut *conn)
             .await?;
         let count = found.first().map_or(0, |(_, count)| *count);
-        let mut samples: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
-        let mut debts = Vec::new();
-        if name == DEBTS && count > 0 {
-            debts = debts::overdue(&mut tx, debt_bound, SAMPLES).await?;
-            samples = debts.iter().map(|debt| format!("{} {}", debt.tag, debt.key)).collect();
-        }
+        let samples = found.into_iter().map(|(id, _)| id).collect();
         let breach = (count > 0).then(|| invariant.breach(count));
-        verdicts.push(Verdict { name, sentence, level, holds: count == 0, breach, count, samples, debts });
+        let (holds, debts) = (count == 0, Vec::new());
+        verdicts.push(Verdict { name, sentence, level, holds, breach, count, samples, debts });
     }
     Ok(verdicts)
 }
@@ -461,9 +160,10 @@ pub async fn verify_within(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verify::invariants::INVARIANTS;
 
     #[test]
-    fn every_breach_is_told_with_its_count_in_both_languages_and_never_as_its_promise() {
+    fn every_breach_has_its_count_in_both_languages_and_differs_from_the_promise() {
         for invariant in &INVARIANTS {
             let (one, many) = (invariant.breach(1), invariant.breach(82));
             for words in [&one, &many] {

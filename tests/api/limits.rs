@@ -155,7 +155,7 @@ async fn replicas(redis: &RedisServer, timeout: &str) -> (World, Process, [Strin
     let world = World::with(&policy).await;
     let replica = Process::api(&world.db.url, &policy);
     for api in [&world.api, &replica] {
-        api.wait_for_line("Redis is there");
+        api.wait_for_line("connected to Redis");
     }
     let bases = [world.api.base(), replica.base()];
     (world, replica, bases)
@@ -194,7 +194,8 @@ async fn redis_killed_half_way_fails_no_request_and_lets_none_through_twice() {
     // It comes back empty: the replicas find it, and still remember.
     let _redis = killer.join().unwrap().again();
     for api in [&world.api, &replica] {
-        until("Redis is found again", || async { api.log().matches("Redis is there").count() == 2 }).await;
+        until("Redis is found again", || async { api.log().matches("connected to Redis").count() == 2 })
+            .await;
     }
     exactly(&storm(&bases, 160, || {}).await, 160, 0);
 }
@@ -208,8 +209,9 @@ async fn a_stalled_redis_delays_no_request() {
     exactly(&storm(&bases, 2000, || {}).await, 2000, 2 * QUOTA);
     redis.signal(libc::SIGCONT);
     for api in [&world.api, &replica] {
-        api.wait_for_line("going on without Redis");
-        until("Redis is found again", || async { api.log().matches("Redis is there").count() >= 2 }).await;
+        api.wait_for_line("continuing without Redis");
+        until("Redis is found again", || async { api.log().matches("connected to Redis").count() >= 2 })
+            .await;
     }
     exactly(&storm(&bases, 160, || {}).await, 160, 0);
 }
@@ -223,7 +225,7 @@ async fn without_redis_each_replica_counts_for_itself() {
         ("FAREBOX__REDIS__URL", "redis://127.0.0.1:1/0"),
     ];
     let world = World::with(&policy).await;
-    world.api.wait_for_line("Redis cannot be reached");
+    world.api.wait_for_line("cannot connect to Redis");
     exactly(&storm(&[world.api.base()], 160, || {}).await, 160, 50);
 }
 
@@ -237,7 +239,7 @@ async fn the_trip_list_is_cached_briefly_and_works_without_the_cache() {
         ("FAREBOX__REDIS__TRIPS_MS", "600000"),
     ])
     .await;
-    world.api.wait_for_line("Redis is there");
+    world.api.wait_for_line("connected to Redis");
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
     let zone = chrono_tz::Asia::Shanghai;

@@ -187,7 +187,7 @@ async fn only_allowed_origins_may_call() {
     let api = env!("CARGO_BIN_EXE_farebox-api");
     let mut refused = crate::harness::Process::start(crate::harness::command(api, &world.db.url, &odd));
     assert!(!refused.wait().success());
-    refused.wait_for_line("is no origin");
+    refused.wait_for_line("is not an origin");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,7 +180,7 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_listed() {
     assert!(note.contains("2 departures not made: ") && note.contains(&busy), "{note}");
     assert!(note.contains(&format!("3 on {after}")) && note.contains("no driver"), "{note}");
     assert!(world.ops.get("/metrics").await.text.contains("farebox_departures_not_made 2\n"));
-    worker.wait_for_line("a departure of the timetable is not made");
+    worker.wait_for_line("a departure of the timetable could not be made");
     let listed = world.ops.get("/v1/ops/departures-not-made").await;
     let items = listed.expect(200)["items"].as_array().unwrap();
     let fields: Vec<_> = items.iter().map(|one| (&one["timetable_id"], &one["service_date"])).collect();

@@ -7,7 +7,7 @@ use crate::{
     ops::actions::many_dead,
     ops::checker::schedule_check,
 };
-use farebox::ops::debts;
+use farebox::{ops::undos, settings::DEFAULT_OVERDUE_BOUND};
 use farebox_jobs::{MqTag, retry_policy};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -277,8 +277,8 @@ async fn pending_work_is_as_old_as_its_first_due_time_whatever_was_done_to_its_j
 
     // Failed, it is failing; once its own handler has put it off it is not, but pending all the same.
     let failing = async || {
-        let found = debts::owed(&world.pool, debts::DEFAULT_BOUND).await.unwrap();
-        (found.debts, found.overdue, found.failing, found.failures)
+        let owed = undos::backlog(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap();
+        (owed.due, owed.overdue, owed.failing, owed.failures)
     };
     set("update queue.job set attempt = 3, failures = '[{\"attempt\": 3, \"error\": \"no\"}]',
                 first_due_at = coalesce(first_due_at, run_at)
@@ -288,17 +288,19 @@ async fn pending_work_is_as_old_as_its_first_due_time_whatever_was_done_to_its_j
     set("update queue.job set snoozed_attempt = 3 where tag = 'order_add_seats_cancle'").await;
     assert_eq!(failing().await, (1, 1, 0, 0));
 
-    // Pages read it once for all requests of the same time.
-    let (kept, fresh) =
-        (debts::KeptOwed::kept_for(Duration::from_secs(3_600)), debts::KeptOwed::kept_for(Duration::ZERO));
+    // Pages read it once for all who look at the same time.
+    let (kept, fresh) = (
+        undos::CachedUndoBacklog::with_max_age(Duration::from_secs(3_600)),
+        undos::CachedUndoBacklog::with_max_age(Duration::ZERO),
+    );
     let again = kept.clone();
-    assert_eq!(kept.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1);
+    assert_eq!(kept.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 1);
     set("update queue.job set attempt = 0, snoozed_attempt = 0, failures = '[]', run_at = now() + interval '1 hour',
                 first_due_at = null
          where tag = 'order_add_seats_cancle'")
         .await;
-    assert_eq!(fresh.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 0);
-    assert_eq!(again.read(&world.pool, debts::DEFAULT_BOUND).await.unwrap().debts, 1, "read within the hour");
+    assert_eq!(fresh.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 0);
+    assert_eq!(again.read(&world.pool, DEFAULT_OVERDUE_BOUND).await.unwrap().due, 1, "read within the hour");
 
     // An armed undo that was never due is no debt, however long it waits; nor is a timer.
     set("update queue.job set run_at = now() + interval '1 hour', first_due_at = null where tag = 'order_add_seats_cancle'")
@@ -437,7 +439,7 @@ fn overdue_pending_work_fires_an_alert_within_two_minutes() {
     let overdue = alert(&rules, "DebtOverdue");
     let threshold = after(overdue, "expr: ").rsplit("> ").next().unwrap().parse::<f64>().unwrap();
     assert!(
-        (threshold - debts::DEFAULT_BOUND.as_secs_f64()).abs() < f64::EPSILON,
+        (threshold - DEFAULT_OVERDUE_BOUND.as_secs_f64()).abs() < f64::EPSILON,
         "the bound of the invariant"
     );
     let fires = threshold + seen + secs(after(overdue, "for: "));

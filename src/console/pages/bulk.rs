@@ -17,8 +17,8 @@ use crate::{
         extract::{Params, Path, strict},
     },
     ops::{
-        bulk::{self, Bulk, Item, Preview, Selection, What},
-        search::Wanted,
+        bulk::{self, Bulk, BulkAction, Item, Preview, Selection},
+        search::JobQuery,
     },
     storage,
 };
@@ -55,7 +55,7 @@ pub(crate) async fn list(
                 div.scroll { table {
                     thead { tr {
                         th { (context.t("Begun", "开始")) } th { (context.t("Act", "操作")) } th { (context.t("State", "状态")) }
-                        th { (context.t("Progress", "进度")) } th { (context.t("By", "操作人")) } th { (context.t("Reason", "原因")) }
+                        th { (context.t("Progress", "进度")) } th { (context.t("Attribution", "操作人")) } th { (context.t("Reason", "原因")) }
                     } }
                     tbody { @for operation in &operations.items { tr {
                         td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&context, operation.created_at)) } }
@@ -81,7 +81,7 @@ pub(crate) async fn new(
     Params(pairs): Params<Pairs>,
 ) -> PageResult {
     let (what, selection) = chosen(&pairs)?;
-    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::PAGE_LOOKS_AT).await?;
+    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED_ON_PAGE).await?;
     let title = format!("{} · {}", act_word(&context, what.as_str()), preview.covers);
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());
@@ -100,7 +100,7 @@ pub(crate) async fn new(
             label,
             fields,
             Some(preview_card(&context, what, &preview)),
-            what == What::Cancel,
+            what == BulkAction::Cancel,
         )
     };
     Ok(with_nav(&context, Nav::Bulk, &title, body))
@@ -161,7 +161,7 @@ pub(crate) async fn confirm_stop(
     let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let preview = html! {
         (progress(&context, &operation))
-        p { (context.t("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
+        p { (context.t("BulkAction was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
     };
     let stop = context.t("Stop", "停止");
     let form =
@@ -187,13 +187,13 @@ pub(crate) async fn stop(
 const OUTCOMES: [(&str, &str, &str); 5] = [
     ("open", "Not reached", "未处理"),
     ("done", "Done", "完成"),
-    ("asked", "Asked to end", "已请求结束"),
+    ("asked", "TrafficKind to end", "已请求结束"),
     ("busy", "Busy: left alone", "忙：未处理"),
     ("gone", "Ended meanwhile", "期间已结束"),
 ];
 
-fn preview_card(context: &PageContext, what: What, preview: &Preview) -> Markup {
-    let stays = what == What::Cancel;
+fn preview_card(context: &PageContext, what: BulkAction, preview: &Preview) -> Markup {
+    let stays = what == BulkAction::Cancel;
     html! {
         dl.facts {
             div { dt { (context.t("Jobs", "任务")) } dd {
@@ -238,7 +238,7 @@ fn progress(context: &PageContext, operation: &Bulk) -> Markup {
                 @for ((_, en, zh), many) in OUTCOMES[1..].iter().zip(counts) {
                     div { dt { (context.t(en, zh)) } dd { (many) } }
                 }
-                div { dt { (context.t("By", "操作人")) } dd { (operation.actor) } }
+                div { dt { (context.t("Attribution", "操作人")) } dd { (operation.actor) } }
                 div { dt { (context.t("Reason", "原因")) } dd { (operation.reason) } }
                 div { dt { (context.t("Begun", "开始")) } dd { (when(context, operation.created_at)) } }
                 @if let Some(at) = operation.finished_at {
@@ -301,8 +301,8 @@ fn state(context: &PageContext, state: &str) -> Markup {
 
 /// The action and its jobs: `ids` (separated by commas, or repeated), else the filters of the list
 /// of jobs under the same names.
-fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
-    let what: What = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
+fn chosen(pairs: &Pairs) -> Result<(BulkAction, Selection), Failure> {
+    let what: BulkAction = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
     let named = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(','));
     let ids: Result<Vec<Uuid>, _> =
         named.filter(|id| !id.is_empty()).map(|id| id.parse().map(|Id(id)| id)).collect();
@@ -311,7 +311,7 @@ fn chosen(pairs: &Pairs) -> Result<(What, Selection), Failure> {
         return Ok((what, Selection::Ids(ids)));
     }
     let text = |name: &str| value(pairs, name).map(str::to_owned);
-    let wanted = Wanted {
+    let wanted = JobQuery {
         tag: text("tag"),
         state: text("state"),
         key: text("key"),

@@ -15,8 +15,9 @@ use crate::{
     domain::Money,
     http::App,
     ops::{
-        debts::Owed,
-        overview::{self, Broken, KeptVerdict, Standing},
+        overview::{self, HealthLevel},
+        undos::UndoBacklog,
+        verifier::{self, BrokenInvariant, StoredVerdict},
     },
     telemetry::traffic,
     verify,
@@ -34,10 +35,10 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageRe
     let pool = &app.saga.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
-    let bound = app.settings.verify.debt_bound();
+    let bound = app.settings.verify.overdue_bound();
     let amiss = async {
         tokio::try_join!(
-            overview::verdict(pool),
+            verifier::verdict(pool),
             app.owed.read(pool, bound),
             overview::dead(pool),
             overview::retrying(pool),
@@ -51,7 +52,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageRe
     let (all_dead, all_failing) = (count_dead(&queues), count_failing(&queues));
     let many_dead: i64 = queues.iter().map(|queue| queue.dead).sum();
     let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
-    let standing = overview::standing(verdict.as_ref(), &owed, many_dead, many_failing);
+    let standing = overview::health_level(verdict.as_ref(), &owed, many_dead, many_failing);
     let stuck = [
         Stuck { jobs: dead.iter().map(|job| (job, None)).collect(), all: all_dead, state: "dead" },
         Stuck { jobs: failing.iter().map(|job| (job, None)).collect(), all: all_failing, state: "retrying" },
@@ -76,25 +77,25 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageRe
 /// invariants.
 fn verdict_card(
     context: &PageContext,
-    standing: Standing,
-    verdict: Option<&KeptVerdict>,
-    owed: &Owed,
+    standing: HealthLevel,
+    verdict: Option<&StoredVerdict>,
+    owed: &UndoBacklog,
     (dead, retrying): (i64, i64),
 ) -> Markup {
     let (kind, headline) = match standing {
-        Standing::Safe => (
+        HealthLevel::Safe => (
             "good",
             context.t(
                 "✓ Seats and money are safe: every invariant holds.",
                 "✓ 座位与资金安全：所有不变量成立。",
             ),
         ),
-        Standing::Working if owed.is_something() || retrying > 0 => {
+        HealthLevel::Working if !owed.is_empty() || retrying > 0 => {
             ("wait", context.t("Working it off.", "正在处理。"))
         }
-        Standing::Working => ("wait", ""),
-        Standing::NeedsYou => ("bad", context.t("! Needs you.", "! 需要您处理。")),
-        Standing::Corrupt => (
+        HealthLevel::Working => ("wait", ""),
+        HealthLevel::NeedsYou => ("bad", context.t("! Needs you.", "! 需要您处理。")),
+        HealthLevel::Corrupt => (
             "bad",
             context.t(
                 "✗ Corrupt: seats, money or their books are wrong.",
@@ -124,12 +125,12 @@ fn verdict_card(
 }
 
 /// What is owed and what is failing, in one sentence each.
-fn sentences(context: &PageContext, owed: &Owed, dead: i64, retrying: i64) -> Vec<String> {
+fn sentences(context: &PageContext, owed: &UndoBacklog, dead: i64, retrying: i64) -> Vec<String> {
     let chinese = context.lang == Lang::Chinese;
     let some = |many: i64, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
     let size = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
     let mut said = Vec::new();
-    if owed.is_something() {
+    if !owed.is_empty() {
         let amount = Money::from_database(owed.amount);
         let (riders, seats) = (size(owed.riders), size(owed.seats));
         said.push(if chinese {
@@ -198,7 +199,7 @@ fn ordinal(number: i32) -> String {
 }
 
 /// A broken invariant: its count, some samples, and a link to the rest.
-fn breach(context: &PageContext, broken: &Broken) -> Markup {
+fn breach(context: &PageContext, broken: &BrokenInvariant) -> Markup {
     let words = verify::breach(&broken.name, broken.count);
     let more = broken.count - i64::try_from(broken.samples.len()).unwrap_or(0);
     let list = match broken.name.as_str() {
@@ -248,13 +249,13 @@ fn tiles(
     context: &PageContext,
     queues: &[QueueView],
     workers: &[WorkerView],
-    owed: &Owed,
+    owed: &UndoBacklog,
     late: i64,
 ) -> Markup {
     let timer = |queue: &&QueueView| queue.tag == MqTag::OrderUnpaid.wire();
     let undos = |queue: &&QueueView| undoes(&queue.tag);
     let dead = count_dead(queues);
-    let due = owed.debts + owed.dead;
+    let due = owed.due + owed.dead;
     let open = format!("{due}{}", if owed.more { "+" } else { "" });
     let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
     let failing: i64 = queues.iter().map(|queue| queue.retrying).sum();

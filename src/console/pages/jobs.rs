@@ -19,8 +19,8 @@ use crate::{
     },
     ops::{
         impact::{self, Impact},
-        jobs::{self, Latest, Until, order_of},
-        search::{self, MOST_GROUPS, STATES, Wanted},
+        jobs::{self, SnoozeLimit, Until, order_of},
+        search::{self, JobQuery, MAX_GROUPS, STATES},
     },
     storage,
 };
@@ -52,12 +52,12 @@ pub(crate) async fn list(
         .map(|(name, value)| (name.clone(), value.trim().to_owned()))
         .collect();
     let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: Wanted = strict::read(&given)?;
+    let wanted: JobQuery = strict::read(&given)?;
     let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let found = search::list(&app.saga.pool, &wanted, after, PAGE).await?;
-    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MOST_GROUPS).await?.items;
+    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MAX_GROUPS).await?.items;
     let body = html! {
         (filters(&context, &given))
         @if !errors.is_empty() {
@@ -314,7 +314,7 @@ pub(crate) async fn confirm(
 
 /// The whole minutes for which the job may be snoozed, at least one: the action itself refuses a
 /// longer snooze.
-fn max_minutes(latest: &Latest) -> i64 {
+fn max_minutes(latest: &SnoozeLimit) -> i64 {
     (latest.at - latest.now).num_minutes().max(1)
 }
 
@@ -337,7 +337,7 @@ pub(crate) async fn act(
         "redrive" => jobs::redrive(&mut tx, &by, id).await?,
         "cancel" => jobs::cancel(&mut tx, &by, id).await?,
         _ => {
-            let most = jobs::LONGEST_SNOOZE_DAYS * 1_440;
+            let most = jobs::MAX_SNOOZE_DAYS * 1_440;
             let minutes = form.minutes.filter(|minutes| (1..=most).contains(minutes));
             let minutes = minutes.ok_or_else(|| FieldError::new("minutes", format!("1 to {most}")))?;
             jobs::snooze(&mut tx, &by, id, Until::After(TimeDelta::minutes(minutes))).await?

@@ -13,7 +13,10 @@ use crate::{
         extract::{Params, Path},
     },
     ops::audit,
-    orders::{self, MOST_EVENTS, pending::Whole},
+    orders::{
+        self, MOST_EVENTS,
+        snapshot::{self, OrderSnapshot},
+    },
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -41,7 +44,7 @@ pub(crate) async fn show(
 ) -> PageResult {
     let (pool, id) = (&app.saga.pool, order.0);
     let (whole, story, acts) = tokio::try_join!(
-        orders::pending::whole(pool, order),
+        snapshot::snapshot(pool, order),
         orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS),
         audit::of_order(pool, order)
     )?;
@@ -71,7 +74,7 @@ pub(crate) async fn show(
                 (when(&context, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
                 @if let Some(reason) = &act.reason { " — " (reason) }
             } } }
-            @if acts.len() >= audit::MOST_OF_AN_ORDER { p.more {
+            @if acts.len() >= audit::MAX_PER_ORDER { p.more {
                 a.button href=(format!("/console/audit?order={id}")) { (context.t("The newest, in the audit log", "审计日志中的最新记录")) }
             } }
         },
@@ -79,10 +82,10 @@ pub(crate) async fn show(
     Ok(with_nav(&context, Nav::Orders, &format!("{} {id}", context.t("Order", "订单")), body))
 }
 
-fn owed(context: &PageContext, whole: &Whole) -> Markup {
-    let debts = whole.owed();
-    let bad = debts.iter().any(|debt| !debt.is_seen_to());
-    let kind = if debts.is_empty() {
+fn owed(context: &PageContext, whole: &OrderSnapshot) -> Markup {
+    let pending = whole.pending_work();
+    let bad = pending.iter().any(|work| !work.has_live_job());
+    let kind = if pending.is_empty() {
         "good"
     } else if bad {
         "bad"
@@ -90,19 +93,19 @@ fn owed(context: &PageContext, whole: &Whole) -> Markup {
         "wait"
     };
     html! { div class=(format!("card verdict {kind}")) {
-        @if debts.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
-        @for debt in &debts {
-            @let (en, zh) = debt.sentence();
-            p { strong { (context.t(&en, &zh)) } " " @if let Some(job) = debt.job_id { (link_job(job)) } }
+        @if pending.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
+        @for work in &pending {
+            @let sentence = work.sentence();
+            p { strong { (context.t(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
     } }
 }
 
-fn facts(context: &PageContext, whole: &Whole) -> Markup {
+fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
     let seats = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
-            dt { (context.t("State", "状态")) } dd { (state(context, &order.status)) }
+            dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
             dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(context, order.departs_at)) }
             dt { (context.t("Seats", "座位")) } dd { (seats(&order.seats)) }
@@ -116,7 +119,7 @@ fn facts(context: &PageContext, whole: &Whole) -> Markup {
 }
 
 /// The steps of a saga, each with the state of its barrier and of its undo's job.
-fn saga(context: &PageContext, whole: &Whole, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
+fn saga(context: &PageContext, whole: &OrderSnapshot, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
     let key = subject.to_string();
     html! {
         h3 { (title) }
@@ -141,7 +144,7 @@ fn saga(context: &PageContext, whole: &Whole, title: &str, subject: Uuid, steps:
     }
 }
 
-fn jobs(context: &PageContext, whole: &Whole) -> Markup {
+fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
     html! {
         @if whole.jobs.is_empty() { (empty(context, "None.", "无。")) }
         @else { div.scroll { table {

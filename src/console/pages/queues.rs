@@ -12,7 +12,7 @@ use crate::{
     domain::Refusal,
     http::{App, extract::Path},
     ops::{
-        impact::step_words,
+        impact::describe_step,
         overview::{self, TagMinute},
         queues,
     },
@@ -118,7 +118,7 @@ fn row(context: &PageContext, queue: &QueueView, rates: &TagRates) -> Markup {
         td { (retrying(context, queue)) }
         td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (rates.slots) } td.number { (queue.dead) }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(context, secs)) } }
-        td { @if let Some(secs) = queues::oldest_debt_secs(queue) { (span(context, secs)) } }
+        td { @if let Some(secs) = queues::oldest_undo_secs(queue) { (span(context, secs)) } }
         td.number { (short(rates.done)) } td.number { (short(rates.failed)) }
         td { div.acts {
             @if queue.paused { (act("resume", context.t("Resume", "恢复"))) }
@@ -167,7 +167,7 @@ pub(crate) async fn confirm(
 ) -> PageResult {
     let (tag_of, label) = (known(&wire)?, label(&context, &act).ok_or(Refusal::NotFound("act"))?);
     let queue = queues::view(&app.saga.pool, tag_of).await?;
-    let words = step_words(&wire);
+    let words = describe_step(&wire);
     let preview = html! {
         p { (context.t(&words.en, &words.zh)) }
         p { (queue.ready) " " (context.t("ready", "就绪")) ", " (queue.delayed) " " (context.t("delayed", "延迟")) ", "

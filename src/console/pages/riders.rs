@@ -16,7 +16,7 @@ use crate::{
         extract::{Params, Path},
     },
     ops::{
-        find::{self, Found, MOST_FOUND},
+        find::{self, FoundRider, MAX_FOUND},
         wallets,
     },
     orders::search::newest,
@@ -84,7 +84,7 @@ pub(crate) async fn search(
 }
 
 /// Accounts to choose from, as an e-mail address may match several.
-pub(crate) fn candidates(context: &PageContext, found: &[Found]) -> Markup {
+pub(crate) fn candidates(context: &PageContext, found: &[FoundRider]) -> Markup {
     html! {
         p.notice { (context.t(
             "E-mail addresses are not verified: anybody can give any. Make sure by user name and id who is meant.",
@@ -98,7 +98,7 @@ pub(crate) fn candidates(context: &PageContext, found: &[Found]) -> Markup {
                 td { (when(context, rider.created_at)) } td { (rider.email.as_deref().unwrap_or_default()) }
             } } }
         } }
-        @if found.len() as i64 == MOST_FOUND { p.quiet { (context.t("There may be more.", "可能还有更多。")) } }
+        @if found.len() as i64 == MAX_FOUND { p.quiet { (context.t("There may be more.", "可能还有更多。")) } }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn go(
     let (pool, text) = (&app.saga.pool, q.trim());
     if let Ok(Id(id)) = text.parse() {
         if let Some(place) = find::by_id(pool, id).await? {
-            return Ok(Redirect::to(&format!("/console/{}/{}", place.room, place.id)).into_response());
+            return Ok(Redirect::to(&format!("/console/{}/{}", place.list, place.id)).into_response());
         }
     } else {
         let found = find::riders(pool, text).await?;

@@ -21,9 +21,9 @@ use crate::{
     orders::search::{at_stake, of_trip},
     storage,
     trips::{
-        self, NotMade, Trip, TripDetail, Wanted, cancel,
+        self, NotMade, Trip, TripDetail, TripQuery, cancel,
         manifest::{self, Line, Manifest},
-        seats::Keep,
+        seats::SeatBlock,
     },
 };
 use axum::{extract::State, http::header, response::IntoResponse};
@@ -90,8 +90,8 @@ pub(crate) async fn list(
 }
 
 impl Query {
-    fn wanted(&self) -> Result<Wanted, FieldError> {
-        Ok(Wanted {
+    fn wanted(&self) -> Result<TripQuery, FieldError> {
+        Ok(TripQuery {
             direction: given("direction", &self.direction, "0 or 1")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
@@ -131,7 +131,7 @@ fn filters(context: &PageContext, query: &Query, zone: Tz, day: NaiveDate) -> Ma
                 div { label for="bus" { (context.t("Bus", "车辆")) } input #bus name="bus" type="number" min="1" value=(query.bus); }
                 div { label for="state" { (context.t("State", "状态")) } select #state name="state" {
                     option value="" { (context.t("any", "任意")) }
-                    @for one in trips::State::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(context, one)) } }
+                    @for one in trips::TripState::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(context, one)) } }
                 } }
             }
             button.primary type="submit" { (context.t("Show", "显示")) }
@@ -140,11 +140,11 @@ fn filters(context: &PageContext, query: &Query, zone: Tz, day: NaiveDate) -> Ma
     }
 }
 
-fn state_words(context: &PageContext, state: trips::State) -> &'static str {
+fn state_words(context: &PageContext, state: trips::TripState) -> &'static str {
     match state {
-        trips::State::Open => context.t("open", "未发车"),
-        trips::State::Departed => context.t("departed", "已发车"),
-        trips::State::Cancelled => context.t("cancelled", "已取消"),
+        trips::TripState::Open => context.t("open", "未发车"),
+        trips::TripState::Departed => context.t("departed", "已发车"),
+        trips::TripState::Cancelled => context.t("cancelled", "已取消"),
     }
 }
 
@@ -292,7 +292,7 @@ pub(crate) async fn manifest_csv(
     Path(Id(id)): Path<Id>,
 ) -> PageResult {
     let manifest = who_rides(&app, &context, id).await?;
-    let text = manifest.csv_for_people().map_err(|_| Problem::broken())?;
+    let text = manifest.csv_for_spreadsheets().map_err(|_| Problem::broken())?;
     let saved = format!("attachment; filename=\"{}\"", manifest.file_name());
     let headers = [(header::CONTENT_TYPE, csv::MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, saved)];
     Ok((headers, text).into_response())
@@ -376,9 +376,9 @@ pub(crate) async fn act(
     match act.as_str() {
         "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
         _ => {
-            let keep = if act == "block" { Keep::Block } else { Keep::Release };
+            let keep = if act == "block" { SeatBlock::Block } else { SeatBlock::Release };
             let seats = SeatSet::parse(&labels, MAX_SEATS)?;
-            ops::trips::keep(&mut tx, &by, TripId(id), &seats, keep).await?;
+            ops::trips::set_blocked(&mut tx, &by, TripId(id), &seats, keep).await?;
         }
     }
     tx.commit().await?;

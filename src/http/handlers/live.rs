@@ -9,7 +9,7 @@ use crate::http::{
 };
 use crate::{
     domain::Refusal,
-    trips::live::{News, NoStream, Told},
+    trips::live::{Delta, NoStream, SeatEvent},
 };
 use axum::{
     extract::State,
@@ -54,12 +54,12 @@ fn refuse(why: NoStream, headers: &HeaderMap) -> Result<Response, Problem> {
     if problem.status.is_server_error() && takes_events(headers) { Ok(busy()) } else { Err(problem) }
 }
 
-fn event(news: &News) -> Result<Event, axum::Error> {
-    let name = match news.told {
-        Told::Seats(_) => "snapshot",
-        Told::Changed(_) => "seats",
+fn event(news: &SeatEvent) -> Result<Event, axum::Error> {
+    let name = match news.delta {
+        Delta::Seats(_) => "snapshot",
+        Delta::Changed(_) => "seats",
     };
-    Event::default().event(name).id(&news.id).json_data(&news.told)
+    Event::default().event(name).id(&news.id).json_data(&news.delta)
 }
 
 impl From<NoStream> for Problem {

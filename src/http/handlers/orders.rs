@@ -6,7 +6,7 @@ use crate::http::{
     idempotent::{IdempotentChange, Reply, as_replay, replay},
     problem::Problem,
 };
-use crate::telemetry::traffic::Asked;
+use crate::telemetry::traffic::TrafficKind;
 use crate::{
     booking,
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, SeatSet, TripId},
@@ -56,11 +56,11 @@ pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     let result = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, result).await;
-    count(&app, Asked::Book, response)
+    count(&app, TrafficKind::Book, response)
 }
 
 /// Counts the outcome of a booking or payment for the console's charts.
-fn count(app: &App, asked: Asked, response: Result<Response, Problem>) -> Result<Response, Problem> {
+fn count(app: &App, asked: TrafficKind, response: Result<Response, Problem>) -> Result<Response, Problem> {
     let status = response.as_ref().map_or_else(|problem| problem.status, Response::status);
     app.tally.count(asked, status.as_u16());
     response
@@ -107,7 +107,7 @@ pub(crate) async fn pay(
     let result = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, payment_id.0, StatusCode::OK, result).await;
-    count(&app, Asked::Pay, response)
+    count(&app, TrafficKind::Pay, response)
 }
 
 #[derive(Deserialize, Serialize, JsonSchema)]

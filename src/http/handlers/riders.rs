@@ -10,7 +10,7 @@ use crate::http::{
 use crate::{
     accounts::{
         self, ProfileChange, Registration, Rider, Role, Session, lockout,
-        pay_password::{self, Judged},
+        pay_password::{self, ChangeCheck},
     },
     domain::{Error, Money, Page, Refusal},
     payment::wallet,
@@ -79,9 +79,9 @@ async fn check_credentials(
     let attempt = lockout::begin(pool, rules, user_name, address.0).await?;
     let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
     match &signed_in {
-        Ok(_) => attempt.right(pool).await?,
-        Err(Error::Refused(_)) => attempt.wrong(pool, rules).await?,
-        Err(_) => attempt.unchecked(pool).await?,
+        Ok(_) => attempt.succeeded(pool).await?,
+        Err(Error::Refused(_)) => attempt.failed(pool, rules).await?,
+        Err(_) => attempt.withdraw(pool).await?,
     }
     signed_in
 }
@@ -122,13 +122,20 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
     let Change { caller, saga, key, body: PayPassword { current, new } } = change;
     let key = key.as_ref();
     not_answered_yet(&saga.pool, key).await?;
-    for _ in 0..pay_password::ROUNDS {
+    for _ in 0..pay_password::MAX_ROUNDS {
         // Hashing stays outside of the transaction. After a concurrent change, the request is
         // judged again.
-        let judged = pay_password::judge(&saga, caller.rider_id, current.as_deref(), &new).await;
+        let judged = pay_password::check_change(
+            &saga.pool,
+            &saga.passwords,
+            caller.rider_id,
+            current.as_deref(),
+            &new,
+        )
+        .await;
         let mut act = IdempotentChange::begin(&saga.pool, key).await?;
         let done = match judged {
-            Ok(Judged::Change(change)) => match change.make(act.conn()).await {
+            Ok(ChangeCheck::Change(change)) => match change.make(act.conn()).await {
                 Ok(true) => Ok(json!({})),
                 Ok(false) => {
                     act.roll_back().await?;
@@ -136,7 +143,7 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
                 }
                 Err(error) => Err(error.into()),
             },
-            Ok(Judged::Repeat) => Ok(json!({})),
+            Ok(ChangeCheck::Repeat) => Ok(json!({})),
             Err(error) => Err(error),
         };
         return act.end(StatusCode::NO_CONTENT, done).await;

@@ -8,7 +8,7 @@ use crate::http::{
 use crate::{
     domain::{self, FieldError, Id, Refusal, TripId},
     storage::again,
-    trips::{self, PAGE, Wanted},
+    trips::{self, PAGE, TripQuery},
 };
 use axum::{
     extract::State,
@@ -35,7 +35,7 @@ pub(crate) async fn list(
     }
     let limit = paging.limit_of(PAGE, PAGE)?;
     let after = paging.cursor::<Id>()?.map(|Id(id)| TripId(id));
-    let wanted = Wanted { direction: day.direction, after, ..Wanted::default() };
+    let wanted = TripQuery { direction: day.direction, after, ..TripQuery::default() };
     let zone = app.settings.trips.zone;
     let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);
     let fresh = Duration::from_millis(app.settings.redis.trips_ms);

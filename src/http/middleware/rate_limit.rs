@@ -3,7 +3,7 @@
 
 use super::{client_address::Address, limited_routes::action_of, validate};
 use crate::http::{App, extract::maybe_caller, problem::Problem};
-use crate::limits::Verdict;
+use crate::limits::Decision;
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue},
@@ -40,15 +40,15 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-fn set_headers(verdict: &Verdict, headers: &mut HeaderMap) {
+fn set_headers(verdict: &Decision, headers: &mut HeaderMap) {
     let mut list = |name: HeaderName, items: Vec<String>| {
         if let Ok(value) = HeaderValue::from_str(&items.join(", ")) {
             headers.insert(name, value);
         }
     };
-    let standings = || verdict.standings.iter();
-    let left = standings().map(|s| format!("\"{}\";r={};t={}", s.policy, s.left, s.more_in_secs));
-    let policy = standings().map(|s| format!("\"{}\";q={};w={}", s.policy, s.quota, s.window_secs));
+    let states = || verdict.states.iter();
+    let left = states().map(|s| format!("\"{}\";r={};t={}", s.policy, s.left, s.more_in_secs));
+    let policy = states().map(|s| format!("\"{}\";q={};w={}", s.policy, s.quota, s.window_secs));
     list(RATE_LIMIT, left.collect());
     list(RATE_LIMIT_POLICY, policy.collect());
 }

@@ -18,11 +18,13 @@ use crate::{
         audit,
         bulk::{Bulk, Item, Preview},
         impact::Impact,
-        search::{ErrorGroup, MOST_GROUPS, STATES},
+        search::{ErrorGroup, MAX_GROUPS, STATES},
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView},
     payment::{authorization::Authorization, wallet::Entry},
-    trips::{self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::Blocked},
+    trips::{
+        self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::BlockedSeats,
+    },
     verify,
 };
 use serde_json::{Value, json};
@@ -198,11 +200,11 @@ fn ops_trips_and_wallets(s: &mut Schemas) -> Vec<Operation> {
             .keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/block", Operator, "Block seats")
             .takes(s.takes::<ops_trips::SeatsWithReason>(), json!({ "seats": ["1"], "reason": "broken" }))
-            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .gives(200, "The seats that are blocked", s.gives::<BlockedSeats>())
             .refuses("004000 006004 006020").keyed(),
         operation("post", "/v1/ops/trips/{id}/seats/release", Operator, "Release blocked seats")
             .takes(s.takes::<ops_trips::SeatsWithReason>(), json!({ "seats": ["1"], "reason": "repaired" }))
-            .gives(200, "The seats that are blocked", s.gives::<Blocked>())
+            .gives(200, "The seats that are blocked", s.gives::<BlockedSeats>())
             .refuses("006004 006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/manifest", Viewer, "Who rides, or would have ridden if the trip was not cancelled; phone and e-mail for operators and admins")
             .query("format", "`csv` or `json`; by Accept if left out", json!({ "type": "string", "enum": ["json", "csv"] }))
@@ -249,7 +251,7 @@ fn ops_jobs(s: &mut Schemas) -> Vec<Operation> {
             .refuses("006011").keyed(),
         operation("get", "/v1/ops/errors", Viewer, "Errors by fingerprint, the most frequent first: of the newest 500 dead letters and as many live jobs")
             .query("tag", "Of this tag", text())
-            .paged_by(MOST_GROUPS, MOST_GROUPS)
+            .paged_by(MAX_GROUPS, MAX_GROUPS)
             .gives(200, "A page", s.gives::<Page<ErrorGroup>>())
             .refuses("003070"),
         operation("post", "/v1/ops/jobs/{id}/retry", Operator, "Run a waiting or dead job now")
@@ -362,11 +364,11 @@ fn ops_reports(s: &mut Schemas) -> Vec<Operation> {
             .paged_by(MOST_EVENTS, MOST_EVENTS)
             .gives(200, "Events in order", s.gives::<http_ops::Timeline>()),
         operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
-            .query("actor", "By whom, by name", bounded_text())
+            .query("actor", "Attribution whom, by name", bounded_text())
             .query(
                 "act",
                 "Of this kind",
-                json!({ "type": "string", "enum": audit::Act::ALL.map(audit::Act::as_str) }),
+                json!({ "type": "string", "enum": audit::Action::ALL.map(audit::Action::as_str) }),
             )
             .query("subject_kind", "Upon this kind of thing", bounded_text())
             .query("subject", "Upon the thing of this id or name", bounded_text())
@@ -379,7 +381,7 @@ fn ops_reports(s: &mut Schemas) -> Vec<Operation> {
             .query(
                 "recent_secs",
                 "Only orders and payments of the last seconds",
-                json!({ "type": "integer", "minimum": 1, "maximum": verify::LONGEST_RECENT_SECS }),
+                json!({ "type": "integer", "minimum": 1, "maximum": verify::MAX_RECENT_SECS }),
             )
             .gives(200, "The verdicts", s.gives::<http_ops::Report>()),
     ]

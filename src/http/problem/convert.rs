@@ -11,7 +11,7 @@ use super::{
 use crate::{
     accounts::passwords::Busy,
     domain::{Error, Refusal, RiderId, TripId},
-    storage::{is_contended, is_outage, is_stale_plan, is_unfit, met_stale_plan},
+    storage::{is_contended, is_stale_plan, is_unfit, met_stale_plan, note_outage},
 };
 use chrono::Utc;
 use serde_json::json;
@@ -109,7 +109,7 @@ impl From<sqlx::Error> for Problem {
             met_stale_plan(&error, false);
             return Self::stale();
         }
-        if is_outage(&error) {
+        if note_outage(&error) {
             tracing::warn!(%error, "database unavailable");
             return Self::outage();
         }

@@ -164,7 +164,7 @@ impl Problem {
             Self::unfit(error)
         } else if failure.is_stale() {
             Self { stale: false, ..Self::stale() }
-        } else if failure.is_outage() {
+        } else if failure.note_outage() {
             Self::outage()
         } else if failure.is_busy() {
             Self::overloaded()

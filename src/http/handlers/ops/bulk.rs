@@ -10,8 +10,8 @@ use crate::http::{
 use crate::{
     domain::{FieldError, Id, Page, Refusal},
     ops::{
-        bulk::{self, Bulk, Item, Preview, Selection, What},
-        search::Wanted,
+        bulk::{self, Bulk, BulkAction, Item, Preview, Selection},
+        search::JobQuery,
     },
 };
 use axum::{
@@ -28,12 +28,12 @@ use uuid::Uuid;
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBulk {
-    act: What,
+    act: BulkAction,
     /// These jobs.
     #[schemars(length(min = 1, max = 1000))]
     ids: Option<Vec<Id>>,
     /// The jobs that match; at least one condition.
-    filter: Option<Wanted>,
+    filter: Option<JobQuery>,
     /// The number of jobs that the preview counted: with another number, the request is refused.
     #[schemars(range(min = 0))]
     expected: Option<i64>,
@@ -57,7 +57,7 @@ pub(crate) async fn start(
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
     if preview {
-        let preview: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MOST_LOOKED_AT).await?;
+        let preview: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED).await?;
         return Ok((StatusCode::OK, Json(preview)).into_response());
     }
     let by = by(&change.caller, reason.as_deref())?;

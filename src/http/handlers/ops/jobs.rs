@@ -18,7 +18,7 @@ use crate::{
     ops::{
         impact::{self, Impact},
         jobs::{self, Until},
-        search::{self, ErrorGroup, MOST_GROUPS, Wanted},
+        search::{self, ErrorGroup, JobQuery, MAX_GROUPS},
     },
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
@@ -124,7 +124,7 @@ pub(crate) struct JobFilter {
     before: Option<Instant>,
 }
 
-impl TryFrom<JobFilter> for Wanted {
+impl TryFrom<JobFilter> for JobQuery {
     type Error = Problem;
 
     fn try_from(filter: JobFilter) -> Result<Self, Problem> {
@@ -160,7 +160,7 @@ pub(crate) async fn errors(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ErrorGroup>>, Problem> {
     filter.tag.as_deref().map(known_tag).transpose()?;
-    let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MOST_GROUPS, MOST_GROUPS)?);
+    let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MAX_GROUPS, MAX_GROUPS)?);
     Ok(Json(search::errors(&app.saga.pool, filter.tag.as_deref(), after.as_ref(), limit).await?))
 }
 

@@ -15,11 +15,11 @@ use crate::{
     accounts::Caller,
     domain::{FieldError, Id, Instant, Label, Money, OrderId, Page, Reference, Refusal},
     ops::{
-        self, By,
+        self, Attribution,
         audit::{self, Actor, Through},
-        checked, wallets,
+        checked, verifier, wallets,
     },
-    orders::{self, Event, MOST_EVENTS, pending::Debt},
+    orders::{self, Event, MOST_EVENTS, pending::PendingWork, snapshot},
     trips::NewTrip,
     verify::{self, Scope, Verdict},
 };
@@ -30,9 +30,9 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// The operator that acts through this API, with the reason, if there is one.
-pub(crate) fn by(caller: &Caller, reason: Option<&str>) -> Result<By, Problem> {
+pub(crate) fn by(caller: &Caller, reason: Option<&str>) -> Result<Attribution, Problem> {
     let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
-    Ok(By::new(Actor::caller(caller, Through::Api), reason))
+    Ok(Attribution::new(Actor::caller(caller, Through::Api), reason))
 }
 
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -68,7 +68,7 @@ pub(crate) struct Timeline {
     /// The cursor of the next page, if there is one.
     next: Option<String>,
     /// What the order is still owed, and the job that will process it; empty if nothing is owed.
-    owed: Vec<Debt>,
+    owed: Vec<PendingWork>,
 }
 
 /// The cursor of a timeline: the number of events before the page.
@@ -93,9 +93,9 @@ pub(crate) async fn timeline(
     let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
     let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
     let Page { items, next } = orders::timeline(&app.saga.pool, order, skip, limit).await?;
-    match orders::pending::whole(&app.saga.pool, order).await? {
+    match snapshot::snapshot(&app.saga.pool, order).await? {
         Some(whole) if !items.is_empty() || paging.after.is_some() => {
-            Ok(Json(Timeline { items, next, owed: whole.owed() }))
+            Ok(Json(Timeline { items, next, owed: whole.pending_work() }))
         }
         _ => Err(Refusal::NotFound("order").into()),
     }
@@ -123,14 +123,14 @@ pub(crate) async fn verify(
 ) -> Result<Json<Report>, Problem> {
     let scope = match recent.recent_secs {
         None => Scope::Whole,
-        Some(secs @ 1..=verify::LONGEST_RECENT_SECS) => Scope::Recent(Duration::seconds(secs)),
+        Some(secs @ 1..=verify::MAX_RECENT_SECS) => Scope::Recent(Duration::seconds(secs)),
         Some(_) => {
-            let rule = format!("1 to {}, or left out", verify::LONGEST_RECENT_SECS);
+            let rule = format!("1 to {}, or left out", verify::MAX_RECENT_SECS);
             return Err(Problem::field(&FieldError::new("recent_secs", rule)));
         }
     };
-    let bound = app.settings.verify.debt_bound();
-    let invariants = verify::verify_within(&app.saga.pool, scope, bound).await?;
+    let bound = app.settings.verify.overdue_bound();
+    let invariants = verifier::check(&app.saga.pool, scope, bound).await?;
     let broken = || invariants.iter().filter(|verdict| !verdict.holds);
     let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
     Ok(Json(Report { holds, level, invariants }))
@@ -155,8 +155,8 @@ pub(crate) async fn audit(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<audit::Entry>>, Problem> {
     let AuditFilter { actor, act, subject_kind, subject, order, since, before } = filter;
-    if act.as_ref().is_some_and(|act| audit::Act::ALL.iter().all(|known| known.as_str() != act)) {
-        let known = audit::Act::ALL.map(audit::Act::as_str).join(", ");
+    if act.as_ref().is_some_and(|act| audit::Action::ALL.iter().all(|known| known.as_str() != act)) {
+        let known = audit::Action::ALL.map(audit::Action::as_str).join(", ");
         return Err(Problem::field(&FieldError::new("act", format!("one of {known}"))));
     }
     let text = |label: Option<Label>| label.map(Label::into_string);

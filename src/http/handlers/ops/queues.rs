@@ -67,7 +67,7 @@ impl From<QueueView> for Queue {
             (true, 0) => "paused",
             (true, _) => "draining",
         };
-        let oldest_debt_secs = queues::oldest_debt_secs(&queue);
+        let oldest_debt_secs = queues::oldest_undo_secs(&queue);
         let QueueView { tag, ready, delayed, retrying, running, dead, most_failures, .. } = queue;
         let QueueView { oldest_ready_secs, paused, .. } = queue;
         let QueueView { done_last_hour, failed_last_hour, .. } = queue;

@@ -10,7 +10,7 @@ use crate::{
     accounts::Caller,
     domain::{Page, Refusal, SeatSet, csv::MEDIA_TYPE},
     ops::{
-        By,
+        Attribution,
         audit::{Actor, Through},
         checked, trips,
     },
@@ -18,7 +18,7 @@ use crate::{
         NotMade, NotMadeCursor,
         cancel::{self, Progress},
         manifest,
-        seats::{Keep, MOST_SEATS},
+        seats::{MAX_SEATS, SeatBlock},
     },
 };
 use axum::{
@@ -41,23 +41,23 @@ pub(crate) struct SeatsWithReason {
 }
 
 pub(crate) async fn block(id: Path<String>, change: OpsChange<SeatsWithReason>) -> Result<Response, Reply> {
-    set_blocked(id, change, Keep::Block).await
+    set_blocked(id, change, SeatBlock::Block).await
 }
 
 pub(crate) async fn release(id: Path<String>, change: OpsChange<SeatsWithReason>) -> Result<Response, Reply> {
-    set_blocked(id, change, Keep::Release).await
+    set_blocked(id, change, SeatBlock::Release).await
 }
 
 async fn set_blocked(
     Path(id): Path<String>,
     OpsChange(change): OpsChange<SeatsWithReason>,
-    keep: Keep,
+    keep: SeatBlock,
 ) -> Result<Response, Reply> {
     let trip = trip_id(&id)?;
-    let seats = SeatSet::parse(&change.body.seats, MOST_SEATS).map_err(|e| Problem::field(&e))?;
+    let seats = SeatSet::parse(&change.body.seats, MAX_SEATS).map_err(|e| Problem::field(&e))?;
     let by = by(&change.caller, &change.body.reason)?;
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = trips::keep(act.conn(), &by, trip, &seats, keep).await;
+    let done = trips::set_blocked(act.conn(), &by, trip, &seats, keep).await;
     act.end(StatusCode::OK, done).await
 }
 
@@ -140,7 +140,7 @@ fn accepts_csv(headers: &HeaderMap) -> bool {
 }
 
 /// The operator that acts through this API, with the reason.
-fn by(caller: &Caller, reason: &str) -> Result<By, Problem> {
+fn by(caller: &Caller, reason: &str) -> Result<Attribution, Problem> {
     let reason = checked(reason).map_err(|error| Problem::field(&error))?;
-    Ok(By::new(Actor::caller(caller, Through::Api), Some(reason)))
+    Ok(Attribution::new(Actor::caller(caller, Through::Api), Some(reason)))
 }

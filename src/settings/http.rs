@@ -1,0 +1,70 @@
+//! The HTTP API, and how many requests may be in flight.
+
+use serde::Deserialize;
+
+/// The HTTP API.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Http {
+    /// Address and port.
+    pub listen: String,
+    /// Largest body, bytes.
+    pub body_limit_bytes: usize,
+    /// Longest request, milliseconds.
+    pub timeout_ms: u64,
+    /// How long a stop waits for requests that run, milliseconds.
+    pub grace_ms: u64,
+    /// Longest head of a request, bytes.
+    pub head_limit_bytes: usize,
+    /// How long a head may take, and a connection be idle, milliseconds.
+    pub head_timeout_ms: u64,
+    /// How long a body may take, milliseconds.
+    pub body_timeout_ms: u64,
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// Proxies in front that append to X-Forwarded-For.
+    pub trusted_proxies: usize,
+    /// Origins whose pages may call the API.
+    pub cors_origins: Origins,
+}
+
+/// Origins as a browser names them: `scheme://host[:port]`, or `*` alone for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Origins(pub Vec<String>);
+
+impl TryFrom<String> for Origins {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let origins: Vec<String> =
+            text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+        if origins == ["*"] {
+            return Ok(Self(origins));
+        }
+        for origin in &origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+            if !host.is_some_and(|host| !host.is_empty() && host.chars().all(plain)) {
+                return Err(format!(
+                    "http.cors_origins: {origin:?} is not an origin; write scheme://host[:port] without a path"
+                ));
+            }
+        }
+        Ok(Self(origins))
+    }
+}
+
+/// How many requests may be in flight in one process.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Admission {
+    /// What riders change.
+    pub changes: usize,
+    /// Payments.
+    pub payments: usize,
+    /// Registrations and sign-ins.
+    pub sign_ins: usize,
+    /// What riders read.
+    pub reads: usize,
+    /// How long a request beyond the bound waits before it is refused, milliseconds.
+    pub wait_ms: u64,
+}

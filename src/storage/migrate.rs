@@ -1,0 +1,96 @@
+//! The schema's version: applying the migrations, and refusing a database that does not fit this
+//! build.
+
+use super::note_outage;
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    migrate::{Migrate, MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
+
+/// The migrations, built in.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Oldest and newest server the SQL is meant for, majors.
+const SERVERS: std::ops::RangeInclusive<u32> = 15..=18;
+
+/// Why a process refuses a database.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Migrations are missing, or this build does not know some of them.
+    #[error(
+        "the database's schema is at migration {found}, this build needs {needed}; run `farebox migrate` of the same build"
+    )]
+    Version {
+        /// What the database has.
+        found: i64,
+        /// What this build knows last.
+        needed: i64,
+    },
+    /// The server is older or newer than the SQL is meant for.
+    #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
+    Server(u32),
+    /// The database has another encoding.
+    #[error(
+        "the database's encoding is {0}, and must be UTF8: create it with `encoding 'UTF8' template template0`"
+    )]
+    Encoding(String),
+    /// The database failed.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("migration: {0}")]
+    Migration(#[from] MigrateError),
+}
+
+impl SchemaError {
+    /// Whether an outage of the database is the cause, as [`note_outage`] does.
+    pub fn note_outage(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Migration(MigrateError::Execute(error)) => note_outage(error),
+            _ => false,
+        }
+    }
+}
+
+/// Applies the migrations of this build. Several processes may call it at once: the migrator takes
+/// an advisory lock. It uses a connection of its own without a statement timeout, since a migration
+/// may rewrite a large table. If the future is dropped, the connection is closed and the server
+/// rolls back.
+///
+/// # Errors
+/// An unsupported server, a failed migration.
+pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
+    require_server(pool).await?;
+    let unbounded =
+        [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("enable_seqscan", "on")];
+    let options = PgConnectOptions::clone(&pool.connect_options()).options(unbounded);
+    let mut conn = PgConnection::connect_with(&options).await?;
+    MIGRATIONS.run(&mut conn).await?;
+    Ok(conn.close().await?)
+}
+
+/// Refuses a schema other than this build's.
+///
+/// # Errors
+/// [`SchemaError::Version`] with both numbers.
+pub async fn require_current(pool: &PgPool) -> Result<(), SchemaError> {
+    require_server(pool).await?;
+    let needed = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let mut conn = pool.acquire().await?;
+    let table = &MIGRATIONS.table_name;
+    conn.ensure_migrations_table(table).await?;
+    let found = conn.list_applied_migrations(table).await?.iter().map(|m| m.version).max().unwrap_or(0);
+    if found == needed { Ok(()) } else { Err(SchemaError::Version { found, needed }) }
+}
+
+async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {
+    let number: String = sqlx::query_scalar("show server_version_num").fetch_one(pool).await?;
+    let major = number.parse::<u32>().unwrap_or(0) / 10_000;
+    if !SERVERS.contains(&major) {
+        return Err(SchemaError::Server(major));
+    }
+    // Names of any script are stored, and compared in normal forms that only this encoding has.
+    let encoding: String = sqlx::query_scalar("show server_encoding").fetch_one(pool).await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(SchemaError::Encoding(encoding)) }
+}
