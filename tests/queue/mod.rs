@@ -2,6 +2,7 @@
 
 mod faults;
 mod features;
+mod location;
 mod model;
 mod recurring;
 mod schema;

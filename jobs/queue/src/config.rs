@@ -1,6 +1,6 @@
 //! The settings of a worker.
 
-use crate::Metrics;
+use crate::{Metrics, QueueConfig};
 use std::time::Duration;
 
 /// The most attempts one worker runs at a time.
@@ -15,6 +15,8 @@ const POLL_MIN: Duration = Duration::from_millis(10);
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
+    /// The queue that it works for.
+    pub queue: QueueConfig,
     /// What people call it.
     pub name: String,
     /// What the queue calls it; unique for each start, so two workers of one name are never confused.
@@ -56,6 +58,7 @@ impl WorkerConfig {
     /// attempts of a minute, ended jobs kept for 30 days.
     pub fn new(name: &str, tags: &[&str]) -> Self {
         Self {
+            queue: QueueConfig::default(),
             name: name.to_owned(),
             id: format!("{name}-{}", start_id()),
             host: String::new(),

@@ -45,19 +45,15 @@ impl Delivery {
                 J::TAG
             )));
         }
-        let mut payload: Value = serde_json::from_str(&self.payload).map_err(JobError::undecodable)?;
-        let mut version = 0;
-        if let Some(fields) = payload.as_object_mut() {
-            fields.remove(TRACE_FIELD);
-            version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
-        }
+        let payload = serde_json::from_str(&self.payload).map_err(JobError::undecodable)?;
+        let (fields, version) = without_envelope(payload);
         if version > u64::from(J::VERSION) {
             return Err(JobError::undecodable(format!(
                 "version {version}; this build reads up to {}",
                 J::VERSION
             )));
         }
-        serde_json::from_value(payload).map_err(JobError::undecodable)
+        serde_json::from_value(fields).map_err(JobError::undecodable)
     }
 
     /// Whether somebody wants the job to end without being done. A handler that heeds it changes nothing and returns
@@ -72,10 +68,20 @@ impl Delivery {
     }
 }
 
+/// The job's own fields, and the version that they were written in.
+pub(crate) fn without_envelope(mut payload: Value) -> (Value, u64) {
+    let mut version = 0;
+    if let Some(fields) = payload.as_object_mut() {
+        fields.remove(TRACE_FIELD);
+        version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
+    }
+    (payload, version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewJob, RetryPolicy, with_trace_id};
+    use crate::{NewJob, QueueConfig, RetryPolicy, with_trace_id};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
@@ -113,6 +119,7 @@ mod tests {
             concurrency_key: None,
             waited: Duration::ZERO,
             delayed: false,
+            queue: QueueConfig::default(),
             claimed: Instant::now(),
         };
         Delivery::new(lease, &payload.to_string())

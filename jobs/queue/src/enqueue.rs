@@ -1,9 +1,10 @@
 //! Enqueueing jobs and removing them, in the caller's transaction.
 
 use crate::NewJob;
+use crate::QueueConnection;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
@@ -48,7 +49,7 @@ impl Due {
 /// # Errors
 /// The database's; a taken key is not one of them.
 pub async fn enqueue(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[NewJob],
     due: Due,
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
@@ -66,7 +67,7 @@ pub async fn enqueue(
 /// Inserts in the order of tag and key, so that two batches cannot deadlock. A job that lost its key to one this
 /// statement's snapshot does not show is left out of the answer.
 async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[&NewJob],
     due: Due,
 ) -> Result<Vec<(Uuid, Enqueued)>, sqlx::Error> {
@@ -106,7 +107,7 @@ async fn insert(
         &concurrency_keys as &[Option<String>],
         due != Due::NowSilently,
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let answer = |id, live| if id == live { Enqueued::New(id) } else { Enqueued::AlreadyQueued(live) };
     Ok(rows.into_iter().filter_map(|row| Some((row.id, answer(row.id, row.live_id?)))).collect())
@@ -117,7 +118,10 @@ async fn insert(
 ///
 /// # Errors
 /// The database's.
-pub async fn enqueue_or_expedite(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
+pub async fn enqueue_or_expedite(
+    conn: &mut (impl QueueConnection + ?Sized),
+    job: &NewJob,
+) -> Result<Enqueued, sqlx::Error> {
     if let Some(id) = bring_forward(conn, job).await? {
         return Ok(Enqueued::AlreadyQueued(id));
     }
@@ -130,7 +134,10 @@ pub async fn enqueue_or_expedite(conn: &mut PgConnection, job: &NewJob) -> Resul
     Ok(answer)
 }
 
-async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<Uuid>, sqlx::Error> {
+async fn bring_forward(
+    conn: &mut (impl QueueConnection + ?Sized),
+    job: &NewJob,
+) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "update queue.job set run_at = statement_timestamp()
          where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
@@ -138,7 +145,7 @@ async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<U
         job.tag,
         job.key,
     )
-    .fetch_optional(conn)
+    .fetch_optional(conn.on_queue())
     .await
 }
 
@@ -146,7 +153,10 @@ async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<U
 ///
 /// # Errors
 /// The database's.
-pub async fn remove(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<u64, sqlx::Error> {
+pub async fn remove(
+    conn: &mut (impl QueueConnection + ?Sized),
+    jobs: &[(&str, String)],
+) -> Result<u64, sqlx::Error> {
     let tags: Vec<String> = jobs.iter().map(|(tag, _)| (*tag).to_owned()).collect();
     let keys: Vec<String> = jobs.iter().map(|(_, key)| key.clone()).collect();
     let gone = sqlx::query!(
@@ -160,7 +170,7 @@ pub async fn remove(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<
         &tags,
         &keys,
     )
-    .execute(conn)
+    .execute(conn.on_queue())
     .await?;
     Ok(gone.rows_affected())
 }

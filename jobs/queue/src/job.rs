@@ -13,7 +13,7 @@ pub(crate) const TRACE_FIELD: &str = "trace";
 
 /// What is written: the job's own fields, [`VERSION_FIELD`] and [`TRACE_FIELD`].
 #[derive(Serialize)]
-struct Payload<'a, J> {
+pub(crate) struct Payload<'a, J> {
     #[serde(flatten)]
     job: &'a J,
     v: u16,
@@ -89,20 +89,24 @@ pub struct NewJob {
     pub max_attempts: i32,
 }
 
+/// The payload of a job: its fields, its version, the trace id of this task.
+pub(crate) fn payload_of<J: Job>(job: &J) -> Payload<'_, J> {
+    Payload { job, v: J::VERSION, trace: trace::current() }
+}
+
 impl NewJob {
     /// Makes a job of its typed form, under a fresh id.
     ///
     /// # Panics
     /// If the type does not serialize to a JSON object: a mistake in the type, not in its values.
     pub fn of<J: Job>(job: &J) -> Self {
-        let payload = Payload { job, v: J::VERSION, trace: trace::current() };
         Self {
             id: Uuid::now_v7(),
             tag: J::TAG,
             key: job.key(),
             priority: J::PRIORITY,
             concurrency_key: job.concurrency_key(),
-            payload: to_raw_value(&payload).expect("a job serializes to a JSON object"),
+            payload: to_raw_value(&payload_of(job)).expect("a job serializes to a JSON object"),
             max_attempts: J::RETRY.max_attempts,
         }
     }

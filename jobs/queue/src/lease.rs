@@ -1,7 +1,7 @@
 //! The lease: the right of one attempt to change its job. The token is the lease_id: whoever's token the row does not
 //! carry changes nothing.
 
-use crate::JobError;
+use crate::{JobError, QueueConfig};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Lease {
     pub(crate) waited: Duration,
     /// Whether it was enqueued for later than at once.
     pub(crate) delayed: bool,
+    /// The queue that holds the job.
+    pub(crate) queue: QueueConfig,
     /// When this process had the claim's answer.
     pub(crate) claimed: Instant,
 }
@@ -72,7 +74,7 @@ impl Lease {
         if ended.len() == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
     }
 
-    /// Ends many jobs as done, in the caller's transaction. Returns those that were: the others' leases are lost, and their
+    /// Ends many jobs of one queue as done, in the caller's transaction. Returns those that were: the others' leases are lost, and their
     /// effects must not commit.
     ///
     /// # Errors
@@ -82,13 +84,14 @@ impl Lease {
         leases: &[&Self],
         note: Option<&str>,
     ) -> Result<Vec<Uuid>, sqlx::Error> {
+        let Some(Self { queue, .. }) = leases.first() else { return Ok(Vec::new()) };
         sqlx::query_scalar!(
             r#"select id as "id!" from queue.complete($1, $2, $3) as c (id)"#,
             &leases.iter().map(|lease| lease.job_id).collect::<Vec<_>>(),
             &leases.iter().map(|lease| lease.token).collect::<Vec<_>>(),
             note,
         )
-        .fetch_all(conn)
+        .fetch_all(queue.on(conn))
         .await
     }
 
@@ -108,7 +111,7 @@ impl Lease {
             self.token,
             until,
         )
-        .execute(&mut *conn)
+        .execute(self.queue.on(&mut *conn))
         .await?;
         if given_back.rows_affected() != 1 {
             return Err(SettleError::LeaseLost);

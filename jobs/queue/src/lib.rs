@@ -13,6 +13,7 @@ mod error;
 mod job;
 mod lease;
 mod lease_id;
+mod location;
 mod maintenance;
 mod metrics;
 mod migrate;
@@ -34,10 +35,11 @@ pub use enqueue::{Due, Enqueued, enqueue, enqueue_or_expedite, remove};
 pub use error::{BoxError, JobError};
 pub use job::{Job, NewJob, Priority};
 pub use lease::{Lease, SettleError};
+pub use location::{InvalidName, OnQueue, QueueConfig, QueueConnection};
 pub use maintenance::acquire_task;
 pub use metrics::{BOUNDS, Metrics};
 pub use migrate::{MigrateError, migrate, require_current, schema_version};
-pub use notify::{CANCEL, CHANNEL, notifier::Notifier};
+pub use notify::notifier::Notifier;
 pub use retry_policy::RetryPolicy;
 pub use trace::{in_current_trace, with_trace_id};
 pub use transaction::{begin, begin_with};
@@ -60,3 +62,8 @@ pub mod protocol {
         },
     };
 }
+
+/// The code of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

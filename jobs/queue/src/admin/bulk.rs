@@ -2,7 +2,7 @@
 //! that nobody's open transaction holds up the others.
 
 use super::change::{AdminOutcome, restore};
-use sqlx::PgConnection;
+use crate::QueueConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -10,7 +10,10 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// The database's.
-pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOutcome>, sqlx::Error> {
+pub async fn retry(
+    conn: &mut (impl QueueConnection + ?Sized),
+    ids: &[Uuid],
+) -> Result<Vec<AdminOutcome>, sqlx::Error> {
     let moved = sqlx::query_scalar!(
         r#"with free as materialized (
                select id from queue.job where id = any($1) and lease_token is null order by id for update skip locked
@@ -21,12 +24,12 @@ pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOut
            select id as "id!" from moved where (select count(*) from ping) >= 0"#,
         ids
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let mut changed: HashMap<Uuid, AdminOutcome> =
         moved.into_iter().map(|id| (id, AdminOutcome::Changed)).collect();
     let rest: Vec<Uuid> = ids.iter().copied().filter(|id| !changed.contains_key(id)).collect();
-    changed.extend(restore(&mut *conn, &rest).await?.into_iter().map(|id| (id, AdminOutcome::Changed)));
+    changed.extend(restore(conn, &rest).await?.into_iter().map(|id| (id, AdminOutcome::Changed)));
     with_rest(conn, ids, changed).await
 }
 
@@ -34,8 +37,11 @@ pub async fn retry(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOut
 ///
 /// # Errors
 /// The database's.
-pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminOutcome>, sqlx::Error> {
-    let changed = restore(&mut *conn, ids).await?.into_iter().map(|id| (id, AdminOutcome::Changed)).collect();
+pub async fn redrive(
+    conn: &mut (impl QueueConnection + ?Sized),
+    ids: &[Uuid],
+) -> Result<Vec<AdminOutcome>, sqlx::Error> {
+    let changed = restore(conn, ids).await?.into_iter().map(|id| (id, AdminOutcome::Changed)).collect();
     with_rest(conn, ids, changed).await
 }
 
@@ -44,7 +50,7 @@ pub async fn redrive(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<AdminO
 /// # Errors
 /// The database's.
 pub async fn cancel(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],
     note: &str,
 ) -> Result<Vec<AdminOutcome>, sqlx::Error> {
@@ -69,7 +75,7 @@ pub async fn cancel(
         ids,
         note
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let changed = rows
         .into_iter()
@@ -79,7 +85,7 @@ pub async fn cancel(
 
 /// Of those that were not changed: whether they are there, and so only could not be changed now.
 async fn with_rest(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],
     mut changed: HashMap<Uuid, AdminOutcome>,
 ) -> Result<Vec<AdminOutcome>, sqlx::Error> {
@@ -88,7 +94,7 @@ async fn with_rest(
            union all select id from queue.dead_letter where id = any($1)"#,
         ids
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     for id in there {
         changed.entry(id).or_insert(AdminOutcome::Busy);

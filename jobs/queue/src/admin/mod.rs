@@ -2,7 +2,7 @@
 //! and leaves a running attempt alone; cancelling asks it to end.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ pub(crate) mod views;
 pub mod bulk;
 
 use crate::Priority;
+use crate::QueueConnection;
 use change::{busy_or_gone, lock, restore};
 
 pub use change::{AdminOutcome, JobRef};
@@ -53,7 +54,10 @@ pub struct DeadFilter {
 ///
 /// # Errors
 /// The database's.
-pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sqlx::Error> {
+pub async fn retry(
+    conn: &mut (impl QueueConnection + ?Sized),
+    id: Uuid,
+) -> Result<AdminOutcome, sqlx::Error> {
     let waiting = sqlx::query_scalar!(
         r#"with moved as (
                update queue.job set run_at = least(run_at, now()) where id = $1 and lease_token is null returning id
@@ -61,12 +65,12 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sq
            select (select count(*) from ping) > 0 as "moved!""#,
         id
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(conn.on_queue())
     .await?;
     if waiting {
         return Ok(AdminOutcome::Changed);
     }
-    if !restore(&mut *conn, &[id]).await?.is_empty() {
+    if !restore(conn, &[id]).await?.is_empty() {
         return Ok(AdminOutcome::Changed);
     }
     busy_or_gone(conn, id).await
@@ -77,7 +81,7 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sq
 /// # Errors
 /// The database's.
 pub async fn snooze(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     id: Uuid,
     until: DateTime<Utc>,
 ) -> Result<AdminOutcome, sqlx::Error> {
@@ -90,7 +94,7 @@ pub async fn snooze(
             id,
             until
         )
-        .execute(&mut *conn)
+        .execute(conn.on_queue())
         .await?;
     if moved.rows_affected() == 1 {
         return Ok(AdminOutcome::Changed);
@@ -103,7 +107,10 @@ pub async fn snooze(
 ///
 /// # Errors
 /// The database's.
-pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64, sqlx::Error> {
+pub async fn redrive(
+    conn: &mut (impl QueueConnection + ?Sized),
+    which: &DeadFilter,
+) -> Result<u64, sqlx::Error> {
     let dead = sqlx::query_scalar!(
         "select id from queue.dead_letter d
          where ($1::text is null or tag = $1) and ($2::text is null or reason = $2)
@@ -118,7 +125,7 @@ pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64,
         which.before,
         REDRIVE_MAX
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn.on_queue())
     .await?;
     Ok(restore(conn, &dead).await?.len() as u64)
 }
@@ -130,7 +137,7 @@ pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64,
 /// # Errors
 /// The database's.
 pub async fn cancel(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     which: JobRef<'_>,
     note: &str,
 ) -> Result<AdminOutcome, sqlx::Error> {
@@ -181,13 +188,13 @@ pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Erro
 /// # Errors
 /// The database's.
 pub async fn drain(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     by: &str,
     reason: &str,
     wait: Duration,
 ) -> Result<i64, sqlx::Error> {
-    pause(&mut *conn, tag, by, reason).await?;
+    pause(conn.on_queue(), tag, by, reason).await?;
     wait_until_drained(conn, tag, wait).await
 }
 
@@ -196,7 +203,7 @@ pub async fn drain(
 /// # Errors
 /// The database's.
 pub async fn wait_until_drained(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     wait: Duration,
 ) -> Result<i64, sqlx::Error> {
@@ -211,7 +218,7 @@ pub async fn wait_until_drained(
             &Priority::ALL.map(Priority::rank),
             DRAINED_OF
         )
-        .fetch_one(&mut *conn)
+        .fetch_one(conn.on_queue())
         .await?;
         if running == 0 || Instant::now() >= until {
             return Ok(running);

@@ -1,9 +1,10 @@
 //! What the queue shows: jobs, tags, workers, minutes.
 
 use crate::Priority;
+use crate::QueueConnection;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -272,7 +273,7 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
 /// # Errors
 /// The database's.
 pub async fn minutes(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     since: DateTime<Utc>,
 ) -> Result<Vec<Minute>, sqlx::Error> {
@@ -283,7 +284,7 @@ pub async fn minutes(
         tag,
         since
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await
 }
 

@@ -1,6 +1,6 @@
 //! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it from renewing leases.
 
-use crate::time_limit::within;
+use crate::{QueueConfig, location::OnQueue, time_limit::within};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const LOCK_LIMIT: Duration = Duration::from_millis(50);
 pub(crate) struct DriverConnection {
     options: PgConnectOptions,
     pooled: bool,
+    queue: QueueConfig,
     conn: Option<PgConnection>,
 }
 
@@ -50,9 +51,9 @@ macro_rules! settings {
 
 impl DriverConnection {
     /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no prepared statements.
-    pub(crate) fn new(options: PgConnectOptions, pooled: bool) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, pooled: bool, queue: QueueConfig) -> Self {
         let options = if pooled { options.statement_cache_capacity(0) } else { options };
-        Self { options, pooled, conn: None }
+        Self { options, pooled, queue, conn: None }
     }
 
     /// Runs one statement, within bounded time. After an error that may be the connection's or the server's, the next call
@@ -60,7 +61,7 @@ impl DriverConnection {
     /// that is older than a change of the schema is such an error, too. Safe to drop: the connection closes with it.
     pub(crate) async fn run<T>(
         &mut self,
-        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+        statement: impl AsyncFnOnce(&mut OnQueue<&mut PgConnection>) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
@@ -68,7 +69,7 @@ impl DriverConnection {
         };
         let work = async {
             if !self.pooled {
-                return statement(&mut conn).await;
+                return statement(&mut self.queue.on(&mut conn)).await;
             }
             #[allow(
                 clippy::disallowed_methods,
@@ -77,7 +78,7 @@ impl DriverConnection {
             let mut tx = conn.begin().await?;
             tx.execute(settings!("set local")).await?;
             set_limits(&mut tx, true).await?;
-            let answer = statement(&mut tx).await?;
+            let answer = statement(&mut self.queue.on(&mut *tx)).await?;
             tx.commit().await?;
             Ok(answer)
         };

@@ -4,6 +4,7 @@ use super::{
     connection::DriverConnection,
     request::{DbRequest, DbResponse},
 };
+use crate::QueueConfig;
 use sqlx::postgres::PgConnectOptions;
 use std::panic::resume_unwind;
 use tokio::task::{JoinError, JoinSet};
@@ -22,8 +23,10 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(options: &PgConnectOptions, pooled: bool) -> Self {
-        let idle = (0..MAX_CONNECTIONS).map(|_| DriverConnection::new(options.clone(), pooled)).collect();
+    pub(super) fn new(options: &PgConnectOptions, pooled: bool, queue: &QueueConfig) -> Self {
+        let idle = (0..MAX_CONNECTIONS)
+            .map(|_| DriverConnection::new(options.clone(), pooled, queue.clone()))
+            .collect();
         Self { idle, in_flight: JoinSet::new(), completing: 0, slots_requested: 0 }
     }
 

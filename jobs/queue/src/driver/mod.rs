@@ -81,7 +81,7 @@ impl Driver {
     pub(crate) fn new(parts: DriverParts) -> Self {
         let DriverParts { options, config, retry, prefetch, reports, state, drained } = parts;
         Self {
-            connections: Connections::new(&options, config.pooled),
+            connections: Connections::new(&options, config.pooled, &config.queue),
             schedule: Schedule::new(),
             leases: Leases::new(),
             outbox: Outbox::new(),
@@ -103,9 +103,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut listener = JoinSet::new();
         if self.config.listen && !self.config.pooled {
-            let (signal, id, metrics) =
-                (Arc::clone(&self.signal), self.config.id.clone(), self.config.metrics.clone());
-            listener.spawn(listen(self.options.clone(), signal, id, metrics));
+            listener.spawn(listen(self.options.clone(), Arc::clone(&self.signal), self.config.clone()));
         }
         tracing::info!(worker = %self.config.id, tags = ?self.config.tags, "working");
         while !self.has_ended() {

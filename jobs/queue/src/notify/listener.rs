@@ -1,7 +1,7 @@
 //! Receiving notifications: a worker wakes up as soon as an immediate job is enqueued.
 
-use super::{CANCEL, CHANNEL};
-use crate::{Metrics, retry_policy::jittered};
+use super::CANCEL;
+use crate::{WorkerConfig, retry_policy::jittered};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use std::{
     sync::{
@@ -32,16 +32,11 @@ impl WakeSignal {
 }
 
 /// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes the driver too.
-pub(crate) async fn listen(
-    options: PgConnectOptions,
-    signal: Arc<WakeSignal>,
-    worker: String,
-    metrics: Metrics,
-) {
+pub(crate) async fn listen(options: PgConnectOptions, signal: Arc<WakeSignal>, config: WorkerConfig) {
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     loop {
-        let Err(error) = receive(&pool, &signal, &metrics).await;
-        tracing::warn!(%worker, %error, "cannot listen; polling until it is possible again");
+        let Err(error) = receive(&pool, &signal, &config).await;
+        tracing::warn!(worker = %config.id, %error, "cannot listen; polling until it is possible again");
         signal.wake(true);
         sleep(jittered(RELISTEN_WAIT)).await;
     }
@@ -50,15 +45,15 @@ pub(crate) async fn listen(
 async fn receive(
     pool: &sqlx::PgPool,
     signal: &WakeSignal,
-    metrics: &Metrics,
+    config: &WorkerConfig,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen(config.queue.channel()).await?;
     signal.wake(true);
     loop {
         let message = listener.try_recv().await?;
         if message.is_none() {
-            metrics.reconnect("listener");
+            config.metrics.reconnect("listener");
             tracing::info!("the listening connection was lost; listening again");
         }
         signal.wake(message.is_none_or(|message| message.payload() == CANCEL));

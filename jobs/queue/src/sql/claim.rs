@@ -1,10 +1,9 @@
 //! The driver's main statement: complete what ended well, claim what is due, return when the next job falls due.
 
 use super::cursor::ClaimCursor;
-use crate::{Lease, outcome::Completion};
+use crate::{Lease, QueueConfig, QueueConnection, outcome::Completion};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -75,12 +74,13 @@ pub struct ClaimResult {
 /// # Errors
 /// The database's.
 pub async fn complete_and_claim(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     done: &[Completion],
     request: &ClaimRequest<'_>,
 ) -> Result<ClaimResult, sqlx::Error> {
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
         done.iter().map(|completion| (completion.lease.job_id, completion.lease.token)).unzip();
+    let queue = conn.on_queue().queue().clone();
     let notes: Vec<Option<String>> = done.iter().map(|completion| completion.disposition.text()).collect();
     let rows = sqlx::query_as!(
         Row,
@@ -158,9 +158,9 @@ pub async fn complete_and_claim(
         request.token,
         request.lease.as_secs_f64(),
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
-    Ok(ClaimResult::of(rows, request.token))
+    Ok(ClaimResult::of(rows, request.token, &queue))
 }
 
 /// Takes the concurrency keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
@@ -169,7 +169,7 @@ pub async fn complete_and_claim(
 /// # Errors
 /// The database's.
 pub async fn take_concurrency_keys(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[(Uuid, String)],
     token: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
@@ -191,7 +191,7 @@ pub async fn take_concurrency_keys(
         &keys,
         token
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await
 }
 
@@ -218,7 +218,14 @@ struct Row {
 
 impl Row {
     /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
-    fn job(self, token: Uuid, claimed: Instant, rescued: &[Uuid], crashed: &[Uuid]) -> Option<Claimed> {
+    fn job(
+        self,
+        token: Uuid,
+        claimed: Instant,
+        queue: &QueueConfig,
+        rescued: &[Uuid],
+        crashed: &[Uuid],
+    ) -> Option<Claimed> {
         let job_id = self.id?;
         let kind = if self.cancelled? {
             ClaimKind::Cancelled
@@ -243,6 +250,7 @@ impl Row {
                 concurrency_key: self.concurrency_key,
                 waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
                 delayed: run_at > self.created_at?,
+                queue: queue.clone(),
                 claimed,
             },
             payload,
@@ -253,7 +261,7 @@ impl Row {
 }
 
 impl ClaimResult {
-    fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
+    fn of(mut rows: Vec<Row>, token: Uuid, queue: &QueueConfig) -> Self {
         let now = Instant::now();
         let (mut completed, mut full, mut next) = (None, false, None);
         let (mut rescued, mut crashed) = (Vec::new(), Vec::new());
@@ -263,7 +271,8 @@ impl ClaimResult {
             crashed = row.crashed.take().unwrap_or_default();
         }
         rows.sort_by_key(|row| (row.priority, row.run_at));
-        let claimed = rows.into_iter().filter_map(|row| row.job(token, now, &rescued, &crashed)).collect();
+        let claimed =
+            rows.into_iter().filter_map(|row| row.job(token, now, queue, &rescued, &crashed)).collect();
         let next = next.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX));
         Self { completed, claimed, full, next }
     }

@@ -2,10 +2,10 @@
 //! instead (claim.rs).
 
 use crate::{
+    QueueConnection,
     lease_id::LeaseId,
     outcome::{Completion, CompletionResult},
 };
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Writes down these verdicts, each only under its own token. Locked rows are passed over, so that one handler's
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// # Errors
 /// The database's.
 pub async fn complete_batch(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     completions: &[Completion],
 ) -> Result<Vec<(LeaseId, CompletionResult)>, sqlx::Error> {
     let ids: Vec<Uuid> = completions.iter().map(|completion| completion.lease.job_id).collect();
@@ -91,7 +91,7 @@ pub async fn complete_batch(
         &texts as &[Option<String>],
         &waits,
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let written = |written, held| match (written, held) {
         (true, _) => CompletionResult::Written,

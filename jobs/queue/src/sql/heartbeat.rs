@@ -1,7 +1,6 @@
 //! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one statement.
 
-use crate::{WorkerConfig, lease_id::LeaseId};
-use sqlx::PgConnection;
+use crate::{QueueConnection, WorkerConfig, lease_id::LeaseId};
 use uuid::Uuid;
 
 /// A lease that was renewed.
@@ -19,7 +18,7 @@ pub struct RenewedLease {
 /// # Errors
 /// The database's.
 pub async fn heartbeat(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     held: &[LeaseId],
     worker: &WorkerConfig,
     draining: bool,
@@ -51,7 +50,7 @@ pub async fn heartbeat(
         i32::try_from(worker.concurrency).unwrap_or(i32::MAX),
         draining,
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let renewed = renewed.into_iter();
     Ok(renewed
@@ -63,6 +62,9 @@ pub async fn heartbeat(
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn deregister(conn: &mut PgConnection, worker: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn).await.map(drop)
+pub(crate) async fn deregister(
+    conn: &mut (impl QueueConnection + ?Sized),
+    worker: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn.on_queue()).await.map(drop)
 }

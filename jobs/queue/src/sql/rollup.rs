@@ -1,10 +1,13 @@
 //! Adding a worker's sums to the roll-ups.
 
+use crate::QueueConnection;
 use crate::metrics::Rollup;
-use sqlx::PgConnection;
 
 /// Adds these sums to the roll-up of this minute.
-pub(crate) async fn add(conn: &mut PgConnection, sums: &[(String, Rollup)]) -> Result<(), sqlx::Error> {
+pub(crate) async fn add(
+    conn: &mut (impl QueueConnection + ?Sized),
+    sums: &[(String, Rollup)],
+) -> Result<(), sqlx::Error> {
     for (tag, sum) in sums {
         let [done, failed, dead, cancelled, _] = sum.ended;
         sqlx::query!(
@@ -29,7 +32,7 @@ pub(crate) async fn add(conn: &mut PgConnection, sums: &[(String, Rollup)]) -> R
             &sum.lateness,
             &sum.run
         )
-        .execute(&mut *conn)
+        .execute(conn.on_queue())
         .await?;
     }
     Ok(())
