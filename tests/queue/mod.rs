@@ -6,4 +6,5 @@ mod location;
 mod model;
 mod recurring;
 mod schema;
+mod store;
 mod workers;

@@ -1,8 +1,10 @@
-//! A job queue in PostgreSQL. It knows nothing of what a job does: a tag is a string, a payload is JSON.
+//! A job queue in PostgreSQL. It knows nothing of what a job does: a tag is a string, a payload is
+//! JSON.
 //!
-//! A program that changes its data calls [`enqueue`], [`enqueue_or_expedite`] or [`remove`] in the same transaction. A worker
-//! ([`run`]) leases due jobs and gives each to the handler as a [`Delivery`]; the handler completes it in its own
-//! transaction with [`Lease::complete`], fenced by the lease's token. apalis runs the handlers.
+//! A program that changes its data calls [`enqueue`], [`enqueue_or_expedite`] or [`remove`] in the
+//! same transaction. A worker ([`run`]) leases due jobs and gives each to the handler as a
+//! [`Delivery`]; the handler completes it in its own transaction with [`Lease::complete`], fenced
+//! by the lease's token. apalis runs the handlers.
 
 pub mod admin;
 mod config;
@@ -23,6 +25,7 @@ mod prefetch;
 mod retry_policy;
 mod sql;
 mod state;
+pub mod store;
 mod time_limit;
 mod trace;
 mod transaction;
@@ -45,7 +48,8 @@ pub use trace::{in_current_trace, with_trace_id};
 pub use transaction::{begin, begin_with};
 pub use worker::run;
 
-/// The statements of the driver, for tests that check them or drive a worker otherwise. No part of the stable interface.
+/// The statements of the driver, for tests that check them or drive a worker otherwise. No part of
+/// the stable interface.
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::{
