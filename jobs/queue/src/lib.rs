@@ -12,6 +12,7 @@ mod delivery;
 mod driver;
 mod enqueue;
 mod error;
+pub mod import;
 mod job;
 mod lease;
 mod lease_id;
