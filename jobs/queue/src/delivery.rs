@@ -23,8 +23,8 @@ pub struct Delivery {
 pub enum Outcome {
     /// The handler completed or snoozed the job in its own transaction.
     Settled,
-    /// The job is done and the queue is to say so, with this note. The note of completion commits after the
-    /// effect, not with it: a crash in between runs the job again.
+    /// The job is done and the queue is to say so, with this note. The note of completion commits
+    /// after the effect, not with it: a crash in between runs the job again.
     Done(Option<String>),
 }
 
@@ -56,8 +56,9 @@ impl Delivery {
         serde_json::from_value(fields).map_err(JobError::undecodable)
     }
 
-    /// Whether somebody wants the job to end without being done. A handler that heeds it changes nothing and returns
-    /// [`JobError::Cancelled`]; one that does not may still complete the job, and then it is done.
+    /// Whether the cancellation of the job was requested. A handler that acts on it changes nothing
+    /// and returns [`JobError::Cancelled`]. A handler that completes the job all the same has done
+    /// it.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
     }

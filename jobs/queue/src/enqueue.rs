@@ -8,16 +8,18 @@ use sqlx::types::Json;
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// How often a key that is taken by an invisible job is looked up. Each lookup has a new snapshot, so a second one suffices
-/// unless that job ends and a third takes its key in between.
+/// How often a key that is taken by an invisible job is looked up. Each lookup has a new snapshot,
+/// so a second one suffices unless that job ends and a third takes its key in between.
 const MAX_LOOKUPS: usize = 5;
 
 /// When a job may run, by the database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// At once. The transaction's commit notifies waiting workers; such commits wait for each other.
+    /// At once. The transaction's commit notifies waiting workers; such commits wait for each
+    /// other.
     Now,
-    /// At once, without a notification: the caller [notifies](crate::Notifier) after its commit, or the workers poll.
+    /// At once, without a notification: the caller [notifies](crate::Notifier) after its commit, or
+    /// the workers poll.
     NowSilently,
     /// After this time, counted from the statement.
     In(Duration),
@@ -64,8 +66,8 @@ pub async fn enqueue(
     jobs.iter().map(|job| known.get(&job.id).copied().ok_or(sqlx::Error::RowNotFound)).collect()
 }
 
-/// Inserts in the order of tag and key, so that two batches cannot deadlock. A job that lost its key to one this
-/// statement's snapshot does not show is left out of the answer.
+/// Inserts in the order of tag and key, so that two batches cannot deadlock. A job that lost its
+/// key to one this statement's snapshot does not show is left out of the answer.
 async fn insert(
     conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[&NewJob],
@@ -113,11 +115,8 @@ async fn insert(
     Ok(rows.into_iter().filter_map(|row| Some((row.id, answer(row.id, row.live_id?)))).collect())
 }
 
-/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running. The caller
-/// [notifies](crate::Notifier) after its commit.
-///
-/// # Errors
-/// The database's.
+/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running.
+/// The caller [notifies](crate::Notifier) after its commit.
 pub async fn enqueue_or_expedite(
     conn: &mut (impl QueueConnection + ?Sized),
     job: &NewJob,
@@ -128,7 +127,8 @@ pub async fn enqueue_or_expedite(
     let answers = enqueue(conn, std::slice::from_ref(job), Due::NowSilently).await?;
     let answer = answers.first().copied().ok_or(sqlx::Error::RowNotFound)?;
     if matches!(answer, Enqueued::AlreadyQueued(_)) {
-        // Its key may have been taken after the first look, by a transaction that was still open then.
+        // Its key may have been taken after the first look, by a transaction that was still open
+        // then.
         bring_forward(conn, job).await?;
     }
     Ok(answer)
@@ -150,9 +150,6 @@ async fn bring_forward(
 }
 
 /// Deletes the live jobs of these tags and keys, except those that run. Returns how many.
-///
-/// # Errors
-/// The database's.
 pub async fn remove(
     conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[(&str, String)],

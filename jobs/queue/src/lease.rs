@@ -1,5 +1,5 @@
-//! The lease: the right of one attempt to change its job. The token is the lease_id: whoever's token the row does not
-//! carry changes nothing.
+//! The lease: the right of one attempt to change its job. Its token is a fencing token: an attempt
+//! whose token the job's row does not carry changes nothing.
 
 use crate::{JobError, QueueConfig};
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ pub struct Lease {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// This attempt's lease_id.
+    /// The fencing token of this attempt.
     pub token: Uuid,
     /// Which attempt this is, from 1.
     pub attempt: i32,
@@ -39,7 +39,7 @@ pub struct Lease {
     pub(crate) claimed: Instant,
 }
 
-/// Why a job could not be settled. The caller gives up his transaction.
+/// Why a job could not be settled. The caller rolls its transaction back.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// The job has ended, or another attempt holds it.
@@ -74,11 +74,8 @@ impl Lease {
         if ended.len() == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
     }
 
-    /// Ends many jobs of one queue as done, in the caller's transaction. Returns those that were: the others' leases are lost, and their
-    /// effects must not commit.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Ends many jobs of one queue as done, in the caller's transaction. Returns those that were:
+    /// the others' leases are lost, and their effects must not commit.
     pub async fn complete_all(
         conn: &mut PgConnection,
         leases: &[&Self],
@@ -95,8 +92,8 @@ impl Lease {
         .await
     }
 
-    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction. A job that
-    /// failed before is no longer retrying: its last attempt did not fail.
+    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's
+    /// transaction. A job that failed before is no longer retrying: its last attempt did not fail.
     ///
     /// # Errors
     /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.

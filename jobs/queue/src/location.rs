@@ -1,7 +1,8 @@
 //! Where a queue is: its schema and its channel of notifications.
 //!
-//! Statements are written, and checked at compile time, for the schema `queue` and the channel `farebox_jobs`. Through
-//! [`QueueConfig::on`] they run with other names; with the default ones they run as they are written.
+//! Statements are written, and checked at compile time, for the schema `queue` and the channel
+//! `farebox_jobs`. Through [`QueueConfig::on`] they run with other names; with the default ones
+//! they run as they are written.
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -25,16 +26,16 @@ const MAX_NAME: usize = 63;
 static DEFAULT: LazyLock<QueueConfig> =
     LazyLock::new(|| QueueConfig { schema: DEFAULT_SCHEMA.into(), channel: DEFAULT_CHANNEL.into() });
 
-/// The schema and the channel of a queue. A database can hold several queues, each in a schema of its own and with a channel
-/// of its own. Cloning it is cheap.
+/// The schema and the channel of a queue. A database can hold several queues, each in a schema of
+/// its own and with a channel of its own. Cloning it is cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
     schema: Arc<str>,
     channel: Arc<str>,
 }
 
-/// A schema or a channel must be a letter or an underscore, followed by letters, digits and underscores: lowercase, at most
-/// 63 in all.
+/// A schema or a channel must be a letter or an underscore, followed by letters, digits and
+/// underscores: lowercase, at most 63 in all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no name for a queue: it takes a to z, 0 to 9 and _, and at most 63 of them")]
 pub struct InvalidName(String);
@@ -104,7 +105,8 @@ pub struct OnQueue<X> {
     queue: QueueConfig,
 }
 
-/// A connection on which functions of this crate act on a queue. A connection by itself stands for the default queue.
+/// A connection on which functions of this crate act on a queue. A connection by itself stands for
+/// the default queue.
 pub trait QueueConnection: Send {
     /// The connection, with its queue.
     fn on_queue(&mut self) -> OnQueue<&mut PgConnection>;

@@ -1,5 +1,6 @@
-//! Maintenance, which one worker at a time does for all: it measures the depth of the queue, makes and drops partitions,
-//! and deletes old rows. The first worker to notice that a task is due does it. No job depends on these tasks.
+//! Maintenance, which one worker at a time does for all: it measures the depth of the queue, makes
+//! and drops partitions, and deletes old rows. The first worker to notice that a task is due does
+//! it. No job depends on these tasks.
 
 use crate::{QueueConnection, WorkerConfig, admin::views::queues, begin, retry_policy::jittered};
 use sqlx::{PgExecutor, PgPool};
@@ -45,8 +46,9 @@ async fn run_once(pool: &PgPool, config: &WorkerConfig) -> Result<(), sqlx::Erro
     tx.commit().await
 }
 
-/// Whether this task is due and the caller's now; the next turn is `every` from now. Until the caller's transaction ends,
-/// no other process acquires the task. A name that is new is due at once, so a program can have tasks of its own.
+/// Whether this task is due and the caller's now; the next turn is `every` from now. Until the
+/// caller's transaction ends, no other process acquires the task. A name that is new is due at
+/// once, so a program can have tasks of its own.
 pub async fn acquire_task(db: impl PgExecutor<'_>, task: &str, every: Duration) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"with acquired as (
@@ -90,8 +92,8 @@ async fn write_depth(conn: &mut (impl QueueConnection + ?Sized), tags: &[String]
     Ok(())
 }
 
-/// Makes and drops partitions of what has ended, and deletes old roll-ups, missing workers, and concurrency keys whose job
-/// was deleted by hand.
+/// Makes and drops partitions of what has ended, and deletes old roll-ups, missing workers, and
+/// concurrency keys whose job was deleted by hand.
 ///
 /// # Errors
 /// The database's; among them that a partition is in use, which passes.

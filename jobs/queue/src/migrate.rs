@@ -73,7 +73,8 @@ impl QueueConfig {
         }
     }
 
-    /// Creates the queue's schema, or brings it up to this build, in one transaction. Several processes may call it at once.
+    /// Creates the queue's schema, or brings it up to this build, in one transaction. Several
+    /// processes may call it at once.
     ///
     /// # Errors
     /// [`MigrateError::Newer`] for a database of a newer build.

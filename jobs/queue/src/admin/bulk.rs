@@ -1,15 +1,13 @@
-//! One act upon many jobs, in one statement each. A row that somebody holds at this moment is passed over as busy, so
-//! that nobody's open transaction holds up the others.
+//! Changes of many jobs, in one statement each. A locked row is passed over as busy, so that one
+//! open transaction does not delay the other jobs.
 
 use super::change::{AdminOutcome, restore};
 use crate::QueueConnection;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Makes waiting jobs due now and brings dead letters back to life. The answers stand in the order of the ids.
-///
-/// # Errors
-/// The database's.
+/// Makes waiting jobs due now and brings dead letters back to life. The answers stand in the order
+/// of the ids.
 pub async fn retry(
     conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],
@@ -34,9 +32,6 @@ pub async fn retry(
 }
 
 /// Brings dead letters back to life; one whose key is taken by a live job is busy.
-///
-/// # Errors
-/// The database's.
 pub async fn redrive(
     conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],
@@ -45,10 +40,7 @@ pub async fn redrive(
     with_rest(conn, ids, changed).await
 }
 
-/// Calls off live jobs: those that wait end as cancelled, those that run are asked to.
-///
-/// # Errors
-/// The database's.
+/// Cancels live jobs: waiting ones end as cancelled, running ones are asked to.
 pub async fn cancel(
     conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],

@@ -17,7 +17,8 @@ pub enum JobRef<'a> {
 pub enum AdminOutcome {
     /// The job is changed.
     Changed,
-    /// The job runs, and the cancellation of its attempt is requested. It ends as cancelled, unless it is done before.
+    /// The job runs, and the cancellation of its attempt is requested. It ends as cancelled, unless
+    /// it is done before.
     CancelRequested,
     /// An attempt runs, or the key is taken by a live job: nothing was changed.
     Busy,
@@ -25,7 +26,8 @@ pub enum AdminOutcome {
     Gone,
 }
 
-/// Moves dead letters back to the live table: the row is moved, never copied, so none can live twice.
+/// Moves dead letters back to the live table: the row is moved, never copied, so none can live
+/// twice.
 pub(crate) async fn restore(
     conn: &mut (impl QueueConnection + ?Sized),
     ids: &[Uuid],
@@ -51,7 +53,7 @@ pub(crate) async fn restore(
     .await
 }
 
-/// The live job, once nobody else holds its row; the caller's transaction holds it then.
+/// Locks the row of the live job, in the caller's transaction. Waits for other transactions.
 pub(super) async fn lock(
     conn: &mut (impl QueueConnection + ?Sized),
     which: JobRef<'_>,

@@ -1,5 +1,6 @@
-//! What people do with the queue: look, try again, call off, pause, drain. Every act is one statement, keeps who and why,
-//! and leaves a running attempt alone; cancelling asks it to end.
+//! Administration: operators retry, snooze, redrive, cancel, pause and drain. Every change is one
+//! statement and keeps its reason. It leaves a running attempt alone; a cancellation asks it to
+//! end.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -26,9 +27,10 @@ pub use views::{
     workers,
 };
 
-/// Jobs one [`redrive`] moves at the most.
+/// How many jobs one [`redrive`] moves at most.
 pub const REDRIVE_MAX: i64 = 1_000;
-/// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
+/// Jobs that are due longest, of each priority, among which those that run are looked for before a
+/// tag counts as drained.
 const DRAINED_OF: i64 = 10_000;
 /// How often a job that begins or ends at this moment is looked at again before it is left alone.
 const MAX_TRIES: usize = 5;
@@ -51,9 +53,6 @@ pub struct DeadFilter {
 }
 
 /// Makes a job that waits due now, or brings a dead letter back to life with fresh attempts.
-///
-/// # Errors
-/// The database's.
 pub async fn retry(
     conn: &mut (impl QueueConnection + ?Sized),
     id: Uuid,
@@ -77,16 +76,13 @@ pub async fn retry(
 }
 
 /// Puts a job that waits off until then, or brings it forward to then.
-///
-/// # Errors
-/// The database's.
 pub async fn snooze(
     conn: &mut (impl QueueConnection + ?Sized),
     id: Uuid,
     until: DateTime<Utc>,
 ) -> Result<AdminOutcome, sqlx::Error> {
     let moved =
-        // Whoever was due already is owed since then.
+        // A job that was due already keeps that time as its first due time.
         sqlx::query!(
             "update queue.job
              set run_at = $2, first_due_at = coalesce(first_due_at, case when run_at <= now() then run_at end)
@@ -102,11 +98,8 @@ pub async fn snooze(
     busy_or_gone(conn, id).await
 }
 
-/// Brings dead letters back to life, the oldest first, [`REDRIVE_MAX`] at the most; those whose key is taken by a live job
-/// stay where they are. Returns how many.
-///
-/// # Errors
-/// The database's.
+/// Brings dead letters back to life, the oldest first, at most [`REDRIVE_MAX`]; those whose key
+/// is taken by a live job stay where they are. Returns how many.
 pub async fn redrive(
     conn: &mut (impl QueueConnection + ?Sized),
     which: &DeadFilter,
@@ -130,12 +123,9 @@ pub async fn redrive(
     Ok(restore(conn, &dead).await?.len() as u64)
 }
 
-/// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
-/// asked to end ([`AdminOutcome::CancelRequested`]), and its worker hears of it when the transaction commits, or at its next sign of life
-/// if it only polls. What the job would have done stays undone: that is the caller's to know.
-///
-/// # Errors
-/// The database's.
+/// Cancels a live job, in the caller's transaction. A waiting job ends as `cancelled` with the
+/// note. The cancellation of a running job is requested ([`AdminOutcome::CancelRequested`]): its
+/// worker learns of it when the transaction commits, or at its next heartbeat if it only polls.
 pub async fn cancel(
     conn: &mut (impl QueueConnection + ?Sized),
     which: JobRef<'_>,
@@ -152,10 +142,8 @@ pub async fn cancel(
     Ok(AdminOutcome::Busy)
 }
 
-/// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's reason.
-///
-/// # Errors
-/// The database's.
+/// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's
+/// reason.
 pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into queue.paused (tag, paused_by, reason) values ($1, $2, $3) on conflict (tag) do nothing",
@@ -169,9 +157,6 @@ pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -
 }
 
 /// Lets workers have a tag's jobs again, at once.
-///
-/// # Errors
-/// The database's.
 pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"with resumed as (delete from queue.paused where tag = $1 returning tag)
@@ -183,10 +168,8 @@ pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Erro
     .map(drop)
 }
 
-/// Pauses a tag and waits until none of its attempts runs, for `wait` at the most. Returns how many still run.
-///
-/// # Errors
-/// The database's.
+/// Pauses a tag and waits until none of its attempts runs, at most for `wait`. Returns how many
+/// still run.
 pub async fn drain(
     conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
@@ -198,10 +181,8 @@ pub async fn drain(
     wait_until_drained(conn, tag, wait).await
 }
 
-/// Waits until none of a paused tag's attempts runs, for `wait` at the most. Returns how many still run.
-///
-/// # Errors
-/// The database's.
+/// Waits until none of a paused tag's attempts runs, at most for `wait`. Returns how many still
+/// run.
 pub async fn wait_until_drained(
     conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,

@@ -1,5 +1,5 @@
-//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so that each is served by
-//! its index however large the tables are.
+//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so
+//! that each is served by its index however large the tables are.
 
 use super::{
     table::{JobTable, columns, table_name},
@@ -29,7 +29,8 @@ pub struct JobFilter {
     /// In these tables.
     pub tables: &'static [JobTable],
     /// Of these tags, all if there are none. A page of live jobs is then one of those among the
-    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found only along with its tag.
+    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found
+    /// only along with its tag.
     pub tags: Vec<String>,
     /// In this state.
     pub state: Option<String>,
@@ -88,7 +89,8 @@ pub struct ErrorGroup {
     pub tags: Vec<String>,
 }
 
-/// The position of a group in the list, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
+/// The position of a group in the list, by its numbers when it was shown. As a text
+/// `jobs.micros.fingerprint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCursor {
     jobs: i64,
@@ -131,9 +133,6 @@ impl FromStr for ErrorCursor {
 }
 
 /// A page of jobs, newest first.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     db: impl PgExecutor<'_>,
     filter: &JobFilter,
@@ -162,9 +161,6 @@ pub async fn list(
 }
 
 /// The ids of what fits, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
     for table in filter.searched() {
@@ -187,7 +183,8 @@ impl JobFilter {
             .filter(move |table| ended_too || *table != JobTable::Finished)
     }
 
-    /// `from … where …` of this table; of live jobs of a tag and priority, the first `most` to fall due.
+    /// `from … where …` of this table; of live jobs of a tag and priority, the first `most` to fall
+    /// due.
     fn from(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
         if let Some(filter) = &self.key_filter {
             self.by_key_filter(sql, table, filter);
@@ -197,8 +194,9 @@ impl JobFilter {
         self.conditions(sql, table);
     }
 
-    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
-    /// walking all jobs in the order of the page instead, until it has met enough of these.
+    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0`
+    /// keeps the planner from walking all jobs in the order of the page instead, until it has met
+    /// enough of these.
     fn by_key_filter(
         &self,
         sql: &mut QueryBuilder<Postgres>,
@@ -226,7 +224,8 @@ impl JobFilter {
             sql.push(" from ").push(table_name(table)).push(" where ").push(self.in_state());
             return;
         }
-        // Live jobs are found by tag in the order in which they fall due, however many there are of others.
+        // Live jobs are found by tag in the order in which they fall due, however many there are of
+        // others.
         sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
         sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
         sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank")
@@ -256,7 +255,8 @@ impl JobFilter {
     fn conditions(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable) {
         match &self.tags[..] {
             [] => {}
-            // CompletionResult out: some tags have all jobs, some none, and the plan is to be the tag's own.
+            // Written out: some tags have all jobs, some none, and the plan is to be the
+            // tag's own.
             [tag] => {
                 sql.push(" and tag = '").push(tag.replace('\'', "''")).push("'");
             }
@@ -301,12 +301,9 @@ pub fn first_id(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
 }
 
-/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed: at most `limit`
-/// groups, those after this position. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
-/// all by who turns pages.
-///
-/// # Errors
-/// The database's.
+/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that
+/// failed: at most `limit` groups, those after this position. A group that grows or shrinks
+/// meanwhile moves, and a reader who turns pages may see it twice or not at all.
 pub async fn errors(
     db: impl PgExecutor<'_>,
     tag: Option<&str>,

@@ -7,7 +7,7 @@ pub enum JobTable {
     Live,
     /// Given up.
     Dead,
-    /// Done or called off.
+    /// Done or cancelled.
     Finished,
 }
 

@@ -22,8 +22,8 @@ pub struct JobView {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
-    /// `cancelled`.
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next),
+    /// `running`, `done`, `dead` or `cancelled`.
     pub state: String,
     /// The rank of its priority, 0 before 1 before 2; not kept of a finished job.
     pub priority: Option<i16>,
@@ -47,13 +47,16 @@ pub struct JobView {
     pub ended_at: Option<DateTime<Utc>>,
     /// As enqueued.
     pub payload: Value,
-    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, trace_id, error}`.
+    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, trace_id,
+    /// error}`.
     pub attempts: Value,
-    /// How it ended: the handler's note, or the reason it was given up for. Of a running job: why it is to end.
+    /// How it ended: the handler's note, or the reason it was given up for. Of a running job: why
+    /// it is to end.
     pub note: Option<String>,
-    /// Who runs it, or ran it last.
+    /// The worker that runs it, or ran it last.
     pub worker: Option<String>,
-    /// A short name for its last error, the same whatever order, number or time the error speaks of.
+    /// A short name for its last error, the same whatever order, number or time the error speaks
+    /// of.
     pub fingerprint: Option<String>,
 }
 
@@ -83,7 +86,8 @@ impl JobView {
 pub struct QueueView {
     /// The tag.
     pub tag: String,
-    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest; without those that failed.
+    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest; without
+    /// those that failed.
     pub ready: i64,
     /// Not yet due, counted up to [`COUNT_MAX`]; without those that failed.
     pub delayed: i64,
@@ -97,7 +101,8 @@ pub struct QueueView {
     pub dead: i64,
     /// How long the longest due has waited, seconds.
     pub oldest_ready_secs: Option<f64>,
-    /// How long ago the first of its jobs fell due that are not done, seconds; whether it runs, failed or was put off since.
+    /// How long ago the first of its jobs fell due that are not done, seconds; whether it runs,
+    /// failed or was put off since.
     pub oldest_due_secs: Option<f64>,
     /// Whether workers leave it alone.
     pub paused: bool,
@@ -124,20 +129,17 @@ pub struct WorkerView {
     pub tags: Vec<String>,
     /// How many attempts it runs at a time.
     pub slots: i32,
-    /// Jobs it held at its last sign of life.
+    /// Jobs it held at its last heartbeat.
     pub held: i32,
-    /// `working`, `draining`, or `missing`: no sign of life for longer than its leases last.
+    /// `working`, `draining`, or `missing`: no heartbeat for longer than its leases last.
     pub state: String,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// Its last sign of life.
+    /// Its last heartbeat.
     pub last_seen_at: DateTime<Utc>,
 }
 
 /// One job. Of a job that ended and was enqueued again under its id, the live one.
-///
-/// # Errors
-/// The database's.
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
     sqlx::query_as!(
         JobView,
@@ -154,7 +156,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
     .await
 }
 
-/// Where a worker stands among all: it never moves, and stays a place when the worker is gone. As a text `micros.id`.
+/// Where a worker stands among all: it never moves, and stays a place when the worker is gone. As a
+/// text `micros.id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCursor {
     started_micros: i64,
@@ -182,10 +185,8 @@ impl FromStr for WorkerCursor {
     }
 }
 
-/// The workers, those that went missing included; the newest first. At most `limit`, those that come after this place.
-///
-/// # Errors
-/// The database's.
+/// The workers, those that went missing included; the newest first. At most `limit`, those that
+/// come after this place.
 pub async fn workers(
     db: impl PgExecutor<'_>,
     after: Option<&WorkerCursor>,
@@ -208,10 +209,8 @@ pub async fn workers(
     .await
 }
 
-/// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no more to look at.
-///
-/// # Errors
-/// The database's.
+/// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no
+/// more to look at.
 pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<QueueView>, sqlx::Error> {
     sqlx::query_as!(
         QueueView,
@@ -269,9 +268,6 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
 }
 
 /// The minutes since `since`, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn minutes(
     conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
@@ -299,7 +295,7 @@ pub struct Minute {
     pub failed: i64,
     /// Jobs given up.
     pub dead: i64,
-    /// Jobs called off while they ran.
+    /// Jobs cancelled while they ran.
     pub cancelled: i64,
     /// Claims of jobs whose attempt had gone without a word.
     pub rescued: i64,

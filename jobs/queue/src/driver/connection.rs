@@ -1,4 +1,5 @@
-//! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it from renewing leases.
+//! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it
+//! from renewing leases.
 
 use crate::{QueueConfig, location::OnQueue, time_limit::within};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
@@ -21,13 +22,15 @@ pub(crate) struct DriverConnection {
     conn: Option<PgConnection>,
 }
 
-/// The queue's tables go from empty to huge and back while plans are kept, so the plans are fixed here: every statement of
-/// the driver walks an index, never reads or sorts a table, and is planned once.
+/// The queue's tables go from empty to huge and back while plans are kept, so the plans are fixed
+/// here: every statement of the driver walks an index, never reads or sorts a table, and is planned
+/// once.
 ///
-/// No commit of the driver waits for the disk. A database that crashes may forget its last moments. A claim that is
-/// forgotten was not made, and its token lease_ids the worker that believes it has it. A completion that is forgotten leaves a
-/// lease that runs out, as if the worker had crashed before writing it. What a handler commits with its job is its own
-/// transaction, with that transaction's settings.
+/// No commit of the driver waits for the disk. A database that crashes may forget its last moments.
+/// A claim that is forgotten was not made, and its token lease_ids the worker that believes it has
+/// it. A completion that is forgotten leaves a lease that runs out, as if the worker had crashed
+/// before writing it. What a handler commits with its job is its own transaction, with that
+/// transaction's settings.
 macro_rules! settings {
     ($set:literal) => {
         concat!(
@@ -50,15 +53,17 @@ macro_rules! settings {
 }
 
 impl DriverConnection {
-    /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no prepared statements.
+    /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no
+    /// prepared statements.
     pub(crate) fn new(options: PgConnectOptions, pooled: bool, queue: QueueConfig) -> Self {
         let options = if pooled { options.statement_cache_capacity(0) } else { options };
         Self { options, pooled, queue, conn: None }
     }
 
-    /// Runs one statement, within bounded time. After an error that may be the connection's or the server's, the next call
-    /// connects anew. What the failed statement did is unknown, and every statement of the driver tolerates that. A plan
-    /// that is older than a change of the schema is such an error, too. Safe to drop: the connection closes with it.
+    /// Runs one statement, within bounded time. After an error that may be the connection's or the
+    /// server's, the next call connects anew. What the failed statement did is unknown, and every
+    /// statement of the driver tolerates that. A plan that is older than a change of the schema is
+    /// such an error, too. Safe to drop: the connection closes with it.
     pub(crate) async fn run<T>(
         &mut self,
         statement: impl AsyncFnOnce(&mut OnQueue<&mut PgConnection>) -> Result<T, sqlx::Error>,
@@ -118,7 +123,8 @@ async fn set_limits(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Er
     .map(drop)
 }
 
-/// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not get.
+/// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not
+/// get.
 fn is_benign(error: &sqlx::Error) -> bool {
     is_of(error, &["22", "23", "40", "55"])
 }

@@ -63,7 +63,8 @@ impl Connections {
         self.in_flight.spawn(request.run(conn));
     }
 
-    /// Waits for a request to come back; none if none is under way. Safe to drop: it has then taken nothing.
+    /// Waits for a request to come back; none if none is under way. Safe to drop: it has then taken
+    /// nothing.
     pub(super) async fn next(&mut self) -> Option<DbResponse> {
         let response = self.in_flight.join_next().await?.unwrap_or_else(propagate_panic);
         self.completing -= response.request.done.len();

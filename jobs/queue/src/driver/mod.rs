@@ -1,8 +1,10 @@
-//! The driver: one loop that writes what ended, renews the leases that are held, and claims what is due. It alone talks
-//! to the database for the worker, and no database error ends it or touches a running attempt.
+//! The driver: one loop that writes what ended, renews the leases that are held, and claims what is
+//! due. It alone talks to the database for the worker, and no database error ends it or touches a
+//! running attempt.
 //!
-//! It has two connections. While the server works on one request (completing a batch, claiming the next), the results of
-//! another become jobs and the next batch ends, and a job that was just enqueued waits for neither.
+//! It has two connections. While the server works on one request (completing a batch, claiming the
+//! next), the results of another become jobs and the next batch ends, and a job that was just
+//! enqueued waits for neither.
 
 mod connection;
 mod connections;
@@ -152,10 +154,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Waits until a request is back, an attempt ended, a job was enqueued or cancelled, the worker is to stop, or a time
-    /// has come: to poll, to renew a lease, to try a locked row again, to release a job that has waited too long for a
-    /// slot. What did not come first is dropped, and has taken nothing: requests run on tasks of their own, reports stay
-    /// in their channel.
+    /// Waits until a request is back, an attempt ended, a job was enqueued or cancelled, the worker
+    /// is to stop, or a time has come: to poll, to renew a lease, to try a locked row again, to
+    /// release a job that has waited too long for a slot. What did not come first is dropped, and
+    /// has taken nothing: requests run on tasks of their own, reports stay in their channel.
     async fn wait(&mut self) -> Result<(), sqlx::Error> {
         let wake_at = self.wake_at();
         let mut report = None;
@@ -192,8 +194,8 @@ impl Driver {
         .fold(self.leases.renew_at(), Instant::min)
     }
 
-    /// Attempts that began together end one after the other: lets them share a statement. The window is far shorter than
-    /// a statement, and than a timer can measure.
+    /// Attempts that began together end one after the other: lets them share a statement. The
+    /// window is far shorter than a statement, and than a timer can measure.
     async fn collect_reports(&mut self) {
         let mut last = Instant::now();
         while self.unwritten() < self.leases.len() && last.elapsed() < REPORT_WINDOW {

@@ -31,7 +31,8 @@ impl WakeSignal {
     }
 }
 
-/// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes the driver too.
+/// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes
+/// the driver too.
 pub(crate) async fn listen(options: PgConnectOptions, signal: Arc<WakeSignal>, config: WorkerConfig) {
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     loop {

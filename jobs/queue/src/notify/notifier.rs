@@ -1,9 +1,10 @@
 //! Sending notifications after a commit instead of in it.
 //!
-//! A transaction that has called NOTIFY takes a lock of the whole cluster in its commit and holds it until the commit is
-//! on disk, so such commits go one after the other, each waiting for the disk. With a notifier the enqueuing program
-//! asks for a message once its commit is done. A connection of its own sends it, in a transaction that does not wait for
-//! the disk; a lost message costs no more than a poll, and all requests of a pause share one message.
+//! A transaction that has called NOTIFY takes a lock of the whole cluster in its commit and holds
+//! it until the commit is on disk, so such commits go one after the other, each waiting for the
+//! disk. With a notifier the enqueuing program asks for a message once its commit is done. A
+//! connection of its own sends it, in a transaction that does not wait for the disk; a lost message
+//! costs no more than a poll, and all requests of a pause share one message.
 
 use crate::{QueueConfig, time_limit::within};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
@@ -12,14 +13,15 @@ use tokio::{sync::Notify, task::AbortHandle, time::sleep};
 
 /// How long connecting and one message may take together.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
-/// The pause after a message; requests during it share the next message. A woken worker looks through all its tags,
-/// whether there is one job or fifty.
+/// The pause after a message; requests during it share the next message. A woken worker looks
+/// through all its tags, whether there is one job or fifty.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a message that could not be sent.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// Wakes workers up for jobs that were enqueued [without a notification](crate::Due::NowSilently) or
-/// [expedited](crate::enqueue_or_expedite). Clones share one connection; it closes with the last one.
+/// Wakes workers up for jobs that were enqueued [without a notification](crate::Due::NowSilently)
+/// or [expedited](crate::enqueue_or_expedite). Clones share one connection; it closes with the last
+/// one.
 #[derive(Clone, Debug)]
 pub struct Notifier(Arc<Inner>);
 
@@ -79,8 +81,8 @@ async fn send(
     if first.is_ok() { first } else { within(SEND_LIMIT, send_once(conn, options, channel)).await }
 }
 
-/// The connection is kept only after a success. Nothing is set on it beyond the statement: behind a pooler other clients
-/// use it afterwards.
+/// The connection is kept only after a success. Nothing is set on it beyond the statement: behind a
+/// pooler other clients use it afterwards.
 async fn send_once(
     kept: &mut Option<PgConnection>,
     options: &PgConnectOptions,

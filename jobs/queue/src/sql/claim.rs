@@ -1,4 +1,5 @@
-//! The driver's main statement: complete what ended well, claim what is due, return when the next job falls due.
+//! The driver's main statement: complete what ended well, claim what is due, return when the next
+//! job falls due.
 
 use super::cursor::ClaimCursor;
 use crate::{Lease, QueueConfig, QueueConnection, outcome::Completion};
@@ -30,8 +31,8 @@ pub enum ClaimKind {
     Rescued,
     /// Not to be run: its cancellation was requested. The worker writes that, under the lease.
     Cancelled,
-    /// Not to be run: the lease of its last attempt expired, and no attempt is left. The worker moves it to the dead letters,
-    /// under the lease.
+    /// Not to be run: the lease of its last attempt expired, and no attempt is left. The worker
+    /// moves it to the dead letters, under the lease.
     Crashed,
 }
 
@@ -46,7 +47,7 @@ pub struct ClaimRequest<'a> {
     pub worker: &'a str,
     /// How long the leases last.
     pub lease: Duration,
-    /// One for all of them, and for no other claim: with the job's id it is the lease_id of an attempt.
+    /// The fencing token of all leases of this claim, and of no other.
     pub token: Uuid,
 }
 
@@ -63,16 +64,14 @@ pub struct ClaimResult {
     pub next: Option<Duration>,
 }
 
-/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority and the longest due of
-/// each tag first: one statement, one commit. A job whose lease has run out is due as well. A completion waits for
-/// the row's lock, up to the connection's limit; a claim passes over locked rows, paused tags, and jobs whose concurrency_key
-/// key is taken.
+/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority
+/// and the longest due of each tag first: one statement, one commit. A job whose lease has run out
+/// is due as well. A completion waits for the row's lock, up to the connection's limit; a claim
+/// passes over locked rows, paused tags, and jobs whose concurrency_key key is taken.
 ///
-/// The rare cases are left to statements of their own ([`take_concurrency_keys`], [`write`](super::complete::write)), under the lease
-/// that is taken here: what this one costs is mostly the making of its plan's nodes.
-///
-/// # Errors
-/// The database's.
+/// The rare cases are left to statements of their own ([`take_concurrency_keys`],
+/// [`complete_batch`](super::complete::complete_batch)), under the lease that is taken here: what
+/// this one costs is mostly the making of its plan's nodes.
 pub async fn complete_and_claim(
     conn: &mut (impl QueueConnection + ?Sized),
     done: &[Completion],
@@ -163,11 +162,8 @@ pub async fn complete_and_claim(
     Ok(ClaimResult::of(rows, request.token, &queue))
 }
 
-/// Takes the concurrency keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
-/// the others' keys are another job's at this moment.
-///
-/// # Errors
-/// The database's.
+/// Takes the concurrency keys of these jobs, which this worker has claimed under this token.
+/// Returns the jobs that got theirs; the others' keys are another job's at this moment.
 pub async fn take_concurrency_keys(
     conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[(Uuid, String)],
@@ -217,7 +213,8 @@ struct Row {
 }
 
 impl Row {
-    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
+    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further
+    /// attempt.
     fn job(
         self,
         token: Uuid,
@@ -278,7 +275,8 @@ impl ClaimResult {
     }
 }
 
-/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has one.
+/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has
+/// one.
 fn trace_of(payload: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Traced {

@@ -1,5 +1,5 @@
-//! The statement that writes whatever became of a batch of attempts. What simply ended well goes with the next claim
-//! instead (claim.rs).
+//! The statement that writes whatever became of a batch of attempts. What simply ended well goes
+//! with the next claim instead (claim.rs).
 
 use crate::{
     QueueConnection,
@@ -8,12 +8,9 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// Writes down these verdicts, each only under its own token. Locked rows are passed over, so that one handler's
-/// open transaction never holds up the others' completions. A job whose end was asked for is not tried again: it is cancelled.
-/// The answers come in no order.
-///
-/// # Errors
-/// The database's.
+/// Writes these completions, each only under its own token. Locked rows are passed over, so that
+/// one handler's open transaction never delays the others' completions. A job whose cancellation
+/// was requested is not tried again: it is cancelled. The results come in no order.
 pub async fn complete_batch(
     conn: &mut (impl QueueConnection + ?Sized),
     completions: &[Completion],

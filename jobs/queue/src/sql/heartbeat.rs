@@ -1,4 +1,5 @@
-//! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one statement.
+//! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one
+//! statement.
 
 use crate::{QueueConnection, WorkerConfig, lease_id::LeaseId};
 use uuid::Uuid;
@@ -12,11 +13,9 @@ pub struct RenewedLease {
     pub cancel_asked: bool,
 }
 
-/// Renews these leases and records that the worker is alive. A locked row is left out: its handler is completing the job,
-/// and no other worker can claim it meanwhile. Returns the leases that were renewed.
-///
-/// # Errors
-/// The database's.
+/// Renews these leases and records that the worker is alive. A locked row is left out: its handler
+/// is completing the job, and no other worker can claim it meanwhile. Returns the leases that were
+/// renewed.
 pub async fn heartbeat(
     conn: &mut (impl QueueConnection + ?Sized),
     held: &[LeaseId],
@@ -59,9 +58,6 @@ pub async fn heartbeat(
 }
 
 /// Removes a worker that ends in order from the registry.
-///
-/// # Errors
-/// The database's.
 pub(crate) async fn deregister(
     conn: &mut (impl QueueConnection + ?Sized),
     worker: &str,
