@@ -71,7 +71,7 @@ pub(crate) struct List {
     /// With this key.
     #[arg(long)]
     key: Option<String>,
-    /// With this serial key.
+    /// With this concurrency key.
     #[arg(long)]
     serial: Option<String>,
     /// Whose last error has this fingerprint.

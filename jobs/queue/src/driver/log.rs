@@ -31,7 +31,7 @@ pub(super) fn log_disposition(lease: &Lease, worker: &str, disposition: &Disposi
             tracing::warn!(%job_id, %tag, %key, attempt, worker, error, ?wait, "attempt failed");
         }
         Disposition::Cancelled(error) => {
-            tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled")
+            tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled");
         }
         Disposition::Done(_) | Disposition::Crashed | Disposition::Release => {}
     }
