@@ -92,7 +92,7 @@ async fn tools_of_apalis_push_list_count_and_wait() {
     let results: BTreeMap<_, _> = results
         .into_iter()
         .map(|result| result.unwrap())
-        .map(|result| (result.result.clone().unwrap_or_else(|error| Some(error)).unwrap(), result.status))
+        .map(|result| (result.result.clone().unwrap_or_else(Some).unwrap(), result.status))
         .collect();
     let expected = [
         ("no such address", Status::Killed),

@@ -81,20 +81,24 @@ async fn insert(
     let concurrency_keys: Vec<Option<String>> = jobs.iter().map(|job| job.concurrency_key.clone()).collect();
     let rows = sqlx::query!(
         r#"with given as (
-               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::integer[], $8::smallint[],
+               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[],
+                   $5::integer[], $8::smallint[],
                                     $9::text[])
                    as g (id, tag, key, payload, max_attempts, priority, concurrency_key)
            ), fresh as (
-               insert into queue.job (id, tag, key, payload, max_attempts, priority, concurrency_key, created_at, run_at)
+               insert into queue.job (id, tag, key, payload, max_attempts, priority,
+                   concurrency_key, created_at, run_at)
                select id, tag, key, payload, max_attempts, priority, concurrency_key, statement_timestamp(),
                       coalesce($6::timestamptz, statement_timestamp()) + make_interval(secs => $7::float8)
                from given order by tag, key
                on conflict (tag, key) do nothing
                returning id, tag, key, run_at
            ), ping as (
-               select pg_notify('farebox_jobs', '') from fresh where $10 and run_at <= statement_timestamp() limit 1
+               select pg_notify('farebox_jobs', '') from fresh
+                   where $10 and run_at <= statement_timestamp() limit 1
            )
-           select given.id as "id!", coalesce(fresh.id, job.id) as live_id, (select count(*) from ping) as pings
+           select given.id as "id!", coalesce(fresh.id, job.id) as live_id,
+               (select count(*) from ping) as pings
            from given
            left join fresh on fresh.tag = given.tag and fresh.key = given.key
            left join queue.job on job.tag = given.tag and job.key = given.key"#,

@@ -103,9 +103,11 @@ pub async fn apply_retention(
 ) -> Result<(), sqlx::Error> {
     let deletions = [
         "delete from queue.tally where ctid = any(array(
-             select ctid from queue.tally where minute < now() - make_interval(secs => $1) order by minute limit $2))",
+             select ctid from queue.tally where minute < now() - make_interval(secs => $1)
+                 order by minute limit $2))",
         "delete from queue.depth where ctid = any(array(
-             select ctid from queue.depth where at < now() - make_interval(secs => $1) order by at limit $2))",
+             select ctid from queue.depth where at < now() - make_interval(secs => $1)
+                 order by at limit $2))",
         "delete from queue.worker where ctid = any(array(
              select ctid from queue.worker where last_seen_at < now() - make_interval(secs => $1) limit $2))",
         "delete from queue.concurrency_key where key = any(array(

@@ -14,7 +14,8 @@ pub async fn retry(
 ) -> Result<Vec<AdminOutcome>, sqlx::Error> {
     let moved = sqlx::query_scalar!(
         r#"with free as materialized (
-               select id from queue.job where id = any($1) and lease_token is null order by id for update skip locked
+               select id from queue.job where id = any($1) and lease_token is null
+                   order by id for update skip locked
            ), moved as (
                update queue.job set run_at = least(run_at, now())
                where id in (select id from free) and lease_token is null returning id
@@ -54,7 +55,8 @@ pub async fn cancel(
            ), finished as (
                insert into queue.finished
                    (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
-               select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp()
+               select id, tag, key, payload, 'cancelled', attempt, $2,
+                   failures, run_at, created_at, clock_timestamp()
                from gone
            ), asked as (
                update queue.job set cancel_asked = coalesce(cancel_asked, $2)

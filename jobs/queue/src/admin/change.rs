@@ -37,7 +37,8 @@ pub(crate) async fn restore(
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
                insert into queue.job
-                   (id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at, first_due_at)
+                   (id, tag, key, payload, priority, concurrency_key,
+                       max_attempts, failures, created_at, first_due_at)
                select id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at,
                       coalesce(first_due_at, run_at)
                from chosen

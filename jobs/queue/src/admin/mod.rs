@@ -59,7 +59,8 @@ pub async fn retry(
 ) -> Result<AdminOutcome, sqlx::Error> {
     let waiting = sqlx::query_scalar!(
         r#"with moved as (
-               update queue.job set run_at = least(run_at, now()) where id = $1 and lease_token is null returning id
+               update queue.job set run_at = least(run_at, now())
+                   where id = $1 and lease_token is null returning id
            ), ping as (select pg_notify('farebox_jobs', '') from moved)
            select (select count(*) from ping) > 0 as "moved!""#,
         id

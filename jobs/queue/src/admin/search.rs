@@ -139,9 +139,12 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
     let mut sql = QueryBuilder::new(
-        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as concurrency_key, null::int as attempt, \
+        "select * from (select null::uuid as id, null as tag, null as key, null as state, \
+         null::smallint as priority, null as concurrency_key, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
-         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as first_due_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null::timestamptz as started_at, null::timestamptz as lease_until, \
+         null::timestamptz as first_due_at, null::timestamptz as ended_at, \
+         null::jsonb as payload, null::jsonb as attempts, \
          null as note, null as worker, null as fingerprint where false",
     );
     for table in filter.searched() {
@@ -238,7 +241,8 @@ impl JobFilter {
         match self.state.as_deref() {
             Some("running") => "lease_token is not null",
             Some("retrying") => {
-                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt and failures <> '[]'"
+                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt
+                    and failures <> '[]'"
             }
             Some("ready") => {
                 "lease_token is null and run_at <= now() and (attempt <= snoozed_attempt or failures = '[]')"
@@ -313,10 +317,12 @@ pub async fn errors(
     sqlx::query_as!(
         ErrorGroup,
         r#"with dead as (
-               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at from queue.dead_letter
+               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at
+                   from queue.dead_letter
                where fingerprint is not null and ($1::text is null or tag = $1) order by id desc limit $2
            ), live as (
-               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint, failures -> -1 ->> 'error' as error, tag,
+               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint,
+                   failures -> -1 ->> 'error' as error, tag,
                       coalesce((failures -> -1 ->> 'ended_at')::timestamptz, created_at) as at
                from queue.job
                where first_due_at is not null and failures <> '[]'
@@ -329,7 +335,8 @@ pub async fn errors(
            from (select *, true as is_dead from dead union all select *, false from live) as failing
            group by fingerprint
            having $4::bigint is null
-               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint) < ($4, $5::bigint, $6::text)
+               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint)
+                   < ($4, $5::bigint, $6::text)
            order by count(*) desc, max(at) desc, fingerprint desc limit $3"#,
         tag,
         GROUPED_MAX,

@@ -195,11 +195,13 @@ pub async fn workers(
     sqlx::query_as!(
         WorkerView,
         r#"select id, name, host, pid, build, tags, slots, held,
-                  case when last_seen_at < now() - make_interval(secs => lease_secs) then 'missing' else state end
+                  case when last_seen_at < now() - make_interval(secs => lease_secs)
+                      then 'missing' else state end
                       as "state!",
                   started_at, last_seen_at
            from queue.worker
-           where $2::bigint is null or ((extract(epoch from started_at) * 1000000)::bigint, id) < ($2, $3::text)
+           where $2::bigint is null or ((extract(epoch from started_at) * 1000000)::bigint, id)
+               < ($2, $3::text)
            order by started_at desc, id desc limit $1"#,
         limit,
         after.map(|after| after.started_micros),
@@ -217,27 +219,34 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
         r#"select t.tag as "tag!",
                   due.ready as "ready!",
                   (select count(*) from (select from unnest($3::smallint[]) p, queue.job j where j.tag = t.tag
-                       and j.priority = p and j.run_at > now() and (j.attempt <= j.snoozed_attempt or j.failures = '[]')
+                       and j.priority = p and j.run_at > now()
+                           and (j.attempt <= j.snoozed_attempt or j.failures = '[]')
                        limit $2) d)
                       as "delayed!",
                   coalesce(f.retrying, 0) as "retrying!", coalesce(f.most_failures, 0) as "most_failures!",
                   due.running as "running!",
-                  (select count(*) from (select from queue.dead_letter d where d.tag = t.tag limit $2) d) as "dead!",
+                  (select count(*) from (select from queue.dead_letter d
+                      where d.tag = t.tag limit $2) d) as "dead!",
                   (select extract(epoch from now() - min(o.run_at))::float8
                    from unnest($3::smallint[]) p cross join lateral (
-                       select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.lease_token is null
+                       select run_at from queue.job j where j.tag = t.tag and j.priority = p
+                           and j.lease_token is null
                        and j.run_at <= now() order by run_at limit 1) o) as oldest_ready_secs,
                   extract(epoch from now() - least((
-                      select j.first_due_at from queue.job j where j.tag = t.tag and j.first_due_at is not null
+                      select j.first_due_at from queue.job j where j.tag = t.tag
+                          and j.first_due_at is not null
                       order by j.first_due_at limit 1), (
                       select min(o.run_at) from unnest($3::smallint[]) p cross join lateral (
-                          select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.run_at <= now()
+                          select run_at from queue.job j where j.tag = t.tag and j.priority = p
+                              and j.run_at <= now()
                           order by run_at limit 1) o)))::float8 as oldest_due_secs,
                   exists(select from queue.paused p where p.tag = t.tag) as "paused!",
-                  coalesce(h.done, 0)::bigint as "done_last_hour!", coalesce(h.failed, 0)::bigint as "failed_last_hour!"
+                  coalesce(h.done, 0)::bigint as "done_last_hour!",
+                      coalesce(h.failed, 0)::bigint as "failed_last_hour!"
            from unnest($1::text[]) with ordinality as t (tag, nr)
            cross join lateral (
-               select count(*) filter (where j.lease_token is null and (j.attempt <= j.snoozed_attempt or j.failures = '[]'))
+               select count(*) filter (where j.lease_token is null
+                   and (j.attempt <= j.snoozed_attempt or j.failures = '[]'))
                           as ready,
                       count(j.lease_token) as running
                from unnest($3::smallint[]) p cross join lateral (
@@ -246,7 +255,8 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
                    order by run_at limit $2) j
            ) due
            left join (
-               select tag, count(*) filter (where lease_token is null) as retrying, max(failures) as most_failures
+               select tag, count(*) filter (where lease_token is null) as retrying,
+                   max(failures) as most_failures
                from (select tag, lease_token, snoozed_attempt,
                             attempt - case when lease_token is null then 0 else 1 end as failures
                      from queue.job where first_due_at is not null and failures <> '[]' limit $4) failed

@@ -113,7 +113,8 @@ impl DriverConnection {
 
 async fn set_limits(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "select set_config('statement_timeout', $1, $3) as statement, set_config('lock_timeout', $2, $3) as lock",
+        "select set_config('statement_timeout', $1, $3) as statement,
+                set_config('lock_timeout', $2, $3) as lock",
         STATEMENT_LIMIT.as_millis().to_string(),
         LOCK_LIMIT.as_millis().to_string(),
         local

@@ -70,7 +70,8 @@ impl Driver {
                     continue;
                 }
                 Err(error) if is_refused(&error) => {
-                    tracing::error!(job_id = %first.lease.job_id, %error, "completion refused; the lease will run out");
+                    let job_id = first.lease.job_id;
+                    tracing::error!(%job_id, %error, "completion refused; the lease will run out");
                     HashMap::new()
                 }
                 Err(error) => return Err(error),

@@ -105,7 +105,9 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut listener = JoinSet::new();
         if self.config.listen && !self.config.pooled {
-            listener.spawn(listen(self.options.clone(), Arc::clone(&self.signal), self.config.clone()));
+            let WorkerConfig { queue, id, metrics, .. } = self.config.clone();
+            let signal = Arc::clone(&self.signal);
+            listener.spawn(listen(self.options.clone(), signal, (queue, id, metrics)));
         }
         tracing::info!(worker = %self.config.id, tags = ?self.config.tags, "working");
         while !self.has_ended() {

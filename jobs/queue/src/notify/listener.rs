@@ -1,7 +1,7 @@
 //! Receiving notifications: a worker wakes up as soon as an immediate job is enqueued.
 
 use super::CANCEL;
-use crate::{WorkerConfig, retry_policy::jittered};
+use crate::{Metrics, QueueConfig, retry_policy::jittered};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use std::{
     sync::{
@@ -33,11 +33,15 @@ impl WakeSignal {
 
 /// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes
 /// the driver too.
-pub(crate) async fn listen(options: PgConnectOptions, signal: Arc<WakeSignal>, config: WorkerConfig) {
+pub(crate) async fn listen(
+    options: PgConnectOptions,
+    signal: Arc<WakeSignal>,
+    (queue, worker, metrics): (QueueConfig, String, Metrics),
+) {
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     loop {
-        let Err(error) = receive(&pool, &signal, &config).await;
-        tracing::warn!(worker = %config.id, %error, "cannot listen; polling until it is possible again");
+        let Err(error) = receive(&pool, &signal, &queue, &metrics).await;
+        tracing::warn!(%worker, %error, "cannot listen; polling until it is possible again");
         signal.wake(true);
         sleep(jittered(RELISTEN_WAIT)).await;
     }
@@ -46,15 +50,16 @@ pub(crate) async fn listen(options: PgConnectOptions, signal: Arc<WakeSignal>, c
 async fn receive(
     pool: &sqlx::PgPool,
     signal: &WakeSignal,
-    config: &WorkerConfig,
+    queue: &QueueConfig,
+    metrics: &Metrics,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(config.queue.channel()).await?;
+    listener.listen(queue.channel()).await?;
     signal.wake(true);
     loop {
         let message = listener.try_recv().await?;
         if message.is_none() {
-            config.metrics.reconnect("listener");
+            metrics.reconnect("listener");
             tracing::info!("the listening connection was lost; listening again");
         }
         signal.wake(message.is_none_or(|message| message.payload() == CANCEL));

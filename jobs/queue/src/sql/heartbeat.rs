@@ -26,7 +26,8 @@ pub async fn heartbeat(
     let renewed = sqlx::query!(
         r#"with seen as (
                insert into queue.worker (id, name, host, pid, build, tags, slots, held, state, lease_secs)
-               values ($4, $5, $6, $7, $8, $9, $10, cardinality($1::uuid[]), case when $11 then 'draining' else 'working' end, $3)
+               values ($4, $5, $6, $7, $8, $9, $10, cardinality($1::uuid[]),
+                   case when $11 then 'draining' else 'working' end, $3)
                on conflict (id) do update
                    set held = excluded.held, state = excluded.state, last_seen_at = now()
            ), mine as (

@@ -15,11 +15,13 @@ pub(crate) async fn add(
                  (tag, minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run)
              values ($1, date_trunc('minute', now()), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              on conflict (minute, tag) do update
-                 set done = t.done + excluded.done, failed = t.failed + excluded.failed, dead = t.dead + excluded.dead,
+                 set done = t.done + excluded.done, failed = t.failed + excluded.failed,
+                     dead = t.dead + excluded.dead,
                      cancelled = t.cancelled + excluded.cancelled, rescued = t.rescued + excluded.rescued,
                      lost = t.lost + excluded.lost, run_secs = t.run_secs + excluded.run_secs,
                      pickup = queue.added(t.pickup, excluded.pickup),
-                     lateness = queue.added(t.lateness, excluded.lateness), run = queue.added(t.run, excluded.run)",
+                     lateness = queue.added(t.lateness, excluded.lateness),
+                         run = queue.added(t.run, excluded.run)",
             tag,
             done,
             failed,

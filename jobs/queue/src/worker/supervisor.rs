@@ -110,8 +110,8 @@ impl Supervise {
     {
         let trace_id = lease.trace.clone().unwrap_or_else(|| lease.job_id.simple().to_string());
         let span = tracing::info_span!(
-            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt, worker = %self.worker,
-            %trace_id
+            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt,
+            worker = %self.worker, %trace_id
         );
         let mut running = AbortOnDrop(tokio::spawn(with_trace_id(trace_id, attempt).instrument(span)));
         let why = tokio::select! {
