@@ -8,8 +8,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Closes an order that is still unpaid at its deadline and frees its seats. Enqueued with the claim, due at
-/// `expires_at`; it carries the whole booking, so that it can also free a claim whose order was never added.
+/// Closes an order that is still unpaid at its deadline and frees its seats. Enqueued with the
+/// claim, due at `expires_at`; it carries the whole booking, so that it can also free a claim whose
+/// order was never added.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OrderUnpaid {
     booking: Booking,

@@ -3,8 +3,8 @@
 use crate::queue::RetryPolicy;
 use std::time::Duration;
 
-/// An undo holds seats or money back from people: quick first, then patient for about half an hour, then an
-/// operator's.
+/// An undo holds seats or money back from people: quick first, then patient for about half an hour,
+/// then an operator's.
 pub(crate) const UNDO: RetryPolicy =
     RetryPolicy { max_attempts: 25, base: Duration::from_millis(200), cap: Duration::from_secs(120) };
 

@@ -8,7 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Walks the trip's seats until none of them has an owner and all are blocked. Enqueued with the cancelling.
+/// Walks the trip's seats until none of them has an owner and all are blocked. Enqueued with the
+/// cancelling.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TripCancel {
     trip_id: TripId,

@@ -50,7 +50,7 @@ pub struct JobQuery {
     /// With this key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// With this serial key.
+    /// With this concurrency key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
     /// Whose last error has this fingerprint.

@@ -2,7 +2,9 @@
 
 mod faults;
 mod features;
+mod location;
 mod model;
 mod recurring;
 mod schema;
+mod store;
 mod workers;

@@ -656,7 +656,7 @@ impl<'c> Bench<'c> {
             match kind {
                 _ if !has_its_key => completions.push((lease, Disposition::Release, Event::Released)),
                 ClaimKind::Cancelled => {
-                    completions.push((lease, Disposition::Cancelled(None), Event::Cancelled))
+                    completions.push((lease, Disposition::Cancelled(None), Event::Cancelled));
                 }
                 ClaimKind::Crashed => completions.push((lease, Disposition::Crashed, Event::Crashed)),
                 ClaimKind::Fresh | ClaimKind::Rescued => {

@@ -209,7 +209,7 @@ const MUTANTS: [Mutant; 26] = [
         name: "nobody takes over the job of a worker that died",
         short: false,
         edits: &[(
-            "jobs/queue/src/sql/claim.rs",
+            "jobs/queue/src/sql/complete_and_claim.sql",
             "and (job.lease_until is null or job.lease_until <= now())",
             "and job.lease_until is null",
         )],

@@ -52,14 +52,15 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
     (
         "jobs/queue/src/",
         &[
-            &["error", "metrics", "retry_policy", "state", "time_limit", "trace", "transaction"],
-            &["config", "job", "lease", "notify"],
+            &["error", "location", "metrics", "retry_policy", "state", "time_limit", "trace", "transaction"],
+            &["config", "job", "lease", "migrate", "notify"],
             &["delivery", "enqueue", "lease_id"],
             &["admin", "outcome", "prefetch"],
             &["maintenance"],
             &["sql"],
             &["driver"],
-            &["worker"],
+            &["import", "store", "worker"],
+            &["bin"],
         ],
     ),
 ];

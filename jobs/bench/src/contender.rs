@@ -4,7 +4,7 @@ use crate::{
     counter::COUNTER,
     meter::{Cost, Meter},
     ours,
-    peers::{graphile, stock},
+    peers::{graphile, river, stock},
 };
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -21,8 +21,8 @@ pub struct Args {
     /// A database that may be filled with benchmark tables; its role must be a superuser.
     #[arg(long, env = "BENCH_URL")]
     pub url: String,
-    /// No-op jobs of a measurement at concurrency 100; a half of it with batches below 100, an eighth where a
-    /// statement takes one job; 0 for none.
+    /// No-op jobs of a measurement at concurrency 100; a half of it with batches below 100, an
+    /// eighth where a statement takes one job; 0 for none.
     #[arg(long, default_value_t = 80_000)]
     pub jobs: usize,
     /// Measurements of each kind, taking turns; the median counts.
@@ -51,6 +51,7 @@ pub enum Contender {
     Settled,
     Graphile,
     Stock,
+    River,
 }
 
 impl Contender {
@@ -63,6 +64,7 @@ impl Contender {
             Self::Settled => "ours, settled by the handler",
             Self::Graphile => "graphile_worker",
             Self::Stock => "apalis-postgres",
+            Self::River => "riverqueue",
         }
     }
 
@@ -73,6 +75,7 @@ impl Contender {
             }
             Self::Graphile => graphile::fill(pool, jobs).await,
             Self::Stock => stock::fill(pool, jobs).await,
+            Self::River => river::fill(pool, jobs).await,
         }
     }
 
@@ -86,6 +89,7 @@ impl Contender {
             Self::Settled => ours::work(pool, slots, batch, true).await,
             Self::Graphile => graphile::work(pool, slots, batch).await,
             Self::Stock => stock::work(pool, slots).await,
+            Self::River => river::work(pool, slots).await,
         }
     }
 
@@ -94,6 +98,7 @@ impl Contender {
         match self {
             Self::Graphile => graphile::send(pool, n).await,
             Self::Stock => stock::push(pool, &[n]).await,
+            Self::River => river::send(pool, n).await,
             _ => ours::send(pool, notifier, n).await,
         }?;
         COUNTER.committed(n);

@@ -16,8 +16,8 @@ pub struct Counter {
     span: Mutex<Option<(Instant, Instant)>>,
     reached: Notify,
     timing: AtomicBool,
-    /// By job number: when it was about to be committed, when that was done, and when its handler began; nanoseconds
-    /// since the epoch.
+    /// By job number: when it was about to be committed, when that was done, and when its handler
+    /// began; nanoseconds since the epoch.
     times: Mutex<Vec<[u64; 3]>>,
 }
 
@@ -98,7 +98,8 @@ impl Counter {
         self.between(0, 1)
     }
 
-    /// From the commit's end to the handler's beginning; a handler may begin before the commit is told to be done.
+    /// From the commit's end to the handler's beginning; a handler may begin before the commit is
+    /// told to be done.
     pub fn after_commits(&self) -> Vec<f64> {
         self.between(1, 2)
     }

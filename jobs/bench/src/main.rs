@@ -1,4 +1,5 @@
-//! The queue against its floor and its peers, in one run on one server. See docs/benchmarks/2026-11-27-queue.md.
+//! The queue against its floor and its peers, in one run on one server. See
+//! docs/benchmarks/2026-11-27-queue.md.
 
 mod contender;
 mod counter;

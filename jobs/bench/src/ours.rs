@@ -124,8 +124,8 @@ const FLOOR: &str = "
     )
     select id, tag, key, payload from claimed";
 
-/// The loop that hardly anything can beat: one statement completes the last batch and claims the next. Its commit waits
-/// for the disk, or not.
+/// The loop that hardly anything can beat: one statement completes the last batch and claims the
+/// next. Its commit waits for the disk, or not.
 pub async fn floor(options: &PgConnectOptions, batch: usize, waits: bool) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;

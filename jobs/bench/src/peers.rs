@@ -1,4 +1,4 @@
-//! The peers: graphile_worker with its local queue, and apalis's own PostgreSQL storage.
+//! The peers: graphile_worker with its local queue, apalis's own PostgreSQL storage, and River.
 
 use crate::counter::COUNTER;
 use anyhow::Result;
@@ -131,5 +131,59 @@ pub mod stock {
             Ok::<(), std::io::Error>(())
         };
         Ok(worker.run_until(stop).await?)
+    }
+}
+
+pub mod river {
+    use super::*;
+    use riverqueue::{
+        BoxError, Client, Job, JobArgs, QueueConfig, WorkContext, WorkOutcome, Workers,
+        database::begin_postgres, migrate::PostgresMigrator,
+    };
+
+    #[derive(Clone, Debug, Deserialize, JobArgs, Serialize)]
+    #[river(kind = "noop")]
+    struct Numbered {
+        n: usize,
+    }
+
+    async fn noop(_: WorkContext, job: Job<Numbered>) -> Result<WorkOutcome, BoxError> {
+        COUNTER.handled(job.args.n);
+        Ok(WorkOutcome::Complete)
+    }
+
+    pub async fn fill(pool: &PgPool, jobs: usize) -> Result<()> {
+        PostgresMigrator::new(pool.clone()).migrate_up().await?;
+        pool.execute("truncate river_job").await?;
+        sqlx::query(
+            "insert into river_job (args, kind, max_attempts, queue, state, scheduled_at)
+             select jsonb_build_object('n', n), 'noop', 5, 'default', 'available', now()
+             from generate_series(0, $1 - 1) n",
+        )
+        .bind(i32::try_from(jobs)?)
+        .execute(pool)
+        .await?;
+        pool.execute("vacuum analyze river_job").await?;
+        Ok(())
+    }
+
+    pub async fn send(pool: &PgPool, n: usize) -> Result<()> {
+        let client = Client::builder(pool.clone()).build()?;
+        let mut tx = begin_postgres(pool).await?;
+        client.insert(Numbered { n }).tx(&mut tx).await?;
+        COUNTER.sent(n);
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub async fn work(pool: &PgPool, concurrency: usize) -> Result<()> {
+        let mut workers = Workers::new();
+        workers.add_fn(noop)?;
+        let client = Client::builder(pool.clone())
+            .workers(workers)
+            .queue("default", QueueConfig::new(concurrency))
+            .build()?;
+        let mut run = client.start_with_graceful_stop(COUNTER.reached())?;
+        Ok(run.wait().await?)
     }
 }

@@ -36,7 +36,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
 
 /// Who is measured at so many slots, and with which batch.
 fn contenders(args: &Args, slots: usize) -> Vec<(Contender, usize)> {
-    use Contender::{Bare, Done, Floor, Graphile, Settled, Stock, Unwaited};
+    use Contender::{Bare, Done, Floor, Graphile, River, Settled, Stock, Unwaited};
     let all = [
         (Floor, slots),
         (Unwaited, slots),
@@ -45,6 +45,7 @@ fn contenders(args: &Args, slots: usize) -> Vec<(Contender, usize)> {
         (Settled, slots),
         (Graphile, slots),
         (Stock, slots),
+        (River, slots),
         (Floor, LARGE),
         (Unwaited, LARGE),
         (Bare, LARGE),
@@ -66,7 +67,7 @@ pub async fn throughput(args: &Args) -> Result<()> {
         for _ in 0..args.runs {
             for ((contender, batch), results) in who.iter().zip(&mut results) {
                 let jobs = match (contender, (*batch).max(slots)) {
-                    (Contender::Settled | Contender::Stock, _) => args.jobs / 8,
+                    (Contender::Settled | Contender::Stock | Contender::River, _) => args.jobs / 8,
                     (_, 1) => args.jobs / 8,
                     (_, 2..100) => args.jobs / 2,
                     _ => args.jobs,
@@ -185,7 +186,8 @@ pub async fn lateness(args: &Args) -> Result<()> {
 const TRIPS: i64 = 5_000;
 const SEATS: i32 = 40;
 
-/// A booking on Farebox's own tables, in one statement: the key, the seat, both barrier rows, the order and its history.
+/// A booking on Farebox's own tables, in one statement: the key, the seat, both barrier rows, the
+/// order and its history.
 const BOOK: &str = "
     with keyed as (
         insert into idempotency (actor, key, fingerprint, subject) values ($3, $4::text, '\\x00', $4)

@@ -1,4 +1,5 @@
-//! A job that fails becomes a dead letter; an operator reads its error, and redrives it once the cause is gone.
+//! A job that fails becomes a dead letter; an operator reads its error, and redrives it once the
+//! cause is gone.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://localhost/test cargo run -p farebox-queue --example dead_letters

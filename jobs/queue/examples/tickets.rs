@@ -1,4 +1,5 @@
-//! Orders tickets and sends them: each order and its job commit together, and so do each sending and the job's completion.
+//! Orders tickets and sends them: each order and its job commit together, and so do each sending
+//! and the job's completion.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://localhost/test cargo run -p farebox-queue --example tickets

@@ -1,6 +1,6 @@
 //! The settings of a worker.
 
-use crate::Metrics;
+use crate::{Metrics, QueueConfig};
 use std::time::Duration;
 
 /// The most attempts one worker runs at a time.
@@ -15,9 +15,12 @@ const POLL_MIN: Duration = Duration::from_millis(10);
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
+    /// The queue that it works for.
+    pub queue: QueueConfig,
     /// What people call it.
     pub name: String,
-    /// What the queue calls it; unique for each start, so two workers of one name are never confused.
+    /// What the queue calls it; unique for each start, so two workers of one name are never
+    /// confused.
     pub id: String,
     /// The machine it runs on, for the registry.
     pub host: String,
@@ -27,10 +30,11 @@ pub struct WorkerConfig {
     pub tags: Vec<String>,
     /// How many attempts it runs at a time; at least 1.
     pub concurrency: usize,
-    /// How many jobs one statement completes, and claims, at the most; 1 to 1,000. While attempts are shorter than a
-    /// statement, so many may be claimed beyond the free slots.
+    /// How many jobs one statement completes, and claims, at most; 1 to 1,000. While attempts are
+    /// shorter than a statement, up to twice as many are claimed beyond the free slots.
     pub batch: usize,
-    /// How long a lease lasts. It is renewed every third of it; a crashed worker's jobs wait this long.
+    /// How long a lease lasts. It is renewed every third of it; a crashed worker's jobs wait this
+    /// long.
     pub lease: Duration,
     /// How often it looks for due jobs if nothing wakes it.
     pub poll: Duration,
@@ -40,22 +44,24 @@ pub struct WorkerConfig {
     pub attempt_deadline: Duration,
     /// Whether it listens for immediate jobs, on one more connection.
     pub listen: bool,
-    /// Whether it reaches the database through a pooler in transaction mode, where nothing stays on a connection from
-    /// one transaction to the next. It then polls, whatever `listen` says, and asks in transactions of four round trips.
+    /// Whether it reaches the database through a pooler in transaction mode, where nothing stays on
+    /// a connection from one transaction to the next. It then polls, whatever `listen` says, and
+    /// asks in transactions of four round trips.
     pub pooled: bool,
     /// How long ended jobs are kept, in whole days' partitions.
     pub retention: Duration,
     /// Where it counts.
     pub metrics: Metrics,
-    /// Is told the database's errors that nobody else sees, so that the pool's owner can tell what they mean for it.
+    /// Called with database errors of maintenance, which reach no caller otherwise.
     pub on_error: fn(&sqlx::Error),
 }
 
 impl WorkerConfig {
-    /// A worker of this name for these tags: 8 slots, batches of 100, leases of 15 s, polls every 500 ms, a grace of 10 s,
-    /// attempts of a minute, ended jobs kept for 30 days.
+    /// A worker of this name for these tags: 8 slots, batches of 100, leases of 15 s, polls every
+    /// 500 ms, a grace of 10 s, attempts of a minute, ended jobs kept for 30 days.
     pub fn new(name: &str, tags: &[&str]) -> Self {
         Self {
+            queue: QueueConfig::default(),
             name: name.to_owned(),
             id: format!("{name}-{}", start_id()),
             host: String::new(),
@@ -76,8 +82,8 @@ impl WorkerConfig {
     }
 }
 
-/// What tells one start of a worker from all others: 50 random bits. Short, because each running job's row carries it
-/// beside the job's own bytes.
+/// What tells one start of a worker from all others: 50 random bits. Short, because each running
+/// job's row carries it beside the job's own bytes.
 fn start_id() -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     (0..10).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()

@@ -23,8 +23,8 @@ pub struct Delivery {
 pub enum Outcome {
     /// The handler completed or snoozed the job in its own transaction.
     Settled,
-    /// The job is done and the queue is to say so, with this note. The note of completion commits after the
-    /// effect, not with it: a crash in between runs the job again.
+    /// The job is done and the queue is to say so, with this note. The note of completion commits
+    /// after the effect, not with it: a crash in between runs the job again.
     Done(Option<String>),
 }
 
@@ -45,23 +45,20 @@ impl Delivery {
                 J::TAG
             )));
         }
-        let mut payload: Value = serde_json::from_str(&self.payload).map_err(JobError::undecodable)?;
-        let mut version = 0;
-        if let Some(fields) = payload.as_object_mut() {
-            fields.remove(TRACE_FIELD);
-            version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
-        }
+        let payload = serde_json::from_str(&self.payload).map_err(JobError::undecodable)?;
+        let (fields, version) = without_envelope(payload);
         if version > u64::from(J::VERSION) {
             return Err(JobError::undecodable(format!(
                 "version {version}; this build reads up to {}",
                 J::VERSION
             )));
         }
-        serde_json::from_value(payload).map_err(JobError::undecodable)
+        serde_json::from_value(fields).map_err(JobError::undecodable)
     }
 
-    /// Whether somebody wants the job to end without being done. A handler that heeds it changes nothing and returns
-    /// [`JobError::Cancelled`]; one that does not may still complete the job, and then it is done.
+    /// Whether the cancellation of the job was requested. A handler that acts on it changes nothing
+    /// and returns [`JobError::Cancelled`]. A handler that completes the job all the same has done
+    /// it.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
     }
@@ -72,10 +69,20 @@ impl Delivery {
     }
 }
 
+/// The job's own fields, and the version that they were written in.
+pub(crate) fn without_envelope(mut payload: Value) -> (Value, u64) {
+    let mut version = 0;
+    if let Some(fields) = payload.as_object_mut() {
+        fields.remove(TRACE_FIELD);
+        version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
+    }
+    (payload, version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewJob, RetryPolicy, with_trace_id};
+    use crate::{NewJob, QueueConfig, RetryPolicy, with_trace_id};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
@@ -113,6 +120,7 @@ mod tests {
             concurrency_key: None,
             waited: Duration::ZERO,
             delayed: false,
+            queue: QueueConfig::default(),
             claimed: Instant::now(),
         };
         Delivery::new(lease, &payload.to_string())

@@ -1,22 +1,25 @@
 //! Enqueueing jobs and removing them, in the caller's transaction.
 
 use crate::NewJob;
+use crate::QueueConnection;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// How often a key that is taken by an invisible job is looked up. Each lookup has a new snapshot, so a second one suffices
-/// unless that job ends and a third takes its key in between.
+/// How often a key that is taken by an invisible job is looked up. Each lookup has a new snapshot,
+/// so a second one suffices unless that job ends and a third takes its key in between.
 const MAX_LOOKUPS: usize = 5;
 
 /// When a job may run, by the database's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// At once. The transaction's commit notifies waiting workers; such commits wait for each other.
+    /// At once. The transaction's commit notifies waiting workers; such commits wait for each
+    /// other.
     Now,
-    /// At once, without a notification: the caller [notifies](crate::Notifier) after its commit, or the workers poll.
+    /// At once, without a notification: the caller [notifies](crate::Notifier) after its commit, or
+    /// the workers poll.
     NowSilently,
     /// After this time, counted from the statement.
     In(Duration),
@@ -48,7 +51,7 @@ impl Due {
 /// # Errors
 /// The database's; a taken key is not one of them.
 pub async fn enqueue(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[NewJob],
     due: Due,
 ) -> Result<Vec<Enqueued>, sqlx::Error> {
@@ -63,10 +66,10 @@ pub async fn enqueue(
     jobs.iter().map(|job| known.get(&job.id).copied().ok_or(sqlx::Error::RowNotFound)).collect()
 }
 
-/// Inserts in the order of tag and key, so that two batches cannot deadlock. A job that lost its key to one this
-/// statement's snapshot does not show is left out of the answer.
+/// Inserts in the order of tag and key, so that two batches cannot deadlock. A job that lost its
+/// key to one this statement's snapshot does not show is left out of the answer.
 async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[&NewJob],
     due: Due,
 ) -> Result<Vec<(Uuid, Enqueued)>, sqlx::Error> {
@@ -78,20 +81,24 @@ async fn insert(
     let concurrency_keys: Vec<Option<String>> = jobs.iter().map(|job| job.concurrency_key.clone()).collect();
     let rows = sqlx::query!(
         r#"with given as (
-               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::integer[], $8::smallint[],
+               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[],
+                   $5::integer[], $8::smallint[],
                                     $9::text[])
                    as g (id, tag, key, payload, max_attempts, priority, concurrency_key)
            ), fresh as (
-               insert into queue.job (id, tag, key, payload, max_attempts, priority, concurrency_key, created_at, run_at)
+               insert into queue.job (id, tag, key, payload, max_attempts, priority,
+                   concurrency_key, created_at, run_at)
                select id, tag, key, payload, max_attempts, priority, concurrency_key, statement_timestamp(),
                       coalesce($6::timestamptz, statement_timestamp()) + make_interval(secs => $7::float8)
                from given order by tag, key
                on conflict (tag, key) do nothing
                returning id, tag, key, run_at
            ), ping as (
-               select pg_notify('farebox_jobs', '') from fresh where $10 and run_at <= statement_timestamp() limit 1
+               select pg_notify('farebox_jobs', '') from fresh
+                   where $10 and run_at <= statement_timestamp() limit 1
            )
-           select given.id as "id!", coalesce(fresh.id, job.id) as live_id, (select count(*) from ping) as pings
+           select given.id as "id!", coalesce(fresh.id, job.id) as live_id,
+               (select count(*) from ping) as pings
            from given
            left join fresh on fresh.tag = given.tag and fresh.key = given.key
            left join queue.job on job.tag = given.tag and job.key = given.key"#,
@@ -106,31 +113,35 @@ async fn insert(
         &concurrency_keys as &[Option<String>],
         due != Due::NowSilently,
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let answer = |id, live| if id == live { Enqueued::New(id) } else { Enqueued::AlreadyQueued(live) };
     Ok(rows.into_iter().filter_map(|row| Some((row.id, answer(row.id, row.live_id?)))).collect())
 }
 
-/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running. The caller
-/// [notifies](crate::Notifier) after its commit.
-///
-/// # Errors
-/// The database's.
-pub async fn enqueue_or_expedite(conn: &mut PgConnection, job: &NewJob) -> Result<Enqueued, sqlx::Error> {
+/// Enqueues a job due now; if its key is live, makes that job due now unless it is already running.
+/// The caller [notifies](crate::Notifier) after its commit.
+pub async fn enqueue_or_expedite(
+    conn: &mut (impl QueueConnection + ?Sized),
+    job: &NewJob,
+) -> Result<Enqueued, sqlx::Error> {
     if let Some(id) = bring_forward(conn, job).await? {
         return Ok(Enqueued::AlreadyQueued(id));
     }
     let answers = enqueue(conn, std::slice::from_ref(job), Due::NowSilently).await?;
     let answer = answers.first().copied().ok_or(sqlx::Error::RowNotFound)?;
     if matches!(answer, Enqueued::AlreadyQueued(_)) {
-        // Its key may have been taken after the first look, by a transaction that was still open then.
+        // Its key may have been taken after the first look, by a transaction that was still open
+        // then.
         bring_forward(conn, job).await?;
     }
     Ok(answer)
 }
 
-async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<Uuid>, sqlx::Error> {
+async fn bring_forward(
+    conn: &mut (impl QueueConnection + ?Sized),
+    job: &NewJob,
+) -> Result<Option<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "update queue.job set run_at = statement_timestamp()
          where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
@@ -138,15 +149,15 @@ async fn bring_forward(conn: &mut PgConnection, job: &NewJob) -> Result<Option<U
         job.tag,
         job.key,
     )
-    .fetch_optional(conn)
+    .fetch_optional(conn.on_queue())
     .await
 }
 
 /// Deletes the live jobs of these tags and keys, except those that run. Returns how many.
-///
-/// # Errors
-/// The database's.
-pub async fn remove(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<u64, sqlx::Error> {
+pub async fn remove(
+    conn: &mut (impl QueueConnection + ?Sized),
+    jobs: &[(&str, String)],
+) -> Result<u64, sqlx::Error> {
     let tags: Vec<String> = jobs.iter().map(|(tag, _)| (*tag).to_owned()).collect();
     let keys: Vec<String> = jobs.iter().map(|(_, key)| key.clone()).collect();
     let gone = sqlx::query!(
@@ -160,7 +171,7 @@ pub async fn remove(conn: &mut PgConnection, jobs: &[(&str, String)]) -> Result<
         &tags,
         &keys,
     )
-    .execute(conn)
+    .execute(conn.on_queue())
     .await?;
     Ok(gone.rows_affected())
 }

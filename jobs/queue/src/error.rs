@@ -31,8 +31,8 @@ pub enum JobError {
     /// Another attempt holds the job now; this one must change nothing.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The handler heeded [`Delivery::is_cancelled`](crate::Delivery::is_cancelled) and changed nothing: the job ends as
-    /// cancelled.
+    /// The handler heeded [`Delivery::is_cancelled`](crate::Delivery::is_cancelled) and changed
+    /// nothing: the job ends as cancelled.
     #[error("cancelled")]
     Cancelled,
 }
@@ -60,9 +60,9 @@ impl JobError {
 }
 
 impl From<sqlx::Error> for JobError {
-    /// Every database error is worth another attempt: a lost connection, an exhausted pool, a deadlock, a
-    /// serialization failure, a read-only server after a failover will pass. One that stays (22xxx, 23xxx) uses up
-    /// the attempts and ends as a dead letter.
+    /// Every database error is worth another attempt: a lost connection, an exhausted pool, a
+    /// deadlock, a serialization failure, a read-only server after a failover will pass. One that
+    /// stays (22xxx, 23xxx) uses up the attempts and ends as a dead letter.
     fn from(error: sqlx::Error) -> Self {
         Self::Retry(error.into())
     }

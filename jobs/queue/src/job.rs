@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 /// The payload's field that carries [`Job::VERSION`]; a job must not have a field of this name.
 pub(crate) const VERSION_FIELD: &str = "v";
-/// The payload's field that carries the trace id of who enqueued; a job must not have a field of this name either.
+/// The payload's field that carries the trace id of the enqueuing task; a job must not have a field
+/// of this name either.
 pub(crate) const TRACE_FIELD: &str = "trace";
 
 /// What is written: the job's own fields, [`VERSION_FIELD`] and [`TRACE_FIELD`].
 #[derive(Serialize)]
-struct Payload<'a, J> {
+pub(crate) struct Payload<'a, J> {
     #[serde(flatten)]
     job: &'a J,
     v: u16,
@@ -21,8 +22,8 @@ struct Payload<'a, J> {
     trace: Option<String>,
 }
 
-/// What is claimed before what else is due. Strictly: a low job waits for as long as there are higher ones that are
-/// due, whatever their tag.
+/// What is claimed before what else is due. Strictly: a low job waits for as long as there are
+/// higher ones that are due, whatever their tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
     /// First.
@@ -52,8 +53,8 @@ impl Priority {
 pub trait Job: Serialize + DeserializeOwned {
     /// What it is called in the queue. It outlives type names.
     const TAG: &'static str;
-    /// The payload's version. Raise it when an older worker must not read a new payload; payloads of older
-    /// versions must still deserialize, through `#[serde(default)]`.
+    /// The payload's version. Raise it when an older worker must not read a new payload; payloads
+    /// of older versions must still deserialize, through `#[serde(default)]`.
     const VERSION: u16;
     /// How often and how patiently it is tried.
     const RETRY: RetryPolicy;
@@ -63,7 +64,8 @@ pub trait Job: Serialize + DeserializeOwned {
     /// Unique among the live jobs of this tag; 1 to 200 characters.
     fn key(&self) -> String;
 
-    /// If given: at most one job with this concurrency key runs at a time, whatever its tag and key; 1 to 200 characters.
+    /// If given: at most one job with this concurrency key runs at a time, whatever its tag and
+    /// key; 1 to 200 characters.
     fn concurrency_key(&self) -> Option<String> {
         None
     }
@@ -82,11 +84,16 @@ pub struct NewJob {
     pub priority: Priority,
     /// Jobs that share one run one at a time.
     pub concurrency_key: Option<String>,
-    /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it was enqueued under.
-    /// As text: it is written once and only the database reads it.
+    /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it
+    /// was enqueued under. As text: it is written once and only the database reads it.
     pub payload: Box<RawValue>,
     /// Attempts before it is a dead letter.
     pub max_attempts: i32,
+}
+
+/// The payload of a job: its fields, its version, the trace id of this task.
+pub(crate) fn payload_of<J: Job>(job: &J) -> Payload<'_, J> {
+    Payload { job, v: J::VERSION, trace: trace::current() }
 }
 
 impl NewJob {
@@ -95,14 +102,13 @@ impl NewJob {
     /// # Panics
     /// If the type does not serialize to a JSON object: a mistake in the type, not in its values.
     pub fn of<J: Job>(job: &J) -> Self {
-        let payload = Payload { job, v: J::VERSION, trace: trace::current() };
         Self {
             id: Uuid::now_v7(),
             tag: J::TAG,
             key: job.key(),
             priority: J::PRIORITY,
             concurrency_key: job.concurrency_key(),
-            payload: to_raw_value(&payload).expect("a job serializes to a JSON object"),
+            payload: to_raw_value(&payload_of(job)).expect("a job serializes to a JSON object"),
             max_attempts: J::RETRY.max_attempts,
         }
     }

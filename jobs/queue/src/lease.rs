@@ -1,7 +1,7 @@
-//! The lease: the right of one attempt to change its job. The token is the lease_id: whoever's token the row does not
-//! carry changes nothing.
+//! The lease: the right of one attempt to change its job. Its token is a fencing token: an attempt
+//! whose token the job's row does not carry changes nothing.
 
-use crate::JobError;
+use crate::{JobError, QueueConfig};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Lease {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// This attempt's lease_id.
+    /// The fencing token of this attempt.
     pub token: Uuid,
     /// Which attempt this is, from 1.
     pub attempt: i32,
@@ -33,11 +33,13 @@ pub struct Lease {
     pub(crate) waited: Duration,
     /// Whether it was enqueued for later than at once.
     pub(crate) delayed: bool,
+    /// The queue that holds the job.
+    pub(crate) queue: QueueConfig,
     /// When this process had the claim's answer.
     pub(crate) claimed: Instant,
 }
 
-/// Why a job could not be settled. The caller gives up his transaction.
+/// Why a job could not be settled. The caller rolls its transaction back.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// The job has ended, or another attempt holds it.
@@ -72,28 +74,26 @@ impl Lease {
         if ended.len() == 1 { Ok(()) } else { Err(SettleError::LeaseLost) }
     }
 
-    /// Ends many jobs as done, in the caller's transaction. Returns those that were: the others' leases are lost, and their
-    /// effects must not commit.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Ends many jobs of one queue as done, in the caller's transaction. Returns those that were:
+    /// the others' leases are lost, and their effects must not commit.
     pub async fn complete_all(
         conn: &mut PgConnection,
         leases: &[&Self],
         note: Option<&str>,
     ) -> Result<Vec<Uuid>, sqlx::Error> {
+        let Some(Self { queue, .. }) = leases.first() else { return Ok(Vec::new()) };
         sqlx::query_scalar!(
             r#"select id as "id!" from queue.complete($1, $2, $3) as c (id)"#,
             &leases.iter().map(|lease| lease.job_id).collect::<Vec<_>>(),
             &leases.iter().map(|lease| lease.token).collect::<Vec<_>>(),
             note,
         )
-        .fetch_all(conn)
+        .fetch_all(queue.on(conn))
         .await
     }
 
-    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's transaction. A job that
-    /// failed before is no longer retrying: its last attempt did not fail.
+    /// Gives the job back, due at `until`, as if this attempt had not been made; in the caller's
+    /// transaction. A job that failed before is no longer retrying: its last attempt did not fail.
     ///
     /// # Errors
     /// [`SettleError::LeaseLost`]: the caller must roll back; the database's.
@@ -108,7 +108,7 @@ impl Lease {
             self.token,
             until,
         )
-        .execute(&mut *conn)
+        .execute(self.queue.on(&mut *conn))
         .await?;
         if given_back.rows_affected() != 1 {
             return Err(SettleError::LeaseLost);

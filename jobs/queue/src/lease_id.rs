@@ -3,8 +3,8 @@
 use crate::Lease;
 use uuid::Uuid;
 
-/// A job's id and the fencing token of one attempt at it. A statement under a token that the job's row does not carry
-/// changes nothing.
+/// A job's id and the fencing token of one attempt at it. A statement under a token that the job's
+/// row does not carry changes nothing.
 pub type LeaseId = (Uuid, Uuid);
 
 /// The id of this lease.

@@ -1,4 +1,5 @@
-//! What a worker measures: for a scraper as Prometheus metrics, for the roll-ups as sums since the last sign of life.
+//! What a worker measures: for a scraper as Prometheus metrics, for the roll-ups as sums since the
+//! last heartbeat.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -7,8 +8,8 @@ use prometheus_client::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// The upper bounds of the buckets of waits and run times, seconds; one more bucket holds what is longer. Those that
-/// end `queue.tally` counts in are the same, in this order.
+/// The upper bounds of the buckets of waits and run times, seconds; one more bucket holds what is
+/// longer. Those that end `queue.tally` counts in are the same, in this order.
 pub const BOUNDS: [f64; 14] =
     [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0];
 /// How many buckets there are.
@@ -102,7 +103,7 @@ impl Metrics {
         self.errors.inc();
     }
 
-    /// The driver holds so many jobs now.
+    /// The number of jobs that the driver holds now.
     pub(crate) fn holds(&self, jobs: usize) {
         self.held.set(i64::try_from(jobs).unwrap_or(i64::MAX));
     }
@@ -206,7 +207,7 @@ impl Recorder {
         line.rollup.get_or_insert_default().lost += 1;
     }
 
-    /// A claim took over a job from an attempt that went without a word.
+    /// A claim took over a job whose lease had expired.
     pub(crate) fn rescued(&mut self, tag: &str) {
         let Some(line) = self.tags.get_mut(tag) else { return };
         line.rescued.inc();

@@ -47,10 +47,11 @@ pub enum Disposition {
     Retry(String, Duration),
     /// The job is given up, for a reason that `queue.dead_letter` knows, with this error.
     Dead(&'static str, String),
-    /// The job ended without being done, because its cancellation was requested; the error, if the attempt failed.
+    /// The job ended without being done, because its cancellation was requested; the error, if the
+    /// attempt failed.
     Cancelled(Option<String>),
-    /// The job is given up: the lease of its last attempt expired. The claim that found it has written that into its
-    /// history.
+    /// The job is given up: the lease of its last attempt expired. The claim that found it has
+    /// written that into its history.
     Crashed,
     /// The attempt never started, and does not count.
     Release,
@@ -77,7 +78,8 @@ pub enum CompletionResult {
 }
 
 impl Disposition {
-    /// The word by which the statement of [`complete_batch`](crate::protocol::complete_batch) knows it.
+    /// The word by which the statement of [`complete_batch`](crate::protocol::complete_batch) knows
+    /// it.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",

@@ -1,5 +1,5 @@
-//! Jobs that are claimed and wait for a free slot. The driver pushes them; apalis's worker takes one for each slot that
-//! gets free; the driver takes back what would wait too long.
+//! Jobs that are claimed and wait for a free slot. The driver pushes them; apalis's worker takes
+//! one for each slot that gets free; the driver takes back what would wait too long.
 
 use crate::Delivery;
 use futures_util::task::AtomicWaker;
@@ -11,8 +11,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a claimed job waits for a slot before it is released. It was claimed because a slot was expected to be free
-/// at once (driver/estimator.rs); then a handler took longer than those before it.
+/// How long a claimed job waits for a slot before it is released. It was claimed because a slot was
+/// expected to be free at once (driver/estimator.rs); then a handler took longer than those before
+/// it.
 pub(crate) const MAX_WAIT: Duration = Duration::from_millis(200);
 
 /// The buffer between the driver and apalis's worker.

@@ -3,8 +3,8 @@
 use rand::Rng;
 use std::time::Duration;
 
-/// Exponential backoff with full jitter: before attempt n + 1 a job waits a random time up to `base` × 2ⁿ⁻¹,
-/// never more than `cap`.
+/// Exponential backoff with full jitter: before attempt n + 1 a job waits a random time up to
+/// `base` × 2ⁿ⁻¹, never more than `cap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts before the job is a dead letter, the first one included; at least 1.

@@ -4,8 +4,8 @@ tokio::task_local! {
     static TRACE: String;
 }
 
-/// Runs `work` under this trace id: the jobs it makes carry it, and so do the logs and the history of their attempts.
-/// It does not follow a spawned task by itself: see [`in_current_trace`].
+/// Runs `work` under this trace id: the jobs it makes carry it, and so do the logs and the history
+/// of their attempts. It does not follow a spawned task by itself: see [`in_current_trace`].
 pub async fn with_trace_id<T>(id: String, work: impl Future<Output = T>) -> T {
     TRACE.scope(id, work).await
 }

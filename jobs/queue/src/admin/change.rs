@@ -1,6 +1,6 @@
 //! What became of a change, and what the changes of one job and of many share.
 
-use sqlx::PgConnection;
+use crate::QueueConnection;
 use uuid::Uuid;
 
 /// A job, by its id or by its key.
@@ -17,7 +17,8 @@ pub enum JobRef<'a> {
 pub enum AdminOutcome {
     /// The job is changed.
     Changed,
-    /// The job runs, and the cancellation of its attempt is requested. It ends as cancelled, unless it is done before.
+    /// The job runs, and the cancellation of its attempt is requested. It ends as cancelled, unless
+    /// it is done before.
     CancelRequested,
     /// An attempt runs, or the key is taken by a live job: nothing was changed.
     Busy,
@@ -25,14 +26,19 @@ pub enum AdminOutcome {
     Gone,
 }
 
-/// Moves dead letters back to the live table: the row is moved, never copied, so none can live twice.
-pub(crate) async fn restore(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+/// Moves dead letters back to the live table: the row is moved, never copied, so none can live
+/// twice.
+pub(crate) async fn restore(
+    conn: &mut (impl QueueConnection + ?Sized),
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"with chosen as materialized (
                select * from queue.dead_letter where id = any($1) order by id for update skip locked
            ), alive as (
                insert into queue.job
-                   (id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at, first_due_at)
+                   (id, tag, key, payload, priority, concurrency_key,
+                       max_attempts, failures, created_at, first_due_at)
                select id, tag, key, payload, priority, concurrency_key, max_attempts, failures, created_at,
                       coalesce(first_due_at, run_at)
                from chosen
@@ -44,33 +50,39 @@ pub(crate) async fn restore(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec
            select id as "id!" from alive where (select count(*) from ping) >= 0"#,
         ids
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await
 }
 
-/// The live job, once nobody else holds its row; the caller's transaction holds it then.
-pub(super) async fn lock(conn: &mut PgConnection, which: JobRef<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+/// Locks the row of the live job, in the caller's transaction. Waits for other transactions.
+pub(super) async fn lock(
+    conn: &mut (impl QueueConnection + ?Sized),
+    which: JobRef<'_>,
+) -> Result<Option<Uuid>, sqlx::Error> {
     match which {
         JobRef::Id(id) => {
             sqlx::query_scalar!("select id from queue.job where id = $1 for update", id)
-                .fetch_optional(conn)
+                .fetch_optional(conn.on_queue())
                 .await
         }
         JobRef::Key(tag, key) => {
             sqlx::query_scalar!("select id from queue.job where tag = $1 and key = $2 for update", tag, key)
-                .fetch_optional(conn)
+                .fetch_optional(conn.on_queue())
                 .await
         }
     }
 }
 
-pub(super) async fn busy_or_gone(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sqlx::Error> {
+pub(super) async fn busy_or_gone(
+    conn: &mut (impl QueueConnection + ?Sized),
+    id: Uuid,
+) -> Result<AdminOutcome, sqlx::Error> {
     let there = sqlx::query_scalar!(
         r#"select exists(select from queue.job where id = $1)
                or exists(select from queue.dead_letter where id = $1) as "there!""#,
         id
     )
-    .fetch_one(conn)
+    .fetch_one(conn.on_queue())
     .await?;
     Ok(if there { AdminOutcome::Busy } else { AdminOutcome::Gone })
 }

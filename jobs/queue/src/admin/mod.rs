@@ -1,8 +1,9 @@
-//! What people do with the queue: look, try again, call off, pause, drain. Every act is one statement, keeps who and why,
-//! and leaves a running attempt alone; cancelling asks it to end.
+//! Administration: operators retry, snooze, redrive, cancel, pause and drain. Every change is one
+//! statement and keeps its reason. It leaves a running attempt alone; a cancellation asks it to
+//! end.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -15,6 +16,7 @@ pub(crate) mod views;
 pub mod bulk;
 
 use crate::Priority;
+use crate::QueueConnection;
 use change::{busy_or_gone, lock, restore};
 
 pub use change::{AdminOutcome, JobRef};
@@ -25,9 +27,10 @@ pub use views::{
     workers,
 };
 
-/// Jobs one [`redrive`] moves at the most.
+/// How many jobs one [`redrive`] moves at most.
 pub const REDRIVE_MAX: i64 = 1_000;
-/// Jobs that are due longest, of each priority, among which those that run are looked for before a tag counts as drained.
+/// Jobs that are due longest, of each priority, among which those that run are looked for before a
+/// tag counts as drained.
 const DRAINED_OF: i64 = 10_000;
 /// How often a job that begins or ends at this moment is looked at again before it is left alone.
 const MAX_TRIES: usize = 5;
@@ -50,39 +53,37 @@ pub struct DeadFilter {
 }
 
 /// Makes a job that waits due now, or brings a dead letter back to life with fresh attempts.
-///
-/// # Errors
-/// The database's.
-pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<AdminOutcome, sqlx::Error> {
+pub async fn retry(
+    conn: &mut (impl QueueConnection + ?Sized),
+    id: Uuid,
+) -> Result<AdminOutcome, sqlx::Error> {
     let waiting = sqlx::query_scalar!(
         r#"with moved as (
-               update queue.job set run_at = least(run_at, now()) where id = $1 and lease_token is null returning id
+               update queue.job set run_at = least(run_at, now())
+                   where id = $1 and lease_token is null returning id
            ), ping as (select pg_notify('farebox_jobs', '') from moved)
            select (select count(*) from ping) > 0 as "moved!""#,
         id
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(conn.on_queue())
     .await?;
     if waiting {
         return Ok(AdminOutcome::Changed);
     }
-    if !restore(&mut *conn, &[id]).await?.is_empty() {
+    if !restore(conn, &[id]).await?.is_empty() {
         return Ok(AdminOutcome::Changed);
     }
     busy_or_gone(conn, id).await
 }
 
 /// Puts a job that waits off until then, or brings it forward to then.
-///
-/// # Errors
-/// The database's.
 pub async fn snooze(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     id: Uuid,
     until: DateTime<Utc>,
 ) -> Result<AdminOutcome, sqlx::Error> {
     let moved =
-        // Whoever was due already is owed since then.
+        // A job that was due already keeps that time as its first due time.
         sqlx::query!(
             "update queue.job
              set run_at = $2, first_due_at = coalesce(first_due_at, case when run_at <= now() then run_at end)
@@ -90,7 +91,7 @@ pub async fn snooze(
             id,
             until
         )
-        .execute(&mut *conn)
+        .execute(conn.on_queue())
         .await?;
     if moved.rows_affected() == 1 {
         return Ok(AdminOutcome::Changed);
@@ -98,12 +99,12 @@ pub async fn snooze(
     busy_or_gone(conn, id).await
 }
 
-/// Brings dead letters back to life, the oldest first, [`REDRIVE_MAX`] at the most; those whose key is taken by a live job
-/// stay where they are. Returns how many.
-///
-/// # Errors
-/// The database's.
-pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64, sqlx::Error> {
+/// Brings dead letters back to life, the oldest first, at most [`REDRIVE_MAX`]; those whose key
+/// is taken by a live job stay where they are. Returns how many.
+pub async fn redrive(
+    conn: &mut (impl QueueConnection + ?Sized),
+    which: &DeadFilter,
+) -> Result<u64, sqlx::Error> {
     let dead = sqlx::query_scalar!(
         "select id from queue.dead_letter d
          where ($1::text is null or tag = $1) and ($2::text is null or reason = $2)
@@ -118,19 +119,16 @@ pub async fn redrive(conn: &mut PgConnection, which: &DeadFilter) -> Result<u64,
         which.before,
         REDRIVE_MAX
     )
-    .fetch_all(&mut *conn)
+    .fetch_all(conn.on_queue())
     .await?;
     Ok(restore(conn, &dead).await?.len() as u64)
 }
 
-/// Calls off a live job, in the caller's transaction. One that waits ends as `cancelled` with the note; one that runs is
-/// asked to end ([`AdminOutcome::CancelRequested`]), and its worker hears of it when the transaction commits, or at its next sign of life
-/// if it only polls. What the job would have done stays undone: that is the caller's to know.
-///
-/// # Errors
-/// The database's.
+/// Cancels a live job, in the caller's transaction. A waiting job ends as `cancelled` with the
+/// note. The cancellation of a running job is requested ([`AdminOutcome::CancelRequested`]): its
+/// worker learns of it when the transaction commits, or at its next heartbeat if it only polls.
 pub async fn cancel(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     which: JobRef<'_>,
     note: &str,
 ) -> Result<AdminOutcome, sqlx::Error> {
@@ -145,10 +143,8 @@ pub async fn cancel(
     Ok(AdminOutcome::Busy)
 }
 
-/// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's reason.
-///
-/// # Errors
-/// The database's.
+/// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's
+/// reason.
 pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into queue.paused (tag, paused_by, reason) values ($1, $2, $3) on conflict (tag) do nothing",
@@ -162,9 +158,6 @@ pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -
 }
 
 /// Lets workers have a tag's jobs again, at once.
-///
-/// # Errors
-/// The database's.
 pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"with resumed as (delete from queue.paused where tag = $1 returning tag)
@@ -176,27 +169,23 @@ pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Erro
     .map(drop)
 }
 
-/// Pauses a tag and waits until none of its attempts runs, for `wait` at the most. Returns how many still run.
-///
-/// # Errors
-/// The database's.
+/// Pauses a tag and waits until none of its attempts runs, at most for `wait`. Returns how many
+/// still run.
 pub async fn drain(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     by: &str,
     reason: &str,
     wait: Duration,
 ) -> Result<i64, sqlx::Error> {
-    pause(&mut *conn, tag, by, reason).await?;
+    pause(conn.on_queue(), tag, by, reason).await?;
     wait_until_drained(conn, tag, wait).await
 }
 
-/// Waits until none of a paused tag's attempts runs, for `wait` at the most. Returns how many still run.
-///
-/// # Errors
-/// The database's.
+/// Waits until none of a paused tag's attempts runs, at most for `wait`. Returns how many still
+/// run.
 pub async fn wait_until_drained(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     wait: Duration,
 ) -> Result<i64, sqlx::Error> {
@@ -211,7 +200,7 @@ pub async fn wait_until_drained(
             &Priority::ALL.map(Priority::rank),
             DRAINED_OF
         )
-        .fetch_one(&mut *conn)
+        .fetch_one(conn.on_queue())
         .await?;
         if running == 0 || Instant::now() >= until {
             return Ok(running);

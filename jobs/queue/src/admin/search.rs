@@ -1,5 +1,5 @@
-//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so that each is served by
-//! its index however large the tables are.
+//! Finding jobs. Each filter is a statement of its own with no more conditions than it needs, so
+//! that each is served by its index however large the tables are.
 
 use super::{
     table::{JobTable, columns, table_name},
@@ -29,7 +29,8 @@ pub struct JobFilter {
     /// In these tables.
     pub tables: &'static [JobTable],
     /// Of these tags, all if there are none. A page of live jobs is then one of those among the
-    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found only along with its tag.
+    /// [`COUNT_MAX`] that fall due first, of each tag and priority. By its key a live job is found
+    /// only along with its tag.
     pub tags: Vec<String>,
     /// In this state.
     pub state: Option<String>,
@@ -88,7 +89,8 @@ pub struct ErrorGroup {
     pub tags: Vec<String>,
 }
 
-/// The position of a group in the list, by its numbers when it was shown. As a text `jobs.micros.fingerprint`.
+/// The position of a group in the list, by its numbers when it was shown. As a text
+/// `jobs.micros.fingerprint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCursor {
     jobs: i64,
@@ -131,18 +133,18 @@ impl FromStr for ErrorCursor {
 }
 
 /// A page of jobs, newest first.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     db: impl PgExecutor<'_>,
     filter: &JobFilter,
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
     let mut sql = QueryBuilder::new(
-        "select * from (select null::uuid as id, null as tag, null as key, null as state, null::smallint as priority, null as concurrency_key, null::int as attempt, \
+        "select * from (select null::uuid as id, null as tag, null as key, null as state, \
+         null::smallint as priority, null as concurrency_key, null::int as attempt, \
          null::int as max_attempts, null::timestamptz as run_at, null::timestamptz as created_at, \
-         null::timestamptz as started_at, null::timestamptz as lease_until, null::timestamptz as first_due_at, null::timestamptz as ended_at, null::jsonb as payload, null::jsonb as attempts, \
+         null::timestamptz as started_at, null::timestamptz as lease_until, \
+         null::timestamptz as first_due_at, null::timestamptz as ended_at, \
+         null::jsonb as payload, null::jsonb as attempts, \
          null as note, null as worker, null as fingerprint where false",
     );
     for table in filter.searched() {
@@ -162,9 +164,6 @@ pub async fn list(
 }
 
 /// The ids of what fits, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
     for table in filter.searched() {
@@ -187,7 +186,8 @@ impl JobFilter {
             .filter(move |table| ended_too || *table != JobTable::Finished)
     }
 
-    /// `from … where …` of this table; of live jobs of a tag and priority, the first `most` to fall due.
+    /// `from … where …` of this table; of live jobs of a tag and priority, the first `most` to fall
+    /// due.
     fn from(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
         if let Some(filter) = &self.key_filter {
             self.by_key_filter(sql, table, filter);
@@ -197,8 +197,9 @@ impl JobFilter {
         self.conditions(sql, table);
     }
 
-    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0` keeps the planner from
-    /// walking all jobs in the order of the page instead, until it has met enough of these.
+    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0`
+    /// keeps the planner from walking all jobs in the order of the page instead, until it has met
+    /// enough of these.
     fn by_key_filter(
         &self,
         sql: &mut QueryBuilder<Postgres>,
@@ -226,7 +227,8 @@ impl JobFilter {
             sql.push(" from ").push(table_name(table)).push(" where ").push(self.in_state());
             return;
         }
-        // Live jobs are found by tag in the order in which they fall due, however many there are of others.
+        // Live jobs are found by tag in the order in which they fall due, however many there are of
+        // others.
         sql.push(" from unnest(").push_bind(self.tags.clone()).push("::text[]) of (of_tag), unnest(");
         sql.push_bind(Priority::ALL.map(Priority::rank).to_vec()).push("::smallint[]) by (rank)");
         sql.push(" cross join lateral (select * from queue.job where tag = of_tag and priority = rank")
@@ -239,7 +241,8 @@ impl JobFilter {
         match self.state.as_deref() {
             Some("running") => "lease_token is not null",
             Some("retrying") => {
-                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt and failures <> '[]'"
+                "first_due_at is not null and lease_token is null and attempt > snoozed_attempt
+                    and failures <> '[]'"
             }
             Some("ready") => {
                 "lease_token is null and run_at <= now() and (attempt <= snoozed_attempt or failures = '[]')"
@@ -256,7 +259,8 @@ impl JobFilter {
     fn conditions(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable) {
         match &self.tags[..] {
             [] => {}
-            // CompletionResult out: some tags have all jobs, some none, and the plan is to be the tag's own.
+            // Written out: some tags have all jobs, some none, and the plan is to be the
+            // tag's own.
             [tag] => {
                 sql.push(" and tag = '").push(tag.replace('\'', "''")).push("'");
             }
@@ -301,12 +305,9 @@ pub fn first_id(at: DateTime<Utc>) -> Uuid {
     Uuid::from_u128((millis << 80) | (0x7 << 76) | (0b10 << 62))
 }
 
-/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that failed: at most `limit`
-/// groups, those after this position. A group that grows or shrinks meanwhile moves, and may be seen twice or not at
-/// all by who turns pages.
-///
-/// # Errors
-/// The database's.
+/// What is failing, most of it first, among the 500 newest dead letters and as many live jobs that
+/// failed: at most `limit` groups, those after this position. A group that grows or shrinks
+/// meanwhile moves, and a reader who turns pages may see it twice or not at all.
 pub async fn errors(
     db: impl PgExecutor<'_>,
     tag: Option<&str>,
@@ -316,10 +317,12 @@ pub async fn errors(
     sqlx::query_as!(
         ErrorGroup,
         r#"with dead as (
-               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at from queue.dead_letter
+               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at
+                   from queue.dead_letter
                where fingerprint is not null and ($1::text is null or tag = $1) order by id desc limit $2
            ), live as (
-               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint, failures -> -1 ->> 'error' as error, tag,
+               select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint,
+                   failures -> -1 ->> 'error' as error, tag,
                       coalesce((failures -> -1 ->> 'ended_at')::timestamptz, created_at) as at
                from queue.job
                where first_due_at is not null and failures <> '[]'
@@ -332,7 +335,8 @@ pub async fn errors(
            from (select *, true as is_dead from dead union all select *, false from live) as failing
            group by fingerprint
            having $4::bigint is null
-               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint) < ($4, $5::bigint, $6::text)
+               or (count(*), (extract(epoch from max(at)) * 1000000)::bigint, fingerprint)
+                   < ($4, $5::bigint, $6::text)
            order by count(*) desc, max(at) desc, fingerprint desc limit $3"#,
         tag,
         GROUPED_MAX,

@@ -7,7 +7,7 @@ pub enum JobTable {
     Live,
     /// Given up.
     Dead,
-    /// Done or called off.
+    /// Done or cancelled.
     Finished,
 }
 
@@ -37,12 +37,15 @@ pub(super) fn table_name(table: JobTable) -> &'static str {
 pub(super) fn columns(table: JobTable) -> &'static str {
     match table {
         JobTable::Live => {
-            "id, tag, key, queue.state_of(lease_token, attempt, snoozed_attempt, failures, run_at) as state, priority, concurrency_key, attempt, \
-             max_attempts, run_at, created_at, leased_at, lease_until, first_due_at, null::timestamptz, payload, failures, cancel_asked, worker, \
+            "id, tag, key, queue.state_of(lease_token, attempt, snoozed_attempt, failures, run_at) \
+             as state, priority, concurrency_key, attempt, \
+             max_attempts, run_at, created_at, leased_at, lease_until, first_due_at, \
+             null::timestamptz, payload, failures, cancel_asked, worker, \
              case when failures <> '[]' then queue.fingerprint(failures -> -1 ->> 'error') end"
         }
         JobTable::Dead => {
-            "id, tag, key, 'dead', priority, concurrency_key, attempt, max_attempts, run_at, created_at, null::timestamptz, \
+            "id, tag, key, 'dead', priority, concurrency_key, attempt, max_attempts, run_at, created_at, \
+             null::timestamptz, \
              null::timestamptz, first_due_at, died_at, payload, failures, reason, null, fingerprint"
         }
         JobTable::Finished => {

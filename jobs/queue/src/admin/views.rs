@@ -1,9 +1,10 @@
 //! What the queue shows: jobs, tags, workers, minutes.
 
 use crate::Priority;
+use crate::QueueConnection;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -21,8 +22,8 @@ pub struct JobView {
     pub tag: String,
     /// Its key.
     pub key: String,
-    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next), `running`, `done`, `dead` or
-    /// `cancelled`.
+    /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next),
+    /// `running`, `done`, `dead` or `cancelled`.
     pub state: String,
     /// The rank of its priority, 0 before 1 before 2; not kept of a finished job.
     pub priority: Option<i16>,
@@ -46,13 +47,16 @@ pub struct JobView {
     pub ended_at: Option<DateTime<Utc>>,
     /// As enqueued.
     pub payload: Value,
-    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, trace_id, error}`.
+    /// The failed attempts, oldest first: `{attempt, worker, started_at, ended_at, trace_id,
+    /// error}`.
     pub attempts: Value,
-    /// How it ended: the handler's note, or the reason it was given up for. Of a running job: why it is to end.
+    /// How it ended: the handler's note, or the reason it was given up for. Of a running job: why
+    /// it is to end.
     pub note: Option<String>,
-    /// Who runs it, or ran it last.
+    /// The worker that runs it, or ran it last.
     pub worker: Option<String>,
-    /// A short name for its last error, the same whatever order, number or time the error speaks of.
+    /// A short name for its last error, the same whatever order, number or time the error speaks
+    /// of.
     pub fingerprint: Option<String>,
 }
 
@@ -82,7 +86,8 @@ impl JobView {
 pub struct QueueView {
     /// The tag.
     pub tag: String,
-    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest; without those that failed.
+    /// Due and not running, among the [`COUNT_MAX`] of each priority that are due longest; without
+    /// those that failed.
     pub ready: i64,
     /// Not yet due, counted up to [`COUNT_MAX`]; without those that failed.
     pub delayed: i64,
@@ -96,7 +101,8 @@ pub struct QueueView {
     pub dead: i64,
     /// How long the longest due has waited, seconds.
     pub oldest_ready_secs: Option<f64>,
-    /// How long ago the first of its jobs fell due that are not done, seconds; whether it runs, failed or was put off since.
+    /// How long ago the first of its jobs fell due that are not done, seconds; whether it runs,
+    /// failed or was put off since.
     pub oldest_due_secs: Option<f64>,
     /// Whether workers leave it alone.
     pub paused: bool,
@@ -123,20 +129,17 @@ pub struct WorkerView {
     pub tags: Vec<String>,
     /// How many attempts it runs at a time.
     pub slots: i32,
-    /// Jobs it held at its last sign of life.
+    /// Jobs it held at its last heartbeat.
     pub held: i32,
-    /// `working`, `draining`, or `missing`: no sign of life for longer than its leases last.
+    /// `working`, `draining`, or `missing`: no heartbeat for longer than its leases last.
     pub state: String,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// Its last sign of life.
+    /// Its last heartbeat.
     pub last_seen_at: DateTime<Utc>,
 }
 
 /// One job. Of a job that ended and was enqueued again under its id, the live one.
-///
-/// # Errors
-/// The database's.
 pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, sqlx::Error> {
     sqlx::query_as!(
         JobView,
@@ -153,7 +156,8 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<JobView>, 
     .await
 }
 
-/// Where a worker stands among all: it never moves, and stays a place when the worker is gone. As a text `micros.id`.
+/// Where a worker stands among all: it never moves, and stays a place when the worker is gone. As a
+/// text `micros.id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCursor {
     started_micros: i64,
@@ -181,10 +185,8 @@ impl FromStr for WorkerCursor {
     }
 }
 
-/// The workers, those that went missing included; the newest first. At most `limit`, those that come after this place.
-///
-/// # Errors
-/// The database's.
+/// The workers, those that went missing included; the newest first. At most `limit`, those that
+/// come after this place.
 pub async fn workers(
     db: impl PgExecutor<'_>,
     after: Option<&WorkerCursor>,
@@ -193,11 +195,13 @@ pub async fn workers(
     sqlx::query_as!(
         WorkerView,
         r#"select id, name, host, pid, build, tags, slots, held,
-                  case when last_seen_at < now() - make_interval(secs => lease_secs) then 'missing' else state end
+                  case when last_seen_at < now() - make_interval(secs => lease_secs)
+                      then 'missing' else state end
                       as "state!",
                   started_at, last_seen_at
            from queue.worker
-           where $2::bigint is null or ((extract(epoch from started_at) * 1000000)::bigint, id) < ($2, $3::text)
+           where $2::bigint is null or ((extract(epoch from started_at) * 1000000)::bigint, id)
+               < ($2, $3::text)
            order by started_at desc, id desc limit $1"#,
         limit,
         after.map(|after| after.started_micros),
@@ -207,37 +211,42 @@ pub async fn workers(
     .await
 }
 
-/// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no more to look at.
-///
-/// # Errors
-/// The database's.
+/// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no
+/// more to look at.
 pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<QueueView>, sqlx::Error> {
     sqlx::query_as!(
         QueueView,
         r#"select t.tag as "tag!",
                   due.ready as "ready!",
                   (select count(*) from (select from unnest($3::smallint[]) p, queue.job j where j.tag = t.tag
-                       and j.priority = p and j.run_at > now() and (j.attempt <= j.snoozed_attempt or j.failures = '[]')
+                       and j.priority = p and j.run_at > now()
+                           and (j.attempt <= j.snoozed_attempt or j.failures = '[]')
                        limit $2) d)
                       as "delayed!",
                   coalesce(f.retrying, 0) as "retrying!", coalesce(f.most_failures, 0) as "most_failures!",
                   due.running as "running!",
-                  (select count(*) from (select from queue.dead_letter d where d.tag = t.tag limit $2) d) as "dead!",
+                  (select count(*) from (select from queue.dead_letter d
+                      where d.tag = t.tag limit $2) d) as "dead!",
                   (select extract(epoch from now() - min(o.run_at))::float8
                    from unnest($3::smallint[]) p cross join lateral (
-                       select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.lease_token is null
+                       select run_at from queue.job j where j.tag = t.tag and j.priority = p
+                           and j.lease_token is null
                        and j.run_at <= now() order by run_at limit 1) o) as oldest_ready_secs,
                   extract(epoch from now() - least((
-                      select j.first_due_at from queue.job j where j.tag = t.tag and j.first_due_at is not null
+                      select j.first_due_at from queue.job j where j.tag = t.tag
+                          and j.first_due_at is not null
                       order by j.first_due_at limit 1), (
                       select min(o.run_at) from unnest($3::smallint[]) p cross join lateral (
-                          select run_at from queue.job j where j.tag = t.tag and j.priority = p and j.run_at <= now()
+                          select run_at from queue.job j where j.tag = t.tag and j.priority = p
+                              and j.run_at <= now()
                           order by run_at limit 1) o)))::float8 as oldest_due_secs,
                   exists(select from queue.paused p where p.tag = t.tag) as "paused!",
-                  coalesce(h.done, 0)::bigint as "done_last_hour!", coalesce(h.failed, 0)::bigint as "failed_last_hour!"
+                  coalesce(h.done, 0)::bigint as "done_last_hour!",
+                      coalesce(h.failed, 0)::bigint as "failed_last_hour!"
            from unnest($1::text[]) with ordinality as t (tag, nr)
            cross join lateral (
-               select count(*) filter (where j.lease_token is null and (j.attempt <= j.snoozed_attempt or j.failures = '[]'))
+               select count(*) filter (where j.lease_token is null
+                   and (j.attempt <= j.snoozed_attempt or j.failures = '[]'))
                           as ready,
                       count(j.lease_token) as running
                from unnest($3::smallint[]) p cross join lateral (
@@ -246,7 +255,8 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
                    order by run_at limit $2) j
            ) due
            left join (
-               select tag, count(*) filter (where lease_token is null) as retrying, max(failures) as most_failures
+               select tag, count(*) filter (where lease_token is null) as retrying,
+                   max(failures) as most_failures
                from (select tag, lease_token, snoozed_attempt,
                             attempt - case when lease_token is null then 0 else 1 end as failures
                      from queue.job where first_due_at is not null and failures <> '[]' limit $4) failed
@@ -268,11 +278,8 @@ pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<Queu
 }
 
 /// The minutes since `since`, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn minutes(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     tag: &str,
     since: DateTime<Utc>,
 ) -> Result<Vec<Minute>, sqlx::Error> {
@@ -283,7 +290,7 @@ pub async fn minutes(
         tag,
         since
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await
 }
 
@@ -298,7 +305,7 @@ pub struct Minute {
     pub failed: i64,
     /// Jobs given up.
     pub dead: i64,
-    /// Jobs called off while they ran.
+    /// Jobs cancelled while they ran.
     pub cancelled: i64,
     /// Claims of jobs whose attempt had gone without a word.
     pub rescued: i64,

@@ -1,6 +1,7 @@
-//! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it from renewing leases.
+//! A connection of the driver's own, outside the pool: handlers that use up the pool cannot keep it
+//! from renewing leases.
 
-use crate::time_limit::within;
+use crate::{QueueConfig, location::OnQueue, time_limit::within};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
 
@@ -17,16 +18,19 @@ const LOCK_LIMIT: Duration = Duration::from_millis(50);
 pub(crate) struct DriverConnection {
     options: PgConnectOptions,
     pooled: bool,
+    queue: QueueConfig,
     conn: Option<PgConnection>,
 }
 
-/// The queue's tables go from empty to huge and back while plans are kept, so the plans are fixed here: every statement of
-/// the driver walks an index, never reads or sorts a table, and is planned once.
+/// The queue's tables go from empty to huge and back while plans are kept, so the plans are fixed
+/// here: every statement of the driver walks an index, never reads or sorts a table, and is planned
+/// once.
 ///
-/// No commit of the driver waits for the disk. A database that crashes may forget its last moments. A claim that is
-/// forgotten was not made, and its token lease_ids the worker that believes it has it. A completion that is forgotten leaves a
-/// lease that runs out, as if the worker had crashed before writing it. What a handler commits with its job is its own
-/// transaction, with that transaction's settings.
+/// No commit of the driver waits for the disk. A database that crashes may forget its last moments.
+/// A claim that is forgotten was not made, and its token lease_ids the worker that believes it has
+/// it. A completion that is forgotten leaves a lease that runs out, as if the worker had crashed
+/// before writing it. What a handler commits with its job is its own transaction, with that
+/// transaction's settings.
 macro_rules! settings {
     ($set:literal) => {
         concat!(
@@ -49,18 +53,20 @@ macro_rules! settings {
 }
 
 impl DriverConnection {
-    /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no prepared statements.
-    pub(crate) fn new(options: PgConnectOptions, pooled: bool) -> Self {
+    /// Through a pooler in transaction mode nothing is kept on the connection: no settings, no
+    /// prepared statements.
+    pub(crate) fn new(options: PgConnectOptions, pooled: bool, queue: QueueConfig) -> Self {
         let options = if pooled { options.statement_cache_capacity(0) } else { options };
-        Self { options, pooled, conn: None }
+        Self { options, pooled, queue, conn: None }
     }
 
-    /// Runs one statement, within bounded time. After an error that may be the connection's or the server's, the next call
-    /// connects anew. What the failed statement did is unknown, and every statement of the driver tolerates that. A plan
-    /// that is older than a change of the schema is such an error, too. Safe to drop: the connection closes with it.
+    /// Runs one statement, within bounded time. After an error that may be the connection's or the
+    /// server's, the next call connects anew. What the failed statement did is unknown, and every
+    /// statement of the driver tolerates that. A plan that is older than a change of the schema is
+    /// such an error, too. Safe to drop: the connection closes with it.
     pub(crate) async fn run<T>(
         &mut self,
-        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+        statement: impl AsyncFnOnce(&mut OnQueue<&mut PgConnection>) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
@@ -68,7 +74,7 @@ impl DriverConnection {
         };
         let work = async {
             if !self.pooled {
-                return statement(&mut conn).await;
+                return statement(&mut self.queue.on(&mut conn)).await;
             }
             #[allow(
                 clippy::disallowed_methods,
@@ -77,7 +83,7 @@ impl DriverConnection {
             let mut tx = conn.begin().await?;
             tx.execute(settings!("set local")).await?;
             set_limits(&mut tx, true).await?;
-            let answer = statement(&mut tx).await?;
+            let answer = statement(&mut self.queue.on(&mut *tx)).await?;
             tx.commit().await?;
             Ok(answer)
         };
@@ -107,7 +113,8 @@ impl DriverConnection {
 
 async fn set_limits(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "select set_config('statement_timeout', $1, $3) as statement, set_config('lock_timeout', $2, $3) as lock",
+        "select set_config('statement_timeout', $1, $3) as statement,
+                set_config('lock_timeout', $2, $3) as lock",
         STATEMENT_LIMIT.as_millis().to_string(),
         LOCK_LIMIT.as_millis().to_string(),
         local
@@ -117,7 +124,8 @@ async fn set_limits(conn: &mut PgConnection, local: bool) -> Result<(), sqlx::Er
     .map(drop)
 }
 
-/// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not get.
+/// Whether the statement alone failed: for its data, a constraint, a deadlock, a lock it did not
+/// get.
 fn is_benign(error: &sqlx::Error) -> bool {
     is_of(error, &["22", "23", "40", "55"])
 }

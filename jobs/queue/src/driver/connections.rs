@@ -4,6 +4,7 @@ use super::{
     connection::DriverConnection,
     request::{DbRequest, DbResponse},
 };
+use crate::QueueConfig;
 use sqlx::postgres::PgConnectOptions;
 use std::panic::resume_unwind;
 use tokio::task::{JoinError, JoinSet};
@@ -22,8 +23,10 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(options: &PgConnectOptions, pooled: bool) -> Self {
-        let idle = (0..MAX_CONNECTIONS).map(|_| DriverConnection::new(options.clone(), pooled)).collect();
+    pub(super) fn new(options: &PgConnectOptions, pooled: bool, queue: &QueueConfig) -> Self {
+        let idle = (0..MAX_CONNECTIONS)
+            .map(|_| DriverConnection::new(options.clone(), pooled, queue.clone()))
+            .collect();
         Self { idle, in_flight: JoinSet::new(), completing: 0, slots_requested: 0 }
     }
 
@@ -60,7 +63,8 @@ impl Connections {
         self.in_flight.spawn(request.run(conn));
     }
 
-    /// Waits for a request to come back; none if none is under way. Safe to drop: it has then taken nothing.
+    /// Waits for a request to come back; none if none is under way. Safe to drop: it has then taken
+    /// nothing.
     pub(super) async fn next(&mut self) -> Option<DbResponse> {
         let response = self.in_flight.join_next().await?.unwrap_or_else(propagate_panic);
         self.completing -= response.request.done.len();

@@ -10,7 +10,8 @@ use crate::{
 };
 use std::time::Duration;
 
-/// What is to be written, if anything is: a settled job has been written, and a lost one is another attempt's.
+/// What is to be written, if anything is: a settled job has been written, and a lost one is another
+/// attempt's.
 pub(super) fn decide(report: &AttemptReport, worker: &str, policies: &RetryPolicies) -> Option<Disposition> {
     let lease = &report.lease;
     let disposition = match &report.result {

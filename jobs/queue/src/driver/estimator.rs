@@ -1,5 +1,5 @@
-//! Estimates how many attempts end during one round trip to the database, from how long attempts and statements took
-//! lately.
+//! Estimates how many attempts end during one round trip to the database, from how long attempts
+//! and statements took lately.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ impl CompletionEstimator {
         self.statement += (took.as_secs_f64() - self.statement) * WEIGHT;
     }
 
-    /// How many attempts these slots end during one statement, if there is always a next one to begin.
+    /// How many attempts these slots end during one statement, if there is always a next one to
+    /// begin.
     pub(crate) fn expected_completions(&self, slots: usize) -> usize {
         let statements = self.statement / self.run.max(f64::EPSILON);
         (statements * slots as f64) as usize

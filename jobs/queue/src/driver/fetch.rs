@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many batches are claimed ahead of the free slots, if attempts are that short: one that is under way, and one that
-/// runs meanwhile.
+/// How many batches are claimed ahead of the free slots, if attempts are that short: one that is
+/// under way, and one that runs meanwhile.
 const BATCHES_AHEAD: usize = 2;
 
 impl Driver {
@@ -35,7 +35,8 @@ impl Driver {
         }
     }
 
-    /// How many jobs to claim: for the slots that are free, and those that will be when the answer is here.
+    /// How many jobs to claim: for the slots that are free, and those that will be when the answer
+    /// is here.
     pub(super) fn slots_to_claim(&self) -> usize {
         if !self.is_working() {
             return 0;
@@ -112,7 +113,8 @@ impl Driver {
             self.schedule.poll_soon();
             return;
         }
-        // Nothing more is due after the cursor's positions; a job before them is found only from the beginning.
+        // Nothing more is due after the cursor's positions; a job before them is found only from
+        // the beginning.
         self.cursor.reset();
         if !request.cursor.is_at_start() {
             self.schedule.poll_soon();

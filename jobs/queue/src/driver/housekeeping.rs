@@ -1,4 +1,5 @@
-//! What the driver writes besides its requests: completions of the careful kind, heartbeats, roll-ups, its own end.
+//! What the driver writes besides its requests: completions of the careful kind, heartbeats,
+//! roll-ups, its own end.
 
 use super::{
     Driver,
@@ -53,7 +54,8 @@ impl Driver {
         }
     }
 
-    /// Writes what did not simply end well. Completions of locked rows are tried again a little later.
+    /// Writes what did not simply end well. Completions of locked rows are tried again a little
+    /// later.
     async fn write_completions(&mut self, conn: &mut DriverConnection) -> Result<(), sqlx::Error> {
         let mut batch = MAX_COMPLETIONS;
         loop {
@@ -68,7 +70,8 @@ impl Driver {
                     continue;
                 }
                 Err(error) if is_refused(&error) => {
-                    tracing::error!(job_id = %first.lease.job_id, %error, "completion refused; the lease will run out");
+                    let job_id = first.lease.job_id;
+                    tracing::error!(%job_id, %error, "completion refused; the lease will run out");
                     HashMap::new()
                 }
                 Err(error) => return Err(error),

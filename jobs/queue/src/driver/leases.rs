@@ -66,7 +66,8 @@ impl Leases {
         self.held.remove(&lease_id(lease));
     }
 
-    /// Takes in the answer to a heartbeat that began at `begun`; logs each lease that has expired, once.
+    /// Takes in the answer to a heartbeat that began at `begun`; logs each lease that has expired,
+    /// once.
     pub(super) fn on_renewed(
         &mut self,
         renewed: Vec<RenewedLease>,

@@ -17,7 +17,8 @@ pub(super) fn log_given_up(lease: &Lease, worker: &str) {
 /// The lease of a job's last attempt expired.
 pub(super) fn log_crashed(lease: &Lease, worker: &str) {
     let Lease { job_id, tag, key, attempt, .. } = lease;
-    tracing::error!(%job_id, %tag, %key, attempt, worker, reason = "crashed", "dead letter: its last lease ran out");
+    let reason = "crashed";
+    tracing::error!(%job_id, %tag, %key, attempt, worker, reason, "dead letter: its last lease ran out");
 }
 
 /// What becomes of a job that did not simply end well.
@@ -31,7 +32,7 @@ pub(super) fn log_disposition(lease: &Lease, worker: &str, disposition: &Disposi
             tracing::warn!(%job_id, %tag, %key, attempt, worker, error, ?wait, "attempt failed");
         }
         Disposition::Cancelled(error) => {
-            tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled")
+            tracing::info!(%job_id, %tag, %key, attempt, worker, error, "cancelled");
         }
         Disposition::Done(_) | Disposition::Crashed | Disposition::Release => {}
     }

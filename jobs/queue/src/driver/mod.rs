@@ -1,8 +1,10 @@
-//! The driver: one loop that writes what ended, renews the leases that are held, and claims what is due. It alone talks
-//! to the database for the worker, and no database error ends it or touches a running attempt.
+//! The driver: one loop that writes what ended, renews the leases that are held, and claims what is
+//! due. It alone talks to the database for the worker, and no database error ends it or touches a
+//! running attempt.
 //!
-//! It has two connections. While the server works on one request (completing a batch, claiming the next), the results of
-//! another become jobs and the next batch ends, and a job that was just enqueued waits for neither.
+//! It has two connections. While the server works on one request (completing a batch, claiming the
+//! next), the results of another become jobs and the next batch ends, and a job that was just
+//! enqueued waits for neither.
 
 mod connection;
 mod connections;
@@ -81,7 +83,7 @@ impl Driver {
     pub(crate) fn new(parts: DriverParts) -> Self {
         let DriverParts { options, config, retry, prefetch, reports, state, drained } = parts;
         Self {
-            connections: Connections::new(&options, config.pooled),
+            connections: Connections::new(&options, config.pooled, &config.queue),
             schedule: Schedule::new(),
             leases: Leases::new(),
             outbox: Outbox::new(),
@@ -103,9 +105,9 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut listener = JoinSet::new();
         if self.config.listen && !self.config.pooled {
-            let (signal, id, metrics) =
-                (Arc::clone(&self.signal), self.config.id.clone(), self.config.metrics.clone());
-            listener.spawn(listen(self.options.clone(), signal, id, metrics));
+            let WorkerConfig { queue, id, metrics, .. } = self.config.clone();
+            let signal = Arc::clone(&self.signal);
+            listener.spawn(listen(self.options.clone(), signal, (queue, id, metrics)));
         }
         tracing::info!(worker = %self.config.id, tags = ?self.config.tags, "working");
         while !self.has_ended() {
@@ -154,10 +156,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Waits until a request is back, an attempt ended, a job was enqueued or cancelled, the worker is to stop, or a time
-    /// has come: to poll, to renew a lease, to try a locked row again, to release a job that has waited too long for a
-    /// slot. What did not come first is dropped, and has taken nothing: requests run on tasks of their own, reports stay
-    /// in their channel.
+    /// Waits until a request is back, an attempt ended, a job was enqueued or cancelled, the worker
+    /// is to stop, or a time has come: to poll, to renew a lease, to try a locked row again, to
+    /// release a job that has waited too long for a slot. What did not come first is dropped, and
+    /// has taken nothing: requests run on tasks of their own, reports stay in their channel.
     async fn wait(&mut self) -> Result<(), sqlx::Error> {
         let wake_at = self.wake_at();
         let mut report = None;
@@ -194,8 +196,8 @@ impl Driver {
         .fold(self.leases.renew_at(), Instant::min)
     }
 
-    /// Attempts that began together end one after the other: lets them share a statement. The window is far shorter than
-    /// a statement, and than a timer can measure.
+    /// Attempts that began together end one after the other: lets them share a statement. The
+    /// window is far shorter than a statement, and than a timer can measure.
     async fn collect_reports(&mut self) {
         let mut last = Instant::now();
         while self.unwritten() < self.leases.len() && last.elapsed() < REPORT_WINDOW {

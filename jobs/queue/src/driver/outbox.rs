@@ -8,7 +8,8 @@ use tokio::time::Instant;
 const LOCKED_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Outbox {
-    /// What ended well and is completed with the next claim: all are [`Disposition::Done`] without a concurrency key.
+    /// What ended well and is completed with the next claim: all are [`Disposition::Done`] without
+    /// a concurrency key.
     done: Vec<Completion>,
     /// What else is to be written, by the statement for all cases.
     careful: Vec<Completion>,

@@ -1,5 +1,5 @@
-//! One request to the database on a spare connection, and its result: what ended well is completed and what is due is
-//! claimed, in one statement.
+//! One request to the database on a spare connection, and its result: what ended well is completed
+//! and what is due is claimed, in one statement.
 
 use super::connection::DriverConnection;
 use crate::{
@@ -41,8 +41,8 @@ pub(super) struct Fetched {
 }
 
 impl DbRequest {
-    /// Safe to drop, as at a runtime's end: the connection closes with it; leases that it claimed run out, and what it
-    /// completed is completed or not.
+    /// Safe to drop, as at a runtime's end: the connection closes with it; leases that it claimed
+    /// run out, and what it completed is completed or not.
     pub(super) async fn run(self, mut conn: DriverConnection) -> DbResponse {
         let result = self.execute(&mut conn).await;
         DbResponse { conn, took: self.begun.elapsed(), request: self, result }
@@ -56,7 +56,8 @@ impl DbRequest {
         Ok(Fetched { claim: result, blocked })
     }
 
-    /// Takes the concurrency keys of the jobs that are to run. Returns the jobs whose keys are taken.
+    /// Takes the concurrency keys of the jobs that are to run. Returns the jobs whose keys are
+    /// taken.
     async fn take_concurrency_keys(
         &self,
         claimed: &mut Vec<Claimed>,

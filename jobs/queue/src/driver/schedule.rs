@@ -40,8 +40,8 @@ impl Schedule {
         (self.poll_now, self.notified) = (true, true);
     }
 
-    /// Whether to poll now. Two polls at a time walk over each other's jobs, so a second one goes only after a
-    /// notification.
+    /// Whether to poll now. Two polls at a time walk over each other's jobs, so a second one goes
+    /// only after a notification.
     pub(super) fn may_poll(&self, polling: bool) -> bool {
         let wanted = self.poll_now || Instant::now() >= self.next_poll_at;
         wanted && (!polling || self.notified)

@@ -1,7 +1,7 @@
 //! Receiving notifications: a worker wakes up as soon as an immediate job is enqueued.
 
-use super::{CANCEL, CHANNEL};
-use crate::{Metrics, retry_policy::jittered};
+use super::CANCEL;
+use crate::{Metrics, QueueConfig, retry_policy::jittered};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use std::{
     sync::{
@@ -31,16 +31,16 @@ impl WakeSignal {
     }
 }
 
-/// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes the driver too.
+/// Listens for ever, on a connection of its own. Whenever a message may have been missed, it wakes
+/// the driver too.
 pub(crate) async fn listen(
     options: PgConnectOptions,
     signal: Arc<WakeSignal>,
-    worker: String,
-    metrics: Metrics,
+    (queue, worker, metrics): (QueueConfig, String, Metrics),
 ) {
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     loop {
-        let Err(error) = receive(&pool, &signal, &metrics).await;
+        let Err(error) = receive(&pool, &signal, &queue, &metrics).await;
         tracing::warn!(%worker, %error, "cannot listen; polling until it is possible again");
         signal.wake(true);
         sleep(jittered(RELISTEN_WAIT)).await;
@@ -50,10 +50,11 @@ pub(crate) async fn listen(
 async fn receive(
     pool: &sqlx::PgPool,
     signal: &WakeSignal,
+    queue: &QueueConfig,
     metrics: &Metrics,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen(queue.channel()).await?;
     signal.wake(true);
     loop {
         let message = listener.try_recv().await?;

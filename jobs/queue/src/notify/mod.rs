@@ -3,7 +3,6 @@
 pub(crate) mod listener;
 pub(crate) mod notifier;
 
-/// The channel on which an immediate job is announced, with an empty payload, and a request to cancel with [`CANCEL`].
-pub const CHANNEL: &str = "farebox_jobs";
-/// The payload of a message that the cancellation of a running job was requested.
-pub const CANCEL: &str = "cancel";
+/// The payload of a message that the cancellation of a running job was requested. An immediate job
+/// is announced with an empty payload.
+pub(crate) const CANCEL: &str = "cancel";

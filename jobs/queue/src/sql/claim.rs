@@ -1,10 +1,10 @@
-//! The driver's main statement: complete what ended well, claim what is due, return when the next job falls due.
+//! The driver's main statement: complete what ended well, claim what is due, return when the next
+//! job falls due.
 
 use super::cursor::ClaimCursor;
-use crate::{Lease, outcome::Completion};
+use crate::{Lease, QueueConfig, QueueConnection, outcome::Completion};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sqlx::PgConnection;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -31,8 +31,8 @@ pub enum ClaimKind {
     Rescued,
     /// Not to be run: its cancellation was requested. The worker writes that, under the lease.
     Cancelled,
-    /// Not to be run: the lease of its last attempt expired, and no attempt is left. The worker moves it to the dead letters,
-    /// under the lease.
+    /// Not to be run: the lease of its last attempt expired, and no attempt is left. The worker
+    /// moves it to the dead letters, under the lease.
     Crashed,
 }
 
@@ -47,7 +47,7 @@ pub struct ClaimRequest<'a> {
     pub worker: &'a str,
     /// How long the leases last.
     pub lease: Duration,
-    /// One for all of them, and for no other claim: with the job's id it is the lease_id of an attempt.
+    /// The fencing token of all leases of this claim, and of no other.
     pub token: Uuid,
 }
 
@@ -64,89 +64,26 @@ pub struct ClaimResult {
     pub next: Option<Duration>,
 }
 
-/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority and the longest due of
-/// each tag first: one statement, one commit. A job whose lease has run out is due as well. A completion waits for
-/// the row's lock, up to the connection's limit; a claim passes over locked rows, paused tags, and jobs whose concurrency_key
-/// key is taken.
+/// Completes these jobs, each under its own token, and leases up to `slots` due ones, by priority
+/// and the longest due of each tag first: one statement, one commit. A job whose lease has run out
+/// is due as well. A completion waits for the row's lock, up to the connection's limit; a claim
+/// passes over locked rows, paused tags, and jobs whose concurrency_key key is taken.
 ///
-/// The rare cases are left to statements of their own ([`take_concurrency_keys`], [`write`](super::complete::write)), under the lease
-/// that is taken here: what this one costs is mostly the making of its plan's nodes.
-///
-/// # Errors
-/// The database's.
+/// The rare cases are left to statements of their own ([`take_concurrency_keys`],
+/// [`complete_batch`](super::complete::complete_batch)), under the lease that is taken here: what
+/// this one costs is mostly the making of its plan's nodes.
 pub async fn complete_and_claim(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     done: &[Completion],
     request: &ClaimRequest<'_>,
 ) -> Result<ClaimResult, sqlx::Error> {
     let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) =
         done.iter().map(|completion| (completion.lease.job_id, completion.lease.token)).unzip();
+    let queue = conn.on_queue().queue().clone();
     let notes: Vec<Option<String>> = done.iter().map(|completion| completion.disposition.text()).collect();
-    let rows = sqlx::query_as!(
+    let rows = sqlx::query_file_as!(
         Row,
-        r#"with ended as (
-               delete from queue.job
-               using unnest($1::uuid[], $2::uuid[], $3::text[]) as done (id, token, note)
-               where job.id = done.id and job.lease_token = done.token
-               returning job.id, tag, key, payload, attempt, worker, note, failures, run_at, created_at, leased_at
-           ), finished as (
-               insert into queue.finished
-                   (id, tag, key, payload, outcome, attempt, worker, note, failures,
-                    run_at, created_at, started_at, ended_at)
-               select id, tag, key, payload, 'done', attempt, worker, note, failures,
-                      run_at, created_at, leased_at, clock_timestamp()
-               from ended
-           ), looked_at as (
-               select tag, priority, since
-               from unnest($4::text[], $5::smallint[], $6::timestamptz[]) as t (tag, priority, since)
-               where not exists (select from queue.paused where paused.tag = t.tag)
-           ), due as materialized (
-               select found.at, found.id, found.expired, found.spent
-               from looked_at t
-               cross join lateral (
-                   select job.ctid as at, job.id, job.lease_token is not null as expired,
-                          job.lease_token is not null and job.attempt = job.max_attempts as spent
-                   from queue.job
-                   where job.tag = t.tag and job.priority = t.priority
-                     and job.run_at >= coalesce(t.since, '-infinity') and job.run_at <= now()
-                     and (job.lease_until is null or job.lease_until <= now())
-                     and (job.concurrency_key is null or job.lease_token is not null
-                          or job.concurrency_key <> all (array(select key from queue.concurrency_key)))
-                   order by job.run_at limit $7::bigint for update of job skip locked
-               ) found
-               limit $7
-           ), claimed as (
-               update queue.job
-               set attempt = least(attempt + 1, max_attempts), worker = $8, leased_at = clock_timestamp(),
-                   lease_token = $9, lease_until = now() + make_interval(secs => $10::float8),
-                   -- A rescued attempt has failed, so its job is among those with a first due time.
-                   first_due_at = case when lease_token is null then first_due_at else coalesce(first_due_at, run_at) end,
-                   failures = case when lease_token is null then failures else
-                       failures || jsonb_build_object('attempt', attempt, 'worker', worker, 'started_at', leased_at,
-                                                      'ended_at', clock_timestamp(), 'trace_id', payload->>'trace',
-                                                      'error', 'lease expired') end
-               where ctid = any (array(select at from due))
-               returning id, tag, key, payload::text, attempt, max_attempts, run_at, created_at, leased_at,
-                         priority, concurrency_key, cancel_asked is not null as cancelled
-           )
-           select c.*, answer.completed, answer.rescued, answer.crashed, answer.due = $7 as "full!", answer.next
-           from (
-               select (select count(*) from due) as due,
-                      case when (select count(*) from ended) < cardinality($1) then array(select id from ended) end
-                          as completed,
-                      nullif(array(select id from due where expired), '{}') as rescued,
-                      nullif(array(select id from due where spent), '{}') as crashed,
-                      case when (select count(*) from due) < $7 then (
-                          select extract(epoch from min(soonest.run_at) - clock_timestamp())::float8
-                          from looked_at t
-                          cross join lateral (
-                              select job.run_at from queue.job
-                              where job.tag = t.tag and job.priority = t.priority and job.run_at > now()
-                              order by job.run_at limit 1
-                          ) soonest
-                      ) end as next
-           ) answer
-           left join claimed c on true"#,
+        "src/sql/complete_and_claim.sql",
         &ids,
         &tokens,
         &notes as &[Option<String>],
@@ -158,18 +95,15 @@ pub async fn complete_and_claim(
         request.token,
         request.lease.as_secs_f64(),
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
-    Ok(ClaimResult::of(rows, request.token))
+    Ok(ClaimResult::of(rows, request.token, &queue))
 }
 
-/// Takes the concurrency keys of these jobs, which this worker has claimed under this token. Returns the jobs that got theirs;
-/// the others' keys are another job's at this moment.
-///
-/// # Errors
-/// The database's.
+/// Takes the concurrency keys of these jobs, which this worker has claimed under this token.
+/// Returns the jobs that got theirs; the others' keys are another job's at this moment.
 pub async fn take_concurrency_keys(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     jobs: &[(Uuid, String)],
     token: Uuid,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
@@ -191,7 +125,7 @@ pub async fn take_concurrency_keys(
         &keys,
         token
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await
 }
 
@@ -217,8 +151,16 @@ struct Row {
 }
 
 impl Row {
-    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further attempt.
-    fn job(self, token: Uuid, claimed: Instant, rescued: &[Uuid], crashed: &[Uuid]) -> Option<Claimed> {
+    /// Of those whose last attempt's lease ran out, `crashed` are the ones that have no further
+    /// attempt.
+    fn job(
+        self,
+        token: Uuid,
+        claimed: Instant,
+        queue: &QueueConfig,
+        rescued: &[Uuid],
+        crashed: &[Uuid],
+    ) -> Option<Claimed> {
         let job_id = self.id?;
         let kind = if self.cancelled? {
             ClaimKind::Cancelled
@@ -243,6 +185,7 @@ impl Row {
                 concurrency_key: self.concurrency_key,
                 waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
                 delayed: run_at > self.created_at?,
+                queue: queue.clone(),
                 claimed,
             },
             payload,
@@ -253,7 +196,7 @@ impl Row {
 }
 
 impl ClaimResult {
-    fn of(mut rows: Vec<Row>, token: Uuid) -> Self {
+    fn of(mut rows: Vec<Row>, token: Uuid, queue: &QueueConfig) -> Self {
         let now = Instant::now();
         let (mut completed, mut full, mut next) = (None, false, None);
         let (mut rescued, mut crashed) = (Vec::new(), Vec::new());
@@ -263,13 +206,15 @@ impl ClaimResult {
             crashed = row.crashed.take().unwrap_or_default();
         }
         rows.sort_by_key(|row| (row.priority, row.run_at));
-        let claimed = rows.into_iter().filter_map(|row| row.job(token, now, &rescued, &crashed)).collect();
+        let claimed =
+            rows.into_iter().filter_map(|row| row.job(token, now, queue, &rescued, &crashed)).collect();
         let next = next.map(|secs| Duration::try_from_secs_f64(secs.max(0.0)).unwrap_or(Duration::MAX));
         Self { completed, claimed, full, next }
     }
 }
 
-/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has one.
+/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has
+/// one.
 fn trace_of(payload: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Traced {

@@ -1,21 +1,23 @@
-//! The tags a worker claims, by priority, and how far back it looks in each.
+//! The tags that a worker claims, by priority, and where the next claim starts in each.
 
 use crate::{Lease, Priority};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// While claims come back full, how long the entries of jobs that are gone are not walked over again. A job that
-/// turned up behind that mark (its transaction committed late, its lease ran out) waits that much longer.
+/// While claims come back full, how long the entries of jobs that are gone are not walked over
+/// again. A job that turned up behind that mark (its transaction committed late, its lease ran out)
+/// waits that much longer.
 const RESET_EVERY: Duration = Duration::from_millis(50);
 
-/// Columns of one list, in the order of looking: a busy queue's index begins with the entries of jobs that have just
-/// ended, and a claim that started there each time would walk over all of them.
+/// Columns of one list, in the order of claiming: a busy queue's index begins with the entries of
+/// jobs that have just ended, and a claim that started there each time would walk over all of them.
 #[derive(Clone, Debug)]
 pub struct ClaimCursor {
     pub(crate) names: Vec<String>,
     pub(crate) priorities: Vec<i16>,
-    /// Earlier jobs of this tag and priority have been claimed. Nothing: look from the beginning.
+    /// Earlier jobs of this tag and priority have been claimed. None: the claim starts from the
+    /// beginning.
     pub(crate) since: Vec<Option<DateTime<Utc>>>,
     reset_at: Instant,
 }
@@ -31,7 +33,8 @@ impl ClaimCursor {
         Self { names, priorities, since, reset_at: Instant::now() }
     }
 
-    /// Of each priority the tags take turns at being first, so that a busy one cannot starve the others.
+    /// Of each priority the tags take turns at being first, so that a busy one cannot starve the
+    /// others.
     pub(crate) fn rotate(&mut self) {
         let tags = self.names.len() / Priority::ALL.len();
         if tags > 1 {

@@ -1,7 +1,7 @@
-//! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one statement.
+//! The worker's heartbeat: renews the leases it holds, and its row in the registry, in one
+//! statement.
 
-use crate::{WorkerConfig, lease_id::LeaseId};
-use sqlx::PgConnection;
+use crate::{QueueConnection, WorkerConfig, lease_id::LeaseId};
 use uuid::Uuid;
 
 /// A lease that was renewed.
@@ -13,13 +13,11 @@ pub struct RenewedLease {
     pub cancel_asked: bool,
 }
 
-/// Renews these leases and records that the worker is alive. A locked row is left out: its handler is completing the job,
-/// and no other worker can claim it meanwhile. Returns the leases that were renewed.
-///
-/// # Errors
-/// The database's.
+/// Renews these leases and records that the worker is alive. A locked row is left out: its handler
+/// is completing the job, and no other worker can claim it meanwhile. Returns the leases that were
+/// renewed.
 pub async fn heartbeat(
-    conn: &mut PgConnection,
+    conn: &mut (impl QueueConnection + ?Sized),
     held: &[LeaseId],
     worker: &WorkerConfig,
     draining: bool,
@@ -28,7 +26,8 @@ pub async fn heartbeat(
     let renewed = sqlx::query!(
         r#"with seen as (
                insert into queue.worker (id, name, host, pid, build, tags, slots, held, state, lease_secs)
-               values ($4, $5, $6, $7, $8, $9, $10, cardinality($1::uuid[]), case when $11 then 'draining' else 'working' end, $3)
+               values ($4, $5, $6, $7, $8, $9, $10, cardinality($1::uuid[]),
+                   case when $11 then 'draining' else 'working' end, $3)
                on conflict (id) do update
                    set held = excluded.held, state = excluded.state, last_seen_at = now()
            ), mine as (
@@ -51,7 +50,7 @@ pub async fn heartbeat(
         i32::try_from(worker.concurrency).unwrap_or(i32::MAX),
         draining,
     )
-    .fetch_all(conn)
+    .fetch_all(conn.on_queue())
     .await?;
     let renewed = renewed.into_iter();
     Ok(renewed
@@ -60,9 +59,9 @@ pub async fn heartbeat(
 }
 
 /// Removes a worker that ends in order from the registry.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn deregister(conn: &mut PgConnection, worker: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn).await.map(drop)
+pub(crate) async fn deregister(
+    conn: &mut (impl QueueConnection + ?Sized),
+    worker: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from queue.worker where id = $1", worker).execute(conn.on_queue()).await.map(drop)
 }

@@ -1,10 +1,13 @@
 //! Adding a worker's sums to the roll-ups.
 
+use crate::QueueConnection;
 use crate::metrics::Rollup;
-use sqlx::PgConnection;
 
 /// Adds these sums to the roll-up of this minute.
-pub(crate) async fn add(conn: &mut PgConnection, sums: &[(String, Rollup)]) -> Result<(), sqlx::Error> {
+pub(crate) async fn add(
+    conn: &mut (impl QueueConnection + ?Sized),
+    sums: &[(String, Rollup)],
+) -> Result<(), sqlx::Error> {
     for (tag, sum) in sums {
         let [done, failed, dead, cancelled, _] = sum.ended;
         sqlx::query!(
@@ -12,11 +15,13 @@ pub(crate) async fn add(conn: &mut PgConnection, sums: &[(String, Rollup)]) -> R
                  (tag, minute, done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run)
              values ($1, date_trunc('minute', now()), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              on conflict (minute, tag) do update
-                 set done = t.done + excluded.done, failed = t.failed + excluded.failed, dead = t.dead + excluded.dead,
+                 set done = t.done + excluded.done, failed = t.failed + excluded.failed,
+                     dead = t.dead + excluded.dead,
                      cancelled = t.cancelled + excluded.cancelled, rescued = t.rescued + excluded.rescued,
                      lost = t.lost + excluded.lost, run_secs = t.run_secs + excluded.run_secs,
                      pickup = queue.added(t.pickup, excluded.pickup),
-                     lateness = queue.added(t.lateness, excluded.lateness), run = queue.added(t.run, excluded.run)",
+                     lateness = queue.added(t.lateness, excluded.lateness),
+                         run = queue.added(t.run, excluded.run)",
             tag,
             done,
             failed,
@@ -29,7 +34,7 @@ pub(crate) async fn add(conn: &mut PgConnection, sums: &[(String, Rollup)]) -> R
             &sum.lateness,
             &sum.run
         )
-        .execute(&mut *conn)
+        .execute(conn.on_queue())
         .await?;
     }
     Ok(())

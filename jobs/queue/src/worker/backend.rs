@@ -15,7 +15,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tower::{layer::util::Stack, limit::ConcurrencyLimitLayer};
 use uuid::Uuid;
 
-/// The driver has ended though nobody stopped it: a bug, and the end of the worker.
+/// The driver has ended without being stopped: a bug, which ends the worker.
 #[derive(Debug, thiserror::Error)]
 #[error("the queue's driver has stopped")]
 pub(crate) struct DriverStopped;
@@ -83,7 +83,8 @@ impl BackendConfig for PgBackend {
         &()
     }
 
-    /// A slot is taken from when a job is taken out of the prefetch buffer until its report is with the driver.
+    /// A slot is taken from when a job is taken out of the prefetch buffer until its report is with
+    /// the driver.
     fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
         Stack::new(self.layer.clone(), ConcurrencyLimitLayer::new(self.slots))
     }

@@ -29,12 +29,13 @@ const ABORT_WAIT: Duration = Duration::from_secs(5);
 /// How long the worker may take to close after that.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// Works until `shutdown`, then stops gracefully: no more claims, unstarted jobs are released without costing an
-/// attempt, running ones have `grace` to end. What is then aborted counts as a failed attempt and is due again by
-/// the `retry` policy of its tag. Takes at most `grace` and ten seconds to stop.
+/// Works until `shutdown`, then stops gracefully: no more claims, unstarted jobs are released
+/// without costing an attempt, running ones have `grace` to end. What is then aborted counts as a
+/// failed attempt and is due again by the `retry` policy of its tag. Takes at most `grace` and ten
+/// seconds to stop.
 ///
-/// Apart from the pool's, which are the handlers', it uses one connection, a second while much is to be done, and one more if it
-/// listens.
+/// Apart from the pool's, which are the handlers', it uses one connection, a second while much is
+/// to be done, and one more if it listens.
 ///
 /// # Errors
 /// apalis's own, and the end of the driver, which no database error brings about.
@@ -58,8 +59,8 @@ where
     let (drained_tx, drained) = watch::channel(false);
     let backend = backend(&pool, config, Arc::new(retry), &state, drained_tx);
     let worker = WorkerBuilder::new(&context).backend(backend).build(handler);
-    // On the runtime's own threads, beside the attempts and the driver: the thread that waits here, in `block_on` as a
-    // rule, would have to be woken for each job.
+    // On the runtime's own threads, beside the attempts and the driver: the thread that waits here,
+    // in `block_on` as a rule, would have to be woken for each job.
     let mut running = JoinSet::new();
     running.spawn(worker.run());
     tokio::select! {

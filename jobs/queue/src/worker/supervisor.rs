@@ -1,5 +1,6 @@
-//! The backend's middleware: runs each attempt on a task of its own, ends it at its deadline, and reports to the
-//! driver what became of it. A panic stays in its task; a handler that blocks its thread holds up nobody else.
+//! The backend's middleware: runs each attempt on a task of its own, ends it at its deadline, and
+//! reports to the driver what became of it. A panic stays in its task; a handler that blocks its
+//! thread delays no other job.
 
 use crate::{
     Delivery, JobError, Lease, Outcome,
@@ -24,8 +25,8 @@ use tokio::{
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-/// How long an aborted attempt may take to let go. One that blocks its thread does not, and is left behind: it can
-/// no longer complete its job.
+/// How long an aborted attempt may take to let go. One that blocks its thread does not, and is left
+/// behind: it can no longer complete its job.
 const ABORT_LIMIT: Duration = Duration::from_secs(1);
 
 /// The layer of [`Supervised`].
@@ -62,7 +63,8 @@ where
     type Future = BoxFuture<'static, Result<(), Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A service that fails to get ready says so again when it is called, and then it is that job's failure.
+        // A service that fails to get ready says so again when it is called, and then it is that
+        // job's failure.
         self.inner.poll_ready(cx).map(|_| Ok(()))
     }
 
@@ -108,8 +110,8 @@ impl Supervise {
     {
         let trace_id = lease.trace.clone().unwrap_or_else(|| lease.job_id.simple().to_string());
         let span = tracing::info_span!(
-            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt, worker = %self.worker,
-            %trace_id
+            "job", id = %lease.job_id, tag = %lease.tag, key = %lease.key, attempt = lease.attempt,
+            worker = %self.worker, %trace_id
         );
         let mut running = AbortOnDrop(tokio::spawn(with_trace_id(trace_id, attempt).instrument(span)));
         let why = tokio::select! {
@@ -117,8 +119,9 @@ impl Supervise {
             () = sleep(self.deadline) => format!("stopped at its deadline of {:?}", self.deadline),
             () = self.grace_exceeded() => "stopped: the worker's grace was over".to_owned(),
         };
-        // Safe to drop wherever it waits: its transactions roll back. Was it in a commit that happened, then its job is settled,
-        // and the failure that is written down under its lease's token finds nothing.
+        // Safe to drop wherever it waits: its transactions roll back. Was it in a commit that
+        // happened, then its job is settled, and the failure that is written down under its lease's
+        // token finds nothing.
         running.0.abort();
         match timeout(ABORT_LIMIT, &mut running.0).await {
             Ok(Ok(result)) => attempt_result(Ok(result)),
