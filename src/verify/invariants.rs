@@ -236,7 +236,7 @@ pub(super) const INVARIANTS: [Invariant; 23] = [
         breach_one: "1 recurring job is missing from the queue: what it makes is made no more.",
         breach_many: "{n} recurring jobs are missing from the queue: what they make is made no more.",
         breach_zh: "队列中缺少 {n} 个周期任务：其工作已停止。",
-        query: "select r.tag from queue.recurring r
+        query: "select r.tag from recurring_job r
                 where not exists(select from queue.job j where j.tag = r.tag and j.key = r.key)",
     },
     Invariant {
