@@ -43,7 +43,7 @@ macro_rules! id {
 
         impl $name {
             /// A fresh id, later than every one made before it by this process.
-            #[allow(clippy::new_without_default)]
+            #[allow(clippy::new_without_default, reason = "a default id would be another one each time")]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }

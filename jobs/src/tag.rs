@@ -1,6 +1,5 @@
 //! The tags: what a step is called on the wire, and so which undo a failure in it raises.
 
-use crate::{Timetable, queue::NewJob};
 use std::{fmt, str::FromStr};
 
 /// A step's tag. The spelling on the wire is the original system's, typing slips included, because messages,
@@ -126,26 +125,6 @@ impl MqTag {
             Self::Timetable => "timetable",
             Self::TripCancel => "trip_cancel",
             Self::Bulk => "bulk",
-        }
-    }
-
-    /// The tag's job, if it is a recurring one. Each run enqueues the next, so a job that goes missing
-    /// stays missing until a worker puts it back. Jobs of the other tags are never put back.
-    pub fn recurring(self) -> Option<NewJob> {
-        match self {
-            Self::Timetable => Some(NewJob::of(&Timetable {})),
-            Self::OrderSeats
-            | Self::OrderAddSeats
-            | Self::OrderCalcMoney
-            | Self::OrderAdd
-            | Self::OrderCancel
-            | Self::PayCheck
-            | Self::PayMoney
-            | Self::Pay
-            | Self::PayBack
-            | Self::OrderUnpaid
-            | Self::TripCancel
-            | Self::Bulk => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     MqTag,
-    queue::{Job, RetryPolicy},
+    queue::{Job, NewJob, RetryPolicy},
     retry::TIMER,
 };
 use serde::{Deserialize, Serialize};
@@ -21,5 +21,27 @@ impl Job for Timetable {
     /// One for all workers.
     fn key(&self) -> String {
         "horizon".to_owned()
+    }
+}
+
+impl MqTag {
+    /// The tag's job, if it is a recurring one. Each run enqueues the next, so a job that goes missing
+    /// stays missing until a worker puts it back. Jobs of the other tags are never put back.
+    pub fn recurring(self) -> Option<NewJob> {
+        match self {
+            Self::Timetable => Some(NewJob::of(&Timetable {})),
+            Self::OrderSeats
+            | Self::OrderAddSeats
+            | Self::OrderCalcMoney
+            | Self::OrderAdd
+            | Self::OrderCancel
+            | Self::PayCheck
+            | Self::PayMoney
+            | Self::Pay
+            | Self::PayBack
+            | Self::OrderUnpaid
+            | Self::TripCancel
+            | Self::Bulk => None,
+        }
     }
 }

@@ -170,7 +170,7 @@ impl One {
 }
 
 impl Shown {
-    #[allow(clippy::unnecessary_wraps)] // every arm of the command ends with it
+    #[allow(clippy::unnecessary_wraps, reason = "every arm of the command ends with it")]
     fn job(&self, job: &JobView, what: &str) -> Result<(), BoxError> {
         if self.json {
             println!("{}", as_json(job));
@@ -180,7 +180,7 @@ impl Shown {
         Ok(())
     }
 
-    #[allow(clippy::unnecessary_wraps)] // every arm of the command ends with it
+    #[allow(clippy::unnecessary_wraps, reason = "every arm of the command ends with it")]
     fn queues(&self, queues: &[QueueView]) -> Result<(), BoxError> {
         if self.json {
             let items: Vec<Value> = queues.iter().map(queue_json).collect();

@@ -27,6 +27,7 @@ pub(super) fn run(command: &mut Command, log: &File, limit: Duration, what: &'st
                 child.wait()?;
                 return Ok(None);
             }
+            #[expect(clippy::disallowed_methods, reason = "the caller runs on a thread for blocking work")]
             std::thread::sleep(POLL);
         }
     };

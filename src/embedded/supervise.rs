@@ -34,7 +34,7 @@ pub(super) struct Account {
 
 impl Account {
     /// Looks a user up by name.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
     pub(super) fn named(name: &CStr) -> Option<Self> {
         let mut entry = MaybeUninit::<libc::passwd>::uninit();
         let mut found = std::ptr::null_mut();
@@ -72,7 +72,7 @@ pub(super) fn describe(account: Option<&Account>) -> String {
 }
 
 /// The user id that this process acts as.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 pub(super) fn effective_uid() -> u32 {
     // SAFETY: the call has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
@@ -92,7 +92,7 @@ pub(super) fn command(program: &Path, account: Option<&Account>) -> Command {
 }
 
 /// Lets the command hold `lock` as well, for as long as it or a child of it runs.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 pub(super) fn inherit(command: &mut Command, lock: &File) {
     let lock = lock.as_raw_fd();
     // SAFETY: the closure makes one system call and allocates nothing. A caller that closed `lock`
@@ -105,7 +105,7 @@ pub(super) fn inherit(command: &mut Command, lock: &File) {
 /// Starts the postmaster under a supervisor. `lock` goes to the postmaster and all of its children.
 /// `lease` has to be opened for this call: the supervisor locks it, and a lock belongs to the
 /// opening, not to the process.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 pub(super) fn spawn(mut postgres: Command, lease: File, lock: File) -> io::Result<()> {
     let (lease_fd, lock_fd) = (lease.as_raw_fd(), lock.as_raw_fd());
     // SAFETY: the closure runs between fork and exec, after the user, the folder and the output are
@@ -138,7 +138,7 @@ pub(super) fn spawn(mut postgres: Command, lease: File, lock: File) -> io::Resul
     Ok(())
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 fn fork() -> io::Result<libc::pid_t> {
     // SAFETY: the callers do nothing in the child but system calls.
     match unsafe { libc::fork() } {
@@ -147,7 +147,7 @@ fn fork() -> io::Result<libc::pid_t> {
     }
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 fn keep_open(fd: RawFd) -> io::Result<()> {
     // SAFETY: sets a flag of a number; a wrong one is an error.
     if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -156,7 +156,7 @@ fn keep_open(fd: RawFd) -> io::Result<()> {
 /// The supervisor: watches the lease until no process has held it for the grace time, then takes
 /// it, so that new processes wait, and stops the server. Its end frees the lease. It ends early if
 /// the postmaster ends.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
     const LEASE: RawFd = 3;
     // SAFETY: system calls on numbers that this process owns. `postmaster` is its child and not
@@ -196,7 +196,7 @@ fn supervise(lease: RawFd, postmaster: libc::pid_t) -> ! {
 }
 
 /// Waits for one poll; returns whether the process has ended.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 fn ended(child: libc::pid_t) -> bool {
     let pause = libc::timespec { tv_sec: 0, tv_nsec: POLL_NANOS };
     // SAFETY: both pointers are to nothing or to `pause`, which lives; a signal cuts the pause
@@ -207,7 +207,7 @@ fn ended(child: libc::pid_t) -> bool {
     }
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
 fn close_from(first: RawFd) {
     /// How many descriptors are closed one by one where the system cannot close a range.
     const MAX_FD: RawFd = 65_536;

@@ -5,7 +5,7 @@
 use crate::{
     booking,
     domain::{Effects, Localized, Money, TripId, UndoFacts},
-    ops::jobs::order_of,
+    orders::jobs::order_of,
     payment,
     saga::recurring::PUT_BACK_WITHIN_MINUTES,
     storage,

@@ -1,8 +1,10 @@
 //! Actions upon one job, and redriving dead letters by a filter.
 
+pub use crate::orders::jobs::order_of;
+
 use super::{Attribution, bulk, impact};
 use crate::{
-    domain::{Effects, Error, FieldError, JobState, Localized, OrderId, Refusal},
+    domain::{Effects, Error, FieldError, JobState, Localized, Refusal},
     ops::audit::{Action, Subject},
 };
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -209,13 +211,6 @@ pub async fn redrive_all(
     });
     by.record(conn, Action::DeadLettersRedrive, &subject, &detail).await?;
     Ok(redriven)
-}
-
-/// The order that a job is about, from any kind of payload.
-pub fn order_of(payload: &Value) -> Option<OrderId> {
-    let paths = ["/booking/order_id", "/paying/order_id", "/order_id"];
-    let text = paths.iter().find_map(|path| payload.pointer(path)?.as_str())?;
-    text.parse().ok().map(OrderId)
 }
 
 async fn record(

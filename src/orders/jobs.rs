@@ -2,6 +2,7 @@
 
 use crate::domain::OrderId;
 use farebox_jobs::queue::admin::KeyFilter;
+use serde_json::Value;
 use sqlx::PgConnection;
 
 /// The jobs of this order, as the queue finds them.
@@ -30,4 +31,11 @@ pub async fn of(conn: &mut PgConnection, order: OrderId) -> Result<KeyFilter, sq
     .fetch_all(&mut *conn)
     .await?;
     Ok(KeyFilter { keys, ids })
+}
+
+/// The order that a job is about, from any kind of payload.
+pub fn order_of(payload: &Value) -> Option<OrderId> {
+    let paths = ["/booking/order_id", "/paying/order_id", "/order_id"];
+    let text = paths.iter().find_map(|path| payload.pointer(path)?.as_str())?;
+    text.parse().ok().map(OrderId)
 }

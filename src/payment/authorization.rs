@@ -10,7 +10,7 @@
 //! Signing out does not, since it is useless without a session of its rider, and it lasts two minutes by
 //! default.
 
-use super::{Request, check};
+use super::{Proof, Request, check};
 use crate::{
     accounts::{passwords::Busy, pay_password},
     domain::{Error, OrderId, PaymentId, RiderId},
@@ -26,30 +26,6 @@ use sqlx::PgExecutor;
 
 /// Random bytes of a token: too many to guess, so a fast hash of it is enough.
 const TOKEN: usize = 32;
-
-/// What permits a payment.
-#[derive(Clone)]
-pub enum Proof {
-    /// The rider's pay password, in plain text for as long as the check takes.
-    PayPassword(String),
-    /// The hash of an authorization's token.
-    Authorization(Vec<u8>),
-}
-
-impl Proof {
-    /// Of a token as the client sends it.
-    pub fn of_token(token: &str) -> Self {
-        Self::Authorization(Sha256::digest(token).to_vec())
-    }
-
-    /// The hash to find and to use up; `None` for a pay password.
-    pub(crate) fn token_hash(&self) -> Option<&[u8]> {
-        match self {
-            Self::PayPassword(_) => None,
-            Self::Authorization(hash) => Some(hash),
-        }
-    }
-}
 
 /// A new authorization, as a response shows it: the only place where its token appears.
 #[derive(Serialize, JsonSchema)]

@@ -11,11 +11,12 @@ pub mod check;
 pub mod debit;
 pub mod impact;
 pub mod mark_paid;
+mod proof;
 pub mod refund;
 mod reverse;
 pub mod wallet;
 
-pub use authorization::Proof;
+pub use proof::Proof;
 
 use crate::{
     domain::{Error, OrderId, PaymentId, Refusal, RiderId},

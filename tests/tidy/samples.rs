@@ -81,16 +81,16 @@ pub const SAMPLES: [Sample; 14] = [
     },
     Sample {
         rule: "columns",
-        breaks: &[("docs/a.md", "~20~ x"), ("src/a.rs", "//\n// ~22~"), ("migrations/0026_a.sql", "~22~ -")],
+        breaks: &[("docs/a.md", "~20~ x"), ("src/a.rs", "//\n// ~22~"), ("migrations/0026_a.sql", "-- ~22~")],
         found: &[
             "docs/a.md:1: 102 columns, more than 100; use a line break",
             "src/a.rs:2: 113 columns, more than 110; use a line break",
-            "migrations/0026_a.sql:1: 112 columns, more than 110; use a line break",
+            "migrations/0026_a.sql:1: 113 columns, more than 110; use a line break",
         ],
         keeps: &[
             ("docs/a.md", "~19~\n| ~30~ |"),
-            ("src/a.rs", "// ~21~"),
-            ("migrations/0025_a.sql", "~30~"),
+            ("src/a.rs", "// ~21~\nlet text = ~30~"),
+            ("migrations/0025_a.sql", "-- ~30~"),
             ("LICENSE-A", "~30~"),
         ],
     },

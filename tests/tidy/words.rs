@@ -4,7 +4,7 @@ use crate::{Finding, Source, documents::text_lines, rust, sizes::is_old_migratio
 use std::collections::HashMap;
 
 /// Names: in code, in strings, in SQL, and in what a comment or a document marks as code.
-const NAMES: [(&str, &str); 84] = [
+const NAMES: [(&str, &str); 80] = [
     ("Allowance", "Quota"),
     ("Among", "KeyFilter"),
     ("AtHand", "ConnectionCache"),
@@ -47,13 +47,11 @@ const NAMES: [(&str, &str); 84] = [
     ("begin_unwaited", "begin_async_commit"),
     ("called_off", "cancelled"),
     ("come_back", "record_result"),
-    ("crowded", "overloaded"),
     ("ends_meanwhile", "expected_completions"),
     ("flights", "in_flight"),
     ("flying", "running"),
     ("flying_done", "completing"),
     ("flying_slots", "slots_requested"),
-    ("framed", "with_nav"),
     ("go_on", "unmark_slow"),
     ("held_up", "is_slow"),
     ("hold_up", "mark_slow"),
@@ -68,7 +66,6 @@ const NAMES: [(&str, &str); 84] = [
     ("may_act", "can_write"),
     ("of_whom", "owner_check"),
     ("out_of_grace", "grace_exceeded"),
-    ("owed", "pending"),
     ("redis_link", "redis"),
     ("revive", "restore"),
     ("rung", "notified"),
@@ -76,7 +73,6 @@ const NAMES: [(&str, &str); 84] = [
     ("shelve", "push"),
     ("sign_off", "deregister"),
     ("sit_out", "back_off"),
-    ("some_micros", "micros"),
     ("stakes", "impact"),
     ("stirred", "poll_now"),
     ("strike", "inject"),
@@ -92,7 +88,7 @@ const NAMES: [(&str, &str); 84] = [
 ];
 
 /// Old names that a file may still have: the end of its path, and the name.
-const KEPT_NAMES: [(&str, &str); 1] = [("CHANGELOG.md", "stakes")];
+const KEPT_NAMES: [(&str, &str); 2] = [("CHANGELOG.md", "stakes"), ("docs/operators/upgrading.md", "stakes")];
 
 /// Names of functions in src and jobs that say nothing, or another thing in each module.
 const FUNCTIONS: [(&str, &str); 13] = [
@@ -112,7 +108,7 @@ const FUNCTIONS: [(&str, &str); 13] = [
 ];
 
 /// Words and phrases of prose, in any case.
-const PROSE: [(&str, &str); 33] = [
+const PROSE: [(&str, &str); 32] = [
     ("at the most", "at most"),
     ("at the least", "at least"),
     ("awake", "runnable"),
@@ -132,7 +128,6 @@ const PROSE: [(&str, &str); 33] = [
     ("mended", "fixed"),
     ("mending", "fixing"),
     ("mends", "fixes"),
-    ("owed", "pending"),
     ("rooms", "modules"),
     ("see to it", "process it"),
     ("seen to", "processed"),

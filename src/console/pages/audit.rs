@@ -74,7 +74,7 @@ pub(crate) async fn list(
     ];
     let body = html! {
         form.card action="/console/audit" { div.filters {
-            div { label for="act" { (context.t("Action", "操作")) } select #act name="act" {
+            div { label for="act" { (context.t("Act", "操作")) } select #act name="act" {
                 option value="" { (context.t("any", "任意")) }
                 @for act in Action::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
             } }
@@ -82,7 +82,7 @@ pub(crate) async fn list(
             } button.primary type="submit" { (context.t("Filter", "筛选")) } }
         @if found.items.is_empty() { (empty(&context, "No act fits.", "没有符合的记录。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Action", "操作")) }
+            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Act", "操作")) }
                 th scope="col" { (context.t("Subject", "对象")) } th scope="col" { (context.t("Order", "订单")) } th scope="col" { (context.t("Reason", "原因")) } th scope="col" { (context.t("Detail", "详情")) } } }
             tbody { @for entry in &found.items { (row(&context, entry)) } }
         } } }

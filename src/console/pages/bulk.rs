@@ -54,8 +54,8 @@ pub(crate) async fn list(
             } @else {
                 div.scroll { table {
                     thead { tr {
-                        th { (context.t("Begun", "开始")) } th { (context.t("Act", "操作")) } th { (context.t("State", "状态")) }
-                        th { (context.t("Progress", "进度")) } th { (context.t("Attribution", "操作人")) } th { (context.t("Reason", "原因")) }
+                        th { (context.t("Started", "开始")) } th { (context.t("Act", "操作")) } th { (context.t("State", "状态")) }
+                        th { (context.t("Progress", "进度")) } th { (context.t("By", "操作人")) } th { (context.t("Reason", "原因")) }
                     } }
                     tbody { @for operation in &operations.items { tr {
                         td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&context, operation.created_at)) } }
@@ -161,7 +161,7 @@ pub(crate) async fn confirm_stop(
     let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
     let preview = html! {
         (progress(&context, &operation))
-        p { (context.t("BulkAction was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
+        p { (context.t("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
     };
     let stop = context.t("Stop", "停止");
     let form =
@@ -187,7 +187,7 @@ pub(crate) async fn stop(
 const OUTCOMES: [(&str, &str, &str); 5] = [
     ("open", "Not reached", "未处理"),
     ("done", "Done", "完成"),
-    ("asked", "TrafficKind to end", "已请求结束"),
+    ("asked", "Asked to end", "已请求结束"),
     ("busy", "Busy: left alone", "忙：未处理"),
     ("gone", "Ended meanwhile", "期间已结束"),
 ];
@@ -238,9 +238,9 @@ fn progress(context: &PageContext, operation: &Bulk) -> Markup {
                 @for ((_, en, zh), many) in OUTCOMES[1..].iter().zip(counts) {
                     div { dt { (context.t(en, zh)) } dd { (many) } }
                 }
-                div { dt { (context.t("Attribution", "操作人")) } dd { (operation.actor) } }
+                div { dt { (context.t("By", "操作人")) } dd { (operation.actor) } }
                 div { dt { (context.t("Reason", "原因")) } dd { (operation.reason) } }
-                div { dt { (context.t("Begun", "开始")) } dd { (when(context, operation.created_at)) } }
+                div { dt { (context.t("Started", "开始")) } dd { (when(context, operation.created_at)) } }
                 @if let Some(at) = operation.finished_at {
                     div { dt { (context.t("Ended", "结束")) } dd { (when(context, at)) } }
                 }

@@ -59,7 +59,7 @@ pub(crate) async fn list(
                 div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; }
             } }
             button.primary type="submit" { (context.t("Find", "查找")) }
-            p.quiet { (context.t("Attribution its id: the search box.", "按编号：使用搜索框。")) }
+            p.quiet { (context.t("By its id: the search box.", "按编号：使用搜索框。")) }
         }
         (table(&context, &found.items))
         (older_page_link(&context, found.next))

@@ -364,7 +364,7 @@ fn ops_reports(s: &mut Schemas) -> Vec<Operation> {
             .paged_by(MOST_EVENTS, MOST_EVENTS)
             .gives(200, "Events in order", s.gives::<http_ops::Timeline>()),
         operation("get", "/v1/ops/audit", Viewer, "What operators did, newest first")
-            .query("actor", "Attribution whom, by name", bounded_text())
+            .query("actor", "By whom, by name", bounded_text())
             .query(
                 "act",
                 "Of this kind",
