@@ -1,7 +1,9 @@
--- The queue is a crate of its own (jobs/queue) with migrations of its own, which keep their versions in its schema. What its
--- schema knows of this application moves to the application's; the rest becomes version 1 of the queue's.
+-- The queue is a crate of its own (jobs/queue) with migrations of its own, which keep their
+-- versions in its schema. What its schema knows of this application moves to the application's; the
+-- rest becomes version 1 of the queue's.
 
--- The application's readings of a payload. Indexes on the queue's tables that call them are the application's, and stay.
+-- The application's readings of a payload. Indexes on the queue's tables that call them are the
+-- application's, and stay.
 do $$
 declare
     name text;
@@ -13,7 +15,8 @@ begin
 end $$;
 alter table recurring rename to recurring_job;
 
--- Tasks get their row when they are first due, so the queue's table holds no names of the application's.
+-- Tasks get their row when they are first due, so the queue's table holds no names of the
+-- application's.
 alter table queue.duty rename to maintenance_task;
 alter table queue.maintenance_task rename constraint duty_pkey to maintenance_task_pkey;
 
@@ -63,10 +66,11 @@ end $$;
 comment on function queue.complete is
     'Ends those of the jobs as done that are held under these tokens, and returns their ids; the others'' leases are lost.';
 
--- The next functions change the queue in a statement of the caller's, as `complete` does. A query in `with` that calls one runs
--- only if the statement refers to it.
+-- The next functions change the queue in a statement of the caller's, as `complete` does. A query
+-- in `with` that calls one runs only if the statement refers to it.
 
--- Deletes the live jobs of these ids that do not run, and returns the ids of those that were deleted.
+-- Deletes the live jobs of these ids that do not run, and returns the ids of those that were
+-- deleted.
 create function queue.retire(jobs uuid[]) returns setof uuid language plpgsql as $$
 begin
     return query
@@ -75,7 +79,8 @@ end $$;
 comment on function queue.retire(uuid[]) is
     'Deletes the live jobs of these ids that do not run, and returns the ids of those that were deleted.';
 
--- The same by tag and key. Each key is looked up by itself: a plan that was made on an empty table joins it as a whole.
+-- The same by tag and key. Each key is looked up by itself: a plan that was made on an empty table
+-- joins it as a whole.
 create function queue.retire(of_tag text, keys text[]) returns setof uuid language plpgsql as $$
 begin
     return query
@@ -102,7 +107,8 @@ end $$;
 comment on function queue.arm is
     'Enqueues jobs without a notification, each due at its time, and returns their number. A taken key is an error.';
 
--- Enqueues jobs due now, without a notification. A live job that has the key is made due now, unless it runs.
+-- Enqueues jobs due now, without a notification. A live job that has the key is made due now,
+-- unless it runs.
 create function queue.enqueue_or_expedite(ids uuid[], tags text[], keys text[], payloads jsonb[], attempts integer[])
 returns bigint language plpgsql as $$
 declare

@@ -1,4 +1,5 @@
--- All events of order $1 and its payments, by time. $2: limit, $3: tags, $4: longest change in seconds, $5: skip.
+-- All events of order $1 and its payments, by time.
+-- $2: limit, $3: tags, $4: longest change in seconds, $5: skip.
 with subject as (
     select $1::uuid as id union all select id from payment where order_id = $1
 ), jobs as (

@@ -94,7 +94,6 @@ pub async fn top_up(
             .await?
             .ok_or(Refusal::NotFound("wallet"))?;
     let balance: Decimal = locked.balance + amount.decimal();
-    let seq = locked.last_entry.unwrap_or(0) + 1;
     // Of two riders' top-ups at once with one reference, the second waits here for the first.
     let entered = sqlx::query!(
         r#"with claimed as (
@@ -114,7 +113,7 @@ pub async fn top_up(
            select id, balance_after, at from entered"#,
         rider.0,
         reference.as_str(),
-        seq,
+        locked.last_entry.unwrap_or(0) + 1,
         Uuid::now_v7(),
         amount.decimal(),
         balance,

@@ -1,4 +1,5 @@
-//! What identifies accounts, payments and requests is compared in one way everywhere; pay passwords and what they authorize.
+//! What identifies accounts, payments and requests is compared in one way everywhere; pay passwords
+//! and what they authorize.
 
 use crate::harness::{
     Answer, Client, Database, PASSWORD, PAY_PASSWORD, PEPPER, World, command, count, until,

@@ -6,7 +6,8 @@ use std::process::Command;
 
 /// Requests made up for each operation in each phase, at most.
 const EXAMPLES: &str = "10";
-/// What is checked. Not checked: whether a made-up body that fits its schema is accepted (a seat may be taken).
+/// What is checked. Not checked: whether a made-up body that fits its schema is accepted (a seat
+/// may be taken).
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
                       response_headers_conformance,unsupported_method,negative_data_rejection,ignored_auth,\
                       missing_required_header,use_after_free,ensure_resource_availability";

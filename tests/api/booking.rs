@@ -138,7 +138,8 @@ async fn cancels_that_come_together_are_answered_one_by_one() {
     rivals.sort_by_key(|answer| answer.status);
     rivals[0].expect(200);
     rivals[1].problem(422, "006005");
-    // Closed: one before, one of the rivals, the repeated, the one cancelled twice, and the ten. Paid: one. Left: two.
+    // Closed: one before, one of the rivals, the repeated, the one cancelled twice, and the ten.
+    // Paid: one. Left: two.
     assert_eq!(count(&world.pool, "select count(*) from orders where status = 'closed'").await, 14);
     assert_eq!(world.free_seats(&trip).await, 40 - 3);
     assert_eq!(count(&world.pool, "select count(*) from queue.job where tag = 'order_unpaid'").await, 2);

@@ -1,6 +1,6 @@
-//! Hostile values, thrown at every address, page, form and command: texts of every script, control characters, numbers,
-//! moments, ids, names and headers that are none. Nothing answers 5xx or panics, and each refusal names what it refuses
-//! and changes nothing.
+//! Hostile values, thrown at every address, page, form and command: texts of every script, control
+//! characters, numbers, moments, ids, names and headers that are none. Nothing answers 5xx or
+//! panics, and each refusal names what it refuses and changes nothing.
 //!
 //! `HOSTILE_SEED` throws the values of another run again, `HOSTILE_VALUES` says how many.
 
@@ -396,7 +396,8 @@ struct Range {
 
 impl Range {
     async fn new() -> Self {
-        // Wrong passwords are no matter of this test, and an hour's delay after a few would hide everything behind them.
+        // Wrong passwords are no matter of this test, and an hour's delay after a few would hide
+        // everything behind them.
         let world = World::with(&[
             ("FAREBOX__LOCKOUT__TRIES", "1000000"),
             ("FAREBOX__LOCKOUT__ADDRESS_TRIES", "1000000"),
@@ -434,7 +435,8 @@ impl Range {
         range
     }
 
-    /// Asks each page for each parameter once: what is not taken would be refused before its value is looked at.
+    /// Asks each page for each parameter once: what is not taken would be refused before its value
+    /// is looked at.
     async fn ask_for_parameters(&mut self, rng: &mut StdRng) {
         for (method, path) in self.pages.clone().into_iter().filter(|(method, _)| method == "GET") {
             let mut taken = Vec::new();

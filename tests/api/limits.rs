@@ -18,7 +18,8 @@ const REQUESTS: usize = 10_000;
 const QUOTA: usize = 500;
 /// Connections to each replica.
 const CONNECTIONS: usize = 8;
-/// No request waits for Redis. Far above what a busy machine adds, far below what waiting for a dead server would take.
+/// No request waits for Redis. Far above what a busy machine adds, far below what waiting for a
+/// dead server would take.
 const SLOWEST: Duration = Duration::from_secs(3);
 
 /// So long that no busy machine makes a replica count for itself while Redis is well, milliseconds.

@@ -1,4 +1,5 @@
-//! Lists: each has its next page and an order that its reader needs; a seat is in every list what a booking finds it to be.
+//! Lists: each has its next page and an order that its reader needs; a seat is in every list what a
+//! booking finds it to be.
 
 use crate::{
     console::session::ConsoleSession,
@@ -135,8 +136,8 @@ async fn the_api_description_has_the_pages_of_each_list() {
 async fn errors_and_workers_have_their_next_page() {
     const KINDS: i32 = 130;
     let world = World::new().await;
-    // Kinds of errors that differ by letters alone, as digits do not count: the first has three dead letters, the next two
-    // of the same moment two, all others one.
+    // Kinds of errors that differ by letters alone, as digits do not count: the first has three
+    // dead letters, the next two of the same moment two, all others one.
     sqlx::query(
         "insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at,
                                         died_at)
@@ -368,7 +369,8 @@ async fn a_riders_orders_are_sorted_by_what_the_rider_needs() {
     let evaluated = rider.get("/v1/orders?list=evaluated").await;
     assert_eq!(field(evaluated.expect(200), "id"), [1, 4, 0].map(|at: usize| orders[at].as_str()));
 
-    // What must be paid soonest first: a trip that leaves soon is to be paid sooner than one that was booked before.
+    // What must be paid soonest first: a trip that leaves soon is to be paid sooner than one that
+    // was booked before.
     let (late, soon) = (world.trip(4).await, world.trip_in(chrono::Duration::minutes(14), 4).await);
     let unpaid = [rider.booked(&late, &["1"]).await, rider.booked(&soon, &["1"]).await];
     let deadline =

@@ -68,7 +68,8 @@ async fn wrong_passwords_delay_the_guesser_longer_and_longer_and_the_victim_not_
             assert_eq!(wrong(name).await, Err(401));
             assert_eq!(delay(&world, name).await, secs);
             stretch_delays(&world).await;
-            // While it lasts, the right one is not even looked at; the next machine of the network is the guesser too.
+            // While it lasts, the right one is not even looked at; the next machine of the network
+            // is the guesser too.
             if secs > 0 {
                 assert_eq!(right(name, HERE).await, Ok(900), "the longest there is");
                 assert_eq!(right(&name.to_uppercase(), "203.0.113.250").await, Ok(900));

@@ -1,4 +1,5 @@
-//! Who was on the bus: the manifest of a trip that was cancelled, and cells that spreadsheets take for what they are.
+//! Who was on the bus: the manifest of a trip that was cancelled, and cells that spreadsheets take
+//! for what they are.
 
 use crate::{
     console::session::ConsoleSession,

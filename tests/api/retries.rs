@@ -9,8 +9,8 @@ const RETRIES: usize = 50;
 /// How long a client goes on asking.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends until there is an answer to store: again at `then` if the first process is gone, again if the first request
-/// still runs or something broke.
+/// Sends until there is an answer to store: again at `then` if the first process is gone, again if
+/// the first request still runs or something broke.
 async fn ask(first: Client, then: Client, path: String, body: Value) -> Answer {
     let (began, mut client) = (Instant::now(), first);
     loop {
@@ -26,7 +26,8 @@ async fn ask(first: Client, then: Client, path: String, body: Value) -> Answer {
     }
 }
 
-/// Fifty at once on two processes, one of which is killed as soon as the effect is there. Returns the one answer.
+/// Fifty at once on two processes, one of which is killed as soon as the effect is there. Returns
+/// the one answer.
 async fn fifty(
     world: &World,
     client: &Client,

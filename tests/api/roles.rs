@@ -11,7 +11,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// Who calls, in the order of the table's columns. `owner` is the rider whose order, wallet and jobs the addresses name.
+/// Who calls, in the order of the table's columns. `owner` is the rider whose order, wallet and
+/// jobs the addresses name.
 const ACTORS: [&str; 6] = ["nobody", "other", "owner", "viewer", "operator", "admin"];
 
 /// The expected statuses. A revoked or an expired token gets the status of a request without one.
@@ -109,7 +110,8 @@ impl Scene<'_> {
         self.names.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The address and the body of a call of this route, with an order of the owner's in the state the route is for.
+    /// The address and the body of a call of this route, with an order of the owner's in the state
+    /// the route is for.
     async fn call(&self, route: &str) -> (String, Option<Value>) {
         let path = route.split(' ').nth(1).unwrap();
         let trip = self.world.trip(4).await;

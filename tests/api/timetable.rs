@@ -80,7 +80,8 @@ async fn started_in_the_afternoon_after_two_days_off_it_makes_what_is_due() {
     assert_eq!(made("2030-03-03T07:00:00Z", 3).await, 0);
     // 15:00 of the eighth, of which nothing was made: what has departed is not made any more.
     assert_eq!(made("2030-03-08T07:00:00Z", 1).await, 7);
-    // Half a minute before midnight of the ninth there is one bus left, at 24:00; half a minute later there is none.
+    // Half a minute before midnight of the ninth there is one bus left, at 24:00; half a minute
+    // later there is none.
     assert_eq!(made("2030-03-09T15:59:30Z", 1).await, 1);
     let ninth = world.ops.get("/v1/trips?date=2030-03-10").await;
     let trips = ninth.expect(200)["items"].as_array().unwrap();

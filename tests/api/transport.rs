@@ -32,8 +32,9 @@ async fn lock(world: &World) -> sqlx::Transaction<'static, sqlx::Postgres> {
     lock
 }
 
-/// Twenty bookings of a seat each, of which four found a place and have no answer yet. The first waits for the lock before
-/// the others come, or it might share its statement with them all, and the second connection would be free.
+/// Twenty bookings of a seat each, of which four found a place and have no answer yet. The first
+/// waits for the lock before the others come, or it might share its statement with them all, and
+/// the second connection would be free.
 async fn crowd(world: &World, rider: &Client, trip: &str) -> FuturesUnordered<impl Future<Output = Answer>> {
     let book = |seat: usize| {
         let (rider, trip) = (rider.clone(), trip.to_owned());

@@ -146,7 +146,8 @@ async fn a_departure_that_cannot_be_made_stops_no_other_and_is_listed() {
     let world = World::new().await;
     // Both days stay within the horizon, and ahead, if it becomes midnight meanwhile.
     let day = Utc::now().with_timezone(&Shanghai).date_naive() + chrono::Days::new(2);
-    // Bus 8 is away when departure 14 (17:00) of that day is to leave; departure 3 of the day after breaks a rule.
+    // Bus 8 is away when departure 14 (17:00) of that day is to leave; departure 3 of the day after
+    // breaks a rule.
     let departs = day.and_hms_opt(8, 30, 0).unwrap().and_utc();
     let body = json!({"bus_id": 8, "direction": 0, "departs_at": departs, "arrives_at": departs + Duration::hours(1), "price": "4.00"});
     let other = world.ops.post("/v1/ops/trips", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
@@ -296,7 +297,8 @@ async fn a_bus_is_on_one_trip_at_a_time() {
     assert_eq!(count(&world.pool, overlapping).await, 0);
 }
 
-/// The rule is for what is new: a database in which trips share a bus, and departures take longer than a day, is migrated.
+/// The rule is for what is new: a database in which trips share a bus, and departures take longer
+/// than a day, is migrated.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_from_before_the_rules_is_migrated() {
     let db = Database::fresh().await;

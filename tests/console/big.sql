@@ -1,12 +1,14 @@
--- A database as it is after a busy month, by statements over sets: :orders orders (a fiftieth as many riders, a
--- twenty-second as many trips), :jobs finished jobs, :live unpaid orders with their timers and as many ready jobs of a
--- paused tag, :dead dead letters, a day of roll-ups. Each part between two lines of `-- part` is one transaction.
+-- A database as it is after a busy month, by statements over sets: :orders orders (a fiftieth as
+-- many riders, a twenty-second as many trips), :jobs finished jobs, :live unpaid orders with their
+-- timers and as many ready jobs of a paused tag, :dead dead letters, a day of roll-ups. Each part
+-- between two lines of `-- part` is one transaction.
 --
--- `farebox verify` holds on it, but for nothing_is_dead: dead letters are what is asked for. Left out: sessions, which live
+-- `farebox verify` holds on it, but for nothing_is_dead: dead letters are what is asked for.
+-- Left out: sessions, which live
 -- for half a day; and one wallet of a rider is topped up once only.
 --
--- Before: a rider `model`, whose passwords everybody gets. Written by hand into empty tables, so no trigger has to look:
--- verify does that afterwards.
+-- Before: a rider `model`, whose passwords everybody gets. Written by hand into empty tables, so no
+-- trigger has to look: verify does that afterwards.
 
 -- part: the scale of it
 set session_replication_role = replica;

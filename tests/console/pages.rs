@@ -1,4 +1,5 @@
-//! The console's pages over HTTP: closed by default, signed forms, what each page shows, actions that are done once.
+//! The console's pages over HTTP: closed by default, signed forms, what each page shows, actions
+//! that are done once.
 
 use super::session::ConsoleSession;
 use crate::harness::{Client, Process, World, count, new_rider, until};

@@ -4,8 +4,9 @@
 //! $ cargo test --profile fast --test farebox-tests pages_beside_a_load -- --ignored --nocapture
 //! ```
 //!
-//! It fills a database of its own with a million orders and ten million finished jobs (big.sql; a quarter of an hour and
-//! about 10 GB, with fsync on), in `target/tmp/console-bench`, and uses it again the next time; delete that folder when done.
+//! It fills a database of its own with a million orders and ten million finished jobs (big.sql; a
+//! quarter of an hour and about 10 GB, with fsync on), in `target/tmp/console-bench`, and uses it
+//! again the next time; delete that folder when done.
 //! `BENCH_ORDERS`, `BENCH_JOBS` and `BENCH_ROUNDS` make it smaller.
 
 use crate::harness::{Client, PASSWORD, Process, Wire, lasting_folder, new_rider, settings};

@@ -22,8 +22,8 @@ fn next(page: &str) -> Option<String> {
     Some(link.split("href=\"").nth(1)?.split('"').next()?.replace("&amp;", "&"))
 }
 
-/// Trips without seats at noon of a day in the timetable's zone, two minutes after each other, on both buses and in
-/// both directions by turns; their ids in the order of departure.
+/// Trips without seats at noon of a day in the timetable's zone, two minutes after each other, on
+/// both buses and in both directions by turns; their ids in the order of departure.
 async fn timetable(world: &World, day: NaiveDate, many: i32) -> Vec<String> {
     let sql = "insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity)
                select gen_random_uuid(), 1 + n % 2, n % 2, at, at + interval '1 minute', 4.00, 20

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 const ROUTES: &str = include_str!("../../src/console/mod.rs");
 /// Forms that change nothing but the sender's own session or cookies.
 const HARMLESS: [&str; 3] = ["/console/sign-in", "/console/preferences", "/console/sign-out"];
-/// What can be used on a page and acts: buttons, but for the pause and for forms that look something up; links to acts.
+/// What can be used on a page and acts: buttons, but for the pause and for forms that look
+/// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
     e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|stop)$|bulk\\/new/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";

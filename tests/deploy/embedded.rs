@@ -72,7 +72,8 @@ async fn an_ordinary_user_needs_nothing_either() {
     // The binary may lie where an ordinary user cannot reach it: that user gets a copy.
     std::fs::create_dir(&data).unwrap();
     let copy = data.join("farebox");
-    // By another process: while this one has a file open for writing, a process that starts meanwhile inherits it, and the file is busy.
+    // By another process: while this one has a file open for writing, a process that starts
+    // meanwhile inherits it, and the file is busy.
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_farebox")).arg(&copy).status().unwrap().success());
     let mut command = Command::new(&copy);
     command.args(["--port", "0", "--data"]).arg(data.join("data")).current_dir(&data).env("HOME", &data);

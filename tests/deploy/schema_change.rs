@@ -1,5 +1,6 @@
-//! The schema changes under a running API and worker, whose connections have prepared everything: reads are answered as
-//! before at once, bookings and payments go on, and no process has to be restarted.
+//! The schema changes under a running API and worker, whose connections have prepared everything:
+//! reads are answered as before at once, bookings and payments go on, and no process has to be
+//! restarted.
 
 use crate::{
     console::ConsoleSession,
@@ -48,7 +49,8 @@ impl Fixture {
         Self { world, worker, rider, trip, session }
     }
 
-    /// Everything that reads, so often that each connection has prepared it; and every flow. All answers are right.
+    /// Everything that reads, so often that each connection has prepared it; and every flow. All
+    /// answers are right.
     async fn everything(&self, seats: &AtomicUsize) {
         let mut asking = JoinSet::new();
         for _ in 0..12 {
@@ -260,7 +262,8 @@ async fn change(pool: &PgPool, statement: &'static str) {
     change_all(pool, &[statement]).await;
 }
 
-/// One transaction; a deadlock with what runs beside makes it begin anew. When it began last, and when it ended.
+/// One transaction; a deadlock with what runs beside makes it begin anew. When it began last, and
+/// when it ended.
 async fn change_all(pool: &PgPool, statements: &[&'static str]) -> (Instant, Instant) {
     let all = format!("begin; {}; commit", statements.join("; "));
     loop {

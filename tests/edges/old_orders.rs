@@ -5,13 +5,14 @@ use crate::harness::{OwnServer, Process, until};
 use sqlx::{Connection, PgConnection};
 use std::time::Instant;
 
-/// Each live job is looked for in today's partition, which holds few rows in the morning. So few live jobs that this is by
-/// the index at any hour: for a hundred, the planner rightly reads a partition of a thousand rows from end to end.
+/// Each live job is looked for in today's partition, which holds few rows in the morning. So few
+/// live jobs that this is by the index at any hour: for a hundred, the planner rightly reads a
+/// partition of a thousand rows from end to end.
 const UNPAID: u64 = 5;
 /// As on the disks that such databases are on.
 const PLANNER: [&str; 2] = ["alter system set random_page_cost = 1.1", "select pg_reload_conf()"];
-/// Tables that grow with every order. The server counts how often each, or one of its partitions, is read from end to end;
-/// some are as good as empty here.
+/// Tables that grow with every order. The server counts how often each, or one of its partitions,
+/// is read from end to end; some are as good as empty here.
 const SCANS: &str = "select relname || ': ' || seq_scan from pg_stat_user_tables
     where seq_tup_read > 1000 and (relname in ('orders', 'order_event', 'seat', 'ledger_entry', 'payment', 'barrier', 'idempotency',
                                         'trip') or relname like 'finished%')

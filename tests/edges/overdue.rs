@@ -25,8 +25,9 @@ const LONG_WINDOW: Duration = Duration::from_secs(15);
 const KEPT: f64 = 0.25;
 /// How long 100,000 of them may take.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Whether some are left: to count them all again and again would take more of the machine than to work them off, and to look
-/// every 50 ms took a sixteenth of a processor, for it goes over what was deleted.
+/// Whether some are left: to count them all again and again would take more of the machine than to
+/// work them off, and to look every 50 ms took a sixteenth of a processor, for it goes over what
+/// was deleted.
 const ANY_LEFT: &str = "select count(*) from (select from queue.job where tag = 'order_unpaid' and run_at <= now() limit 1) as one";
 const LOOKS_APART: Duration = Duration::from_millis(250);
 const LEFT: &str = "select count(*) from queue.job where tag = 'order_unpaid' and run_at <= now()";
@@ -86,7 +87,8 @@ impl Bookings {
 
 struct Drained {
     took: Duration,
-    /// Bookings a second without a worker; beside one that has to leave what is overdue; and while it was done.
+    /// Bookings a second without a worker; beside one that has to leave what is overdue; and while
+    /// it was done.
     alone: f64,
     before: f64,
     beside: f64,

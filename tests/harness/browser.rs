@@ -284,7 +284,8 @@ impl Browser {
         found.json().as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
 
-    /// What the browser complained about since it was last asked: errors of scripts and policies, what did not load.
+    /// What the browser complained about since it was last asked: errors of scripts and policies,
+    /// what did not load.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.log("browser").await;
         log.iter().filter(|entry| entry.level == "SEVERE").map(|entry| entry.message.clone()).collect()

@@ -1,5 +1,6 @@
-//! A wall clock that shows the wrong time and can be made to jump, for processes of the test (Debian's libfaketime). Their
-//! monotonic clock goes on as it is, as on a machine whose time is set.
+//! A wall clock that shows the wrong time and can be made to jump, for processes of the test
+//! (Debian's libfaketime). Their monotonic clock goes on as it is, as on a machine whose time is
+//! set.
 
 use std::{
     fs,

@@ -34,8 +34,8 @@ impl Database {
         Self::created("").await
     }
 
-    /// A migrated one whose `lower` and `upper` know letters beyond ASCII, as in most deployments; the others are in the
-    /// locale `C`.
+    /// A migrated one whose `lower` and `upper` know letters beyond ASCII, as in most deployments;
+    /// the others are in the locale `C`.
     pub async fn that_folds() -> Self {
         let (server, _) = SERVER.get_or_init(start).await;
         let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();

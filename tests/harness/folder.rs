@@ -1,9 +1,12 @@
-//! The folder of this run of the tests: what they need on the disk while they run, and nothing of it afterwards.
+//! The folder of this run of the tests: what they need on the disk while they run, and nothing of
+//! it afterwards.
 //!
-//! Servers run as another user where the tests run as root, so the folder is where that user can reach it: in the build's
-//! own folder, or, if that is closed to that user or too deep for a socket's path, in the system's folder for temporary files that
-//! are on a disk. It goes when this process ends, however it ends: a shell that waits for the end of a pipe takes it away.
-//! If that was killed too, the next run does: each run holds a lock in its folder, and a folder whose lock is free is abandoned.
+//! Servers run as another user where the tests run as root, so the folder is where that user can
+//! reach it: in the build's own folder, or, if that is closed to that user or too deep for a
+//! socket's path, in the system's folder for temporary files that are on a disk. It goes when this
+//! process ends, however it ends: a shell that waits for the end of a pipe takes it away. If that
+//! was killed too, the next run does: each run holds a lock in its folder, and a folder whose lock
+//! is free is abandoned.
 
 use farebox::embedded;
 use std::{
@@ -22,8 +25,8 @@ const LOCK: &str = "lock";
 const LONGEST_AROUND: usize = 40;
 /// Where temporary files outlive a restart, so on a disk: durable servers are to feel one.
 const ON_DISK: &str = "/var/tmp";
-/// Waits until the run has ended, then for the servers of the run, which stop by themselves (within a minute), and takes
-/// the folder away with what is mounted in it.
+/// Waits until the run has ended, then for the servers of the run, which stop by themselves (within
+/// a minute), and takes the folder away with what is mounted in it.
 const REAPER: &str = r#"
 read -r end
 for i in $(seq 120); do
@@ -62,7 +65,8 @@ pub fn folder(name: &str) -> PathBuf {
     RUN.path.join(name)
 }
 
-/// A path that stays from run to run, in the build's folder, if a server can be there; else in the run's folder.
+/// A path that stays from run to run, in the build's folder, if a server can be there; else in the
+/// run's folder.
 pub fn lasting_folder(name: &str) -> PathBuf {
     super::tools::check();
     let built = Path::new(env!("CARGO_TARGET_TMPDIR"));

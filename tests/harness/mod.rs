@@ -125,7 +125,8 @@ impl World {
         self.trip_in(chrono::Duration::days(1), capacity).await
     }
 
-    /// A trip of an hour, with a bus of its own. One that has departed cannot be added: it is added ahead and moved.
+    /// A trip of an hour, with a bus of its own. One that has departed cannot be added: it is added
+    /// ahead and moved.
     pub async fn trip_in(&self, from_now: chrono::Duration, capacity: i32) -> String {
         let ahead = chrono::Utc::now() + from_now.max(chrono::Duration::zero());
         let body = json!({

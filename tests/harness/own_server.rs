@@ -9,7 +9,8 @@ use std::{
     sync::atomic::{AtomicI32, Ordering},
 };
 
-/// Trips that this run made, on whatever server: each takes the next bus, and after the last one a later time.
+/// Trips that this run made, on whatever server: each takes the next bus, and after the last one a
+/// later time.
 static TRIPS: AtomicI32 = AtomicI32::new(0);
 
 pub struct OwnServer {

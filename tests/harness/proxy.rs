@@ -1,5 +1,5 @@
-//! A proxy between a process and PostgreSQL: it cuts the line at a statement it waits for, cuts all lines at once, or
-//! makes them slow.
+//! A proxy between a process and PostgreSQL: it cuts the line at a statement it waits for, cuts all
+//! lines at once, or makes them slow.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,8 @@ pub enum Cut {
     Answer,
 }
 
-/// What the proxy waits for: the statement whose parameters hold these bytes, after this number of others that do.
+/// What the proxy waits for: the statement whose parameters hold these bytes, after this number of
+/// others that do.
 struct Trap {
     cut: Cut,
     marker: [u8; 16],

@@ -1,4 +1,5 @@
--- The baseline's tables: what bookings are at least, without HTTP, sign-in, keys, barriers, undos and history.
+-- The baseline's tables: what bookings are at least, without HTTP, sign-in, keys, barriers, undos
+-- and history.
 drop schema if exists baseline cascade;
 create schema baseline;
 create table baseline.trip (id int primary key, price numeric(12, 2) not null, departs_at timestamptz not null);

@@ -1,5 +1,6 @@
--- Books two neighbouring seats of a random trip for a random rider. wrk runs it in each of its threads.
--- SEATS a trip has; WANTED seats a booking; each has an idempotency key of its own; of a hundred bookings FAULTY fail in their last step.
+-- Books two neighbouring seats of a random trip for a random rider. wrk runs it in each of its
+-- threads. SEATS a trip has; WANTED seats a booking; each has an idempotency key of its own; of a
+-- hundred bookings FAULTY fail in their last step.
 local tokens, trips, sent = {}, {}, 0
 local started = os.time()
 local in_order, threads = os.getenv("IN_ORDER") == "true", tonumber(os.getenv("THREADS"))

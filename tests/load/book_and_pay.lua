@@ -1,6 +1,8 @@
--- Books two neighbouring seats of a random trip for a random rider; every booking that was answered is paid with his pay password.
+-- Books two neighbouring seats of a random trip for a random rider; every booking that was answered
+-- is paid with the rider's pay password.
 local tokens, trips, sent = {}, {}, 0
--- An answer does not name its rider: who booked is remembered by trip and first seat, until his order is known and waits to be paid.
+-- An answer does not name its rider: who booked is remembered by trip and first seat, until their
+-- order is known and waits to be paid.
 local riders, booked = {}, {}
 local started, pay_password = os.time(), os.getenv("PAY_PASSWORD")
 

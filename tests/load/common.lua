@@ -1,5 +1,5 @@
--- What the scripts share. Requests are put together here and not by wrk.format, which takes longer: the load's time is the
--- server's loss.
+-- What the scripts share. Requests are put together here and not by wrk.format, which takes longer:
+-- the load's time is the server's loss.
 local number = 0
 
 -- Threads are numbered from 1.

@@ -1,4 +1,5 @@
-//! The fixture of the scenarios: a durable server, an API, a worker, riders with their tokens; wrk and pgbench.
+//! The fixture of the scenarios: a durable server, an API, a worker, riders with their tokens; wrk
+//! and pgbench.
 
 use super::{baseline_service::BaselineService, flames::drawn};
 use crate::harness::{Client, PASSWORD, Process, count, folder, new_rider, settings};
@@ -57,7 +58,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("FAREBOX__LOCKOUT__ADDRESS_TRIES", "1000000"),
 ];
 
-/// What an operator gives a server of this size: the tables fit, and no checkpoint comes because of the log's length.
+/// What an operator gives a server of this size: the tables fit, and no checkpoint comes because of
+/// the log's length.
 const SERVER: [&str; 2] = ["shared_buffers=4GB", "max_wal_size=16GB"];
 
 /// A load: its name, and what wrk runs.
@@ -96,8 +98,8 @@ pub struct Run {
     /// Latencies of requests, milliseconds.
     pub p50: f64,
     pub p99: f64,
-    /// For one that was done: processor time of the API, the worker and the server, microseconds; commits; bytes of the
-    /// server's log.
+    /// For one that was done: processor time of the API, the worker and the server, microseconds;
+    /// commits; bytes of the server's log.
     pub api_cpu: f64,
     pub worker_cpu: f64,
     pub server_cpu: f64,
@@ -201,7 +203,8 @@ impl Fixture {
         self.run_sql("checkpoint").await;
     }
 
-    /// A system that runs has plans, and tables that are not empty: what is planned on empty ones reads them whole.
+    /// A system that runs has plans, and tables that are not empty: what is planned on empty ones
+    /// reads them whole.
     pub async fn warm_up(&self) {
         self.book(&Bookings::default(), WARM_UP.0, WARM_UP.1).await;
         for table in ["orders", "order_event", "barrier", "idempotency", "open_hold", "queue.job"] {
@@ -303,7 +306,8 @@ impl Fixture {
         parts::saga_context(&settings, self.pool.clone()).unwrap()
     }
 
-    /// How many hashes a second this machine makes with nothing beside them, as many at once as a process may make.
+    /// How many hashes a second this machine makes with nothing beside them, as many at once as a
+    /// process may make.
     pub async fn hashes(&self) -> f64 {
         let saga = self.with_real_hashes();
         let began = Instant::now();
@@ -358,7 +362,8 @@ impl Fixture {
         .unwrap();
     }
 
-    /// From a deadline to the end of the job that closed its order, p99, milliseconds; waits until none is due.
+    /// From a deadline to the end of the job that closed its order, p99, milliseconds; waits until
+    /// none is due.
     pub async fn lateness_ms(&self) -> f64 {
         self.p99_ms(
             "select count(*) from queue.job where tag = 'order_unpaid' and run_at <= now()",
@@ -473,7 +478,8 @@ impl Fixture {
         took
     }
 
-    /// Bookings and payments that their handlers have answered with a 5xx so far. That is written down every two seconds.
+    /// Bookings and payments that their handlers have answered with a 5xx so far. That is written
+    /// down every two seconds.
     pub async fn failed(&self) -> i64 {
         tokio::time::sleep(COUNTED).await;
         count(&self.pool, "select coalesce(sum(failed), 0)::bigint from minute_tally").await

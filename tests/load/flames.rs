@@ -1,4 +1,5 @@
-//! Where the processors' time goes while a load runs, drawn: `SPEED_FLAMES=1`. Needs Debian's package linux-perf.
+//! Where the processors' time goes while a load runs, drawn: `SPEED_FLAMES=1`. Needs Debian's
+//! package linux-perf.
 //!
 //! Sampling takes time itself, so the figures of a run that is drawn are not to be compared with others.
 
@@ -17,7 +18,8 @@ const SAMPLES: &str = "199";
 /// How a stack is found without frame pointers, with this number of bytes of it.
 const STACKS: &str = "dwarf,16384";
 
-/// Draws what each of these was at until the work was done: names, and perf's filters. Of several runs of one load the last stays.
+/// Draws what each of these was at until the work was done: names, and perf's filters. Of several
+/// runs of one load the last stays.
 pub fn drawn<T>(folder: &Path, load: &str, whose: &[(&str, String)], work: impl FnOnce() -> T) -> T {
     if std::env::var_os("SPEED_FLAMES").is_none_or(|set| set.is_empty()) {
         return work();

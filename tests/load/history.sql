@@ -1,4 +1,5 @@
--- A million orders that were not paid in time, with their history and barriers, and ten million ended jobs, of the last month.
+-- A million orders that were not paid in time, with their history and barriers, and ten million
+-- ended jobs, of the last month.
 set statement_timeout = 0;
 set synchronous_commit = off;
 create function pg_temp.id_at(at timestamptz) returns uuid language sql volatile as $$

@@ -1,13 +1,14 @@
-//! Farebox over HTTP beside the database's own limit, in one run on one durable server: wrk against an API process, in
-//! turns with pgbench, which does the same writes without HTTP (baseline.sql).
+//! Farebox over HTTP beside the database's own limit, in one run on one durable server: wrk against
+//! an API process, in turns with pgbench, which does the same writes without HTTP (baseline.sql).
 //!
 //! ```console
 //! $ cargo speed
 //! ```
 //!
-//! Needs Debian's packages wrk and postgresql-contrib (pgbench). `SPEED_ONLY` names the scenarios to run (all by default),
-//! `SPEED_CLIENTS`, `SPEED_SECS` and `SPEED_RUNS` change what is run, `SPEED_FLAMES=1` draws flame graphs of it. The medians
-//! count, and every invariant holds after each run. The results are also in `target/tmp/speed/results.json`.
+//! Needs Debian's packages wrk and postgresql-contrib (pgbench). `SPEED_ONLY` names the scenarios
+//! to run (all by default), `SPEED_CLIENTS`, `SPEED_SECS` and `SPEED_RUNS` change what is run,
+//! `SPEED_FLAMES=1` draws flame graphs of it. The medians count, and every invariant holds after
+//! each run. The results are also in `target/tmp/speed/results.json`.
 
 mod baseline_service;
 mod fixture;
@@ -247,8 +248,8 @@ async fn expiries(fixture: &Fixture, report: &mut Report) {
     report.note("from a deadline to the end of its job, p99 ms", &json!(median(late.into_iter())));
 }
 
-/// On tables that have grown for a month, beside fresh ones, in turns. Neither is emptied meanwhile: the fuller the trips, the
-/// more bookings are refused, here as there.
+/// On tables that have grown for a month, beside fresh ones, in turns. Neither is emptied
+/// meanwhile: the fuller the trips, the more bookings are refused, here as there.
 async fn aged(fixture: &Fixture, report: &mut Report) {
     let (mut fresh, mut ours) = (Vec::new(), Vec::new());
     let old = fixture.second().await;

@@ -1,5 +1,5 @@
--- Pays authorized orders or cancels them (VERB), each once, under a key of its own: a line of ORDERS is an order, its rider's
--- token and the authorization.
+-- Pays authorized orders or cancels them (VERB), each once, under a key of its own: a line of
+-- ORDERS is an order, its rider's token and the authorization.
 local own, next_line, verb = {}, 0, os.getenv("VERB")
 
 function init(args)

@@ -1,5 +1,6 @@
-//! What fails is reported as failing: on home, in the API, at the command line, to the scraper and by the invariants, with the
-//! default number of attempts; and the invariants are checked soon after an outage.
+//! What fails is reported as failing: on home, in the API, at the command line, to the scraper and
+//! by the invariants, with the default number of attempts; and the invariants are checked soon
+//! after an outage.
 
 use crate::{
     console::session::ConsoleSession,

@@ -1,9 +1,10 @@
-//! The life cycle of a job against a model of it. Random interleavings of everything that workers, handlers, operators
-//! and time can do to a handful of jobs are run through the queue's real statements on real tables; after each step the
-//! tables must say what the model says. No job is lost, none is in two places, none is completed twice, none is begun
-//! more often than it may be.
+//! The life cycle of a job against a model of it. Random interleavings of everything that workers,
+//! handlers, operators and time can do to a handful of jobs are run through the queue's real
+//! statements on real tables; after each step the tables must say what the model says. No job is
+//! lost, none is in two places, none is completed twice, none is begun more often than it may be.
 //!
-//! `PROPTEST_CASES` sets how many interleavings are tried, `PROPTEST_RNG_SEED` repeats the ones of a failed run.
+//! `PROPTEST_CASES` sets how many interleavings are tried,
+//! `PROPTEST_RNG_SEED` repeats the ones of a failed run.
 
 use crate::harness::Database;
 use farebox_jobs::queue::{
@@ -31,7 +32,7 @@ use uuid::Uuid;
 
 /// Interleavings that are tried, unless the environment says otherwise.
 const CASES: u32 = 128;
-/// Steps of one interleaving at the most.
+/// Steps of one interleaving at most.
 const STEPS: usize = 60;
 
 /// Time passes in whole hours, and only by [`Op::Jump`]: the moments that pass in truth never matter.
@@ -82,9 +83,10 @@ async fn interleaving(conn: &mut PgConnection, ops: Vec<Op>) -> TestCaseResult {
     Ok(())
 }
 
-/// A step. In `Claim` the driver completes what ended well as well, and one that hesitates takes the concurrency keys at its
-/// next step only. In `Write` the driver writes down the rest; in `Complete` and `Snooze` a handler settles the job in its
-/// own transaction. In `Crash` a worker's process ends without a word, and starts anew.
+/// A step. In `Claim` the driver completes what ended well as well, and one that hesitates takes
+/// the concurrency keys at its next step only. In `Write` the driver writes down the rest; in
+/// `Complete` and `Snooze` a handler settles the job in its own transaction. In `Crash` a worker's
+/// process ends without a word, and starts anew.
 #[derive(Clone, Debug)]
 enum Op {
     Enqueue { job: Spec, delay: Hours },
@@ -122,8 +124,8 @@ enum Ending {
     Unstarted,
 }
 
-/// One of a list, counted from its end. Of leases, the list holds all that a worker ever had: those that are lost or
-/// settled as well, for a late worker does not know.
+/// One of a list, counted from its end. Of leases, the list holds all that a worker ever had: those
+/// that are lost or settled as well, for a late worker does not know.
 type Pick = usize;
 
 fn picked<T>(all: &[T], pick: Pick) -> Option<&T> {
@@ -285,7 +287,7 @@ impl Job {
         matches!(self.state, State::Ended(how) if how != "done" && how != "cancelled")
     }
 
-    /// What it is to whoever claims it next.
+    /// What it is to the worker that claims it next.
     fn claim_kind(&self) -> ClaimKind {
         match self.state {
             _ if self.asked => ClaimKind::Cancelled,
@@ -324,7 +326,7 @@ impl Model {
     }
 
     /// Brings a dead letter back to life unless its key is taken.
-    fn revive(&mut self, id: Uuid) -> bool {
+    fn restore(&mut self, id: Uuid) -> bool {
         let Job { spec, .. } = &self.jobs[&id];
         let revived = self.jobs[&id].dead() && self.live(spec.tag, spec.key).is_none();
         if revived {
@@ -346,14 +348,16 @@ impl Model {
         self.jobs.iter().filter(|(_, job)| may(job)).map(|(id, _)| *id).collect()
     }
 
-    /// Whether it is wrong to claim `b` and to leave `a`: a higher priority goes first, and of one tag the longest due.
+    /// Whether it is wrong to claim `b` and to leave `a`: a higher priority goes first, and of one
+    /// tag the longest due.
     fn goes_before(&self, a: Uuid, b: Uuid) -> bool {
         let (a, b) = (&self.jobs[&a], &self.jobs[&b]);
         a.spec.priority < b.spec.priority
             || (a.spec.priority == b.spec.priority && a.spec.tag == b.spec.tag && a.due < b.due)
     }
 
-    /// Whether these may have the concurrency key, of those that hold a lease and want it: its holder alone, or anyone.
+    /// Whether these may have the concurrency key, of those that hold a lease and want it: its
+    /// holder alone, or anyone.
     fn may_have(&self, key: &str, got: &[Uuid], wanted: &[Uuid]) -> bool {
         match self.concurrency_keys.get(key) {
             Some(holder) if wanted.contains(holder) => got == [*holder],
@@ -548,7 +552,8 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// As the driver: after a claim that did not see every due job and did not come back full, another that does.
+    /// As the driver: after a claim that did not see every due job and did not come back full,
+    /// another that does.
     async fn claim(&mut self, worker: usize, done: &[Pick], slots: usize) -> TestCaseResult {
         self.begin(worker).await?;
         let whole = self.workers[worker].whole;
@@ -621,8 +626,8 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// Nothing is claimed that may not be; and unless the worker looked at a part only: as much as may be, and nothing
-    /// before its turn. Which of several that are due equally is left open.
+    /// Nothing is claimed that may not be; and unless the worker looked at a part only: as much as
+    /// may be, and nothing before its turn. Which of several that are due equally is left open.
     fn check_claim(&self, claimed: &[Claimed], slots: usize, late: usize, whole: bool) -> TestCaseResult {
         let ids: BTreeSet<Uuid> = claimed.iter().map(|job| job.lease.job_id).collect();
         let allowed = self.model.claimable();
@@ -643,8 +648,8 @@ impl<'c> Bench<'c> {
         Ok(())
     }
 
-    /// As the driver: takes the concurrency keys of what arrived, gives back what did not get its own, writes down what is
-    /// not to be run, and begins the rest.
+    /// As the driver: takes the concurrency keys of what arrived, gives back what did not get its
+    /// own, writes down what is not to be run, and begins the rest.
     async fn begin(&mut self, worker: usize) -> TestCaseResult {
         let arrived = std::mem::take(&mut self.workers[worker].arrived);
         let got = self.take_concurrency_keys(&arrived).await?;
@@ -705,7 +710,7 @@ impl<'c> Bench<'c> {
         let mut completions: BTreeMap<LeaseId, _> = BTreeMap::new();
         for (pick, ending) in endings {
             let Some(lease) = self.workers[worker].pick(pick) else { continue };
-            let (disposition, event) = told(&ending, &lease);
+            let (disposition, event) = disposition_of(&ending, &lease);
             completions.insert(lease_id(&lease), (lease, disposition, event));
         }
         self.write(completions.into_values().collect()).await
@@ -810,7 +815,7 @@ impl<'c> Bench<'c> {
             State::Leased { .. } => AdminOutcome::Busy,
             State::Ended("done" | "cancelled") => AdminOutcome::Gone,
             State::Ended(_) => {
-                if self.model.revive(id) {
+                if self.model.restore(id) {
                     AdminOutcome::Changed
                 } else {
                     AdminOutcome::Busy
@@ -823,7 +828,7 @@ impl<'c> Bench<'c> {
 
     async fn redrive(&mut self) -> TestCaseResult {
         let redriven = admin::redrive(self.conn, &DeadFilter::default()).await.unwrap();
-        let revived = self.enqueued.iter().filter(|id| self.model.revive(**id)).count();
+        let revived = self.enqueued.iter().filter(|id| self.model.restore(**id)).count();
         prop_assert_eq!(redriven, u64::try_from(revived).unwrap(), "redriven");
         Ok(())
     }
@@ -838,7 +843,7 @@ impl<'c> Bench<'c> {
 }
 
 /// What the driver writes down after such an end, and what that is to the model.
-fn told(ending: &Ending, lease: &Lease) -> (Disposition, Event) {
+fn disposition_of(ending: &Ending, lease: &Lease) -> (Disposition, Event) {
     let why = || "no luck".to_owned();
     match *ending {
         Ending::Done => (Disposition::Done(None), Event::Done),

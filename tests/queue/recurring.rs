@@ -114,9 +114,9 @@ async fn what_an_operator_began_goes_on_though_its_job_is_cancelled() {
     let why = json!({"reason": "snow"});
     world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &why).await.expect(202);
     let job = id_of(&world.pool, "trip_cancel").await;
-    let told =
+    let text =
         world.ops.get(&format!("/v1/ops/jobs/{job}/impact")).await.expect(200)["cancel"]["en"].to_string();
-    assert!(told.contains("within 1 min"), "{told}");
+    assert!(text.contains("within 1 min"), "{text}");
     world.ops.post(&format!("/v1/ops/jobs/{job}/cancel"), &why).await.expect(200);
     assert_eq!(broken(&world.pool).await, ["cancelled_trips_are_carried_on"]);
     let _worker = world.worker();
@@ -185,8 +185,8 @@ async fn the_search_for_missing_jobs_reconnects_after_an_outage() {
     sqlx::raw_sql(shut_down).execute(&world.pool).await.unwrap();
     look(&world.pool, true).await;
     let line = worker.wait_for_line("missing jobs not checked");
-    let told = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
-    assert!(told.contains("true"), "{line}");
+    let text = line.split("outage").nth(1).unwrap_or_else(|| panic!("{line}"));
+    assert!(text.contains("true"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,9 @@ use farebox_jobs::queue;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Every column, constraint, index, function, view, domain and comment of the queue's schema, a line each. Partitions of a day
-/// are left out, and so are the indexes that call functions of the application's.
+/// Every column, constraint, index, function, view, domain and comment of the queue's schema, a
+/// line each. Partitions of a day are left out, and so are the indexes that call functions of the
+/// application's.
 const CATALOG: &str = r"
     select format('column %s %s %s %s %s %s %s', c.relname, row_number() over (partition by c.oid order by a.attnum), a.attname,
                   format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), array_to_string(c.reloptions, ','))

@@ -1,5 +1,5 @@
-//! Clients that hang up and attempts that are aborted, at bad moments: nothing is half done, nothing that was answered is
-//! lost, and no connection goes back to the pool inside a transaction.
+//! Clients that hang up and attempts that are aborted, at bad moments: nothing is half done,
+//! nothing that was answered is lost, and no connection goes back to the pool inside a transaction.
 
 use crate::{
     console::ConsoleSession,

@@ -26,7 +26,8 @@ async fn a_step_that_arrives_after_its_undo_fails_for_good() {
     let _worker = world.worker();
     let trip = world.trip(20).await;
     let (a, b) = (world.rider("0").await, world.rider("0").await);
-    // The booking hangs between claim and add; its armed undo falls due meanwhile, and another rider gets the seats.
+    // The booking hangs between claim and add; its armed undo falls due meanwhile, and another
+    // rider gets the seats.
     let hanging = a.fault("order_calc_money_cancle.after=sleep:2500");
     let late = {
         let trip = trip.clone();

@@ -1,11 +1,13 @@
-//! A connection that is lost at the very moment of a commit: the API cannot know whether it happened. It is resolved
-//! either way. Between the API and the database stands a proxy that cuts the line at the statement it waits for.
+//! A connection that is lost at the very moment of a commit: the API cannot know whether it
+//! happened. It is resolved either way. Between the API and the database stands a proxy that cuts
+//! the line at the statement it waits for.
 
 use crate::harness::{Cut, Process, Proxy, World, count};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_booking_whose_commit_is_in_doubt_is_undone_either_way() {
-    // The trip's id is a parameter of the claim and of the adding, in this order; no request contests the seats, so nothing is checked.
+    // The trip's id is a parameter of the claim and of the adding, in this order; no request
+    // contests the seats, so nothing is checked.
     for (step, skip) in [("order_add_seats_cancle", 0), ("order_add_cancle", 1)] {
         for cut in [Cut::Request, Cut::Answer] {
             let world = World::new().await;

@@ -1,5 +1,6 @@
-//! The failure matrix: every tag × before and after its step × error, panic, process abort × its undo run once, twice
-//! and by two workers at once. Aborts kill a real API process; the undos are done by real worker processes.
+//! The failure matrix: every tag × before and after its step × error, panic, process abort × its
+//! undo run once, twice and by two workers at once. Aborts kill a real API process; the undos are
+//! done by real worker processes.
 //!
 //! All requests of a matrix are made while no worker runs, then the workers come and clear up.
 

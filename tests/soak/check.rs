@@ -12,8 +12,9 @@ use farebox_jobs::queue::admin::first_id;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Writes down every change of a seat's owner, in its transaction: the history of each seat, in the order in which it
-/// happened. It also lets the nemesis hold the transaction open that adds an order.
+/// Writes down every change of a seat's owner, in its transaction: the history of each seat, in the
+/// order in which it happened. It also lets the nemesis hold the transaction open that adds an
+/// order.
 pub const RECORDER: &str = "
     create table register (nr bigserial primary key, trip_id uuid, seat int, was uuid, became uuid);
     create function record_owner() returns trigger language plpgsql as $$ begin
@@ -164,8 +165,9 @@ impl Soak {
         found.into_iter().map(|text| ("no_rider_holds_too_many_orders".to_owned(), text)).collect()
     }
 
-    /// Milliseconds from each kill to the last undo of a step that it found committed; kills that found nothing to undo have
-    /// none. Flows do not live long, so only the barriers of the last ones are looked at.
+    /// Milliseconds from each kill to the last undo of a step that it found committed; kills that
+    /// found nothing to undo have none. Flows do not live long, so only the barriers of the last
+    /// ones are looked at.
     pub async fn rollback_times(&self, kills: &[DateTime<Utc>]) -> Vec<f64> {
         let Some(first) = kills.iter().min() else { return Vec::new() };
         sqlx::query_scalar(

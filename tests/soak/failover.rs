@@ -1,14 +1,14 @@
-//! The same load over a cluster that loses its leader: three PostgreSQL nodes under Patroni with synchronous replication,
-//! etcd, and HAProxy in front, all on loopback. No acknowledged booking or payment is lost, and API and workers come back
-//! by themselves.
+//! The same load over a cluster that loses its leader: three PostgreSQL nodes under Patroni with
+//! synchronous replication, etcd, and HAProxy in front, all on loopback. No acknowledged booking or
+//! payment is lost, and API and workers come back by themselves.
 //!
 //! ```console
 //! $ apt-get install patroni etcd-server haproxy
 //! $ FAILOVERS=10 cargo test --test farebox-tests failover -- --ignored --nocapture
 //! ```
 //!
-//! With `FAILOVER_ASYNC=1` replication is asynchronous: what was acknowledged may then be lost, and the run reports how much
-//! instead of failing.
+//! With `FAILOVER_ASYNC=1` replication is asynchronous: what was acknowledged may then be lost, and
+//! the run reports how much instead of failing.
 
 use super::{
     HASTE, Load, RIDERS, RIDERS_OF_A_TRIP, Soak,
@@ -173,8 +173,8 @@ impl Cluster {
         }
     }
 
-    /// Every node but the leader streams from it, by the leader's own word: one that has yet to be rewound calls itself a
-    /// replica before.
+    /// Every node but the leader streams from it, by the leader's own word: one that has yet to be
+    /// rewound calls itself a replica before.
     async fn all_stream(&self) {
         let began = Instant::now();
         loop {
@@ -205,8 +205,8 @@ impl Cluster {
         assert!(signal::send(pid, libc::SIGKILL));
     }
 
-    /// The leader's server is killed, and every second time its Patroni as well, as when the machine is lost. Returns who
-    /// has to be started again.
+    /// The leader's server is killed, and every second time its Patroni as well, as when the
+    /// machine is lost. Returns who has to be started again.
     async fn lose_the_leader(&mut self, machine: bool) -> Option<usize> {
         let leader = self.leader().await;
         if machine {

@@ -1,13 +1,14 @@
-//! The proof under fire: API replicas, workers, PostgreSQL and Redis as real processes under a random load of riders,
-//! while everything that can break is broken. Whenever it is quiet the invariants are checked, and replies to riders
-//! are compared with the database. A run counts only if every hard case really happened in it.
+//! The proof under fire: API replicas, workers, PostgreSQL and Redis as real processes under a
+//! random load of riders, while everything that can break is broken. Whenever it is quiet the
+//! invariants are checked, and replies to riders are compared with the database. A run counts only
+//! if every hard case really happened in it.
 //!
 //! ```console
 //! $ SOAK_ROUNDS=1000 SOAK_REQUESTS=1000000 cargo test --profile fast --test farebox-tests long_soak -- --ignored --nocapture
 //! ```
 //!
-//! A round is an act of the nemesis and the load around it. `SOAK_SEED` replays a schedule: who does what, and which act
-//! follows which; how the processes interleave is theirs.
+//! A round is an act of the nemesis and the load around it. `SOAK_SEED` replays a schedule: who
+//! does what, and which act follows which; how the processes interleave is theirs.
 
 mod check;
 mod failover;
@@ -38,8 +39,9 @@ const APIS: usize = 2;
 const WORKERS: usize = 3;
 /// As many as in CI; `SOAK_RIDERS` may ask for more.
 const RIDERS: usize = 8;
-/// Of more riders than [`RIDERS`], this number makes requests under faults. Every fourth fault ends an API, and with it what all
-/// others ask for, and its connections, which then have to plan all their statements again.
+/// Of more riders than [`RIDERS`], this number makes requests under faults. Every fourth fault ends
+/// an API, and with it what all others ask for, and its connections, which then have to plan all
+/// their statements again.
 const RECKLESS: usize = 3;
 /// This number keeps two cores busy.
 const RIDERS_OF_A_LONG_RUN: usize = 48;
@@ -429,7 +431,8 @@ impl Soak {
         assert!(breaches.is_empty(), "BREACH {first}: {breaches:?} (SOAK_SEED={})", self.seed);
     }
 
-    /// Closes the gate. Requests under way must get their answers, so processes that die meanwhile are restarted.
+    /// Closes the gate. Requests under way must get their answers, so processes that die meanwhile
+    /// are restarted.
     async fn pause<'a>(&self, load: &'a Load, fleet: &mut Fleet) -> tokio::sync::RwLockWriteGuard<'a, ()> {
         let closing = load.gate.write();
         tokio::pin!(closing);

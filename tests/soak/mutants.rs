@@ -1,5 +1,6 @@
-//! Whether the soak would notice: builds of Farebox with one guard removed each, under the same load and the same breaking.
-//! Each must be caught within an ordinary run; a few by another test ([`BY_OTHERS`]).
+//! Whether the soak would notice: builds of Farebox with one guard removed each, under the same
+//! load and the same breaking. Each must be caught within an ordinary run; a few by another test
+//! ([`BY_OTHERS`]).
 //!
 //! ```console
 //! $ cargo test --test farebox-tests mutants -- --ignored --nocapture
@@ -354,8 +355,8 @@ struct Workshop {
 }
 
 impl Workshop {
-    /// A copy of the tree with nothing in its test, and a target folder in which the dependencies are built already: they
-    /// are the same files as ours.
+    /// A copy of the tree with nothing in its test, and a target folder in which the dependencies
+    /// are built already: they are the same files as ours.
     async fn open() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
@@ -405,7 +406,8 @@ impl Workshop {
         originals
     }
 
-    /// Builds the binaries; their queries are checked against the database, as they are not the committed ones.
+    /// Builds the binaries; their queries are checked against the database, as they are not the
+    /// committed ones.
     fn build(&self) -> Output {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["test", "--no-run", "--offline", "--locked", "--test", "farebox-tests"]);

@@ -1,5 +1,5 @@
-//! What breaks the system, act by act: processes killed, stopped, asked to end; the server stopped at once; lines cut and
-//! slowed; rows locked the wrong way round; Redis emptied.
+//! What breaks the system, act by act: processes killed, stopped, asked to end; the server stopped
+//! at once; lines cut and slowed; rows locked the wrong way round; Redis emptied.
 
 use super::{Fleet, Kind};
 use crate::harness::{Cut, Process};
@@ -18,7 +18,8 @@ const HANG: &str = "order_calc_money_cancle.after=sleep:2600";
 
 /// Looks, and fails before the claim.
 const HESITATE: &str = "order_seats_cancel.after=sleep:900,order_add_seats_cancle.before=error";
-/// Adds its order when the undo of its claim has been picked up already, and has not read yet: it is a slow one.
+/// Adds its order when the undo of its claim has been picked up already, and has not read yet: it
+/// is a slow one.
 const TARDY: &str = "order_calc_money_cancle.after=sleep:1630";
 /// The order is not added before.
 const UNTIL_IT_ADDS: Duration = Duration::from_millis(1_400);
@@ -122,7 +123,8 @@ impl Fleet {
                 }
             }
             Act::LoseTheSeat => {
-                // One reads, hesitates and fails; the other takes the seat meanwhile and pays. Then the first one's undo comes.
+                // One reads, hesitates and fails; the other takes the seat meanwhile and pays. Then
+                // the first one's undo comes.
                 if let (Some(mut one), Some(mut other)) = (self.accomplice.take(), self.rival.take()) {
                     let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
                     tokio::join!(one.book_exactly(trip, vec![seat], Some(HESITATE)), async {
@@ -178,8 +180,8 @@ impl Fleet {
         }
     }
 
-    /// The undo of a claim reads while the step that adds its order has done everything but committed. It has to wait, and
-    /// to see then that the order was added.
+    /// The undo of a claim reads while the step that adds its order has done everything but
+    /// committed. It has to wait, and to see then that the order was added.
     async fn hold_a_step_open(&mut self, random: &mut StdRng) {
         let Some(mut rider) = self.accomplice.take() else { return };
         let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
@@ -197,8 +199,8 @@ impl Fleet {
         self.accomplice = Some(rider);
     }
 
-    /// Two seats of a trip in descending order, while a rider books them, which locks them ascending: one of the two has to
-    /// give way, and which is the server's choice.
+    /// Two seats of a trip in descending order, while a rider books them, which locks them
+    /// ascending: one of the two has to give way, and which is the server's choice.
     async fn lock_across(&mut self, random: &mut StdRng) {
         let (trip, low) = (self.quiet_trip.clone(), random.random_range(1..super::SEATS));
         let seats = [low + 1, low];

@@ -253,7 +253,8 @@ impl Rider {
         self.note(Ask::Book, order, Some((&trip, seats)), reply);
     }
 
-    /// One booking under one key, from two devices at once: both get the same answer, or one is asked to wait for it.
+    /// One booking under one key, from two devices at once: both get the same answer, or one is
+    /// asked to wait for it.
     async fn book_twice(&mut self) {
         let ((trip, seats, body), key) = (self.wish(), self.fresh_key());
         let (one, other) = (self.at().key(&key), self.at().key(&key));

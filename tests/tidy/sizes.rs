@@ -90,9 +90,16 @@ fn most_columns(file: &Source) -> Option<usize> {
 /// Documents, scripts, and comments. Code is rustfmt's; it leaves alone the texts of pages and of SQL,
 /// which are read best as they are shown.
 fn is_held(file: &Source, line: &str) -> bool {
-    let comment = ["//", "--", "#", "/*", "*"].iter().any(|mark| line.trim_start().starts_with(mark));
-    let css = file.is(".css") || file.is(".js");
-    comment && !css || file.is(".md") || file.path.starts_with(".ci/") || file.path == "tests/run"
+    let marks: &[&str] = match file.path.rsplit('.').next() {
+        Some("rs") => &["//"],
+        Some("sql" | "lua") => &["--"],
+        Some("toml" | "yml") => &["#"],
+        _ => &[],
+    };
+    marks.iter().any(|mark| line.trim_start().starts_with(mark))
+        || file.is(".md")
+        || file.path.starts_with(".ci/")
+        || file.path == "tests/run"
 }
 
 /// Whether it is a migration that is older than these rules.
@@ -102,8 +109,9 @@ pub fn is_old_migration(path: &str) -> bool {
     path.contains("migrations/") && number.is_some_and(|number| number <= LAST_OLD_MIGRATION)
 }
 
-/// A row of a document's table, or a line of which one word alone is too long.
+/// A row of a table, or a line of which one word alone is too long.
 fn cannot_break(file: &Source, line: &str, most: usize) -> bool {
-    let row = file.is(".md") && line.starts_with('|');
+    // In comments too, and commands that are shown there.
+    let row = ["|", "//! |", "//! $"].iter().any(|mark| line.starts_with(mark));
     row || line.split_whitespace().any(|word| word.chars().count() > most - 20)
 }

@@ -34,7 +34,7 @@ impl Job for SendMail {
     }
 }
 
-fn board(pool: PgPool) -> Router {
+fn board_router(pool: PgPool) -> Router {
     let store = JobStore::<SendMail>::new(pool);
     let api = RegisterRoute::<_, SendMail>::register(ApiBuilder::new(Router::new()), SendMail::TAG, store);
     Router::new().nest("/api/v1", api.build())
@@ -46,5 +46,5 @@ async fn main() -> Result<()> {
     migrate(&mut *pool.acquire().await?).await?;
     let listener = TcpListener::bind("127.0.0.1:8089").await?;
     println!("http://{}/api/v1/queues", listener.local_addr()?);
-    Ok(axum::serve(listener, board(pool)).await?)
+    Ok(axum::serve(listener, board_router(pool)).await?)
 }

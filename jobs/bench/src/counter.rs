@@ -1,4 +1,4 @@
-//! Counts jobs as they are handled, whoever runs them.
+//! Counts jobs as they are handled, by any contender.
 
 use std::{
     sync::{
@@ -99,7 +99,7 @@ impl Counter {
     }
 
     /// From the commit's end to the handler's beginning; a handler may begin before the commit is
-    /// told to be done.
+    /// reported as done.
     pub fn after_commits(&self) -> Vec<f64> {
         self.between(1, 2)
     }

@@ -104,7 +104,7 @@ pub async fn work(pool: &PgPool, concurrency: usize, batch: usize, settled: bool
 const SETTINGS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_hashjoin = off;
      set enable_mergejoin = off; set jit = off; set plan_cache_mode = force_generic_plan";
 /// As it is for the driver's commits, and not for the floor's.
-const UNWAITED: &str = "set synchronous_commit = off";
+const ASYNC_COMMIT: &str = "set synchronous_commit = off";
 
 const FLOOR: &str = "
     with ended as (
@@ -130,7 +130,7 @@ pub async fn floor(options: &PgConnectOptions, batch: usize, waits: bool) -> Res
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;
     if !waits {
-        conn.execute(UNWAITED).await?;
+        conn.execute(ASYNC_COMMIT).await?;
     }
     let (token, mut ids) = (Uuid::now_v7(), Vec::<Uuid>::new());
     loop {
@@ -155,7 +155,7 @@ pub async fn floor(options: &PgConnectOptions, batch: usize, waits: bool) -> Res
 pub async fn bare(options: &PgConnectOptions, batch: usize) -> Result<()> {
     let mut conn = PgConnection::connect_with(options).await?;
     conn.execute(SETTINGS).await?;
-    conn.execute(UNWAITED).await?;
+    conn.execute(ASYNC_COMMIT).await?;
     let mut cursor = ClaimCursor::new(&[TAG.to_owned()]);
     let mut done: Vec<Completion> = Vec::new();
     loop {

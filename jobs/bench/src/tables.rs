@@ -34,7 +34,7 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Who is measured at so many slots, and with which batch.
+/// The contenders measured at this number of slots, and with which batch.
 fn contenders(args: &Args, slots: usize) -> Vec<(Contender, usize)> {
     use Contender::{Bare, Done, Floor, Graphile, River, Settled, Stock, Unwaited};
     let all = [
@@ -139,13 +139,13 @@ async fn pickup_at(args: &Args, who: Contender, rate: usize) -> Result<()> {
         sent??;
     }
     timeout(Duration::from_secs(60), worker).await.context("jobs were left over")???;
-    let told = |waits: &[f64]| format!("{:.1} / {:.1}", percentile(waits, 50), percentile(waits, 99));
+    let shown = |waits: &[f64]| format!("{:.1} / {:.1}", percentile(waits, 50), percentile(waits, 99));
     println!(
         "| {} | {rate} | {} | {} | {} |",
         who.name(),
-        told(&COUNTER.commits()),
-        told(&COUNTER.after_commits()),
-        told(&COUNTER.waits())
+        shown(&COUNTER.commits()),
+        shown(&COUNTER.after_commits()),
+        shown(&COUNTER.waits())
     );
     Ok(())
 }
@@ -200,7 +200,7 @@ const BOOK: &str = "
     ), booked as (
         insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at, expires_at)
         select order_id, $3, $1, array[$2], 4.00, 4.00, 'unpaid', now(), now() + interval '5 min' from taken
-    ), told as (
+    ), shown as (
         insert into order_event (order_id, status, reason) select order_id, 'unpaid', 'booked' from taken
     )";
 /// One job more in it.

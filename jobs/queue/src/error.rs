@@ -31,7 +31,7 @@ pub enum JobError {
     /// Another attempt holds the job now; this one must change nothing.
     #[error("the lease is lost")]
     LeaseLost,
-    /// The handler heeded [`Delivery::is_cancelled`](crate::Delivery::is_cancelled) and changed
+    /// The handler followed [`Delivery::is_cancelled`](crate::Delivery::is_cancelled) and changed
     /// nothing: the job ends as cancelled.
     #[error("cancelled")]
     Cancelled,

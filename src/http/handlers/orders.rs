@@ -238,7 +238,8 @@ async fn respond(
     }
 }
 
-/// The response to an earlier booking or payment: its order, if it was booked or paid, and else what is stored.
+/// The response to an earlier booking or payment: its order, if it was booked or paid, and else
+/// what is stored.
 async fn replay_order(saga: &SagaContext, stored: StoredResponse) -> Result<Response, Problem> {
     if let StoredResponse::Reserved(subject) = stored
         && let Some(order) = again(|| orders::rebuild_response(&saga.pool, subject)).await?

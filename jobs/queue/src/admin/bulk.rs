@@ -62,10 +62,10 @@ pub async fn cancel(
                update queue.job set cancel_asked = coalesce(cancel_asked, $2)
                where id in (select id from free) and lease_token is not null
                returning id
-           ), told as (select pg_notify('farebox_jobs', 'cancel') from asked limit 1)
+           ), notified as (select pg_notify('farebox_jobs', 'cancel') from asked limit 1)
            select id as "id!", true as "gone!" from gone
            union all
-           select id, false from asked where (select count(*) from told) >= 0"#,
+           select id, false from asked where (select count(*) from notified) >= 0"#,
         ids,
         note
     )
