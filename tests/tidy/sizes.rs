@@ -67,7 +67,7 @@ pub fn columns(files: &[Source]) -> Vec<Finding> {
         let Some(most) = most_columns(file) else { continue };
         for (n, line) in file.text.lines().enumerate() {
             let columns = line.chars().count();
-            if columns > most && is_held(file, line) && !cannot_break(file, line, most) {
+            if columns > most && is_held(file, line) && !cannot_break(line, most) {
                 let what = format!("{columns} columns, more than {most}; use a line break");
                 findings.push(Finding::new(&file.path, n + 1, what));
             }
@@ -110,7 +110,7 @@ pub fn is_old_migration(path: &str) -> bool {
 }
 
 /// A row of a table, or a line of which one word alone is too long.
-fn cannot_break(file: &Source, line: &str, most: usize) -> bool {
+fn cannot_break(line: &str, most: usize) -> bool {
     // In comments too, and commands that are shown there.
     let row = ["|", "//! |", "//! $"].iter().any(|mark| line.starts_with(mark));
     row || line.split_whitespace().any(|word| word.chars().count() > most - 20)
