@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ends of names that are taken for files of the tree.
 const ENDS: [&str; 9] = [".rs", ".sql", ".md", ".toml", ".lua", ".js", ".css", ".yml", ".sh"];
 /// Files of others, which a comment or a document may name.
-const OTHERS: [&str; 3] = ["Cargo.toml", "axe.min.js", "rustup.rs"];
+const OTHERS: [&str; 2] = ["Cargo.toml", "axe.min.js"];
 
 /// Files that an example has the reader make: the end of the document's path, and a part of their names.
 const MADE_UP: [(&str, &str); 1] = [("docs/contributors/add-a-step.md", "voucher")];
