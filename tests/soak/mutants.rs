@@ -364,10 +364,10 @@ impl Workshop {
         let _ = fs::remove_dir_all(&home);
         fs::create_dir_all(tree.join("tests")).unwrap();
         fs::create_dir_all(tree.join("jobs")).unwrap();
-        for part in ["Cargo.toml", "Cargo.lock", "src", "migrations", "config", ".sqlx"] {
+        for part in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "migrations", "config", ".sqlx"] {
             copy(&root.join(part), &tree, "-a");
         }
-        for part in ["Cargo.toml", "src"] {
+        for part in ["Cargo.toml", "src", "queue"] {
             copy(&root.join("jobs").join(part), &tree.join("jobs"), "-a");
         }
         copy(&root.join("tests/tidy"), &tree.join("tests"), "-a");
