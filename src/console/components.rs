@@ -1,7 +1,7 @@
 //! The parts that pages are made of: action forms, links, times, badges, live parts.
 
 use super::session::PageContext;
-use crate::domain::Money;
+use crate::domain::{MAX_REASON, Money};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Display;
@@ -37,7 +37,7 @@ pub(crate) fn action_form(
                 input type="hidden" name="csrf" value=(context.csrf);
                 (fields)
                 label for=(reason) { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) }
-                input id=(reason) name="reason" type="text" maxlength="500" required autocomplete="off";
+                input id=(reason) name="reason" type="text" maxlength=(MAX_REASON) required autocomplete="off";
                 button.primary.danger[danger] type="submit" { (label) }
                 @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
             }
