@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use std::time::{Duration, Instant};
 
 /// The name of its lock in the queue's table of maintenance tasks.
-const DUTY: &str = "farebox_verify";
+const TASK: &str = "farebox_verify";
 /// How often a worker checks whether the task is due.
 const POLL: Duration = Duration::from_secs(1);
 /// How often the invariants are checked.
@@ -160,7 +160,7 @@ fn rest(work: Duration) -> Duration {
 /// Checks if it is due and this worker acquires the task; returns how long the check took, without
 /// the time to acquire the task.
 async fn if_due(pool: &PgPool, overdue_bound: Duration) -> Result<Option<Duration>, sqlx::Error> {
-    if !queue::acquire_task(pool, DUTY, VERIFY_EVERY).await? {
+    if !queue::acquire_task(pool, TASK, VERIFY_EVERY).await? {
         return Ok(None);
     }
     let began = Instant::now();
