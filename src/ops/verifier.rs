@@ -9,7 +9,10 @@ use chrono::{DateTime, Utc};
 use farebox_jobs::queue;
 use serde_json::Value;
 use sqlx::PgPool;
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 /// The name of its lock in the queue's table of maintenance tasks.
 const TASK: &str = "farebox_verify";
@@ -22,10 +25,8 @@ const VERIFY_EVERY: Duration = Duration::from_secs(10);
 const REST: u32 = 19;
 /// The longest such pause.
 const MAX_REST: Duration = Duration::from_secs(300);
-/// A check that takes longer than twice the one before plus this may have waited for a database
-/// that did not respond. One such check counts as twice the one before; a second one in a row
-/// counts in full.
-const SLACK: Duration = Duration::from_secs(1);
+/// How often, during a check, a statement that does no work shows whether the database responds.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
 /// How late the next verdict may be before the last one is old, seconds.
 const OLD_SECS: f64 = 120.0;
 /// The last verdict on the invariants.
@@ -114,13 +115,10 @@ pub async fn check(
 /// Checks and stores the verdict for as long as the process lives; one worker at a time does it for
 /// all. An undo may be due for `overdue_bound` without being done.
 pub async fn run_verifier_loop(pool: PgPool, overdue_bound: Duration) {
-    let mut checks = Checks::default();
     loop {
         tokio::time::sleep(POLL).await;
         match if_due(&pool, overdue_bound).await {
-            Ok(Some(took)) => {
-                tokio::time::sleep(rest(checks.work(took))).await;
-            }
+            Ok(Some(work)) => tokio::time::sleep(rest(work)).await,
             Ok(None) => {}
             // The task is due again within ten seconds, for the first worker that polls.
             Err(error) => {
@@ -131,40 +129,46 @@ pub async fn run_verifier_loop(pool: PgPool, overdue_bound: Duration) {
     }
 }
 
-/// How long the previous checks took.
-#[derive(Debug, Default)]
-struct Checks {
-    /// How much of the last check counts.
-    previous: Option<Duration>,
-    /// Whether the last check took longer than it counts.
-    discounted: bool,
-}
-
-impl Checks {
-    /// How much of a check's time counts.
-    fn work(&mut self, took: Duration) -> Duration {
-        let work = match self.previous {
-            Some(before) if !self.discounted && took > before * 2 + SLACK => before * 2,
-            _ => took,
-        };
-        (self.previous, self.discounted) = (Some(work), work < took);
-        work
+/// Checks every invariant; returns also how long the database did not respond meanwhile. That time
+/// is no work of the check: a pause of many times an outage would leave the verdict old.
+async fn check_and_probe(
+    pool: &PgPool,
+    overdue_bound: Duration,
+) -> Result<(Vec<Verdict>, Duration), sqlx::Error> {
+    let mut stalled = Duration::ZERO;
+    let mut check = pin!(check(pool, Scope::Whole, overdue_bound));
+    loop {
+        let mut probe = pin!(probe(pool));
+        tokio::select! {
+            // A probe under way ends first: dropped, it would close its connection.
+            verdicts = &mut check => return Ok((verdicts?, stalled + probe.await)),
+            stall = &mut probe => stalled += stall,
+        }
     }
 }
 
-/// The pause after a check that counts as `work`.
+/// How long the database takes, after a pause, for a statement that does no work.
+async fn probe(pool: &PgPool) -> Duration {
+    tokio::time::sleep(PROBE_EVERY).await;
+    let began = Instant::now();
+    // A failure is the check's to report: it reads the same database.
+    let _ = sqlx::query("select").execute(pool).await;
+    began.elapsed()
+}
+
+/// The pause after a check that worked for so long.
 fn rest(work: Duration) -> Duration {
     work.saturating_mul(REST).min(MAX_REST)
 }
 
-/// Checks if it is due and this worker acquires the task; returns how long the check took, without
-/// the time to acquire the task.
+/// Checks if it is due and this worker acquires the task; returns how long the check worked, without
+/// the time to acquire the task and without stalls of the database.
 async fn if_due(pool: &PgPool, overdue_bound: Duration) -> Result<Option<Duration>, sqlx::Error> {
     if !queue::acquire_task(pool, TASK, VERIFY_EVERY).await? {
         return Ok(None);
     }
     let began = Instant::now();
-    let verdicts = check(pool, Scope::Whole, overdue_bound).await?;
+    let (verdicts, stalled) = check_and_probe(pool, overdue_bound).await?;
     let took = began.elapsed();
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     for breach in verdicts.iter().filter(|verdict| !verdict.holds) {
@@ -181,29 +185,16 @@ async fn if_due(pool: &PgPool, overdue_bound: Duration) -> Result<Option<Duratio
     )
     .execute(pool)
     .await?;
-    Ok(Some(took))
+    Ok(Some(took.saturating_sub(stalled)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const QUICK: Duration = Duration::from_millis(40);
-    const FROZEN: Duration = Duration::from_secs(35);
-
     #[test]
-    fn the_pause_is_bounded_and_an_outage_does_not_count() {
-        assert_eq!(rest(QUICK), Duration::from_millis(760), "a twentieth of a processor");
+    fn the_pause_is_bounded() {
+        assert_eq!(rest(Duration::from_millis(40)), Duration::from_millis(760), "a twentieth of a processor");
         assert_eq!(rest(Duration::from_secs(3_600)), MAX_REST);
-        let mut checks = Checks::default();
-        assert_eq!(checks.work(QUICK), QUICK);
-        let stalled = checks.work(FROZEN);
-        assert!(rest(stalled) < Duration::from_secs(5), "{stalled:?}");
-        assert_eq!(checks.work(QUICK), QUICK, "and the next one counts in full");
-        let larger = Duration::from_millis(900);
-        assert_eq!(checks.work(larger), larger, "larger tables are not an outage");
-        assert!(checks.work(FROZEN) < FROZEN);
-        assert_eq!(checks.work(FROZEN), FROZEN, "a second one in a row counts");
-        assert_eq!(checks.work(FROZEN), FROZEN);
     }
 }
