@@ -50,11 +50,7 @@ async fn a_cancelled_trip_still_has_its_manifest() {
     bo.booked(&trip, &["4"]).await;
     let cancelled = gone.booked(&trip, &["1"]).await;
     gone.cancel(&cancelled).await.expect(200);
-    let viewer = viewer(&world).await;
     let before = world.ops.get(&path).await;
-    let on_the_bus = |second: &'static str, first: &'static str, unpaid: &'static str| {
-        vec![["2", "rider0", first], ["3", "rider1", second], ["4", "rider1", unpaid], ["5", "rider0", first]]
-    };
     assert_eq!(lines(before.expect(200)), on_the_bus("paid", "paid", "unpaid"));
     assert_eq!(before.body["seats"][0]["phone"], "+8613800138000");
     assert!(before.body.get("cancelled_at").is_none());
@@ -73,7 +69,22 @@ async fn a_cancelled_trip_still_has_its_manifest() {
     .await;
     world.drained().await;
 
-    let after = world.ops.get(&path).await;
+    it_says_how_each_order_ended(&world, &path).await;
+    let csv = it_is_a_table_as_well(&world, &trip, &path).await;
+    let viewer = viewer(&world).await;
+    a_viewer_reads_no_contacts(&world, &viewer, &path).await;
+    mei.get(&path).await.problem(403, "003091");
+    the_console_shows_the_same(&world, &trip, &paid, &csv).await;
+}
+
+/// The lines of the trip: the status of the second rider's paid order, of the first rider's, and of
+/// the unpaid one.
+fn on_the_bus<'a>(second: &'a str, first: &'a str, unpaid: &'a str) -> Vec<[&'a str; 3]> {
+    vec![["2", "rider0", first], ["3", "rider1", second], ["4", "rider1", unpaid], ["5", "rider0", first]]
+}
+
+async fn it_says_how_each_order_ended(world: &World, path: &str) {
+    let after = world.ops.get(path).await;
     assert_eq!(lines(after.expect(200)), on_the_bus("refunded", "refunded", "closed"));
     let seats = &after.body["seats"];
     assert!(after.body["cancelled_at"].is_string());
@@ -83,7 +94,10 @@ async fn a_cancelled_trip_still_has_its_manifest() {
     assert_eq!((&seats[0]["payment"], &seats[0]["paid"]), (&json!("refunded"), &json!(false)));
     assert!(seats[0]["paid_at"].is_string() && seats[2].get("paid_at").is_none());
     assert_eq!(seats[2]["closed_reason"], "cancelled_by_system");
+}
 
+/// Returns the text of the table.
+async fn it_is_a_table_as_well(world: &World, trip: &str, path: &str) -> String {
     let csv = world.ops.get(&format!("{path}?format=csv")).await;
     assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8; header=present");
     assert!(csv.headers["content-disposition"].to_str().unwrap().contains(&format!("manifest-{trip}.csv")));
@@ -101,32 +115,36 @@ async fn a_cancelled_trip_still_has_its_manifest() {
         ("'=1+1".to_owned(), "'0012".to_owned(), "'@bo".to_owned())
     );
     assert_eq!(csv.text.matches("\r\n").count(), csv.text.matches('\n').count(), "RFC 4180");
+    csv.text
+}
 
-    // A viewer sees the riders' names, and not how to reach them.
-    let seen = viewer.get(&path).await;
-    assert_eq!(lines(seen.expect(200)), lines(&after.body));
+/// A viewer sees the riders' names, and not how to reach them.
+async fn a_viewer_reads_no_contacts(world: &World, viewer: &Client, path: &str) {
+    let (whole, seen) = (world.ops.get(path).await, viewer.get(path).await);
+    assert_eq!(lines(seen.expect(200)), lines(whole.expect(200)));
     let as_csv = viewer.get(&format!("{path}?format=csv")).await;
     for text in [&seen.text, &as_csv.text] {
         assert!(!text.contains("13800138000") && !text.contains("example.org"), "{text}");
     }
-    mei.get(&path).await.problem(403, "003091");
+}
 
+async fn the_console_shows_the_same(world: &World, trip: &str, paid: &str, csv: &str) {
     let (operator, looker) =
-        (ConsoleSession::enter(&world, "ops").await, ConsoleSession::enter(&world, "viewer").await);
+        (ConsoleSession::enter(world, "ops").await, ConsoleSession::enter(world, "viewer").await);
     let address = format!("/console/trips/{trip}/manifest");
     assert!(
         operator.page(&format!("/console/trips/{trip}")).await.contains(&address),
         "the trip's page leads there"
     );
     let page = operator.page(&address).await;
-    for text in ["rider0", "王小明", "+8613800138000", "mei@example.org", &paid, "the bus broke down"] {
+    for text in ["rider0", "王小明", "+8613800138000", "mei@example.org", paid, "the bus broke down"] {
         assert!(page.contains(text), "{text}");
     }
     let page = looker.page(&address).await;
     assert!(page.contains("rider0") && !page.contains("13800138000") && !page.contains("example.org"));
     let sheet = operator.page(&format!("{address}.csv")).await;
     // reqwest leaves the byte order mark out of the text.
-    assert_eq!(sheet.trim_start_matches('\u{feff}'), csv.text);
+    assert_eq!(sheet.trim_start_matches('\u{feff}'), csv);
     let sheet = looker.page(&format!("{address}.csv")).await;
     assert!(!sheet.contains("13800138000"));
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::a11y::Accessibility;
 use crate::{
     harness::{Browser, Process, World, count, until},
-    ops::actions::{count_redriven, hold_redriving, many_dead},
+    ops::dead_letters::{count_redriven, hold_redriving, many_dead},
 };
 
 #[tokio::test(flavor = "multi_thread")]

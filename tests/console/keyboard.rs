@@ -3,7 +3,7 @@
 use super::short;
 use crate::{
     harness::{Browser, World},
-    ops::actions::dead_bookings,
+    ops::dead_letters::dead_bookings,
 };
 
 #[tokio::test(flavor = "multi_thread")]

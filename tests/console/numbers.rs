@@ -3,7 +3,7 @@
 use super::session::ConsoleSession;
 use crate::{
     harness::{World, settings, until},
-    ops::actions::many_dead,
+    ops::dead_letters::many_dead,
 };
 
 /// Jobs that have been due for a minute.

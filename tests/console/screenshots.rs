@@ -21,6 +21,28 @@ const HALF_MENDED: &str = "undo.order_add_seats_cancle.before=error";
 async fn screenshots() {
     let world = World::new().await;
     let trip = world.trip(40).await;
+    let people = people(&world).await;
+    orders_in_every_state(&world, &trip, &people).await;
+    for (rider, seat) in [(&people[1], "35"), (&people[5], "36")] {
+        rider.fault("order_add_seats_cancle.after=error").book(&trip, &[seat]).await.problem(500, "003099");
+    }
+    let order = people[3].booked(&trip, &["37", "38"]).await;
+    people[3].fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
+    let (dead, _worker) = dead_letters(&world).await;
+    until("the debit is given back", || async { people[3].balance().await == "60.00" }).await;
+    tallies_of_the_hour_before(&world).await;
+    let pages = [
+        ("home", "/console".to_owned()),
+        ("jobs", "/console/jobs".to_owned()),
+        ("job", format!("/console/jobs/{}", dead[0])),
+        ("order", format!("/console/orders/{order}")),
+        ("trip", format!("/console/trips/{trip}")),
+    ];
+    pictures(&world, &pages).await;
+}
+
+/// Riders who can pay.
+async fn people(world: &World) -> Vec<Client> {
     let mut people = Vec::new();
     for name in RIDERS {
         let rider = accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), Role::Rider)
@@ -29,9 +51,14 @@ async fn screenshots() {
         world.top_up(rider.id, "60.00", "first").await.expect(201);
         people.push(Client::sign_in(&world.api.base(), name).await);
     }
+    people
+}
+
+/// Orders in every state, and seats that nobody may book.
+async fn orders_in_every_state(world: &World, trip: &str, people: &[Client]) {
     for (nr, rider) in people.iter().enumerate() {
         let seats = [(4 * nr + 1).to_string(), (4 * nr + 2).to_string()];
-        let order = rider.booked(&trip, &[&seats[0], &seats[1]]).await;
+        let order = rider.booked(trip, &[&seats[0], &seats[1]]).await;
         if nr % 3 != 0 {
             rider.pay(&order).await.expect(200);
         }
@@ -41,11 +68,11 @@ async fn screenshots() {
     }
     let broken = json!({"seats": ["39", "40"], "reason": "the belts are worn"});
     world.ops.post(&format!("/v1/ops/trips/{trip}/seats/block"), &broken).await.expect(200);
-    for (rider, seat) in [(&people[1], "35"), (&people[5], "36")] {
-        rider.fault("order_add_seats_cancle.after=error").book(&trip, &[seat]).await.problem(500, "003099");
-    }
-    let order = people[3].booked(&trip, &["37", "38"]).await;
-    people[3].fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
+}
+
+/// The undos of the failed requests fail until they are dead, and one of them is redriven. Returns
+/// the jobs, by tag, and the worker that runs on.
+async fn dead_letters(world: &World) -> (Vec<String>, Process) {
     sqlx::query("update queue.job set max_attempts = 2 where tag <> 'order_unpaid'")
         .execute(&world.pool)
         .await
@@ -55,11 +82,14 @@ async fn screenshots() {
     let dead = async || sqlx::query_scalar::<_, String>(letters).fetch_all(&world.pool).await.unwrap();
     until("three are dead", || async { dead().await.len() == 3 }).await;
     first.kill();
-    let _second = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", HALF_MENDED)], &[]);
-    let mended = json!({"act": "redrive", "ids": [dead().await[2]], "reason": "the bank answers again"});
+    let second = Process::worker(&world.db.url, &[("FAREBOX_FAULTS", HALF_MENDED)], &[]);
+    let dead = dead().await;
+    let mended = json!({"act": "redrive", "ids": [dead[2]], "reason": "the bank answers again"});
     world.ops.post("/v1/ops/bulk", &mended).await.expect(202);
-    until("the debit is given back", || async { people[3].balance().await == "60.00" }).await;
-    // The hour before.
+    (dead, second)
+}
+
+async fn tallies_of_the_hour_before(world: &World) {
     sqlx::raw_sql(
         "insert into minute_tally (minute, booked, paid, refused, failed)
          select m, 40 + 25 * sin(n / 6.0) + n % 7, 30 + 20 * sin(n / 6.0) + n % 5, 3 + n % 4, (n % 17 = 0)::int
@@ -75,17 +105,12 @@ async fn screenshots() {
     .execute(&world.pool)
     .await
     .unwrap();
+}
 
-    let pages = [
-        ("home", "/console".to_owned()),
-        ("jobs", "/console/jobs".to_owned()),
-        ("job", format!("/console/jobs/{}", dead().await[0])),
-        ("order", format!("/console/orders/{order}")),
-        ("trip", format!("/console/trips/{trip}")),
-    ];
+async fn pictures(world: &World, pages: &[(&str, String)]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
     fs::create_dir_all(&folder).unwrap();
-    let browser = Browser::signed_in(&world, "ops").await;
+    let browser = Browser::signed_in(world, "ops").await;
     // The check has come by since: the dead letters are in its verdict.
     browser.sees("No job has given up.").await;
     for (look, screen, scheme) in [
@@ -100,7 +125,7 @@ async fn screenshots() {
             browser.debug("Emulation.setDeviceMetricsOverride", &size).await;
         }
         browser.prefers(scheme).await;
-        for (page, address) in &pages {
+        for (page, address) in pages {
             browser.goto(address).await;
             browser.until("it is live", "document.documentElement.dataset.live === 'on'").await;
             let picture = browser.picture().await;

@@ -111,26 +111,16 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     browser.sees("595 / 600").await;
     browser.click("Cancel the trip").await;
     browser.sees("4 orders of 2 riders end: 12.00 is given back").await;
-    for (order, name) in
-        [(&paid, "rider0"), (&unpaid, "rider0"), (&far_paid, "rider1"), (&far_unpaid, "rider1")]
-    {
-        let seat = format!(
-            "[...document.querySelectorAll('.seats li')].some(seat => seat.innerText.includes('{}') && seat.innerText.includes('{name}'))",
-            short(order)
-        );
-        browser.until("the preview says whose the seats are", &seat).await;
-    }
-    for (order, seats, amount) in
-        [(&paid, "1, 2", "8.00"), (&unpaid, "3", "4.00"), (&far_paid, "550", "4.00")]
-    {
-        let row = format!(
-            "[...document.querySelectorAll('tbody tr')].some(row => [{}, {}, {}].every(said => row.innerText.includes(said)))",
-            json!(short(order)),
-            json!(seats),
-            json!(amount)
-        );
-        browser.until("the preview says which seats and how much money", &row).await;
-    }
+    the_preview_names_riders(
+        &browser,
+        &[(&paid, "rider0"), (&unpaid, "rider0"), (&far_paid, "rider1"), (&far_unpaid, "rider1")],
+    )
+    .await;
+    the_preview_names_seats_and_money(
+        &browser,
+        &[(&paid, "1, 2", "8.00"), (&unpaid, "3", "4.00"), (&far_paid, "550", "4.00")],
+    )
+    .await;
     accessibility.at(&browser, "cancel the trip").await;
     browser.fill("Reason", "snow on the pass").await;
     browser.click("Cancel the trip").await;
@@ -164,15 +154,43 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     assert_eq!(world.ledger(&paid).await, ["payment", "refund"]);
     world.verify().await;
 
+    the_log_tells_of_it(&world, &browser, &trip).await;
+    browser.check().await;
+    accessibility.found_nothing();
+}
+
+/// Orders and the riders whose the seats are.
+async fn the_preview_names_riders(browser: &Browser, orders: &[(&str, &str)]) {
+    for (order, name) in orders {
+        let seat = format!(
+            "[...document.querySelectorAll('.seats li')].some(seat => seat.innerText.includes('{}') && seat.innerText.includes('{name}'))",
+            short(order)
+        );
+        browser.until("the preview says whose the seats are", &seat).await;
+    }
+}
+
+/// Orders, their seats, and what is given back or will not be paid.
+async fn the_preview_names_seats_and_money(browser: &Browser, orders: &[(&str, &str, &str)]) {
+    for (order, seats, amount) in orders {
+        let row = format!(
+            "[...document.querySelectorAll('tbody tr')].some(row => [{}, {}, {}].every(said => row.innerText.includes(said)))",
+            json!(short(order)),
+            json!(seats),
+            json!(amount)
+        );
+        browser.until("the preview says which seats and how much money", &row).await;
+    }
+}
+
+async fn the_log_tells_of_it(world: &World, browser: &Browser, trip: &str) {
     browser.click("Audit").await;
     browser.fill("Act", "trip_cancel").await;
     browser.click("Filter").await;
     browser.until("the log is filtered", "location.search.includes('act=trip_cancel')").await;
-    for said in ["ops · operator · console", "trip_cancel", "snow on the pass", &trip] {
+    for said in ["ops · operator · console", "trip_cancel", "snow on the pass", trip] {
         browser.sees(said).await;
     }
     let about = world.ops.get("/v1/ops/audit?act=trip_cancel").await;
     assert_eq!(about.expect(200)["items"][0]["detail"], json!({"orders": 4, "left": 4}));
-    browser.check().await;
-    accessibility.found_nothing();
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Browser, World, new_rider},
-    ops::actions::dead_bookings,
+    ops::dead_letters::dead_bookings,
 };
 use farebox::accounts::{self, Role};
 use serde_json::json;
@@ -39,7 +39,47 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let some = json!({"act": "redrive", "ids": [job(&failed[1], "dead").await], "reason": "no worker runs"});
     let bulk = world.ops.post("/v1/ops/bulk", &some).await.expect(202)["id"].as_str().unwrap().to_owned();
 
-    // An address for each way in which a route acts.
+    let things = Things { trip, rider: rider.id.to_string(), order, dead, waiting, bulk };
+    let (acts, pages) = (acts(&things), pages(&things));
+    assert_eq!(acts.len(), 13, "{acts:?}");
+
+    let browser = Browser::signed_in(&world, "watcher").await;
+    browser.sees("watcher · viewer").await;
+    nothing_can_be_used(&browser, &pages, &acts).await;
+    let forger = Forger::of(&world);
+    let before = contents(&world).await;
+    for act in &acts {
+        assert_eq!(forger.post(&browser, act).await, 403, "{act}");
+    }
+    assert_eq!(contents(&world).await, before, "what is refused changes nothing");
+    browser.check().await;
+
+    // The same pages and forms, for an operator.
+    let operator = Browser::signed_in(&world, "ops").await;
+    operator.goto(&pages[2]).await;
+    assert_eq!(operator.run(USABLE).await, json!(["Redrive"]));
+    operator.goto(&acts[0].replace("/console/bulk", &format!("/console/jobs/{}/redrive", things.dead))).await;
+    for act in &acts {
+        assert_ne!(forger.post(&operator, act).await, 403, "{act}");
+    }
+    assert_ne!(contents(&world).await, before, "these would have changed something");
+}
+
+/// Ids of what there is to act upon.
+struct Things {
+    trip: String,
+    rider: String,
+    order: String,
+    /// A dead job.
+    dead: String,
+    /// A job that is put off.
+    waiting: String,
+    /// An operation on many jobs.
+    bulk: String,
+}
+
+/// An address for each way in which a route acts.
+fn acts(things: &Things) -> Vec<String> {
     let mut acts = Vec::new();
     for route in ROUTES.split(".route(\"").skip(1).filter(|text| text.contains("post(")) {
         let route = route.split('"').next().unwrap();
@@ -51,26 +91,33 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
         };
         acts.extend(match route {
             "/console/bulk" => vec![route.to_owned()],
-            "/console/bulk/{id}/stop" => each("bulk", &[(&bulk, "stop")]),
+            "/console/bulk/{id}/stop" => each("bulk", &[(&things.bulk, "stop")]),
             "/console/jobs/{id}/{act}" => each(
                 "jobs",
-                &[(&dead, "redrive"), (&waiting, "retry"), (&waiting, "snooze"), (&waiting, "cancel")],
+                &[
+                    (&things.dead, "redrive"),
+                    (&things.waiting, "retry"),
+                    (&things.waiting, "snooze"),
+                    (&things.waiting, "cancel"),
+                ],
             ),
             "/console/queues/{tag}/{act}" => {
                 each("queues", &["pause", "drain", "resume"].map(|act| ("order_unpaid", act)))
             }
             "/console/trips/{id}/{act}" => {
-                each("trips", &["block", "release", "cancel"].map(|act| (trip.as_str(), act)))
+                each("trips", &["block", "release", "cancel"].map(|act| (things.trip.as_str(), act)))
             }
-            "/console/riders/{id}/top-up" => each("riders", &[(&rider.id.to_string(), "top-up")]),
+            "/console/riders/{id}/top-up" => each("riders", &[(&things.rider, "top-up")]),
             other => panic!("{other} acts: say here how"),
         });
     }
-    assert_eq!(acts.len(), 13, "{acts:?}");
+    acts
+}
 
+fn pages(things: &Things) -> [String; 14] {
+    let Things { trip, rider, order, dead, waiting, bulk } = things;
     let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
-    let rider_id = rider.id;
-    let pages = [
+    [
         "/console".to_owned(),
         "/console/jobs".to_owned(),
         format!("/console/jobs/{dead}"),
@@ -83,17 +130,19 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
         format!("/console/trips?day={day}"),
         format!("/console/trips/{trip}"),
         "/console/riders".to_owned(),
-        format!("/console/riders/{rider_id}"),
+        format!("/console/riders/{rider}"),
         "/console/audit".to_owned(),
-    ];
-    let browser = Browser::signed_in(&world, "watcher").await;
-    browser.sees("watcher · viewer").await;
-    for page in &pages {
+    ]
+}
+
+/// Every page is shown, and neither a link nor a button nor a form of the pages acts.
+async fn nothing_can_be_used(browser: &Browser, pages: &[String], acts: &[String]) {
+    for page in pages {
         browser.goto(page).await;
         assert_eq!(browser.path().await, *page, "a viewer sees {page}");
         assert_eq!(browser.run(USABLE).await, json!([]), "{page}");
     }
-    for act in &acts {
+    for act in acts {
         let page = if act == "/console/bulk" {
             "/console/bulk/new?act=redrive&tag=order_add_seats_cancle"
         } else {
@@ -103,37 +152,33 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
         browser.sees("For operators only.").await;
         assert_eq!(browser.run(FORMS).await, json!([1, 0]), "{page}: a form, and nothing in it can be used");
     }
-    let token = "return document.querySelector('main input[name=csrf]').value";
-    let form = |csrf: &str| {
-        format!(
+}
+
+/// Sends the forms that a page does not let its reader send.
+struct Forger {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Forger {
+    fn of(world: &World) -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { http, base: world.api.base() }
+    }
+
+    /// Sends a form that fits every act, with the session and the token of the browser's page.
+    async fn post(&self, browser: &Browser, act: &str) -> u16 {
+        const TOKEN: &str = "return document.querySelector('main input[name=csrf]').value";
+        let Self { http, base } = self;
+        let csrf = browser.run(TOKEN).await.as_str().unwrap().to_owned();
+        let form = format!(
             "csrf={csrf}&reason=forged&id={}&expected=1&act=redrive&tag=order_add_seats_cancle&minutes=10&seats=9&amount=1.00&reference=forged",
             uuid::Uuid::now_v7()
-        )
-    };
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let base = world.api.base();
-    let post = async |browser: &Browser, act: &str| {
-        let csrf = browser.run(token).await.as_str().unwrap().to_owned();
+        );
         let request = http.post(format!("{base}{act}")).header("cookie", browser.cookies().await);
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form(&csrf));
-        request.header("origin", &base).send().await.unwrap().status().as_u16()
-    };
-    let before = contents(&world).await;
-    for act in &acts {
-        assert_eq!(post(&browser, act).await, 403, "{act}");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        request.header("origin", base).send().await.unwrap().status().as_u16()
     }
-    assert_eq!(contents(&world).await, before, "what is refused changes nothing");
-    browser.check().await;
-
-    // The same pages and forms, for an operator.
-    let operator = Browser::signed_in(&world, "ops").await;
-    operator.goto(&pages[2]).await;
-    assert_eq!(operator.run(USABLE).await, json!(["Redrive"]));
-    operator.goto(&acts[0].replace("/console/bulk", &format!("/console/jobs/{dead}/redrive"))).await;
-    for act in &acts {
-        assert_ne!(post(&operator, act).await, 403, "{act}");
-    }
-    assert_ne!(contents(&world).await, before, "these would have changed something");
 }
 
 /// Every table's contents in brief, but for the counts of what was answered.

@@ -14,7 +14,11 @@ mod baseline_service;
 mod fixture;
 mod flames;
 
-use fixture::{Bookings, CANCELLING, Fixture, PAYING, Run, Settling};
+use fixture::{
+    Fixture,
+    loads::{Bookings, CANCELLING, PAYING, Settling},
+    measure::Run,
+};
 use serde_json::{Value, json};
 
 /// Percentage of bookings that fails in the scenario of failures.

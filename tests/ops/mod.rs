@@ -1,7 +1,12 @@
 //! Operators: jobs, the audit log, the invariants, the command line.
 
-pub mod actions;
+mod actions;
 mod alarms;
+mod alerts;
+mod bulk;
 mod checker;
+pub mod dead_letters;
 mod operators;
+mod pending;
+mod reports;
 mod snooze;

@@ -36,17 +36,7 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     // More seats than one transaction of the job reads.
     let trip = world.trip(1_200).await;
     let rider = world.rider("1000.00").await;
-    let mut orders = Vec::new();
-    for first in [1, 600, 1_150] {
-        for n in 0..6 {
-            let seats = [first + 2 * n, first + 2 * n + 1].map(|seat: i32| seat.to_string());
-            let order = rider.booked(&trip, &[&seats[0], &seats[1]]).await;
-            if n % 2 == 0 {
-                rider.pay(&order).await.expect(200);
-            }
-            orders.push(order);
-        }
-    }
+    let orders = paid_and_unpaid_orders(&rider, &trip).await;
     assert_eq!(rider.balance().await, "928.00");
     let begun = cancel(&world, &trip).await;
     let counts = |p: &Value| ["orders", "refunded", "closed", "left"].map(|field| p[field].as_i64().unwrap());
@@ -84,6 +74,35 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
     let _workers = [world.worker(), world.worker()];
     let end = finished(&world, &trip).await;
     assert_eq!(counts(&end), [18, 9, 9, 0]);
+    each_has_ended_once(&world, &orders).await;
+    assert_eq!(rider.balance().await, "1000.00");
+    assert_eq!(count(&world.pool, OPEN).await, 0);
+    let twice = "select count(*) from ledger_entry where kind = 'refund'";
+    assert_eq!(count(&world.pool, twice).await, 9);
+    rider.pay(&orders[1]).await.problem(409, "006004");
+    let shown = rider.get(&format!("/v1/trips/{trip}")).await;
+    assert_eq!((&shown.expect(200)["status"], &shown.body["free_seats"]), (&json!("cancelled"), &json!(0)));
+    world.verify().await;
+}
+
+/// In three windows of the job, every second order is paid.
+async fn paid_and_unpaid_orders(rider: &Client, trip: &str) -> Vec<String> {
+    let mut orders = Vec::new();
+    for first in [1, 600, 1_150] {
+        for n in 0..6 {
+            let seats = [first + 2 * n, first + 2 * n + 1].map(|seat: i32| seat.to_string());
+            let order = rider.booked(trip, &[&seats[0], &seats[1]]).await;
+            if n % 2 == 0 {
+                rider.pay(&order).await.expect(200);
+            }
+            orders.push(order);
+        }
+    }
+    orders
+}
+
+/// Paid ones are given back, unpaid ones are closed.
+async fn each_has_ended_once(world: &World, orders: &[String]) {
     for (n, order) in orders.iter().enumerate() {
         let (status, ledger) = (world.order(order).await["status"].clone(), world.ledger(order).await);
         if n % 2 == 0 {
@@ -95,14 +114,6 @@ async fn every_order_ends_once_though_workers_are_killed_in_the_middle() {
             assert_eq!((status, ledger), (json!("closed"), vec![]));
         }
     }
-    assert_eq!(rider.balance().await, "1000.00");
-    assert_eq!(count(&world.pool, OPEN).await, 0);
-    let twice = "select count(*) from ledger_entry where kind = 'refund'";
-    assert_eq!(count(&world.pool, twice).await, 9);
-    rider.pay(&orders[1]).await.problem(409, "006004");
-    let shown = rider.get(&format!("/v1/trips/{trip}")).await;
-    assert_eq!((&shown.expect(200)["status"], &shown.body["free_seats"]), (&json!("cancelled"), &json!(0)));
-    world.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,10 @@
 //! What must be true when everything is quiet: the invariants, and that every reply to a rider still holds.
 
 use super::{
-    Fleet, MOST_HOLDS, Soak,
+    Soak,
+    book::{Ask, Event, Reply},
+    fleet::{Fleet, MOST_HOLDS},
     nemesis::WRONG_BY_SECS,
-    riders::{Ask, Event, Reply},
 };
 use crate::harness::count;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -11,15 +11,19 @@
 //! the run reports how much instead of failing.
 
 use super::{
-    HASTE, Load, RIDERS, RIDERS_OF_A_TRIP, Soak,
+    RIDERS, Soak,
+    book::Book,
     check::Mark,
-    nothing_is_pending, people, percentile, randoms,
-    riders::{Bases, Book, Rider},
-    scale, trips,
+    fleet::HASTE,
+    load::{Load, RIDERS_OF_A_TRIP, people, randoms, trips},
+    percentile,
+    riders::{Bases, Rider},
+    run::nothing_is_pending,
+    scale,
 };
 use crate::harness::{Client, Process, folder, new_rider, settings, signal, until};
 use farebox::{accounts::Role, app as parts, storage};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::{
     fs,
     net::TcpListener,
@@ -248,7 +252,7 @@ async fn served_again(book: &Book, since: usize) -> Duration {
             let events = book.events.lock().unwrap();
             events[since.min(events.len())..]
                 .iter()
-                .any(|event| matches!(event.reply, super::riders::Reply::Done(_)))
+                .any(|event| matches!(event.reply, super::book::Reply::Done(_)))
         };
         if served {
             return began.elapsed();
@@ -258,13 +262,7 @@ async fn served_again(book: &Book, since: usize) -> Duration {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs patroni, etcd-server and haproxy"]
-async fn failover_loses_nothing_that_was_acknowledged() {
-    let (failovers, seed): (usize, u64) = (scale("FAILOVERS", 10), scale("SOAK_SEED", rand::random()));
-    let synchronous = std::env::var("FAILOVER_ASYNC").is_err();
-    println!("SOAK_SEED={seed}");
-    let mut cluster = Cluster::start(synchronous).await;
+async fn an_empty_database(cluster: &Cluster) -> (String, PgPool) {
     let plain = storage::pool(&cluster.url("postgres"), &settings().database, "failover").unwrap();
     // HAProxy believes in every node until it has asked them.
     until("the way to the leader is open", || async {
@@ -275,6 +273,34 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let pool = storage::pool(&url, &settings().database, "failover").unwrap();
     storage::migrate(&pool).await.unwrap();
     sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
+    (url, pool)
+}
+
+/// Waits for a leader and for an acknowledged booking. Returns the time from now until the booking,
+/// seconds.
+async fn outage_secs(cluster: &Cluster, book: &Book, n: usize, is_machine_lost: bool) -> f64 {
+    let began = Instant::now();
+    cluster.leader().await;
+    let elected = began.elapsed();
+    let since = book.events.lock().unwrap().len();
+    let served = elected + served_again(book, since).await;
+    println!(
+        "failover {n}{}: a leader after {:.1} s, a request served after {:.1} s",
+        if is_machine_lost { " (machine lost)" } else { "" },
+        elected.as_secs_f64(),
+        served.as_secs_f64()
+    );
+    served.as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs patroni, etcd-server and haproxy"]
+async fn failover_loses_nothing_that_was_acknowledged() {
+    let (failovers, seed): (usize, u64) = (scale("FAILOVERS", 10), scale("SOAK_SEED", rand::random()));
+    let synchronous = std::env::var("FAILOVER_ASYNC").is_err();
+    println!("SOAK_SEED={seed}");
+    let mut cluster = Cluster::start(synchronous).await;
+    let (url, pool) = an_empty_database(&cluster).await;
     let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
     let apis = [Process::api(&url, &HASTE), Process::api(&url, &HASTE)];
@@ -295,18 +321,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     for n in 0..failovers {
         sleep(CALM).await;
         let lost = cluster.lose_the_leader(n % 2 == 1).await;
-        let began = Instant::now();
-        cluster.leader().await;
-        let elected = began.elapsed();
-        let since = book.events.lock().unwrap().len();
-        let served = elected + served_again(&book, since).await;
-        println!(
-            "failover {n}{}: a leader after {:.1} s, a request served after {:.1} s",
-            if lost.is_some() { " (machine lost)" } else { "" },
-            elected.as_secs_f64(),
-            served.as_secs_f64()
-        );
-        took.push(served.as_secs_f64());
+        took.push(outage_secs(&cluster, &book, n, lost.is_some()).await);
         if let Some(lost) = lost {
             cluster.start_node(lost);
         }

@@ -1,7 +1,10 @@
 //! What breaks the system, act by act: processes killed, stopped, asked to end; the server stopped
 //! at once; lines cut and slowed; rows locked the wrong way round; Redis emptied.
 
-use super::{Fleet, Kind};
+use super::{
+    fleet::{Fleet, Kind},
+    riders::SEATS,
+};
 use crate::harness::{Cut, Process};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom, seq::SliceRandom};
 use sqlx::{Connection, PgConnection};
@@ -26,7 +29,7 @@ const UNTIL_IT_ADDS: Duration = Duration::from_millis(1_400);
 /// From then on until after the undo has begun to read.
 const PAST_ITS_READ: Duration = Duration::from_millis(800);
 
-/// Its undo is the one that [`SLOW_UNDOS`](super::SLOW_UNDOS) makes slow.
+/// Its undo is the one that [`SLOW_UNDOS`](super::fleet::SLOW_UNDOS) makes slow.
 const SLOWLY_UNDONE: &str = "order_calc_money_cancle.before=error";
 /// How long a worker may need to pick it up.
 const PICKED_UP: Duration = Duration::from_millis(100);
@@ -117,7 +120,7 @@ impl Fleet {
             Act::HangPastTheUndo => {
                 // Its claim's undo falls due and is done meanwhile; then the step comes after all.
                 if let Some(mut rider) = self.accomplice.take() {
-                    let seat = random.random_range(1..=super::SEATS);
+                    let seat = random.random_range(1..=SEATS);
                     rider.book_exactly(&self.quiet_trip, vec![seat], Some(HANG)).await;
                     self.accomplice = Some(rider);
                 }
@@ -126,7 +129,7 @@ impl Fleet {
                 // One reads, hesitates and fails; the other takes the seat meanwhile and pays. Then
                 // the first one's undo comes.
                 if let (Some(mut one), Some(mut other)) = (self.accomplice.take(), self.rival.take()) {
-                    let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
+                    let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=SEATS));
                     tokio::join!(one.book_exactly(trip, vec![seat], Some(HESITATE)), async {
                         sleep(ACROSS).await;
                         other.book_and_pay(trip, seat).await;
@@ -144,7 +147,7 @@ impl Fleet {
     /// A job that takes a while runs in some worker when this returns, if possible.
     async fn keep_workers_busy(&mut self, random: &mut StdRng) {
         if let Some(mut rider) = self.accomplice.take() {
-            let seat = random.random_range(1..=super::SEATS);
+            let seat = random.random_range(1..=SEATS);
             rider.book_exactly(&self.quiet_trip, vec![seat], Some(SLOWLY_UNDONE)).await;
             self.accomplice = Some(rider);
         }
@@ -184,7 +187,7 @@ impl Fleet {
     /// committed. It has to wait, and to see then that the order was added.
     async fn hold_a_step_open(&mut self, random: &mut StdRng) {
         let Some(mut rider) = self.accomplice.take() else { return };
-        let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=super::SEATS));
+        let (trip, seat) = (self.quiet_trip.as_str(), random.random_range(1..=SEATS));
         let in_the_way = async {
             sleep(UNTIL_IT_ADDS).await;
             let mut db = PgConnection::connect(&self.url).await?;
@@ -202,7 +205,7 @@ impl Fleet {
     /// Two seats of a trip in descending order, while a rider books them, which locks them
     /// ascending: one of the two has to give way, and which is the server's choice.
     async fn lock_across(&mut self, random: &mut StdRng) {
-        let (trip, low) = (self.quiet_trip.clone(), random.random_range(1..super::SEATS));
+        let (trip, low) = (self.quiet_trip.clone(), random.random_range(1..SEATS));
         let seats = [low + 1, low];
         let mut booking = None;
         let mut lock = async || {

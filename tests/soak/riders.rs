@@ -1,11 +1,15 @@
 //! Riders who book, pay, cancel, refund, repeat themselves and hang up, and remember the replies.
 
+use super::{
+    book::{Ask, Book, Event, Reply},
+    requests::{BROKEN_KEY, RUNNING, body, path, same_answer, send},
+};
 use crate::harness::{Answer, Client};
 use chrono::{DateTime, Utc};
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 use uuid::Uuid;
@@ -27,11 +31,6 @@ const SOON: i64 = 150;
 const LATE: i64 = 200;
 /// After a 5xx a rider waits this long.
 const BREATH: Duration = Duration::from_millis(50);
-/// The problem of a request whose first one, with the same key, still runs.
-const RUNNING: &str = "006006";
-const BROKEN_KEY: &str = "BREACH a_repeated_request_has_its_first_answer";
-/// How long a request may take before its rider gives it up for lost.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Simulated exceptions at every step, with the hangs that let an undo overtake its step.
 pub const FAULTS: [&str; 22] = [
@@ -59,63 +58,6 @@ pub const FAULTS: [&str; 22] = [
     "pay_cancle.after=error",
     "pay_back_cancle.after=abort",
 ];
-
-/// How a request ended, for the one who made it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// 2xx, with the body (which is not kept for the record).
-    Done(Value),
-    /// 4xx: nothing has happened.
-    Refused {
-        /// The problem's code.
-        code: String,
-        /// The order was closed or refunded before, so it holds nothing any more.
-        ended: bool,
-    },
-    /// 5xx, or no answer at all: anything may have happened. The order, if the answer named it.
-    Unknown(Option<Uuid>),
-}
-
-/// What a rider asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ask {
-    Book,
-    Pay,
-    Cancel,
-    Refund,
-}
-
-/// One request and what came of it.
-#[derive(Clone, Debug)]
-pub struct Event {
-    pub rider: Uuid,
-    pub ask: Ask,
-    /// The order it was about; of a booking, the one it made.
-    pub order: Option<Uuid>,
-    /// Of a booking: the trip and the seats, ascending.
-    pub wanted: Option<(Uuid, Vec<i32>)>,
-    pub reply: Reply,
-}
-
-/// What the riders have seen, besides their events.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub requests: u64,
-    /// Of them, those that were answered by a 2xx or a 4xx.
-    pub answered: u64,
-    pub replayed: u64,
-    pub refused_as_running: u64,
-    pub paid_at_the_deadline: u64,
-    pub expired_at_the_deadline: u64,
-    pub hung_up: u64,
-}
-
-/// Where the riders write.
-#[derive(Default)]
-pub struct Book {
-    pub events: Mutex<Vec<Event>>,
-    pub seen: Mutex<Seen>,
-}
 
 /// Where the API processes are.
 pub type Bases = Arc<RwLock<Vec<String>>>;
@@ -442,26 +384,4 @@ impl Rider {
         let event = Event { rider: self.client.id.0, ask, order, wanted, reply };
         self.book.events.lock().unwrap().push(event);
     }
-}
-
-fn same_answer(one: &Value, other: &Value) {
-    assert_eq!(one, other, "{BROKEN_KEY}");
-}
-
-fn path(ask: Ask, order: Uuid) -> String {
-    let what = match ask {
-        Ask::Pay => "pay",
-        Ask::Cancel => "cancel",
-        Ask::Refund => "refund",
-        Ask::Book => unreachable!("a booking has no order yet"),
-    };
-    format!("/v1/orders/{order}/{what}")
-}
-
-fn body(ask: Ask) -> Value {
-    if ask == Ask::Pay { json!({"pay_password": crate::harness::PAY_PASSWORD}) } else { json!({}) }
-}
-
-async fn send(client: Client, path: &str, body: &Value) -> Option<Answer> {
-    tokio::time::timeout(PATIENCE, client.try_post(path, body)).await.ok()?.ok()
 }
