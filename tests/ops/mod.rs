@@ -3,5 +3,6 @@
 pub mod actions;
 mod alarms;
 mod checker;
+mod impact;
 mod operators;
 mod snooze;
