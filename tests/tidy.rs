@@ -25,6 +25,8 @@ mod rust;
 mod samples;
 #[path = "tidy/sizes.rs"]
 mod sizes;
+#[path = "tidy/sql.rs"]
+mod sql;
 #[path = "tidy/words.rs"]
 mod words;
 
@@ -70,7 +72,7 @@ impl Finding {
 /// Finds all places that break a rule.
 type Rule = fn(&[Source]) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 14] = [
+const RULES: [(&str, Rule); 16] = [
     ("import direction", arrows::directions),
     ("import circles", arrows::circles),
     ("file length", sizes::files),
@@ -85,6 +87,8 @@ const RULES: [(&str, Rule); 14] = [
     ("files that do not exist", links::named_files),
     ("links", links::targets),
     ("anchors", links::anchors),
+    ("queue writes", sql::queue_writes),
+    ("planner fences", sql::planner_fences),
 ];
 
 /// Folders that are not of the tree: what is built, fetched or written by a program.
@@ -140,7 +144,7 @@ fn the_tree_is_tidy() {
 #[test]
 fn every_rule_is_red_where_it_is_broken_and_green_where_it_is_kept() {
     for (name, rule) in RULES {
-        let sample = samples::SAMPLES.iter().find(|sample| sample.rule == name);
+        let sample = samples::SAMPLES.iter().chain(&sql::SAMPLES).find(|sample| sample.rule == name);
         let sample = sample.unwrap_or_else(|| panic!("no sample for {name}"));
         let found: Vec<String> = rule(&samples::files(sample.breaks))
             .into_iter()

@@ -21,8 +21,8 @@ pub fn of_cancel(facts: &UndoFacts) -> Effects {
 }
 
 /// [`unpaid::expire`](super::unpaid::expire): closes the order at its deadline, or frees the seats
-/// of one that was never added.
+/// of one that was never added, once their hold has lapsed. Before that the timer waits on.
 pub fn of_expiry(facts: &UndoFacts) -> Effects {
-    let expired = facts.order_status == Some(OrderStatus::Unpaid) && facts.overdue;
-    facts.effects(facts.order_status.is_none() || expired, false)
+    let open = matches!(facts.order_status, None | Some(OrderStatus::Unpaid));
+    facts.effects(open && facts.overdue, false)
 }

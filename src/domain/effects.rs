@@ -7,7 +7,7 @@ use super::{Money, OrderStatus, PaymentState};
 pub struct UndoFacts {
     /// The order's state; `None` if it was never added.
     pub order_status: Option<OrderStatus>,
-    /// Whether its deadline has passed.
+    /// Whether its deadline has passed; of an order that was never added, the hold on its seats.
     pub overdue: bool,
     /// The seats that it owns.
     pub owned_seats: Vec<i32>,

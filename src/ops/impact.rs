@@ -138,7 +138,11 @@ pub(super) async fn facts_of(
     let payments: Vec<_> = all().map(|job| id(job, &["/paying/payment_id"])).collect();
     let seats: Vec<String> = all().map(seats_of).collect();
     let rows = sqlx::query!(
-        r#"select j.nr as "nr!", o.status as "status?", o.expires_at <= now() as overdue, a.rider_id as "rider_id?",
+        r#"select j.nr as "nr!", o.status as "status?", a.rider_id as "rider_id?",
+                  -- A claim whose order was not added lapses with the hold on its seats.
+                  coalesce(o.expires_at, (select max(s.held_until) from seat s
+                                          where s.trip_id = a.trip_id and s.seat = any(j.seats::int[])
+                                            and s.order_id = j.order_id)) <= now() as overdue,
                   r.user_name as "rider?", a.trip_id as "trip_id?", t.departs_at as "departs_at?",
                   array(select s.seat from seat s
                         where s.trip_id = a.trip_id and s.seat = any(coalesce(o.seats, j.seats::int[]))

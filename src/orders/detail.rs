@@ -1,6 +1,6 @@
 //! One order with its history and its evaluation, as its rider sees it.
 
-use super::{Evaluation, ListedOrder, list::ListedRow};
+use super::{Evaluation, ListedOrder, Ride, order_row, query_orders};
 use crate::domain::{OrderId, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -41,41 +41,26 @@ pub async fn detail(
     order: OrderId,
     rider: RiderId,
 ) -> Result<Option<OrderDetail>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
-            o.unit_price as "unit_price!", o.amount as "amount!",
-                  o.status as "status!", o.created_at as "created_at!", o.expires_at as "expires_at!",
-                      o.paid_at, o.closed_reason,
-                  t.bus_id, t.direction, t.departs_at, t.arrives_at,
-                  (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason',
-                      e.reason)
-                                             order by e.at), '[]')
-                   from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
-                  (select to_jsonb(v) from evaluation v
-                      where v.order_id = o.id) as "evaluation: Json<Evaluation>"
-           from order_shown o join trip t on t.id = o.trip_id where o.id = $1 and o.rider_id = $2"#,
+    let row = query_orders!(
+        r#", t.bus_id, t.direction, t.departs_at, t.arrives_at,
+           (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason', e.reason)
+                                      order by e.at), '[]')
+            from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
+           (select to_jsonb(v) from evaluation v where v.order_id = o.id) as "evaluation: Json<Evaluation>""#,
+        " from order_shown o join trip t on t.id = o.trip_id where o.id = $1 and o.rider_id = $2",
         order.0,
         rider.0
     )
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let order = ListedRow {
-        id: row.id,
-        trip_id: row.trip_id,
-        seats: row.seats,
-        unit_price: row.unit_price,
-        amount: row.amount,
-        status: row.status,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        paid_at: row.paid_at,
-        closed_reason: row.closed_reason,
+    let ride = Ride {
         bus_id: row.bus_id,
         direction: row.direction,
         departs_at: row.departs_at,
         arrives_at: row.arrives_at,
     };
     let (history, evaluation) = (row.history.0, row.evaluation.map(|json| json.0));
-    Ok(Some(OrderDetail { order: order.try_into()?, history, evaluation }))
+    let order = ListedOrder { order: order_row!(row).try_into()?, ride };
+    Ok(Some(OrderDetail { order, history, evaluation }))
 }

@@ -1,6 +1,6 @@
 //! The lists of orders a rider sees, in pages, each in the order that its reader needs.
 
-use super::{OrderRow, OrderView};
+use super::{OrderView, order_row, query_orders};
 use crate::domain::{Error, FieldError, OrderId, Page, Refusal, RiderId};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -70,46 +70,34 @@ pub struct Ride {
 }
 
 /// A row of [`ListedOrder`], before its words are read.
-pub(super) struct ListedRow {
-    pub(super) id: Uuid,
-    pub(super) trip_id: Uuid,
-    pub(super) seats: Vec<i32>,
-    pub(super) unit_price: Decimal,
-    pub(super) amount: Decimal,
-    pub(super) status: String,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) expires_at: DateTime<Utc>,
-    pub(super) paid_at: Option<DateTime<Utc>>,
-    pub(super) closed_reason: Option<String>,
-    pub(super) bus_id: i32,
-    pub(super) direction: i16,
-    pub(super) departs_at: DateTime<Utc>,
-    pub(super) arrives_at: DateTime<Utc>,
+struct ListedRow {
+    id: Uuid,
+    trip_id: Uuid,
+    seats: Vec<i32>,
+    unit_price: Decimal,
+    amount: Decimal,
+    status: String,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    paid_at: Option<DateTime<Utc>>,
+    closed_reason: Option<String>,
+    bus_id: i32,
+    direction: i16,
+    departs_at: DateTime<Utc>,
+    arrives_at: DateTime<Utc>,
 }
 
 impl TryFrom<ListedRow> for ListedOrder {
     type Error = sqlx::Error;
 
     fn try_from(row: ListedRow) -> Result<Self, sqlx::Error> {
-        let order = OrderRow {
-            id: row.id,
-            trip_id: row.trip_id,
-            seats: row.seats,
-            unit_price: row.unit_price,
-            amount: row.amount,
-            status: row.status,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            paid_at: row.paid_at,
-            closed_reason: row.closed_reason,
-        };
         let ride = Ride {
             bus_id: row.bus_id,
             direction: row.direction,
             departs_at: row.departs_at,
             arrives_at: row.arrives_at,
         };
-        Ok(Self { order: order.try_into()?, ride })
+        Ok(Self { order: order_row!(row).try_into()?, ride })
     }
 }
 
@@ -155,15 +143,11 @@ async fn newest(
     after: Option<OrderId>,
     most: i64,
 ) -> Result<Vec<ListedRow>, sqlx::Error> {
-    sqlx::query_as!(
-        ListedRow,
-        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!",
-                  o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
-                  o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
-                  t.bus_id, t.direction, t.departs_at, t.arrives_at
-           from order_listed o join trip t on t.id = o.trip_id
+    query_orders!(
+        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at",
+        " from order_listed o join trip t on t.id = o.trip_id
            where o.rider_id = $1 and ($2::text is null or o.list = $2) and ($3::uuid is null or o.id < $3)
-           order by o.id desc limit $4"#,
+           order by o.id desc limit $4",
         rider.0,
         list.name(),
         after.map(|o| o.0),
@@ -183,13 +167,9 @@ async fn by_time(
     after: Option<OrderId>,
     most: i64,
 ) -> Result<Vec<ListedRow>, sqlx::Error> {
-    sqlx::query_as!(
-        ListedRow,
-        r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!", o.unit_price as "unit_price!",
-                  o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
-                  o.expires_at as "expires_at!", o.paid_at, o.closed_reason,
-                  t.bus_id, t.direction, t.departs_at, t.arrives_at
-           from order_listed o join trip t on t.id = o.trip_id
+    query_orders!(
+        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at",
+        " from order_listed o join trip t on t.id = o.trip_id
            cross join lateral (
                select $3::smallint * extract(epoch
                    from case when $2 = 'unpaid' then o.expires_at else t.departs_at end) as at
@@ -199,7 +179,7 @@ async fn by_time(
                  select $3::smallint * extract(epoch
                      from case when $2 = 'unpaid' then p.expires_at else b.departs_at end), p.id
                  from orders p join trip b on b.id = p.trip_id where p.id = $4 and p.rider_id = $1))
-           order by place.at, o.id limit $5"#,
+           order by place.at, o.id limit $5",
         rider.0,
         list.name(),
         sign,

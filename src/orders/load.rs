@@ -1,6 +1,6 @@
 //! Reading the rows of orders.
 
-use super::view::{OrderRow, OrderView, read_status};
+use super::view::{OrderRow, OrderView, query_orders, read_status};
 use crate::{
     batch::{BatchContext, BatchStatement, Batcher, ConflictKey},
     domain::{OrderId, OrderStatus, RiderId},
@@ -18,13 +18,9 @@ pub async fn find(
     order: OrderId,
     rider: Option<RiderId>,
 ) -> Result<Option<OrderView>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        OrderRow,
-        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
-            amount as "amount!",
-                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at,
-                      closed_reason
-           from order_shown where id = $1 and ($2::uuid is null or rider_id = $2)"#,
+    let row = query_orders!(
+        OrderRow: "",
+        " from order_shown o where o.id = $1 and ($2::uuid is null or o.rider_id = $2)",
         order.0,
         rider.map(|r| r.0)
     )
@@ -65,15 +61,13 @@ impl BatchStatement for FindOrders {
     ) -> Result<Vec<Option<OrderView>>, sqlx::Error> {
         let mut conn = context.connections.acquire().await?;
         let (orders, riders): (Vec<_>, Vec<_>) = batch.iter().copied().unzip();
-        let rows = sqlx::query_as!(
-            OrderRow,
-            r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
-                o.unit_price as "unit_price!",
-                      o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
-                      o.expires_at as "expires_at!", o.paid_at, o.closed_reason
-               from unnest($1::uuid[], $2::uuid[]) as r (order_id, rider_id)
-               cross join lateral (select * from order_shown where id = r.order_id
-                   and rider_id = r.rider_id offset 0) as o"#,
+        let rows = query_orders!(
+            OrderRow: "",
+            " from unnest($1::uuid[], $2::uuid[]) as r (order_id, rider_id)
+               cross join lateral (
+                   select * from order_shown where id = r.order_id and rider_id = r.rider_id
+                   -- planner fence: an order is looked up by its id, docs/decisions/0009-planner-fences.md
+                   offset 0) as o",
             &orders,
             &riders,
         )

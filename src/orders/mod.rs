@@ -17,7 +17,7 @@ pub use list::{List, ListedOrder, Ride, list};
 pub use load::{FindOrders, find, find_batched, lock_status, rebuild_response};
 pub use timeline::{Event, MOST_EVENTS, timeline};
 pub use view::OrderView;
-pub(crate) use view::{OrderRow, read_status};
+pub(crate) use view::{OrderRow, order_row, query_orders, read_status};
 
 use crate::{
     domain::{OrderId, RiderId},

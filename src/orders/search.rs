@@ -1,6 +1,6 @@
 //! Finding orders on the operations side.
 
-use super::{OrderRow, OrderView};
+use super::{OrderView, order_row, query_orders};
 use crate::domain::{OrderId, Page, TripId};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -68,31 +68,16 @@ pub async fn of_trip(pool: &PgPool, trip: TripId, most: u16) -> Result<Vec<Found
 
 /// These orders, newest first.
 async fn found(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
-            amount as "amount!",
-                  status as "status!", created_at as "created_at!", expires_at as "expires_at!", paid_at,
-                      closed_reason,
-                  rider_id as "rider_id!"
-           from order_shown where id = any($1) order by id desc"#,
+    let rows = query_orders!(
+        r#", o.rider_id as "rider_id!""#,
+        " from order_shown o where o.id = any($1) order by o.id desc",
         ids
     )
     .fetch_all(pool)
     .await?;
     let items = rows.into_iter().map(|row| {
-        let order = OrderRow {
-            id: row.id,
-            trip_id: row.trip_id,
-            seats: row.seats,
-            unit_price: row.unit_price,
-            amount: row.amount,
-            status: row.status,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            paid_at: row.paid_at,
-            closed_reason: row.closed_reason,
-        };
-        Ok(Found { order: order.try_into()?, rider_id: row.rider_id })
+        let rider_id = row.rider_id;
+        Ok(Found { order: order_row!(row).try_into()?, rider_id })
     });
     items.collect()
 }

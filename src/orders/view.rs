@@ -59,6 +59,47 @@ pub(crate) struct OrderRow {
     pub(crate) closed_reason: Option<String>,
 }
 
+/// `sqlx::query_as!`, or `query!` without a type, of rows with the columns of an order, which is `o`. Its
+/// arguments are the columns after these, the rest of the statement, and the statement's arguments.
+macro_rules! query_orders {
+    ($row:ident: $more:literal, $rest:literal, $($argument:tt)*) => {
+        $crate::orders::query_orders!(query_as ($row,) $more, $rest, $($argument)*)
+    };
+    ($more:literal, $rest:literal, $($argument:tt)*) => {
+        $crate::orders::query_orders!(query () $more, $rest, $($argument)*)
+    };
+    ($query:ident ($($row:tt)*) $more:literal, $rest:literal, $($argument:tt)*) => {
+        sqlx::$query!(
+            $($row)*
+            r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
+                      o.unit_price as "unit_price!", o.amount as "amount!", o.status as "status!",
+                      o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at,
+                      o.closed_reason"# + $more + $rest,
+            $($argument)*
+        )
+    };
+}
+pub(crate) use query_orders;
+
+/// The [`OrderRow`] of a row that has its fields among others.
+macro_rules! order_row {
+    ($row:ident) => {
+        $crate::orders::OrderRow {
+            id: $row.id,
+            trip_id: $row.trip_id,
+            seats: $row.seats,
+            unit_price: $row.unit_price,
+            amount: $row.amount,
+            status: $row.status,
+            created_at: $row.created_at,
+            expires_at: $row.expires_at,
+            paid_at: $row.paid_at,
+            closed_reason: $row.closed_reason,
+        }
+    };
+}
+pub(crate) use order_row;
+
 impl TryFrom<OrderRow> for OrderView {
     type Error = sqlx::Error;
 

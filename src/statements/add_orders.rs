@@ -52,8 +52,6 @@ async fn add(conn: &mut PgConnection, batch: &[Request]) -> Result<(), sqlx::Err
         r#"with stepped as (
                insert into barrier (subject, step, done_at)
                select order_id, $9, now() from unnest($1::uuid[]) as r (order_id)
-           ), removed as (
-               delete from queue.job where lease_token is null and id = any($10)
            )
            insert into orders (id, rider_id, trip_id, seats, unit_price, amount, status, created_at,
                expires_at)
@@ -61,7 +59,10 @@ async fn add(conn: &mut PgConnection, batch: &[Request]) -> Result<(), sqlx::Err
                expires_at
            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::numeric[], $6::numeric[],
                        $7::timestamptz[], $8::timestamptz[])
-               as r (order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at)"#,
+               as r (order_id, rider_id, trip_id, seats, unit_price, amount, created_at, expires_at)
+           -- The queue's function has a snapshot of its own, later than this statement's. It needs
+           -- nothing that the other parts write: the claim that armed these jobs has committed.
+           cross join (select count(*) from queue.retire($10)) as retired"#,
         &orders().map(|order| order.id.0).collect::<Vec<_>>(),
         &batch.iter().map(|request| request.rider_id.0).collect::<Vec<_>>(),
         &orders().map(|order| order.trip_id.0).collect::<Vec<_>>(),

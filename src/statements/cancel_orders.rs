@@ -95,18 +95,17 @@ async fn cancel(conn: &mut PgConnection, batch: &[Request]) -> Result<Vec<Row>, 
                select * from due where key is null or attempt in (select subject from keyed)
            ), closed as materialized (
                select close_orders(array_agg(order_id), $7, $7) as id from able
-           ), removed as (
-               delete from queue.job where lease_token is null and id = any(array(
-                   -- planner fence: see docs/decisions/0009-planner-fences.md
-                   select j.id from closed c
-                   cross join lateral (select id from queue.job where tag = $8
-                       and key = c.id::text offset 0) as j))
+           ), retired as materialized (
+               -- The timers. The queue's function has a snapshot of its own, later than this
+               -- statement's; the locks on the orders keep other statements from their timers.
+               select queue.retire($8, array_agg(id::text)) from closed
            )
            select attempt as "attempt!",
                   case when (attempt in (select attempt from able)) is true then 'cancelled'
                        else 'key_taken' end as "verdict!"
-           -- The function is called because its result is read here, whatever the plan of the other parts.
-           from due cross join (select count(*) from closed) as c"#,
+           -- The functions are called because their results are read here: a part that writes nothing
+           -- by itself is left out if no other reads it.
+           from due cross join (select count(*) from retired) as r"#,
         &commands().map(|command| command.order_id.0).collect::<Vec<_>>(),
         &commands().map(|command| command.rider_id.0).collect::<Vec<_>>(),
         &commands().map(|command| command.attempt).collect::<Vec<_>>(),

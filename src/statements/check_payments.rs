@@ -3,7 +3,7 @@
 use crate::{
     batch::{BatchContext, BatchStatement, ConflictKey},
     domain::Money,
-    orders::{OrderRow, OrderView},
+    orders::{OrderView, order_row, query_orders},
 };
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -56,12 +56,8 @@ impl BatchStatement for CheckPayments {
 
     async fn execute(context: &BatchContext, batch: &[Request]) -> Result<Vec<Option<Output>>, sqlx::Error> {
         let mut conn = context.connections.acquire().await?;
-        let rows = sqlx::query_as!(
-            Row,
-            r#"select r.nr as "nr!", o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
-                      o.unit_price as "unit_price!", o.amount as "amount!", o.status as "status!",
-                      o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at,
-                          o.closed_reason,
+        let rows = query_orders!(
+            Row: r#", r.nr as "nr!",
                       o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!",
                       w.balance as "balance!",
                       exists(select from idempotency i where i.actor = r.rider_id and i.key = r.key
@@ -69,12 +65,12 @@ impl BatchStatement for CheckPayments {
                       exists(select from payment_authorization a
                              where a.order_id = r.order_id and a.rider_id = r.rider_id
                                  and a.token_hash = r.token_hash
-                               and a.used_by is null and a.expires_at > now()) as "authorized!"
-               from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) with ordinality
+                               and a.used_by is null and a.expires_at > now()) as "authorized!" "#,
+            " from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) with ordinality
                         as r (order_id, rider_id, token_hash, key, payment_id, nr)
                join order_shown o on o.id = r.order_id and o.rider_id = r.rider_id
                join wallet w on w.rider_id = r.rider_id
-               join trip t on t.id = o.trip_id"#,
+               join trip t on t.id = o.trip_id",
             &batch.iter().map(|r| r.order).collect::<Vec<_>>(),
             &batch.iter().map(|r| r.rider).collect::<Vec<_>>(),
             &batch.iter().map(|r| r.token_hash.clone()).collect::<Vec<_>>() as &[Option<Vec<u8>>],
@@ -110,22 +106,8 @@ struct Row {
 
 impl Row {
     fn decode(self) -> Result<Output, sqlx::Error> {
-        let Self { id, trip_id, seats, unit_price, amount, status, created_at, expires_at, .. } = self;
-        let (paid_at, closed_reason) = (self.paid_at, self.closed_reason);
-        let order = OrderRow {
-            id,
-            trip_id,
-            seats,
-            unit_price,
-            amount,
-            status,
-            created_at,
-            expires_at,
-            paid_at,
-            closed_reason,
-        };
         Ok(Output {
-            order: order.try_into()?,
+            order: order_row!(self).try_into()?,
             overdue: self.overdue,
             cancelled: self.cancelled,
             balance: Money::from_database(self.balance),

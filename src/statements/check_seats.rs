@@ -64,7 +64,7 @@ impl BatchStatement for CheckSeats {
                           coalesce(array_agg(distinct s.order_id) filter (where s.held_until <= now()),
                               '{}') as overdue
                    from unnest(r.seats::int[]) as w (seat)
-                   -- planner fence: see docs/decisions/0009-planner-fences.md
+                   -- planner fence: a seat is looked up by its key, docs/decisions/0009-planner-fences.md
                    cross join lateral (select * from seat where trip_id = r.trip_id
                        and seat = w.seat offset 0) as s
                ) as s

@@ -24,7 +24,7 @@ with rule as not materialized (
         from trip
         where id = r.trip_id and cancelled_at is null
           and departs_at - make_interval(secs => rule.cut_off_secs) > now()
-        offset 0
+        offset 0 -- planner fence: a trip is looked up by its id, docs/decisions/0009-planner-fences.md
     ) as t on true
     -- The order's commit will wait for the disk, and bring this one's there.
     where (select set_config('synchronous_commit', 'off', true)) is not null

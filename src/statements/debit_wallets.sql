@@ -16,7 +16,7 @@ with rule as not materialized (
         from orders o join trip t on t.id = o.trip_id
         where o.id = r.order_id and o.rider_id = r.rider_id and o.status = 'unpaid' and o.expires_at > now()
           and t.cancelled_at is null
-        offset 0 -- planner fence: see docs/decisions/0009-planner-fences.md
+        offset 0 -- planner fence: an order is looked up by its id, docs/decisions/0009-planner-fences.md
     ) as o on true
     -- Marking it paid will wait for the disk, and bring this commit there.
     where (select set_config('synchronous_commit', 'off', true)) is not null

@@ -75,17 +75,20 @@ pub async fn mark_paid(
            ), settled as (
                update payment p set state = 'settled', changed_at = now()
                from marked m where p.id = m.payment_id and p.state = 'debited'
-           ), removed as (
-               -- By ids. Timers are looked up one by one: a join may read the whole queue, if it was
-               -- empty when this was planned.
-               delete from queue.job where lease_token is null and id = any(array(
+           ), retired as materialized (
+               -- One call for undos and timers, by ids, since each call sets up a plan of its own. The
+               -- ids are of this statement's snapshot, and the queue's function has a later one: a job
+               -- that was completed in between is not there to be deleted.
+               select queue.retire(array(
                    select armed from marked
                    union all
                    select j.id from marked m
                    cross join lateral (
+                       -- planner fence: a timer is looked up by its key, docs/decisions/0009-planner-fences.md
                        select id from queue.job where tag = $5 and key = m.id::text offset 0) as j))
            )
-           select id, paid_at as "paid_at!" from marked"#,
+           -- The function is called because its result is read here.
+           select id, paid_at as "paid_at!" from marked cross join (select count(*) from retired) as r"#,
         &batch.iter().map(|r| r.payment).collect::<Vec<_>>(),
         &batch.iter().map(|r| r.order).collect::<Vec<_>>(),
         &batch.iter().map(|r| r.armed).collect::<Vec<_>>() as &[Option<Uuid>],

@@ -71,14 +71,14 @@ async fn release(conn: &mut PgConnection, batch: &[Request]) -> Result<Vec<Uuid>
                select * from due where order_id in (select subject from undone)
            ), freed as materialized (
                select free_seats(array_agg(order_id), array_agg(trip_id), array_agg(seats)) from back
-           ), removed as (
-               delete from queue.job where lease_token is null and id = any(array(
-                   -- planner fence: see docs/decisions/0009-planner-fences.md
-                   select j.id from back b cross join lateral (
-                       select id from queue.job where tag = $9 and key = b.order_id::text offset 0) as j))
+           ), retired as materialized (
+               -- The timers. Each function sees what was written before its own call, also by this
+               -- statement; they change different rows, so their order does not matter.
+               select queue.retire($9, array_agg(order_id::text)) from back
            )
+           -- The functions are called because their results are read here.
            select queue.complete(array_agg(job), array_agg(token), $10) as "job!" from back
-               cross join freed"#,
+               cross join freed cross join (select count(*) from retired) as r"#,
         &bookings().map(|booking| booking.order_id.0).collect::<Vec<_>>(),
         &bookings().map(|booking| booking.trip_id.0).collect::<Vec<_>>(),
         &bookings().map(|booking| array_literal(&booking.seats)).collect::<Vec<_>>(),

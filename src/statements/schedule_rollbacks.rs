@@ -48,25 +48,23 @@ async fn schedule(conn: &mut PgConnection, batch: &[Rollback]) -> Result<(), sql
     let armed = || batch.iter().map(|rollback| rollback.replaces.as_ref());
     let keys = || batch.iter().map(|rollback| rollback.key.as_ref());
     sqlx::query!(
-        "with failed as materialized (
-             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::int[], $6::text[],
-                 $7::text[],
-                                  $8::uuid[], $9::text[], $10::uuid[])
-                 as r (id, tag, key, payload, max_attempts, armed_tag, armed_key, actor, client_key, subject)
-         ), due as (
-             insert into queue.job as j (id, tag, key, payload, max_attempts, run_at)
-             select id, tag, key, payload, max_attempts, now() from failed order by tag, key
-             on conflict (tag, key) do update set run_at = excluded.run_at
-                 where j.lease_token is null and j.run_at > excluded.run_at
-         ), replaced as (
-             delete from queue.job where lease_token is null and id = any(array(
-                 select j.id from failed r
-                 cross join lateral (select id from queue.job where tag = r.armed_tag
-                     and key = r.armed_key offset 0) as j
-                 where r.armed_tag <> r.tag))
-         )
-         delete from idempotency i using failed r
-         where i.actor = r.actor and i.key = r.client_key and i.subject = r.subject",
+        r#"with failed as materialized (
+               select * from unnest($2::text[], $6::text[], $7::text[], $8::uuid[], $9::text[], $10::uuid[])
+                   as r (tag, armed_tag, armed_key, actor, client_key, subject)
+           ), freed as (
+               delete from idempotency i using failed r
+               where i.actor = r.actor and i.key = r.client_key and i.subject = r.subject
+           ), due as materialized (
+               select queue.enqueue_or_expedite($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::int[])
+           ), retired as materialized (
+               -- A call for each tag, of which there are few. The queue's functions have snapshots of
+               -- their own, later than this statement's: an undo that an earlier step armed a moment
+               -- ago is replaced, too.
+               select queue.retire(armed_tag, array_agg(armed_key)) from failed
+               where armed_tag <> tag group by armed_tag
+           )
+           -- The functions are called because their results are read here.
+           select (select count(*) from due) as "due!", (select count(*) from retired) as "retired!""#,
         &undos().map(|undo| undo.id).collect::<Vec<_>>(),
         &undos().map(|undo| undo.tag.to_owned()).collect::<Vec<_>>(),
         &undos().map(|undo| undo.key.clone()).collect::<Vec<_>>(),
@@ -79,7 +77,7 @@ async fn schedule(conn: &mut PgConnection, batch: &[Rollback]) -> Result<(), sql
         &keys().map(|key| key.map(|key| key.key.clone())).collect::<Vec<_>>() as &[Option<String>],
         &batch.iter().map(|rollback| rollback.subject).collect::<Vec<_>>(),
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await
     .map(drop)
 }

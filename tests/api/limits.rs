@@ -243,8 +243,8 @@ async fn the_trip_list_is_cached_briefly_and_works_without_the_cache() {
     world.api.wait_for_line("connected to Redis");
     let trip = world.trip(20).await;
     let rider = world.rider("100.00").await;
-    let zone = chrono_tz::Asia::Shanghai;
-    let day = (chrono::Utc::now() + chrono::Duration::days(1)).with_timezone(&zone).date_naive();
+    let sql = "select (departs_at at time zone 'Asia/Shanghai')::date::text from trip where id = $1::uuid";
+    let day: String = sqlx::query_scalar(sql).bind(&trip).fetch_one(&world.pool).await.unwrap();
     let path = format!("/v1/trips?date={day}&direction=0");
     let listed = async |client: &Client| {
         let list = client.get(&path).await;

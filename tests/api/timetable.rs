@@ -1,27 +1,40 @@
 //! The rolling horizon of trips.
 
 use crate::harness::{Process, World, count, until};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use farebox::trips::horizon;
 use serde_json::json;
+use sqlx::PgPool;
 
 const ZONE: chrono_tz::Tz = chrono_tz::Asia::Shanghai;
 const HORIZON: (&str, &str) = ("FAREBOX__TRIPS__HORIZON_DAYS", "2");
 /// What a horizon of two days holds from now on.
 const DUE: &str = "select count(*) from timetable t,
      lateral generate_series(-1, 1) as n,
-     lateral (select ((now() at time zone 'Asia/Shanghai')::date + n + make_interval(mins => t.departs_minute))
-                     at time zone 'Asia/Shanghai' as at) as departs
+     lateral (select ((now() at time zone $1)::date + n + make_interval(mins => t.departs_minute)) at time zone $1 as at) as departs
      where departs.at > now()";
 const MADE: &str = "select count(*) from trip";
 /// The job that waits for the next midnight.
-const WAITING: &str = "select count(*) from queue.job where tag = 'timetable' and key = 'horizon' and attempt = 0
-     and run_at > now() and run_at <= now() + interval '1 day' and (run_at at time zone 'Asia/Shanghai')::time = '00:00'";
+const WAITING: &str =
+    "select count(*) from queue.job where tag = 'timetable' and key = 'horizon' and attempt = 0
+     and run_at > now() and run_at <= now() + interval '1 day' and (run_at at time zone $1)::time = '00:00'";
+
+/// A zone in which it is between noon and one o'clock: no midnight passes during the test.
+fn zone_at_noon() -> String {
+    // `Etc/GMT-3` is three hours ahead of UTC.
+    format!("Etc/GMT{:+}", i64::from(Utc::now().hour()) - 12)
+}
+
+async fn count_in(pool: &PgPool, zone: &str, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).bind(zone).fetch_one(pool).await.unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_runs_on_three_workers_make_each_trip_once() {
     let world = World::new().await;
-    let before = count(&world.pool, DUE).await;
+    let zone = zone_at_noon();
+    let env = [HORIZON, ("FAREBOX__TRIPS__ZONE", zone.as_str())];
+    let before = count_in(&world.pool, &zone, DUE).await;
     sqlx::query(
         "insert into queue.job (id, tag, key, payload, max_attempts)
          select gen_random_uuid(), 'timetable', 'run ' || n, '{\"v\": 1}', 25 from generate_series(1, 5) as n",
@@ -29,19 +42,19 @@ async fn five_runs_on_three_workers_make_each_trip_once() {
     .execute(&world.pool)
     .await
     .unwrap();
-    let workers = [(); 3].map(|()| Process::worker(&world.db.url, &[HORIZON], &[]));
+    let workers = [(); 3].map(|()| Process::worker(&world.db.url, &env, &[]));
     until("all runs are done, and one waits for midnight", || async {
         let runs =
             "select count(distinct key) from queue.finished where tag = 'timetable' and key like 'run %'";
         let live = "select count(*) from queue.job";
         count(&world.pool, runs).await == 5
-            && count(&world.pool, WAITING).await == 1
+            && count_in(&world.pool, &zone, WAITING).await == 1
             && count(&world.pool, live).await == 1
     })
     .await;
     let made = count(&world.pool, MADE).await;
     // A departure may pass while the test reads.
-    let after = count(&world.pool, DUE).await;
+    let after = count_in(&world.pool, &zone, DUE).await;
     assert!((after..=before).contains(&made), "{made} trips were made, {after} to {before} are due");
     let doubled = "select count(*) from (select from trip group by bus_id, direction, departs_at having count(*) > 1) as d";
     assert_eq!(count(&world.pool, doubled).await, 0);
@@ -58,10 +71,10 @@ async fn five_runs_on_three_workers_make_each_trip_once() {
         sqlx::query(sql).execute(&world.pool).await.unwrap();
     }
     assert_eq!(count(&world.pool, MADE).await, made - 17);
-    let _worker = Process::worker(&world.db.url, &[HORIZON], &[]);
-    until("the missed day is made", || async { count(&world.pool, WAITING).await == 1 }).await;
+    let _worker = Process::worker(&world.db.url, &env, &[]);
+    until("the missed day is made", || async { count_in(&world.pool, &zone, WAITING).await == 1 }).await;
     let made = count(&world.pool, MADE).await;
-    assert!(made >= count(&world.pool, DUE).await, "{made}");
+    assert!(made >= count_in(&world.pool, &zone, DUE).await, "{made}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

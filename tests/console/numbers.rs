@@ -51,10 +51,11 @@ async fn queues_show_their_rate_per_minute_beside_their_slots() {
     let world = World::new().await;
     let ops = ConsoleSession::enter(&world, "ops").await;
     assert!(ops.page("/console/queues").await.contains("No job has ended."));
+    // This minute too: it is the last whole one if the next begins before the page is read.
     sqlx::query(
         "insert into queue.tally (tag, minute, done, failed, dead)
          select 'order_cancel', date_trunc('minute', now()) - n * interval '1 minute', 6, 2, 1
-         from generate_series(1, 30) as n",
+         from generate_series(0, 30) as n",
     )
     .execute(&world.pool)
     .await

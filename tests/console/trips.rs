@@ -104,7 +104,8 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     let browser = Browser::signed_in(&world, "ops").await;
     let mut accessibility = Accessibility::default();
     browser.click("Trips").await;
-    let day = (Utc::now() + Duration::hours(24 + 8)).date_naive();
+    let sql = "select (departs_at at time zone 'Asia/Shanghai')::date from trip where id = $1::uuid";
+    let day: NaiveDate = sqlx::query_scalar(sql).bind(&trip).fetch_one(&world.pool).await.unwrap();
     browser.goto(&format!("/console/trips?day={day}&direction=0&state=open")).await;
     accessibility.at(&browser, "trips").await;
     browser.click(&short(&trip)).await;

@@ -6,6 +6,7 @@ mod alerts;
 mod bulk;
 mod checker;
 pub mod dead_letters;
+mod impact;
 mod operators;
 mod pending;
 mod reports;

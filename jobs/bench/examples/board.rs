@@ -18,9 +18,11 @@ use sqlx::PgPool;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
+/// The job whose queue the board shows.
 #[derive(Serialize, Deserialize)]
-struct SendMail {
-    to: String,
+pub struct SendMail {
+    /// The address.
+    pub to: String,
 }
 
 impl Job for SendMail {
@@ -34,7 +36,8 @@ impl Job for SendMail {
     }
 }
 
-fn board_router(pool: PgPool) -> Router {
+/// The routes of the board over this database, under `/api/v1`.
+pub fn board_router(pool: PgPool) -> Router {
     let store = JobStore::<SendMail>::new(pool);
     let api = RegisterRoute::<_, SendMail>::register(ApiBuilder::new(Router::new()), SendMail::TAG, store);
     Router::new().nest("/api/v1", api.build())

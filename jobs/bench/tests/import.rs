@@ -1,15 +1,17 @@
 //! The importer, on tables that `apalis-sql` 0.7 and `apalis-postgres` 1.0 themselves have made and
 //! filled. `BENCH_URL` names a database whose role may create databases.
 
+#[path = "support/database.rs"]
+mod database;
+
 use apalis_core_07::storage::Storage;
 use apalis_postgres::PostgresStorage;
 use farebox_queue::{
     begin,
     import::{ApalisImport, Imported, from_apalis},
-    migrate,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 use std::{collections::BTreeSet, time::Duration};
 
 const JOBS: i64 = 1_200;
@@ -17,24 +19,6 @@ const JOBS: i64 = 1_200;
 #[derive(Debug, Serialize, Deserialize)]
 struct Letter {
     n: i64,
-}
-
-/// A database of the test's own, and its URL.
-async fn database(name: &str) -> (String, PgPool) {
-    let url = std::env::var("BENCH_URL").expect("BENCH_URL names a database");
-    let mut conn = PgConnection::connect(&url).await.unwrap();
-    for statement in
-        [format!("drop database if exists {name} with (force)"), format!("create database {name}")]
-    {
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut conn).await.unwrap();
-    }
-    let path =
-        url.find("://").and_then(|start| url[start + 3..].find('/').map(|end| start + 3 + end)).unwrap();
-    let query = url.find('?').map_or("", |at| &url[at..]);
-    let own = format!("{}/{name}{query}", &url[..path]);
-    let pool = PgPoolOptions::new().max_connections(8).connect(&own).await.unwrap();
-    migrate(&mut *pool.acquire().await.unwrap()).await.unwrap();
-    (own, pool)
 }
 
 async fn number(pool: &PgPool, sql: &'static str) -> i64 {
@@ -67,7 +51,7 @@ async fn import_with_interruptions(pool: &PgPool, import: &ApalisImport, foreign
 #[tokio::test]
 async fn jobs_of_apalis_sql_0_7_move_once_whatever_interrupts_it() {
     const LEFT: &str = "select (job ->> 'n')::bigint from apalis.jobs";
-    let (url, pool) = database("import_07").await;
+    let (url, pool) = database::fresh("import_07").await;
     let their_pool = sqlx_08::PgPool::connect(&url).await.unwrap();
     apalis_sql_07::postgres::PostgresStorage::setup(&their_pool).await.unwrap();
     let config = apalis_sql_07::Config::new("letters");
@@ -79,8 +63,7 @@ async fn jobs_of_apalis_sql_0_7_move_once_whatever_interrupts_it() {
             _ => storage.push(Letter { n }).await.unwrap(),
         };
     }
-    let failed =
-        "update apalis.jobs set status = 'Failed', attempts = max_attempts - 1
+    let failed = "update apalis.jobs set status = 'Failed', attempts = max_attempts - 1
                   where (job ->> 'n')::bigint in (1, 2)";
     sqlx::query(failed).execute(&pool).await.unwrap();
 
@@ -95,7 +78,7 @@ async fn jobs_of_apalis_sql_0_7_move_once_whatever_interrupts_it() {
 #[tokio::test]
 async fn jobs_of_apalis_postgres_1_0_move_once_whatever_interrupts_it() {
     const LEFT: &str = "select (convert_from(job, 'UTF8')::jsonb ->> 'n')::bigint from apalis.jobs";
-    let (_, pool) = database("import_10").await;
+    let (_, pool) = database::fresh("import_10").await;
     PostgresStorage::setup(&pool).await.unwrap();
     let tasks = (0..JOBS).map(|n| {
         let payload = serde_json::to_vec(&Letter { n }).unwrap();
@@ -115,7 +98,7 @@ async fn jobs_of_apalis_postgres_1_0_move_once_whatever_interrupts_it() {
 
 #[tokio::test]
 async fn what_cannot_move_stays_and_is_named() {
-    let (_, pool) = database("import_rest").await;
+    let (_, pool) = database::fresh("import_rest").await;
     PostgresStorage::setup(&pool).await.unwrap();
     let payloads: [&[u8]; 3] = [b"{\"n\": 1}", b"\x01\x02", b"{\"n\": 2}"];
     let tasks = payloads.into_iter().zip(["free", "binary", "taken"]).map(|(payload, key)| {

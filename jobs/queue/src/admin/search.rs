@@ -211,6 +211,7 @@ impl JobFilter {
         if table == JobTable::Live {
             sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
         }
+        // planner fence: the jobs are found by their keys before the other conditions are looked at.
         sql.push(") or id = any(").push_bind(ids.clone()).push(") offset 0) found where ");
         sql.push(self.in_state());
     }
