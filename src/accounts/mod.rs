@@ -1,5 +1,6 @@
 //! Accounts and sessions.
 
+mod hash_queue;
 pub mod lockout;
 pub mod passwords;
 pub mod pay_password;
@@ -10,4 +11,4 @@ pub mod user_name;
 
 pub use profile::{ProfileChange, change};
 pub use sessions::{Caller, Session, Sessions};
-pub use sign_up::{NewRider, Registration, Rider, Role, find, register, sign_in};
+pub use sign_up::{NewRider, Registration, Rider, Role, find, hash_queue_of, register, sign_in};

@@ -1,5 +1,6 @@
 //! Argon2id with a server-side pepper, on a bounded number of blocking threads. Hashing takes time
-//! and memory on purpose, and must never run inside a transaction or on a request's thread.
+//! and memory on purpose, and must never run inside a transaction or on a request's thread. The
+//! order of waiting hashes is in `hash_queue.rs`.
 //!
 //! A password is prepared as in RFC 8265 (`OpaqueString`): in NFC, and with blanks of other scripts
 //! as U+0020. Keyboards encode é differently, and the password must be the same on each.
@@ -7,8 +8,10 @@
 //! The memory of a hash is reused by the next one. Returned to the allocator, it would stay with
 //! the thread that had it, and blocking threads are many.
 
+pub use super::hash_queue::{Busy, HashPlace, HashQueue};
 pub use crate::settings::Cost;
 
+use super::hash_queue::HashTurns;
 use crate::domain::BoxError;
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -21,26 +24,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::task::JoinSet;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// How long a hash may wait for a thread before the request fails.
-const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
-
-/// Too many passwords wait to be checked.
-#[derive(Debug, thiserror::Error)]
-#[error("too many passwords are being checked")]
-pub struct Busy;
-
-/// Hashes and verifies passwords.
+/// Hashes and verifies passwords, in one of the queues.
 #[derive(Clone)]
-pub struct Passwords(Arc<Inner>);
+pub struct Passwords(Arc<Inner>, HashQueue);
 
 struct Inner {
     pepper: Vec<u8>,
     params: Params,
-    permits: Arc<Semaphore>,
-    /// Memory that is not in use, at most one list for each permit.
+    turns: Arc<HashTurns>,
+    /// Memory that is not in use, at most one list for each hash that may run.
     memory: Mutex<Vec<Vec<Block>>>,
 }
 
@@ -51,8 +46,23 @@ impl Passwords {
     /// A cost that Argon2 refuses.
     pub fn new(pepper: &[u8], cost: Cost) -> Result<Self, BoxError> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
-        let permits = Arc::new(Semaphore::new(cost.parallel.max(1)));
-        Ok(Self(Arc::new(Inner { pepper: pepper.to_vec(), params, permits, memory: Mutex::default() })))
+        let turns = HashTurns::new(cost.parallel);
+        let inner = Inner { pepper: pepper.to_vec(), params, turns, memory: Mutex::default() };
+        Ok(Self(Arc::new(inner), HashQueue::default()))
+    }
+
+    /// The same, but its hashes wait in this queue.
+    #[must_use]
+    pub fn in_queue(&self, queue: HashQueue) -> Self {
+        Self(Arc::clone(&self.0), queue)
+    }
+
+    /// Takes a place in the queue before work is done for a request, held until its hash is done.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn enter(&self) -> Result<HashPlace, Busy> {
+        self.0.turns.enter(self.1)
     }
 
     /// A hash in PHC form with a fresh salt.
@@ -163,15 +173,14 @@ impl Passwords {
         password: &str,
         work: impl FnOnce(&Inner, &mut Vec<Block>, &[u8]) -> Result<T, BoxError> + Send + 'static,
     ) -> Result<T, BoxError> {
-        let permit = Arc::clone(&self.0.permits).acquire_owned();
-        let permit = tokio::time::timeout(MAX_QUEUE_WAIT, permit).await.map_err(|_| Busy)??;
+        let turn = self.0.turns.take(self.1).await?;
         let (inner, password) = (Arc::clone(&self.0), password.as_bytes().to_vec());
         tokio::task::spawn_blocking(move || {
             let mut memory = inner.memory().pop().unwrap_or_default();
             let done = work(&inner, &mut memory, &password);
             inner.memory().push(memory);
-            // The caller may have been dropped: the permit is released here.
-            drop(permit);
+            // The caller may have been dropped: the turn ends here.
+            drop(turn);
             done
         })
         .await?

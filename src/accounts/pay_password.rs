@@ -5,7 +5,7 @@
 //! a rider who pays for many orders at once only waits.
 
 use crate::{
-    accounts::passwords::{Busy, Passwords},
+    accounts::passwords::{Busy, HashQueue, Passwords},
     domain::{BoxError, Error, FieldError, PayPassword, Refusal, RiderId},
     storage::again,
 };
@@ -43,6 +43,7 @@ pub async fn verify(
     rider: RiderId,
     password: &str,
 ) -> Result<String, Error> {
+    let passwords = passwords.in_queue(HashQueue::Payments);
     for _ in 0..MAX_ROUNDS {
         let stored = again(|| reserve_attempt(pool, rider)).await?;
         let checked = passwords.verify(password, &stored.hash).await;
@@ -204,6 +205,7 @@ pub async fn check_change(
     new: &str,
 ) -> Result<ChangeCheck, Error> {
     check_form("/new", new).map_err(Refusal::Invalid)?;
+    let passwords = passwords.in_queue(HashQueue::Payments);
     let kind = if current.is_some() { "change" } else { "first" };
     let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
     let digest = passwords.digest("the pay password was set", &parts).map_err(Error::Broken)?;

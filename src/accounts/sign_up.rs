@@ -2,7 +2,7 @@
 
 use super::user_name;
 use crate::{
-    accounts::passwords::Passwords,
+    accounts::passwords::{HashQueue, Passwords},
     domain::{Email, Error, FieldError, Password, PayPassword, Phone, Refusal, RiderId, UserName},
     storage,
 };
@@ -193,6 +193,22 @@ fn check(new: &NewRider) -> Result<(), FieldError> {
     Password::read("/password", &new.password)?;
     new.pay_password.as_deref().map(|pay| PayPassword::read("/pay_password", pay)).transpose()?;
     Ok(())
+}
+
+/// Where a sign-in by this name waits for its hash. An unknown name waits among the riders.
+///
+/// # Errors
+/// The database's.
+pub async fn hash_queue_of(pool: &PgPool, name: &str) -> Result<HashQueue, sqlx::Error> {
+    let role = sqlx::query_scalar!(
+        r#"select role from rider where lower(user_name collate "C") = $1 and $2"#,
+        user_name::folded(name),
+        user_name::is_user_name(name)
+    )
+    .fetch_optional(pool)
+    .await?;
+    let role = role.map(|role| storage::decode::<Role>(&role)).transpose()?;
+    Ok(if role.is_some_and(Role::may_view) { HashQueue::Operators } else { HashQueue::Riders })
 }
 
 /// The account of a user name and password.

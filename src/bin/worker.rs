@@ -43,7 +43,9 @@ async fn run() -> Result<ExitCode, BoxError> {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
-        telling.spawn(http::serve_metrics(saga.pool.clone(), metrics.clone(), listener));
+        http::require_files(&settings, http::WORKER_CONNECTIONS)?;
+        let (pool, metrics, settings) = (saga.pool.clone(), metrics.clone(), settings.clone());
+        telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
     worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)

@@ -27,6 +27,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     if settings.environment == "production" {
         return Err("`farebox dev` is not for production: run farebox-api and farebox-worker".into());
     }
+    http::require_files(&settings, settings.http.max_connections)?;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     let database = Database::open(&args.data, args.fresh).await?;
     if settings.require_secrets().is_err() {

@@ -152,6 +152,11 @@ pub(crate) fn as_replay(response: impl IntoResponse) -> Response {
     response
 }
 
+/// Whether a response is marked as a replay.
+pub(crate) fn is_replay(response: &Response) -> bool {
+    response.headers().contains_key(REPLAYED)
+}
+
 /// The body through a `Value`, so that a replay from the database has the same text.
 fn to_body<T: Serialize>(done: Result<T, impl Into<Problem>>) -> Result<Value, Problem> {
     serde_json::to_value(done.map_err(Into::into)?).map(sorted).map_err(|_| Problem::broken())

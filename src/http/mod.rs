@@ -12,8 +12,9 @@ mod openapi;
 pub(crate) mod problem;
 mod server;
 
-pub use handlers::health::serve_metrics;
+pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub use server::require_files;
 
 use crate::{
     accounts::Sessions,
@@ -192,7 +193,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
-    let settings = Arc::clone(&app.settings);
+    let bounds = server::Bounds::of_api(&app.settings);
     let sessions = tokio::spawn(app.sessions.clone().run_refresh_loop(app.operator_pool.clone()));
     let traffic = tokio::spawn(app.tally.clone().run_flush_loop(app.operator_pool.clone()));
     let seats = tokio::spawn(app.live.clone().run_poll_loop(app.operator_pool.clone()));
@@ -212,7 +213,7 @@ pub async fn serve(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        () = server::serve(router(&app, pages), listener, &settings.http, signal) => {}
+        () = server::serve(router(&app, pages), listener, bounds, app.metrics.clone(), signal) => {}
         () = out_of_time => {}
     }
     sessions.abort();

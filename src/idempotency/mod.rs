@@ -14,18 +14,23 @@ pub use save::{NewResponse, SaveResponses, save, save_batched};
 use crate::{
     batch::ConflictKey,
     domain::{Error, RiderId},
+    limits::Limits,
 };
 use chrono::Duration;
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
+use std::fmt;
 use uuid::Uuid;
 
 /// After this time a running request is assumed to be dead. Longer than any request may run, and than an
 /// armed undo waits.
 pub const STALE: Duration = Duration::seconds(60);
 
+/// The HTTP status of what does not exist.
+const NOT_FOUND: u16 = 404;
+
 /// A client's key, with what it was used for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IdempotencyKey {
     /// Whose key it is: keys of different riders are never the same.
     pub actor: RiderId,
@@ -36,12 +41,28 @@ pub struct IdempotencyKey {
     /// The same over their bytes as they were sent, which versions before migration 0022 stored. It can
     /// go when no key from before that upgrade is left (`idempotency.retention_hours`).
     pub as_sent: Vec<u8>,
+    /// Bounds the refusals that are stored; none for operators.
+    pub bounded_by: Option<Limits>,
+}
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdempotencyKey").field("actor", &self.actor).field("key", &self.key).finish()
+    }
 }
 
 impl IdempotencyKey {
     /// Whether a stored digest is this request's.
     fn is_of(&self, fingerprint: &[u8]) -> bool {
         fingerprint == self.fingerprint || fingerprint == self.as_sent
+    }
+
+    /// Whether a refusal with this status is stored. A request for what does not exist has cost and
+    /// changed nothing, and its repetition is refused alike; so is one beyond the bound of stored
+    /// refusals, unless its cause is gone. Stored, they would let anybody fill the disk.
+    pub fn stores_refusal(&self, status: u16) -> bool {
+        let Some(limits) = &self.bounded_by else { return true };
+        status != NOT_FOUND && limits.may_store_refusal(self.actor)
     }
 
     /// Two requests with one key are not put into one statement.

@@ -80,13 +80,17 @@ impl IdempotentTransaction {
         Ok(self.tx.commit().await?)
     }
 
-    /// Rolls everything back and stores a refusal under the key, unless another request reserved it first.
+    /// Rolls everything back and stores a refusal under the key, unless another request reserved it first,
+    /// or [`IdempotencyKey::stores_refusal`] says no: then the key is as if it had never been used.
     ///
     /// # Errors
     /// The database's.
     pub async fn refuse(self, status: u16, body: &Value) -> Result<StoredResponse, sqlx::Error> {
         let Self { pool, tx, key, attempt } = self;
         tx.rollback().await?;
+        if key.as_ref().is_some_and(|key| !key.stores_refusal(status)) {
+            return Ok(StoredResponse::Own);
+        }
         ResponsePending { pool, key, attempt }.respond(status, body).await
     }
 

@@ -35,19 +35,28 @@ impl Memory {
         subjects.iter().map(|(key, _)| generations.lead(key, now)).collect()
     }
 
-    /// Counts one request for each subject, or for none if it does not fit everywhere. Returns
-    /// whether it fits, and the leads after it.
-    pub(crate) fn take(&self, subjects: &[(Key, Rate)], now: Instant) -> (bool, Vec<u64>) {
+    /// Counts this many for each subject, or for none if they do not fit everywhere. Returns whether
+    /// they fit, and the leads after them.
+    pub(crate) fn take(&self, subjects: &[(Key, Rate)], units: u64, now: Instant) -> (bool, Vec<u64>) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let mut leads: Vec<u64> = subjects.iter().map(|(key, _)| generations.lead(key, now)).collect();
-        let fits = subjects.iter().zip(&leads).all(|((_, rate), lead)| rate.fits(*lead));
+        let fits = subjects.iter().zip(&leads).all(|((_, rate), lead)| rate.fits(*lead, units));
         if fits {
             for ((key, rate), lead) in subjects.iter().zip(&mut leads) {
-                *lead += rate.interval();
+                *lead += rate.interval() * units;
                 generations.set(*key, now, *lead, self.max_keys);
             }
         }
         (fits, leads)
+    }
+
+    /// Takes back what was counted for each subject.
+    pub(crate) fn give_back(&self, subjects: &[(Key, Rate)], units: u64, now: Instant) {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, rate) in subjects {
+            let lead = generations.lead(key, now).saturating_sub(rate.interval() * units);
+            generations.set(*key, now, lead, self.max_keys);
+        }
     }
 
     /// Adopts the leads that Redis returned, as of `now`.
@@ -80,11 +89,12 @@ impl Generations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{RequestClass, Subject};
+    use crate::limits::{Counted, RequestClass, Subject, networks};
     use std::net::{IpAddr, Ipv4Addr};
 
     fn key(n: u32) -> Key {
-        Key { class: RequestClass::SignIn, subject: Subject::Address(IpAddr::V4(Ipv4Addr::from(n))) }
+        let address = networks(IpAddr::V4(Ipv4Addr::from(n))).next().expect("an address is one");
+        Key { counted: Counted::Requests(RequestClass::SignIn), subject: Subject::Network(address) }
     }
 
     #[test]
@@ -92,18 +102,21 @@ mod tests {
         let (memory, now) = (Memory::new(10), Instant::now());
         let (narrow, wide) =
             ((key(1), Rate { requests: 1, window: 60 }), (key(2), Rate { requests: 9, window: 60 }));
-        assert!(memory.take(&[narrow, wide], now).0);
-        assert!(!memory.take(&[narrow, wide], now).0);
+        assert!(memory.take(&[narrow, wide], 1, now).0);
+        assert!(!memory.take(&[narrow, wide], 1, now).0);
         assert_eq!(wide.1.left(memory.leads(&[wide], now)[0]), 8);
-        assert!(memory.take(&[narrow, wide], now + Duration::from_secs(60)).0);
+        assert!(memory.take(&[narrow, wide], 1, now + Duration::from_secs(60)).0);
+        memory.give_back(&[narrow], 1, now + Duration::from_secs(60));
+        assert!(!memory.take(&[narrow], 2, now + Duration::from_secs(60)).0);
+        assert!(memory.take(&[narrow], 1, now + Duration::from_secs(60)).0);
     }
 
     #[test]
     fn the_number_of_keys_is_bounded_and_the_latest_are_kept() {
         let (memory, now, rate) = (Memory::new(100), Instant::now(), Rate { requests: 1, window: 60 });
         for n in 0..1000 {
-            assert!(memory.take(&[(key(n), rate)], now).0);
-            assert!(n < 50 || !memory.take(&[(key(n - 49), rate)], now).0, "{n}");
+            assert!(memory.take(&[(key(n), rate)], 1, now).0);
+            assert!(n < 50 || !memory.take(&[(key(n - 49), rate)], 1, now).0, "{n}");
         }
         let generations = memory.generations.lock().expect("no panic above");
         assert!(generations.young.len() + generations.old.len() <= 100);

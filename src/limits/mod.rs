@@ -1,22 +1,26 @@
 //! How many requests a rider or an address may make. They are counted in Redis if there is one, so
 //! that replicas share the count, and in memory otherwise. Counting never fails a request and never
-//! takes longer than `redis.timeout_ms`.
+//! takes longer than `redis.timeout_ms`. Reads are counted in memory alone: a round trip for each
+//! would cost more than it protects.
 
+mod held_seats;
 mod memory;
+mod networks;
+
+pub use held_seats::{HeldSeats, HoldRefusal};
+pub use networks::{Network, OpenByNetwork, OpenSlot, counted, networks, prefix};
 
 use crate::{
     domain::RiderId,
-    settings::{self, Settings, quota::Rate},
+    settings::{
+        self, Settings,
+        quota::{Quota, Rate},
+    },
     storage::redis::RedisLink,
 };
 use memory::Memory;
 use redis::Script;
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 use uuid::Uuid;
 
 /// Part of Redis's keys; a change of the arithmetic takes the next number.
@@ -35,27 +39,77 @@ pub enum RequestClass {
     Pay,
     /// Refunding and cancelling.
     Refund,
+    /// All else that riders change.
+    Change,
+    /// What operators change.
+    Operate,
+    /// Reading.
+    Read,
+    /// Reads of the operations side that search or add up.
+    Search,
+}
+
+impl RequestClass {
+    /// Whether replicas share the count.
+    fn is_shared(self) -> bool {
+        !self.is_read()
+    }
+
+    /// Whether it counts what changes nothing: only a refusal tells of the limit.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Read | Self::Search)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Register => "registering",
+            Self::SignIn => "signing-in",
+            Self::Book => "booking",
+            Self::Pay => "paying",
+            Self::Refund => "refunding",
+            Self::Change => "changing",
+            Self::Operate => "operating",
+            Self::Read => "reading",
+            Self::Search => "searching",
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    Requests(RequestClass),
+    /// Seats that bookings took.
+    Seats,
+    /// Seats that bookings of new accounts took.
+    SeatsOfNewAccounts,
+    /// Refusals that are stored under idempotency keys.
+    StoredRefusals,
 }
 
 /// Whose requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Subject {
     Rider(Uuid),
-    Address(IpAddr),
+    Network(Network),
 }
 
 /// One count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    class: RequestClass,
+    counted: Counted,
     subject: Subject,
 }
+
+/// The name of a limit in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy(Key);
 
 /// The state of one limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaState {
     /// The limit's name.
-    pub policy: &'static str,
+    pub policy: Policy,
     /// Requests it allows at once, and again in each window.
     pub quota: u64,
     /// Its window, seconds.
@@ -107,9 +161,18 @@ impl Limits {
         }
         // Taken before the request to Redis, so that its round trip does not count.
         let now = Instant::now();
-        let shared = self.0.count_in_redis(&subjects, now).await;
-        let (fits, leads) = shared.unwrap_or_else(|| self.0.memory.take(&subjects, now));
+        let shared = if class.is_shared() { self.0.count_in_redis(&subjects, now).await } else { None };
+        let (fits, leads) = shared.unwrap_or_else(|| self.0.memory.take(&subjects, 1, now));
         Some(decide(&subjects, fits, &leads))
+    }
+
+    /// Whether one more refusal may be stored under a key of this account. Counted in this process
+    /// alone: the bound is of space, not of anybody's rights.
+    pub fn may_store_refusal(&self, rider: RiderId) -> bool {
+        let rate = self.0.settings.stored_refusals_per_rider.rate().filter(|_| self.0.settings.enabled);
+        let Some(rate) = rate else { return true };
+        let key = Key { counted: Counted::StoredRefusals, subject: Subject::Rider(rider.0) };
+        self.0.memory.take(&[(key, rate)], 1, Instant::now()).0
     }
 }
 
@@ -122,10 +185,15 @@ impl Inner {
             RequestClass::Book => (Some(limits.booking_per_rider), limits.booking_per_address),
             RequestClass::Pay => (Some(limits.paying_per_rider), limits.paying_per_address),
             RequestClass::Refund => (Some(limits.refunding_per_rider), limits.refunding_per_address),
+            RequestClass::Change => (Some(limits.changing_per_rider), limits.changing_per_address),
+            RequestClass::Operate => (Some(limits.operating_per_account), limits.operating_per_address),
+            RequestClass::Read => (Some(limits.reading_per_rider), limits.reading_per_address),
+            RequestClass::Search => (Some(limits.searching_per_account), limits.searching_per_address),
         };
         let rider = rider.zip(per_rider).map(|(rider, quota)| (Subject::Rider(rider.0), quota));
-        let both = rider.into_iter().chain([(Subject::Address(counted(address)), per_address)]);
-        let set = both.filter_map(|(subject, quota)| Some((Key { class, subject }, quota.rate()?)));
+        let counted = Counted::Requests(class);
+        let rider = rider.and_then(|(subject, quota)| Some((Key { counted, subject }, quota.rate()?)));
+        let set = rider.into_iter().chain(of_networks(counted, address, per_address));
         set.filter(|_| limits.enabled).collect()
     }
 
@@ -147,7 +215,7 @@ impl Inner {
 
 fn decide(subjects: &[(Key, Rate)], fits: bool, leads: &[u64]) -> Decision {
     let states = subjects.iter().zip(leads).map(|((key, rate), lead)| QuotaState {
-        policy: key.policy(),
+        policy: Policy(*key),
         quota: rate.requests,
         window_secs: rate.window,
         left: rate.left(*lead),
@@ -159,27 +227,28 @@ fn decide(subjects: &[(Key, Rate)], fits: bool, leads: &[u64]) -> Decision {
     Decision { states, retry_after: (!fits).then_some(wait) }
 }
 
-/// The address that is counted: an IPv4 address, or the network of 64 bits of an IPv6 address,
-/// which is one customer's.
-pub fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64)),
-    }
+/// The counts of an address and of its wider networks, which may use as many times more.
+fn of_networks(counted: Counted, address: IpAddr, quota: Quota) -> impl Iterator<Item = (Key, Rate)> {
+    quota.rate().into_iter().flat_map(move |rate| {
+        networks(address).map(move |network| {
+            (Key { counted, subject: Subject::Network(network) }, rate.times(network.factor))
+        })
+    })
 }
 
-impl Key {
-    /// The limit's name in headers.
-    fn policy(self) -> &'static str {
-        match (self.class, self.subject) {
-            (RequestClass::Register, _) => "registering-address",
-            (RequestClass::SignIn, _) => "signing-in-address",
-            (RequestClass::Book, Subject::Rider(_)) => "booking",
-            (RequestClass::Book, Subject::Address(_)) => "booking-address",
-            (RequestClass::Pay, Subject::Rider(_)) => "paying",
-            (RequestClass::Pay, Subject::Address(_)) => "paying-address",
-            (RequestClass::Refund, Subject::Rider(_)) => "refunding",
-            (RequestClass::Refund, Subject::Address(_)) => "refunding-address",
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key { counted, subject } = self.0;
+        f.write_str(match counted {
+            Counted::Requests(class) => class.name(),
+            Counted::Seats => "holding",
+            Counted::SeatsOfNewAccounts => "holding-new",
+            Counted::StoredRefusals => "stored-refusals",
+        })?;
+        match subject {
+            Subject::Rider(_) => Ok(()),
+            Subject::Network(Network { factor: 1, .. }) => f.write_str("-address"),
+            Subject::Network(Network { bits, .. }) => write!(f, "-network-{bits}"),
         }
     }
 }
@@ -187,24 +256,12 @@ impl Key {
 /// The key in Redis.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policy = self.policy();
+        let policy = Policy(*self);
         match self.subject {
             Subject::Rider(rider) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{rider}"),
-            Subject::Address(address) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{address}"),
+            Subject::Network(network) => {
+                write!(f, "farebox:limit:{LAYOUT}:{policy}:{}", network.address)
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_whole_network_of_ipv6_is_one_and_a_mapped_address_is_ipv4() {
-        let address = |text: &str| counted(text.parse().expect("an address"));
-        assert_eq!(address("2001:db8:1:2:3:4:5:6"), address("2001:db8:1:2::"));
-        assert_ne!(address("2001:db8:1:2::"), address("2001:db8:1:3::"));
-        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
-        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
     }
 }

@@ -21,6 +21,14 @@ pub struct Http {
     pub body_timeout_ms: u64,
     /// Connections open at once.
     pub max_connections: usize,
+    /// Most of them for one address.
+    pub connections_per_address: usize,
+    /// How long a connection may take none of a response, milliseconds.
+    pub write_timeout_ms: u64,
+    /// How long a connection is kept, seconds.
+    pub connection_secs: u64,
+    /// How much of a response the kernel holds for one connection, bytes.
+    pub send_buffer_bytes: usize,
     /// Proxies in front that append to X-Forwarded-For.
     pub trusted_proxies: usize,
     /// Origins whose pages may call the API.

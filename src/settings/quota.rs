@@ -63,9 +63,22 @@ impl Rate {
         self.interval() * self.requests
     }
 
-    /// Whether one more request fits.
-    pub(crate) fn fits(self, lead: u64) -> bool {
-        lead + self.interval() <= self.burst()
+    /// Whether this many more fit.
+    pub(crate) fn fits(self, lead: u64, units: u64) -> bool {
+        lead.saturating_add(self.interval().saturating_mul(units)) <= self.burst()
+    }
+
+    /// How long until this many fit, whole seconds, rounded up; `None` if they never do.
+    pub(crate) fn fits_in(self, lead: u64, units: u64) -> Option<u64> {
+        let needed = self.interval().saturating_mul(units);
+        let room = self.burst().checked_sub(needed)?;
+        Some(lead.saturating_sub(room).div_ceil(SECOND))
+    }
+
+    /// This many times as many requests in the same time.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        let most = self.window * SECOND;
+        Self { requests: self.requests.saturating_mul(factor.into()).min(most), window: self.window }
     }
 
     /// How many requests fit now.
@@ -101,12 +114,17 @@ mod tests {
     fn a_quota_is_spent_at_once_and_restored_evenly() {
         let rate = Rate { requests: 7, window: 10 };
         let (mut lead, mut passed) = (0, 0);
-        while rate.fits(lead) {
+        while rate.fits(lead, 1) {
             assert_eq!(rate.left(lead), 7 - passed);
             (lead, passed) = (lead + rate.interval(), passed + 1);
         }
         assert_eq!((passed, rate.left(lead), rate.more_in(lead)), (7, 0, 2), "10 s / 7, rounded up");
-        assert!(rate.fits(lead - rate.interval()) && !rate.fits(lead - rate.interval() + 1));
+        assert!(rate.fits(lead - rate.interval(), 1) && !rate.fits(lead - rate.interval() + 1, 1));
+        assert!(rate.fits(0, 7) && !rate.fits(0, 8) && rate.times(3).fits(0, 21));
+        assert_eq!(
+            (rate.fits_in(lead, 7), rate.fits_in(0, 7), rate.fits_in(0, 8)),
+            (Some(10), Some(0), None)
+        );
         assert_eq!(rate.more_in(rate.interval()), 2, "with six left, the seventh comes back");
     }
 }

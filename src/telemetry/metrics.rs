@@ -57,6 +57,7 @@ pub struct Metrics {
     not_made: Gauge,
     refused: Family<Reason, Counter>,
     waiting: Gauge,
+    connections: Gauge,
     breaches: Family<Invariant, Gauge>,
     /// Absent until the invariants were checked once: without a check there is no age.
     checked: Family<NoLabels, Gauge<f64, AtomicU64>>,
@@ -89,13 +90,15 @@ impl Default for Metrics {
         let help = "Departures of the timetable's coming days that could not be made";
         registry.register("departures_not_made", help, not_made.clone());
         let refused = Family::default();
-        let help = "Requests that were refused before they were read: by a limit (limited) or by admission (crowded)";
+        let help = "What was refused before it was done; docs/operators/metrics.md has the reasons";
         registry.register("http_refused", help, refused.clone());
         let help = "Statements that were refused because the schema changed under their plan";
         registry.register("stale_plans", help, STALE_PLANS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for admission";
         registry.register("http_waiting", help, waiting.clone());
+        let connections = Gauge::default();
+        registry.register("http_connections", "Open connections of clients", connections.clone());
         let (breaches, checked) = (Family::default(), Family::default());
         let help = "In how many places an invariant did not hold when they were last checked";
         registry.register("invariant_breaches", help, breaches.clone());
@@ -113,6 +116,7 @@ impl Default for Metrics {
             not_made,
             refused,
             waiting,
+            connections,
             breaches,
             checked,
             registry: Arc::new(registry),
@@ -129,14 +133,29 @@ impl Drop for WaitingRequest {
     }
 }
 
+/// Counts an open connection until it is dropped.
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Metrics {
+    /// Counts an open connection.
+    pub fn opened(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
+    }
+
     /// Counts a request that waits for admission.
     pub fn waits(&self) -> WaitingRequest {
         self.waiting.inc();
         WaitingRequest(self.waiting.clone())
     }
 
-    /// Counts a request that was refused before it was read.
+    /// Counts what was refused before it was done.
     pub fn refused(&self, why: &'static str) {
         self.refused.get_or_create(&Reason { why }).inc();
     }

@@ -14,7 +14,12 @@
 //! snapshot.
 
 use super::seat_map;
-use crate::{domain::TripId, limits::counted, settings::Trips as TripRules, storage::note_outage};
+use crate::{
+    domain::TripId,
+    limits::{OpenByNetwork, OpenSlot},
+    settings::Trips as TripRules,
+    storage::note_outage,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -42,9 +47,7 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     slots: Arc<Semaphore>,
-    /// The number of streams of each address that has any.
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-    max_per_address: usize,
+    by_network: OpenByNetwork,
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
     period: Duration,
@@ -114,21 +117,8 @@ pub struct Stream {
 
 /// One stream's share of both bounds, until it is dropped.
 struct Slot {
-    live: Live,
-    address: IpAddr,
+    _network: OpenSlot,
     _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut all = self.live.by_address();
-        if let Some(open) = all.get_mut(&self.address) {
-            *open -= 1;
-            if *open == 0 {
-                all.remove(&self.address);
-            }
-        }
-    }
 }
 
 impl Live {
@@ -136,8 +126,7 @@ impl Live {
     pub fn new(rules: &TripRules, limited: bool) -> Self {
         Self(Arc::new(Inner {
             slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
-            by_address: Mutex::default(),
-            max_per_address: if limited { rules.live_streams_per_address } else { usize::MAX },
+            by_network: OpenByNetwork::new(if limited { rules.live_streams_per_address } else { usize::MAX }),
             trips: Mutex::default(),
             opened: Notify::new(),
             period: Duration::from_millis(rules.live_poll_ms),
@@ -157,7 +146,7 @@ impl Live {
         last_id: Option<&str>,
         address: IpAddr,
     ) -> Result<Stream, NoStream> {
-        let slot = self.reserve(counted(address))?;
+        let slot = self.reserve(address)?;
         let mut seats = match self.join(trip) {
             Some(seats) => seats,
             None => {
@@ -172,22 +161,8 @@ impl Live {
 
     fn reserve(&self, address: IpAddr) -> Result<Slot, NoStream> {
         let permit = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| NoStream::Full)?;
-        let mut all = self.by_address();
-        let open = all.entry(address).or_insert(0);
-        if *open >= self.0.max_per_address {
-            // Zero only if the bound is zero.
-            if *open == 0 {
-                all.remove(&address);
-            }
-            return Err(NoStream::TooManyOfAddress);
-        }
-        *open += 1;
-        drop(all);
-        Ok(Slot { live: self.clone(), address, _permit: permit })
-    }
-
-    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        let network = self.0.by_network.enter(address).ok_or(NoStream::TooManyOfAddress)?;
+        Ok(Slot { _network: network, _permit: permit })
     }
 
     /// Ends every stream and opens no more.

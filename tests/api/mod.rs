@@ -7,6 +7,7 @@ mod authorizations;
 mod bad_input;
 mod balances;
 mod booking;
+mod fair_shares;
 mod hostile;
 mod input_rules;
 mod languages;

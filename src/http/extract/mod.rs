@@ -61,6 +61,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
         let key = idempotency_key(&request)?;
         let permit = request.extensions().get::<Permit>().map(|place| Arc::clone(&place.0));
         let (sent, scope) = scopes(&request);
+        let bounded_by = (!caller.role.may_operate()).then(|| app.limits.clone());
         let bytes = bytes(request, app).await?;
         let body = parse(&bytes)?;
         let key = key
@@ -72,6 +73,7 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
                     key,
                     fingerprint: understood,
                     as_sent,
+                    bounded_by,
                 })
             })
             .transpose()?;
@@ -111,7 +113,11 @@ impl FromRequest<App> for KeyedRegistration {
         let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
         let understood = fingerprint(app, &[b"POST /v1/riders\n", &canonical(&body)?])?;
         let as_sent = fingerprint(app, &[b"POST /v1/riders\n", &bytes])?;
-        Ok(Self { key: Some(IdempotencyKey { actor, key, fingerprint: understood, as_sent }), body })
+        let bounded_by = Some(app.limits.clone());
+        Ok(Self {
+            key: Some(IdempotencyKey { actor, key, fingerprint: understood, as_sent, bounded_by }),
+            body,
+        })
     }
 }
 

@@ -4,8 +4,9 @@ use crate::http::{
     App,
     middleware::{context::request_context, validate::validate},
     problem::Problem,
+    server::{self, Bounds},
 };
-use crate::{storage, telemetry::metrics::Metrics};
+use crate::{limits::OpenByNetwork, settings::Settings, storage, telemetry::metrics::Metrics};
 use axum::{
     Json, Router,
     extract::State,
@@ -15,10 +16,23 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::{future, time::Duration};
 use tokio::net::TcpListener;
 
 /// OpenMetrics, the format that Prometheus prefers.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Connections of a listener that serves health and metrics alone: scrapers and probes are few.
+pub const WORKER_CONNECTIONS: usize = 32;
+/// Most of them for one address.
+const WORKER_CONNECTIONS_PER_ADDRESS: usize = 16;
+/// Longest head of a request to it, bytes.
+const WORKER_HEAD_BYTES: usize = 8192;
+/// How long a head may take there, and a connection be idle, unless the settings are stricter.
+/// Longer than Prometheus's usual interval of 15 s, so that it keeps its connection.
+const WORKER_HEAD_TIME: Duration = Duration::from_secs(20);
+/// How long a connection is kept there.
+const WORKER_LIFETIME: Duration = Duration::from_secs(600);
 
 type Scrape = ([(HeaderName, &'static str); 1], String);
 
@@ -46,11 +60,18 @@ async fn scrape(pool: &PgPool, metrics: &Metrics) -> Result<Scrape, Problem> {
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text(pool).await?))
 }
 
-/// Serves health and metrics alone, for a process that serves nothing else.
-///
-/// # Errors
-/// An error of the listener.
-pub async fn serve_metrics(pool: PgPool, metrics: Metrics, listener: TcpListener) -> std::io::Result<()> {
+/// Serves health and metrics alone, for a process that serves nothing else. Safe to drop: its
+/// connections are closed with the process.
+pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, listener: TcpListener) {
+    let api = Bounds::of_api(settings);
+    let bounds = Bounds {
+        connections: WORKER_CONNECTIONS,
+        by_network: OpenByNetwork::new(WORKER_CONNECTIONS_PER_ADDRESS),
+        head_bytes: api.head_bytes.min(WORKER_HEAD_BYTES),
+        head_time: api.head_time.min(WORKER_HEAD_TIME),
+        lifetime: api.lifetime.min(WORKER_LIFETIME),
+        ..api
+    };
     let router = Router::new()
         .route("/health/live", get(live))
         .route(
@@ -63,6 +84,6 @@ pub async fn serve_metrics(pool: PgPool, metrics: Metrics, listener: TcpListener
         )
         .layer(from_fn(validate))
         .layer(from_fn(request_context))
-        .with_state((pool, metrics));
-    axum::serve(listener, router).await
+        .with_state((pool, metrics.clone()));
+    server::serve(router, listener, bounds, metrics, future::pending()).await;
 }

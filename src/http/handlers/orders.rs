@@ -3,14 +3,16 @@
 use crate::http::{
     App,
     extract::{Change, EmptyBody, Paging, Params, Path, SignedIn, as_a_set, order_id},
-    idempotent::{IdempotentChange, Reply, as_replay, replay},
+    idempotent::{IdempotentChange, Reply, as_replay, is_replay, replay},
+    middleware::client_address::Address,
     problem::Problem,
 };
 use crate::telemetry::traffic::TrafficKind;
 use crate::{
     booking,
-    domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, SeatSet, TripId},
+    domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, RiderId, SeatSet, TripId},
     idempotency::{self, IdempotencyKey, NewResponse, StoredResponse},
+    limits::{HeldSeats, HoldRefusal},
     orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView},
     payment::{
         self, Proof,
@@ -41,9 +43,14 @@ pub(crate) struct NewOrder {
     seats: Vec<String>,
 }
 
-pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> Result<Response, Problem> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    address: Address,
+    change: Change<NewOrder>,
+) -> Result<Response, Problem> {
     let seats =
         SeatSet::parse(&change.body.seats, app.settings.booking.max_seats).map_err(|e| Problem::field(&e))?;
+    let held = hold(&app, change.caller.rider_id, &address, seats.numbers().len())?;
     let order_id = OrderId::new();
     let request = booking::Request {
         order_id,
@@ -56,7 +63,30 @@ pub(crate) async fn create(State(app): State<App>, change: Change<NewOrder>) -> 
     let result = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, result).await;
+    // A booking that was refused, or made before, has taken no seat now. Of one that failed it is not
+    // known yet.
+    let took_none = match &response {
+        Ok(made) => is_replay(made),
+        Err(problem) => problem.status.is_client_error(),
+    };
+    if took_none {
+        held.give_back();
+    }
     count(&app, TrafficKind::Book, response)
+}
+
+/// Counts the seats, unless the account or the address takes too many in a while.
+fn hold(app: &App, rider: RiderId, address: &Address, seats: usize) -> Result<HeldSeats, Problem> {
+    app.limits.hold_seats(rider, address.0, seats).map_err(|refusal| {
+        app.metrics.refused("holds");
+        match refusal {
+            HoldRefusal::Wait(secs) => Problem::limited(secs),
+            HoldRefusal::AtMost(most) => Problem::field(&FieldError::new(
+                "/seats",
+                format!("this account may take at most {most} seats at a time"),
+            )),
+        }
+    })
 }
 
 /// Counts the outcome of a booking or payment for the console's charts.
@@ -222,6 +252,14 @@ async fn respond(
         (Err((SagaError::Refused(refusal), _)), None) => Err(refusal.into()),
         (Err((SagaError::Refused(refusal), _)), Some(key)) => {
             let problem = Problem::from(refusal);
+            if !key.stores_refusal(problem.status.as_u16()) {
+                match again(|| idempotency::load(&saga.pool, key)).await? {
+                    // A key that this request has reserved gets its response in any case.
+                    Some(StoredResponse::Reserved(reserved)) if reserved == subject => {}
+                    Some(earlier) => return replay_order(saga, earlier).await,
+                    None => return Err(problem),
+                }
+            }
             let (key, body) = (key.clone(), Value::Object(problem.body.clone()));
             let response = NewResponse { key, subject, status: problem.status.as_u16(), body };
             let batcher = &saga.batchers.save_responses;

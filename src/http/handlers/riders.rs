@@ -76,11 +76,26 @@ async fn check_credentials(
     password: &str,
 ) -> Result<Rider, Error> {
     let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
-    let attempt = lockout::begin(pool, rules, user_name, address.0).await?;
-    let signed_in = again(|| accounts::sign_in(pool, &app.saga.passwords, user_name, password)).await;
+    let reading = app.admission.sign_in_read().await;
+    let queue = again(|| accounts::hash_queue_of(pool, user_name)).await?;
+    drop(reading);
+    let passwords = app.saga.passwords.in_queue(queue);
+    // Before the attempt is counted, so that what is refused here costs no more than a read.
+    let _place = passwords.enter().map_err(|busy| {
+        app.metrics.refused("hashing");
+        Error::Broken(Box::new(busy))
+    })?;
+    let too_soon = |error: Error| {
+        if matches!(error, Error::Refused(_)) {
+            app.metrics.refused("guessing");
+        }
+        error
+    };
+    let attempt = lockout::begin(pool, &passwords, rules, user_name, address.0).await.map_err(too_soon)?;
+    let signed_in = again(|| accounts::sign_in(pool, &passwords, user_name, password)).await;
     match &signed_in {
         Ok(_) => attempt.succeeded(pool).await?,
-        Err(Error::Refused(_)) => attempt.failed(pool, rules).await?,
+        Err(Error::Refused(_)) => attempt.failed(pool, rules).await.map_err(too_soon)?,
         Err(_) => attempt.withdraw(pool).await?,
     }
     signed_in

@@ -22,6 +22,13 @@ use tokio::{
     time::timeout,
 };
 
+/// Sign-ins at the console in flight: those of operators, so that riders do not take their places.
+const CONSOLE_SIGN_INS: usize = 32;
+
+/// Sign-ins that may read at once which queue they belong to. Without a bound, a flood of them would
+/// stand before payments in the queue for the database's connections.
+const SIGN_IN_READS: usize = 4;
+
 /// The permit of a request in flight, released when its last clone is dropped. A saga holds it to
 /// its end, also when the client disconnects.
 #[derive(Clone, Debug)]
@@ -33,7 +40,9 @@ pub struct Admission {
     changes: Arc<Semaphore>,
     payments: Arc<Semaphore>,
     sign_ins: Arc<Semaphore>,
+    console_sign_ins: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    sign_in_reads: Arc<Semaphore>,
     wait: Duration,
 }
 
@@ -45,16 +54,23 @@ impl Admission {
             changes: permits(settings.changes),
             payments: permits(settings.payments),
             sign_ins: permits(settings.sign_ins),
+            console_sign_ins: permits(CONSOLE_SIGN_INS),
             reads: permits(settings.reads),
+            sign_in_reads: permits(SIGN_IN_READS),
             wait: Duration::from_millis(settings.wait_ms),
         }
+    }
+
+    /// Waits until a sign-in may read which queue it belongs to.
+    pub(crate) async fn sign_in_read(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.sign_in_reads).acquire_owned().await.ok()
     }
 
     /// The permits that a request uses. Health, metrics and operators have connections of their own
     /// and need none.
     fn class(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
         match route {
-            "/console/sign-in" if *method == Method::POST => Some(&self.sign_ins),
+            "/console/sign-in" if *method == Method::POST => Some(&self.console_sign_ins),
             _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
             "/v1/riders" | "/v1/sessions" => Some(&self.sign_ins),
             "/v1/orders/{id}/pay" | "/v1/payment-authorizations" | "/v1/riders/me/pay-password" => {

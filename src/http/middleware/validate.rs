@@ -8,7 +8,7 @@ use crate::http::{
 };
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, Method, header},
+    http::{HeaderMap, HeaderName, Method, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -37,6 +37,9 @@ pub(crate) async fn validate(request: Request, next: Next) -> Response {
 /// Checks the headers and the query. The console checks the parameters of its pages itself.
 pub(crate) fn check(request: &Request) -> Result<(), Problem> {
     check_headers(request.headers())?;
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        return Err(Problem::malformed("host: this header is required"));
+    }
     let Some(query) = request.uri().query().filter(|query| !query.is_empty()) else { return Ok(()) };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };

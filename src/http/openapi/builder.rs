@@ -1,7 +1,7 @@
 //! How an operation is described: a builder, and its OpenAPI form.
 
 use crate::http::{
-    middleware::limited_routes::action_of,
+    middleware::limited_routes::class_of,
     problem::catalogue::{self, Kind},
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -213,7 +213,7 @@ impl Operation {
             (400 | 408 | 413, _) | (422, "003073") => self.body.is_some(),
             (422, "003074") => self.body.is_some() || self.keyed || !self.query.is_empty(),
             (422, "006005") | (409, "006006") => self.keyed,
-            (429, _) => action_of(&self.method.to_uppercase(), self.path).is_some(),
+            (429, _) => class_of(&self.method.to_uppercase(), self.path).is_some(),
             _ => false,
         };
         catalogue::all()

@@ -38,6 +38,8 @@ impl Range {
         let world = World::with(&[
             ("FAREBOX__LOCKOUT__TRIES", "1000000"),
             ("FAREBOX__LOCKOUT__ADDRESS_TRIES", "1000000"),
+            ("FAREBOX__LOCKOUT__ACCOUNT_TRIES", "1000000"),
+            ("FAREBOX__LOCKOUT__KNOWN_TRIES", "1000000"),
         ])
         .await;
         let rider = world.rider("100.00").await;
