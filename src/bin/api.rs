@@ -14,6 +14,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     settings.require_secrets()?;
     let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-api")?;
     app::wait_for_schema(&pool).await?;
+    app::note_role(&pool, &settings).await;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let saga = app::saga_context(&settings, pool)?;

@@ -1,6 +1,8 @@
 //! Processes and their database: start, stop, outages, migrations, wrong clocks.
 
+mod append_only;
 mod clocks;
 mod embedded;
 mod outage;
+mod roles;
 mod schema_change;

@@ -168,7 +168,7 @@ impl Fixture {
         embedded::ensure_database(&server, &name).await.unwrap();
         let url = server.url(&name);
         let pool = storage::pool(&url, &settings().database, "speed").unwrap();
-        storage::migrate(&pool).await.unwrap();
+        crate::harness::migrate(&pool).await;
         people(&pool).await;
         let trips: Vec<Uuid> = sqlx::query_scalar("select id from trip").fetch_all(&pool).await.unwrap();
         write_lines(&folder.join("trips"), &trips);

@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod alarms;
+mod chain;
 mod checker;
 mod operators;
 mod snooze;

@@ -273,7 +273,7 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     .await;
     let url = cluster.url("farebox");
     let pool = storage::pool(&url, &settings().database, "failover").unwrap();
-    storage::migrate(&pool).await.unwrap();
+    crate::harness::migrate(&pool).await;
     sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
     let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
