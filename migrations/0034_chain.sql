@@ -47,7 +47,7 @@ create index order_event_by_time on order_event using brin (at);
 -- Texts that digests are over. They must not depend on a setting of the session: times are microseconds
 -- since 1970.
 create function micros(at timestamptz) returns bigint language sql stable parallel safe
-return (extract(epoch from at) * 1000000)::bigint;
+return (date_part('epoch', at) * 1000000)::bigint;
 
 -- What people wrote, and who: apart, by a digest of its own, so that it can be erased while the chain stays
 -- whole.
@@ -130,8 +130,9 @@ begin
     return null;
 end $$;
 
--- Chains the order events of the five minutes that nobody can add to any more, at most `most` of them, and
--- returns how many links it added. To be called in a transaction of its own, by one process at a time.
+-- Chains the order events of the oldest five minutes that nobody can add to any more and that are not
+-- chained yet, and of as many later ones that there are `most` in all; returns how many links it added. To
+-- be called in a transaction of its own, by one process at a time.
 create function chain_order_events(most integer) returns integer language plpgsql security definer as $$
 declare
     -- Before this transaction has a number: a transaction that wrote an event before this moment has a
@@ -140,6 +141,7 @@ declare
     now_running pg_snapshot := pg_current_snapshot();
     seal chain_seal;
     upto timestamptz;
+    first_at timestamptz;
     part record;
     added integer := 0;
 begin
@@ -150,6 +152,9 @@ begin
     if seal.fence < pg_snapshot_xmin(now_running) then
         -- A clock that is set back after a failover may be behind by as much as this.
         upto := greatest(chain_window(seal.fence_at - interval '10 min'), seal.sealed_until);
+        select min(e.at) into first_at from order_event e where e.at >= seal.sealed_until and e.at < upto;
+        seal.sealed_until := coalesce(chain_window(first_at), upto);
+        upto := least(upto, seal.sealed_until + most * interval '5 min');
         for part in
             select chain_window(e.at) as start, count(*) as events,
                    sha256(string_agg(order_event_digest(e), ''::bytea order by e.order_id, e.status)) as digest,
@@ -157,16 +162,13 @@ begin
                              order by e.order_id, e.status) as per_row
             from order_event e
             where e.at >= seal.sealed_until and e.at < upto
-            group by 1 order by 1 limit most
+            group by 1 order by 1
         loop
             perform chain_append('order_event', null, part.start,
                                  order_events_record(part.start, part.events, part.digest), null, part.per_row);
             added := added + 1;
-            seal.sealed_until := part.start + interval '5 min';
         end loop;
-        if added < most then
-            seal.sealed_until := upto;
-        end if;
+        seal.sealed_until := upto;
     elsif seal.fence <= pg_snapshot_xmax(now_running) then
         return 0;
     end if;

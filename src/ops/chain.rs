@@ -18,29 +18,46 @@ const TASK: &str = "farebox_chain";
 const POLL: Duration = Duration::from_secs(5);
 /// How often events are chained.
 const CHAIN_EVERY: Duration = Duration::from_secs(60);
-/// Most links of one turn, five minutes each: a day that no worker ran takes three turns.
-const MAX_LINKS: i32 = 100;
+/// Most links of one statement, five minutes each: it has to end before its timeout.
+const MAX_LINKS: i32 = 3;
+/// Most statements of one turn; a day that no worker ran takes one turn.
+const MAX_STATEMENTS: usize = 100;
 /// Links of one page of an export.
 const PAGE: i64 = 100;
 
-/// Chains the events that are due, for as long as the process lives. Safe to drop: a turn is one
-/// statement.
+/// Chains the events that are due, for as long as the process lives. Safe to drop: each statement
+/// is a transaction.
 pub async fn run_chain_loop(pool: PgPool) {
     loop {
         tokio::time::sleep(POLL).await;
-        if let Err(error) = if_due(&pool).await {
-            let outage = note_outage(&error);
-            tracing::warn!(%error, outage, "chaining the history of orders failed; retrying");
+        match if_due(&pool).await {
+            Ok(0) => {}
+            Ok(links) => tracing::debug!(links, "the history of orders is chained"),
+            Err(error) => {
+                let outage = note_outage(&error);
+                tracing::warn!(%error, outage, "chaining the history of orders failed; retrying");
+            }
         }
     }
 }
 
 /// Chains the events if that is due and no other worker does it; returns how many links it added.
 async fn if_due(pool: &PgPool) -> Result<i32, sqlx::Error> {
-    if queue::acquire_task(pool, TASK, CHAIN_EVERY).await? { chain_order_events(pool).await } else { Ok(0) }
+    let mut links = 0;
+    if queue::acquire_task(pool, TASK, CHAIN_EVERY).await? {
+        for _ in 0..MAX_STATEMENTS {
+            let added = chain_order_events(pool).await?;
+            links += added;
+            if added == 0 {
+                break;
+            }
+        }
+    }
+    Ok(links)
 }
 
-/// Chains the events that nobody can add to any more, and returns how many links it added.
+/// Chains some of the events that nobody can add to any more, and returns how many links it added;
+/// none if there are no more.
 ///
 /// # Errors
 /// The database's.
