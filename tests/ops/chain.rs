@@ -55,7 +55,8 @@ async fn old_events(pool: &PgPool) {
 async fn what_the_owner_does_to_the_audit_log_shows() {
     let world = World::new().await;
     act(&world).await;
-    assert!(count(&world.pool, "select count(*) from chain_link where source = 'audit'").await >= 4);
+    world.trip(20).await;
+    assert!(count(&world.pool, "select count(*) from chain_link where source = 'audit'").await >= 5);
     assert_eq!(count(&world.pool, "select count(*) from chain_link where source = 'trip_event'").await, 1);
     assert_eq!(breaks(&world.pool).await, [""; 0]);
     world.verify().await;

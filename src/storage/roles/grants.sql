@@ -132,7 +132,7 @@ grant update (run_at, first_due_at, cancel_asked, attempt, lease_token, lease_un
               snoozed_attempt, max_attempts) on queue.job to {worker};
 grant select on queue.job to {reader};
 grant select, insert, delete on queue.dead_letter to {api}, {worker};
-grant update (reason) on queue.dead_letter to {api}, {worker};
+grant update (attempt, reason, failures, died_at) on queue.dead_letter to {api}, {worker};
 grant select on queue.dead_letter to {reader};
 grant select, insert on queue.finished to {api}, {worker};
 grant select on queue.finished to {reader};
