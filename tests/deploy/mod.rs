@@ -4,5 +4,6 @@ mod append_only;
 mod clocks;
 mod embedded;
 mod outage;
+mod queries;
 mod roles;
 mod schema_change;
