@@ -310,6 +310,17 @@ async fn an_owner_without_further_rights_installs_and_an_older_database_changes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn invariants_and_copies_are_read_as_the_reader() {
+    let world = World::new().await;
+    world.trip(20).await;
+    let reader = world.db.url.replace("://farebox@", "://farebox_reader@");
+    let verified = succeeded(&farebox(&reader, &["verify"]));
+    assert!(verified.contains("ok     No job has given up."), "{verified}");
+    assert_eq!(succeeded(&farebox(&reader, &["audit", "export"])).lines().count(), 1);
+    failed(&farebox(&reader, &["queues", "pause", "timetable", "--reason", "none"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sql_is_printed_without_a_database_and_without_a_password() {
     let nowhere = "postgres://farebox_owner@127.0.0.1:1/none";
     let all = succeeded(&farebox(nowhere, &["roles", "--api", "web"]));
