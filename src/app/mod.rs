@@ -121,6 +121,22 @@ pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
     }
 }
 
+/// Warns in production if the process connects as a role that may do more than it needs: an
+/// intruder in the process could then switch off the guards of the ledger and the audit log. No
+/// error, because an upgrade of a database with one role must not stop the service.
+pub async fn note_role(pool: &PgPool, settings: &Settings) {
+    if settings.environment != "production" {
+        return;
+    }
+    match storage::roles::excess(pool).await {
+        Ok(None) => {}
+        Ok(Some(excess)) => {
+            tracing::warn!("the database role {excess}; docs/operators/roles.md names others to use");
+        }
+        Err(error) => tracing::warn!(%error, "the rights of the database role are not known"),
+    }
+}
+
 /// Resolves at SIGINT or SIGTERM.
 pub async fn stop_signal() {
     let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -15,6 +15,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-api")?;
     app::wait_for_schema(&pool).await?;
     http::require_files(&settings, settings.http.max_connections)?;
+    app::note_role(&pool, &settings).await;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let saga = app::saga_context(&settings, pool)?;

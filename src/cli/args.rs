@@ -1,6 +1,6 @@
 //! The command line of `farebox`.
 
-use super::{database::Data, job_args};
+use super::{audit, database::Data, job_args, roles};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -24,10 +24,15 @@ pub(super) enum Command {
     Dev(Dev),
     /// Apply the migrations of this build.
     Migrate(Data),
+    /// Print or apply what the roles of API, worker and reader may do in the database.
+    Roles(roles::Roles),
     /// Check every invariant; exit code 1 on a breach.
     Verify(Verify),
     /// Make the trips of the coming days from the timetable.
     Trips(Trips),
+    /// Copies of the audit log and the histories, with their chain of digests.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Accounts of the operations side.
     #[command(subcommand)]
     Operators(Operators),

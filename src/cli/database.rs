@@ -4,7 +4,10 @@ use crate::{
     domain::BoxError,
     embedded::{self, Server},
     settings::Settings,
-    storage,
+    storage::{
+        self,
+        roles::{self, RoleNames},
+    },
 };
 use clap::Args;
 use sqlx::PgPool;
@@ -30,14 +33,14 @@ pub(super) struct Data {
 pub(super) struct Database {
     pub(super) url: String,
     pub(super) folder: PathBuf,
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 impl Database {
     pub(super) async fn open(data: &Data, fresh: bool) -> Result<Self, BoxError> {
         let folder = data.data.clone().unwrap_or_else(embedded::default_data_dir);
         if let Ok(url) = std::env::var("DATABASE_URL") {
-            return Ok(Self { url, folder, _server: None });
+            return Ok(Self { url, folder, server: None });
         }
         let options =
             embedded::Options { data: folder.clone(), durable: true, max_connections: 200, settings: &[] };
@@ -46,7 +49,7 @@ impl Database {
             embedded::drop_database(&server, DATABASE).await?;
         }
         embedded::ensure_database(&server, DATABASE).await?;
-        Ok(Self { url: server.url(DATABASE), folder, _server: Some(server) })
+        Ok(Self { url: server.url(DATABASE), folder, server: Some(server) })
     }
 
     /// A pool for a command that needs this build's schema to be there.
@@ -54,6 +57,17 @@ impl Database {
         let pool = self.pool(settings)?;
         storage::require_current(&pool).await?;
         Ok(pool)
+    }
+
+    /// Pools for an API and for a worker. On the embedded server they connect as the roles of those,
+    /// which are made; a database of one's own is used as its URL says.
+    pub(super) async fn serving(&self, settings: &Settings, owner: PgPool) -> Result<[PgPool; 2], BoxError> {
+        let Some(server) = &self.server else { return Ok([owner.clone(), owner]) };
+        let names = RoleNames { owner: embedded::USER.to_owned(), ..RoleNames::default() };
+        roles::establish(&owner, &names).await?;
+        owner.close().await;
+        let pool = |role: &str| storage::pool(&server.url_as(role, DATABASE), &settings.database, "farebox");
+        Ok([pool(&names.api)?, pool(&names.worker)?])
     }
 
     pub(super) fn pool(&self, settings: &Settings) -> Result<PgPool, sqlx::Error> {

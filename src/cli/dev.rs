@@ -35,7 +35,8 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     }
     let pool = database.pool(&settings)?;
     storage::migrate(&pool).await?;
-    let saga = app::saga_context(&settings, pool)?;
+    let [serving, working] = database.serving(&settings, pool).await?;
+    let (saga, undoing) = (app::saga_context(&settings, serving)?, app::saga_context(&settings, working)?);
     demo::seed(&saga, settings.trips.zone).await?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
@@ -48,9 +49,10 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     };
     let app = app::app(settings.clone(), saga.clone())?;
     let mut pruning = JoinSet::new();
-    pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
-    pruning.spawn(ops::verifier::run_verifier_loop(saga.pool.clone(), settings.verify.overdue_bound()));
-    let works = worker::work(&saga, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
+    pruning.spawn(maintenance::run_prune_loop(undoing.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(ops::verifier::run_verifier_loop(undoing.pool.clone(), settings.verify.overdue_bound()));
+    pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
+    let works = worker::work(&undoing, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {
         app::stop_signal().await;

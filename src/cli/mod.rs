@@ -1,12 +1,14 @@
 //! The commands of `farebox`: development in one process, and what operators do in a shell.
 
 mod args;
+mod audit;
 mod database;
 pub mod demo;
 mod dev;
 mod job_args;
 mod jobs;
 mod operators;
+mod roles;
 mod verify;
 
 pub use args::Cli;
@@ -36,6 +38,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let (settings, database) = (app::settings(&[])?, Database::open(&data, false).await?);
             storage::migrate(&database.pool(&settings)?).await?;
         }
+        Command::Audit(audit) => return audit::run(audit).await,
+        Command::Roles(args) => roles::run(args).await?,
         Command::Verify(args) => return verify::verify(args).await,
         Command::Trips(args) => make_trips(&args).await?,
         Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,

@@ -54,7 +54,8 @@ const FIRST_START_LIMIT: Duration = Duration::from_secs(20 * 60);
 const POLL: Duration = Duration::from_millis(5);
 /// Only a part of the socket's file name, as the server does not listen on TCP.
 const PORT: u16 = 5432;
-const USER: &str = "farebox";
+/// The superuser of the embedded server, which owns all databases.
+pub const USER: &str = "farebox";
 
 /// The options of [`start`]. They take effect when the server is started; a process that joins a
 /// running server uses it as it is.
@@ -84,7 +85,13 @@ impl Server {
     /// The URL of `database` for sqlx and `psql`; the user is a superuser without a password.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        url(&self.socket_dir, database)
+        self.url_as(USER, database)
+    }
+
+    /// The URL of `database` for another role of the server, which needs no password either.
+    #[must_use]
+    pub fn url_as(&self, role: &str, database: &str) -> String {
+        url(&self.socket_dir, role, database)
     }
 
     /// The folder of the cluster (`pg`) and its `log`. It is outside of [`Options::data`] if root's
@@ -238,7 +245,7 @@ async fn is_ready(home: &Path, socket_dir: &Path) -> bool {
     if status.lines().nth(7).map(str::trim) != Some("ready") {
         return false;
     }
-    let Ok(options) = PgConnectOptions::from_str(&url(socket_dir, "postgres")) else { return false };
+    let Ok(options) = PgConnectOptions::from_str(&url(socket_dir, USER, "postgres")) else { return false };
     match tokio::time::timeout(READY_LIMIT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => connection.close().await.is_ok(),
         Ok(Err(sqlx::Error::Database(e))) => e.code().as_deref() != Some("57P03"), // cannot_connect_now
@@ -246,10 +253,10 @@ async fn is_ready(home: &Path, socket_dir: &Path) -> bool {
     }
 }
 
-fn url(socket_dir: &Path, database: &str) -> String {
+fn url(socket_dir: &Path, user: &str, database: &str) -> String {
     let (database, socket_dir) = (percent(database), percent(&socket_dir.to_string_lossy()));
     // Host and port are set to keep PGHOST and PGPORT out; the later `host` is the one that counts.
-    format!("postgres://{USER}@localhost:{PORT}/{database}?host={socket_dir}&sslmode=disable")
+    format!("postgres://{user}@localhost:{PORT}/{database}?host={socket_dir}&sslmode=disable")
 }
 
 fn percent(text: &str) -> String {

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod bulk;
+pub mod chain;
 pub mod find;
 pub mod impact;
 pub mod jobs;

@@ -3,8 +3,8 @@
 
 use super::note_outage;
 use sqlx::{
-    Connection, PgConnection, PgPool,
-    migrate::{Migrate, MigrateError, Migrator},
+    AssertSqlSafe, Connection, PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
 
@@ -14,12 +14,17 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// Oldest and newest server the SQL is meant for, majors.
 const SERVERS: std::ops::RangeInclusive<u32> = 15..=18;
 
+/// The SQLSTATE of a table that does not exist, or is in a schema that the role may not use.
+const NO_TABLE: &str = "42P01";
+/// The SQLSTATE of a missing privilege.
+const NO_PRIVILEGE: &str = "42501";
+
 /// Why a process refuses a database.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// Migrations are missing, or this build does not know some of them.
     #[error(
-        "the database's schema is at migration {found}, this build needs {needed}; run `farebox migrate` of the same build"
+        "the database's schema is at migration {found}, this build needs {needed}; run `farebox migrate` of the same build, as the owner of the tables"
     )]
     Version {
         /// What the database has.
@@ -27,6 +32,9 @@ pub enum SchemaError {
         /// What this build knows last.
         needed: i64,
     },
+    /// The role may not read which migrations there are.
+    #[error("{0} may not use the schema; run `farebox roles --apply` as the owner of the tables")]
+    NotGranted(String),
     /// The server is older or newer than the SQL is meant for.
     #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
     Server(u32),
@@ -70,18 +78,37 @@ pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
     Ok(conn.close().await?)
 }
 
-/// Refuses a schema other than this build's.
+/// Refuses a schema other than this build's. Only reads: a role that owns nothing can do it.
 ///
 /// # Errors
-/// [`SchemaError::Version`] with both numbers.
+/// [`SchemaError::Version`] with both numbers; [`SchemaError::NotGranted`].
 pub async fn require_current(pool: &PgPool) -> Result<(), SchemaError> {
     require_server(pool).await?;
     let needed = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
-    let mut conn = pool.acquire().await?;
     let table = &MIGRATIONS.table_name;
-    conn.ensure_migrations_table(table).await?;
-    let found = conn.list_applied_migrations(table).await?.iter().map(|m| m.version).max().unwrap_or(0);
+    let newest = AssertSqlSafe(format!("select coalesce(max(version), 0) from {table}"));
+    let found = match sqlx::query_scalar(newest).fetch_one(pool).await {
+        Ok(version) => version,
+        Err(sqlx::Error::Database(error)) => match error.code().as_deref() {
+            Some(NO_TABLE | NO_PRIVILEGE) if is_migrated(pool).await? => {
+                return Err(SchemaError::NotGranted(role(pool).await?));
+            }
+            Some(NO_TABLE) => 0,
+            _ => return Err(sqlx::Error::Database(error).into()),
+        },
+        Err(error) => return Err(error.into()),
+    };
     if found == needed { Ok(()) } else { Err(SchemaError::Version { found, needed }) }
+}
+
+/// Whether there is a table of migrations, wherever the role may look.
+async fn is_migrated(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    let there = "select exists(select from pg_class where relname = $1 and relkind = 'r')";
+    sqlx::query_scalar(there).bind(&*MIGRATIONS.table_name).fetch_one(pool).await
+}
+
+async fn role(pool: &PgPool) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("select current_user::text").fetch_one(pool).await
 }
 
 async fn require_server(pool: &PgPool) -> Result<(), SchemaError> {

@@ -11,6 +11,7 @@ mod commit;
 mod migrate;
 mod outage;
 pub mod redis;
+pub mod roles;
 mod stale_plan;
 
 pub use commit::begin_async_commit;

@@ -31,7 +31,7 @@ pub(super) struct Invariant {
 }
 
 /// All invariants.
-pub(super) const INVARIANTS: [Invariant; 23] = [
+pub(super) const INVARIANTS: [Invariant; 24] = [
     Invariant {
         name: "seats_have_live_owners",
         sentence: "No held seat belongs to an order that has ended.",
@@ -292,8 +292,18 @@ pub(super) const INVARIANTS: [Invariant; 23] = [
                 where not exists(select from pg_class c join pg_index i on i.indexrelid = c.oid
                                  where c.relname = guard and i.indisvalid and i.indisunique)
                 union all
-                select guard from unnest(array['ledger_is_append_only', 'audit_is_append_only']) guard
+                select guard from unnest(array['ledger_is_append_only', 'audit_is_append_only', 'order_event_is_append_only',
+                    'trip_event_is_append_only', 'chain_is_append_only', 'audit_is_chained', 'trip_event_is_chained']) guard
                 where not exists(select from pg_trigger t where t.tgname = guard and t.tgenabled <> 'D')",
+    },
+    Invariant {
+        name: "records_are_chained",
+        sentence: "The audit log and the histories of orders and trips are what was chained when they were written.",
+        level: Level::Corrupt,
+        breach_one: "1 place of the audit log or a history was changed after it was written.",
+        breach_many: "{n} places of the audit log or the histories were changed after they were written.",
+        breach_zh: "审计日志或历史记录有 {n} 处在写入之后被改动。",
+        query: "select place from chain_breaks($4) place",
     },
     Invariant {
         name: "nothing_is_dead",

@@ -69,7 +69,7 @@ async fn pages_beside_a_load() {
     embedded::ensure_database(&server, "bench").await.unwrap();
     let url = server.url("bench");
     let pool = storage::pool(&url, &settings().database, "bench").unwrap();
-    storage::migrate(&pool).await.unwrap();
+    crate::harness::migrate(&pool).await;
     fill(&url, &pool).await;
     let pages = pages(&pool).await;
 

@@ -1,6 +1,9 @@
 //! Processes and their database: start, stop, outages, migrations, wrong clocks.
 
+mod append_only;
 mod clocks;
 mod embedded;
 mod outage;
+mod queries;
+mod roles;
 mod schema_change;

@@ -141,6 +141,6 @@ async fn migrations_may_take_longer_than_a_request() {
     let db = crate::harness::Database::empty().await;
     let short = [("FAREBOX__DATABASE__STATEMENT_TIMEOUT_MS", "15")];
     let mut migrate = command(env!("CARGO_BIN_EXE_farebox"), &db.url, &short);
-    let done = migrate.arg("migrate").output().unwrap();
+    let done = migrate.env("DATABASE_URL", &db.url).arg("migrate").output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

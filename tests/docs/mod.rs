@@ -1,5 +1,6 @@
 //! The documents against the program.
 
+mod compose;
 mod documents;
 mod invariants_table;
 mod tour;

@@ -1,8 +1,15 @@
 //! One disposable server for all test processes, one database for each test, cloned from a migrated template.
 
 use super::lasting_folder;
-use farebox::{embedded, settings::Settings, storage};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use farebox::{
+    embedded,
+    settings::Settings,
+    storage::{
+        self,
+        roles::{self, RoleNames},
+    },
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
@@ -26,6 +33,12 @@ impl Database {
         let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
         let create = format!("create database {name} template {template} strategy file_copy");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
+        // What a database grants by itself is not copied.
+        let RoleNames { api, worker, reader, .. } = RoleNames::default();
+        let connect = format!(
+            "revoke all on database {name} from public; grant connect on database {name} to {api}, {worker}, {reader}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(connect)).execute(&mut db).await.unwrap();
         Self { url: server.url(&name) }
     }
 
@@ -46,7 +59,7 @@ impl Database {
         let made = Self::created(&format!("encoding 'UTF8' lc_collate 'C' lc_ctype '{locale}'")).await;
         let settings = Settings::load("development", &[]).unwrap();
         let pool = storage::pool(&made.url, &settings.database, "migration").unwrap();
-        storage::migrate(&pool).await.unwrap();
+        migrate(&pool).await;
         pool.close().await;
         made
     }
@@ -72,7 +85,11 @@ async fn start() -> (embedded::Server, String) {
 
 async fn template(server: &embedded::Server) -> String {
     let sums = storage::MIGRATIONS.iter().flat_map(|m| m.checksum.iter());
-    let sum = sums.fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    // What the roles may do is in the template too.
+    let grants = RoleNames::default().grants_sql();
+    let sum = sums
+        .chain(grants.as_bytes())
+        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let name = format!("template_{sum:016x}");
     let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut db).await.unwrap();
@@ -82,7 +99,7 @@ async fn template(server: &embedded::Server) -> String {
         embedded::ensure_database(server, &name).await.unwrap();
         let settings = Settings::load("development", &[]).unwrap();
         let pool = storage::pool(&server.url(&name), &settings.database, "template").unwrap();
-        storage::migrate(&pool).await.unwrap();
+        migrate(&pool).await;
         pool.close().await;
         let finish = format!("alter database {name} is_template true");
         sqlx::raw_sql(AssertSqlSafe(finish)).execute(&mut db).await.unwrap();
@@ -90,6 +107,18 @@ async fn template(server: &embedded::Server) -> String {
     drop_old(&mut db).await;
     db.close().await.unwrap();
     name
+}
+
+/// Brings a database of the tests up to this build, with the roles that API and workers connect as.
+pub async fn migrate(pool: &PgPool) {
+    storage::migrate(pool).await.unwrap();
+    grant(pool).await;
+}
+
+/// Makes the roles that are missing, and gives them what this build needs.
+pub async fn grant(pool: &PgPool) {
+    let owner = sqlx::query_scalar("select current_user::text").fetch_one(pool).await.unwrap();
+    roles::establish(pool, &RoleNames { owner, ..RoleNames::default() }).await.unwrap();
 }
 
 async fn drop_old(db: &mut PgConnection) {

@@ -18,11 +18,11 @@ mod wire;
 pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
 pub use clock::Clock;
-pub use database::Database;
+pub use database::{Database, grant, migrate};
 pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
-pub use process::{Process, command};
+pub use process::{Process, command, restricted};
 pub use proxy::{Cut, Proxy};
 pub use redis::RedisServer;
 pub use signal::Frozen;
@@ -83,7 +83,9 @@ impl World {
     pub async fn on(db: Database, env: &[(&str, &str)]) -> Self {
         let settings = settings();
         let pool = farebox::storage::pool(&db.url, &settings.database, "test").unwrap();
-        let saga = parts::saga_context(&settings, pool.clone()).unwrap();
+        let api = restricted("farebox-api", &db.url);
+        let api = farebox::storage::pool(&api, &settings.database, "test").unwrap();
+        let saga = parts::saga_context(&settings, api).unwrap();
         let api = Process::api(&db.url, env);
         let account = new_rider("ops");
         accounts::register(&pool, &saga.passwords, &account, Role::Operator).await.unwrap();

@@ -36,7 +36,7 @@ impl OwnServer {
         embedded::ensure_database(&server, "farebox").await.unwrap();
         let url = server.url("farebox");
         let pool = storage::pool(&url, &settings().database, "test").unwrap();
-        storage::migrate(&pool).await.unwrap();
+        super::migrate(&pool).await;
         let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
         accounts::register(&pool, &saga.passwords, &new_rider("rider"), accounts::Role::Operator)
             .await

@@ -1,5 +1,6 @@
 //! Real processes of the binaries under test. Each is killed when its test ends.
 
+use farebox::storage::roles::RoleNames;
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
@@ -148,10 +149,22 @@ fn binary(name: &str, ours: &str) -> String {
     std::env::var("FAREBOX_BINARIES").map_or_else(|_| ours.to_owned(), |folder| format!("{folder}/{name}"))
 }
 
+/// The address for the role that a program of Farebox connects as. Tests give the owner's address
+/// everywhere, and only their own connections use it.
+pub fn restricted(program: &str, url: &str) -> String {
+    let (start, rest) = url.split_once("://").expect("a URL");
+    let (user, place) = rest.split_once('@').expect("a user in the URL");
+    assert!(["farebox", "postgres"].contains(&user), "{user} is not a test's owner");
+    let roles = RoleNames::default();
+    let worker = program.ends_with("farebox-worker");
+    format!("{start}://{}@{place}", if worker { roles.worker } else { roles.api })
+}
+
+/// A program under test. It connects as the role of the API, or of the worker.
 pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     command
-        .env("DATABASE_URL", url)
+        .env("DATABASE_URL", restricted(program, url))
         .env("FAREBOX_ENV", "development")
         .env("FAREBOX__HTTP__LISTEN", "127.0.0.1:0")
         .env("FAREBOX__SECRETS__TOKEN_KEY", super::TOKEN_KEY)

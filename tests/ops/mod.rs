@@ -4,6 +4,7 @@ mod actions;
 mod alarms;
 mod alerts;
 mod bulk;
+mod chain;
 mod checker;
 pub mod dead_letters;
 mod impact;

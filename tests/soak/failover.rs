@@ -271,7 +271,7 @@ async fn an_empty_database(cluster: &Cluster) -> (String, PgPool) {
     .await;
     let url = cluster.url("farebox");
     let pool = storage::pool(&url, &settings().database, "failover").unwrap();
-    storage::migrate(&pool).await.unwrap();
+    crate::harness::migrate(&pool).await;
     sqlx::raw_sql(super::check::RECORDER).execute(&pool).await.unwrap();
     (url, pool)
 }

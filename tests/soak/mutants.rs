@@ -88,7 +88,7 @@ impl Workshop {
         embedded::ensure_database(&server, "mutants").await.unwrap();
         let url = server.url("mutants");
         let pool = storage::pool(&url, &crate::harness::settings().database, "mutants").unwrap();
-        storage::migrate(&pool).await.unwrap();
+        crate::harness::migrate(&pool).await;
         Self { home, url, _server: server }
     }
 

@@ -55,7 +55,7 @@ impl Soak {
         embedded::ensure_database(&server, "soak").await.unwrap();
         let url = server.url("soak");
         let pool = checkers(&url);
-        storage::migrate(&pool).await.unwrap();
+        crate::harness::migrate(&pool).await;
         sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
         let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
         farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();

@@ -105,7 +105,7 @@ async fn top_ups_from_before_an_upgrade_are_not_made_again() {
         .await
         .unwrap();
     }
-    storage::migrate(&pool).await.unwrap();
+    crate::harness::migrate(&pool).await;
     let world = World::on(db, &[]).await;
     let top_up = async |rider: uuid::Uuid, amount: i64, reference: &str| {
         let body = json!({ "amount": amount.to_string(), "reference": reference });

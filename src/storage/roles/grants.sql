@@ -1,0 +1,170 @@
+-- What the roles may do, which the owner of the tables grants. All of it is taken away first, in the same
+-- transaction. Nobody may update or delete a record of the past, empty a table, make an object, or switch a
+-- trigger off. A new table, function or updated column gets its line here.
+do $$
+declare
+    one record;
+    grantees text := format('public, %I, %I, %I', '{api}', '{worker}', '{reader}');
+begin
+    execute format('revoke all on database %I from %s', current_database(), grantees);
+    execute format('grant connect on database %I to %I, %I, %I', current_database(), '{api}', '{worker}', '{reader}');
+    execute format('revoke all on schema public, queue from %s', grantees);
+    -- Of the owner only: what an extension brought is not ours. Partitions are reached through their table.
+    for one in
+        select c.oid::regclass as name from pg_class c
+        where c.relnamespace in ('public'::regnamespace, 'queue'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'S')
+          and not c.relispartition and pg_has_role(c.relowner, 'usage')
+    loop
+        execute format('revoke all on %s from %s', one.name, grantees);
+    end loop;
+    for one in
+        select p.oid::regprocedure as name from pg_proc p
+        where p.pronamespace in ('public'::regnamespace, 'queue'::regnamespace) and pg_has_role(p.proowner, 'usage')
+    loop
+        execute format('revoke all on routine %s from %s', one.name, grantees);
+    end loop;
+end $$;
+-- Functions of later migrations are nobody's either, until they stand here.
+alter default privileges revoke execute on functions from public;
+grant usage on schema public, queue to {api}, {worker}, {reader};
+
+-- The schema's versions, which every process reads when it starts.
+grant select on _sqlx_migrations, queue.schema_version to {api}, {worker}, {reader};
+
+-- Accounts. Hashes of passwords are read by the API alone.
+grant select, insert on rider to {api};
+grant update (nick_name, sex, email, phone) on rider to {api};
+grant select (id, user_name, role, nick_name, sex, email, phone, created_at) on rider to {worker}, {reader};
+grant select, insert on pay_password to {api};
+grant update (hash, wrong, checking, checked_at, locked_until, changed_at, last_change, was_first) on pay_password to {api};
+grant select (rider_id, wrong, checking, checked_at, locked_until, changed_at, was_first) on pay_password to {reader};
+grant select, insert on session to {api};
+grant update (revoked_at) on session to {api};
+grant select, delete on session to {worker};
+grant select on session to {reader};
+grant select, insert, delete on sign_in_tries to {api};
+grant update (level, seen_at, locked_until) on sign_in_tries to {api};
+grant select on sign_in_tries to {reader};
+
+-- Buses and the timetable come with the migrations, and from operators by SQL.
+grant select on bus, timetable to {api}, {worker}, {reader};
+
+-- Trips and seats. The API makes trips too: extra ones, and those of the timetable at an operator's word.
+grant select, insert on trip, seat to {api}, {worker};
+grant update (cancelled_at) on trip to {api};
+grant update (order_id, held_until, blocked) on seat to {api}, {worker};
+grant select on trip, seat to {reader};
+grant select, insert on trip_event to {api};
+grant select on trip_event to {worker}, {reader};
+grant select, insert on trip_cancellation to {api};
+grant select on trip_cancellation to {worker}, {reader};
+grant update (finished_at) on trip_cancellation to {worker};
+grant select, insert on trip_cancellation_order to {worker};
+grant select on trip_cancellation_order to {api}, {reader};
+grant select, insert, delete on departure_not_made to {api}, {worker};
+grant update (at, error) on departure_not_made to {api}, {worker};
+grant select on departure_not_made to {reader};
+
+-- Orders.
+grant select, insert on orders to {api};
+grant select on orders to {worker}, {reader};
+grant update (status, payment_id, paid_at, closed_at, closed_reason) on orders to {api}, {worker};
+grant select, insert on order_event to {api}, {worker};
+grant select on order_event to {reader};
+grant select, insert on open_hold to {api};
+grant update (orders, until) on open_hold to {api};
+grant select on open_hold to {worker}, {reader};
+grant select, insert on evaluation to {api};
+grant select on evaluation to {worker}, {reader};
+grant select on order_shown, order_listed, order_history to {api}, {worker}, {reader};
+
+-- Money. Entries of the ledger are added, and nothing else is ever done to them.
+grant select, insert on wallet to {api};
+grant select on wallet to {worker}, {reader};
+grant update (balance, last_entry) on wallet to {api}, {worker};
+grant select, insert on ledger_entry to {api}, {worker};
+grant select on ledger_entry to {reader};
+grant select, insert on top_up_reference to {api};
+grant select on top_up_reference to {worker}, {reader};
+grant select, insert on payment to {api};
+grant select on payment to {worker}, {reader};
+grant update (state, changed_at) on payment to {api}, {worker};
+grant select, insert, delete on payment_authorization to {api};
+grant update (rider_id, token_hash, expires_at, used_by) on payment_authorization to {api};
+grant select (order_id, rider_id, expires_at, used_by), delete on payment_authorization to {worker};
+grant update (used_by) on payment_authorization to {worker};
+grant select (order_id, rider_id, expires_at, used_by) on payment_authorization to {reader};
+
+-- Sagas.
+grant select, insert on barrier to {api}, {worker};
+grant update (undone_at) on barrier to {api}, {worker};
+grant delete on barrier to {worker};
+grant select on barrier to {reader};
+grant select, insert, delete on idempotency to {api};
+grant select, insert, delete on idempotency to {worker};
+grant update (subject, started_at, status, body) on idempotency to {api}, {worker};
+grant select on idempotency to {reader};
+
+-- Operators.
+grant select, insert on audit to {api};
+grant select on audit to {worker}, {reader};
+grant select, insert on bulk, bulk_item to {api};
+grant update (finished_at, stopped_by) on bulk to {api};
+grant select on bulk, bulk_item to {worker}, {reader};
+grant update (reached, done, asked, busy, gone, started_at, finished_at, stopped_by) on bulk to {worker};
+grant update (outcome) on bulk_item to {worker};
+grant select on verdict to {api}, {reader};
+grant select, insert on verdict to {worker};
+grant update (at, took_secs, holds, invariants) on verdict to {worker};
+grant select, insert, delete on minute_tally to {api};
+grant update (booked, paid, refused, failed) on minute_tally to {api};
+grant select on minute_tally to {worker}, {reader};
+grant select on recurring_job to {api}, {reader};
+grant select, insert, delete on recurring_job to {worker};
+
+-- The chain. Links are added by triggers and by chain_order_events, with the owner's rights.
+grant select on chain_link, chain_seal to {api}, {worker}, {reader};
+
+-- The queue. The API enqueues, and does what operators do to jobs; workers claim, end and count.
+grant select, insert, delete on queue.job to {api}, {worker};
+grant update (run_at, first_due_at, cancel_asked) on queue.job to {api};
+grant update (run_at, first_due_at, cancel_asked, attempt, lease_token, lease_until, leased_at, worker, failures,
+              snoozed_attempt, max_attempts) on queue.job to {worker};
+grant select on queue.job to {reader};
+grant select, insert, delete on queue.dead_letter to {api}, {worker};
+grant update (attempt, reason, failures, died_at) on queue.dead_letter to {api}, {worker};
+grant select on queue.dead_letter to {reader};
+grant select, insert on queue.finished to {api}, {worker};
+grant select on queue.finished to {reader};
+grant select, insert, delete on queue.paused to {api};
+grant select on queue.paused to {worker}, {reader};
+grant select, insert, delete on queue.concurrency_key to {worker};
+grant update (job_id) on queue.concurrency_key to {worker};
+grant select, delete on queue.concurrency_key to {api};
+grant select on queue.concurrency_key to {reader};
+grant select on queue.worker, queue.tally, queue.depth to {api}, {reader};
+grant select, insert, delete on queue.worker, queue.tally, queue.depth to {worker};
+grant update (held, state, last_seen_at) on queue.worker to {worker};
+grant update (done, failed, dead, cancelled, rescued, lost, run_secs, pickup, lateness, run) on queue.tally to {worker};
+grant select, insert on queue.maintenance_task to {worker};
+grant update (next_at) on queue.maintenance_task to {worker};
+grant select on queue.maintenance_task to {api}, {reader};
+grant select on queue.any_job to {api}, {worker}, {reader};
+
+-- Functions. Those that change something do it with the caller's rights, except the last two.
+grant execute on function seat_state(boolean, uuid, timestamptz), order_of(jsonb), rider_of(jsonb),
+    trip_of(jsonb) to {api}, {worker}, {reader};
+grant execute on function key_is_abandoned(smallint, timestamptz, uuid, float8),
+    with_room(uuid[], timestamptz[], uuid[], timestamptz[], integer, text),
+    free_seats(uuid[], uuid[], text[]), close_orders(uuid[], text, text) to {api}, {worker};
+grant execute on function micros(timestamptz), audit_text(audit, uuid), audit_payload(audit, uuid),
+    audit_record(audit, text), trip_event_text(trip_event, uuid), trip_event_payload(trip_event, uuid),
+    trip_event_record(trip_event, text), order_event_text(order_event), order_event_digest(order_event),
+    chain_window(timestamptz), order_events_record(timestamptz, bigint, bytea), chain_digest(bytea, text),
+    chain_breaks(timestamptz) to {api}, {worker}, {reader};
+grant execute on function queue.fingerprint(text), queue.added(bigint[], bigint[]),
+    queue.state_of(uuid, integer, integer, jsonb, timestamptz) to {api}, {worker}, {reader};
+grant execute on function queue.complete(uuid[], uuid[], text), queue.retire(uuid[]),
+    queue.retire(text, text[]), queue.arm(uuid[], text[], text[], jsonb[], integer[], timestamptz[]),
+    queue.enqueue_or_expedite(uuid[], text[], text[], jsonb[], integer[]) to {api}, {worker};
+grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer) to {worker};
