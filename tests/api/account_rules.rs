@@ -6,7 +6,7 @@ use crate::harness::{
 };
 use farebox::storage;
 use futures_util::future::join_all;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{io::Write, process::Stdio};

@@ -2,5 +2,8 @@
 
 mod clocks;
 mod embedded;
+mod environments;
 mod outage;
 mod schema_change;
+mod server_files;
+mod tls;
