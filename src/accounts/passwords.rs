@@ -11,14 +11,10 @@
 pub use super::hash_queue::{Busy, HashPlace, HashQueue};
 pub use crate::settings::Cost;
 
-use super::hash_queue::HashTurns;
+use super::{hash_queue::HashTurns, peppers::Peppers, phc::StoredHash};
 use crate::domain::BoxError;
-use argon2::{
-    Algorithm, Argon2, Block, Params, Version,
-    password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString, rand_core::OsRng},
-};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use rand::{TryRngCore, rngs::OsRng};
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,12 +23,15 @@ use std::{
 use tokio::task::JoinSet;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+/// Bytes of a salt.
+const SALT_BYTES: usize = 16;
+
 /// Hashes and verifies passwords, in one of the queues.
 #[derive(Clone)]
 pub struct Passwords(Arc<Inner>, HashQueue);
 
 struct Inner {
-    pepper: Vec<u8>,
+    peppers: Peppers,
     params: Params,
     turns: Arc<HashTurns>,
     /// Memory that is not in use, at most one list for each hash that may run.
@@ -40,14 +39,14 @@ struct Inner {
 }
 
 impl Passwords {
-    /// With the pepper (never printed, never stored with the hashes) and the cost of one hash.
+    /// With the peppers (never printed, never stored with the hashes) and the cost of one hash.
     ///
     /// # Errors
     /// A cost that Argon2 refuses.
-    pub fn new(pepper: &[u8], cost: Cost) -> Result<Self, BoxError> {
+    pub fn new(peppers: impl Into<Peppers>, cost: Cost) -> Result<Self, BoxError> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
         let turns = HashTurns::new(cost.parallel);
-        let inner = Inner { pepper: pepper.to_vec(), params, turns, memory: Mutex::default() };
+        let inner = Inner { peppers: peppers.into(), params, turns, memory: Mutex::default() };
         Ok(Self(Arc::new(inner), HashQueue::default()))
     }
 
@@ -65,25 +64,40 @@ impl Passwords {
         self.0.turns.enter(self.1)
     }
 
-    /// A hash in PHC form with a fresh salt.
+    /// A hash in PHC form with a fresh salt and the pepper in force.
     ///
     /// # Errors
     /// [`Busy`].
     pub async fn hash(&self, password: &str) -> Result<String, BoxError> {
         self.run_bounded(&prepared(password), |inner, memory, password| {
-            let salt = SaltString::generate(&mut OsRng);
-            let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
-            let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
-            let hash = PasswordHash {
-                algorithm: Algorithm::Argon2id.ident(),
-                version: Some(Version::V0x13.into()),
-                params: ParamsString::try_from(&inner.params).map_err(text)?,
-                salt: Some(salt.as_salt()),
-                hash: Some(output),
+            let mut salt = vec![0; SALT_BYTES];
+            OsRng.try_fill_bytes(&mut salt)?;
+            let (params, pepper) = (&inner.params, inner.peppers.current());
+            let mut hash = StoredHash {
+                algorithm: Algorithm::Argon2id,
+                version: Version::V0x13,
+                memory_kib: params.m_cost(),
+                passes: params.t_cost(),
+                lanes: params.p_cost(),
+                pepper: Some(pepper.id.clone()),
+                salt,
+                output: vec![0; Params::DEFAULT_OUTPUT_LEN],
             };
+            hash.output = output(&hash, pepper.secret(), memory, password)?;
             Ok(hash.to_string())
         })
         .await
+    }
+
+    /// Whether a hash is to be renewed when its password is known again: it has an old pepper, or
+    /// cost less than a hash costs now.
+    pub fn is_outdated(&self, hash: &str) -> bool {
+        let Self(inner) = self;
+        StoredHash::read(hash).is_ok_and(|stored| {
+            inner.peppers.is_old(stored.pepper.as_deref())
+                || stored.memory_kib < inner.params.m_cost()
+                || stored.passes < inner.params.t_cost()
+        })
     }
 
     /// Whether the password matches the hash. Hashes from before passwords were prepared match the
@@ -109,32 +123,32 @@ impl Passwords {
         Ok(())
     }
 
-    /// A keyed digest (32 bytes) of secrets: a plain digest of six digits could be found by trying.
+    /// Keyed digests (32 bytes each) of secrets: a plain digest of six digits could be found by
+    /// trying. The first is the one to store; a stored one may be any of them, as peppers change.
     /// The parts are separated by their lengths, and `purpose` keeps the digests of different
     /// purposes apart.
-    ///
-    /// # Errors
-    /// None in practice: HMAC takes a key of any length.
-    pub fn digest(&self, purpose: &str, parts: &[&str]) -> Result<Vec<u8>, BoxError> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.pepper)?;
-        for part in [purpose].iter().chain(parts) {
-            mac.update(&u64::try_from(part.len())?.to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        Ok(mac.finalize().into_bytes().to_vec())
+    pub fn digests(&self, purpose: &str, parts: &[&str]) -> Vec<Vec<u8>> {
+        let parts: Vec<&str> = std::iter::once(purpose).chain(parts.iter().copied()).collect();
+        let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
+        let pairs = lengths.iter().zip(&parts);
+        let bytes: Vec<&[u8]> =
+            pairs.flat_map(|(length, part)| [length.as_slice(), part.as_bytes()]).collect();
+        self.0.peppers.digests(&bytes)
     }
 
     async fn is_hashed(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
-        let hash = hash.to_owned();
+        let stored = StoredHash::read(hash)?;
         self.run_bounded(password, move |inner, memory, password| {
-            let stored = PasswordHash::new(&hash).map_err(text)?;
-            let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else { return Ok(false) };
-            let algorithm = Algorithm::try_from(stored.algorithm).map_err(text)?;
-            let version = stored.version.map(Version::try_from).transpose().map_err(|e| e.to_string())?;
-            let params = Params::try_from(&stored).map_err(text)?;
-            let argon2 = inner.argon2(algorithm, version.unwrap_or_default(), params)?;
-            // Outputs are compared in constant time.
-            Ok(output(&argon2, memory, password, salt, expected.len())? == expected)
+            let Some(pepper) = inner.peppers.of(stored.pepper.as_deref()) else {
+                tracing::warn!(pepper = stored.pepper, "a password hash has a pepper that is not set here");
+                // As much work as for any other wrong password.
+                output(&stored, inner.peppers.current().secret(), memory, password)?;
+                return Ok(false);
+            };
+            let found = output(&stored, pepper.secret(), memory, password)?;
+            // Compared in constant time.
+            let differences = found.iter().zip(&stored.output).fold(0, |all, (a, b)| all | (a ^ b));
+            Ok(differences == 0)
         })
         .await
     }
@@ -191,10 +205,6 @@ impl Inner {
     fn memory(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn argon2(&self, algorithm: Algorithm, version: Version, params: Params) -> Result<Argon2<'_>, BoxError> {
-        Argon2::new_with_secret(&self.pepper, algorithm, version, params).map_err(|e| e.to_string().into())
-    }
 }
 
 /// The password as it is hashed: in NFC, each blank of another script as U+0020.
@@ -207,30 +217,24 @@ fn prepared(password: &str) -> Cow<'_, str> {
     Cow::Owned(password.chars().map(|c| if is_blank(c) { ' ' } else { c }).nfc().collect())
 }
 
-/// The first `len` bytes of Argon2's output. The crate's own function allocates new memory each
-/// time.
+/// Argon2's output, as long as the hash's. The crate's own function allocates new memory each time.
 fn output(
-    argon2: &Argon2<'_>,
+    hash: &StoredHash,
+    pepper: &[u8],
     memory: &mut Vec<Block>,
     password: &[u8],
-    salt: Salt<'_>,
-    len: usize,
-) -> Result<Output, BoxError> {
-    let mut salt_bytes = [0; Salt::MAX_LENGTH];
-    let salt = salt.decode_b64(&mut salt_bytes).map_err(text)?;
+) -> Result<Vec<u8>, BoxError> {
+    let argon2 = Argon2::new_with_secret(pepper, hash.algorithm, hash.version, hash.params()?)?;
     memory.resize(argon2.params().block_count(), Block::default());
-    Output::init_with(len, |out| Ok(argon2.hash_password_into_with_memory(password, salt, out, memory)?))
-        .map_err(text)
-}
-
-/// The crate's errors do not implement `Error` in this build of it.
-fn text(error: argon2::password_hash::Error) -> BoxError {
-    error.to_string().into()
+    let mut output = vec![0; hash.output.len()];
+    argon2.hash_password_into_with_memory(password, &hash.salt, &mut output, memory)?;
+    Ok(output)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Ring;
 
     const CHEAP: Cost = Cost { memory_kib: 64, passes: 2, parallel: 1 };
 
@@ -246,14 +250,12 @@ mod tests {
     async fn a_password_that_was_hashed_as_typed_is_still_known() -> Result<(), BoxError> {
         let passwords = Passwords::new(b"pepper", CHEAP)?;
         let typed = "cafe\u{301} noir";
-        let old = passwords
-            .run_bounded(typed, |inner, memory, password| {
-                let argon2 = inner.argon2(Algorithm::Argon2id, Version::V0x13, inner.params.clone())?;
-                let salt = SaltString::generate(&mut OsRng);
-                let output = output(&argon2, memory, password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN)?;
-                Ok(format!("$argon2id$v=19$m=64,t=2,p=1${salt}${output}"))
-            })
-            .await?;
+        // As versions before passwords were prepared wrote it, without the id of its pepper.
+        let mut old = StoredHash::read("$argon2id$v=19$m=64,t=2,p=1$YWJjZGVmZ2hpamtsbW5vcA$MTIzNDU2Nzg")?;
+        old.output = vec![0; Params::DEFAULT_OUTPUT_LEN];
+        old.output = output(&old, b"pepper", &mut Vec::new(), typed.as_bytes())?;
+        let old = old.to_string();
+        assert!(passwords.is_outdated(&old), "it does not say which pepper it has");
         assert!(passwords.verify(typed, &old).await?);
         assert!(!passwords.verify("cafe noir", &old).await?);
         let new = passwords.hash(typed).await?;
@@ -275,6 +277,35 @@ mod tests {
         assert!(first.verify("correct horse", &hash).await?);
         assert!(!Passwords::new(b"salt", CHEAP)?.verify("correct horse", &hash).await?);
         assert_eq!(first.0.memory().len(), CHEAP.parallel);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_hash_keeps_its_pepper_until_it_is_renewed() -> Result<(), BoxError> {
+        let (first, second) = (Ring::alone("the first pepper"), Ring::alone("the second pepper"));
+        let before = Passwords::new(&first, CHEAP)?;
+        let coming = Passwords::new(&Ring { next: Some(second.current.clone()), ..first.clone() }, CHEAP)?;
+        let rotated = Passwords::new(&Ring { old: vec![first.current.clone()], ..second.clone() }, CHEAP)?;
+        let after = Passwords::new(&second, CHEAP)?;
+        let (old, new) = (before.hash("correct horse").await?, rotated.hash("correct horse").await?);
+        for passwords in [&before, &coming, &rotated] {
+            assert!(passwords.verify("correct horse", &old).await?);
+        }
+        for passwords in [&coming, &rotated, &after] {
+            assert!(passwords.verify("correct horse", &new).await?);
+            assert!(!passwords.verify("another horse", &new).await?);
+        }
+        assert!(!after.verify("correct horse", &old).await? && !before.verify("correct horse", &new).await?);
+        assert!(rotated.is_outdated(&old) && !rotated.is_outdated(&new));
+        assert!(!coming.is_outdated(&old) && !coming.is_outdated(&new), "it is in force elsewhere");
+        let dearer = Passwords::new(&first, Cost { passes: 3, ..CHEAP })?;
+        assert!(dearer.is_outdated(&old) && !before.is_outdated(&dearer.hash("correct horse").await?));
+        // A hash without an id has the oldest pepper.
+        let unnamed = StoredHash { pepper: None, ..StoredHash::read(&old)? }.to_string();
+        assert!(rotated.verify("correct horse", &unnamed).await?);
+        let (stored, parts) = (before.digests("purpose", &["a", "b"]), ["a", "b"]);
+        assert!(rotated.digests("purpose", &parts).contains(&stored[0]), "a digest outlives the change");
+        assert_ne!(before.digests("purpose", &["ab"])[0], stored[0]);
         Ok(())
     }
 }

@@ -1,17 +1,15 @@
 //! Sessions: a signed token, so that a request needs no round trip, and a list of revoked sessions,
 //! refreshed twice a second, so that a sign-out takes effect on every replica within a second.
 
-use super::{Rider, Role};
+use super::{Rider, Role, TokenKeys};
 use crate::{
     domain::RiderId,
     storage::{self, note_outage},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use hmac::{Hmac, Mac};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sha2::Sha256;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::{
     collections::HashMap,
@@ -28,10 +26,8 @@ const RETENTION: Duration = Duration::days(1);
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(400);
 /// How far back each read goes, to cover late clocks and commits.
 const LOOK_BACK_SECS: f64 = 30.0;
-/// First byte of a token; a change of the layout takes the next number.
-const LAYOUT: u8 = 1;
-/// Layout, session, rider, role, expiry.
-const CLAIMS: usize = 1 + 16 + 16 + 1 + 8;
+/// Session, rider, role, expiry.
+const CLAIMS: usize = 16 + 16 + 1 + 8;
 
 /// The account and session of a request.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +55,19 @@ pub struct Session {
 /// Makes, reads and revokes tokens.
 #[derive(Clone)]
 pub struct Sessions {
-    key: Arc<Vec<u8>>,
+    keys: TokenKeys,
     revoked: Arc<RwLock<HashMap<Uuid, DateTime<Utc>>>>,
 }
 
 impl Sessions {
-    /// With the key that signs tokens; the same on every replica.
-    pub fn new(key: &[u8]) -> Self {
-        Self { key: Arc::new(key.to_vec()), revoked: Arc::default() }
+    /// With the keys of tokens; the same on every replica, but while keys are changed.
+    pub fn new(keys: impl Into<TokenKeys>) -> Self {
+        Self { keys: keys.into(), revoked: Arc::default() }
+    }
+
+    /// The keys, for what else they sign.
+    pub(crate) fn keys(&self) -> &TokenKeys {
+        &self.keys
     }
 
     /// Opens a session. With `alone`, ends the rider's other ones: in this process at once,
@@ -111,15 +112,14 @@ impl Sessions {
     /// The caller of a token; `None` if it is forged, expired or revoked.
     pub fn read(&self, token: &str) -> Option<Caller> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
-        self.mac(claims)?.verify_slice(mac).ok()?;
+        let claims: &[u8; CLAIMS] = self.keys.open(&bytes)?.try_into().ok()?;
         let caller = Caller {
-            session_id: Uuid::from_slice(claims.get(1..17)?).ok()?,
-            rider_id: RiderId(Uuid::from_slice(claims.get(17..33)?).ok()?),
-            role: role_of(*claims.get(33)?)?,
+            session_id: Uuid::from_slice(claims.get(..16)?).ok()?,
+            rider_id: RiderId(Uuid::from_slice(claims.get(16..32)?).ok()?),
+            role: role_of(*claims.get(32)?)?,
         };
-        let expires = i64::from_be_bytes(claims.get(34..)?.try_into().ok()?);
-        let alive = *claims.first()? == LAYOUT && Utc::now().timestamp() < expires;
+        let expires = i64::from_be_bytes(claims.get(33..)?.try_into().ok()?);
+        let alive = Utc::now().timestamp() < expires;
         let revoked = self.revoked.read().ok()?.contains_key(&caller.session_id);
         (alive && !revoked).then_some(caller)
     }
@@ -163,22 +163,12 @@ impl Sessions {
     }
 
     fn sign(&self, caller: Caller, expires_at: DateTime<Utc>) -> String {
-        let mut token = Vec::with_capacity(CLAIMS + 32);
-        token.push(LAYOUT);
-        token.extend_from_slice(caller.session_id.as_bytes());
-        token.extend_from_slice(caller.rider_id.0.as_bytes());
-        token.push(caller.role as u8);
-        token.extend_from_slice(&expires_at.timestamp().to_be_bytes());
-        if let Some(mac) = self.mac(&token) {
-            token.extend_from_slice(&mac.finalize().into_bytes());
-        }
-        URL_SAFE_NO_PAD.encode(token)
-    }
-
-    fn mac(&self, claims: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        mac.update(claims);
-        Some(mac)
+        let mut claims = Vec::with_capacity(CLAIMS);
+        claims.extend_from_slice(caller.session_id.as_bytes());
+        claims.extend_from_slice(caller.rider_id.0.as_bytes());
+        claims.push(caller.role as u8);
+        claims.extend_from_slice(&expires_at.timestamp().to_be_bytes());
+        URL_SAFE_NO_PAD.encode(self.keys.seal(&claims))
     }
 }
 

@@ -1,23 +1,31 @@
 //! What the binaries share: settings, the parts of sagas, waiting for the database, stop signals.
 
+mod dumps;
 pub mod maintenance;
 pub mod worker;
 
+pub use dumps::forbid_core_dumps;
+
 use crate::{
-    accounts::{Sessions, passwords::Passwords},
+    accounts::{
+        Sessions,
+        passwords::Passwords,
+        secret_check::{self, SecretMismatch},
+    },
     batch::InFlightSeats,
     domain::BoxError,
     http::{self, Admission, App},
     limits::Limits,
     ops::undos::CachedUndoBacklog,
     saga::{Faults, SagaContext},
-    settings::Settings,
+    settings::{self, Environment, Settings},
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
     telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
     trips::live::Live,
 };
 use farebox_jobs::queue::Notifier;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,10 +45,13 @@ pub fn report(done: Result<ExitCode, BoxError>) -> ExitCode {
 /// Settings of the environment that `FAREBOX_ENV` names, with logging started and safety checked.
 ///
 /// # Errors
-/// Settings that cannot be used, missing secrets, faults in production.
+/// An unknown environment, or none beside a database; settings that cannot be used; faults in
+/// production.
 pub fn settings(overrides: &[(&str, String)]) -> Result<Settings, BoxError> {
-    let environment = std::env::var("FAREBOX_ENV").unwrap_or_else(|_| "development".to_owned());
-    let settings = Settings::load(&environment, overrides)?;
+    let named = std::env::var_os("FAREBOX_ENV").map(|name| name.to_string_lossy().into_owned());
+    let has_database = settings::database_url()?.is_some();
+    let environment = Environment::choose(named.as_deref(), has_database)?;
+    let settings = Settings::load(environment.as_str(), overrides)?;
     telemetry::start(&settings.log);
     settings.require_safe_faults()?;
     Ok(settings)
@@ -49,10 +60,20 @@ pub fn settings(overrides: &[(&str, String)]) -> Result<Settings, BoxError> {
 /// `DATABASE_URL`, which the server binaries need.
 ///
 /// # Errors
-/// If it is not set.
-pub fn database_url() -> Result<String, BoxError> {
-    std::env::var("DATABASE_URL")
-        .map_err(|_| "DATABASE_URL must be set (only `farebox` starts its own database)".into())
+/// If it is not set, or, in production, not encrypted.
+pub fn database_url(settings: &Settings) -> Result<SecretString, BoxError> {
+    let url = settings::database_url()?
+        .ok_or("DATABASE_URL must be set (only `farebox` starts its own database)")?;
+    storage::check_database_url(url.expose_secret(), settings.environment, &settings.database)?;
+    Ok(url)
+}
+
+/// The pool of a process that serves.
+///
+/// # Errors
+/// As [`database_url`].
+pub fn pool(settings: &Settings, name: &str) -> Result<PgPool, BoxError> {
+    Ok(storage::pool(database_url(settings)?.expose_secret(), &settings.database, name)?)
 }
 
 /// What sagas run with, from the settings.
@@ -65,7 +86,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     if !faults.is_empty() {
         tracing::warn!(?faults, "faults are armed");
     }
-    let passwords = Passwords::new(settings.secrets.pepper.as_bytes(), settings.passwords)?;
+    let passwords = Passwords::new(&settings.secrets.peppers(), settings.passwords)?;
     Ok(SagaContext {
         batchers: Batchers::new(pool.clone(), settings.booking.clone()),
         in_flight: InFlightSeats::default(),
@@ -85,9 +106,10 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
 /// # Errors
 /// A Redis URL that does not parse.
 pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
-    let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
+    let sessions = Sessions::new(&settings.secrets.token_keys());
     let live = Live::new(&settings.trips, settings.limits.enabled);
-    let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;
+    let redis = RedisLink::new(&settings.redis, settings.environment)
+        .map_err(|error| format!("redis.url: {error}"))?;
     Ok(App::from(http::Parts {
         seat_maps: saga.batchers.more(),
         sessions,
@@ -125,7 +147,7 @@ pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
 /// intruder in the process could then switch off the guards of the ledger and the audit log. No
 /// error, because an upgrade of a database with one role must not stop the service.
 pub async fn note_role(pool: &PgPool, settings: &Settings) {
-    if settings.environment != "production" {
+    if !settings.environment.is_production() {
         return;
     }
     match storage::roles::excess(pool).await {
@@ -134,6 +156,23 @@ pub async fn note_role(pool: &PgPool, settings: &Settings) {
             tracing::warn!("the database role {excess}; docs/operators/roles.md names others to use");
         }
         Err(error) => tracing::warn!(%error, "the rights of the database role are not known"),
+    }
+}
+
+/// Refuses secrets other than those that the database was used with, waiting while the database
+/// cannot be reached.
+///
+/// # Errors
+/// [`SecretMismatch`], but for outages.
+pub async fn check_secrets(pool: &PgPool, settings: &Settings) -> Result<(), SecretMismatch> {
+    loop {
+        match secret_check::check(pool, &settings.secrets).await {
+            Err(SecretMismatch::Database(error)) if storage::note_outage(&error) => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(RETRY_DATABASE).await;
+            }
+            other => return other,
+        }
     }
 }
 

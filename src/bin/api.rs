@@ -1,25 +1,42 @@
 //! `farebox-api`: the HTTP API. Any number of them on one database.
 
-use farebox::{app, console, domain::BoxError, http, storage};
+use clap::Parser;
+use farebox::{app, console, domain::BoxError, http};
 use std::process::ExitCode;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// It has no options: settings come from files and variables.
+#[derive(Parser)]
+#[command(version, about = "Serves Farebox's HTTP API and console")]
+struct Args {}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    app::report(run().await)
+    app::report(run(&Args::parse()).await)
 }
 
-async fn run() -> Result<ExitCode, BoxError> {
+async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
+    app::forbid_core_dumps()?;
     let settings = app::settings(&[])?;
     settings.require_secrets()?;
-    let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-api")?;
+    let pool = app::pool(&settings, "farebox-api")?;
     app::wait_for_schema(&pool).await?;
+    app::check_secrets(&pool, &settings).await?;
     http::require_files(&settings, settings.http.max_connections)?;
     app::note_role(&pool, &settings).await;
     let listener = TcpListener::bind(&settings.http.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
+    let metrics_listen = settings.http.metrics_listen.clone();
     let saga = app::saga_context(&settings, pool)?;
     let app = app::app(settings, saga)?;
+    let mut telling = JoinSet::new();
+    if !metrics_listen.is_empty() {
+        let listener = TcpListener::bind(&metrics_listen).await;
+        let listener = listener.map_err(|e| format!("http.metrics_listen {metrics_listen}: {e}"))?;
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        let (pool, metrics, settings) = (app.operator_pool.clone(), app.metrics.clone(), app.settings.clone());
+        telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
+    }
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

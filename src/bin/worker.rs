@@ -8,7 +8,7 @@ use farebox::{
         worker,
     },
     domain::BoxError,
-    http, ops, storage,
+    http, ops,
     telemetry::metrics::Metrics,
 };
 use std::process::ExitCode;
@@ -29,9 +29,10 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<ExitCode, BoxError> {
     let args = Args::parse();
+    app::forbid_core_dumps()?;
     let tags = worker::read_tags(args.tags.as_deref()).map_err(|e| format!("{}: {}", e.pointer, e.rule))?;
     let settings = app::settings(&[])?;
-    let pool = storage::pool(&app::database_url()?, &settings.database, "farebox-worker")?;
+    let pool = app::pool(&settings, "farebox-worker")?;
     app::wait_for_schema(&pool).await?;
     app::note_role(&pool, &settings).await;
     let saga = app::saga_context(&settings, pool)?;

@@ -45,6 +45,9 @@ pub(super) enum Command {
     /// Measure how long hashing a password takes on this machine: it bounds sign-ins and payments
     /// per second.
     Hashes,
+    /// Token keys and peppers.
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// Print the database's URL.
     Url(Data),
 }
@@ -62,6 +65,17 @@ pub(super) struct Dev {
     /// Start from an empty database (of the embedded server only).
     #[arg(long)]
     pub(super) fresh: bool,
+    /// Add demo data to the empty database that DATABASE_URL names: accounts whose passwords are
+    /// published, and wallets with money.
+    #[arg(long)]
+    pub(super) demo_data: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Secrets {
+    /// Use the secrets of these settings with a database that others were used with. What the
+    /// others signed and hashed is void, unless they are among the old ones.
+    Accept(Data),
 }
 
 #[derive(Args)]

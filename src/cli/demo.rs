@@ -1,9 +1,11 @@
 //! Demo data, for `farebox dev` only: the timetable's next week, twenty riders with money, two
-//! operators.
+//! operators. It goes into Farebox's own database, or into an empty one on request.
 
+use super::shell;
 use crate::{
     accounts::Role,
     domain::{BoxError, Money, RiderId},
+    ops::{Attribution, setup},
     payment::wallet,
     saga::SagaContext,
     storage, trips,
@@ -23,16 +25,32 @@ const PAY_PASSWORD: &str = "123456";
 /// The first balance of each wallet.
 const BALANCE: &str = "1000.00";
 
-/// Adds the missing demo data; a second run changes nothing.
+/// Into which database demo data is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Farebox's own: what is missing is added, and a second run changes nothing.
+    Missing,
+    /// An empty one.
+    IntoEmpty,
+}
+
+/// Adds demo data, with a row in the audit log if anything was added. All of it is one transaction,
+/// so it may be dropped at any time.
 ///
 /// # Errors
-/// The database's, or the hasher's.
-pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
+/// A database that is not empty and was to be; the database's, or the hasher's.
+pub async fn seed(saga: &SagaContext, zone: Tz, wanted: Wanted) -> Result<(), BoxError> {
     let today = Utc::now().with_timezone(&zone).date_naive();
-    let mut tx = storage::begin(&saga.pool).await?;
-    let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
-    tx.commit().await?;
     let (password, pay) = (saga.passwords.hash(PASSWORD).await?, saga.passwords.hash(PAY_PASSWORD).await?);
+    let mut tx = storage::begin(&saga.pool).await?;
+    if wanted == Wanted::IntoEmpty {
+        // Nobody registers between the look and the commit.
+        sqlx::query("lock table rider in share row exclusive mode").execute(&mut *tx).await?;
+        if !setup::is_empty(&mut tx).await? {
+            return Err("--demo-data: the database is not empty, so nothing was added".into());
+        }
+    }
+    let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
     let accounts = riders.chain([("ops".to_owned(), Role::Operator), ("viewer".to_owned(), Role::Viewer)]);
     let (names, roles): (Vec<_>, Vec<_>) =
@@ -56,18 +74,21 @@ pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
         password,
         pay
     )
-    .fetch_all(&saga.pool)
+    .fetch_all(&mut *tx)
     .await?;
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
-        let mut tx = storage::begin(&saga.pool).await?;
         let cap = saga.wallets.max_balance;
         let reference = format!("demo {rider}").parse()?;
         wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
             .await
             .map_err(|e| format!("{e:?}"))?;
-        tx.commit().await?;
     }
+    if trips > 0 || !added.is_empty() {
+        let by = Attribution::new(shell::user(), None);
+        setup::record_demo_data(&mut tx, &by, trips, added.len()).await?;
+    }
+    tx.commit().await?;
     tracing::info!(trips, accounts = added.len(), "demo data added");
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use super::{
     args::Dev,
-    database::{Database, dev_secrets},
-    demo,
+    database::{Database, Open, add_dev_secrets},
+    demo::{self, Wanted},
 };
 use crate::{
     app::{
@@ -20,24 +20,30 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 /// Runs the API, a worker and the background tasks in one process until it is stopped.
 pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
-    let mut overrides = vec![("faults.enabled", "true".to_owned())];
+    let mut overrides = Vec::new();
     overrides.extend(args.port.map(|port| ("http.listen", format!("127.0.0.1:{port}"))));
     overrides.extend(args.hold.map(|hold| ("booking.hold_secs", hold.to_string())));
     let mut settings = app::settings(&overrides)?;
-    if settings.environment == "production" {
+    if settings.environment.is_production() {
         return Err("`farebox dev` is not for production: run farebox-api and farebox-worker".into());
     }
     http::require_files(&settings, settings.http.max_connections)?;
+    settings.faults.enabled = true;
     let listener = TcpListener::bind(&settings.http.listen).await?;
-    let database = Database::open(&args.data, args.fresh).await?;
-    if settings.require_secrets().is_err() {
-        (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;
-    }
+    let how = if args.fresh { Open::Fresh } else { Open::OrMake };
+    let database = Database::open(&args.data, &settings, how).await?;
+    add_dev_secrets(&mut settings, &database.folder)?;
     let pool = database.pool(&settings)?;
     storage::migrate(&pool).await?;
+    app::check_secrets(&pool, &settings).await?;
     let [serving, working] = database.serving(&settings, pool).await?;
     let (saga, undoing) = (app::saga_context(&settings, serving)?, app::saga_context(&settings, working)?);
-    demo::seed(&saga, settings.trips.zone).await?;
+    // A database that DATABASE_URL names may be anybody's.
+    if database.is_embedded() {
+        demo::seed(&saga, settings.trips.zone, Wanted::Missing).await?;
+    } else if args.demo_data {
+        demo::seed(&saga, settings.trips.zone, Wanted::IntoEmpty).await?;
+    }
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
     println!("Farebox listens on http://{address}");

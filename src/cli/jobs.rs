@@ -2,10 +2,13 @@
 //! Every user who can read the database's URL may act; the audit log has the user of the operating
 //! system.
 
-use super::job_args::{Acted, Drain, Jobs, List, OfTag, One, Queues, Reason, Shown, Snooze};
+use super::{
+    job_args::{Acted, Drain, Jobs, List, OfTag, One, Queues, Reason, Shown, Snooze},
+    shell,
+};
 use crate::{
     domain::{BoxError, Error, Id, JobState, Refusal},
-    ops::{self, Attribution, audit::Actor, jobs::Until, search::JobQuery},
+    ops::{self, Attribution, jobs::Until, search::JobQuery},
     storage,
 };
 use chrono::TimeDelta;
@@ -211,17 +214,9 @@ impl Shown {
     }
 }
 
-/// The user who runs this command, as the operating system says; the environment could name any.
-pub(crate) fn shell() -> Actor {
-    let output = std::process::Command::new("id").arg("-un").output().ok();
-    let output = output.filter(|output| output.status.success());
-    let name = output.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
-    Actor::shell(name.trim())
-}
-
 fn by(why: &Reason) -> Result<Attribution, BoxError> {
     let reason = ops::checked(&why.reason).map_err(|error| format!("--reason: {}", error.rule))?;
-    Ok(Attribution::new(shell(), Some(reason)))
+    Ok(Attribution::new(shell::user(), Some(reason)))
 }
 
 /// An action's error as a sentence.

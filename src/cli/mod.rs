@@ -9,6 +9,7 @@ mod job_args;
 mod jobs;
 mod operators;
 mod roles;
+mod shell;
 mod verify;
 
 pub use args::Cli;
@@ -20,22 +21,36 @@ use crate::{
     ops::{self, Attribution},
     storage,
 };
-use args::{Command, Operators, Trips};
-use database::Database;
+use args::{Command, Operators, Secrets, Trips};
+use database::{Data, Database, Open, add_dev_secrets};
+use secrecy::ExposeSecret;
 use std::process::ExitCode;
 
 /// How long hashing is measured.
 const MEASURE_TIME: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Makes the secrets of the settings those of the database, with a row in the audit log.
+async fn accept_secrets(data: &Data) -> Result<(), BoxError> {
+    let mut settings = app::settings(&[])?;
+    let database = Database::open(data, &settings, Open::Existing).await?;
+    add_dev_secrets(&mut settings, &database.folder)?;
+    let (pool, by) = (database.current(&settings).await?, Attribution::new(shell::user(), None));
+    ops::setup::accept_secrets(&pool, &by, &settings.secrets).await.map_err(jobs::sentence)?;
+    println!("the database's secrets are those of these settings now");
+    Ok(())
+}
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// The reason why the command failed, as a sentence.
 pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
+    app::forbid_core_dumps()?;
     match cli.command.unwrap_or(Command::Dev(cli.dev)) {
         Command::Dev(args) => dev::dev(args).await?,
         Command::Migrate(data) => {
-            let (settings, database) = (app::settings(&[])?, Database::open(&data, false).await?);
+            let settings = app::settings(&[])?;
+            let database = Database::open(&data, &settings, Open::OrMake).await?;
             storage::migrate(&database.pool(&settings)?).await?;
         }
         Command::Audit(audit) => return audit::run(audit).await,
@@ -44,15 +59,21 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Trips(args) => make_trips(&args).await?,
         Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,
         Command::Jobs(jobs) => {
-            let (settings, database) = (app::settings(&[])?, Database::open(jobs.data(), false).await?);
+            let settings = app::settings(&[])?;
+            let database = Database::open(jobs.data(), &settings, Open::Existing).await?;
             jobs.run(&database.current(&settings).await?).await?;
         }
         Command::Queues(queues) => {
-            let (settings, database) = (app::settings(&[])?, Database::open(queues.data(), false).await?);
+            let settings = app::settings(&[])?;
+            let database = Database::open(queues.data(), &settings, Open::Existing).await?;
             queues.run(&database.current(&settings).await?).await?;
         }
         Command::Hashes => measure_hashes().await?,
-        Command::Url(data) => println!("{}", Database::open(&data, false).await?.url),
+        Command::Url(data) => {
+            let database = Database::open(&data, &app::settings(&[])?, Open::Existing).await?;
+            println!("{}", database.url.expose_secret());
+        }
+        Command::Secrets(Secrets::Accept(data)) => accept_secrets(&data).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,11 +95,12 @@ async fn measure_hashes() -> Result<(), BoxError> {
 
 /// Makes the trips of the coming days, and prints how many and which departures could not be made.
 async fn make_trips(args: &Trips) -> Result<(), BoxError> {
-    let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+    let settings = app::settings(&[])?;
+    let database = Database::open(&args.data, &settings, Open::Existing).await?;
     let zone = settings.trips.zone;
     let today = chrono::Utc::now().with_timezone(&zone).date_naive();
     let mut tx = storage::begin(&database.current(&settings).await?).await?;
-    let by = Attribution::new(jobs::shell(), None);
+    let by = Attribution::new(shell::user(), None);
     let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::sentence)?;
     tx.commit().await?;
     println!("{} trips made", made.trips);

@@ -2,8 +2,8 @@
 
 use super::{
     args::NewOperator,
-    database::{Database, dev_secrets},
-    jobs,
+    database::{Database, Open, add_dev_secrets},
+    shell,
 };
 use crate::{
     accounts::{NewRider, Registration, Role},
@@ -17,23 +17,20 @@ use std::io::{BufRead, IsTerminal};
 /// Adds an operator.
 pub(super) async fn add_operator(args: NewOperator) -> Result<(), BoxError> {
     let mut settings = app::settings(&[])?;
-    if settings.environment == "production" {
-        // A hash with another pepper than the API's would never match.
-        settings.require_secrets()?;
-    }
-    let database = Database::open(&args.data, false).await?;
-    if settings.require_secrets().is_err() {
-        (settings.secrets.token_key, settings.secrets.pepper) = dev_secrets(&database.folder)?;
-    }
+    let database = Database::open(&args.data, &settings, Open::Existing).await?;
+    add_dev_secrets(&mut settings, &database.folder)?;
     let role: Role = args.role.parse()?;
     if !role.may_view() {
         return Err("an operator's role is viewer, operator or admin".into());
     }
     let user_name = args.user_name.or(args.name).unwrap_or_default();
     let password = operator_password()?;
-    let saga = app::saga_context(&settings, database.current(&settings).await?)?;
+    let pool = database.current(&settings).await?;
+    // A hash with another pepper than the API's would never match.
+    app::check_secrets(&pool, &settings).await?;
+    let saga = app::saga_context(&settings, pool)?;
     let new = NewRider { user_name, password, pay_password: None, email: None, phone: None };
-    let by = Attribution::new(jobs::shell(), None);
+    let by = Attribution::new(shell::user(), None);
     let added = async {
         let registration = Registration::prepare(&saga.passwords, &new, role).await?;
         let mut tx = storage::begin(&saga.pool).await?;

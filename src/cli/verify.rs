@@ -1,16 +1,30 @@
 //! `farebox verify`.
 
-use super::{args::Verify, database::Database};
-use crate::{app, domain::BoxError, ops::verifier, verify::Scope};
+use super::{
+    args::Verify,
+    database::{Database, Open},
+};
+use crate::{
+    app,
+    domain::BoxError,
+    ops::{setup, verifier},
+    verify::Scope,
+};
 use std::process::ExitCode;
 
 /// Prints every invariant's verdict; exit code 1 on a breach.
 pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
-    let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+    let settings = app::settings(&[])?;
+    let database = Database::open(&args.data, &settings, Open::Existing).await?;
+    let pool = database.current(&settings).await?;
+    if settings.environment.is_production() && setup::is_empty_database(&pool).await? {
+        return Err(
+            "nothing to verify: the database holds no account; does DATABASE_URL name the right one?".into(),
+        );
+    }
     let scope =
         args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
-    let verdicts =
-        verifier::check(&database.current(&settings).await?, scope, settings.verify.overdue_bound()).await?;
+    let verdicts = verifier::check(&pool, scope, settings.verify.overdue_bound()).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));

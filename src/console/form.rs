@@ -14,6 +14,7 @@ use crate::{
             bytes,
             strict::{self, Pairs},
         },
+        middleware::scheme::is_own_origin,
         problem::Problem,
     },
     ops::{
@@ -91,7 +92,7 @@ async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let same_origin = match (text("sec-fetch-site"), text("origin")) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => text("host").is_some_and(|host| origin.split("//").nth(1) == Some(host)),
+        (None, Some(origin)) => is_own_origin(app, headers, origin),
         (None, None) => true,
     };
     if !same_origin {

@@ -3,7 +3,7 @@
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     preferences::{Lang, Preferences, Theme},
-    session::{NOTICE, PageContext, error_page_context, is_inside},
+    session::{PageContext, error_page_context, is_inside},
 };
 use crate::http::{App, middleware::context::with_language};
 use axum::{
@@ -11,9 +11,8 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery},
     middleware::Next,
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -156,7 +155,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
     };
     let mut response = document(&context.preferences, title, top, main).into_response();
     if context.notice.is_some() {
-        response.headers_mut().append(header::SET_COOKIE, expired_notice());
+        response.headers_mut().append(header::SET_COOKIE, context.notices.remove());
     }
     response
 }
@@ -231,17 +230,4 @@ fn keyboard_help(lang: Lang) -> Markup {
 
 fn role(context: &PageContext) -> &'static str {
     if context.can_write() { context.t("operator", "操作员") } else { context.t("viewer", "观察员") }
-}
-
-/// Redirects to a page, which shows the notice once.
-pub(crate) fn redirect_with_notice(to: &str, notice: &str) -> Response {
-    let cookie = format!(
-        "{NOTICE}={}; Path=/console; Max-Age=30; HttpOnly; SameSite=Lax",
-        URL_SAFE_NO_PAD.encode(notice)
-    );
-    ([(header::SET_COOKIE, cookie)], Redirect::to(to)).into_response()
-}
-
-fn expired_notice() -> HeaderValue {
-    HeaderValue::from_static("farebox_notice=; Path=/console; Max-Age=0; HttpOnly; SameSite=Lax")
 }

@@ -11,10 +11,12 @@
 mod assets;
 mod chart;
 mod components;
+mod cookies;
 mod csrf;
 mod failure;
 mod form;
 mod layout;
+mod notice;
 mod pages;
 mod parameters;
 mod preferences;

@@ -1,9 +1,10 @@
 //! Language and theme of the console: cookies of the browser, independent of the account.
 
+use super::cookies::preference;
 use crate::http::language::prefers_chinese;
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
 
 /// The cookie that holds the language, if one was chosen.
@@ -56,13 +57,13 @@ impl Theme {
 impl Preferences {
     /// Reads the cookies; a language that was not chosen follows `Accept-Language`.
     pub(crate) fn of(headers: &HeaderMap, path: &str) -> Self {
-        let lang = match cookie(headers, LANGUAGE) {
+        let lang = match preference(headers, LANGUAGE) {
             Some("zh") => Lang::Chinese,
             Some("en") => Lang::English,
             _ if prefers_chinese(headers) => Lang::Chinese,
             _ => Lang::English,
         };
-        let theme = match cookie(headers, THEME) {
+        let theme = match preference(headers, THEME) {
             Some("dark") => Some(Theme::Dark),
             Some("light") => Some(Theme::Light),
             _ => None,
@@ -82,10 +83,4 @@ impl<S: Send + Sync> FromRequestParts<S> for Preferences {
 /// The path and query of a request.
 pub(super) fn path_of(parts: &Parts) -> String {
     parts.uri.path_and_query().map_or("/console", |path| path.as_str()).to_owned()
-}
-
-/// A cookie's value.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }

@@ -1,9 +1,11 @@
 //! What every page starts with: the signed-in account, its role, and the preferences.
 
 use super::{
+    cookies::Cookies,
     csrf::csrf_token,
     failure::Failure,
-    preferences::{Lang, Preferences, cookie, path_of},
+    notice::Notices,
+    preferences::{Lang, Preferences, path_of},
 };
 use crate::{
     accounts::{self, Caller},
@@ -15,14 +17,11 @@ use axum::{
     http::{HeaderMap, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// The cookie that holds the session's token.
 pub(crate) const SESSION: &str = "farebox_console";
-/// The cookie that carries a notice over a redirect.
-pub(crate) const NOTICE: &str = "farebox_notice";
 /// Longest address of a page that is kept through signing in, bytes.
 const MAX_NEXT_BYTES: usize = 2_000;
 /// How long an error page waits for the user name of the session. Without it, the page has no name.
@@ -42,12 +41,14 @@ pub(crate) struct PageContext {
     pub(crate) path: String,
     /// The notice of the last action.
     pub(crate) notice: Option<String>,
+    /// Signs the notice of the next one.
+    pub(crate) notices: Notices,
 }
 
 impl PageContext {
     fn of(headers: &HeaderMap, path: String, app: &App, caller: Caller, name: String) -> Self {
         let preferences = Preferences::of(headers, &path);
-        let notice = cookie(headers, NOTICE).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let notices = Notices::of(app, headers, caller.session_id);
         Self {
             caller,
             name,
@@ -55,7 +56,8 @@ impl PageContext {
             preferences,
             csrf: csrf_token(app, caller.session_id),
             path,
-            notice: notice.and_then(|bytes| String::from_utf8(bytes).ok()),
+            notice: notices.read(headers),
+            notices,
         }
     }
 
@@ -101,9 +103,14 @@ pub(crate) async fn error_page_context(headers: &HeaderMap, path: String, app: &
     Some(PageContext::of(headers, path, app, caller, rider.map(|rider| rider.user_name).unwrap_or_default()))
 }
 
+/// The session of the browser that sent these headers.
+pub(crate) fn session_of(headers: &HeaderMap, app: &App) -> Option<Caller> {
+    let token = Cookies::of(app, headers).get(headers, SESSION)?;
+    app.sessions.read(token)
+}
+
 fn signed_in(headers: &HeaderMap, app: &App) -> Option<Caller> {
-    let caller = cookie(headers, SESSION).and_then(|token| app.sessions.read(token));
-    caller.filter(|caller| caller.role.may_view())
+    session_of(headers, app).filter(|caller| caller.role.may_view())
 }
 
 fn next(path: &str) -> String {

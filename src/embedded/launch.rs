@@ -3,8 +3,8 @@
 use super::{
     INITDB_LIMIT, Options, PORT, USER,
     command::{failed, run},
-    error::{Context, Result},
-    find, open_lock,
+    error::{Context, EmbeddedError, Result},
+    file, find,
     supervise::{self, Account},
 };
 use std::{
@@ -21,16 +21,22 @@ pub(super) struct Launch {
     pub(super) account: Option<Account>,
     pub(super) options: Options,
     pub(super) lock: File,
+    /// Whether a cluster may be made and PostgreSQL be installed.
+    pub(super) may_make: bool,
 }
 
 impl Launch {
     pub(super) fn run(self) -> Result<()> {
         let pg = self.home.join("pg");
         let made_by = fs::read_to_string(pg.join("PG_VERSION")).ok().and_then(|v| v.trim().parse().ok());
-        let bin = find::find(made_by, self.account.as_ref(), &self.home)?;
+        let account = self.account.as_ref();
+        let bin = find::find(made_by, account, &self.home, self.may_make)?;
         let log_path = self.home.join("log");
         let _ = fs::rename(&log_path, self.home.join("log.old")); // missing at the first start
-        let log = File::create(&log_path).context(|| format!("making {}", log_path.display()))?;
+        let log = file::open_log(&log_path, account)?;
+        if made_by.is_none() && !self.may_make {
+            return Err(EmbeddedError::NoCluster { data: self.options.data });
+        }
         if made_by.is_none() {
             self.initdb(&bin, &log, &log_path)?;
         }
@@ -56,7 +62,7 @@ impl Launch {
         }
         let output = log.try_clone().context(|| "sharing the log".into())?;
         postgres.stdin(Stdio::null()).stdout(output).stderr(log);
-        let lease = open_lock(&self.home.join("lease"))?;
+        let lease = file::open(&self.home.join("lease"), account)?;
         supervise::spawn(postgres, lease, self.lock).context(|| format!("running {}/postgres", bin.display()))
     }
 

@@ -16,12 +16,14 @@
 
 mod command;
 mod error;
+mod file;
 mod find;
 mod folder;
 mod launch;
 mod supervise;
 
 pub use error::EmbeddedError;
+pub use supervise::user_name;
 
 use command::failed;
 use error::{Context, Result};
@@ -122,13 +124,35 @@ pub fn default_data_dir() -> PathBuf {
 /// and that did not become ready is stopped, since no process holds its lease. So is one whose
 /// start is dropped: the launch ends on its own thread, and the lease is dropped with this future.
 pub async fn start(options: &Options) -> Result<Server> {
+    start_or_join(options, true).await
+}
+
+/// As [`start`], but only with a cluster and a PostgreSQL that are there: nothing is made in the
+/// data folder and nothing is installed.
+///
+/// # Errors
+/// [`EmbeddedError::NoCluster`], [`EmbeddedError::NotFound`], and those of [`start`].
+pub async fn start_existing(options: &Options) -> Result<Server> {
+    if !has_cluster(&options.data) {
+        return Err(EmbeddedError::NoCluster { data: options.data.clone() });
+    }
+    start_or_join(options, false).await
+}
+
+/// Whether a cluster was made for this data folder.
+fn has_cluster(data: &Path) -> bool {
+    let Ok(data) = data.canonicalize() else { return false };
+    [data.join("postgres"), elsewhere(&data)].iter().any(|home| home.join("pg/PG_VERSION").exists())
+}
+
+async fn start_or_join(options: &Options, may_make: bool) -> Result<Server> {
     let (home, account) = home(&options.data)?;
     let socket_dir = socket_dir(&home, account.as_ref())?;
-    let lease = lease(&home).await?;
+    let lease = lease(&home, account.as_ref()).await?;
     let began = Instant::now();
     let mut launched = false;
     loop {
-        match try_lock(&home.join("server.lock"))? {
+        match try_lock(&home.join("server.lock"), account.as_ref())? {
             // No process of the server runs. If it was just started, the reason is in its log.
             Some(_) if launched => return Err(failed("the start of PostgreSQL", &home.join("log"))),
             Some(lock) => {
@@ -138,6 +162,7 @@ pub async fn start(options: &Options) -> Result<Server> {
                     account: account.clone(),
                     options: options.clone(),
                     lock,
+                    may_make,
                 };
                 let task = tokio::task::spawn_blocking(move || launch.run());
                 task.await.map_err(io::Error::other).context(|| "starting PostgreSQL".into())??;
@@ -220,9 +245,9 @@ pub fn remove(data: &Path) -> Result<()> {
 }
 
 /// The shared lock that keeps the server running. Waits while the supervisor stops the server.
-async fn lease(home: &Path) -> Result<File> {
+async fn lease(home: &Path, account: Option<&Account>) -> Result<File> {
     let path = home.join("lease");
-    let file = open_lock(&path)?;
+    let file = file::open(&path, account)?;
     let began = Instant::now();
     loop {
         match file.try_lock_shared() {
@@ -264,13 +289,8 @@ fn percent(text: &str) -> String {
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-fn open_lock(path: &Path) -> Result<File> {
-    let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
-    opened.context(|| format!("opening {}", path.display()))
-}
-
-fn try_lock(path: &Path) -> Result<Option<File>> {
-    let file = open_lock(path)?;
+fn try_lock(path: &Path, account: Option<&Account>) -> Result<Option<File>> {
+    let file = file::open(path, account)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -66,6 +66,26 @@ impl Account {
     }
 }
 
+/// The name of a user id, as the system's user database says.
+#[must_use]
+#[allow(unsafe_code, reason = "calls of libc; each block says why it is sound")]
+pub fn user_name(uid: u32) -> Option<String> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut found = std::ptr::null_mut();
+    let mut text = [0; 4096];
+    // SAFETY: all pointers are to live memory of the lengths given. `entry` is read only if the
+    // call says, by a non-null `found`, that it filled it in. Its name is then a string that ends
+    // within `text`, and is copied while `text` lives.
+    unsafe {
+        let code = libc::getpwuid_r(uid, entry.as_mut_ptr(), text.as_mut_ptr(), text.len(), &raw mut found);
+        if code != 0 || found.is_null() {
+            return None;
+        }
+        let name = CStr::from_ptr(entry.assume_init().pw_name);
+        name.to_str().ok().filter(|name| !name.is_empty()).map(str::to_owned)
+    }
+}
+
 /// For messages.
 pub(super) fn describe(account: Option<&Account>) -> String {
     account.map_or_else(|| "this user".into(), |account| format!("the user with id {}", account.uid))

@@ -5,7 +5,7 @@ pub(crate) mod extract;
 pub(crate) mod handlers;
 mod idempotent;
 mod json;
-pub(crate) mod keyed_hash;
+mod keyed_hash;
 pub(crate) mod language;
 pub(crate) mod middleware;
 mod openapi;
@@ -37,7 +37,7 @@ use handlers::{
     ops::{self, bulk, jobs, queues, trips as ops_trips},
     orders, riders, trips,
 };
-use middleware::{admission, context, cors, rate_limit, timeout};
+use middleware::{admission, context, cors, host, rate_limit, switched_off, timeout};
 use openapi::pages as openapi_pages;
 use sqlx::PgPool;
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
@@ -182,7 +182,11 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
-    (pages.layer)(routes, app).layer(from_fn(context::request_context)).with_state(app.on_operator_pool())
+    (pages.layer)(routes, app)
+        .layer(from_fn_with_state(app.clone(), switched_off::hide))
+        .layer(from_fn_with_state(app.clone(), host::check_host))
+        .layer(from_fn(context::request_context))
+        .with_state(app.on_operator_pool())
 }
 
 /// Serves until `shutdown`, then finishes the running requests within the settings' `grace_ms`.

@@ -38,9 +38,8 @@ pub struct IdempotencyKey {
     pub key: String,
     /// A keyed digest over method, path and body as they were understood.
     pub fingerprint: Vec<u8>,
-    /// The same over their bytes as they were sent, which versions before migration 0022 stored. It can
-    /// go when no key from before that upgrade is left (`idempotency.retention_hours`).
-    pub as_sent: Vec<u8>,
+    /// The digests under which other keys of the server, and earlier versions, stored the request.
+    pub others: Vec<Vec<u8>>,
     /// Bounds the refusals that are stored; none for operators.
     pub bounded_by: Option<Limits>,
 }
@@ -54,7 +53,7 @@ impl fmt::Debug for IdempotencyKey {
 impl IdempotencyKey {
     /// Whether a stored digest is this request's.
     fn is_of(&self, fingerprint: &[u8]) -> bool {
-        fingerprint == self.fingerprint || fingerprint == self.as_sent
+        std::iter::once(&self.fingerprint).chain(&self.others).any(|own| own == fingerprint)
     }
 
     /// Whether a refusal with this status is stored. A request for what does not exist has cost and

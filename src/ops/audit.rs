@@ -112,11 +112,15 @@ pub enum Action {
     WalletTopUp,
     /// An account of the operations side is added.
     OperatorAdd,
+    /// Demo data is added.
+    DemoData,
+    /// The database accepts other secrets.
+    SecretsAccept,
 }
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -134,6 +138,8 @@ impl Action {
         Self::TripCancel,
         Self::WalletTopUp,
         Self::OperatorAdd,
+        Self::DemoData,
+        Self::SecretsAccept,
     ];
 
     /// The word for it.
@@ -156,6 +162,8 @@ impl Action {
             Self::TripCancel => "trip_cancel",
             Self::WalletTopUp => "wallet_top_up",
             Self::OperatorAdd => "operator_add",
+            Self::DemoData => "demo_data",
+            Self::SecretsAccept => "secrets_accept",
         }
     }
 }

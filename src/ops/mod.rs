@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod overview;
 pub mod queues;
 pub mod search;
+pub mod setup;
 pub mod trips;
 pub mod undos;
 pub mod verifier;

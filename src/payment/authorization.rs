@@ -16,9 +16,9 @@ use crate::{
     domain::{Error, OrderId, PaymentId, RiderId},
     saga::SagaContext,
 };
-use argon2::password_hash::rand_core::{OsRng, RngCore};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use rand::{TryRngCore, rngs::OsRng};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -53,7 +53,7 @@ pub async fn issue(
     // The order first, since a wrong state must cost no attempt.
     check::order(saga, &request).await?;
     let mut token = [0; TOKEN];
-    OsRng.fill_bytes(&mut token);
+    OsRng.try_fill_bytes(&mut token).map_err(|error| Error::Broken(error.into()))?;
     let authorization = URL_SAFE_NO_PAD.encode(token);
     for _ in 0..pay_password::MAX_ROUNDS {
         let checked = pay_password::verify(&saga.pool, &saga.passwords, rider_id, pay_password).await?;

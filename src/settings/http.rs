@@ -1,5 +1,6 @@
 //! The HTTP API, and how many requests may be in flight.
 
+use super::Hosts;
 use serde::Deserialize;
 
 /// The HTTP API.
@@ -33,6 +34,16 @@ pub struct Http {
     pub trusted_proxies: usize,
     /// Origins whose pages may call the API.
     pub cors_origins: Origins,
+    /// Host names of the API.
+    pub hosts: Hosts,
+    /// For how long browsers use HTTPS only, seconds; 0 for no such header.
+    pub hsts_secs: u32,
+    /// Whether the API's description is served.
+    pub docs: bool,
+    /// Whether metrics are served.
+    pub metrics: bool,
+    /// Address and port for metrics and health alone; none if empty.
+    pub metrics_listen: String,
 }
 
 /// Origins as a browser names them: `scheme://host[:port]`, or `*` alone for any.

@@ -1,47 +1,37 @@
 //! Reading the settings: files, environment and overrides.
 
-use super::Settings;
-use config::{Config, Environment, File, FileFormat, Value, ValueKind};
-use std::path::Path;
+use super::{Environment, Settings, SettingsError, variables};
+use config::{Config, Environment as Variables, File, FileFormat, Value, ValueKind};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// The built-in defaults: every key, with a comment.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// An unknown key, most often a typing error.
-    #[error("unknown setting `{key}`; did you mean `{nearest}`?")]
-    Unknown {
-        /// The key as it was given.
-        key: String,
-        /// The known key most like it.
-        nearest: String,
-    },
-    /// A value that does not fit.
-    #[error("settings: {0}")]
-    Unreadable(#[from] config::ConfigError),
-    /// A rule that a file cannot express.
-    #[error("settings: {0}")]
-    Refused(String),
-}
+/// Names the configuration file, instead of `config/<environment>.toml` in the working folder.
+const FILE_VARIABLE: &str = "FAREBOX_CONFIG";
 
 impl Settings {
     /// Reads the settings of `environment`; `overrides` (from the command line) win over
     /// everything.
     ///
     /// # Errors
-    /// Unknown keys, values that do not fit.
+    /// An unknown environment, unknown keys, values that do not fit, a missing expected file.
     pub fn load(environment: &str, overrides: &[(&str, String)]) -> Result<Self, SettingsError> {
+        let environment: Environment = environment.parse().map_err(SettingsError::Refused)?;
         let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
-        let file = Path::new("config").join(environment);
-        let variables =
-            Environment::with_prefix("FAREBOX").prefix_separator("__").separator("__").try_parsing(true);
+        // Without `try_parsing`: a value is a text until a setting says what it is.
+        let variables = Variables::with_prefix("FAREBOX")
+            .prefix_separator("__")
+            .separator("__")
+            .source(Some(variables::settings()?));
         let mut builder = Config::builder()
             .add_source(defaults.clone())
-            .add_source(File::from(file).format(FileFormat::Toml).required(false))
+            .add_source(File::from_str(&file(environment)?, FileFormat::Toml))
             .add_source(variables)
-            .set_override("environment", environment)?;
+            .set_override("environment", environment.as_str())?;
         for (key, value) in overrides {
             builder = builder.set_override(*key, value.as_str())?;
         }
@@ -55,32 +45,42 @@ impl Settings {
         Ok(merged.try_deserialize()?)
     }
 
-    /// Refuses a missing or short token key or pepper, which have no defaults.
+    /// Refuses missing and short secrets, which have no defaults, and in production weak ones.
     ///
     /// # Errors
     /// Names the variable.
     pub fn require_secrets(&self) -> Result<(), SettingsError> {
-        const MIN_LENGTH: usize = 16;
-        for (name, value) in [("TOKEN_KEY", &self.secrets.token_key), ("PEPPER", &self.secrets.pepper)] {
-            if value.len() < MIN_LENGTH {
-                return Err(SettingsError::Refused(format!(
-                    "FAREBOX__SECRETS__{name} must be set to at least {MIN_LENGTH} characters"
-                )));
-            }
-        }
-        Ok(())
+        self.secrets.check(self.environment)
     }
 
-    /// Refuses faults in production.
+    /// Refuses faults in production, however they are switched on.
     ///
     /// # Errors
     /// If they are on there.
     pub fn require_safe_faults(&self) -> Result<(), SettingsError> {
         let variable = std::env::var_os("FAREBOX_FAULTS").is_some();
-        if self.environment == "production" && (self.faults.enabled || variable) {
+        if self.environment.is_production() && (self.faults.enabled || variable) {
             return Err(SettingsError::Refused("faults are refused in production".to_owned()));
         }
         Ok(())
+    }
+}
+
+/// The text of the configuration file; empty if there is none and none is expected. One is expected
+/// in production, and wherever [`FILE_VARIABLE`] names one: a process in the wrong folder would
+/// start with other settings than those that its operator wrote.
+fn file(environment: Environment) -> Result<String, SettingsError> {
+    let named = std::env::var_os(FILE_VARIABLE).map(PathBuf::from);
+    let is_expected = named.is_some() || environment.is_production();
+    let path = named.unwrap_or_else(|| Path::new("config").join(format!("{environment}.toml")));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_expected => Ok(String::new()),
+        Err(error) => Err(SettingsError::Refused(format!(
+            "the configuration file {}: {error}; start in its folder, or name another file in \
+             {FILE_VARIABLE}",
+            path.display()
+        ))),
     }
 }
 

@@ -2,21 +2,32 @@
 //! `FAREBOX__SECTION__KEY`.
 
 mod booking;
+mod connections;
+mod environment;
+mod error;
+mod hosts;
 mod http;
 mod limits;
 mod load;
 mod passwords;
 pub mod quota;
+mod secrets;
 mod time;
+mod variables;
 mod verify;
 
 pub use booking::{Booking, Wallets};
+pub use connections::{Database, Redis};
+pub use environment::Environment;
+pub use error::SettingsError;
+pub use hosts::{Hosts, is_loopback};
 pub use http::{Admission, Http, Origins};
 pub use limits::{Limits, Lockout};
-pub use load::SettingsError;
 pub use passwords::Cost;
 pub use quota::Quota;
+pub use secrets::{Ring, Secrets};
 pub use time::hold_secs;
+pub use variables::database_url;
 pub use verify::{DEFAULT_OVERDUE_BOUND, OverdueBound, Verify};
 
 use chrono_tz::Tz;
@@ -25,8 +36,8 @@ use serde::Deserialize;
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Settings {
-    /// `development` or `production`.
-    pub environment: String,
+    /// Where the process runs.
+    pub environment: Environment,
     /// The HTTP API.
     pub http: Http,
     /// How many requests may be in flight.
@@ -65,40 +76,6 @@ pub struct Settings {
     pub log: Log,
 }
 
-/// The optional Redis.
-#[derive(Clone, Deserialize)]
-pub struct Redis {
-    /// Where it is; empty for none. May hold a password.
-    pub url: String,
-    /// How long a request waits for it, milliseconds.
-    pub timeout_ms: u64,
-    /// How long it is not used after a failure, milliseconds.
-    pub retry_ms: u64,
-    /// How long a list of trips is kept, milliseconds.
-    pub trips_ms: u64,
-}
-
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Redis(..)")
-    }
-}
-
-/// The database.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Database {
-    /// Connections of one process.
-    pub max_connections: u32,
-    /// Further connections for health checks and operators.
-    pub reserved_connections: u32,
-    /// How long a request waits for one, milliseconds.
-    pub acquire_timeout_ms: u64,
-    /// Longest statement, milliseconds.
-    pub statement_timeout_ms: u64,
-    /// Longest wait for a lock, milliseconds.
-    pub lock_timeout_ms: u64,
-}
-
 /// Trips.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Trips {
@@ -116,21 +93,6 @@ pub struct Trips {
     pub live_poll_ms: u64,
     /// How often a stream without events sends a heartbeat, milliseconds.
     pub live_heartbeat_ms: u64,
-}
-
-/// Keys without a default; `farebox dev` makes its own.
-#[derive(Clone, Deserialize)]
-pub struct Secrets {
-    /// Signs session tokens.
-    pub token_key: String,
-    /// Goes into every password hash.
-    pub pepper: String,
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets(..)")
-    }
 }
 
 /// The simulated exceptions.

@@ -2,8 +2,10 @@
 //! for Redis longer than `redis.timeout_ms` and then goes on without it. Connecting is the work of
 //! a background task, never of a request.
 
-use crate::settings;
+use super::tls::check_redis_url;
+use crate::settings::{self, Environment};
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use secrecy::ExposeSecret;
 use std::{
     future::Future,
     sync::{Arc, PoisonError, RwLock},
@@ -40,12 +42,14 @@ impl RedisLink {
     /// As the settings say; `None` if they name no Redis. [`Self::run_connection_loop`] connects.
     ///
     /// # Errors
-    /// A URL that does not parse.
-    pub fn new(settings: &settings::Redis) -> Result<Option<Self>, RedisError> {
-        if settings.url.is_empty() {
+    /// A URL that does not parse, or, in production, one without TLS.
+    pub fn new(settings: &settings::Redis, environment: Environment) -> Result<Option<Self>, String> {
+        if !settings.is_named() {
             return Ok(None);
         }
-        let client = Client::open(settings.url.as_str())?;
+        let url = settings.url.expose_secret();
+        check_redis_url(url, environment, settings)?;
+        let client = Client::open(url).map_err(|error| error.to_string())?;
         let inner = Inner {
             client,
             request_timeout: Duration::from_millis(settings.timeout_ms),

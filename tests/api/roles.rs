@@ -3,7 +3,7 @@
 use crate::harness::{Client, PAY_PASSWORD, TOKEN_KEY, World, new_rider};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use farebox::accounts::{self, Role};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{

@@ -2,6 +2,7 @@
 
 mod a11y;
 mod bulk;
+mod cookies;
 mod dead_rollback;
 mod errors;
 mod harness_check;

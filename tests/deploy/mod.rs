@@ -3,7 +3,10 @@
 mod append_only;
 mod clocks;
 mod embedded;
+mod environments;
 mod outage;
 mod queries;
 mod roles;
 mod schema_change;
+mod server_files;
+mod tls;

@@ -15,6 +15,11 @@ pub struct RedisServer {
     port: u16,
 }
 
+/// Stops the test with the way to install it if there is no redis-server.
+pub fn need_redis() {
+    super::tools::need(&["redis-server"]);
+}
+
 impl RedisServer {
     pub fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -27,7 +32,7 @@ impl RedisServer {
     }
 
     fn on(port: u16) -> Self {
-        super::tools::need(&["redis-server"]);
+        need_redis();
         let mut command = Command::new("redis-server");
         command.args([
             "--bind",

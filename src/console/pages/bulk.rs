@@ -6,7 +6,8 @@ use crate::console::{
     },
     failure::{Failure, PageResult},
     form::{OperatorForm, REPEATED},
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
+    notice::redirect_with_notice,
     parameters::FILTERS,
     session::PageContext,
 };
@@ -121,6 +122,7 @@ pub(crate) async fn start(State(app): State<App>, form: OperatorForm<Pairs>) -> 
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
     Ok(redirect_with_notice(
+        &context,
         &format!("/console/bulk/{}", begun.id),
         context.t("The operation has begun.", "操作已开始。"),
     ))
@@ -179,6 +181,7 @@ pub(crate) async fn stop(
     bulk::stop(&mut tx, &by, id).await?;
     tx.commit().await?;
     Ok(redirect_with_notice(
+        &context,
         &format!("/console/bulk/{id}"),
         context.t("The operation is stopped.", "操作已停止。"),
     ))

@@ -7,7 +7,8 @@ use crate::console::{
     },
     failure::PageResult,
     form::OperatorForm,
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
+    notice::redirect_with_notice,
     parameters::FILTERS,
     session::PageContext,
 };
@@ -344,5 +345,5 @@ pub(crate) async fn act(
         }
     };
     tx.commit().await?;
-    Ok(redirect_with_notice(&format!("/console/jobs/{id}"), &format!("{label} ✓")))
+    Ok(redirect_with_notice(&context, &format!("/console/jobs/{id}"), &format!("{label} ✓")))
 }

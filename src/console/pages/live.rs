@@ -8,11 +8,9 @@ use crate::console::{
     components::{LIVE_BEGIN, LIVE_END},
     form::REPEATED,
     parameters::parameters,
-    preferences::cookie,
-    session::SESSION,
+    session::session_of,
 };
 use crate::{
-    accounts::Sessions,
     domain::RiderId,
     http::{
         App,
@@ -70,7 +68,7 @@ pub(crate) struct Streams {
     permits: Arc<Semaphore>,
     by_account: Arc<Mutex<HashMap<RiderId, usize>>>,
     stopping: CancellationToken,
-    sessions: Sessions,
+    app: App,
 }
 
 impl Streams {
@@ -79,7 +77,7 @@ impl Streams {
             permits: Arc::new(Semaphore::new(MAX_STREAMS)),
             by_account: Arc::default(),
             stopping: app.stopping.clone(),
-            sessions: app.sessions.clone(),
+            app: app.clone(),
         }
     }
 
@@ -148,8 +146,7 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
         return next.run(request).await;
     };
     // Without a session there is no page with a live part, so no permit is used.
-    let Some(caller) = cookie(request.headers(), SESSION).and_then(|token| streams.sessions.read(token))
-    else {
+    let Some(caller) = session_of(request.headers(), &streams.app) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
     let Some(permit) = streams.acquire(caller.rider_id) else { return too_many_streams(request.headers()) };

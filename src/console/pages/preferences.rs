@@ -1,12 +1,15 @@
 //! The form for language and theme.
 
 use crate::console::{
+    cookies::Cookies,
     form::PlainForm,
     preferences::{LANGUAGE, THEME},
     session::inside,
 };
+use crate::http::App;
 use axum::{
-    http::{HeaderName, header},
+    extract::State,
+    http::{HeaderMap, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
@@ -23,17 +26,16 @@ pub(crate) struct Choice {
     next: String,
 }
 
-pub(crate) async fn choose(PlainForm(choice): PlainForm<Choice>) -> Response {
+pub(crate) async fn choose(
+    State(app): State<App>,
+    headers: HeaderMap,
+    PlainForm(choice): PlainForm<Choice>,
+) -> Response {
     let lang = choice.lang.as_deref().filter(|lang| ["en", "zh"].contains(lang));
     let theme = choice.theme.as_deref().filter(|theme| ["light", "dark", "auto"].contains(theme));
-    let chosen = [lang.map(|lang| set_cookie(LANGUAGE, lang)), theme.map(|theme| set_cookie(THEME, theme))];
-    let cookies: Vec<(HeaderName, String)> = chosen.into_iter().flatten().collect();
-    (AppendHeaders(cookies), Redirect::to(inside(&choice.next))).into_response()
-}
-
-fn set_cookie(name: &str, value: &str) -> (HeaderName, String) {
-    (
-        header::SET_COOKIE,
-        format!("{name}={value}; Path=/console; Max-Age={MAX_AGE_SECS}; SameSite=Lax; HttpOnly"),
-    )
+    let cookies = Cookies::of(&app, &headers);
+    let set = |name: &str, value: &str| (header::SET_COOKIE, cookies.set(name, value, MAX_AGE_SECS));
+    let chosen = [lang.map(|lang| set(LANGUAGE, lang)), theme.map(|theme| set(THEME, theme))];
+    let chosen: Vec<_> = chosen.into_iter().flatten().collect();
+    (AppendHeaders(chosen), Redirect::to(inside(&choice.next))).into_response()
 }

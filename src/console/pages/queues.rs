@@ -5,7 +5,8 @@ use crate::console::{
     components::{action_form, action_link, empty, live, span, state, tag, when},
     failure::PageResult,
     form::OperatorForm,
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
+    notice::redirect_with_notice,
     session::PageContext,
 };
 use crate::{
@@ -200,7 +201,7 @@ pub(crate) async fn act(
         _ => queues::resume(&mut tx, &by, tag_of).await?,
     };
     tx.commit().await?;
-    Ok(redirect_with_notice("/console/queues", &format!("{label}: {wire} ✓")))
+    Ok(redirect_with_notice(&context, "/console/queues", &format!("{label}: {wire} ✓")))
 }
 
 fn known(wire: &str) -> Result<MqTag, Refusal> {

@@ -5,7 +5,8 @@ use crate::console::{
     components::{action_form, action_link, empty, link_order, live, money, when},
     failure::{Failure, PageResult},
     form::OperatorForm,
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
+    notice::redirect_with_notice,
     session::PageContext,
 };
 use crate::{
@@ -206,6 +207,7 @@ pub(crate) async fn top_up(
     let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &reference, cap).await?;
     tx.commit().await?;
     Ok(redirect_with_notice(
+        &context,
         &format!("/console/riders/{id}"),
         &format!("{} {} ✓", context.t("Topped up", "已充值"), entry.amount),
     ))

@@ -1,11 +1,12 @@
 //! Signing in and out. The session is one of the API: it also ends when it is revoked there.
 
 use crate::console::{
+    cookies::Cookies,
     failure::{Failure, PageResult},
     form::PlainForm,
     layout::without_nav,
     preferences::{Lang, Preferences},
-    session::{PageContext, SESSION, inside},
+    session::{PageContext, SESSION, inside, session_of},
 };
 use crate::{
     domain::Refusal,
@@ -20,7 +21,7 @@ use crate::{
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use maud::html;
@@ -28,6 +29,11 @@ use serde::Deserialize;
 
 /// The lifetime of the cookie: that of a session, seconds.
 const MAX_AGE_SECS: u32 = 12 * 3_600;
+
+/// Signing out removes what the browser stored for this host. Cookies are not among it: that would
+/// remove those of all hosts of the domain.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+const CLEARED: HeaderValue = HeaderValue::from_static("\"cache\", \"storage\"");
 
 #[derive(Deserialize)]
 pub(crate) struct Next {
@@ -75,25 +81,24 @@ pub(crate) async fn enter(
         Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
     };
     let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
-    let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
-    let secure = if https { "; Secure" } else { "" };
-    // Lax and not strict, so that a link in an alert opens a signed-in page; forms have a CSRF
-    // token.
-    let cookie = format!(
-        "{SESSION}={}; Path=/console; Max-Age={MAX_AGE_SECS}; HttpOnly; SameSite=Lax{secure}",
-        session.token
-    );
+    // The browser's session before this one ends with it: nobody else can sign it out.
+    if let Some(before) = session_of(&headers, &app) {
+        app.sessions.revoke(&app.saga.pool, before.session_id).await?;
+    }
+    let cookie = Cookies::of(&app, &headers).set(SESSION, &session.token, MAX_AGE_SECS);
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&credentials.next))).into_response())
 }
 
 pub(crate) async fn leave(
     State(app): State<App>,
     context: PageContext,
+    headers: HeaderMap,
     PlainForm(EmptyForm {}): PlainForm<EmptyForm>,
 ) -> PageResult {
     app.sessions.revoke(&app.saga.pool, context.caller.session_id).await.map_err(Failure::from)?;
-    let gone = format!("{SESSION}=; Path=/console; Max-Age=0; HttpOnly; SameSite=Lax");
-    Ok(([(header::SET_COOKIE, gone)], Redirect::to("/console/sign-in")).into_response())
+    let gone = Cookies::of(&app, &headers).remove(SESSION);
+    let leaving = [(header::SET_COOKIE, gone), (CLEAR_SITE_DATA, CLEARED)];
+    Ok((leaving, Redirect::to("/console/sign-in")).into_response())
 }
 
 fn sign_in_page(preferences: &Preferences, next: &str, problem: Option<&Problem>) -> Response {

@@ -7,7 +7,8 @@ use crate::console::{
     },
     failure::{Failure, PageResult},
     form::OperatorForm,
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
+    notice::redirect_with_notice,
     session::PageContext,
 };
 use crate::{
@@ -382,5 +383,5 @@ pub(crate) async fn act(
         }
     }
     tx.commit().await?;
-    Ok(redirect_with_notice(&format!("/console/trips/{id}"), &format!("{label} ✓")))
+    Ok(redirect_with_notice(&context, &format!("/console/trips/{id}"), &format!("{label} ✓")))
 }

@@ -11,7 +11,12 @@ pub(crate) use body::{Body, EmptyBody, as_a_set, bytes};
 pub(crate) use caller::{SignedIn, Viewer, maybe_caller};
 pub(crate) use params::{Paging, Params, Path, id, job_id, order_id, rider_id, trip_id};
 
-use super::{App, keyed_hash::keyed_hash, middleware::admission::Permit, problem::Problem};
+use super::{
+    App,
+    keyed_hash::{other_request_digests, request_digest},
+    middleware::admission::Permit,
+    problem::Problem,
+};
 use crate::{
     accounts::{Caller, NewRider, user_name},
     domain::{FieldError, RiderId},
@@ -24,8 +29,8 @@ use axum::{
 };
 use body::parse;
 use caller::caller;
-use hmac::Mac;
 use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -66,13 +71,13 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
         let body = parse(&bytes)?;
         let key = key
             .map(|key| {
-                let understood = fingerprint(app, &[scope.as_bytes(), &canonical(&body)?])?;
-                let as_sent = fingerprint(app, &[sent.as_bytes(), &bytes])?;
+                let body = canonical(&body)?;
+                let understood: [&[u8]; 2] = [scope.as_bytes(), &body];
                 Ok::<_, Problem>(IdempotencyKey {
                     actor: caller.rider_id,
                     key,
-                    fingerprint: understood,
-                    as_sent,
+                    fingerprint: request_digest(app, &understood),
+                    others: other_request_digests(app, &understood, &[sent.as_bytes(), &bytes]),
                     bounded_by,
                 })
             })
@@ -104,20 +109,24 @@ impl FromRequest<App> for KeyedRegistration {
         let bytes = bytes(request, app).await?;
         let body: NewRider = parse(&bytes)?;
         let Some(key) = key else { return Ok(Self { key: None, body }) };
-        let name = fingerprint(
-            app,
-            &[b"the one who registers as\n", user_name::folded(&body.user_name).as_bytes()],
-        )?;
+        // Without a key, so that it stays the same when keys change: the name is no secret.
+        let name = Sha256::new()
+            .chain_update(b"the one who registers as\n")
+            .chain_update(user_name::folded(&body.user_name))
+            .finalize();
         let name = name.first_chunk::<16>().ok_or_else(Problem::broken)?;
         // The layout of a random UUID: no account's id has it, as those are UUIDv7.
         let actor = RiderId(uuid::Builder::from_random_bytes(*name).into_uuid());
-        let understood = fingerprint(app, &[b"POST /v1/riders\n", &canonical(&body)?])?;
-        let as_sent = fingerprint(app, &[b"POST /v1/riders\n", &bytes])?;
-        let bounded_by = Some(app.limits.clone());
-        Ok(Self {
-            key: Some(IdempotencyKey { actor, key, fingerprint: understood, as_sent, bounded_by }),
-            body,
-        })
+        let canonical = canonical(&body)?;
+        let understood: [&[u8]; 2] = [b"POST /v1/riders\n", &canonical];
+        let key = IdempotencyKey {
+            actor,
+            key,
+            fingerprint: request_digest(app, &understood),
+            others: other_request_digests(app, &understood, &[b"POST /v1/riders\n", &bytes]),
+            bounded_by: Some(app.limits.clone()),
+        };
+        Ok(Self { key: Some(key), body })
     }
 }
 
@@ -135,11 +144,6 @@ fn scopes(request: &Request) -> (String, String) {
 /// `null`, unless the type distinguishes them.
 fn canonical(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(body).map_err(|_| Problem::broken())
-}
-
-/// The keyed hash of the parts, as bytes.
-fn fingerprint(app: &App, parts: &[&[u8]]) -> Result<Vec<u8>, Problem> {
-    Ok(keyed_hash(app, parts)?.finalize().into_bytes().to_vec())
 }
 
 fn faults(headers: &HeaderMap, app: &App) -> Result<Faults, Problem> {

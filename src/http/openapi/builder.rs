@@ -1,7 +1,7 @@
 //! How an operation is described: a builder, and its OpenAPI form.
 
 use crate::http::{
-    middleware::limited_routes::class_of,
+    middleware::{host::HEALTH, limited_routes::class_of},
     problem::catalogue::{self, Kind},
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -207,6 +207,7 @@ impl Operation {
         let has_path = self.path_parameters().next().is_some();
         let may = |kind: &Kind| match (kind.status.as_u16(), kind.code) {
             (500, _) | (503, _) => true,
+            (421, _) => !self.path.starts_with(HEALTH),
             (401, "003002") => self.access != Access::Anyone,
             (403, "003091") => matches!(self.access, Access::Viewer | Access::Operator),
             (404, _) => has_path,

@@ -126,6 +126,9 @@ pub(super) const OVERLOADED: Kind =
 pub(super) const SLOW_BODY: Kind =
     Kind::new(StatusCode::REQUEST_TIMEOUT, "003098", "Body sent too slowly", "请求体发送超时");
 
+pub(super) const MISDIRECTED: Kind =
+    Kind::new(StatusCode::MISDIRECTED_REQUEST, "005003", "Host not served here", "此主机名不在服务范围");
+
 /// All kinds, in the order of the codes.
 const ALL: &[&Kind] = &[
     &CREDENTIALS,
@@ -167,6 +170,7 @@ const ALL: &[&Kind] = &[
     &REFERENCE_USED,
     &LIMITED,
     &OVERLOADED,
+    &MISDIRECTED,
     &SLOW_BODY,
 ];
 

@@ -18,8 +18,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use catalogue::{
-    BUSY_JOB, DATABASE, DENIED, INVALID, KEY_REUSED, Kind, LIMITED, MALFORMED, METHOD, MISSING, OVERLOADED,
-    RUNNING, SLOW_BODY, STREAMS_FULL, SYSTEM, TIMED_OUT, TOKEN, TOO_LARGE, UNKNOWN,
+    BUSY_JOB, DATABASE, DENIED, INVALID, KEY_REUSED, Kind, LIMITED, MALFORMED, METHOD, MISDIRECTED, MISSING,
+    OVERLOADED, RUNNING, SLOW_BODY, STREAMS_FULL, SYSTEM, TIMED_OUT, TOKEN, TOO_LARGE, UNKNOWN,
 };
 use serde_json::{Map, Value, json};
 
@@ -147,6 +147,12 @@ impl Problem {
     pub(super) fn overloaded() -> Self {
         Self::new(&OVERLOADED, "more requests are in flight than can be served; nothing was done")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
+    /// 421: a request for another host, as a page of that host can make a browser send it.
+    pub(super) fn misdirected() -> Self {
+        let rule = "not a host of this API; its operator lists them in http.hosts";
+        Self::new(&MISDIRECTED, rule).at(&FieldError::new("Host", rule))
     }
 
     pub(super) fn slow_body() -> Self {

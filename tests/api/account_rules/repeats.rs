@@ -1,7 +1,7 @@
 //! A repeated request is known by its key and by what it says, not by its bytes.
 
 use crate::harness::{Answer, Client, PASSWORD, PAY_PASSWORD, PEPPER, World};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
 
