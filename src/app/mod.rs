@@ -11,6 +11,7 @@ use crate::{
     limits::Limits,
     ops::undos::CachedUndoBacklog,
     saga::{Faults, SagaContext},
+    security,
     settings::Settings,
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
@@ -85,6 +86,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
 /// # Errors
 /// A Redis URL that does not parse.
 pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
+    security::set_key(security::digest_key(settings.secrets.token_key.as_bytes()));
     let sessions = Sessions::new(settings.secrets.token_key.as_bytes());
     let live = Live::new(&settings.trips, settings.limits.enabled);
     let redis = RedisLink::new(&settings.redis).map_err(|error| format!("redis.url: {error}"))?;

@@ -4,7 +4,7 @@
 use crate::{
     accounts::Role,
     domain::{BoxError, Money, RiderId},
-    payment::wallet,
+    payment::by_hand,
     saga::SagaContext,
     storage, trips,
 };
@@ -63,7 +63,7 @@ pub async fn seed(saga: &SagaContext, zone: Tz) -> Result<(), BoxError> {
         let mut tx = storage::begin(&saga.pool).await?;
         let cap = saga.wallets.max_balance;
         let reference = format!("demo {rider}").parse()?;
-        wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
+        by_hand::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
             .await
             .map_err(|e| format!("{e:?}"))?;
         tx.commit().await?;

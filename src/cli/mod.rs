@@ -7,6 +7,7 @@ mod dev;
 mod job_args;
 mod jobs;
 mod operators;
+mod riders;
 mod verify;
 
 pub use args::Cli;
@@ -39,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Verify(args) => return verify::verify(args).await,
         Command::Trips(args) => make_trips(&args).await?,
         Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,
+        Command::Riders(riders) => riders.run().await?,
         Command::Jobs(jobs) => {
             let (settings, database) = (app::settings(&[])?, Database::open(jobs.data(), false).await?);
             jobs.run(&database.current(&settings).await?).await?;

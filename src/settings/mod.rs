@@ -9,8 +9,9 @@ mod passwords;
 pub mod quota;
 mod time;
 mod verify;
+mod wallets;
 
-pub use booking::{Booking, Wallets};
+pub use booking::Booking;
 pub use http::{Admission, Http, Origins};
 pub use limits::{Limits, Lockout};
 pub use load::SettingsError;
@@ -18,6 +19,7 @@ pub use passwords::Cost;
 pub use quota::Quota;
 pub use time::hold_secs;
 pub use verify::{DEFAULT_OVERDUE_BOUND, OverdueBound, Verify};
+pub use wallets::Wallets;
 
 use chrono_tz::Tz;
 use serde::Deserialize;

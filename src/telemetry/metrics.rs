@@ -3,6 +3,7 @@
 use crate::{
     ops::{self, verifier},
     saga::recurring,
+    security,
     storage::STALE_PLANS,
     trips,
 };
@@ -89,10 +90,12 @@ impl Default for Metrics {
         let help = "Departures of the timetable's coming days that could not be made";
         registry.register("departures_not_made", help, not_made.clone());
         let refused = Family::default();
-        let help = "Requests that were refused before they were read: by a limit (limited) or by admission (crowded)";
+        let help = "Requests that were refused before they were read: by a limit (limited), after wrong passwords (locked) or by admission (crowded)";
         registry.register("http_refused", help, refused.clone());
         let help = "Statements that were refused because the schema changed under their plan";
         registry.register("stale_plans", help, STALE_PLANS.clone());
+        let help = "Security events, by event";
+        registry.register("security_events", help, security::EVENTS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for admission";
         registry.register("http_waiting", help, waiting.clone());

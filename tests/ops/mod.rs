@@ -3,5 +3,8 @@
 pub mod actions;
 mod alarms;
 mod checker;
+mod money_by_hand;
 mod operators;
+mod people;
 mod snooze;
+mod traces;

@@ -12,10 +12,11 @@ use crate::{
     http::{
         App,
         extract::Params,
-        handlers::riders::account_of,
+        handlers::riders::{account_of, open_session},
         middleware::{admission::Permit, client_address::Address},
         problem::Problem,
     },
+    ops::audit::Through,
 };
 use axum::{
     Extension,
@@ -74,7 +75,7 @@ pub(crate) async fn enter(
         Err(problem) if problem.stale => return Err(problem.into()),
         Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
     };
-    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
+    let session = open_session(&app, address, rider, Through::Console).await?;
     let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes() == b"https");
     let secure = if https { "; Secure" } else { "" };
     // Lax and not strict, so that a link in an alert opens a signed-in page; forms have a CSRF
