@@ -88,7 +88,7 @@ pub const PLACES: &[Place] = &[
     nothing("queue.concurrency_key", "names of concurrency keys"),
     nothing("queue.depth", "numbers of jobs"),
     nothing("queue.maintenance_task", "times of the queue's own tasks"),
-    nothing("queue.minute", "numbers of jobs"),
+    nothing("queue.tally", "numbers of jobs"),
     nothing("queue.schema_version", "versions"),
     nothing("queue.worker", "processes"),
     // Trips and the service.

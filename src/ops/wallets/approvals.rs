@@ -8,7 +8,7 @@ use crate::{
         Attribution,
         audit::{Action, Subject},
     },
-    payment::by_hand::{self, ChangeKind, LockedWallet, WalletChange},
+    payment::by_hand::{self, ChangeKind, WalletChange},
     security::{self, Event},
     settings::Wallets,
     storage::decode,
@@ -157,10 +157,8 @@ pub(super) async fn request(
     by: &Attribution,
     operator: RiderId,
     change: &WalletChange,
-    wallet: &LockedWallet,
     rules: &Wallets,
 ) -> Result<Approval, Error> {
-    by_hand::check_room(change, wallet, rules.max_balance)?;
     by_hand::corrected(&mut *conn, change).await?;
     let id = Uuid::now_v7();
     // One that has expired gives its reference free.
@@ -227,7 +225,7 @@ pub async fn approve(
         // Who asked is an operator no more.
         return Err(Refusal::ApprovalOver { state: "expired" }.into());
     }
-    limits::check(&mut *conn, asker, &change, rules).await?;
+    limits::check(&mut *conn, asker, &change, &wallet, rules).await?;
     let entered = enter(&mut *conn, &change, &wallet, rules, asker, Some(second)).await?;
     decide(&mut *conn, by, id, "approved", Some(entered.entry.id)).await?;
     let mut detail = approval.describe()?;

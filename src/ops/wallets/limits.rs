@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{Error, FieldError, Money, Refusal, RiderId},
-    payment::by_hand::WalletChange,
+    payment::by_hand::{self, LockedWallet, WalletChange},
     settings::Wallets,
 };
 use rust_decimal::Decimal;
@@ -16,7 +16,8 @@ pub(super) async fn lock_operator(conn: &mut PgConnection, operator: RiderId) ->
         .map(drop)
 }
 
-/// Refuses a change beyond a bound. The operator's account and the wallet are locked.
+/// Refuses a change beyond a bound: its own, that of the balance, and those of a day. The operator's
+/// account and the wallet are locked.
 ///
 /// # Errors
 /// The bound and what is left of it; the database's.
@@ -24,12 +25,14 @@ pub(super) async fn check(
     conn: &mut PgConnection,
     operator: RiderId,
     change: &WalletChange,
+    wallet: &LockedWallet,
     rules: &Wallets,
 ) -> Result<(), Error> {
     let size = change.amount.size();
     if size > rules.max_change {
         return Err(refused(format!("at most {} at once", rules.max_change)).into());
     }
+    by_hand::check_room(change, wallet, rules.max_balance)?;
     let done = sqlx::query!(
         r#"select (select coalesce(sum(abs(amount)), 0) from wallet_change
                    where rider_id = $1 and at > now() - interval '24 hours') as "wallet!",

@@ -58,9 +58,9 @@ pub async fn change(
     if let Some(waiting) = approvals::waiting(&mut *conn, change).await? {
         return Ok(Changed::Waits(waiting));
     }
-    limits::check(&mut *conn, operator, change, rules).await?;
+    limits::check(&mut *conn, operator, change, &wallet, rules).await?;
     if change.amount.size() > rules.approval_above {
-        return approvals::request(conn, by, operator, change, &wallet, rules).await.map(Changed::Waits);
+        return approvals::request(conn, by, operator, change, rules).await.map(Changed::Waits);
     }
     let entered = enter(&mut *conn, change, &wallet, rules, operator, None).await?;
     if entered.is_new {
