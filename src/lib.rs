@@ -18,6 +18,7 @@ pub mod ops;
 pub mod orders;
 pub mod payment;
 pub mod saga;
+pub mod security;
 pub mod settings;
 pub mod statements;
 pub mod storage;

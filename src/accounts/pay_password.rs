@@ -7,6 +7,7 @@
 use crate::{
     accounts::passwords::{Busy, HashQueue, Passwords},
     domain::{BoxError, Error, FieldError, PayPassword, Refusal, RiderId},
+    security::{self, Event},
     storage::again,
 };
 use chrono::{DateTime, Utc};
@@ -129,6 +130,7 @@ async fn reserve_attempt(pool: &PgPool, rider: RiderId) -> Result<StoredHash, Er
             return Ok(stored);
         }
         if let Some(until) = locked_until(pool, rider).await? {
+            Event::PayPasswordLocked.record(Some(&security::account(rider)), None);
             return Err(Refusal::PayPasswordLocked { until }.into());
         }
         tokio::time::sleep(POLL).await;
@@ -144,7 +146,13 @@ async fn finish_attempt(
     checked: Result<bool, BoxError>,
 ) -> Result<AttemptResult, Error> {
     match checked {
-        Ok(right) => Ok(again(|| record_result(pool, rider, &stored.hash, right)).await?),
+        Ok(right) => {
+            let result = again(|| record_result(pool, rider, &stored.hash, right)).await?;
+            if !result.right && !result.overtaken {
+                Event::PayPasswordWrong.record(Some(&security::account(rider)), None);
+            }
+            Ok(result)
+        }
         Err(error) => {
             again(|| release_attempt(pool, rider)).await?;
             Err(Error::Broken(error))

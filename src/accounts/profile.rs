@@ -95,7 +95,11 @@ pub async fn change(conn: &mut PgConnection, rider: RiderId, change: &ProfileCha
     let ProfileChange { nick_name, sex, email, phone } = change;
     sqlx::query!(
         "update rider set nick_name = case when $2 then $3 else nick_name end, sex = case when $4 then $5 else sex end,
-                          email = case when $6 then $7 else email end, phone = case when $8 then $9 else phone end
+                          email = case when $6 then $7 else email end,
+                          -- Another address is not the one that was verified.
+                          email_verified_at = case when $6 and $7::text is distinct from email then null
+                                                   else email_verified_at end,
+                          phone = case when $8 then $9 else phone end
          where id = $1",
         rider.0,
         !nick_name.is_keep(),

@@ -18,6 +18,7 @@ use crate::{
     limits::Limits,
     ops::undos::CachedUndoBacklog,
     saga::{Faults, SagaContext},
+    security,
     settings::{self, Environment, Settings},
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
@@ -106,6 +107,8 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
 /// # Errors
 /// A Redis URL that does not parse.
 pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
+    let key = settings.secrets.token_key.expose_secret().as_bytes();
+    security::set_key(security::digest_key(key));
     let sessions = Sessions::new(&settings.secrets.token_keys());
     let live = Live::new(&settings.trips, settings.limits.enabled);
     let redis = RedisLink::new(&settings.redis, settings.environment)

@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Accounts of the operations side.
     #[command(subcommand)]
     Operators(Operators),
+    /// What is held of a rider: export it, or forget the rider.
+    #[command(subcommand)]
+    Riders(Riders),
     /// List jobs, and act upon one.
     #[command(subcommand)]
     Jobs(job_args::Jobs),
@@ -104,6 +107,27 @@ pub(super) enum Operators {
     /// Add an account. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal
     /// or standard input; it is never an argument, which every user of the machine could read.
     Add(NewOperator),
+}
+
+#[derive(Subcommand)]
+pub(super) enum Riders {
+    /// Print all that is held of an account, as JSON.
+    Export(AboutRider),
+    /// Erase name, contacts and comments, and end its sessions. Refused while the wallet holds money
+    /// or orders are open. It cannot be taken back.
+    Forget(AboutRider),
+}
+
+#[derive(Args)]
+pub(super) struct AboutRider {
+    #[command(flatten)]
+    pub(super) data: Data,
+    /// The account's id or user name.
+    #[arg(value_name = "USER")]
+    pub(super) user: String,
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    pub(super) reason: String,
 }
 
 #[derive(Args)]

@@ -6,7 +6,7 @@ use crate::{
     accounts::Role,
     domain::{BoxError, Money, RiderId},
     ops::{Attribution, setup},
-    payment::wallet,
+    payment::by_hand,
     saga::SagaContext,
     storage, trips,
 };
@@ -80,7 +80,7 @@ pub async fn seed(saga: &SagaContext, zone: Tz, wanted: Wanted) -> Result<(), Bo
     for rider in &added {
         let cap = saga.wallets.max_balance;
         let reference = format!("demo {rider}").parse()?;
-        wallet::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
+        by_hand::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
             .await
             .map_err(|e| format!("{e:?}"))?;
     }

@@ -8,6 +8,7 @@ mod dev;
 mod job_args;
 mod jobs;
 mod operators;
+mod riders;
 mod roles;
 mod shell;
 mod verify;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Verify(args) => return verify::verify(args).await,
         Command::Trips(args) => make_trips(&args).await?,
         Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,
+        Command::Riders(riders) => riders.run().await?,
         Command::Jobs(jobs) => {
             let settings = app::settings(&[])?;
             let database = Database::open(jobs.data(), &settings, Open::Existing).await?;

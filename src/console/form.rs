@@ -14,13 +14,14 @@ use crate::{
             bytes,
             strict::{self, Pairs},
         },
-        middleware::scheme::is_own_origin,
+        middleware::{client_address::Address, scheme::is_own_origin},
         problem::Problem,
     },
     ops::{
         Attribution,
         audit::{Actor, Through},
     },
+    security::{self, Event},
 };
 use axum::{
     extract::{FromRequest, Request},
@@ -58,7 +59,7 @@ impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let headers = request.headers().clone();
+        let (headers, network) = (request.headers().clone(), network_of(&request, app));
         let context = page_context(&headers, "/console".to_owned(), app).await?;
         let mut pairs = read_own_form(request, app).await?;
         let mut take = |wanted: &str| {
@@ -67,7 +68,12 @@ impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
         };
         let (csrf, reason) = (take("csrf"), take("reason"));
         let refuse = |problem: Problem| Failure::from(problem).into_response();
-        if !verify_csrf(&csrf, app, context.caller.session_id) || !context.can_write() {
+        if !verify_csrf(&csrf, app, context.caller.session_id) {
+            let account = security::account(context.caller.rider_id);
+            Event::FormForged.record(Some(&account), Some(&network));
+            return Err(refuse(Problem::denied()));
+        }
+        if !context.can_write() {
             return Err(refuse(Problem::denied()));
         }
         let field = |error: FieldError| refuse(Problem::field(&error));
@@ -85,6 +91,12 @@ impl<T: DeserializeOwned> FromRequest<App> for PlainForm<T> {
     }
 }
 
+/// The digest of the client's network.
+fn network_of(request: &Request, app: &App) -> String {
+    let proxies = app.settings.http.trusted_proxies;
+    security::network(Address::of(request.extensions(), request.headers(), proxies).0)
+}
+
 /// Reads the fields of a form that a page of the console sent. A browser sends where a form comes
 /// from. A client that sends neither header is no browser and has only the cookies that it chose.
 async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
@@ -96,6 +108,7 @@ async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
         (None, None) => true,
     };
     if !same_origin {
+        Event::FormForged.record(None, Some(&network_of(&request, app)));
         return Err(Failure::from(Problem::denied()).into_response());
     }
     let bytes = bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())?;

@@ -29,8 +29,8 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    audit, bulk, home, jobs, live, order, orders, preferences as preferences_form, queues, riders, search,
-    sign_in, trips,
+    approvals, audit, bulk, home, jobs, live, money, order, orders, people, preferences as preferences_form,
+    queues, riders, search, sign_in, trips,
 };
 use std::sync::Arc;
 
@@ -71,7 +71,11 @@ fn router(app: &App) -> Router<App> {
         .route("/console/trips/{id}/{act}", get(trips::confirm).post(trips::act))
         .route("/console/riders", get(riders::search))
         .route("/console/riders/{id}", get(riders::show))
-        .route("/console/riders/{id}/top-up", get(riders::confirm).post(riders::top_up))
+        .route("/console/riders/{id}/top-up", get(money::confirm_top_up).post(money::top_up))
+        .route("/console/riders/{id}/correct/{entry}", get(money::confirm_correction).post(money::correct))
+        .route("/console/riders/{id}/{act}", get(people::confirm).post(people::act))
+        .route("/console/approvals", get(approvals::list))
+        .route("/console/approvals/{id}/{act}", get(approvals::confirm).post(approvals::act))
         .route("/console/audit", get(audit::list))
         // any session
         .route("/console/sign-out", post(sign_in::leave))

@@ -10,6 +10,10 @@ use super::{
 use crate::{
     accounts::{self, Caller},
     http::App,
+    ops::{
+        audit::Through,
+        reads::{self, Read},
+    },
     storage::again,
 };
 use axum::{
@@ -64,6 +68,11 @@ impl PageContext {
     /// Translates: returns the text of the page's language.
     pub(crate) fn t<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         self.lang.t(english, chinese)
+    }
+
+    /// Records that the account reads personal data, before it is shown.
+    pub(crate) async fn reads(&self, app: &App, read: &Read<'_>) -> Result<(), sqlx::Error> {
+        reads::record(&app.saga.pool, &self.caller, Through::Console, read).await
     }
 
     /// Whether the account may send the forms that change data.

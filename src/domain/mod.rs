@@ -26,7 +26,7 @@ pub use error::{BoxError, Error};
 pub use farebox_jobs::ids::{Id, OrderId, PaymentId, RiderId, TripId};
 pub use job_state::JobState;
 pub use localized::Localized;
-pub use money::Money;
+pub use money::{Money, SignedMoney};
 pub use order::{CloseReason, OrderStatus};
 pub use page::Page;
 pub use payment_state::PaymentState;

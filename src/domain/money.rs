@@ -44,6 +44,81 @@ impl Money {
     }
 }
 
+/// An amount that may be less than nothing, for corrections; else as [`Money`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignedMoney(Decimal);
+
+impl SignedMoney {
+    /// An amount of the database.
+    pub fn from_database(amount: Decimal) -> Self {
+        Self(amount)
+    }
+
+    /// The exact decimal.
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// The amount without its sign.
+    pub fn size(self) -> Money {
+        Money(self.0.abs())
+    }
+}
+
+impl From<Money> for SignedMoney {
+    fn from(amount: Money) -> Self {
+        Self(amount.0)
+    }
+}
+
+impl fmt::Display for SignedMoney {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}", self.0)
+    }
+}
+
+impl FromStr for SignedMoney {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix('-') {
+            Some(size) => size.parse::<Money>().map(|size| Self(-size.0)),
+            None => text.parse::<Money>().map(Self::from),
+        }
+    }
+}
+
+impl Serialize for SignedMoney {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SignedMoney {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for SignedMoney {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SignedMoney".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Whole cents as a decimal string, with a minus sign if it is less than nothing; at most 1000000000.00 either way.",
+            "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$",
+            "examples": ["-4.00"],
+        })
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2}", self.0)
@@ -110,6 +185,16 @@ mod tests {
         assert_eq!(price.times(3).expect("small").to_string(), "12.00");
         assert_eq!(MAX_STORED.to_string(), "999999999999");
         assert_eq!("1000000000".parse::<Money>().expect("the bound").to_string(), "1000000000.00");
+    }
+
+    #[test]
+    fn a_signed_amount_has_one_sign_at_most() {
+        let taken: SignedMoney = "-4.5".parse().expect("a signed amount");
+        assert_eq!((taken.to_string(), taken.size().to_string()), ("-4.50".to_owned(), "4.50".to_owned()));
+        assert_eq!("4".parse::<SignedMoney>().map(|amount| amount.to_string()), Ok("4.00".to_owned()));
+        for text in ["--4", "+4", "-", "- 4", "-1000000000.01", "4-"] {
+            assert!(text.parse::<SignedMoney>().is_err(), "{text:?} was taken for money");
+        }
     }
 
     #[test]

@@ -75,6 +75,15 @@ pub enum Refusal {
         /// That top-up's ledger entry.
         entry: Uuid,
     },
+    /// The wallet is the operator's own.
+    OwnWallet,
+    /// Who asked for a change of a wallet cannot approve it.
+    SecondPerson,
+    /// The approval was given or refused before, or its deadline has passed.
+    ApprovalOver {
+        /// Its state.
+        state: &'static str,
+    },
     /// The order was not paid in time.
     OrderExpired,
     /// The order is in a state that does not allow this.

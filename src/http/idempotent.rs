@@ -16,6 +16,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
+use std::sync::Arc;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -36,20 +37,66 @@ impl IntoResponse for Reply {
 
 /// A change that is one transaction. A refusal rolls it back and is stored under the key, unless it says
 /// when to try again. A failure of the server rolls it back and is never stored.
-pub(crate) struct IdempotentChange(IdempotentTransaction);
+pub(crate) struct IdempotentChange {
+    change: IdempotentTransaction,
+    form: StoredForm,
+}
+
+/// What is stored of a response of success, and how the response is made of it again. For responses
+/// with personal data, which their own requests hold as well: such data is not stored a second time.
+#[derive(Clone)]
+pub(crate) struct StoredForm {
+    /// What of the body is stored.
+    shorten: fn(&Value) -> Value,
+    /// The body from what is stored and the request, which has the same key and fingerprint.
+    restore: Arc<dyn Fn(Value) -> Value + Send + Sync>,
+}
+
+impl StoredForm {
+    /// The body as it is.
+    fn whole() -> Self {
+        Self { shorten: Value::clone, restore: Arc::new(|body| body) }
+    }
+
+    pub(crate) fn new(
+        shorten: fn(&Value) -> Value,
+        restore: impl Fn(Value) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        Self { shorten, restore: Arc::new(restore) }
+    }
+
+    /// The stored response, whole again.
+    fn restored(&self, stored: StoredResponse) -> StoredResponse {
+        match stored {
+            StoredResponse::Earlier { status, body } if (200..300).contains(&status) => {
+                StoredResponse::Earlier { status, body: (self.restore)(body) }
+            }
+            other => other,
+        }
+    }
+}
 
 impl IdempotentChange {
     /// Begins the change, or replies with the response to an earlier request with this key.
     pub(crate) async fn begin(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<Self, Reply> {
+        Self::begin_as(pool, key, StoredForm::whole()).await
+    }
+
+    /// The same, for a response that is stored in this form.
+    pub(crate) async fn begin_as(
+        pool: &PgPool,
+        key: Option<&IdempotencyKey>,
+        form: StoredForm,
+    ) -> Result<Self, Reply> {
         match IdempotentTransaction::begin(pool, key).await? {
-            BeginOutcome::Started(change) => Ok(Self(change)),
-            BeginOutcome::Earlier(stored) => Err(Reply(Box::new(replay(stored)?))),
+            BeginOutcome::Started(change) => Ok(Self { change, form }),
+            BeginOutcome::Earlier(stored) => Err(Reply(Box::new(replay(form.restored(stored))?))),
         }
     }
 
     /// Where the change is made.
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        self.0.conn()
+        self.change.conn()
     }
 
     /// Ends the change with its response.
@@ -60,18 +107,18 @@ impl IdempotentChange {
     ) -> Result<Response, Reply> {
         match to_body(done) {
             Ok(body) => {
-                self.0.respond(status.as_u16(), &body).await?;
+                self.change.respond(status.as_u16(), &(self.form.shorten)(&body)).await?;
                 Ok(response(status, body))
             }
             Err(problem) if is_storable(&problem) => {
                 let body = Value::Object(problem.body.clone());
-                match self.0.refuse(problem.status.as_u16(), &body).await? {
+                match self.change.refuse(problem.status.as_u16(), &body).await? {
                     StoredResponse::Own => Err(problem.into()),
-                    earlier => Ok(replay(earlier)?),
+                    earlier => Ok(replay(self.form.restored(earlier))?),
                 }
             }
             Err(problem) => {
-                self.0.roll_back().await?;
+                self.change.roll_back().await?;
                 Err(problem.into())
             }
         }
@@ -79,12 +126,12 @@ impl IdempotentChange {
 
     /// Rolls the change back.
     pub(crate) async fn roll_back(self) -> Result<(), Reply> {
-        Ok(self.0.roll_back().await?)
+        Ok(self.change.roll_back().await?)
     }
 
     /// Commits the change, which must be repeatable, before its response is known.
     pub(crate) async fn commit(self) -> Result<DeferredChange, Reply> {
-        Ok(DeferredChange(self.0.commit().await?))
+        Ok(DeferredChange(self.change.commit().await?))
     }
 }
 
@@ -108,10 +155,19 @@ impl DeferredChange {
 
 /// Replies to a repeated request before work is done that a repetition need not cost.
 pub(crate) async fn not_answered_yet(pool: &PgPool, key: Option<&IdempotencyKey>) -> Result<(), Reply> {
+    not_answered_as(pool, key, &StoredForm::whole()).await
+}
+
+/// The same, for a response that is stored in this form.
+pub(crate) async fn not_answered_as(
+    pool: &PgPool,
+    key: Option<&IdempotencyKey>,
+    form: &StoredForm,
+) -> Result<(), Reply> {
     let Some(key) = key else { return Ok(()) };
     match idempotency::load(pool, key).await? {
         None | Some(StoredResponse::Reserved(_) | StoredResponse::Running) => Ok(()),
-        Some(stored) => Err(Reply(Box::new(replay(stored)?))),
+        Some(stored) => Err(Reply(Box::new(replay(form.restored(stored))?))),
     }
 }
 

@@ -34,7 +34,7 @@ use axum::{
 };
 use handlers::{
     health, live,
-    ops::{self, bulk, jobs, queues, trips as ops_trips},
+    ops::{self, bulk, jobs, queues, trips as ops_trips, wallets},
     orders, riders, trips,
 };
 use middleware::{admission, context, cors, host, rate_limit, switched_off, timeout};
@@ -147,7 +147,11 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/trips/{id}/cancel", post(ops_trips::cancel))
         .route("/v1/ops/trips/{id}/cancellation", get(ops_trips::cancellation))
         .route("/v1/ops/departures-not-made", get(ops_trips::not_made))
-        .route("/v1/ops/wallets/{rider_id}/top-ups", post(ops::top_up))
+        .route("/v1/ops/wallets/{rider_id}/top-ups", post(wallets::top_up))
+        .route("/v1/ops/wallets/{rider_id}/corrections", post(wallets::correct))
+        .route("/v1/ops/approvals", get(wallets::list))
+        .route("/v1/ops/approvals/{id}/approve", post(wallets::approve))
+        .route("/v1/ops/approvals/{id}/refuse", post(wallets::refuse))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))

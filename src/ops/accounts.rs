@@ -5,6 +5,7 @@ use crate::{
     accounts::{Registration, Rider},
     domain::Error,
     ops::audit::{Action, Subject},
+    security::{self, Event},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -15,7 +16,9 @@ use sqlx::PgConnection;
 /// A taken user name; the database's.
 pub async fn add(conn: &mut PgConnection, by: &Attribution, new: &Registration) -> Result<Rider, Error> {
     let rider = new.add(&mut *conn).await?;
-    let detail = json!({ "user_name": rider.user_name, "role": rider.role });
+    // The row has the account's id; its name is the account's, and may be erased there.
+    let detail = json!({ "role": rider.role });
+    Event::RoleGiven.record(Some(&security::account(rider.id)), None);
     by.record(conn, Action::OperatorAdd, &Subject::of("account", &rider.id), &detail).await?;
     Ok(rider)
 }

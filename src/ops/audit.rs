@@ -1,8 +1,11 @@
 //! The audit log: one row for each action of an operator, written in the transaction of its effect
 //! and never changed.
+//!
+//! Rows hold the ids of accounts and no names: a row outlives the name of an account that is
+//! forgotten. Names are looked up when rows are shown. Rows from before hold the actor's name.
 
 use crate::{
-    accounts::{Caller, Role},
+    accounts::{Caller, Role, user_name},
     domain::{OrderId, Page, RiderId},
 };
 use chrono::{DateTime, Utc};
@@ -110,17 +113,41 @@ pub enum Action {
     TripCancel,
     /// Money is put into a wallet.
     WalletTopUp,
+    /// A ledger entry is corrected.
+    WalletCorrect,
+    /// A change of a wallet is left to a second operator.
+    ApprovalAsk,
+    /// A second operator approves it, and the money moves.
+    ApprovalGive,
+    /// It is refused, or taken back.
+    ApprovalRefuse,
     /// An account of the operations side is added.
     OperatorAdd,
     /// Demo data is added.
     DemoData,
     /// The database accepts other secrets.
     SecretsAccept,
+    /// An account of the operations side signs in.
+    OperatorSignIn,
+    /// An account is read.
+    RiderRead,
+    /// An order is read.
+    OrderRead,
+    /// The passengers of a trip are read.
+    ManifestRead,
+    /// Accounts are searched by a name or an e-mail address.
+    RidersSearch,
+    /// All that is held of an account is exported.
+    RiderExport,
+    /// An account is forgotten.
+    RiderForget,
+    /// An account's e-mail address is marked as verified.
+    EmailVerify,
 }
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 31] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -137,9 +164,21 @@ impl Action {
         Self::SeatsRelease,
         Self::TripCancel,
         Self::WalletTopUp,
+        Self::WalletCorrect,
+        Self::ApprovalAsk,
+        Self::ApprovalGive,
+        Self::ApprovalRefuse,
         Self::OperatorAdd,
         Self::DemoData,
         Self::SecretsAccept,
+        Self::OperatorSignIn,
+        Self::RiderRead,
+        Self::OrderRead,
+        Self::ManifestRead,
+        Self::RidersSearch,
+        Self::RiderExport,
+        Self::RiderForget,
+        Self::EmailVerify,
     ];
 
     /// The word for it.
@@ -161,9 +200,21 @@ impl Action {
             Self::SeatsRelease => "seats_release",
             Self::TripCancel => "trip_cancel",
             Self::WalletTopUp => "wallet_top_up",
+            Self::WalletCorrect => "wallet_correct",
+            Self::ApprovalAsk => "approval_ask",
+            Self::ApprovalGive => "approval_give",
+            Self::ApprovalRefuse => "approval_refuse",
             Self::OperatorAdd => "operator_add",
             Self::DemoData => "demo_data",
             Self::SecretsAccept => "secrets_accept",
+            Self::OperatorSignIn => "operator_sign_in",
+            Self::RiderRead => "rider_read",
+            Self::OrderRead => "order_read",
+            Self::ManifestRead => "manifest_read",
+            Self::RidersSearch => "riders_search",
+            Self::RiderExport => "rider_export",
+            Self::RiderForget => "rider_forget",
+            Self::EmailVerify => "email_verify",
         }
     }
 }
@@ -171,7 +222,8 @@ impl Action {
 /// What an action is done to.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `wallet` or `account`.
+    /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `wallet`, `account`, `order` or
+    /// `search`.
     pub kind: &'static str,
     /// Its id or its name.
     pub id: String,
@@ -254,7 +306,7 @@ pub async fn record(
     let rider = actor.rider.map(|rider| rider.0);
     sqlx::query!(
         "insert into audit (id, actor_id, actor, role, through, act, subject_kind, subject, order_id, reason, detail)
-         values ($1, $2, coalesce($3, (select user_name from rider where id = $2), $2::text, 'unknown'), $4, $5, $6, $7, $8,
+         values ($1, $2::uuid, coalesce($3, $2::uuid::text, 'unknown'), $4, $5, $6, $7, $8,
                  $9, $10, $11)",
         Uuid::now_v7(),
         rider,
@@ -283,13 +335,19 @@ pub async fn list(
     after: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<Entry>, sqlx::Error> {
-    let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new("select * from audit where true");
-    for (column, text) in [
-        ("actor", &filter.actor),
-        ("act", &filter.act),
-        ("subject_kind", &filter.subject_kind),
-        ("subject", &filter.subject),
-    ] {
+    let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(
+        "select a.id, a.at, a.actor_id, coalesce((select user_name from rider where id = a.actor_id), a.actor) as actor,
+                a.role, a.through, a.act, a.subject_kind, a.subject, a.order_id, a.reason, a.detail
+         from audit a where true",
+    );
+    if let Some(actor) = &filter.actor {
+        sql.push(" and actor = any(array[").push_bind(actor.clone());
+        sql.push(", (select id::text from rider where lower(user_name collate \"C\") = ");
+        sql.push_bind(user_name::folded(actor)).push(")])");
+    }
+    for (column, text) in
+        [("act", &filter.act), ("subject_kind", &filter.subject_kind), ("subject", &filter.subject)]
+    {
         if let Some(text) = text {
             sql.push(" and ").push(column).push(" = ").push_bind(text.clone());
         }
@@ -322,7 +380,8 @@ pub async fn list(
 pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
-        r#"select id as "id!", at as "at!", actor_id, actor as "actor!", role as "role!", through as "through!", act as "act!",
+        r#"select id as "id!", at as "at!", actor_id,
+                  coalesce((select user_name from rider where id = actor_id), actor) as "actor!", role as "role!", through as "through!", act as "act!",
                   subject_kind as "subject_kind!", subject as "subject!", order_id, reason, detail as "detail!"
            from (select * from audit where order_id = $1
                  union all

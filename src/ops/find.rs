@@ -49,27 +49,31 @@ pub struct FoundRider {
     pub user_name: String,
     /// What it may do.
     pub role: String,
-    /// Its e-mail address, unverified.
+    /// Its e-mail address.
     pub email: Option<String>,
+    /// Whether an operator checked that the address is its owner's. Any number of other accounts
+    /// may claim the same address, unverified.
+    pub is_verified: bool,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Whether the text is its user name.
     pub by_name: bool,
 }
 
-/// Accounts with this user name (at most one) or this e-mail address (unverified, so any number):
-/// at most [`MAX_FOUND`], the user name's first and older ones before newer ones. Addresses are
-/// compared without the case of ASCII letters.
+/// Accounts with this user name (at most one) or this e-mail address (any number, at most one of
+/// them verified): at most [`MAX_FOUND`], the user name's first, then the verified one, then older
+/// ones before newer ones. Addresses are compared without the case of ASCII letters.
 ///
 /// # Errors
 /// The database's.
 pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<FoundRider>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select id, user_name, role, email, created_at, lower(user_name collate "C") = $1 as "by_name!"
+        r#"select id, user_name, role, email, created_at, lower(user_name collate "C") = $1 as "by_name!",
+                  email_verified_at is not null as "is_verified!"
            from rider
            where lower(user_name collate "C") = $1
               or email is not null and lower(normalize(email, nfc) collate "C") = lower(normalize($2::text, nfc) collate "C")
-           order by 6 desc, created_at, id limit $3"#,
+           order by 6 desc, 7 desc, created_at, id limit $3"#,
         user_name::folded(text),
         text,
         MAX_FOUND
@@ -81,6 +85,7 @@ pub async fn riders(pool: &PgPool, text: &str) -> Result<Vec<FoundRider>, sqlx::
         user_name: row.user_name,
         role: row.role,
         email: row.email,
+        is_verified: row.is_verified,
         created_at: row.created_at,
         by_name: row.by_name,
     });
@@ -96,10 +101,27 @@ pub fn unmistakable(found: &[FoundRider]) -> Option<RiderId> {
     }
 }
 
-/// When the account was created.
+/// The times of an account.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountTimes {
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When an operator checked that the e-mail address is its owner's.
+    pub email_verified_at: Option<DateTime<Utc>>,
+    /// When it was forgotten.
+    pub forgotten_at: Option<DateTime<Utc>>,
+}
+
+/// The times of an account, if it exists.
 ///
 /// # Errors
 /// The database's.
-pub async fn since(pool: &PgPool, rider: RiderId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar!("select created_at from rider where id = $1", rider.0).fetch_optional(pool).await
+pub async fn times(pool: &PgPool, rider: RiderId) -> Result<Option<AccountTimes>, sqlx::Error> {
+    sqlx::query_as!(
+        AccountTimes,
+        "select created_at, email_verified_at, forgotten_at from rider where id = $1",
+        rider.0
+    )
+    .fetch_optional(pool)
+    .await
 }

@@ -209,7 +209,9 @@ pub async fn redrive_all(
         "given_up": which.reason, "error": which.error, "since": which.since, "before": which.before,
         "redriven": redriven,
     });
-    by.record(conn, Action::DeadLettersRedrive, &subject, &detail).await?;
+    if redriven > 0 {
+        by.record(conn, Action::DeadLettersRedrive, &subject, &detail).await?;
+    }
     Ok(redriven)
 }
 

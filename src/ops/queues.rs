@@ -36,8 +36,10 @@ async fn pause_as(
     action: Action,
 ) -> Result<QueueView, Error> {
     let who = by.actor.rider.map_or_else(|| by.actor.describe(), |rider| rider.to_string());
-    admin::pause(&mut *conn, tag.wire(), &who, &by.note()).await?;
-    by.record(&mut *conn, action, &Subject::of("queue", &tag), &json!({})).await?;
+    // A tag that is paused already stays as it is, with its first reason.
+    if admin::pause(&mut *conn, tag.wire(), &who, &by.note()).await? {
+        by.record(&mut *conn, action, &Subject::of("queue", &tag), &json!({})).await?;
+    }
     view(conn, tag).await
 }
 
@@ -46,9 +48,10 @@ async fn pause_as(
 /// # Errors
 /// The database's.
 pub async fn resume(conn: &mut PgConnection, by: &Attribution, tag: MqTag) -> Result<QueueView, Error> {
-    admin::resume(&mut *conn, tag.wire()).await?;
-    by.record(&mut *conn, Action::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
-    tracing::info!(%tag, why = by.note(), "tag resumed");
+    if admin::resume(&mut *conn, tag.wire()).await? {
+        by.record(&mut *conn, Action::QueueResume, &Subject::of("queue", &tag), &json!({})).await?;
+        tracing::info!(%tag, why = by.note(), "tag resumed");
+    }
     view(conn, tag).await
 }
 

@@ -5,7 +5,7 @@ use crate::{
     domain::{Error, Refusal, RiderId, SeatSet, TripId},
     ops::audit::{Action, Subject},
     trips::{
-        self, GeneratedTrips, NewTrip, TripDetail,
+        self, GeneratedTrips, NewTrip, TripDetail, Viewer,
         cancel::{self, Progress},
         seats::{self, BlockedSeats, SeatBlock},
     },
@@ -27,7 +27,7 @@ pub async fn add(conn: &mut PgConnection, by: &Attribution, new: &NewTrip) -> Re
         "capacity": new.capacity,
     });
     by.record(&mut *conn, Action::TripAdd, &Subject::of("trip", &id), &detail).await?;
-    trips::detail(conn, id, None).await?.ok_or_else(|| Refusal::NotFound("trip").into())
+    trips::detail(conn, id, Viewer::Staff).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
 /// Generates the timetable's missing trips of `days` days from `first` on.
@@ -44,7 +44,9 @@ pub async fn generate(
     let generated = trips::generate(&mut *conn, zone, first, days).await?;
     let detail =
         json!({ "first": first, "days": days, "made": generated.trips, "not_made": generated.skipped.len() });
-    by.record(conn, Action::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
+    if generated.trips > 0 {
+        by.record(conn, Action::TripsGenerate, &Subject::of("timetable", &"days"), &detail).await?;
+    }
     Ok(generated)
 }
 
@@ -59,7 +61,11 @@ pub async fn set_blocked(
     seats: &SeatSet,
     block: SeatBlock,
 ) -> Result<BlockedSeats, Error> {
-    let blocked = seats::set_blocked(&mut *conn, trip, seats, block, by.reason()?, operator(by)).await?;
+    let (blocked, changed) =
+        seats::set_blocked(&mut *conn, trip, seats, block, by.reason()?, operator(by)).await?;
+    if !changed {
+        return Ok(blocked);
+    }
     let action = if block == SeatBlock::Block { Action::SeatsBlock } else { Action::SeatsRelease };
     by.record(conn, action, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
     Ok(blocked)
@@ -70,7 +76,10 @@ pub async fn set_blocked(
 /// # Errors
 /// As [`cancel::cancel`]; no reason.
 pub async fn cancel(conn: &mut PgConnection, by: &Attribution, trip: TripId) -> Result<Progress, Error> {
-    let progress = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
+    let (progress, changed) = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
+    if !changed {
+        return Ok(progress);
+    }
     let detail = json!({ "orders": progress.orders, "left": progress.left });
     by.record(conn, Action::TripCancel, &Subject::of("trip", &trip), &detail).await?;
     Ok(progress)

@@ -7,6 +7,7 @@
 //! | [`mark_paid`] | `pay_cancle` | the order; removes the armed undo and the timer | finishes it, or gives the money back |
 
 pub mod authorization;
+pub mod by_hand;
 pub mod check;
 pub mod debit;
 pub mod impact;

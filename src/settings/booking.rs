@@ -1,9 +1,7 @@
-//! Booking, paying, refunding and wallets.
+//! Booking, paying and refunding.
 
 use super::time::{millis, positive_secs, secs};
-use crate::domain::Money;
-use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 
 /// Booking, paying and refunding.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,24 +32,4 @@ impl Booking {
     pub fn undo_after(&self) -> chrono::Duration {
         chrono::Duration::milliseconds(self.undo_after_ms)
     }
-}
-
-/// Wallets.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Wallets {
-    /// Greatest balance after a top-up. Money that is given back is never refused.
-    #[serde(deserialize_with = "cap")]
-    pub max_balance: Money,
-}
-
-/// The greatest cap on balances: a thousandth of the balance that the schema lets a top-up leave,
-/// so that refunds always fit.
-const MAX_CAP: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
-
-fn cap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
-    let cap = Money::deserialize(deserializer)?;
-    if cap.is_positive() && cap.decimal() <= MAX_CAP {
-        return Ok(cap);
-    }
-    Err(D::Error::custom(format!("wallets.max_balance: an amount above zero, at most {MAX_CAP}")))
 }

@@ -15,8 +15,9 @@ mod secrets;
 mod time;
 mod variables;
 mod verify;
+mod wallets;
 
-pub use booking::{Booking, Wallets};
+pub use booking::Booking;
 pub use connections::{Database, Redis};
 pub use environment::Environment;
 pub use error::SettingsError;
@@ -29,6 +30,7 @@ pub use secrets::{Ring, Secrets};
 pub use time::hold_secs;
 pub use variables::database_url;
 pub use verify::{DEFAULT_OVERDUE_BOUND, OverdueBound, Verify};
+pub use wallets::Wallets;
 
 use chrono_tz::Tz;
 use serde::Deserialize;

@@ -3,6 +3,7 @@
 use crate::{
     ops::{self, verifier},
     saga::recurring,
+    security,
     storage::STALE_PLANS,
     trips,
 };
@@ -94,6 +95,8 @@ impl Default for Metrics {
         registry.register("http_refused", help, refused.clone());
         let help = "Statements that were refused because the schema changed under their plan";
         registry.register("stale_plans", help, STALE_PLANS.clone());
+        let help = "Security events, by event";
+        registry.register("security_events", help, security::EVENTS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for admission";
         registry.register("http_waiting", help, waiting.clone());

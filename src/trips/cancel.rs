@@ -21,7 +21,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
     TripCancel,
-    queue::{self, Delivery, Due, JobError, NewJob, Outcome},
+    queue::{self, Delivery, Due, Enqueued, JobError, NewJob, Outcome},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub struct Progress {
 
 /// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders, in the
 /// caller's transaction. Of a cancelled trip it returns the progress, and enqueues the job again if
-/// it is missing.
+/// it is missing. Also returns whether it did either of the two.
 ///
 /// # Errors
 /// An unknown trip, one that has arrived; the database's.
@@ -69,8 +69,8 @@ pub async fn cancel(
     trip: TripId,
     reason: &str,
     operator: RiderId,
-) -> Result<Progress, Error> {
-    let marked = sqlx::query_scalar!(
+) -> Result<(Progress, bool), Error> {
+    let marked = sqlx::query!(
         r#"with marked as (
                update trip set cancelled_at = coalesce(cancelled_at, now())
                where id = $1 and (cancelled_at is not null or arrives_at > now())
@@ -84,14 +84,14 @@ pub async fn cancel(
            ), recorded as (
                insert into trip_event (trip_id, what, reason, operator) select trip_id, 'cancelled', $2, $3 from begun
            )
-           select exists(select from marked) as "marked!""#,
+           select exists(select from marked) as "known!", exists(select from begun) as "begun!""#,
         trip.0,
         reason,
         operator.0,
     )
     .fetch_one(&mut *conn)
     .await?;
-    if !marked {
+    if !marked.known {
         let known =
             sqlx::query_scalar!(r#"select exists(select from trip where id = $1) as "known!""#, trip.0)
                 .fetch_one(&mut *conn)
@@ -99,10 +99,12 @@ pub async fn cancel(
         return Err(if known { Refusal::TripOver } else { Refusal::NotFound("trip") }.into());
     }
     let progress = progress(&mut *conn, trip).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let mut changed = marked.begun;
     if progress.finished_at.is_none() {
-        queue::enqueue(conn, &[NewJob::of(&TripCancel::new(trip))], Due::Now).await?;
+        let enqueued = queue::enqueue(conn, &[NewJob::of(&TripCancel::new(trip))], Due::Now).await?;
+        changed |= enqueued.iter().any(|job| matches!(job, Enqueued::New(_)));
     }
-    Ok(progress)
+    Ok((progress, changed))
 }
 
 /// The progress of the cancellation, if the trip was cancelled.

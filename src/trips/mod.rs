@@ -15,7 +15,7 @@ mod wall;
 
 pub use cache::{PAGE, list};
 pub use extra::{NewTrip, add};
-pub use seat_map::{TripDetail, detail};
+pub use seat_map::{TripDetail, Viewer, detail};
 pub use timetable::{
     GeneratedTrips, MAX_DAYS, NotMade, NotMadeCursor, SkippedDeparture, count_not_made, generate, not_made,
 };

@@ -44,10 +44,10 @@ pub struct Layout {
 pub struct Bus {
     /// Its number.
     pub id: i32,
-    /// The driver.
-    pub driver_name: String,
-    /// The driver's phone.
-    pub driver_phone: String,
+    /// The driver; null but for riders with a paid seat on the trip, and for the operations side.
+    pub driver_name: Option<String>,
+    /// The driver's phone; likewise.
+    pub driver_phone: Option<String>,
 }
 
 /// A seat in the map.
@@ -70,8 +70,34 @@ fn label<S: Serializer>(seat: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(seat)
 }
 
+/// Who sees a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Viewer {
+    /// Anybody: no seat is the viewer's own.
+    Anyone,
+    /// A rider, who sees the own seats, and who drives once one of them is paid.
+    Rider(RiderId),
+    /// The operations side, which sees who drives, beside the own seats of this account.
+    StaffMember(RiderId),
+    /// The same, for no account.
+    Staff,
+}
+
+impl Viewer {
+    fn account(self) -> Option<RiderId> {
+        match self {
+            Self::Rider(account) | Self::StaffMember(account) => Some(account),
+            Self::Anyone | Self::Staff => None,
+        }
+    }
+
+    fn is_staff(self) -> bool {
+        matches!(self, Self::Staff | Self::StaffMember(_))
+    }
+}
+
 /// Which trip, and who sees the map.
-pub type Request = (TripId, Option<RiderId>);
+pub type Request = (TripId, Viewer);
 
 /// One trip with its seats as `viewer` sees them.
 ///
@@ -80,7 +106,7 @@ pub type Request = (TripId, Option<RiderId>);
 pub async fn detail(
     db: impl PgExecutor<'_>,
     trip: TripId,
-    viewer: Option<RiderId>,
+    viewer: Viewer,
 ) -> Result<Option<TripDetail>, sqlx::Error> {
     Ok(read(db, &[(trip, viewer)]).await?.pop().map(|(_, map)| map))
 }
@@ -117,42 +143,44 @@ impl BatchStatement for ReadSeatMaps {
 
 /// The maps of those trips that exist. A trip's seats are numbered from 1 without gaps. The orders are
 /// read only for a signed-in viewer, to mark the viewer's own seats. The viewer's own hold that is
-/// overdue is as free as any other.
+/// overdue is as free as any other. A seat that is sold to the viewer shows who drives.
 async fn read(
     db: impl PgExecutor<'_>,
     requests: &[Request],
 ) -> Result<Vec<(Request, TripDetail)>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select l.viewer, t.id as "id!", t.bus_id as "bus_id!", t.direction as "direction!",
+        r#"select l.nr as "nr!", t.id as "id!", t.bus_id as "bus_id!", t.direction as "direction!",
             t.departs_at as "departs_at!",
                   t.arrives_at as "arrives_at!", t.price as "price!", t.capacity as "capacity!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!",
                   b.driver_name as "driver_name!", b.driver_phone as "driver_phone!",
-                  s.letters as "letters!"
-           from unnest($1::uuid[], $2::uuid[]) as l (trip_id, viewer)
+                  s.letters as "letters!", s.rides as "rides!"
+           from unnest($1::uuid[], $2::uuid[]) with ordinality as l (trip_id, viewer, nr)
            join trip t on t.id = l.trip_id
            join bus b on b.id = t.bus_id
            cross join lateral (
-               select coalesce(string_agg(
-                          case when l.viewer is not null and seat_state(blocked, order_id,
-                              held_until) in ('h', 's')
-                                    and exists(select from orders o where o.id = order_id
-                                        and o.rider_id = l.viewer) then 'm'
-                               else seat_state(blocked, order_id, held_until) end, ''), '') as letters
-               from (select * from seat where trip_id = t.id order by seat) as s
+               select coalesce(string_agg(case when own then 'm' else state end, ''), '') as letters,
+                      coalesce(bool_or(own and state = 's'), false) as rides
+               from (select seat_state(blocked, order_id, held_until) as state,
+                            l.viewer is not null and seat_state(blocked, order_id, held_until) in ('h', 's')
+                                and exists(select from orders o where o.id = order_id and o.rider_id = l.viewer) as own
+                     from seat where trip_id = t.id order by seat) as s
            ) as s"#,
         &requests.iter().map(|(trip, _)| trip.0).collect::<Vec<_>>(),
-        &requests.iter().map(|(_, viewer)| viewer.map(|viewer| viewer.0)).collect::<Vec<_>>()
+        &requests.iter().map(|(_, viewer)| viewer.account().map(|viewer| viewer.0)).collect::<Vec<_>>()
             as &[Option<Uuid>],
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(Row::map).collect())
+    let request = |row: &Row| usize::try_from(row.nr - 1).ok().and_then(|at| requests.get(at)).copied();
+    let maps = rows.into_iter().filter_map(|row| Some((request(&row)?, row)));
+    Ok(maps.map(|(request, row)| (request, row.map(request.1))).collect())
 }
 
 struct Row {
-    viewer: Option<Uuid>,
+    /// The number of the request, from 1.
+    nr: i64,
     id: Uuid,
     bus_id: i32,
     direction: i16,
@@ -166,11 +194,12 @@ struct Row {
     driver_phone: String,
     /// What each seat is, from seat 1 on.
     letters: String,
+    /// Whether the viewer has a paid seat.
+    rides: bool,
 }
 
 impl Row {
-    fn map(self) -> (Request, TripDetail) {
-        let request = (TripId(self.id), self.viewer.map(RiderId));
+    fn map(self, viewer: Viewer) -> TripDetail {
         let seats = (1..).zip(self.letters.bytes()).map(|(seat, letter)| Seat::new(seat, letter)).collect();
         let free = self.letters.bytes().filter(|letter| *letter == b'f').count();
         let (rows, _) = place_of(self.capacity);
@@ -186,8 +215,14 @@ impl Row {
             cancelled: self.cancelled,
             now: self.now,
         });
-        let bus = Bus { id: self.bus_id, driver_name: self.driver_name, driver_phone: self.driver_phone };
-        (request, TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats })
+        let (name, phone) = (Some(self.driver_name), Some(self.driver_phone));
+        let shown = self.rides || viewer.is_staff();
+        let bus = Bus {
+            id: self.bus_id,
+            driver_name: name.filter(|_| shown),
+            driver_phone: phone.filter(|_| shown),
+        };
+        TripDetail { trip, bus, layout: Layout { rows, left: 2, right: 2 }, seats }
     }
 }
 

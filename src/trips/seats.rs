@@ -31,7 +31,8 @@ pub struct BlockedSeats {
 }
 
 /// Blocks or releases the seats, all of them or none, and records the operator and the reason.
-/// Seats that are already in the wanted state stay unchanged.
+/// Seats that are already in the wanted state stay unchanged. Also returns whether any seat was
+/// changed.
 ///
 /// # Errors
 /// An unknown or cancelled trip, a seat the trip does not have, seats that are taken and not
@@ -43,7 +44,7 @@ pub async fn set_blocked(
     block: SeatBlock,
     reason: &str,
     operator: RiderId,
-) -> Result<BlockedSeats, Error> {
+) -> Result<(BlockedSeats, bool), Error> {
     // The shared lock keeps the trip from being cancelled meanwhile: seats that a cancellation
     // blocks must stay blocked.
     let cancelled = sqlx::query_scalar!(
@@ -78,7 +79,7 @@ pub async fn set_blocked(
                insert into trip_event (trip_id, what, seats, reason, operator)
                select $1, $4, array_agg(seat order by seat), $5, $6 from changed having count(*) > 0
            )
-           select known as "known!", taken as "taken!" from verdict"#,
+           select known as "known!", taken as "taken!", exists(select from changed) as "changed!" from verdict"#,
         trip.0,
         seats.numbers(),
         block == SeatBlock::Block,
@@ -96,7 +97,7 @@ pub async fn set_blocked(
         return Err(Refusal::SeatsTaken(seen.taken).into());
     }
     let blocked = blocked(conn, trip).await?;
-    Ok(BlockedSeats { trip_id: trip, blocked })
+    Ok((BlockedSeats { trip_id: trip, blocked }, seen.changed))
 }
 
 /// Frees the seats of overdue holds, which count as free already.

@@ -127,15 +127,34 @@ pub(super) const INVARIANTS: [Invariant; 24] = [
     },
     Invariant {
         name: "money_in_is_money_held_or_earned",
-        sentence: "What was topped up is in wallets, or was paid for orders.",
+        sentence: "What was topped up and corrected is in wallets, or was paid for orders.",
         level: Level::Corrupt,
         breach_one: "The money topped up is not what wallets hold and orders earned.",
         breach_many: "The money topped up is not what wallets hold and orders earned.",
         breach_zh: "充值总额与钱包余额及订单收入之和不符。",
         query: "select 'all' where $3 = '00000000-0000-0000-0000-000000000000'
-                and (select coalesce(sum(amount), 0) from ledger_entry where kind = 'top_up')
+                and (select coalesce(sum(amount), 0) from ledger_entry where kind in ('top_up', 'correction'))
                 <> (select coalesce(sum(balance), 0) from wallet)
                  + (select coalesce(sum(amount), 0) from payment where state in ('debited', 'settled'))",
+    },
+    Invariant {
+        name: "changes_by_hand_are_somebodys",
+        sentence: "Every correction has its operator, and every operator's change is its ledger entry.",
+        level: Level::Corrupt,
+        breach_one: "1 entry by hand does not have its operator.",
+        breach_many: "{n} entries by hand do not have their operators.",
+        breach_zh: "{n} 笔人工账目与其操作员记录不符。",
+        query: "select e.id::text from ledger_entry e
+                left join wallet_change c on c.rider_id = e.rider_id and c.seq = e.seq
+                where e.id >= $3 and e.kind = 'correction' and c.amount is distinct from e.amount
+                union all
+                select e.id::text from wallet_change c
+                join ledger_entry e on e.rider_id = c.rider_id and e.seq = c.seq
+                where e.id >= $3 and (e.amount <> c.amount or e.kind not in ('top_up', 'correction'))
+                union all
+                select a.id::text from wallet_approval a where a.id >= $3 and a.outcome = 'approved'
+                and not exists(select from ledger_entry e where e.rider_id = a.rider_id and e.id = a.entry_id
+                               and e.amount = a.amount and e.kind = a.kind)",
     },
     Invariant {
         name: "debits_are_settled_or_armed",
@@ -282,7 +301,8 @@ pub(super) const INVARIANTS: [Invariant; 24] = [
         query: "select guard from unnest(array['seat_has_one_owner', 'seat_hold_has_an_owner', 'seat_blocked_has_no_owner',
                     'order_paid_means_a_payment', 'order_closed_has_a_reason', 'order_amount_is_price_times_seats', 'barrier_pkey',
                     'idempotency_pkey', 'ledger_entry_continues_the_last', 'ledger_first_entry_starts_at_zero',
-                    'ledger_balance_is_never_negative', 'ledger_top_up_leaves_room', 'wallet_balance_is_what_its_entries_say',
+                    'ledger_balance_is_never_negative', 'ledger_top_up_leaves_room', 'ledger_correction_is_of_its_wallet',
+                    'wallet_change_is_not_of_ones_own', 'wallet_approval_is_by_a_second_person', 'wallet_balance_is_what_its_entries_say',
                     'trip_has_its_bus_to_itself',
                     'job_key_is_unique_while_live', 'job_lease_is_whole', 'top_up_reference_is_used_once']) guard
                 where not exists(select from pg_constraint c where c.conname = guard and c.convalidated)

@@ -1,6 +1,7 @@
 //! Delays after wrong passwords: for the guesser, and for no other address.
 
-use crate::harness::{PASSWORD, Process, World};
+use crate::harness::{PASSWORD, Process, TOKEN_KEY, World};
+use farebox::security;
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -51,9 +52,11 @@ async fn stretch_delays(world: &World) {
 
 /// The delay that the last try of this name from [`HERE`] left, seconds.
 async fn delay(world: &World, name: &str) -> i64 {
+    security::set_key(security::digest_key(TOKEN_KEY.as_bytes()));
+    let subject = security::digest("name", &format!("203.0.113.0\n{name}"));
     let sql = "select coalesce(extract(epoch from locked_until - seen_at), 0)::bigint from sign_in_tries
-               where subject = substr(sha256(convert_to(concat_ws(chr(10), 'name', '203.0.113.0', $1), 'utf8')), 1, 16)";
-    sqlx::query_scalar(sql).bind(name).fetch_one(&world.pool).await.unwrap()
+               where subject = $1";
+    sqlx::query_scalar(sql).bind(&subject[..16]).fetch_one(&world.pool).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

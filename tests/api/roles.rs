@@ -53,6 +53,10 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/departures-not-made", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
+    ("POST /v1/ops/wallets/{rider_id}/corrections", [401, 403, 403, 403, 201, 201]),
+    ("GET /v1/ops/approvals", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/approvals/{id}/approve", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/approvals/{id}/refuse", [401, 403, 403, 403, 200, 200]),
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/jobs/{id}", [401, 403, 403, 200, 200, 200]),
@@ -140,13 +144,14 @@ impl Scene<'_> {
             _ if path.starts_with("/v1/ops/trips") || path.starts_with("/v1/trips") => trip.clone(),
             _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
             _ if path.starts_with("/v1/ops/bulk/") => self.bulk(&order).await,
+            _ if path.starts_with("/v1/ops/approvals/") => self.approval().await,
             _ => order.clone(),
         };
         let address = path
             .replace("{id}", &id)
             .replace("{rider_id}", &self.owner.id.to_string())
             .replace("{tag}", "order_unpaid");
-        (address, self.body(route, &trip, &order))
+        (address, self.body(route, &trip, &order).await)
     }
 
     /// The id of the job that closes the order when it is not paid.
@@ -162,7 +167,20 @@ impl Scene<'_> {
         begun.expect(202)["id"].as_str().unwrap().to_owned()
     }
 
-    fn body(&self, route: &str, trip: &str, order: &str) -> Option<Value> {
+    /// A top-up by the world's operator that waits for a second one.
+    async fn approval(&self) -> String {
+        let reference = format!("large {}", self.fresh());
+        let waits = self.world.top_up(self.owner.id, "600.00", &reference).await;
+        waits.expect(202)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The first entry of the owner's ledger.
+    async fn entry(&self) -> String {
+        let sql = "select id::text from ledger_entry where rider_id = $1 and seq = 1";
+        sqlx::query_scalar(sql).bind(self.owner.id.0).fetch_one(&self.world.pool).await.unwrap()
+    }
+
+    async fn body(&self, route: &str, trip: &str, order: &str) -> Option<Value> {
         let departs = chrono::Utc::now() + chrono::Duration::days(1);
         Some(match route {
             "POST /v1/riders" => {
@@ -186,6 +204,11 @@ impl Scene<'_> {
             "POST /v1/ops/wallets/{rider_id}/top-ups" => {
                 json!({"amount": "1.00", "reference": format!("reference {}", self.fresh())})
             }
+            "POST /v1/ops/wallets/{rider_id}/corrections" => {
+                json!({"amount": "-0.01", "entry_id": self.entry().await, "reason": "a cent too much",
+                    "reference": format!("correction {}", self.fresh())})
+            }
+            "POST /v1/ops/approvals/{id}/refuse" => json!({"reason": "no receipt"}),
             "POST /v1/ops/trips/{id}/seats/block" | "POST /v1/ops/trips/{id}/seats/release" => {
                 json!({"seats": ["2"], "reason": "broken"})
             }
@@ -216,6 +239,8 @@ impl Scene<'_> {
             "open_hold",
             "wallet",
             "ledger_entry",
+            "wallet_change",
+            "wallet_approval",
             "payment",
             "payment_authorization",
             "barrier",
@@ -264,7 +289,7 @@ fn sign(mut claims: Vec<u8>, key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_gets_the_status_of_the_table_on_every_route() {
-    let world = World::new().await;
+    let world = World::with(&[("FAREBOX__WALLETS__APPROVAL_ABOVE", "500.00")]).await;
     let base = world.api.base();
     for (name, role) in [
         ("owner", Role::Rider),

@@ -7,6 +7,7 @@ mod dead_rollback;
 mod errors;
 mod harness_check;
 mod keyboard;
+mod money;
 mod numbers;
 mod pages;
 mod pages_bench;

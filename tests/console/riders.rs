@@ -22,6 +22,7 @@ async fn an_e_mail_address_opens_no_page_and_lists_all_riders_who_gave_it() {
             assert!(found.contains(&format!("<code>{}</code>", rider.id)), "the whole id");
         }
         assert!(!found.contains(&other.id.to_string()) && found.contains("not verified"), "{found}");
+        assert_eq!(found.matches("(unverified)").count(), 2, "{found}");
         assert!(found.contains("rider0") && found.contains("rider1") && found.contains("Since"), "{found}");
         assert!(found.find("rider0") < found.find("rider1"), "older accounts first");
         // One account alone may be the wrong one as well; and é is é, however it is put together.

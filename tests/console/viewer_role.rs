@@ -1,7 +1,7 @@
 //! The viewer's role: every page is shown whole, no button acts, and no forged form does.
 
 use crate::{
-    harness::{Browser, World, new_rider},
+    harness::{Browser, Client, World, new_rider},
     ops::dead_letters::dead_bookings,
 };
 use farebox::accounts::{self, Role};
@@ -16,7 +16,7 @@ const HARMLESS: [&str; 3] = ["/console/sign-in", "/console/preferences", "/conso
 /// What can be used on a page and acts: buttons, but for the pause and for forms that look
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
-    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|stop)$|bulk\\/new/.test(e.pathname) \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop)$|\\/correct\\/|bulk\\/new/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
@@ -24,7 +24,7 @@ const FORMS: &str = "const forms = [...document.querySelectorAll('main form[meth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_reads_every_page_and_changes_nothing() {
-    let world = World::new().await;
+    let world = World::with(&[("FAREBOX__WALLETS__APPROVAL_ABOVE", "50.00")]).await;
     let viewer = new_rider("watcher");
     accounts::register(&world.pool, &world.saga.passwords, &viewer, Role::Viewer).await.unwrap();
     let trip = world.trip(20).await;
@@ -38,10 +38,16 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let (dead, waiting) = (job(&failed[0], "dead").await, job(&order, "delayed").await);
     let some = json!({"act": "redrive", "ids": [job(&failed[1], "dead").await], "reason": "no worker runs"});
     let bulk = world.ops.post("/v1/ops/bulk", &some).await.expect(202)["id"].as_str().unwrap().to_owned();
+    let till = Client::operator(&world, "till").await;
+    let large = json!({"amount": "60.00", "reference": "a large one"});
+    let waits = till.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &large).await;
+    let approval = waits.expect(202)["id"].as_str().unwrap().to_owned();
+    let entries = rider.get("/v1/wallet/entries").await;
+    let entry = entries.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
 
-    let things = Things { trip, rider: rider.id.to_string(), order, dead, waiting, bulk };
+    let things = Things { trip, rider: rider.id.to_string(), order, dead, waiting, bulk, entry, approval };
     let (acts, pages) = (acts(&things), pages(&things));
-    assert_eq!(acts.len(), 13, "{acts:?}");
+    assert_eq!(acts.len(), 19, "{acts:?}");
 
     let browser = Browser::signed_in(&world, "watcher").await;
     browser.sees("watcher · viewer").await;
@@ -76,6 +82,10 @@ struct Things {
     waiting: String,
     /// An operation on many jobs.
     bulk: String,
+    /// A ledger entry of the rider.
+    entry: String,
+    /// A change of a wallet that waits for a second operator.
+    approval: String,
 }
 
 /// An address for each way in which a route acts.
@@ -108,14 +118,24 @@ fn acts(things: &Things) -> Vec<String> {
                 each("trips", &["block", "release", "cancel"].map(|act| (things.trip.as_str(), act)))
             }
             "/console/riders/{id}/top-up" => each("riders", &[(&things.rider, "top-up")]),
+            "/console/riders/{id}/correct/{entry}" => {
+                each("riders", &[(&things.rider, &format!("correct/{}", things.entry))])
+            }
+            "/console/riders/{id}/{act}" => {
+                each("riders", &["export", "forget", "verify-email"].map(|act| (things.rider.as_str(), act)))
+            }
+            "/console/approvals/{id}/{act}" => each(
+                "approvals",
+                &["approve", "refuse"].map(|act| (things.approval.as_str(), act)),
+            ),
             other => panic!("{other} acts: say here how"),
         });
     }
     acts
 }
 
-fn pages(things: &Things) -> [String; 14] {
-    let Things { trip, rider, order, dead, waiting, bulk } = things;
+fn pages(things: &Things) -> [String; 15] {
+    let Things { trip, rider, order, dead, waiting, bulk, .. } = things;
     let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
     [
         "/console".to_owned(),
@@ -131,6 +151,7 @@ fn pages(things: &Things) -> [String; 14] {
         format!("/console/trips/{trip}"),
         "/console/riders".to_owned(),
         format!("/console/riders/{rider}"),
+        "/console/approvals".to_owned(),
         "/console/audit".to_owned(),
     ]
 }

@@ -1,7 +1,10 @@
 //! A client of the API.
 
-use super::{PASSWORD, PAY_PASSWORD};
-use farebox::domain::RiderId;
+use super::{PASSWORD, PAY_PASSWORD, World, new_rider};
+use farebox::{
+    accounts::{self, Role},
+    domain::RiderId,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -53,6 +56,14 @@ impl Client {
 
     pub async fn sign_in(base: &str, user_name: &str) -> Self {
         Self::with_password(base, user_name, PASSWORD).await
+    }
+
+    /// A further operator of this world, signed in.
+    pub async fn operator(world: &World, name: &str) -> Self {
+        accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), Role::Operator)
+            .await
+            .unwrap();
+        Self::sign_in(&world.api.base(), name).await
     }
 
     pub async fn with_password(base: &str, user_name: &str, password: &str) -> Self {

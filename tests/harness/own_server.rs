@@ -18,6 +18,8 @@ pub struct OwnServer {
     api: Process,
     /// An operator, who also books.
     pub rider: Client,
+    /// Another one, since nobody tops the own wallet up.
+    till: Client,
     /// The id of a trip tomorrow.
     pub trip: String,
     options: embedded::Options,
@@ -38,13 +40,16 @@ impl OwnServer {
         let pool = storage::pool(&url, &settings().database, "test").unwrap();
         super::migrate(&pool).await;
         let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
-        accounts::register(&pool, &saga.passwords, &new_rider("rider"), accounts::Role::Operator)
-            .await
-            .unwrap();
+        for name in ["rider", "till"] {
+            accounts::register(&pool, &saga.passwords, &new_rider(name), accounts::Role::Operator)
+                .await
+                .unwrap();
+        }
         let api = Process::api(&url, api);
         let rider = Client::sign_in(&api.base(), "rider").await;
+        let till = Client::sign_in(&api.base(), "till").await;
         let trip = trip(&rider, &json!({})).await;
-        Self { url, api, rider, trip, options, server: Some(server) }
+        Self { url, api, rider, till, trip, options, server: Some(server) }
     }
 
     /// Where the API is.
@@ -59,7 +64,7 @@ impl OwnServer {
 
     pub async fn top_up(&self, rider: &Client, money: &str) {
         let top_up = json!({"amount": money, "reference": format!("first {}", rider.id)});
-        self.rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
+        self.till.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
     }
 
     /// Fresh connections of the test's own: those from before a restart are broken.

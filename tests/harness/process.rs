@@ -177,6 +177,11 @@ pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
         .env("FAREBOX__DATABASE__MAX_CONNECTIONS", "16")
         // A test that wants the timetable's trips says so: they and their job would be in the others' way.
         .env("FAREBOX__TRIPS__HORIZON_DAYS", "0")
+        // One operator tops up every wallet here, with whatever a test needs.
+        .env("FAREBOX__WALLETS__MAX_CHANGE", "1000000000.00")
+        .env("FAREBOX__WALLETS__MAX_DAY_PER_WALLET", "1000000000.00")
+        .env("FAREBOX__WALLETS__MAX_DAY_PER_OPERATOR", "1000000000.00")
+        .env("FAREBOX__WALLETS__APPROVAL_ABOVE", "1000000000.00")
         // Hundreds of clients share one address here; tests of limits switch them on.
         .env("FAREBOX__LIMITS__ENABLED", "false")
         .env_remove("FAREBOX_FAULTS")

@@ -55,6 +55,7 @@ async fn every_action_is_in_the_audit_log_with_its_effect_or_not_at_all() {
     );
     let reported = acts(&world).await;
     let expected = [
+        ("operator_sign_in", ""),
         ("trip_add", ""),
         ("wallet_top_up", ""),
         ("job_retry", "again"),

@@ -250,8 +250,7 @@ async fn polling_alone_works_and_so_does_a_connection_without_session_state() {
 async fn handlers_live_through_a_database_that_stands_still_or_is_killed() {
     let mut own = OwnServer::start("standstill", &[]).await;
     let (url, trip, rider, pool) = (own.url.clone(), own.trip.clone(), own.rider.clone(), own.pool());
-    let top_up = json!({"amount": "1000.00", "reference": format!("first {}", rider.id)});
-    rider.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
+    own.top_up(&rider, "1000.00").await;
 
     // Debits whose undos take long enough to be caught in the middle, before and after their commit.
     let slow = "undo.pay_money_cancle.before=sleep:900,undo.pay_money_cancle.after=sleep:900";

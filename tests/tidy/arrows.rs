@@ -14,7 +14,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
         &[
             &["domain"],
             &["settings"],
-            &["storage", "embedded"],
+            &["storage", "embedded", "security"],
             &["batch", "limits"],
             &["accounts", "idempotency"],
             &["orders"],

@@ -12,7 +12,7 @@ use crate::{
         App,
         extract::{Params, Path},
     },
-    ops::audit,
+    ops::{audit, reads::Read},
     orders::{
         self, MOST_EVENTS,
         snapshot::{self, OrderSnapshot},
@@ -49,6 +49,7 @@ pub(crate) async fn show(
         audit::of_order(pool, order)
     )?;
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
+    context.reads(&app, &Read::Order(order)).await?;
     let body = live(
         "order",
         &context,

@@ -1,34 +1,30 @@
-//! A rider: account, orders, ledger, and top-ups of the wallet.
+//! A rider: account, orders, ledger. Changes of the wallet are in [`super::money`].
 
 use super::orders::table;
 use crate::console::{
-    components::{action_form, action_link, empty, link_order, live, money, when},
+    components::{action_link, empty, link_order, live, money, when},
     failure::{Failure, PageResult},
-    form::OperatorForm,
     layout::{Nav, with_nav},
-    notice::redirect_with_notice,
     session::PageContext,
 };
 use crate::{
     accounts::{self, Rider},
-    domain::{FieldError, Id, Money, OrderId, Reference, Refusal, RiderId},
+    domain::{Id, Money, OrderId, Refusal, RiderId},
     http::{
         App,
         extract::{Params, Path},
     },
     ops::{
-        find::{self, FoundRider, MAX_FOUND},
-        wallets,
+        find::{self, AccountTimes, FoundRider, MAX_FOUND},
+        reads::Read,
     },
     orders::search::newest,
-    payment::wallet,
-    storage,
+    payment::wallet::{self, Entry},
 };
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
-use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -48,13 +44,6 @@ pub(crate) struct Pages {
     entries: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TopUp {
-    amount: String,
-    reference: String,
-}
-
 pub(crate) async fn search(
     State(app): State<App>,
     context: PageContext,
@@ -66,6 +55,7 @@ pub(crate) async fn search(
         Ok(id) => (accounts::find(&app.saga.pool, id).await?.map(|rider| rider.id), Vec::new()),
         Err(_) => {
             let found = find::riders(&app.saga.pool, who).await?;
+            context.reads(&app, &searched(who, &found)).await?;
             (find::unmistakable(&found), found)
         }
     };
@@ -84,26 +74,33 @@ pub(crate) async fn search(
     Ok(with_nav(&context, Nav::Riders, context.t("Riders", "乘客"), body))
 }
 
+/// The read of a search.
+pub(super) fn searched<'a>(text: &'a str, found: &[FoundRider]) -> Read<'a> {
+    Read::Search(text, found.iter().map(|rider| rider.id).collect())
+}
+
 /// Accounts to choose from, as an e-mail address may match several.
 pub(crate) fn candidates(context: &PageContext, found: &[FoundRider]) -> Markup {
     html! {
         p.notice { (context.t(
-            "E-mail addresses are not verified: anybody can give any. Make sure by user name and id who is meant.",
-            "邮箱未经验证，任何人都可以填写任意邮箱。请通过用户名和编号确认乘客。",
+            "Unless it is marked, an e-mail address is not verified: anybody can give any. Make sure by user name and id who is meant.",
+            "未标记的邮箱未经验证，任何人都可以填写任意邮箱。请通过用户名和编号确认乘客。",
         )) }
         div.scroll { table {
             thead { tr { th scope="col" { (context.t("User name", "用户名")) } th scope="col" { (context.t("Id", "编号")) } th scope="col" { (context.t("Role", "角色")) }
-                th scope="col" { (context.t("Since", "注册于")) } th scope="col" { (context.t("E-mail, not verified", "邮箱（未验证）")) } } }
+                th scope="col" { (context.t("Since", "注册于")) } th scope="col" { (context.t("E-mail", "邮箱")) } } }
             tbody { @for rider in found { tr {
                 td { a href=(format!("/console/riders/{}", rider.id)) { (rider.user_name) } } td { code { (rider.id) } } td { (rider.role) }
-                td { (when(context, rider.created_at)) } td { (rider.email.as_deref().unwrap_or_default()) }
+                td { (when(context, rider.created_at)) }
+                td { (rider.email.as_deref().unwrap_or_default()) " "
+                    @if rider.email.is_some() { @if rider.is_verified { (context.t("(verified)", "（已验证）")) } @else { (context.t("(unverified)", "（未验证）")) } } }
             } } }
         } }
         @if found.len() as i64 == MAX_FOUND { p.quiet { (context.t("There may be more.", "可能还有更多。")) } }
     }
 }
 
-async fn known(app: &App, id: Uuid) -> Result<Rider, Failure> {
+pub(super) async fn known(app: &App, id: Uuid) -> Result<Rider, Failure> {
     Ok(accounts::find(&app.saga.pool, RiderId(id)).await?.ok_or(Refusal::NotFound("rider"))?)
 }
 
@@ -114,7 +111,8 @@ pub(crate) async fn show(
     Params(pages): Params<Pages>,
 ) -> PageResult {
     let (pool, rider) = (&app.saga.pool, known(&app, id).await?);
-    let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
+    context.reads(&app, &Read::Rider(rider.id)).await?;
+    let (balance, times) = (wallet::balance(pool, rider.id).await?, find::times(pool, rider.id).await?);
     let orders = newest(pool, Some(id), pages.orders, PAGE).await?;
     let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
     let next = |name: &str, after: Option<String>| {
@@ -123,92 +121,63 @@ pub(crate) async fn show(
         } }
     };
     let body = html! {
-        (live("account", &context, account(&context, &rider, since, balance)))
+        (live("account", &context, account(&context, &rider, times, balance)))
         div.acts { (action_link(&context, &format!("/console/riders/{id}/top-up"), context.t("Top up", "充值")))
-            a.button href=(format!("/console/jobs?rider={id}")) { (context.t("Jobs", "任务")) } }
+            @if rider.email.is_some() && times.is_some_and(|times| times.email_verified_at.is_none()) {
+                (action_link(&context, &format!("/console/riders/{id}/verify-email"), context.t("E-mail is verified", "确认邮箱")))
+            }
+            (action_link(&context, &format!("/console/riders/{id}/export"), context.t("Export", "导出")))
+            (action_link(&context, &format!("/console/riders/{id}/forget"), context.t("Forget", "注销")))
+            a.button href=(format!("/console/jobs?rider={id}")) { (context.t("Jobs", "任务")) }
+            a.button href="/console/approvals" { (context.t("Approvals", "审批")) } }
         h2 { (context.t("Orders", "订单")) }
         (live("orders", &context, table(&context, &orders.items)))
         (next("orders", orders.next))
         h2 { (context.t("Ledger", "账目")) }
-        (live("ledger", &context, html! {
-            @if entries.items.is_empty() { (empty(&context, "No entry.", "没有账目。")) }
-            @else { div.scroll { table {
-                thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } th scope="col" { (context.t("Amount", "金额")) }
-                    th scope="col" { (context.t("Balance after", "余额")) } th scope="col" { (context.t("Order", "订单")) } } }
-                tbody { @for entry in &entries.items { tr {
-                    td { (when(&context, entry.at)) } td { (entry.kind) } td.number { (money(entry.amount)) } td.number { (money(entry.balance_after)) }
-                    td { @if let Some(order) = entry.order_id { (link_order(order)) } }
-                } } }
-            } } }
-        }))
+        (live("ledger", &context, ledger(&context, id, &entries.items)))
         (next("entries", entries.next))
     };
     Ok(with_nav(&context, Nav::Riders, &format!("{} {}", context.t("Rider", "乘客"), rider.user_name), body))
 }
 
-fn account(
+fn ledger(context: &PageContext, rider: Uuid, entries: &[Entry]) -> Markup {
+    html! {
+        @if entries.is_empty() { (empty(context, "No entry.", "没有账目。")) }
+        @else { div.scroll { table {
+            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } th scope="col" { (context.t("Amount", "金额")) }
+                th scope="col" { (context.t("Balance after", "余额")) } th scope="col" { (context.t("Order", "订单")) }
+                @if context.can_write() { th scope="col" { (context.t("Wrong?", "有误？")) } } } }
+            tbody { @for entry in entries { tr {
+                td { (when(context, entry.at)) } td { (entry.kind) } td.number { (money(entry.amount)) } td.number { (money(entry.balance_after)) }
+                td { @if let Some(order) = entry.order_id { (link_order(order)) } }
+                @if context.can_write() { td { a href=(format!("/console/riders/{rider}/correct/{}", entry.id)) { (context.t("Correct it", "更正")) } } }
+            } } }
+        } } }
+    }
+}
+
+pub(super) fn account(
     context: &PageContext,
     rider: &Rider,
-    since: Option<DateTime<Utc>>,
+    times: Option<AccountTimes>,
     balance: Option<Money>,
 ) -> Markup {
     html! { div.card { dl.facts {
         dt { (context.t("Id", "编号")) } dd { code { (rider.id) } }
         dt { (context.t("User name", "用户名")) } dd { (rider.user_name) }
         dt { (context.t("Role", "角色")) } dd { (rider.role.as_str()) }
-        @if let Some(since) = since { dt { (context.t("Since", "注册于")) } dd { (when(context, since)) } }
-        @if let Some(email) = &rider.email { dt { (context.t("E-mail, not verified", "邮箱（未验证）")) } dd { (email) } }
+        @if let Some(times) = times {
+            dt { (context.t("Since", "注册于")) } dd { (when(context, times.created_at)) }
+            @if let Some(at) = times.forgotten_at { dt { (context.t("Forgotten", "已注销")) } dd { (when(context, at)) } }
+        }
+        @if let Some(email) = &rider.email {
+            @match times.and_then(|times| times.email_verified_at) {
+                Some(at) => { dt { (context.t("E-mail, verified", "邮箱（已验证）")) } dd { (email) " · " (when(context, at)) } }
+                None => { dt { (context.t("E-mail, not verified", "邮箱（未验证）")) } dd { (email) } }
+            }
+        }
         @if let Some(phone) = &rider.phone { dt { (context.t("Phone", "电话")) } dd { (phone) } }
         dt { (context.t("Wallet holds", "余额")) } dd { @if let Some(balance) = balance { (money(balance)) } @else { (context.t("no wallet", "无钱包")) } }
         dt { (context.t("Pay password", "支付密码")) } dd { (if rider.has_pay_password { context.t("set", "已设置") } else { context.t("not set", "未设置") }) }
     } } }
-}
-
-pub(crate) async fn confirm(
-    State(app): State<App>,
-    context: PageContext,
-    Path(Id(id)): Path<Id>,
-) -> PageResult {
-    let rider = known(&app, id).await?;
-    let pool = &app.saga.pool;
-    let (balance, since) = (wallet::balance(pool, rider.id).await?, find::since(pool, rider.id).await?);
-    // The form holds the reference, so that sending it twice moves money once.
-    let fields = html! {
-        input type="hidden" name="reference" value=(format!("console-{}", Uuid::now_v7()));
-        label for="amount" { (context.t("Amount", "金额")) }
-        input #amount name="amount" type="text" inputmode="decimal" required autocomplete="off";
-    };
-    let form = action_form(
-        &context,
-        &format!("/console/riders/{id}/top-up"),
-        context.t("Top up", "充值"),
-        fields,
-        Some(account(&context, &rider, since, balance)),
-        false,
-    );
-    Ok(with_nav(
-        &context,
-        Nav::Riders,
-        &format!("{}: {}", context.t("Top up", "充值"), rider.user_name),
-        form,
-    ))
-}
-
-pub(crate) async fn top_up(
-    State(app): State<App>,
-    Path(Id(id)): Path<Id>,
-    form: OperatorForm<TopUp>,
-) -> PageResult {
-    let (context, by, form) = form.into_parts();
-    let amount: Money = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
-    let reference: Reference = form.reference.parse().map_err(|rule| FieldError::new("reference", rule))?;
-    let mut tx = storage::begin(&app.saga.pool).await?;
-    let cap = app.saga.wallets.max_balance;
-    let entry = wallets::top_up(&mut tx, &by, RiderId(id), amount, &reference, cap).await?;
-    tx.commit().await?;
-    Ok(redirect_with_notice(
-        &context,
-        &format!("/console/riders/{id}"),
-        &format!("{} {} ✓", context.t("Topped up", "已充值"), entry.amount),
-    ))
 }

@@ -1,7 +1,7 @@
 //! The search box: redirects to what an id or a user name belongs to, and lists the accounts with
 //! an e-mail address.
 
-use super::riders::candidates;
+use super::riders::{candidates, searched};
 use crate::console::{
     components::empty,
     failure::PageResult,
@@ -37,6 +37,7 @@ pub(crate) async fn go(
         }
     } else {
         let found = find::riders(pool, text).await?;
+        context.reads(&app, &searched(text, &found)).await?;
         if let Some(rider) = find::unmistakable(&found) {
             return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
         }

@@ -13,10 +13,11 @@ use crate::{
     http::{
         App,
         extract::Params,
-        handlers::riders::account_of,
+        handlers::riders::{account_of, open_session},
         middleware::{admission::Permit, client_address::Address},
         problem::Problem,
     },
+    ops::audit::Through,
 };
 use axum::{
     Extension,
@@ -80,7 +81,7 @@ pub(crate) async fn enter(
         Err(problem) if problem.stale => return Err(problem.into()),
         Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
     };
-    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
+    let session = open_session(&app, address, rider, Through::Console).await?;
     // The browser's session before this one ends with it: nobody else can sign it out.
     if let Some(before) = session_of(&headers, &app) {
         app.sessions.revoke(&app.saga.pool, before.session_id).await?;

@@ -18,11 +18,11 @@ use crate::{
         extract::{Params, Path},
         problem::Problem,
     },
-    ops,
+    ops::{self, reads::Read},
     orders::search::{at_stake, of_trip},
     storage,
     trips::{
-        self, NotMade, Trip, TripDetail, TripQuery, cancel,
+        self, NotMade, Trip, TripDetail, TripQuery, Viewer, cancel,
         manifest::{self, Line, Manifest},
         seats::SeatBlock,
     },
@@ -185,11 +185,12 @@ fn trip_state(context: &PageContext, status: &str) -> Markup {
 }
 
 async fn known(app: &App, id: Uuid) -> Result<TripDetail, Failure> {
-    Ok(trips::detail(&app.saga.pool, TripId(id), None).await?.ok_or(Refusal::NotFound("trip"))?)
+    Ok(trips::detail(&app.saga.pool, TripId(id), Viewer::Staff).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
 pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(id)): Path<Id>) -> PageResult {
     let detail = known(&app, id).await?;
+    context.reads(&app, &Read::Manifest(TripId(id))).await?;
     let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
     let mut conn = app.saga.pool.acquire().await?;
     let cancelling = cancel::progress(&mut conn, TripId(id)).await?;
@@ -204,7 +205,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             } }
             div.card { dl.facts {
                 dt { (context.t("Leaves", "发车")) } dd { (when(&context, trip.departs_at)) }
-                dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name) }
+                dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }
                 dt { (context.t("Price", "票价")) } dd { (money(trip.price)) }
                 dt { (context.t("Free seats", "余座")) } dd { (trip.free_seats) " / " (trip.capacity) }
             } }
@@ -228,7 +229,9 @@ pub(crate) struct Lines {
 
 async fn who_rides(app: &App, context: &PageContext, id: Uuid) -> Result<Manifest, Failure> {
     let manifest = manifest::of(&app.saga.pool, TripId(id), context.can_write()).await?;
-    Ok(manifest.ok_or(Refusal::NotFound("trip"))?)
+    let manifest = manifest.ok_or(Refusal::NotFound("trip"))?;
+    context.reads(app, &Read::Manifest(TripId(id))).await?;
+    Ok(manifest)
 }
 
 pub(crate) async fn manifest(

@@ -3,32 +3,64 @@
 use crate::http::{
     App,
     extract::{Body, Change, KeyedRegistration, Paging, Params, SignedIn},
-    idempotent::{IdempotentChange, Reply, not_answered_yet},
+    idempotent::{IdempotentChange, Reply, StoredForm, not_answered_as, not_answered_yet},
     middleware::{admission::Permit, client_address::Address, context::with_current_context},
     problem::Problem,
 };
 use crate::{
     accounts::{
-        self, ProfileChange, Registration, Rider, Role, Session, lockout,
+        self, NewRider, ProfileChange, Registration, Rider, Role, Session, lockout,
         pay_password::{self, ChangeCheck},
+        user_name,
     },
-    domain::{Error, Money, Page, Refusal},
+    domain::{Email, Error, Money, Page, Phone, Refusal, RiderId},
+    ops::{audit::Through, reads},
     payment::wallet,
     saga::run_undropped,
+    security::{self, Event},
     storage::again,
 };
 use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 pub(crate) async fn register(State(app): State<App>, new: KeyedRegistration) -> Result<Response, Reply> {
     let (pool, key) = (&app.saga.pool, new.key.as_ref());
-    not_answered_yet(pool, key).await?;
+    let form = stored_form(&new.body);
+    not_answered_as(pool, key, &form).await?;
     let registration = Registration::prepare(&app.saga.passwords, &new.body, Role::Rider).await?;
-    let mut act = IdempotentChange::begin(pool, key).await?;
+    let mut act = IdempotentChange::begin_as(pool, key, form).await?;
     let done = registration.add(act.conn()).await;
     act.end(StatusCode::CREATED, done).await
+}
+
+/// Of a registration only the account's id is stored under its key. The rest of the response is
+/// what its request says, and a repeat has the same request: its fingerprint is compared.
+fn stored_form(new: &NewRider) -> StoredForm {
+    let said = Rider {
+        id: RiderId(Uuid::nil()),
+        user_name: new.user_name.clone(),
+        role: Role::Rider,
+        nick_name: None,
+        sex: None,
+        email: new.email.clone().map(Email::into_string),
+        phone: new.phone.clone().map(Phone::into_string),
+        has_pay_password: new.pay_password.is_some(),
+    };
+    StoredForm::new(
+        |whole| json!({ "id": whole["id"] }),
+        move |stored| {
+            // Responses from before an upgrade are whole.
+            if stored.get("user_name").is_some() {
+                return stored;
+            }
+            let mut whole = json!(said);
+            whole["id"] = stored["id"].clone();
+            whole
+        },
+    )
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -48,8 +80,23 @@ pub(crate) async fn sign_in(
     Body(credentials): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
     let rider = account_of(&app, address, permit, (credentials.user_name, credentials.password)).await?;
-    let session = app.sessions.open(&app.saga.pool, rider, app.settings.accounts.one_session).await?;
+    let session = open_session(&app, address, rider, Through::Api).await?;
     Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// Opens a session. That of an operator is in the audit log before its token is handed out.
+pub(crate) async fn open_session(
+    app: &App,
+    address: Address,
+    rider: Rider,
+    through: Through,
+) -> Result<Session, Problem> {
+    let pool = &app.saga.pool;
+    let session = app.sessions.open(pool, rider, app.settings.accounts.one_session).await?;
+    if session.rider.role.may_view() {
+        reads::signed_in(pool, &session.rider, address.0, through).await?;
+    }
+    Ok(session)
 }
 
 /// The account of these credentials; counts the attempt. It runs to its end, with its permit, also
@@ -76,6 +123,7 @@ async fn check_credentials(
     password: &str,
 ) -> Result<Rider, Error> {
     let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
+    let (name, network) = (security::name(&user_name::folded(user_name)), security::network(address.0));
     let reading = app.admission.sign_in_read().await;
     let queue = again(|| accounts::hash_queue_of(pool, user_name)).await?;
     drop(reading);
@@ -85,17 +133,21 @@ async fn check_credentials(
         app.metrics.refused("hashing");
         Error::Broken(Box::new(busy))
     })?;
-    let too_soon = |error: Error| {
+    let note_barred = |error: &Error| {
         if matches!(error, Error::Refused(_)) {
             app.metrics.refused("guessing");
+            Event::SignInBarred.record(Some(&name), Some(&network));
         }
-        error
     };
-    let attempt = lockout::begin(pool, &passwords, rules, user_name, address.0).await.map_err(too_soon)?;
+    let attempt =
+        lockout::begin(pool, &passwords, rules, user_name, address.0).await.inspect_err(note_barred)?;
     let signed_in = again(|| accounts::sign_in(pool, &passwords, user_name, password)).await;
     match &signed_in {
         Ok(_) => attempt.succeeded(pool).await?,
-        Err(Error::Refused(_)) => attempt.failed(pool, rules).await.map_err(too_soon)?,
+        Err(Error::Refused(_)) => {
+            Event::SignInFailed.record(Some(&name), Some(&network));
+            attempt.failed(pool, rules).await.inspect_err(note_barred)?;
+        }
         Err(_) => attempt.withdraw(pool).await?,
     }
     signed_in
@@ -151,7 +203,10 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
         let mut act = IdempotentChange::begin(&saga.pool, key).await?;
         let done = match judged {
             Ok(ChangeCheck::Change(change)) => match change.make(act.conn()).await {
-                Ok(true) => Ok(json!({})),
+                Ok(true) => {
+                    Event::PayPasswordChanged.record(Some(&security::account(caller.rider_id)), None);
+                    Ok(json!({}))
+                }
                 Ok(false) => {
                     act.roll_back().await?;
                     continue;

@@ -8,7 +8,7 @@ use crate::http::{
 use crate::{
     domain::{self, FieldError, Id, Refusal, TripId},
     storage::again,
-    trips::{self, PAGE, TripQuery},
+    trips::{self, PAGE, TripQuery, Viewer},
 };
 use axum::{
     extract::State,
@@ -49,7 +49,11 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let viewer = maybe_caller(&headers, &app).map(|caller| caller.rider_id);
+    let viewer = match maybe_caller(&headers, &app) {
+        Some(caller) if caller.role.may_view() => Viewer::StaffMember(caller.rider_id),
+        Some(caller) => Viewer::Rider(caller.rider_id),
+        None => Viewer::Anyone,
+    };
     let map = app.seat_maps.submit((trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
     // The capacity is reserved at once: a body that grows is copied each time.

@@ -5,6 +5,7 @@ mod builder;
 pub(crate) mod examples;
 mod operations;
 pub(crate) mod pages;
+mod wallets;
 
 pub(crate) use builder::{Access, Operation};
 

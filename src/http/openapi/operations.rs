@@ -1,8 +1,11 @@
 //! The operations, by resource. A test compares them with the router.
 
-use super::builder::{
-    Access::{Anyone, Operator, SignedIn, Viewer},
-    Operation, Schemas, bounded_text, operation, text, time, uuid,
+use super::{
+    builder::{
+        Access::{Anyone, Operator, SignedIn, Viewer},
+        Operation, Schemas, bounded_text, operation, text, time, uuid,
+    },
+    wallets,
 };
 use crate::{
     accounts::{NewRider, ProfileChange, Rider, Session},
@@ -47,7 +50,8 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         accounts,
         trips_of_riders,
         orders,
-        ops_trips_and_wallets,
+        ops_trips,
+        wallets::operations,
         ops_jobs,
         ops_bulk,
         ops_queues,
@@ -187,8 +191,8 @@ fn orders(s: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
-/// Trips and wallets, for operators.
-fn ops_trips_and_wallets(s: &mut Schemas) -> Vec<Operation> {
+/// Trips, for operators.
+fn ops_trips(s: &mut Schemas) -> Vec<Operation> {
     vec![
         operation("post", "/v1/ops/trips", Operator, "Add an extra trip")
             .takes(
@@ -219,9 +223,6 @@ fn ops_trips_and_wallets(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/ops/departures-not-made", Viewer, "Departures of the timetable that could not be made, the next ones first")
             .paged()
             .gives(200, "A page", s.gives::<Page<NotMade>>()),
-        operation("post", "/v1/ops/wallets/{rider_id}/top-ups", Operator, "Top a wallet up, once a reference")
-            .takes(s.takes::<http_ops::TopUp>(), json!({ "amount": "100.00", "reference": "till 7, slip 4711" }))
-            .gives(201, "The ledger entry", s.gives::<Entry>()).refuses("003070 006060").keyed(),
     ]
 }
 

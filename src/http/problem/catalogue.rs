@@ -119,6 +119,12 @@ pub(super) const BULK_CHANGED: Kind = Kind::new(
 );
 pub(super) const REFERENCE_USED: Kind =
     Kind::new(StatusCode::CONFLICT, "006060", "Reference used for another rider", "该凭证号已用于其他乘客");
+pub(super) const OWN_WALLET: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "006061", "One's own wallet", "不能操作自己的钱包");
+pub(super) const SECOND_PERSON: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "006062", "A second person must approve", "须由另一名操作员批准");
+pub(super) const APPROVAL_OVER: Kind =
+    Kind::new(StatusCode::CONFLICT, "006063", "Approval has ended", "该审批已结束");
 pub(super) const LIMITED: Kind =
     Kind::new(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
 pub(super) const OVERLOADED: Kind =
@@ -168,6 +174,9 @@ const ALL: &[&Kind] = &[
     &BULK_OVER,
     &BULK_CHANGED,
     &REFERENCE_USED,
+    &OWN_WALLET,
+    &SECOND_PERSON,
+    &APPROVAL_OVER,
     &LIMITED,
     &OVERLOADED,
     &MISDIRECTED,

@@ -3,9 +3,10 @@
 use super::{
     Problem,
     catalogue::{
-        BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CREDENTIALS, EVALUATED, EXPIRED, LOCKED, NAME_TAKEN,
-        NO_PAY_PASSWORD, NOT_AUTHORIZED, NOT_DEPARTED, PAY_PASSWORD, PAYING, REFERENCE_USED, SEATS_TAKEN,
-        STATE, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED, TRIP_OVER, UNKNOWN,
+        APPROVAL_OVER, BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CREDENTIALS, EVALUATED, EXPIRED, LOCKED,
+        NAME_TAKEN, NO_PAY_PASSWORD, NOT_AUTHORIZED, NOT_DEPARTED, OWN_WALLET, PAY_PASSWORD, PAYING,
+        REFERENCE_USED, SEATS_TAKEN, SECOND_PERSON, STATE, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED,
+        TRIP_CLOSED, TRIP_OVER, UNKNOWN,
     },
 };
 use crate::{
@@ -52,6 +53,11 @@ impl From<Refusal> for Problem {
                 Self::new(&BALANCE, format!("the wallet holds {balance}")).with("balance", json!(balance))
             }
             Refusal::ReferenceUsed { rider, entry } => Self::reference_used(rider, entry),
+            Refusal::OwnWallet => Self::new(&OWN_WALLET, "another operator must change this wallet"),
+            Refusal::SecondPerson => Self::new(&SECOND_PERSON, "who asked for the change cannot approve it"),
+            Refusal::ApprovalOver { state } => {
+                Self::new(&APPROVAL_OVER, format!("it is {state}")).with("approval_state", json!(state))
+            }
             Refusal::OrderExpired => {
                 Self::new(&EXPIRED, "the order was not paid in time; nothing was charged")
             }

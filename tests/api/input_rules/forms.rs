@@ -51,7 +51,7 @@ async fn what_a_query_string_or_a_form_holds_is_known_and_there_once() {
         assert_eq!(page(&world, &format!("/console{path}?live=2&live=3")).await.0, 422, "{path}");
     }
     let token = csrf(&world).await;
-    let path = format!("/console/riders/{}/top-up", world.ops.id);
+    let path = format!("/console/riders/{}/top-up", world.rider("0").await.id);
     let good = format!("csrf={token}&reason=x&amount=1&reference=r");
     for odd in ["odd=1", "amount=2", "csrf=x", "reason=y"] {
         let (status, text) = form(&world, &path, format!("{good}&{odd}")).await;

@@ -144,8 +144,8 @@ pub async fn cancel(
 }
 
 /// Makes workers leave a tag's jobs alone; running ones end. A second pause keeps the first's
-/// reason.
-pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -> Result<(), sqlx::Error> {
+/// reason. Returns whether the tag was not paused before.
+pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -> Result<bool, sqlx::Error> {
     sqlx::query!(
         "insert into queue.paused (tag, paused_by, reason) values ($1, $2, $3) on conflict (tag) do nothing",
         tag,
@@ -154,11 +154,11 @@ pub async fn pause(db: impl PgExecutor<'_>, tag: &str, by: &str, reason: &str) -
     )
     .execute(db)
     .await
-    .map(drop)
+    .map(|paused| paused.rows_affected() == 1)
 }
 
-/// Lets workers have a tag's jobs again, at once.
-pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Error> {
+/// Lets workers have a tag's jobs again, at once. Returns whether the tag was paused.
+pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<bool, sqlx::Error> {
     sqlx::query!(
         r#"with resumed as (delete from queue.paused where tag = $1 returning tag)
            select pg_notify('farebox_jobs', '') from resumed"#,
@@ -166,7 +166,7 @@ pub async fn resume(db: impl PgExecutor<'_>, tag: &str) -> Result<(), sqlx::Erro
     )
     .fetch_optional(db)
     .await
-    .map(drop)
+    .map(|resumed| resumed.is_some())
 }
 
 /// Pauses a tag and waits until none of its attempts runs, at most for `wait`. Returns how many

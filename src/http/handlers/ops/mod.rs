@@ -1,23 +1,26 @@
-//! Operations: top-ups, extra trips, timelines, the verifier and the audit log.
+//! Operations: extra trips, timelines, the verifier and the audit log.
 
 pub(crate) mod bulk;
 pub(crate) mod jobs;
 pub(crate) mod queues;
 pub(crate) mod trips;
+pub(crate) mod wallets;
 
 use crate::http::{
     App,
-    extract::{OpsChange, Paging, Params, Path, Viewer, order_id, rider_id},
+    extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, order_id},
     idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
 use crate::{
     accounts::Caller,
-    domain::{FieldError, Id, Instant, Label, Money, OrderId, Page, Reference, Refusal},
+    domain::{FieldError, Id, Instant, Label, OrderId, Page, Refusal},
     ops::{
         self, Attribution,
         audit::{self, Actor, Through},
-        checked, verifier, wallets,
+        checked,
+        reads::{self, Read},
+        verifier,
     },
     orders::{self, Event, MOST_EVENTS, pending::PendingWork, snapshot},
     trips::NewTrip,
@@ -33,27 +36,6 @@ use std::str::FromStr;
 pub(crate) fn by(caller: &Caller, reason: Option<&str>) -> Result<Attribution, Problem> {
     let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
     Ok(Attribution::new(Actor::caller(caller, Through::Api), reason))
-}
-
-#[derive(Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TopUp {
-    amount: Money,
-    reference: Reference,
-    #[schemars(with = "Option<crate::domain::Reason>")]
-    reason: Option<String>,
-}
-
-pub(crate) async fn top_up(
-    Path(id): Path<String>,
-    OpsChange(change): OpsChange<TopUp>,
-) -> Result<Response, Reply> {
-    let (rider, by) = (rider_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
-    let TopUp { amount, reference, .. } = change.body;
-    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let cap = change.saga.wallets.max_balance;
-    let done = wallets::top_up(act.conn(), &by, rider, amount, &reference, cap).await;
-    act.end(StatusCode::CREATED, done).await
 }
 
 pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Response, Reply> {
@@ -86,6 +68,7 @@ impl FromStr for Skip {
 pub(crate) async fn timeline(
     State(app): State<App>,
     _: Viewer,
+    SignedIn(caller): SignedIn,
     Path(id): Path<String>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Timeline>, Problem> {
@@ -95,6 +78,7 @@ pub(crate) async fn timeline(
     let Page { items, next } = orders::timeline(&app.saga.pool, order, skip, limit).await?;
     match snapshot::snapshot(&app.saga.pool, order).await? {
         Some(whole) if !items.is_empty() || paging.after.is_some() => {
+            reads::record(&app.saga.pool, &caller, Through::Api, &Read::Order(order)).await?;
             Ok(Json(Timeline { items, next, owed: whole.pending_work() }))
         }
         _ => Err(Refusal::NotFound("order").into()),

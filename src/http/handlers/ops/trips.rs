@@ -12,7 +12,9 @@ use crate::{
     ops::{
         Attribution,
         audit::{Actor, Through},
-        checked, trips,
+        checked,
+        reads::{self, Read},
+        trips,
     },
     trips::{
         NotMade, NotMadeCursor,
@@ -117,9 +119,11 @@ pub(crate) async fn manifest(
     Params(query): Params<ManifestQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let manifest = manifest::of(&app.saga.pool, trip_id(&id)?, caller.role.may_operate())
+    let trip = trip_id(&id)?;
+    let manifest = manifest::of(&app.saga.pool, trip, caller.role.may_operate())
         .await?
         .ok_or(Refusal::NotFound("trip"))?;
+    reads::record(&app.saga.pool, &caller, Through::Api, &Read::Manifest(trip)).await?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
     Ok(match query.format.unwrap_or_else(by_header) {
         Format::Json => Json(manifest).into_response(),

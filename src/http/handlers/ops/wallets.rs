@@ -1,0 +1,138 @@
+//! Operators' changes of wallets, and their approval by a second operator.
+
+use crate::http::{
+    App,
+    extract::{OpsChange, Paging, Params, Path, Viewer, id, reason::OptionalReason, rider_id},
+    idempotent::{IdempotentChange, Reply},
+    problem::Problem,
+};
+use crate::{
+    accounts::Caller,
+    domain::{Error, FieldError, Id, Money, Page, Reference, SignedMoney},
+    ops::{
+        Attribution,
+        audit::{Actor, Through},
+        checked,
+        wallets::{
+            self, Changed,
+            approvals::{self, Approval},
+        },
+    },
+    payment::by_hand::{ChangeKind, WalletChange},
+};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The operator who moves money. Every handler and every form that moves money, or approves that it
+/// moves, gets its operator here: a further check of the operator belongs into this function.
+///
+/// # Errors
+/// A reason that breaks its rule.
+pub(crate) fn mover(caller: &Caller, through: Through, reason: Option<&str>) -> Result<Attribution, Problem> {
+    let reason = reason.map(checked).transpose().map_err(|error| Problem::field(&error))?;
+    Ok(Attribution::new(Actor::caller(caller, through), reason))
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopUp {
+    amount: Money,
+    reference: Reference,
+    #[schemars(with = "Option<crate::domain::Reason>")]
+    reason: Option<String>,
+}
+
+pub(crate) async fn top_up(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<TopUp>,
+) -> Result<Response, Reply> {
+    let by = mover(&change.caller, Through::Api, change.body.reason.as_deref())?;
+    let wanted = WalletChange::top_up(rider_id(&id)?, change.body.amount, &change.body.reference);
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = wallets::change(act.conn(), &by, &wanted, &change.saga.wallets).await;
+    end(act, done).await
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Correction {
+    amount: SignedMoney,
+    /// The entry that was wrong.
+    entry_id: Uuid,
+    reference: Reference,
+    #[schemars(with = "crate::domain::Reason")]
+    reason: String,
+}
+
+pub(crate) async fn correct(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<Correction>,
+) -> Result<Response, Reply> {
+    let Correction { amount, entry_id, ref reference, ref reason } = change.body;
+    let by = mover(&change.caller, Through::Api, Some(reason))?;
+    let kind = ChangeKind::Correction { corrects: entry_id };
+    let wanted = WalletChange { rider: rider_id(&id)?, kind, amount, reference: reference.clone() };
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = wallets::change(act.conn(), &by, &wanted, &change.saga.wallets).await;
+    end(act, done).await
+}
+
+/// Answers 201 with the entry, or 202 with the approval that the change waits for.
+async fn end(act: IdempotentChange, done: Result<Changed, Error>) -> Result<Response, Reply> {
+    match done {
+        Ok(Changed::Entered(entry)) => act.end(StatusCode::CREATED, Ok::<_, Problem>(entry)).await,
+        Ok(Changed::Waits(approval)) => act.end(StatusCode::ACCEPTED, Ok::<_, Problem>(approval)).await,
+        Err(error) => act.end(StatusCode::CREATED, Err::<(), _>(error)).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct InState {
+    state: Option<String>,
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Params(filter): Params<InState>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<Approval>>, Problem> {
+    let state = filter.state.as_deref();
+    if state.is_some_and(|state| !approvals::STATES.contains(&state)) {
+        let rule = format!("one of {}", approvals::STATES.join(", "));
+        return Err(Problem::field(&FieldError::new("state", rule)));
+    }
+    let after = paging.cursor::<Id>()?.map(|Id(id)| id);
+    Ok(Json(approvals::list(&app.saga.pool, state, after, paging.limit()?).await?))
+}
+
+pub(crate) async fn approve(
+    Path(approval): Path<String>,
+    OpsChange(change): OpsChange<OptionalReason>,
+) -> Result<Response, Reply> {
+    let approval = id(&approval, "approval")?;
+    let by = mover(&change.caller, Through::Api, change.body.reason.as_deref())?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = approvals::approve(act.conn(), &by, approval, &change.saga.wallets).await;
+    act.end(StatusCode::OK, done).await
+}
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefuseApproval {
+    #[schemars(with = "crate::domain::Reason")]
+    reason: String,
+}
+
+pub(crate) async fn refuse(
+    Path(approval): Path<String>,
+    OpsChange(change): OpsChange<RefuseApproval>,
+) -> Result<Response, Reply> {
+    let approval = id(&approval, "approval")?;
+    let by = mover(&change.caller, Through::Api, Some(&change.body.reason))?;
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = approvals::refuse(act.conn(), &by, approval).await;
+    act.end(StatusCode::OK, done).await
+}

@@ -1,0 +1,162 @@
+//! Security events: one log line of the target `farebox::security` for each, and one count.
+//!
+//! Accounts and networks are in the lines as keyed digests. A reader of the log can tell that two
+//! events are of one account, but not whose it is; an operator with the token key can compute the digest of
+//! a name and search for it.
+
+use crate::domain::RiderId;
+use hmac::{Hmac, Mac};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use sha2::Sha256;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{LazyLock, OnceLock},
+};
+use uuid::Uuid;
+
+/// Separates this use of the token key from every other one.
+const PURPOSE: &[u8] = b"farebox: digests of accounts and networks\n";
+/// Hexadecimal digits of a digest in the log.
+const DIGITS: usize = 16;
+
+/// The key of the digests, the same on every replica.
+static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+/// Used before a key is set: digests of such a process match nobody else's, and nobody can compute
+/// them.
+static NO_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| {
+    let mut key = [0; 32];
+    let (low, high) = key.split_at_mut(16);
+    low.copy_from_slice(Uuid::new_v4().as_bytes());
+    high.copy_from_slice(Uuid::new_v4().as_bytes());
+    key
+});
+
+/// The label of [`EVENTS`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfEvent {
+    event: &'static str,
+}
+
+/// The events of this process, counted.
+pub static EVENTS: LazyLock<Family<OfEvent, Counter>> = LazyLock::new(Family::default);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A user name or a password was wrong.
+    SignInFailed,
+    /// A sign-in was refused because of the wrong ones before.
+    SignInBarred,
+    /// An account of the operations side has signed in.
+    OperatorSignIn,
+    /// A pay password was wrong.
+    PayPasswordWrong,
+    /// A pay password is locked, because of the wrong ones before.
+    PayPasswordLocked,
+    /// A pay password was set or changed.
+    PayPasswordChanged,
+    /// A form came from another origin, or without its token.
+    FormForged,
+    /// An account got a role of the operations side.
+    RoleGiven,
+    /// An operator read personal data.
+    PersonalDataRead,
+    /// An operator tried to change the own wallet, or to approve the own request.
+    OwnMoney,
+    /// An account was forgotten.
+    AccountForgotten,
+}
+
+impl Event {
+    /// The word for it in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignInFailed => "sign_in_failed",
+            Self::SignInBarred => "sign_in_barred",
+            Self::OperatorSignIn => "operator_sign_in",
+            Self::PayPasswordWrong => "pay_password_wrong",
+            Self::PayPasswordLocked => "pay_password_locked",
+            Self::PayPasswordChanged => "pay_password_changed",
+            Self::FormForged => "form_forged",
+            Self::RoleGiven => "role_given",
+            Self::PersonalDataRead => "personal_data_read",
+            Self::OwnMoney => "own_money",
+            Self::AccountForgotten => "account_forgotten",
+        }
+    }
+
+    /// Logs and counts it: `account` is [`account`] or [`name`], `network` is [`network`].
+    pub fn record(self, account: Option<&str>, network: Option<&str>) {
+        let event = self.as_str();
+        EVENTS.get_or_create(&OfEvent { event }).inc();
+        tracing::info!(target: "farebox::security", event, account, network, "security event");
+    }
+}
+
+/// The key of the digests, derived from the token key.
+pub fn digest_key(token_key: &[u8]) -> [u8; 32] {
+    mac(token_key, &[PURPOSE])
+}
+
+/// Sets the key of this process's digests; only the first call counts.
+pub fn set_key(key: [u8; 32]) {
+    // A second key would make two digests of one account.
+    let _ = KEY.set(key);
+}
+
+/// A keyed digest of a text, for a purpose.
+pub fn digest(purpose: &str, text: &str) -> [u8; 32] {
+    let key = KEY.get().unwrap_or_else(|| &NO_KEY);
+    mac(key, &[purpose.as_bytes(), b"\n", text.as_bytes()])
+}
+
+/// The digest of an account, for [`Event::record`].
+pub fn account(rider: RiderId) -> String {
+    hex("account", &rider.to_string())
+}
+
+/// The digest of a user name that was typed, which may be nobody's.
+pub fn name(folded: &str) -> String {
+    hex("name", folded)
+}
+
+/// The digest of an address's network: 24 bits of IPv4, 64 of IPv6.
+pub fn network(address: IpAddr) -> String {
+    let network = match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from(u32::from(address) >> 8 << 8)),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64)),
+    };
+    hex("network", &network.to_string())
+}
+
+fn hex(purpose: &str, text: &str) -> String {
+    let bytes = digest(purpose, text);
+    bytes.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC takes a key of any length, so there is always one.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_of_a_network_a_purpose_and_a_key() {
+        let of = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(of("198.51.100.7"), of("198.51.100.99"));
+        assert_ne!(of("198.51.100.7"), of("198.51.101.7"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(name("mei"), hex("account", "mei"));
+        assert_eq!(name("mei").len(), DIGITS);
+        assert_ne!(digest_key(b"one key"), digest_key(b"another key"));
+        assert_ne!(digest_key(b"one key").as_slice(), mac(b"one key", &[]).as_slice());
+    }
+}
