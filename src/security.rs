@@ -5,7 +5,7 @@
 //! a name and search for it.
 
 use crate::domain::RiderId;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},

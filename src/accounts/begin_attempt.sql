@@ -3,12 +3,12 @@
 --
 -- $1 subjects, $2 attempts before the first delay, $3 seconds until one is forgiven, $4 scopes: 0 the
 -- name from one network, 1 the name from known networks, 2 the name from others, 3 an address or a
--- network. $5 is the digest of the known network, $6 for how many days it is known.
+-- network. $5 are the digests of the known network, one for each pepper, $6 for how many days it is known.
 with rule as not materialized (
     select $7::float8 as longest, $8::float8 as beyond
 ), known as materialized (
     select exists(select from known_network
-                  where subject = $5 and seen_at > now() - make_interval(secs => $6::float8 * 86400)) as is_known
+                  where subject = any($5::bytea[]) and seen_at > now() - make_interval(secs => $6::float8 * 86400)) as is_known
 ), asked as materialized (
     -- A refusal of the address does not bind somebody who comes from a known network.
     select a.subject, a.tries, a.leak, a.scope < 3 or not k.is_known as binds

@@ -67,7 +67,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct Attempt {
     counts: Counts,
-    known: Vec<u8>,
+    known: Vec<Vec<u8>>,
     /// For how long attempts of others from this address are refused, seconds.
     others_wait_secs: Option<u64>,
 }
@@ -85,7 +85,7 @@ pub async fn begin(
 ) -> Result<Attempt, Error> {
     let name = user_name::folded(name);
     let known = known_network(from).to_string();
-    let known = passwords.digest("a known network", &[&name, &known]).map_err(Error::Broken)?;
+    let known = passwords.digests("a known network", &[&name, &known]);
     let counts = Counts::of(rules, &name, from);
     let row = sqlx::query_file!(
         "src/accounts/begin_attempt.sql",
@@ -93,7 +93,7 @@ pub async fn begin(
         &counts.tries,
         &counts.leaks,
         &counts.scopes,
-        known,
+        &known,
         f64::from(rules.known_days),
         f64::from(rules.longest_secs),
         MAX_LEVEL_BEYOND,
@@ -173,7 +173,7 @@ impl Attempt {
             &self.counts.leaks,
             &self.counts.scopes,
             right,
-            self.known,
+            self.known.first().map(Vec::as_slice),
         )
         .execute(pool)
         .await

@@ -92,7 +92,7 @@ impl Passwords {
     /// Whether a hash is to be renewed when its password is known again: it has an old pepper, or
     /// cost less than a hash costs now.
     pub fn is_outdated(&self, hash: &str) -> bool {
-        let Self(inner) = self;
+        let Self(inner, _) = self;
         StoredHash::read(hash).is_ok_and(|stored| {
             inner.peppers.is_old(stored.pepper.as_deref())
                 || stored.memory_kib < inner.params.m_cost()

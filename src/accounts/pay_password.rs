@@ -51,7 +51,7 @@ pub async fn verify(
         match finish_attempt(pool, rider, &stored, checked).await? {
             AttemptResult { overtaken: true, .. } => {}
             AttemptResult { right: true, .. } => {
-                return Ok(renew(pool, passwords, rider, password, stored.hash).await);
+                return Ok(renew(pool, &passwords, rider, password, stored.hash).await);
             }
             AttemptResult { wrong, .. } => {
                 return Err(Refusal::WrongPayPassword { tries_left: MAX_TRIES - wrong }.into());

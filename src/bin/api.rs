@@ -34,7 +34,8 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
         let listener = TcpListener::bind(&metrics_listen).await;
         let listener = listener.map_err(|e| format!("http.metrics_listen {metrics_listen}: {e}"))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
-        let (pool, metrics, settings) = (app.operator_pool.clone(), app.metrics.clone(), app.settings.clone());
+        let (pool, metrics, settings) =
+            (app.operator_pool.clone(), app.metrics.clone(), app.settings.clone());
         telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;

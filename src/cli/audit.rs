@@ -1,7 +1,7 @@
 //! `farebox audit`: copies of the chained records, for storage that is written once, and the check
 //! of such a copy.
 
-use super::database::{Data, Database};
+use super::database::{Data, Database, Open};
 use crate::{app, domain::BoxError, ops::chain};
 use clap::{Args, Subcommand};
 use std::{
@@ -55,7 +55,8 @@ pub(super) async fn run(audit: Audit) -> Result<ExitCode, BoxError> {
 }
 
 async fn export(args: &Export) -> Result<ExitCode, BoxError> {
-    let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+    let settings = app::settings(&[])?;
+    let database = Database::open(&args.data, &settings, Open::Existing).await?;
     let pool = database.current(&settings).await?;
     let mut after = args.after;
     let mut out = std::io::stdout().lock();
@@ -79,7 +80,8 @@ async fn check(args: &Check) -> Result<ExitCode, BoxError> {
         Err((links, fault)) => (links, Some(fault)),
     };
     if args.database && fault.is_none() {
-        let (settings, database) = (app::settings(&[])?, Database::open(&args.data, false).await?);
+        let settings = app::settings(&[])?;
+        let database = Database::open(&args.data, &settings, Open::Existing).await?;
         let pool = database.current(&settings).await?;
         let numbers: Vec<i64> = links.keys().copied().collect();
         for numbers in numbers.chunks(COMPARED) {

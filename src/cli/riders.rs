@@ -2,8 +2,8 @@
 
 use super::{
     args::{AboutRider, Riders},
-    database::Database,
-    jobs,
+    database::{Database, Open},
+    jobs, shell,
 };
 use crate::{
     app,
@@ -11,14 +11,15 @@ use crate::{
     ops::{self, Attribution, people},
     security, storage,
 };
+use secrecy::ExposeSecret;
 
 impl Riders {
     pub(super) async fn run(self) -> Result<(), BoxError> {
         let (Self::Export(AboutRider { data, user, reason })
         | Self::Forget(AboutRider { data, user, reason })) = &self;
         let settings = app::settings(&[])?;
-        security::set_key(security::digest_key(settings.secrets.token_key.as_bytes()));
-        let database = Database::open(data, false).await?;
+        security::set_key(security::digest_key(settings.secrets.token_key.expose_secret().as_bytes()));
+        let database = Database::open(data, &settings, Open::Existing).await?;
         let pool = database.current(&settings).await?;
         let reason = ops::checked(reason).map_err(|error| format!("--reason: {}", error.rule))?;
         let by = Attribution::new(shell::user(), Some(reason));

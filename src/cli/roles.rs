@@ -1,6 +1,6 @@
 //! `farebox roles`.
 
-use super::database::{Data, Database};
+use super::database::{Data, Database, Open};
 use crate::{
     app,
     domain::BoxError,
@@ -64,7 +64,8 @@ pub(super) async fn run(args: Roles) -> Result<(), BoxError> {
         print!("{}", sql(&names, part, passwords.as_deref()));
         return Ok(());
     }
-    let (settings, database) = (app::settings(&[])?, Database::open(&data, false).await?);
+    let settings = app::settings(&[])?;
+    let database = Database::open(&data, &settings, Open::Existing).await?;
     roles::apply(&database.current(&settings).await?, &names).await?;
     println!("{}, {} and {} may do what this build needs", names.api, names.worker, names.reader);
     Ok(())

@@ -32,7 +32,7 @@ impl Cookies {
         found.all(|value| value == first).then_some(first)
     }
 
-    /// The header that sets a cookie for so many seconds.
+    /// The header that sets a cookie for a number of seconds.
     pub(crate) fn set(self, name: &str, value: &str, max_age_secs: u32) -> HeaderValue {
         let (prefix, path) = if self.has_prefix { (HOST_PREFIX, "/") } else { ("", "/console") };
         let secure = if self.secure { "; Secure" } else { "" };

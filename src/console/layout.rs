@@ -11,7 +11,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery},
     middleware::Next,
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
@@ -230,4 +230,9 @@ fn keyboard_help(lang: Lang) -> Markup {
 
 fn role(context: &PageContext) -> &'static str {
     if context.can_write() { context.t("operator", "操作员") } else { context.t("viewer", "观察员") }
+}
+
+/// Redirects to a page, which shows the notice once.
+pub(crate) fn redirect_with_notice(context: &PageContext, to: &str, notice: &str) -> Response {
+    ([(header::SET_COOKIE, context.notices.set(notice))], Redirect::to(to)).into_response()
 }

@@ -1,15 +1,12 @@
 //! The notice of an action, carried over its redirect by a cookie that is signed for its session:
 //! no other page can put words into the console's mouth.
 
-use super::{cookies::Cookies, session::PageContext};
+use super::cookies::Cookies;
 use crate::{
     accounts::{TokenKeys, token_keys::Use},
     http::App,
 };
-use axum::{
-    http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Redirect, Response},
-};
+use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
@@ -48,7 +45,7 @@ impl Notices {
         String::from_utf8(text.to_vec()).ok().filter(|_| is_own)
     }
 
-    fn set(&self, text: &str) -> HeaderValue {
+    pub(super) fn set(&self, text: &str) -> HeaderValue {
         let parts = [self.session.as_bytes().as_slice(), text.as_bytes()];
         let signed = [self.keys.digest(Use::Notices, &parts), text.as_bytes().to_vec()].concat();
         self.cookies.set(NOTICE, &URL_SAFE_NO_PAD.encode(signed), MAX_AGE_SECS)
@@ -58,9 +55,4 @@ impl Notices {
     pub(super) fn remove(&self) -> HeaderValue {
         self.cookies.remove(NOTICE)
     }
-}
-
-/// Redirects to a page, which shows the notice once.
-pub(crate) fn redirect_with_notice(context: &PageContext, to: &str, notice: &str) -> Response {
-    ([(header::SET_COOKIE, context.notices.set(notice))], Redirect::to(to)).into_response()
 }

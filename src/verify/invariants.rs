@@ -31,7 +31,7 @@ pub(super) struct Invariant {
 }
 
 /// All invariants.
-pub(super) const INVARIANTS: [Invariant; 24] = [
+pub(super) const INVARIANTS: [Invariant; 25] = [
     Invariant {
         name: "seats_have_live_owners",
         sentence: "No held seat belongs to an order that has ended.",

@@ -124,10 +124,9 @@ fn acts(things: &Things) -> Vec<String> {
             "/console/riders/{id}/{act}" => {
                 each("riders", &["export", "forget", "verify-email"].map(|act| (things.rider.as_str(), act)))
             }
-            "/console/approvals/{id}/{act}" => each(
-                "approvals",
-                &["approve", "refuse"].map(|act| (things.approval.as_str(), act)),
-            ),
+            "/console/approvals/{id}/{act}" => {
+                each("approvals", &["approve", "refuse"].map(|act| (things.approval.as_str(), act)))
+            }
             other => panic!("{other} acts: say here how"),
         });
     }

@@ -144,7 +144,7 @@ async fn redis_is_used_over_tls_and_its_certificate_is_verified() {
     let trusting = [("FAREBOX__REDIS__URL", url.as_str()), ("SSL_CERT_FILE", &ca)];
     let process = Process::start(api(&world.db.url, &trusting));
     process.wait_for_line("connected to Redis");
-    // Nobody whom this machine trusts has signed it.
+    // No authority of this machine's list has signed it.
     let process = Process::start(api(&world.db.url, &trusting[..1]));
     process.wait_for_line("cannot connect to Redis");
     assert!(!process.log().contains("connected to Redis"));

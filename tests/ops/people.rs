@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use std::{collections::BTreeSet, process::Output};
 
-/// What a person has told, and what must be found nowhere afterwards.
+/// What a person has entered, and what must be found nowhere afterwards.
 const PERSONAL: [&str; 5] = ["mei.lin", "mei.lin@example.org", "13800138000", "Meimei", "a kind driver"];
 
 fn farebox(world: &World, args: &[&str]) -> Output {

@@ -147,7 +147,7 @@ pub(crate) async fn act(
     let by = mover(&context.caller, Through::Console, Some(&reason))?;
     let decided = decide(&app, &by, id, decision).await?;
     let notice = format!("{} {}", state(&context, decided.state), decided.amount);
-    Ok(redirect_with_notice("/console/approvals", &notice))
+    Ok(redirect_with_notice(&context, "/console/approvals", &notice))
 }
 
 async fn decide(app: &App, by: &Attribution, id: Uuid, decision: Decision) -> Result<Approval, Failure> {

@@ -6,8 +6,7 @@ use crate::console::{
     },
     failure::{Failure, PageResult},
     form::{OperatorForm, REPEATED},
-    layout::{Nav, with_nav},
-    notice::redirect_with_notice,
+    layout::{Nav, redirect_with_notice, with_nav},
     parameters::FILTERS,
     session::PageContext,
 };

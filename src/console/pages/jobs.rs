@@ -7,8 +7,7 @@ use crate::console::{
     },
     failure::PageResult,
     form::OperatorForm,
-    layout::{Nav, with_nav},
-    notice::redirect_with_notice,
+    layout::{Nav, redirect_with_notice, with_nav},
     parameters::FILTERS,
     session::PageContext,
 };

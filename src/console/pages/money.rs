@@ -138,11 +138,15 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
     let notice = match (&done, change.kind) {
         (Changed::Waits(_), _) => {
             let words = context.t("Waits for a second operator:", "等待另一名操作员批准：");
-            return Ok(redirect_with_notice("/console/approvals", &format!("{words} {}", change.amount)));
+            return Ok(redirect_with_notice(
+                &context,
+                "/console/approvals",
+                &format!("{words} {}", change.amount),
+            ));
         }
         (Changed::Entered(_), ChangeKind::TopUp) => context.t("Topped up", "已充值"),
         (Changed::Entered(_), ChangeKind::Correction { .. }) => context.t("Corrected by", "已更正"),
     };
     let notice = format!("{notice} {} ✓", change.amount);
-    Ok(redirect_with_notice(&format!("/console/riders/{}", change.rider), &notice))
+    Ok(redirect_with_notice(&context, &format!("/console/riders/{}", change.rider), &notice))
 }

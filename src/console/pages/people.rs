@@ -116,7 +116,7 @@ pub(crate) async fn act(
         }
     };
     tx.commit().await?;
-    Ok(redirect_with_notice(&format!("/console/riders/{id}"), notice))
+    Ok(redirect_with_notice(&context, &format!("/console/riders/{id}"), notice))
 }
 
 fn file(id: Uuid, held: &serde_json::Value) -> Result<Response, Failure> {

@@ -5,8 +5,7 @@ use crate::console::{
     components::{action_form, action_link, empty, live, span, state, tag, when},
     failure::PageResult,
     form::OperatorForm,
-    layout::{Nav, with_nav},
-    notice::redirect_with_notice,
+    layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
 use crate::{

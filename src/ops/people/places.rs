@@ -49,6 +49,8 @@ pub const PLACES: &[Place] = &[
     without("rider", "t.id = $1", &["password_hash"]),
     without("pay_password", "t.rider_id = $1", &["hash", "last_change"]),
     rows("session", "t.rider_id = $1"),
+    nothing("known_network", "keyed digests of names and networks, until they are not seen for long"),
+    nothing("secret_fingerprint", "digests of the server's secrets"),
     nothing("sign_in_tries", "keyed digests of names and networks, for a day"),
     // Orders.
     rows("orders", "t.rider_id = $1"),
@@ -78,6 +80,8 @@ pub const PLACES: &[Place] = &[
     // What operators did.
     rows("audit", "t.subject = $1::text or t.actor = $1::text"),
     rows("trip_event", "t.operator = $1"),
+    nothing("chain_link", "digests of audit rows and events"),
+    nothing("chain_seal", "digests of intervals"),
     rows("bulk", "t.actor_id = $1"),
     rows("bulk_item", OF_ORDERS),
     // The queue.

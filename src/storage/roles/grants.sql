@@ -33,9 +33,10 @@ grant select on _sqlx_migrations, queue.schema_version to {api}, {worker}, {read
 
 -- Accounts. Hashes of passwords are read by the API alone.
 grant select, insert on rider to {api};
-grant update (nick_name, sex, email, phone) on rider to {api};
-grant select (id, user_name, role, nick_name, sex, email, phone, created_at) on rider to {worker}, {reader};
-grant select, insert on pay_password to {api};
+grant update (user_name, password_hash, nick_name, sex, email, phone, email_verified_at, forgotten_at) on rider to {api};
+grant select (id, user_name, role, nick_name, sex, email, phone, created_at, email_verified_at, forgotten_at)
+    on rider to {worker}, {reader};
+grant select, insert, delete on pay_password to {api};
 grant update (hash, wrong, checking, checked_at, locked_until, changed_at, last_change, was_first) on pay_password to {api};
 grant select (rider_id, wrong, checking, checked_at, locked_until, changed_at, was_first) on pay_password to {reader};
 grant select, insert on session to {api};
@@ -45,6 +46,10 @@ grant select on session to {reader};
 grant select, insert, delete on sign_in_tries to {api};
 grant update (level, seen_at, locked_until) on sign_in_tries to {api};
 grant select on sign_in_tries to {reader};
+grant select, insert, update, delete on known_network to {api};
+grant select on known_network to {reader};
+grant select, insert, update on secret_fingerprint to {api};
+grant select on secret_fingerprint to {worker}, {reader};
 
 -- Buses and the timetable come with the migrations, and from operators by SQL.
 grant select on bus, timetable to {api}, {worker}, {reader};
@@ -75,6 +80,7 @@ grant select, insert on open_hold to {api};
 grant update (orders, until) on open_hold to {api};
 grant select on open_hold to {worker}, {reader};
 grant select, insert on evaluation to {api};
+grant update (comment) on evaluation to {api};
 grant select on evaluation to {worker}, {reader};
 grant select on order_shown, order_listed, order_history to {api}, {worker}, {reader};
 
@@ -84,6 +90,11 @@ grant select on wallet to {worker}, {reader};
 grant update (balance, last_entry) on wallet to {api}, {worker};
 grant select, insert on ledger_entry to {api}, {worker};
 grant select on ledger_entry to {reader};
+grant select, insert on wallet_change to {api};
+grant select on wallet_change to {worker}, {reader};
+grant select, insert on wallet_approval to {api};
+grant update (outcome, decided_by, decided_at, decision, entry_id) on wallet_approval to {api};
+grant select on wallet_approval to {worker}, {reader};
 grant select, insert on top_up_reference to {api};
 grant select on top_up_reference to {worker}, {reader};
 grant select, insert on payment to {api};
@@ -109,7 +120,7 @@ grant select on idempotency to {reader};
 grant select, insert on audit to {api};
 grant select on audit to {worker}, {reader};
 grant select, insert on bulk, bulk_item to {api};
-grant update (finished_at, stopped_by) on bulk to {api};
+grant update (finished_at, stopped_by, actor) on bulk to {api};
 grant select on bulk, bulk_item to {worker}, {reader};
 grant update (reached, done, asked, busy, gone, started_at, finished_at, stopped_by) on bulk to {worker};
 grant update (outcome) on bulk_item to {worker};
