@@ -51,36 +51,36 @@ return (date_part('epoch', at) * 1000000)::bigint;
 
 -- What people wrote, and who: apart, by a digest of its own, so that it can be erased while the chain stays
 -- whole.
-create function audit_text(a audit, salt uuid) returns text language sql stable as $$
+create function audit_text(a audit, salt uuid) returns text language sql stable parallel safe as $$
     select jsonb_build_array(salt, a.actor, a.subject, a.reason, a.detail)::text
 $$;
 
-create function audit_payload(a audit, salt uuid) returns text language sql stable as $$
+create function audit_payload(a audit, salt uuid) returns text language sql stable parallel safe as $$
     select encode(sha256(convert_to(audit_text(a, salt), 'UTF8')), 'hex')
 $$;
 
-create function audit_record(a audit, payload text) returns text language sql stable as $$
+create function audit_record(a audit, payload text) returns text language sql stable parallel safe as $$
     select jsonb_build_array('audit', a.id, micros(a.at), a.actor_id, a.role, a.through, a.act, a.subject_kind, a.order_id,
                          payload)::text
 $$;
 
-create function trip_event_text(e trip_event, salt uuid) returns text language sql stable as $$
+create function trip_event_text(e trip_event, salt uuid) returns text language sql stable parallel safe as $$
     select jsonb_build_array(salt, e.reason)::text
 $$;
 
-create function trip_event_payload(e trip_event, salt uuid) returns text language sql stable as $$
+create function trip_event_payload(e trip_event, salt uuid) returns text language sql stable parallel safe as $$
     select encode(sha256(convert_to(trip_event_text(e, salt), 'UTF8')), 'hex')
 $$;
 
-create function trip_event_record(e trip_event, payload text) returns text language sql stable as $$
+create function trip_event_record(e trip_event, payload text) returns text language sql stable parallel safe as $$
     select jsonb_build_array('trip_event', e.trip_id, micros(e.at), e.what, e.seats, e.operator, payload)::text
 $$;
 
-create function order_event_text(e order_event) returns text language sql stable as $$
+create function order_event_text(e order_event) returns text language sql stable parallel safe as $$
     select concat_ws(' ', e.order_id, micros(e.at), e.status, e.reason)
 $$;
 
-create function order_event_digest(e order_event) returns bytea language sql stable as $$
+create function order_event_digest(e order_event) returns bytea language sql stable parallel safe as $$
     select sha256(convert_to(order_event_text(e), 'UTF8'))
 $$;
 
@@ -88,11 +88,11 @@ create function chain_window(at timestamptz) returns timestamptz language sql im
 return date_bin('5 min', at, timestamptz '2000-01-01 00:00:00+00');
 
 create function order_events_record(window_start timestamptz, events bigint, digest bytea) returns text
-language sql stable as $$
+language sql stable parallel safe as $$
     select jsonb_build_array('order_event', micros(window_start), events, encode(digest, 'hex'))::text
 $$;
 
-create function chain_digest(before bytea, record text) returns bytea language sql stable as $$
+create function chain_digest(before bytea, record text) returns bytea language sql stable parallel safe as $$
     select sha256(coalesce(before, ''::bytea) || convert_to(record, 'UTF8'))
 $$;
 
@@ -181,7 +181,7 @@ comment on function chain_order_events is
 
 -- Where the chain and what it is over disagree, the first place first; rows and links since `since` are
 -- compared.
-create function chain_breaks(since timestamptz) returns setof text language sql stable as $$
+create function chain_breaks(since timestamptz) returns setof text language sql stable parallel safe as $$
     with links as (
         select l.*, lag(l.nr, 1, 0::bigint) over (order by l.nr) as before_nr, lag(l.digest) over (order by l.nr) as before
         from chain_link l

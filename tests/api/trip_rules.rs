@@ -116,6 +116,7 @@ async fn set_clock(world: &World, now: &str) {
     let sql = format!(
         "create or replace function public.now() returns timestamptz language sql stable as
              $$ select pg_catalog.now() + ({} * interval '1 second') $$;
+         grant execute on function public.now() to public;
          alter database {database} set search_path = public, pg_catalog",
         (now.parse::<DateTime<Utc>>().unwrap() - Utc::now()).num_seconds()
     );

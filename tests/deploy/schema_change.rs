@@ -154,6 +154,7 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
             "alter table orders alter column closed_reason type varchar(100)",
             SHOWN,
             LISTED,
+            "grant select on order_shown, order_listed to farebox_api, farebox_worker",
         ],
         &["alter table seat add column note text"],
         &["alter table orders add column note text not null default ''"],

@@ -48,7 +48,7 @@ pub async fn many_dead(world: &World, many: i32) {
 pub async fn count_redriven(world: &World) {
     sqlx::raw_sql(
         "create table redriven (id uuid primary key);
-         create function count_redriven() returns trigger language plpgsql as $$
+         create function count_redriven() returns trigger language plpgsql security definer as $$
          begin insert into redriven values (new.id); return new; end $$;
          create trigger count_redriven after insert on queue.job for each row
              when (new.tag = 'order_add_seats_cancle') execute function count_redriven();",

@@ -18,13 +18,13 @@ use uuid::Uuid;
 /// order.
 pub const RECORDER: &str = "
     create table register (nr bigserial primary key, trip_id uuid, seat int, was uuid, became uuid);
-    create function record_owner() returns trigger language plpgsql as $$ begin
+    create function record_owner() returns trigger language plpgsql security definer as $$ begin
         insert into register (trip_id, seat, was, became) values (new.trip_id, new.seat, old.order_id, new.order_id);
         return null;
     end $$;
     create trigger record_owner after update on seat for each row
         when (old.order_id is distinct from new.order_id) execute function record_owner();
-    create function wait_for_the_nemesis() returns trigger language plpgsql as $$ begin
+    create function wait_for_the_nemesis() returns trigger language plpgsql security definer as $$ begin
         perform pg_advisory_xact_lock_shared(hashtextextended(new.trip_id::text, 0));
         return null;
     end $$;
