@@ -67,7 +67,8 @@ async fn a_database_that_a_variable_names_gets_no_demo_data() {
     let pool = farebox::storage::pool(&db.url, &settings().database, "test").unwrap();
     let run = |args: &[&str], env: &[(&str, &str)]| {
         let mut farebox = command(FAREBOX, &db.url, env);
-        farebox.args(["--port", "0"]).args(args);
+        // It applies the migrations.
+        farebox.env("DATABASE_URL", &db.url).args(["--port", "0"]).args(args);
         farebox
     };
     let plain = Process::start(run(&[], &[]));
@@ -90,7 +91,7 @@ async fn a_database_that_a_variable_names_gets_no_demo_data() {
     let world = World::new().await;
     let before = rows(&world.pool).await;
     let mut farebox = command(FAREBOX, &world.db.url, &[]);
-    farebox.args(["--port", "0", "--demo-data"]);
+    farebox.env("DATABASE_URL", &world.db.url).args(["--port", "0", "--demo-data"]);
     refused(farebox, &["--demo-data", "not empty"]);
     assert_eq!(rows(&world.pool).await, before);
 }
