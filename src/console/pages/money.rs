@@ -139,7 +139,7 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
         (Changed::Waits(_), _) => {
             let words = context.t("Waits for a second operator:", "等待另一名操作员批准：");
             return Ok(redirect_with_notice(
-                &context,
+                context,
                 "/console/approvals",
                 &format!("{words} {}", change.amount),
             ));
@@ -148,5 +148,5 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
         (Changed::Entered(_), ChangeKind::Correction { .. }) => context.t("Corrected by", "已更正"),
     };
     let notice = format!("{notice} {} ✓", change.amount);
-    Ok(redirect_with_notice(&context, &format!("/console/riders/{}", change.rider), &notice))
+    Ok(redirect_with_notice(context, &format!("/console/riders/{}", change.rider), &notice))
 }
