@@ -4,7 +4,7 @@
 //! events are of one account, but not whose it is; an operator with the token key can compute the digest of
 //! a name and search for it.
 
-use crate::domain::RiderId;
+use crate::domain::{self, RiderId};
 use hmac::{Hmac, KeyInit, Mac};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 use sha2::Sha256;
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     sync::{LazyLock, OnceLock},
 };
 use uuid::Uuid;
@@ -123,13 +123,15 @@ pub fn name(folded: &str) -> String {
     hex("name", folded)
 }
 
-/// The digest of an address's network: 24 bits of IPv4, 64 of IPv6.
+/// The network of an address, 24 bits of IPv4 or 64 of IPv6: its addresses mostly belong to one
+/// customer.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    domain::network(address, 24, 64)
+}
+
+/// The digest of an address's network.
 pub fn network(address: IpAddr) -> String {
-    let network = match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from(u32::from(address) >> 8 << 8)),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) >> 64 << 64)),
-    };
-    hex("network", &network.to_string())
+    hex("network", &network_of(address).to_string())
 }
 
 fn hex(purpose: &str, text: &str) -> String {

@@ -14,8 +14,8 @@
 
 use super::{passwords::Passwords, user_name};
 use crate::{
-    domain::{Error, Refusal},
-    limits::{counted, networks, prefix},
+    domain::{self, Error, Refusal},
+    limits::networks,
     security,
     settings::Lockout,
 };
@@ -35,7 +35,7 @@ const MAX_LEVEL_BEYOND: f64 = 12.0;
 /// Bytes of a digest.
 const DIGEST_BYTES: usize = 16;
 /// Leading bits of a known network of IPv4 and of IPv6: what a provider gives one customer, or a few.
-const KNOWN_BITS: (u8, u8) = (24, 56);
+const KNOWN_BITS: (u32, u32) = (24, 56);
 /// Expired rows that each wrong attempt deletes: more than it leaves.
 const PRUNE_BATCH: i64 = 30;
 
@@ -184,7 +184,7 @@ impl Attempt {
 impl Counts {
     fn of(rules: &Lockout, name: &str, from: IpAddr) -> Self {
         let mut counts = Self::default();
-        let pair = digest("name", network(from), name);
+        let pair = digest("name", security::network_of(from), name);
         counts.add(Scope::Pair, pair, rules.tries, NAME_LEAK_SECS);
         let anywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let known = digest("account from a known network", anywhere, name);
@@ -225,26 +225,10 @@ impl Counts {
     }
 }
 
-/// The network of an address: its addresses mostly belong to one customer.
-fn network(address: IpAddr) -> IpAddr {
-    match counted(address) {
-        IpAddr::V4(address) => IpAddr::V4(ipv4_prefix(address, KNOWN_BITS.0)),
-        address @ IpAddr::V6(_) => address,
-    }
-}
-
 /// The network by which an account's owner is known again. That of IPv6 is wider than the one that
 /// is counted, since providers change the last bits.
 fn known_network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(ipv4_prefix(address, KNOWN_BITS.0)),
-        IpAddr::V6(address) => IpAddr::V6(prefix(address, KNOWN_BITS.1)),
-    }
-}
-
-fn ipv4_prefix(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
-    let rest = 32 - u32::from(bits);
-    Ipv4Addr::from(u32::from(address) >> rest << rest)
+    domain::network(address, KNOWN_BITS.0, KNOWN_BITS.1)
 }
 
 fn digest(what: &str, network: IpAddr, name: &str) -> Vec<u8> {

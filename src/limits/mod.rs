@@ -8,7 +8,7 @@ mod memory;
 mod networks;
 
 pub use held_seats::{HeldSeats, HoldRefusal};
-pub use networks::{Network, OpenByNetwork, OpenSlot, counted, networks, prefix};
+pub use networks::{Network, OpenByNetwork, OpenSlot, counted, networks};
 
 use crate::{
     domain::RiderId,

@@ -1,16 +1,17 @@
 //! The networks that an address belongs to, as they are counted.
 
+use crate::domain;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Bits of an IPv4 address.
-const IPV4_BITS: u8 = 32;
+const IPV4_BITS: u32 = 32;
 /// The networks of an IPv6 address, from the inside, and how many times as much as one address each
 /// may use. A customer has 64 bits or 56, a site 48; a site has 65,536 networks of 64 bits.
-const IPV6_NETWORKS: [(u8, u32); 3] = [(64, 1), (56, 2), (48, 4)];
+const IPV6_NETWORKS: [(u32, u32); 3] = [(64, 1), (56, 2), (48, 4)];
 
 /// What is counted as one client: an IPv4 address, or a network of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +19,7 @@ pub struct Network {
     /// Its first address.
     pub address: IpAddr,
     /// How many leading bits of the address are its own.
-    pub bits: u8,
+    pub bits: u32,
     /// How many times as much as one address it may use.
     pub factor: u32,
 }
@@ -26,33 +27,19 @@ pub struct Network {
 /// What an address counts as, the narrowest network first: an IPv4 address, or the networks of 64,
 /// 56 and 48 bits of an IPv6 address.
 pub fn networks(address: IpAddr) -> impl Iterator<Item = Network> {
-    let (v4, v6) = match address.to_canonical() {
-        IpAddr::V4(address) => {
-            (Some(Network { address: IpAddr::V4(address), bits: IPV4_BITS, factor: 1 }), None)
-        }
-        IpAddr::V6(address) => (None, Some(address)),
-    };
-    let wider = v6.into_iter().flat_map(|address| {
-        IPV6_NETWORKS.into_iter().map(move |(bits, factor)| {
-            let address = IpAddr::V6(prefix(address, bits));
-            Network { address, bits, factor }
-        })
-    });
-    v4.into_iter().chain(wider)
+    let of_v6 = address.to_canonical().is_ipv6();
+    let v4 = (!of_v6).then_some((IPV4_BITS, 1));
+    let v6 = of_v6.then_some(IPV6_NETWORKS);
+    v4.into_iter().chain(v6.into_iter().flatten()).map(move |(bits, factor)| Network {
+        address: domain::network(address, bits, bits),
+        bits,
+        factor,
+    })
 }
 
 /// The narrowest of [`networks`].
 pub fn counted(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(prefix(address, IPV6_NETWORKS[0].0)),
-    }
-}
-
-/// The first address of the network of this many leading bits, 1 to 128.
-pub fn prefix(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
-    let rest = 128 - u32::from(bits.clamp(1, 128));
-    Ipv6Addr::from(u128::from(address) >> rest << rest)
+    domain::network(address, IPV4_BITS, IPV6_NETWORKS[0].0)
 }
 
 /// Counts what clients hold open, by their networks. Cloning it shares the counts.
