@@ -1,6 +1,6 @@
 //! The peppers: the one in force goes into new hashes, and each hash says which one it has.
 
-use super::token_keys::derive;
+use crate::security::keys::derive;
 use crate::settings::Ring;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};

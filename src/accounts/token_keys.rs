@@ -5,9 +5,11 @@
 //! what an accepted key signed stays valid. A key's id is derived from it, so two processes with
 //! the same key agree without naming it.
 
-use crate::settings::Ring;
-use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
+use crate::{
+    security::keys::{derive, keyed},
+    settings::Ring,
+};
+use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 use std::sync::Arc;
@@ -50,27 +52,9 @@ impl Use {
     }
 }
 
-/// Bytes that are derived from a secret for the use that the label names.
-pub(crate) fn derive<const N: usize>(secret: &[u8], label: &str) -> [u8; N] {
-    let mut derived = [0; N];
-    // The only error is a length beyond 255 hashes.
-    if Hkdf::<Sha256>::new(None, secret).expand(label.as_bytes(), &mut derived).is_err() {
-        unreachable!("{N} bytes are fewer than HKDF can derive");
-    }
-    derived
-}
-
 /// A fingerprint of a secret, which tells two secrets apart and reveals neither.
 pub(crate) fn fingerprint(secret: &[u8]) -> [u8; FINGERPRINT_BYTES] {
     derive(secret, "farebox fingerprint")
-}
-
-/// An HMAC with this key.
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    match Hmac::<Sha256>::new_from_slice(key) {
-        Ok(mac) => mac,
-        Err(_) => unreachable!("HMAC takes a key of any length"),
-    }
 }
 
 /// The keys: the first signs, all are accepted.

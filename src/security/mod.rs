@@ -4,21 +4,20 @@
 //! events are of one account, but not whose it is; an operator with the token key can compute the digest of
 //! a name and search for it.
 
+pub(crate) mod keys;
+
 use crate::domain::{self, RiderId};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use sha2::Sha256;
 use std::{
     net::IpAddr,
     sync::{LazyLock, OnceLock},
 };
 use uuid::Uuid;
 
-/// Separates this use of the token key from every other one.
-const PURPOSE: &[u8] = b"farebox: digests of accounts and networks\n";
 /// Hexadecimal digits of a digest in the log.
 const DIGITS: usize = 16;
 
@@ -98,7 +97,7 @@ impl Event {
 
 /// The key of the digests, derived from the token key.
 pub fn digest_key(token_key: &[u8]) -> [u8; 32] {
-    mac(token_key, &[PURPOSE])
+    keys::derive(token_key, "farebox digests of accounts and networks")
 }
 
 /// Sets the key of this process's digests; only the first call counts.
@@ -140,8 +139,7 @@ fn hex(purpose: &str, text: &str) -> String {
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes a key of any length, so there is always one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    let mut mac = keys::keyed(key);
     parts.iter().for_each(|part| mac.update(part));
     mac.finalize().into_bytes().into()
 }
