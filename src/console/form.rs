@@ -27,7 +27,7 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 /// What a query string or a form may hold several times: the jobs that were chosen.
 pub(super) const REPEATED: [&str; 1] = ["ids"];
@@ -43,6 +43,11 @@ pub(crate) struct OperatorForm<T> {
     pub(crate) reason: String,
     pub(crate) form: T,
 }
+
+/// The fields of a form that has none of its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EmptyForm {}
 
 /// A form that changes only the sender's own session or preferences.
 pub(crate) struct PlainForm<T>(pub(crate) T);

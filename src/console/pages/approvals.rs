@@ -3,7 +3,7 @@
 use crate::console::{
     components::{action_form, action_link, empty, link_rider, live, older_page_link, when},
     failure::{Failure, PageResult},
-    form::OperatorForm,
+    form::{EmptyForm, OperatorForm},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -33,10 +33,6 @@ const PAGE: u16 = 50;
 pub(crate) struct Query {
     after: Option<Id>,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmptyForm {}
 
 pub(crate) async fn list(
     State(app): State<App>,

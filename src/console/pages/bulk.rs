@@ -5,7 +5,7 @@ use crate::console::{
         self, action_form, action_link, empty, link_job, link_order, live, money, older_page_link, tag, when,
     },
     failure::{Failure, PageResult},
-    form::{OperatorForm, REPEATED},
+    form::{EmptyForm, OperatorForm, REPEATED},
     layout::{Nav, redirect_with_notice, with_nav},
     parameters::FILTERS,
     session::PageContext,
@@ -24,7 +24,6 @@ use crate::{
 };
 use axum::extract::State;
 use maud::{Markup, html};
-use serde::Deserialize;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -33,10 +32,6 @@ const PAGE: u16 = 50;
 
 /// Names and values in their order: a selection by hand repeats `ids`.
 type Pairs = Vec<(String, String)>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmptyForm {}
 
 pub(crate) async fn list(
     State(app): State<App>,

@@ -4,7 +4,7 @@ use super::riders::{account, known};
 use crate::console::{
     components::action_form,
     failure::{Failure, PageResult},
-    form::OperatorForm,
+    form::{EmptyForm, OperatorForm},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -21,12 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::html;
-use serde::Deserialize;
 use uuid::Uuid;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmptyForm {}
 
 /// What a form does with an account.
 #[derive(Clone, Copy)]

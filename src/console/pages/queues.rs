@@ -4,7 +4,7 @@ use crate::console::{
     chart::{Series, bars, last_hour, of_tag, short},
     components::{action_form, action_link, empty, live, span, state, tag, when},
     failure::PageResult,
-    form::OperatorForm,
+    form::{EmptyForm, OperatorForm},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -25,14 +25,9 @@ use farebox_jobs::{
     queue::admin::{self, COUNT_MAX, QueueView, WorkerView},
 };
 use maud::{Markup, html};
-use serde::Deserialize;
 
 /// A rate is the mean of this many whole minutes.
 const RATE_MINUTES: usize = 5;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmptyForm {}
 
 /// The numbers of a tag that the queue does not count itself.
 struct TagRates {

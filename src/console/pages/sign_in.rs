@@ -3,7 +3,7 @@
 use crate::console::{
     cookies::Cookies,
     failure::{Failure, PageResult},
-    form::PlainForm,
+    form::{EmptyForm, PlainForm},
     layout::without_nav,
     preferences::{Lang, Preferences},
     session::{PageContext, SESSION, inside, session_of},
@@ -50,10 +50,6 @@ pub(crate) struct Credentials {
     #[serde(default)]
     next: String,
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EmptyForm {}
 
 pub(crate) async fn form(preferences: Preferences, Params(Next { next }): Params<Next>) -> Response {
     sign_in_page(&preferences, inside(&next), None)
