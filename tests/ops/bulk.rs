@@ -2,7 +2,7 @@
 
 use super::{
     actions::acts,
-    dead_letters::{count_redriven, dead_bookings, hold_redriving, many_dead},
+    dead_letters::{count_redriven, dead_bookings, hold_redriving, many_dead, take_key},
 };
 use crate::harness::{Process, World, count, until};
 use serde_json::{Value, json};
@@ -103,14 +103,7 @@ async fn a_stopped_operation_reports_what_it_left_alone() {
         .execute(&world.pool)
         .await
         .unwrap();
-    sqlx::query(
-        "insert into queue.job (id, tag, key, payload, max_attempts, run_at)
-         select gen_random_uuid(), tag, key, payload, 5, now() + interval '1 hour' from queue.dead_letter where key = $1",
-    )
-    .bind(&orders[1])
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    take_key(&world, &orders[1]).await;
     let _worker = world.worker();
     let path = format!("/v1/ops/bulk/{second}");
     until("it has ended", || async { world.ops.get(&path).await.body["state"] == "done" }).await;

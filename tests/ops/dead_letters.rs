@@ -28,6 +28,18 @@ async fn bury(world: &World, tag: &str) {
     .unwrap();
 }
 
+/// Has a live job take the key of a dead letter, which then cannot be redriven.
+pub async fn take_key(world: &World, key: &str) {
+    sqlx::query(
+        "insert into queue.job (id, tag, key, payload, max_attempts, run_at)
+         select gen_random_uuid(), tag, key, payload, 5, now() + interval '1 hour' from queue.dead_letter where key = $1",
+    )
+    .bind(key)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+}
+
 /// A thousand dead letters of bookings that hold no seat: their undos do nothing, once each.
 pub async fn many_dead(world: &World, many: i32) {
     sqlx::query(

@@ -1,5 +1,6 @@
 //! Operators change the queue.
 
+use super::dead_letters::take_key;
 use crate::harness::{Process, World, count, until};
 use serde_json::json;
 
@@ -128,14 +129,7 @@ async fn a_tags_dead_letters_are_redriven_together_and_none_lives_twice() {
     .await
     .unwrap();
     // The key of one is taken by a live job: that letter stays.
-    sqlx::query(
-        "insert into queue.job (id, tag, key, payload, max_attempts, run_at)
-         select gen_random_uuid(), tag, key, payload, 5, now() + interval '1 hour' from queue.dead_letter where key = $1",
-    )
-    .bind(&keys[1])
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    take_key(&world, &keys[1]).await;
     let path = "/v1/ops/queues/order_add_seats_cancle/redrive";
     let some = world.ops.post(path, &json!({"given_up": "exhausted"})).await;
     assert_eq!(some.expect(200)["redriven"], 1);
