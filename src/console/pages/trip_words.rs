@@ -1,0 +1,80 @@
+//! The words of trips on pages: names of routes and stops in the page's language where the network has
+//! it, and states.
+
+use crate::console::{components::state, session::PageContext};
+use crate::{
+    http::App,
+    network::Language,
+    trips::{Itineraries, JourneyContext, Trip, TripState},
+};
+use maud::{Markup, html};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The names of routes for one page.
+pub(crate) struct RouteNames {
+    itineraries: Arc<Itineraries>,
+    /// `None` for the network's first.
+    language: Option<Language>,
+}
+
+impl RouteNames {
+    /// The names that this trip was read beside; the last ones that were read if there is no trip.
+    pub(crate) async fn of(
+        app: &App,
+        context: &PageContext,
+        trip: Option<&Trip>,
+    ) -> Result<Self, sqlx::Error> {
+        let imported_at = trip.and_then(|trip| trip.route.imported_at);
+        let itineraries = app.itineraries.of_import(&app.saga.pool, imported_at).await?;
+        let is_it = |tag: &&Language| tag.as_str().split('-').next() == Some(context.lang.code());
+        let language = itineraries.languages().iter().find(is_it).cloned();
+        Ok(Self { itineraries, language })
+    }
+
+    /// The numbers of directions.
+    pub(crate) fn directions(&self) -> BTreeSet<i16> {
+        self.itineraries.directions()
+    }
+
+    /// What shows journeys.
+    pub(crate) fn journeys<'a>(&'a self, app: &'a App) -> JourneyContext<'a> {
+        app.journeys(&self.itineraries, self.language.as_ref())
+    }
+}
+
+/// The route of a trip and what its bus shows; the number of its direction for a trip of no route.
+pub(crate) fn route_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    let journey = journeys.of_trip(trip);
+    match (journey.route, journey.direction_name) {
+        (Some(route), Some(direction)) => format!("{} → {direction}", route.name),
+        _ => trip.direction.to_string(),
+    }
+}
+
+/// When a trip departs by the clock of its first stop, and from where; the zone for a trip of no route.
+pub(crate) fn local_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    let journey = journeys.of_trip(trip);
+    // Up to the minute.
+    let time = journey.departs_local.get(..16).unwrap_or_default().replace('T', " ");
+    format!("{time} {}", journey.from.map_or(journey.zone, |stop| stop.name))
+}
+
+/// A state to filter by.
+pub(crate) fn state_words(context: &PageContext, state: TripState) -> &'static str {
+    match state {
+        TripState::Open => context.t("open", "未发车"),
+        TripState::Departed => context.t("departed", "已发车"),
+        TripState::Cancelled => context.t("cancelled", "已取消"),
+    }
+}
+
+/// The state of a trip.
+pub(crate) fn trip_state(context: &PageContext, status: &str) -> Markup {
+    let (kind, mark, en, zh) = match status {
+        "scheduled" => ("good", "○", "scheduled", "未发车"),
+        "in_transit" => ("run", "▶", "in transit", "行驶中"),
+        "arrived" => ("off", "✓", "arrived", "已到达"),
+        other => return state(context, other),
+    };
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
+}
