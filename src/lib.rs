@@ -14,6 +14,7 @@ pub mod embedded;
 pub mod http;
 pub mod idempotency;
 pub mod limits;
+pub mod network;
 pub mod ops;
 pub mod orders;
 pub mod payment;

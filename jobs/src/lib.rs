@@ -6,6 +6,7 @@
 
 mod bulk;
 pub mod ids;
+mod network_import;
 mod order_add;
 mod order_add_seats;
 mod order_calc_money;
@@ -23,6 +24,7 @@ mod timetable;
 mod trip_cancel;
 
 pub use bulk::Bulk;
+pub use network_import::NetworkImport;
 pub use order_add::OrderAdd;
 pub use order_add_seats::OrderAddSeats;
 pub use order_calc_money::OrderCalcMoney;
@@ -58,5 +60,6 @@ pub fn retry_policy(tag: MqTag) -> RetryPolicy {
         MqTag::Timetable => Timetable::RETRY,
         MqTag::TripCancel => TripCancel::RETRY,
         MqTag::Bulk => Bulk::RETRY,
+        MqTag::NetworkImport => NetworkImport::RETRY,
     }
 }

@@ -32,6 +32,8 @@ pub enum MqTag {
     TripCancel,
     /// An operator's change of many jobs.
     Bulk,
+    /// Moving and refunding the riders of trips that an import changed.
+    NetworkImport,
 }
 
 /// A tag this build does not know.
@@ -41,7 +43,7 @@ pub struct UnknownTag(String);
 
 impl MqTag {
     /// Every tag, in the order of the sagas.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OrderSeats,
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
@@ -55,6 +57,7 @@ impl MqTag {
         Self::Timetable,
         Self::TripCancel,
         Self::Bulk,
+        Self::NetworkImport,
     ];
 
     /// The steps of sagas, in their order. A failure in one of them schedules the job of its tag. The
@@ -90,10 +93,11 @@ impl MqTag {
     pub const PAYING_BARRIERS: [Self; 2] = [Self::Pay, Self::PayMoney];
 
     /// The tags whose job has seats or money to give back from when it is due until it is done: the
-    /// undos, the refund that was begun, and the end of a cancelled trip's orders. The undos of the two
+    /// undos, the refund that was begun, the end of a cancelled trip's orders, and an import that
+    /// riders wait for. The undos of the two
     /// checks have none: they bar a saga that has written nothing. Nor has the timer: a booking that
     /// wants an overdue seat gets it without.
-    pub const DEBTS: [Self; 8] = [
+    pub const DEBTS: [Self; 9] = [
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
         Self::OrderAdd,
@@ -102,6 +106,7 @@ impl MqTag {
         Self::Pay,
         Self::PayBack,
         Self::TripCancel,
+        Self::NetworkImport,
     ];
 
     /// Whether a job of it is a debt while it is due and not done ([`Self::DEBTS`]).
@@ -125,6 +130,7 @@ impl MqTag {
             Self::Timetable => "timetable",
             Self::TripCancel => "trip_cancel",
             Self::Bulk => "bulk",
+            Self::NetworkImport => "network_import",
         }
     }
 }
@@ -168,9 +174,11 @@ mod tests {
                 MqTag::OrderCancel | MqTag::PayBack => (true, false, false, false, false),
                 MqTag::PayCheck => (true, false, true, false, false),
                 MqTag::PayMoney | MqTag::Pay => (true, false, true, false, true),
-                MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk => {
-                    (false, false, false, false, false)
-                }
+                MqTag::OrderUnpaid
+                | MqTag::Timetable
+                | MqTag::TripCancel
+                | MqTag::Bulk
+                | MqTag::NetworkImport => (false, false, false, false, false),
             };
             assert_eq!(MqTag::STEPS.contains(&tag), step, "{tag}");
             assert_eq!(MqTag::BOOKING.contains(&tag), booking, "{tag}");

@@ -41,7 +41,8 @@ impl MqTag {
             | Self::PayBack
             | Self::OrderUnpaid
             | Self::TripCancel
-            | Self::Bulk => None,
+            | Self::Bulk
+            | Self::NetworkImport => None,
         }
     }
 }

@@ -5,7 +5,10 @@
 //! a rider who pays for many orders at once only waits.
 
 use crate::{
-    accounts::passwords::{Busy, HashQueue, Passwords},
+    accounts::{
+        passwords::{Busy, HashQueue, Passwords},
+        strength,
+    },
     domain::{BoxError, Error, FieldError, PayPassword, Refusal, RiderId},
     security::{self, Event},
     storage::again,
@@ -241,7 +244,8 @@ pub async fn check_change(
     current: Option<&str>,
     new: &str,
 ) -> Result<ChangeCheck, Error> {
-    check_form("/new", new).map_err(Refusal::Invalid)?;
+    PayPassword::read("/new", new).map_err(Refusal::Invalid)?;
+    strength::check_pay_password("/new", new).map_err(Refusal::Invalid)?;
     let passwords = passwords.in_queue(HashQueue::Payments);
     let kind = if current.is_some() { "change" } else { "first" };
     let parts = [&rider.to_string(), kind, current.unwrap_or_default(), new];
@@ -345,12 +349,4 @@ impl Change {
         .await?;
         Ok(true)
     }
-}
-
-/// Checks the form of a pay password.
-///
-/// # Errors
-/// Names `pointer` and the rule.
-pub fn check_form(pointer: &str, text: &str) -> Result<(), FieldError> {
-    PayPassword::read(pointer, text).map(drop)
 }

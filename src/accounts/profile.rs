@@ -93,14 +93,15 @@ pub struct ProfileChange {
 /// No such account; the database's.
 pub async fn change(conn: &mut PgConnection, rider: RiderId, change: &ProfileChange) -> Result<Rider, Error> {
     let ProfileChange { nick_name, sex, email, phone } = change;
-    sqlx::query!(
+    // A forgotten account stays without a name, also for a request that began before.
+    let changed = sqlx::query!(
         "update rider set nick_name = case when $2 then $3 else nick_name end, sex = case when $4 then $5 else sex end,
                           email = case when $6 then $7 else email end,
                           -- Another address is not the one that was verified.
                           email_verified_at = case when $6 and $7::text is distinct from email then null
                                                    else email_verified_at end,
                           phone = case when $8 then $9 else phone end
-         where id = $1",
+         where id = $1 and forgotten_at is null",
         rider.0,
         !nick_name.is_keep(),
         nick_name.value().map(NickName::as_str),
@@ -113,5 +114,8 @@ pub async fn change(conn: &mut PgConnection, rider: RiderId, change: &ProfileCha
     )
     .execute(&mut *conn)
     .await?;
+    if changed.rows_affected() == 0 {
+        return Err(Refusal::NotFound("rider").into());
+    }
     find(conn, rider).await?.ok_or_else(|| Refusal::NotFound("rider").into())
 }

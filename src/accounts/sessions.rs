@@ -1,19 +1,30 @@
 //! Sessions: a signed token, so that a request needs no round trip, and a list of revoked sessions,
-//! refreshed twice a second, so that a sign-out takes effect on every replica within a second.
+//! refreshed twice a second, so that a sign-out takes effect on every replica within a second. The
+//! accounts whose role or state changed ([`Standings`]) are refreshed with it.
 
-use super::{Rider, Role, TokenKeys};
+use super::{
+    TokenKeys,
+    account_state::Standings,
+    caller::Caller,
+    idle::{Activity, Verdict},
+    sign_up::{Authenticated, Rider, Role},
+};
 use crate::{
-    domain::RiderId,
+    domain::{Error, Refusal, RiderId},
+    settings::OperatorSessions,
     storage::{self, note_outage},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgPool};
 use std::{
     collections::HashMap,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -24,21 +35,12 @@ const LIFETIME: Duration = Duration::hours(12);
 const RETENTION: Duration = Duration::days(1);
 /// How often the revoked sessions are read.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(400);
+/// How many reads are of the latest changes only, between two reads of everything that still counts.
+const READS_BETWEEN_WHOLE_ONES: u32 = 150;
 /// How far back each read goes, to cover late clocks and commits.
 const LOOK_BACK_SECS: f64 = 30.0;
 /// Session, rider, role, expiry.
 const CLAIMS: usize = 16 + 16 + 1 + 8;
-
-/// The account and session of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    /// The account.
-    pub rider_id: RiderId,
-    /// What it may do.
-    pub role: Role,
-    /// The session of the token.
-    pub session_id: Uuid,
-}
 
 /// A new session in a response.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -57,12 +59,16 @@ pub struct Session {
 pub struct Sessions {
     keys: TokenKeys,
     revoked: Arc<RwLock<HashMap<Uuid, DateTime<Utc>>>>,
+    standings: Standings,
+    loaded: Arc<AtomicBool>,
+    activity: Activity,
 }
 
 impl Sessions {
     /// With the keys of tokens; the same on every replica, but while keys are changed.
     pub fn new(keys: impl Into<TokenKeys>) -> Self {
-        Self { keys: keys.into(), revoked: Arc::default() }
+        let (revoked, standings, loaded, activity) = Default::default();
+        Self { keys: keys.into(), revoked, standings, loaded, activity }
     }
 
     /// The keys, for what else they sign.
@@ -70,23 +76,34 @@ impl Sessions {
         &self.keys
     }
 
-    /// Opens a session. With `alone`, ends the rider's other ones: in this process at once,
-    /// elsewhere within a second. Safe to drop: [`Self::run_refresh_loop`] reads revocations that
-    /// this process has committed but not added to its list.
+    /// Opens a session of an account, unless the account changed since it was authenticated. Of the
+    /// older ones, the newest go on, so that there are at most `most`; the others end, in this
+    /// process at once, elsewhere within a second. Safe to drop: [`Self::run_refresh_loop`] reads
+    /// revocations that this process has committed but not added to its list.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn open(&self, pool: &PgPool, rider: Rider, alone: bool) -> Result<Session, sqlx::Error> {
+    /// [`Refusal::WrongCredentials`] if the account was disabled or its password changed meanwhile;
+    /// the database's.
+    pub async fn open(&self, pool: &PgPool, account: Authenticated, most: u32) -> Result<Session, Error> {
+        let Authenticated { rider, password_hash, second_factor, .. } = account;
         let (id, expires_at) = (Uuid::now_v7(), Utc::now() + LIFETIME);
-        if alone {
-            let mut tx = storage::begin(pool).await?;
-            let ended = end_others(&mut tx, rider.id).await?;
-            insert(&mut *tx, id, rider.id, expires_at).await?;
-            tx.commit().await?;
-            self.remember(ended);
-        } else {
-            insert(pool, id, rider.id, expires_at).await?;
+        let mut tx = storage::begin(pool).await?;
+        if !lock_if_unchanged(&mut tx, rider.id, &password_hash).await? {
+            tx.rollback().await?;
+            return Err(Refusal::WrongCredentials.into());
         }
+        let ended = end_oldest(&mut tx, rider.id, most.saturating_sub(1)).await?;
+        sqlx::query!(
+            "insert into session (id, rider_id, expires_at, second_factor) values ($1, $2, $3, $4)",
+            id,
+            rider.id.0,
+            expires_at,
+            second_factor
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.remember(ended);
         let caller = Caller { rider_id: rider.id, role: rider.role, session_id: id };
         Ok(Session { token: self.sign(caller, expires_at), expires_at, rider })
     }
@@ -121,17 +138,53 @@ impl Sessions {
         let expires = i64::from_be_bytes(claims.get(33..)?.try_into().ok()?);
         let alive = Utc::now().timestamp() < expires;
         let revoked = self.revoked.read().ok()?.contains_key(&caller.session_id);
-        (alive && !revoked).then_some(caller)
+        (alive && !revoked).then_some(caller).and_then(|caller| self.standings.admit(caller))
+    }
+
+    /// Reads the list for the first time. Before that, nothing may be served: a session that was
+    /// ended elsewhere would live on here. Repeats a failed read until one succeeds.
+    pub async fn load(&self, pool: &PgPool) {
+        while let Err(error) = self.refresh(pool, true).await {
+            let outage = note_outage(&error);
+            tracing::warn!(%error, outage, "waiting for the list of revoked sessions");
+            tokio::time::sleep(REFRESH).await;
+        }
+    }
+
+    /// Whether the list was read once.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller's session is in use still; ends it otherwise. The rule is for sessions of the
+    /// operations side only. A page that updates itself is no use of the session: it does not
+    /// `count`. Safe to drop: each statement is whole.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_in_use(
+        &self,
+        pool: &PgPool,
+        caller: &Caller,
+        rule: Option<OperatorSessions>,
+        counts: bool,
+    ) -> Result<bool, sqlx::Error> {
+        let Some(rule) = rule.filter(|_| caller.role.may_view()) else { return Ok(true) };
+        match self.activity.judge(pool, caller.session_id, rule, counts).await? {
+            Verdict::InUse => Ok(true),
+            Verdict::Over => self.revoke(pool, caller.session_id).await.map(|()| false),
+        }
     }
 
     /// Refreshes the list for as long as the process lives; a failed read is retried.
     pub async fn run_refresh_loop(self, pool: PgPool) {
         // At start and after a failed read, all unexpired revocations are read, however long ago
         // the last good read was.
-        let mut all = true;
+        let (mut all, mut reads) = (true, 0_u32);
         loop {
             let read = self.refresh(&pool, all).await;
-            all = read.is_err();
+            reads = (reads + 1) % READS_BETWEEN_WHOLE_ONES;
+            all = read.is_err() || reads == 0;
             if let Err(error) = read {
                 let outage = note_outage(&error);
                 tracing::warn!(%error, outage, "reading revoked sessions failed; retrying");
@@ -151,6 +204,8 @@ impl Sessions {
         .fetch_all(pool)
         .await?;
         self.remember(rows.into_iter().map(|row| (row.id, row.expires_at)));
+        self.standings.refresh(pool, all).await?;
+        self.loaded.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -172,36 +227,37 @@ impl Sessions {
     }
 }
 
-async fn insert(
-    db: impl PgExecutor<'_>,
-    id: Uuid,
-    rider: RiderId,
-    expires_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "insert into session (id, rider_id, expires_at) values ($1, $2, $3)",
-        id,
-        rider.0,
-        expires_at
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Ends the rider's sessions. The rider's row is locked first, by a statement of its own: a
-/// statement does not see what it waited for, so two concurrent sign-ins of one statement each
-/// would not end each other's session.
-async fn end_others(
+/// Locks an active account that still has this password. A change of the account locks it too:
+/// either the change is first and is seen here, or it sees the session that is opened.
+async fn lock_if_unchanged(
     conn: &mut PgConnection,
     rider: RiderId,
+    password_hash: &str,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "select id from rider where id = $1 and state = 'active' and password_hash = $2 for no key update",
+        rider.0,
+        password_hash
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Ends the rider's sessions but the newest `keep`. The rider's row is locked before, by a statement
+/// of its own: a statement does not see what it waited for, so two concurrent sign-ins would not
+/// end each other's session.
+async fn end_oldest(
+    conn: &mut PgConnection,
+    rider: RiderId,
+    keep: u32,
 ) -> Result<Vec<(Uuid, DateTime<Utc>)>, sqlx::Error> {
-    sqlx::query!("select id from rider where id = $1 for no key update", rider.0)
-        .fetch_optional(&mut *conn)
-        .await?;
     let ended = sqlx::query!(
-        "update session set revoked_at = now() where rider_id = $1 and revoked_at is null returning id, expires_at",
-        rider.0
+        "update session set revoked_at = now() where id in (
+             select id from session where rider_id = $1 and revoked_at is null order by id desc offset $2)
+         returning id, expires_at",
+        rider.0,
+        i64::from(keep)
     )
     .fetch_all(conn)
     .await?;

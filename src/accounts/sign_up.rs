@@ -1,11 +1,15 @@
 //! Registering, signing in, and the public form of an account.
 
-use super::user_name;
+use super::{
+    strength::{self, Owner},
+    user_name,
+};
 use crate::{
     accounts::passwords::{HashQueue, Passwords},
-    domain::{Email, Error, FieldError, Password, PayPassword, Phone, Refusal, RiderId, UserName},
+    domain::{Email, Error, FieldError, NewUserName, Password, PayPassword, Phone, Refusal, RiderId},
     storage,
 };
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -22,7 +26,7 @@ pub enum Role {
     Viewer,
     /// Acts on the operations side.
     Operator,
-    /// An operator who may add operators.
+    /// An operator who also manages the accounts of operators.
     Admin,
 }
 
@@ -68,13 +72,14 @@ impl FromStr for Role {
 #[derive(Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRider {
-    /// 3 to 40 letters, digits, `.`, `_` or `-`; unique without regard to case.
-    #[schemars(with = "UserName")]
+    /// 3 to 40 letters, digits, `.`, `_` or `-`; the first and the last are letters or digits, and one is
+    /// a letter; unique without regard to case.
+    #[schemars(with = "crate::domain::NewUserName")]
     pub user_name: String,
-    /// At least 8 characters.
+    /// At least 8 characters, and not easy to guess.
     #[schemars(with = "Password")]
     pub password: String,
-    /// Six digits; may be set later.
+    /// Six digits, and not easy to guess; may be set later.
     #[schemars(with = "Option<PayPassword>")]
     pub pay_password: Option<String>,
     /// Optional, unverified.
@@ -189,9 +194,19 @@ pub async fn register(
 }
 
 fn check(new: &NewRider) -> Result<(), FieldError> {
-    UserName::read("/user_name", &new.user_name)?;
+    NewUserName::read("/user_name", &new.user_name)?;
     Password::read("/password", &new.password)?;
-    new.pay_password.as_deref().map(|pay| PayPassword::read("/pay_password", pay)).transpose()?;
+    let owner = Owner {
+        user_name: &new.user_name,
+        nick_name: None,
+        email: new.email.as_ref().map(Email::as_str),
+        phone: new.phone.as_ref().map(Phone::as_str),
+    };
+    strength::check_password("/password", &new.password, owner)?;
+    if let Some(pay) = &new.pay_password {
+        PayPassword::read("/pay_password", pay)?;
+        strength::check_pay_password("/pay_password", pay)?;
+    }
     Ok(())
 }
 
@@ -211,18 +226,63 @@ pub async fn hash_queue_of(pool: &PgPool, name: &str) -> Result<HashQueue, sqlx:
     Ok(if role.is_some_and(Role::may_view) { HashQueue::Operators } else { HashQueue::Riders })
 }
 
+/// An account whose password was given, and the hash that it matched.
+pub struct Authenticated {
+    /// The account.
+    pub rider: Rider,
+    /// The hash: the account is this one for as long as the hash is.
+    pub(super) password_hash: String,
+    /// From when on its sessions count; a proof from before has ended with them.
+    pub(super) sessions_from: Option<DateTime<Utc>>,
+    /// Whether a code of its second factor was given too.
+    pub(super) second_factor: bool,
+}
+
+impl Authenticated {
+    /// What changes when the password does, and when the account's sessions are ended: a proof of the
+    /// password that holds this ends with them.
+    pub fn standing(&self) -> [Vec<u8>; 2] {
+        let from = self.sessions_from.map_or(0, |from| from.timestamp_micros());
+        [self.password_hash.clone().into_bytes(), from.to_be_bytes().to_vec()]
+    }
+
+    /// The account, now that a code of its second factor was right.
+    #[must_use]
+    pub fn with_second_factor(self) -> Self {
+        Self { second_factor: true, ..self }
+    }
+}
+
+/// An active account whose password was given in an earlier step: the caller has proof of that.
+///
+/// # Errors
+/// The database's.
+pub async fn active(pool: &PgPool, id: RiderId) -> Result<Option<Authenticated>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select password_hash, sessions_from from rider where id = $1 and state = 'active'",
+        id.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (password_hash, sessions_from) = (row.password_hash, row.sessions_from);
+    let rider = find(pool, id).await?;
+    Ok(rider.map(|rider| Authenticated { rider, password_hash, sessions_from, second_factor: false }))
+}
+
 /// The account of a user name and password.
 ///
 /// # Errors
-/// [`Refusal::WrongCredentials`] for either being wrong; the database's.
+/// [`Refusal::WrongCredentials`] for either being wrong, and for a disabled account; the database's.
 pub async fn sign_in(
     pool: &PgPool,
     passwords: &Passwords,
     name: &str,
     password: &str,
-) -> Result<Rider, Error> {
+) -> Result<Authenticated, Error> {
     let row = sqlx::query!(
-        r#"select id, password_hash from rider where lower(user_name collate "C") = $1 and $2"#,
+        r#"select id, password_hash, sessions_from, state = 'active' as "active!"
+           from rider where lower(user_name collate "C") = $1 and $2"#,
         user_name::folded(name),
         user_name::is_user_name(name)
     )
@@ -233,21 +293,23 @@ pub async fn sign_in(
         passwords.verify_dummy(password).await.map_err(Error::Broken)?;
         return Err(Refusal::WrongCredentials.into());
     };
-    if !passwords.verify(password, &row.password_hash).await.map_err(Error::Broken)? {
+    // A disabled account costs the same, and is answered as if it did not exist.
+    if !passwords.verify(password, &row.password_hash).await.map_err(Error::Broken)? || !row.active {
         return Err(Refusal::WrongCredentials.into());
     }
-    renew(pool, passwords, row.id, password, &row.password_hash).await;
-    find(pool, RiderId(row.id)).await?.ok_or_else(|| Refusal::WrongCredentials.into())
+    let password_hash = renew(pool, passwords, row.id, password, row.password_hash).await;
+    let rider = find(pool, RiderId(row.id)).await?.ok_or(Refusal::WrongCredentials)?;
+    Ok(Authenticated { rider, password_hash, sessions_from: row.sessions_from, second_factor: false })
 }
 
-/// Renews the hash of a password that was right, if it is outdated. A hash that cannot be renewed
-/// just now stays as it is, and the sign-in succeeds. A change of the password meanwhile wins. Safe
-/// to drop: it is one statement.
-async fn renew(pool: &PgPool, passwords: &Passwords, id: Uuid, password: &str, hash: &str) {
-    if !passwords.is_outdated(hash) {
-        return;
+/// Renews the hash of a password that was right, if it is outdated; returns the hash that is in force.
+/// A hash that cannot be renewed just now stays as it is, and the sign-in succeeds. A change of the
+/// password meanwhile wins. Safe to drop: it is one statement.
+async fn renew(pool: &PgPool, passwords: &Passwords, id: Uuid, password: &str, hash: String) -> String {
+    if !passwords.is_outdated(&hash) {
+        return hash;
     }
-    let Ok(new) = passwords.hash(password).await else { return };
+    let Ok(new) = passwords.hash(password).await else { return hash };
     let renewed = sqlx::query!(
         "update rider set password_hash = $2 where id = $1 and password_hash = $3",
         id,
@@ -256,9 +318,22 @@ async fn renew(pool: &PgPool, passwords: &Passwords, id: Uuid, password: &str, h
     )
     .execute(pool)
     .await;
-    if let Err(error) = renewed {
-        tracing::warn!(%error, "a password's hash could not be renewed");
+    match renewed {
+        Ok(done) if done.rows_affected() > 0 => new,
+        // A concurrent sign-in renewed it, or the password has changed.
+        Ok(_) => still_matching(pool, passwords, id, password).await.unwrap_or(hash),
+        Err(error) => {
+            tracing::warn!(%error, "a password's hash could not be renewed");
+            hash
+        }
     }
+}
+
+/// The present hash, if the password matches it.
+async fn still_matching(pool: &PgPool, passwords: &Passwords, id: Uuid, password: &str) -> Option<String> {
+    let hash = sqlx::query_scalar!("select password_hash from rider where id = $1", id).fetch_one(pool);
+    let hash = hash.await.ok()?;
+    passwords.verify(password, &hash).await.ok()?.then_some(hash)
 }
 
 /// The account of an id.

@@ -37,10 +37,12 @@ pub(crate) enum Use {
     Notices,
     /// Digests of requests under idempotency keys.
     Requests,
+    /// The console's sign-in, between its steps.
+    Tickets,
 }
 
 impl Use {
-    const ALL: [Self; 4] = [Self::Tokens, Self::Forms, Self::Notices, Self::Requests];
+    const ALL: [Self; 5] = [Self::Tokens, Self::Forms, Self::Notices, Self::Requests, Self::Tickets];
 
     fn label(self) -> &'static str {
         match self {
@@ -48,6 +50,7 @@ impl Use {
             Self::Forms => "farebox console forms",
             Self::Notices => "farebox console notices",
             Self::Requests => "farebox request digests",
+            Self::Tickets => "farebox console sign-in steps",
         }
     }
 }

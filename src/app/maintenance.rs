@@ -4,6 +4,7 @@
 use crate::{
     accounts::sessions,
     idempotency,
+    ops::{audit, networks, people},
     payment::authorization,
     saga::barrier,
     settings::{Idempotency, Retention, Settings},
@@ -12,9 +13,14 @@ use crate::{
 use farebox_jobs::queue;
 use sqlx::PgPool;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The name of its lock in the queue's table of maintenance tasks.
 const TASK: &str = "farebox_prune";
+/// The same, of the search for accounts that nobody uses.
+const FORGET: &str = "farebox_forget_idle";
+/// How often all accounts are looked at.
+const FORGET_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a worker checks whether deleting is due.
 const POLL: Duration = Duration::from_secs(5);
 /// Most batches of one kind in one run: more than bookings can leave behind. The rest waits for the
@@ -47,6 +53,12 @@ pub struct Pruned {
     pub sessions: u64,
     /// Expired payment authorizations.
     pub authorizations: u64,
+    /// Rows of the audit log that lost what was written in them.
+    pub audit_texts: u64,
+    /// Accounts that nobody used, forgotten.
+    pub accounts: u64,
+    /// Networks that were uploaded a day ago.
+    pub uploads: u64,
 }
 
 /// Deletes old rows when it is due, for as long as the process lives.
@@ -71,7 +83,11 @@ pub async fn run_prune_loop(pool: PgPool, pruning: Pruning) {
 pub async fn if_due(pool: &PgPool, pruning: Pruning) -> Result<Option<Pruned>, sqlx::Error> {
     let every = Duration::from_secs(pruning.retention.every_secs.into());
     if queue::acquire_task(pool, TASK, every).await? {
-        prune(pool, pruning).await.map(Some)
+        let mut pruned = prune(pool, pruning).await?;
+        pruned.audit_texts = erase_audit_texts(pool, pruning.retention).await?;
+        pruned.accounts = forget_idle_riders(pool, pruning.retention).await?;
+        pruned.uploads = networks::uploads::prune(pool).await?;
+        Ok(Some(pruned))
     } else {
         Ok(None)
     }
@@ -97,4 +113,35 @@ async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {
         }
     }
     Ok(pruned)
+}
+
+async fn erase_audit_texts(pool: &PgPool, retention: Retention) -> Result<u64, sqlx::Error> {
+    let mut erased = 0;
+    if retention.audit_text_days > 0 {
+        for _ in 0..MAX_BATCHES {
+            let rows = audit::erase_texts(pool, retention.audit_text_days, retention.batch.max(1)).await?;
+            erased += u64::from(rows);
+            if rows < retention.batch.max(1) {
+                break;
+            }
+        }
+    }
+    Ok(erased)
+}
+
+/// Looks at all accounts, once a day.
+async fn forget_idle_riders(pool: &PgPool, retention: Retention) -> Result<u64, sqlx::Error> {
+    let mut forgotten = 0;
+    if retention.idle_account_days > 0 && queue::acquire_task(pool, FORGET, FORGET_EVERY).await? {
+        let mut after = Some(Uuid::nil());
+        for _ in 0..MAX_BATCHES {
+            let Some(reached) = after else { break };
+            let page =
+                people::forget_idle(pool, reached, retention.idle_account_days, retention.batch.max(1))
+                    .await?;
+            forgotten += page.forgotten;
+            after = page.reached;
+        }
+    }
+    Ok(forgotten)
 }

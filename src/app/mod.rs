@@ -1,5 +1,6 @@
 //! What the binaries share: settings, the parts of sagas, waiting for the database, stop signals.
 
+pub mod currency;
 mod dumps;
 pub mod maintenance;
 pub mod worker;
@@ -12,7 +13,7 @@ use crate::{
         passwords::Passwords,
         secret_check::{self, SecretMismatch},
     },
-    batch::InFlightSeats,
+    batch::{Batcher, InFlightSeats},
     domain::BoxError,
     http::{self, Admission, App},
     limits::Limits,
@@ -23,7 +24,7 @@ use crate::{
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
     telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
-    trips::live::Live,
+    trips::{layouts::Layouts, live::Live, seat_map::SeatMaps},
 };
 use farebox_jobs::queue::Notifier;
 use secrecy::{ExposeSecret, SecretString};
@@ -110,11 +111,14 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
     let key = settings.secrets.token_key.expose_secret().as_bytes();
     security::set_key(security::digest_key(key));
     let sessions = Sessions::new(&settings.secrets.token_keys());
-    let live = Live::new(&settings.trips, settings.limits.enabled);
+    let layouts = Layouts::default();
+    let live = Live::new(&settings.trips, settings.limits.enabled, layouts.clone());
     let redis = RedisLink::new(&settings.redis, settings.environment)
         .map_err(|error| format!("redis.url: {error}"))?;
     Ok(App::from(http::Parts {
-        seat_maps: saga.batchers.more(),
+        seat_maps: Batcher::new(Arc::new(SeatMaps::new(saga.batchers.context(), layouts))),
+        itineraries: Arc::default(),
+        trip_lists: Arc::default(),
         sessions,
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),

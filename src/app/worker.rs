@@ -43,6 +43,7 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
         MqTag::Timetable => trips::horizon::run(context, delivery).await?,
         MqTag::TripCancel => trips::cancel::run(context, delivery).await?,
         MqTag::Bulk => ops::bulk::run(context, delivery).await?,
+        MqTag::NetworkImport => trips::network::run(context, delivery).await?,
     };
     context.faults().in_undo(tag, FaultPoint::After).await.map_err(JobError::Retry)?;
     Ok(outcome)

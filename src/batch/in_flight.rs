@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_seat_is_contested_while_another_request_wants_it() {
-        let (in_flight, seat) = (InFlightSeats::default(), |seat| ConflictKey::Seat(Uuid::nil(), seat));
+        let in_flight = InFlightSeats::default();
+        let seat = |label: i32| ConflictKey::Seat(Uuid::nil(), label.to_string());
         let first = in_flight.register(vec![seat(1), seat(2)]);
         let second = in_flight.register(vec![seat(2), seat(3)]);
         assert_eq!((first.is_contested, second.is_contested), (false, true));

@@ -32,8 +32,8 @@ pub trait BatchStatement: 'static {
 /// Something that two requests could both want.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ConflictKey {
-    /// A seat of a trip.
-    Seat(Uuid, i32),
+    /// A seat of a trip, by its label. A trip's labels and numbers are one to one.
+    Seat(Uuid, String),
     /// A client's idempotency key.
     Key(Uuid, String),
     /// An order, or its payment.

@@ -25,7 +25,7 @@ impl BatchStatement for Doubling {
     type Output = i32;
 
     fn conflict_keys(request: &i32) -> Vec<ConflictKey> {
-        vec![ConflictKey::Seat(Uuid::nil(), request % 100)]
+        vec![ConflictKey::Seat(Uuid::nil(), (request % 100).to_string())]
     }
 
     async fn execute(gate: &Gate, batch: &[i32]) -> Result<Vec<i32>, sqlx::Error> {

@@ -24,12 +24,17 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     app::check_secrets(&pool, &settings).await?;
     http::require_files(&settings, settings.http.max_connections)?;
     app::note_role(&pool, &settings).await;
-    let listener = TcpListener::bind(&settings.http.listen).await?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
+    app::currency::learn(&pool, &settings).await?;
     let metrics_listen = settings.http.metrics_listen.clone();
     let saga = app::saga_context(&settings, pool)?;
+    let listen = settings.http.listen.clone();
     let app = app::app(settings, saga)?;
+    // Before anything listens: a session that was ended elsewhere must not live on here.
+    app.sessions.load(&app.operator_pool).await;
+    let listener = TcpListener::bind(&listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
     let mut telling = JoinSet::new();
+    telling.spawn(app::currency::run_refresh_loop(app.operator_pool.clone(), app.settings.wallets));
     if !metrics_listen.is_empty() {
         let listener = TcpListener::bind(&metrics_listen).await;
         let listener = listener.map_err(|e| format!("http.metrics_listen {metrics_listen}: {e}"))?;

@@ -35,11 +35,13 @@ async fn run() -> Result<ExitCode, BoxError> {
     let pool = app::pool(&settings, "farebox-worker")?;
     app::wait_for_schema(&pool).await?;
     app::note_role(&pool, &settings).await;
+    app::currency::learn(&pool, &settings).await?;
     let saga = app::saga_context(&settings, pool)?;
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(app::currency::run_refresh_loop(saga.pool.clone(), settings.wallets));
     pruning.spawn(ops::verifier::run_verifier_loop(saga.pool.clone(), settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(saga.pool.clone()));
     if !listen.is_empty() {

@@ -1,6 +1,6 @@
 //! Step 4, `order_add_cancle`: the order, unpaid. The last step: it removes the undo that the claim armed.
 
-use super::{Request, release, unpaid};
+use super::{Request, claim::Claimed, release, unpaid};
 use crate::{
     domain::{CloseReason, Error, OrderStatus},
     orders::{self, OrderView},
@@ -11,16 +11,28 @@ use farebox_jobs::{
     MqTag, OrderAdd,
     queue::{Delivery, JobError, Outcome},
 };
-use uuid::Uuid;
 
-/// Adds one order, and removes the undo that its claim `armed`. The order is what the client is answered
+/// Adds one order, and removes the undo that its claim armed. The order is what the client is answered
 /// again for the same key.
 ///
 /// # Errors
 /// Barred by its own undo; the database's.
-pub async fn run(saga: &SagaContext, request: &Request, order: &OrderView, armed: Uuid) -> Result<(), Error> {
-    let (rider_id, seats) = (request.rider_id, request.seats.clone());
-    let new = NewOrder { rider_id, seats, order: order.clone(), armed };
+pub async fn run(
+    saga: &SagaContext,
+    request: &Request,
+    order: &OrderView,
+    claimed: &Claimed,
+) -> Result<(), Error> {
+    let seats = claimed.seats.iter().map(|seat| seat.number).collect();
+    let has_labels = claimed.seats.iter().any(|seat| seat.label.is_some());
+    let new = NewOrder {
+        rider_id: request.rider_id,
+        seats,
+        has_labels,
+        order: order.clone(),
+        refund: claimed.refund,
+        armed: claimed.armed,
+    };
     Ok(saga.batchers.add_orders.submit(new).await?)
 }
 

@@ -44,15 +44,14 @@ pub async fn check(saga: &SagaContext, request: &Request) -> Result<(), Error> {
     if found.closed {
         return Err(Refusal::TripClosed.into());
     }
-    if let Some(seat) = request.seats.numbers().iter().find(|seat| !found.known.contains(seat)) {
+    if let Some(seat) = request.seats.without(&found.known).first() {
         return Err(
             Refusal::Invalid(FieldError::new("/seats", format!("the trip has no seat {seat}"))).into()
         );
     }
     if !found.taken.is_empty() {
-        let mut taken = found.taken;
-        taken.sort_unstable();
-        return Err(Refusal::SeatsTaken(taken).into());
+        let free = request.seats.without(&found.taken);
+        return Err(Refusal::SeatsTaken(request.seats.without(&free)).into());
     }
     for order in found.overdue {
         Box::pin(again(|| unpaid::evict(saga, OrderId(order), request))).await?;
@@ -70,7 +69,10 @@ pub async fn undo(context: &JobContext, delivery: &Delivery) -> Result<Outcome, 
     let mut tx = context.begin().await?;
     barrier::bar(&mut tx, booking.order_id.0, &MqTag::BOOKING_BARRIERS).await?;
     let held = sqlx::query_scalar!(
-        r#"select count(*) as "held!" from seat where trip_id = $1 and seat = any($2) and order_id = $3"#,
+        r#"select count(*) as "held!" from seat
+           where trip_id = $1 and order_id = $3
+             -- A failed check has no numbers yet of the seats of a model.
+             and (seat = any($2) or (select model_id is not null from trip where id = $1))"#,
         booking.trip_id.0,
         &booking.seats,
         booking.order_id.0

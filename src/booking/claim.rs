@@ -10,9 +10,9 @@
 
 use super::{Request, check, release};
 use crate::{
-    domain::{Error, Money, Refusal},
+    domain::{Error, RefundRules, Refusal},
     saga::{JobContext, SagaContext},
-    statements::{ClaimOutput, ClaimRequest},
+    statements::{ClaimOutput, ClaimRequest, ClaimedSeat},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -25,12 +25,14 @@ use uuid::Uuid;
 /// What a claim returns for the steps after it.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The trip's price of one seat; never the client's.
-    pub unit_price: Money,
+    /// The seats with their prices, ascending by number.
+    pub seats: Vec<ClaimedSeat>,
     /// The database's time of the claim, microseconds.
     pub at: DateTime<Utc>,
     /// Until when the seats are held: the hold, but never past the trip's cut-off.
     pub expires_at: DateTime<Utc>,
+    /// The rules of refunds that the seats are sold by.
+    pub refund: RefundRules,
     /// The undo that the claim armed: a job's id.
     pub armed: Uuid,
 }
@@ -55,8 +57,8 @@ pub async fn run(saga: &SagaContext, request: &Request, booking: &Booking) -> Re
         output = saga.batchers.claim_seats.submit(Arc::clone(&claim)).await?;
     }
     match output {
-        ClaimOutput::Won { unit_price, at, expires_at } => {
-            Ok(Claimed { unit_price, at, expires_at, armed: claim.undo.id })
+        ClaimOutput::Won { seats, at, expires_at, refund } => {
+            Ok(Claimed { seats, at, expires_at, refund, armed: claim.undo.id })
         }
         ClaimOutput::TripClosed => Err(Refusal::TripClosed.into()),
         ClaimOutput::SeatsTaken(taken) => Err(Refusal::SeatsTaken(taken).into()),

@@ -19,16 +19,18 @@ pub mod unpaid;
 
 use crate::{
     batch::ConflictKey,
-    domain::{Money, OrderId, OrderStatus, RiderId, SeatSet, TripId},
+    domain::{Currency, OrderId, OrderStatus, RiderId, SeatSet, TripId},
     idempotency::IdempotencyKey,
     orders::OrderView,
     saga::{Rollback, SagaContext, SagaError, SagaResult, SagaStep, or_roll_back, step},
+    statements::ClaimedSeat,
 };
 use claim::Claimed;
 use farebox_jobs::{
     Booking, MqTag, OrderAdd, OrderAddSeats, OrderCalcMoney, OrderSeats,
     queue::{Job, NewJob},
 };
+use price::Prices;
 
 /// The steps of a booking, in their order.
 #[derive(Clone, Copy)]
@@ -82,8 +84,8 @@ pub struct Request {
 /// # Errors
 /// Why it stopped. A failure's rollback has been scheduled by then; the second value is its status.
 pub async fn book(saga: &SagaContext, request: Request) -> SagaResult<OrderView> {
-    let booking = request.booking();
-    let result = steps(saga, &request, &booking).await;
+    let mut booking = request.booking();
+    let result = steps(saga, &request, &mut booking).await;
     let rollback = |step: Step| Rollback {
         undo: step.undo(&booking),
         replaces: Some((OrderAddSeats::TAG, booking.order_id.to_string())),
@@ -96,29 +98,33 @@ pub async fn book(saga: &SagaContext, request: Request) -> SagaResult<OrderView>
 async fn steps(
     saga: &SagaContext,
     request: &Request,
-    booking: &Booking,
+    booking: &mut Booking,
 ) -> Result<OrderView, SagaError<Step>> {
     let faults = &saga.faults;
     let in_flight = saga.in_flight.register(request.wanted_seats());
     step(faults, Step::Check, check::run(saga, request, &in_flight)).await?;
     let claimed = step(faults, Step::Claim, claim::run(saga, request, booking)).await?;
-    let amount = step(faults, Step::Price, price::run(&claimed, &request.seats)).await?;
-    let order = request.order(&claimed, amount);
-    step(faults, Step::AddOrder, add_order::run(saga, request, &order, claimed.armed)).await?;
+    booking.seats = claimed.seats.iter().map(|seat| seat.number).collect();
+    let prices = step(faults, Step::Price, price::run(&claimed)).await?;
+    let order = request.order(&claimed, prices);
+    step(faults, Step::AddOrder, add_order::run(saga, request, &order, &claimed)).await?;
     Ok(order)
 }
 
 impl Request {
     /// The order as it is about to be added.
-    fn order(&self, claimed: &Claimed, amount: Money) -> OrderView {
+    fn order(&self, claimed: &Claimed, prices: Prices) -> OrderView {
+        let label = |seat: &ClaimedSeat| seat.label.clone().unwrap_or_else(|| seat.number.to_string());
         OrderView {
             id: self.order_id,
             trip_id: self.trip_id,
-            seats: self.seats.numbers().iter().map(ToString::to_string).collect(),
-            unit_price: claimed.unit_price,
-            amount,
+            seats: claimed.seats.iter().map(label).collect(),
+            unit_price: prices.unit_price,
+            prices: prices.each,
+            amount: prices.amount,
             status: OrderStatus::Unpaid,
             created_at: claimed.at,
+            currency: Currency::installed(),
             expires_at: claimed.expires_at,
             paid_at: None,
             closed_reason: None,
@@ -127,15 +133,17 @@ impl Request {
 
     /// The seats, as what no two bookings can have in common.
     fn wanted_seats(&self) -> Vec<ConflictKey> {
-        self.seats.numbers().iter().map(|seat| ConflictKey::Seat(self.trip_id.0, *seat)).collect()
+        self.seats.labels().iter().map(|label| ConflictKey::Seat(self.trip_id.0, label.clone())).collect()
     }
 
+    /// The booking before its claim, which alone knows the numbers of a model's labels. Until then
+    /// there are numbers only if each label is one.
     fn booking(&self) -> Booking {
         Booking {
             order_id: self.order_id,
             rider_id: self.rider_id,
             trip_id: self.trip_id,
-            seats: self.seats.numbers().to_vec(),
+            seats: self.seats.numbers().collect::<Option<_>>().unwrap_or_default(),
         }
     }
 }

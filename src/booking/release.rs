@@ -7,6 +7,7 @@
 //! transaction of [`release`]. There each statement sees what the one before it waited for.
 
 use crate::{
+    domain::{OrderId, TripId},
     saga::{
         JobContext,
         barrier::{self, Undoing},
@@ -46,6 +47,9 @@ pub(super) async fn release_batched(
     delivery: &Delivery,
     booking: &Booking,
 ) -> Result<bool, sqlx::Error> {
+    if booking.seats.is_empty() {
+        return Ok(false);
+    }
     let request = ReleaseRequest { booking: booking.clone(), lease: Arc::clone(&delivery.lease) };
     let done = context.batchers().release_seats.submit(request).await?;
     if done {
@@ -81,8 +85,29 @@ pub(super) async fn release_barred(
     }
 }
 
-/// Frees the seats that this order owns, and removes its timer.
+/// Frees the seats that this order owns, and removes its timer. A booking that never learnt the
+/// numbers of its seats frees what it owns of the trip.
 async fn free(tx: &mut PgConnection, booking: &Booking) -> Result<(), sqlx::Error> {
-    free_seats(tx, booking.order_id, booking.trip_id, &booking.seats).await?;
+    let mut seats = booking.seats.clone();
+    if seats.is_empty() {
+        seats = whole_claim(&mut *tx, booking.order_id, booking.trip_id).await?;
+    }
+    free_seats(tx, booking.order_id, booking.trip_id, &seats).await?;
     queue::remove(tx, &[(OrderUnpaid::TAG, booking.order_id.to_string())]).await.map(drop)
+}
+
+/// All seats of the trip that the orphan holds: its undo passes the barrier only once, so it must free
+/// them all.
+pub(super) async fn whole_claim(
+    conn: &mut PgConnection,
+    orphan: OrderId,
+    trip: TripId,
+) -> Result<Vec<i32>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select seat from seat where trip_id = $1 and order_id = $2 order by seat",
+        trip.0,
+        orphan.0
+    )
+    .fetch_all(conn)
+    .await
 }

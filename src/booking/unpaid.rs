@@ -153,25 +153,9 @@ pub async fn give_back(
     if !close(&mut *conn, overdue, CloseReason::Expired).await?
         && order_state(&mut *conn, overdue).await?.is_none()
     {
-        let seats = whole_claim(&mut *conn, overdue, trip).await?;
+        let seats = release::whole_claim(&mut *conn, overdue, trip).await?;
         let orphan = Booking { order_id: overdue, rider_id: by, trip_id: trip, seats };
         release::release(conn, &orphan).await?;
     }
     Ok(())
-}
-
-/// All seats of the trip that the orphan holds: its undo passes the barrier only once, so it must free
-/// them all.
-async fn whole_claim(
-    conn: &mut PgConnection,
-    orphan: OrderId,
-    trip: TripId,
-) -> Result<Vec<i32>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "select seat from seat where trip_id = $1 and order_id = $2 order by seat",
-        trip.0,
-        orphan.0
-    )
-    .fetch_all(conn)
-    .await
 }

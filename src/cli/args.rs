@@ -1,6 +1,6 @@
 //! The command line of `farebox`.
 
-use super::{audit, database::Data, job_args, roles};
+use super::{audit, database::Data, job_args, network, operator_args::Operators, roles};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -30,6 +30,9 @@ pub(super) enum Command {
     Verify(Verify),
     /// Make the trips of the coming days from the timetable.
     Trips(Trips),
+    /// The operator's network: check its files, import and export it, make it of a GTFS feed.
+    #[command(subcommand)]
+    Network(network::Files),
     /// Copies of the audit log and the histories, with their chain of digests.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -103,13 +106,6 @@ pub(super) struct Trips {
 }
 
 #[derive(Subcommand)]
-pub(super) enum Operators {
-    /// Add an account. The password is read from FAREBOX_OPERATOR_PASSWORD, else from the terminal
-    /// or standard input; it is never an argument, which every user of the machine could read.
-    Add(NewOperator),
-}
-
-#[derive(Subcommand)]
 pub(super) enum Riders {
     /// Print all that is held of an account, as JSON.
     Export(AboutRider),
@@ -128,23 +124,4 @@ pub(super) struct AboutRider {
     /// Why; kept in the audit log.
     #[arg(long)]
     pub(super) reason: String,
-}
-
-#[derive(Args)]
-pub(super) struct NewOperator {
-    #[command(flatten)]
-    pub(super) data: Data,
-    /// The name for signing in.
-    #[arg(
-        long = "user-name",
-        value_name = "NAME",
-        required_unless_present = "name",
-        conflicts_with = "name"
-    )]
-    pub(super) user_name: Option<String>,
-    /// The same, without the option's name.
-    pub(super) name: Option<String>,
-    /// viewer, operator or admin.
-    #[arg(long, default_value = "operator")]
-    pub(super) role: String,
 }

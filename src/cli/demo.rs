@@ -1,10 +1,11 @@
-//! Demo data, for `farebox dev` only: the timetable's next week, twenty riders with money, two
-//! operators. It goes into Farebox's own database, or into an empty one on request.
+//! Demo data, for `farebox dev` only: the demo's network and its next week, twenty riders with
+//! money, two operators. It goes into Farebox's own database, or into an empty one on request.
 
 use super::shell;
 use crate::{
     accounts::Role,
     domain::{BoxError, Money, RiderId},
+    network,
     ops::{Attribution, setup},
     payment::by_hand,
     saga::SagaContext,
@@ -16,6 +17,21 @@ use uuid::Uuid;
 
 /// Riders of the demo.
 const RIDERS: usize = 20;
+/// The demo's network.
+const NETWORK: network::Embedded = &[
+    ("network.toml", include_str!("../../config/demo-network/network.toml")),
+    ("models.toml", include_str!("../../config/demo-network/models.toml")),
+    ("stops.csv", include_str!("../../config/demo-network/stops.csv")),
+    ("drivers.csv", include_str!("../../config/demo-network/drivers.csv")),
+    ("buses.csv", include_str!("../../config/demo-network/buses.csv")),
+    ("routes.csv", include_str!("../../config/demo-network/routes.csv")),
+    ("directions.csv", include_str!("../../config/demo-network/directions.csv")),
+    ("direction_stops.csv", include_str!("../../config/demo-network/direction_stops.csv")),
+    ("calendars.csv", include_str!("../../config/demo-network/calendars.csv")),
+    ("calendar_dates.csv", include_str!("../../config/demo-network/calendar_dates.csv")),
+    ("departures.csv", include_str!("../../config/demo-network/departures.csv")),
+    ("fares.csv", include_str!("../../config/demo-network/fares.csv")),
+];
 /// Days of trips.
 const DAYS: u16 = 7;
 /// The password of every account, as in the README.
@@ -23,7 +39,7 @@ const PASSWORD: &str = "farebox-demo";
 /// Every rider's pay password.
 const PAY_PASSWORD: &str = "123456";
 /// The first balance of each wallet.
-const BALANCE: &str = "1000.00";
+const BALANCE: &str = "1000";
 
 /// Into which database demo data is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +65,13 @@ pub async fn seed(saga: &SagaContext, zone: Tz, wanted: Wanted) -> Result<(), Bo
         if !setup::is_empty(&mut tx).await? {
             return Err("--demo-data: the database is not empty, so nothing was added".into());
         }
+    }
+    if !trips::has_timetable(&mut tx).await? {
+        let network = network::read_embedded(NETWORK).map_err(|faults| faults.to_string())?.network;
+        let preview = trips::network::preview(&mut tx, &network).await?;
+        let author =
+            trips::network::Author { operator: None, actor: Some("farebox"), reason: "the demo network" };
+        trips::network::import(&mut tx, &author, &network, &preview.digest).await?;
     }
     let trips = trips::generate(&mut tx, zone, today, DAYS).await?.trips;
     let riders = (1..=RIDERS).map(|n| (format!("rider{n}"), Role::Rider));
@@ -78,7 +101,7 @@ pub async fn seed(saga: &SagaContext, zone: Tz, wanted: Wanted) -> Result<(), Bo
     .await?;
     let balance: Money = BALANCE.parse()?;
     for rider in &added {
-        let cap = saga.wallets.max_balance;
+        let cap = saga.wallets.max_balance.money();
         let reference = format!("demo {rider}").parse()?;
         by_hand::top_up(&mut tx, RiderId(*rider), balance.min(cap), &reference, cap)
             .await

@@ -20,7 +20,8 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 /// Runs the API, a worker and the background tasks in one process until it is stopped.
 pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
-    let mut overrides = Vec::new();
+    // The demo's operator has no second factor.
+    let mut overrides = vec![("accounts.operators_second_factor", "optional".to_owned())];
     overrides.extend(args.port.map(|port| ("http.listen", format!("127.0.0.1:{port}"))));
     overrides.extend(args.hold.map(|hold| ("booking.hold_secs", hold.to_string())));
     let mut settings = app::settings(&overrides)?;
@@ -36,6 +37,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     let pool = database.pool(&settings)?;
     storage::migrate(&pool).await?;
     app::check_secrets(&pool, &settings).await?;
+    app::currency::learn(&pool, &settings).await?;
     let [serving, working] = database.serving(&settings, pool).await?;
     let (saga, undoing) = (app::saga_context(&settings, serving)?, app::saga_context(&settings, working)?);
     // A database that DATABASE_URL names may be anybody's.
@@ -54,8 +56,10 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let app = app::app(settings.clone(), saga.clone())?;
+    app.sessions.load(&app.operator_pool).await;
     let mut pruning = JoinSet::new();
     pruning.spawn(maintenance::run_prune_loop(undoing.pool.clone(), Pruning::from(&settings)));
+    pruning.spawn(app::currency::run_refresh_loop(undoing.pool.clone(), settings.wallets));
     pruning.spawn(ops::verifier::run_verifier_loop(undoing.pool.clone(), settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
     let works = worker::work(&undoing, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));

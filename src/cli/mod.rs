@@ -7,6 +7,10 @@ pub mod demo;
 mod dev;
 mod job_args;
 mod jobs;
+mod network;
+mod network_import;
+mod network_imports;
+mod operator_args;
 mod operators;
 mod riders;
 mod roles;
@@ -20,9 +24,9 @@ use crate::{
     app,
     domain::BoxError,
     ops::{self, Attribution},
-    storage,
+    storage, trips,
 };
-use args::{Command, Operators, Secrets, Trips};
+use args::{Command, Secrets, Trips};
 use database::{Data, Database, Open, add_dev_secrets};
 use secrecy::ExposeSecret;
 use std::process::ExitCode;
@@ -55,10 +59,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             storage::migrate(&database.pool(&settings)?).await?;
         }
         Command::Audit(audit) => return audit::run(audit).await,
+        Command::Network(files) => return files.run().await,
         Command::Roles(args) => roles::run(args).await?,
         Command::Verify(args) => return verify::verify(args).await,
         Command::Trips(args) => make_trips(&args).await?,
-        Command::Operators(Operators::Add(args)) => operators::add_operator(args).await?,
+        Command::Operators(operators) => operators::run(operators).await?,
         Command::Riders(riders) => riders.run().await?,
         Command::Jobs(jobs) => {
             let settings = app::settings(&[])?;
@@ -99,9 +104,10 @@ async fn measure_hashes() -> Result<(), BoxError> {
 async fn make_trips(args: &Trips) -> Result<(), BoxError> {
     let settings = app::settings(&[])?;
     let database = Database::open(&args.data, &settings, Open::Existing).await?;
-    let zone = settings.trips.zone;
+    let pool = database.current(&settings).await?;
+    let zone = trips::zone_of_days(&pool, settings.trips.zone).await?;
     let today = chrono::Utc::now().with_timezone(&zone).date_naive();
-    let mut tx = storage::begin(&database.current(&settings).await?).await?;
+    let mut tx = storage::begin(&pool).await?;
     let by = Attribution::new(shell::user(), None);
     let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::sentence)?;
     tx.commit().await?;

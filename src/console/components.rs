@@ -1,7 +1,7 @@
 //! The parts that pages are made of: action forms, links, times, badges, live parts.
 
 use super::session::PageContext;
-use crate::domain::{MAX_REASON, Money};
+use crate::domain::{Currency, MAX_REASON, Money};
 use chrono::{DateTime, SecondsFormat, Utc};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Display;
@@ -74,9 +74,19 @@ pub(crate) fn span(context: &PageContext, secs: f64) -> String {
     }
 }
 
-/// An amount of money.
+/// An amount of money, with its currency.
 pub(crate) fn money(amount: Money) -> Markup {
+    html! { span.money { (amount) } " " (Currency::installed()) }
+}
+
+/// An amount of money in a table, whose head names the currency ([`money_head`]).
+pub(crate) fn amount(amount: impl Display) -> Markup {
     html! { span.money { (amount) } }
+}
+
+/// The head of a column of amounts, with their currency.
+pub(crate) fn money_head(title: &str) -> Markup {
+    html! { th scope="col" { (title) ", " (Currency::installed()) } }
 }
 
 /// A tag as it is on the wire.

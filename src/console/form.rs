@@ -4,14 +4,15 @@
 use super::{
     csrf::verify_csrf,
     failure::Failure,
-    session::{PageContext, page_context},
+    session::{PageContext, next, page_context, signed_in},
 };
 use crate::{
+    accounts::{Caller, confirmation},
     domain::{FieldError, Reason},
     http::{
         App,
         extract::{
-            bytes,
+            bytes, denied,
             strict::{self, Pairs},
         },
         middleware::{client_address::Address, scheme::is_own_origin},
@@ -25,7 +26,7 @@ use crate::{
 };
 use axum::{
     extract::{FromRequest, Request},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -43,6 +44,10 @@ pub(crate) struct OperatorForm<T> {
     pub(crate) reason: String,
     pub(crate) form: T,
 }
+
+/// An operator's form that asks for the password again: without one that was given lately, the sender
+/// is led to give it, and from there back to the form.
+pub(crate) struct ConfirmedForm<T>(pub(crate) OperatorForm<T>);
 
 /// The fields of a form that has none of its own.
 #[derive(Deserialize)]
@@ -64,8 +69,9 @@ impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
-        let (headers, network) = (request.headers().clone(), network_of(&request, app));
-        let context = page_context(&headers, "/console".to_owned(), app).await?;
+        let headers = request.headers().clone();
+        let forged = is_forged(&request, app);
+        let context = page_context(&headers, "/console".to_owned(), app, true).await?;
         let mut pairs = read_own_form(request, app).await?;
         let mut take = |wanted: &str| {
             let at = pairs.iter().position(|(name, _)| name == wanted);
@@ -74,17 +80,43 @@ impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
         let (csrf, reason) = (take("csrf"), take("reason"));
         let refuse = |problem: Problem| Failure::from(problem).into_response();
         if !verify_csrf(&csrf, app, context.caller.session_id) {
-            let account = security::account(context.caller.rider_id);
-            Event::FormForged.record(Some(&account), Some(&network));
-            return Err(refuse(Problem::denied()));
+            return Err(forged(&context));
         }
         if !context.can_write() {
-            return Err(refuse(Problem::denied()));
+            return Err(refuse(denied(&context.caller)));
         }
         let field = |error: FieldError| refuse(Problem::field(&error));
         let reason = Reason::read("reason", &reason).map_err(field)?.into_string();
         Ok(Self { context, reason, form: strict::read(&pairs).map_err(field)? })
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for ConfirmedForm<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (caller, form) = (signed_in(request.headers(), app), request.uri().path().to_owned());
+        if let Some(caller) = caller {
+            let elsewhere = password_page(app, &caller, &form).await;
+            if let Some(elsewhere) = elsewhere.map_err(IntoResponse::into_response)? {
+                return Err(elsewhere);
+            }
+        }
+        OperatorForm::from_request(request, app).await.map(Self)
+    }
+}
+
+/// The way to the page that asks for the password again, if this session needs it.
+pub(crate) async fn password_page(
+    app: &App,
+    caller: &Caller,
+    back: &str,
+) -> Result<Option<Response>, Failure> {
+    let secs = app.settings.accounts.confirm_secs;
+    if confirmation::is_fresh(&app.saga.pool, caller.session_id, secs).await? {
+        return Ok(None);
+    }
+    Ok(Some(Redirect::to(&format!("/console/confirm?{}", next(back))).into_response()))
 }
 
 impl<T: DeserializeOwned> FromRequest<App> for PlainForm<T> {
@@ -105,6 +137,27 @@ fn network_of(request: &Request, app: &App) -> String {
 /// Reads the fields of a form that a page of the console sent. A browser sends where a form comes
 /// from. A client that sends neither header is no browser and has only the cookies that it chose.
 async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
+    require_own_page(&request, app)?;
+    let bytes = bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| FieldError::new("form", "text in UTF-8, percent-encoded"));
+    let pairs = text.and_then(|text| strict::pairs(&text));
+    let pairs = pairs.and_then(|pairs| strict::once(&pairs, &REPEATED).map(|()| pairs));
+    pairs.map_err(|error| Failure::from(error).into_response())
+}
+
+/// The answer to a form of this request without the token of its session, which is a security event.
+pub(super) fn is_forged(request: &Request, app: &App) -> impl Fn(&PageContext) -> Response + use<> {
+    let network = network_of(request, app);
+    move |context| {
+        let account = security::account(context.caller.rider_id);
+        Event::FormForged.record(Some(&account), Some(&network));
+        Failure::from(Problem::denied()).into_response()
+    }
+}
+
+/// Refuses a form that a page of another origin sent.
+pub(super) fn require_own_page(request: &Request, app: &App) -> Result<(), Response> {
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let same_origin = match (text("sec-fetch-site"), text("origin")) {
@@ -113,13 +166,8 @@ async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
         (None, None) => true,
     };
     if !same_origin {
-        Event::FormForged.record(None, Some(&network_of(&request, app)));
+        Event::FormForged.record(None, Some(&network_of(request, app)));
         return Err(Failure::from(Problem::denied()).into_response());
     }
-    let bytes = bytes(request, app).await.map_err(|problem| Failure::from(problem).into_response())?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| FieldError::new("form", "text in UTF-8, percent-encoded"));
-    let pairs = text.and_then(|text| strict::pairs(&text));
-    let pairs = pairs.and_then(|pairs| strict::once(&pairs, &REPEATED).map(|()| pairs));
-    pairs.map_err(|error| Failure::from(error).into_response())
+    Ok(())
 }

@@ -42,21 +42,25 @@ pub(crate) enum Nav {
     Bulk,
     Orders,
     Trips,
+    Network,
     Riders,
     Audit,
+    Operators,
     /// None of the entries.
     Elsewhere,
 }
 
-const NAVIGATION: [(Nav, &str, &str, &str); 8] = [
+const NAVIGATION: [(Nav, &str, &str, &str); 10] = [
     (Nav::Home, "/console", "Home", "首页"),
     (Nav::Jobs, "/console/jobs", "Jobs", "任务"),
     (Nav::Queues, "/console/queues", "Queues", "队列"),
     (Nav::Bulk, "/console/bulk", "Bulk", "批量"),
     (Nav::Orders, "/console/orders", "Orders", "订单"),
     (Nav::Trips, "/console/trips", "Trips", "班次"),
+    (Nav::Network, "/console/network", "Network", "线网"),
     (Nav::Riders, "/console/riders", "Riders", "乘客"),
     (Nav::Audit, "/console/audit", "Audit", "审计"),
+    (Nav::Operators, "/console/accounts", "Operators", "操作员"),
 ];
 
 /// Applies to every response under /console, also those of limits: problems become pages in the
@@ -129,7 +133,9 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
     let top = html! {
         nav aria-label=(context.t("Main", "主导航")) {
             @for (entry, address, en, zh) in NAVIGATION {
+                @if entry != Nav::Operators || context.is_admin() {
                 a href=(address) aria-current=[(entry == nav).then_some("page")] { (context.t(en, zh)) }
+                }
             }
         }
         form.search role="search" action="/console/search" {
@@ -137,7 +143,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
             input #q name="q" type="search" placeholder=(context.t("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
         }
         div.who {
-            span { @if !context.name.is_empty() { (context.name) " · " } (role(context)) }
+            a href="/console/account" { span { @if !context.name.is_empty() { (context.name) " · " } (role(context)) } }
             form method="post" action="/console/sign-out" {
                 button type="submit" { (context.t("Sign out", "退出")) }
             }
@@ -229,6 +235,9 @@ fn keyboard_help(lang: Lang) -> Markup {
 }
 
 fn role(context: &PageContext) -> &'static str {
+    if context.is_admin() {
+        return context.t("admin", "管理员");
+    }
     if context.can_write() { context.t("operator", "操作员") } else { context.t("viewer", "观察员") }
 }
 

@@ -16,11 +16,14 @@ mod csrf;
 mod failure;
 mod form;
 mod layout;
+mod multipart;
 mod notice;
 mod pages;
 mod parameters;
 mod preferences;
 mod session;
+mod ticket;
+mod upload;
 
 use crate::http::{App, Pages};
 use axum::{
@@ -29,8 +32,9 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    approvals, audit, bulk, home, jobs, live, money, order, orders, people, preferences as preferences_form,
-    queues, riders, search, sign_in, trips,
+    accounts, approvals, audit, bulk, confirm, home, jobs, live, money, network, order, orders, own_account,
+    password_reset, people, preferences as preferences_form, queues, riders, search, second_factor, sign_in,
+    trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -47,6 +51,9 @@ fn router(app: &App) -> Router<App> {
     Router::new()
         // without a session
         .route("/console/sign-in", get(sign_in::form).post(sign_in::enter))
+        .route("/console/sign-in/code", post(second_factor::code))
+        .route("/console/sign-in/enrol", post(second_factor::enrol))
+        .route("/console/sign-in/reset", get(password_reset::form).post(password_reset::set))
         .route("/console/preferences", post(preferences_form::choose))
         .route("/console/assets/{name}", get(assets::serve))
         // bulk operations
@@ -68,7 +75,12 @@ fn router(app: &App) -> Router<App> {
         .route("/console/trips/{id}", get(trips::show))
         .route("/console/trips/{id}/manifest", get(trips::manifest))
         .route("/console/trips/{id}/manifest.csv", get(trips::manifest_csv))
+        .route("/console/trips/{id}/change", get(trip_change::show).post(trip_change::apply))
         .route("/console/trips/{id}/{act}", get(trips::confirm).post(trips::act))
+        .route("/console/network", get(network::show))
+        .route("/console/network.zip", get(network::download))
+        .route("/console/network/upload", get(network::choose).post(network::upload))
+        .route("/console/network/previews/{id}", get(network::preview).post(network::apply))
         .route("/console/riders", get(riders::search))
         .route("/console/riders/{id}", get(riders::show))
         .route("/console/riders/{id}/top-up", get(money::confirm_top_up).post(money::top_up))
@@ -77,7 +89,14 @@ fn router(app: &App) -> Router<App> {
         .route("/console/approvals", get(approvals::list))
         .route("/console/approvals/{id}/{act}", get(approvals::confirm).post(approvals::act))
         .route("/console/audit", get(audit::list))
+        .route("/console/accounts", get(accounts::list))
+        .route("/console/accounts/{id}/{act}", get(accounts::confirm).post(accounts::act))
         // any session
+        .route("/console/account", get(own_account::show))
+        .route("/console/account/password", post(own_account::change_password))
+        .route("/console/account/sessions", post(own_account::end_others))
+        .route("/console/account/second-factor", get(own_account::second_factor))
+        .route("/console/confirm", get(confirm::form).post(confirm::confirm))
         .route("/console/sign-out", post(sign_in::leave))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
 }

@@ -36,6 +36,11 @@ impl Notices {
         Self { keys: app.sessions.keys().clone(), cookies: Cookies::of(app, headers), session }
     }
 
+    /// For pages before a session begins.
+    pub(super) fn without_session(app: &App, headers: &HeaderMap) -> Self {
+        Self::of(app, headers, Uuid::nil())
+    }
+
     /// The notice of a request, if this session's console signed it.
     pub(super) fn read(&self, headers: &HeaderMap) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(self.cookies.get(headers, NOTICE)?).ok()?;

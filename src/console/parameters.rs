@@ -9,7 +9,7 @@ pub(crate) const FILTERS: [&str; 10] =
 /// What the query string of a page may hold, by its route; that of a form's address holds nothing.
 pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
     match route {
-        "/console/sign-in" => vec!["next"],
+        "/console/sign-in" | "/console/confirm" => vec!["next"],
         "/console/bulk" => vec!["after"],
         "/console/bulk/new" => [&["act", REPEATED[0]], &FILTERS[..]].concat(),
         "/console/bulk/{id}" => vec!["outcome", "after"],
@@ -17,6 +17,7 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
         "/console/jobs" => [&FILTERS[..], &["after"]].concat(),
         "/console/orders" => vec!["rider", "trip", "seat", "after"],
         "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
+        "/console/trips/{id}/change" => vec!["bus", "price", "prices", "follow"],
         "/console/riders" => vec!["who"],
         "/console/orders/{id}" | "/console/trips/{id}/manifest" => vec!["after"],
         "/console/riders/{id}" => vec!["orders", "entries"],

@@ -8,7 +8,7 @@ use super::{
     preferences::{Lang, Preferences, path_of},
 };
 use crate::{
-    accounts::{self, Caller},
+    accounts::{self, Caller, Role},
     http::App,
     ops::{
         audit::Through,
@@ -75,28 +75,45 @@ impl PageContext {
         reads::record(&app.saga.pool, &self.caller, Through::Console, read).await
     }
 
+    /// Whether the account manages those of operators.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.caller.role == Role::Admin
+    }
+
     /// Whether the account may send the forms that change data.
     pub(crate) fn can_write(&self) -> bool {
         self.caller.role.may_operate()
     }
 }
 
+/// Marks a request by which an open page updates itself: it is no use of the session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SelfUpdate;
+
 impl FromRequestParts<App> for PageContext {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        page_context(&parts.headers, path_of(parts), app).await
+        let counts = parts.extensions.get::<SelfUpdate>().is_none();
+        page_context(&parts.headers, path_of(parts), app, counts).await
     }
 }
 
-/// The context of the session's account; a request without a session is redirected to sign in.
+/// The context of the session's account; a request without a session, or with one that was idle for
+/// too long or lacks the second factor, is redirected to sign in.
 pub(super) async fn page_context(
     headers: &HeaderMap,
     path: String,
     app: &App,
+    counts: bool,
 ) -> Result<PageContext, Response> {
     let to_sign_in = || Redirect::to(&format!("/console/sign-in?{}", next(&path))).into_response();
     let caller = signed_in(headers, app).ok_or_else(to_sign_in)?;
+    let rule = app.settings.accounts.operator_sessions();
+    let in_use = app.sessions.is_in_use(&app.saga.pool, &caller, rule, counts).await;
+    if !in_use.map_err(|error| Failure::from(error).into_response())? {
+        return Err(to_sign_in());
+    }
     // Retried here, before a form's body is read: a body cannot be read twice.
     let rider = again(|| accounts::find(&app.saga.pool, caller.rider_id)).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(to_sign_in)?;
@@ -118,11 +135,11 @@ pub(crate) fn session_of(headers: &HeaderMap, app: &App) -> Option<Caller> {
     app.sessions.read(token)
 }
 
-fn signed_in(headers: &HeaderMap, app: &App) -> Option<Caller> {
+pub(super) fn signed_in(headers: &HeaderMap, app: &App) -> Option<Caller> {
     session_of(headers, app).filter(|caller| caller.role.may_view())
 }
 
-fn next(path: &str) -> String {
+pub(super) fn next(path: &str) -> String {
     serde_urlencoded::to_string([("next", path)]).unwrap_or_default()
 }
 

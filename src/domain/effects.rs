@@ -11,6 +11,8 @@ pub struct UndoFacts {
     pub overdue: bool,
     /// The seats that it owns.
     pub owned_seats: Vec<i32>,
+    /// Their labels; empty where the numbers are the labels.
+    pub owned_labels: Vec<String>,
     /// The state of its payment, if there is one.
     pub payment: Option<PaymentState>,
     /// The amount of its payment.
@@ -22,6 +24,7 @@ impl UndoFacts {
     pub fn effects(&self, frees: bool, pays_back: bool) -> Effects {
         Effects {
             seats: if frees { self.owned_seats.clone() } else { Vec::new() },
+            labels: if frees { self.owned_labels.clone() } else { Vec::new() },
             amount: self.amount.filter(|_| pays_back),
             marks_paid: false,
         }
@@ -33,6 +36,8 @@ impl UndoFacts {
 pub struct Effects {
     /// The seats that become free.
     pub seats: Vec<i32>,
+    /// Their labels; empty where the numbers are the labels.
+    pub labels: Vec<String>,
     /// The money that goes back to the rider.
     pub amount: Option<Money>,
     /// Whether the order becomes paid after all.

@@ -5,6 +5,7 @@
 //! the database.
 
 pub mod csv;
+mod currency;
 mod effects;
 mod error;
 mod job_state;
@@ -21,7 +22,9 @@ mod seats;
 mod text;
 mod text_rules;
 mod time;
+pub mod wall;
 
+pub use currency::{Currency, MAX_MINOR};
 pub use effects::{Effects, UndoFacts};
 pub use error::{BoxError, Error};
 pub use farebox_jobs::ids::{Id, OrderId, PaymentId, RiderId, TripId};
@@ -29,11 +32,14 @@ pub use job_state::JobState;
 pub use localized::Localized;
 pub use money::{Money, SignedMoney};
 pub use network::network;
-pub use order::{CloseReason, OrderStatus};
+pub use order::{CloseReason, OrderStatus, RefundRules};
 pub use page::Page;
 pub use payment_state::PaymentState;
 pub use reference::Reference;
 pub use refusal::{FieldError, Refusal};
-pub use seats::{SeatSet, place_of};
-pub use text::{Comment, Email, Label, MAX_REASON, NickName, Password, PayPassword, Phone, Reason, UserName};
+pub use seats::{MAX_SEAT_LABEL, SeatSet, fault_of_label, list_seats, place_of, seat_number};
+pub use text::{
+    Comment, Email, Label, MAX_REASON, NewUserName, NickName, Password, PayPassword, Phone, Reason, UserName,
+};
+pub use text_rules::fault_of_name;
 pub use time::{Day, Instant};

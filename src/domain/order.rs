@@ -57,6 +57,16 @@ impl FromStr for OrderStatus {
     }
 }
 
+/// Until when a rider gets back how much of a paid order: the rules of its route when the seats were
+/// claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefundRules {
+    /// How long before departure refunding ends, seconds; `None` for the settings' time.
+    pub secs: Option<i32>,
+    /// How much of the amount is given back, percent; `None` for all of it.
+    pub percent: Option<i16>,
+}
+
 /// Why an order was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {

@@ -29,6 +29,22 @@ pub enum Refusal {
     NotFound(&'static str),
     /// The user name or the password is wrong.
     WrongCredentials,
+    /// The present password, which a change needs, is wrong.
+    WrongPassword,
+    /// The one-time code of a password reset is wrong, used, or past its end.
+    WrongResetCode,
+    /// The password was given too long ago for this act.
+    NotConfirmed,
+    /// The session has ended.
+    SessionOver,
+    /// The account signs in with a code of its second factor too.
+    CodeNeeded,
+    /// The code of the second factor is wrong, or was used.
+    WrongCode,
+    /// The account must set up a second factor first.
+    SecondFactorMissing,
+    /// The account's role does not allow this.
+    NotAllowed,
     /// After wrong passwords, the next attempt comes too soon.
     TooSoon {
         /// How long to wait, seconds.
@@ -36,8 +52,8 @@ pub enum Refusal {
     },
     /// The user name is taken.
     UserNameTaken,
-    /// Other orders own these seats.
-    SeatsTaken(Vec<i32>),
+    /// Other orders own these seats, by their labels.
+    SeatsTaken(Vec<String>),
     /// The trip departed, or booking it has closed.
     TripClosed,
     /// The trip was cancelled.

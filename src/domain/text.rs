@@ -37,6 +37,18 @@ fn user_name(text: &str) -> Result<String, String> {
     Err("3 to 40 letters, digits, dots, dashes or underscores".to_owned())
 }
 
+/// It cannot be taken for a number, a formula or an option. Accounts from before have any name of
+/// [`user_name`].
+fn new_user_name(text: &str) -> Result<String, String> {
+    let framed = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+    let has_letter = text.contains(|c: char| c.is_ascii_alphabetic());
+    let name = user_name(text)?;
+    if framed(text.chars().next()) && framed(text.chars().last()) && has_letter {
+        return Ok(name);
+    }
+    Err("it begins and ends with a letter or a digit, and has at least one letter".to_owned())
+}
+
 fn password(text: &str) -> Result<String, String> {
     // As it is hashed: a letter and its accent are one character, however they were sent.
     if !PASSWORD.contains(&text.nfc().count()) || text.len() > MAX_PASSWORD_BYTES {
@@ -177,6 +189,11 @@ macro_rules! texts {
 texts! {
     /// A name for signing in.
     UserName: user_name, { "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^[A-Za-z0-9._-]+$" };
+    /// A name for a new account.
+    NewUserName: new_user_name, {
+        "type": "string", "minLength": 3, "maxLength": 40, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]+[A-Za-z0-9]$",
+        "description": "Unique without regard to case; at least one letter.",
+    };
     /// A new password.
     Password: password, { "type": "string", "minLength": 8, "maxLength": 200 };
     /// A pay password.
@@ -213,7 +230,7 @@ macro_rules! shown {
     )* };
 }
 
-shown!(UserName NickName Reason Comment Label);
+shown!(UserName NewUserName NickName Reason Comment Label);
 
 macro_rules! hidden {
     ($($name:ident)*) => { $(
@@ -293,6 +310,17 @@ mod tests {
         for name in bad {
             assert!(name.parse::<NickName>().is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_new_name_is_no_number_formula_or_option() {
+        for name in ["mei", "m.e-i_2", "2nd", "a1b"] {
+            assert!(name.parse::<NewUserName>().is_ok(), "{name}");
+        }
+        for name in ["-1-1", "...", "admin-", ".mei", "mei_", "123", "1.2", "a b", "王小明"] {
+            assert!(name.parse::<NewUserName>().is_err(), "{name}");
+        }
+        assert!("-1-1".parse::<UserName>().is_ok(), "an account from before signs in");
     }
 
     #[test]

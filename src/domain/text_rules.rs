@@ -15,7 +15,7 @@ pub(super) enum Shape {
 }
 
 /// Why the text is not a name of at most `most` characters.
-pub(super) fn fault_of_name(text: &str, most: usize) -> Option<String> {
+pub fn fault_of_name(text: &str, most: usize) -> Option<String> {
     fault(text, Shape::Name, most)
 }
 

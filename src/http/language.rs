@@ -1,5 +1,6 @@
 //! Which of the two languages a client prefers, by the weights of RFC 9110 (12.4.2 and 12.5.4).
 
+use crate::network::Language;
 use axum::http::{HeaderMap, header};
 
 /// Most language ranges that are read; browsers send fewer.
@@ -14,6 +15,36 @@ pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
     // Of two with the same weight, the one that is named first.
     let named_first = chinese.0 == english.0 && chinese.0 > 0 && chinese.1 < english.1;
     chinese.0 > english.0 || named_first
+}
+
+/// The language of those offered that a client prefers; the first if it wants none of them. Of tags with
+/// the same weight the one whose range says more, then the one that is named first.
+pub(crate) fn preferred(headers: &HeaderMap, offered: &[Language]) -> Option<Language> {
+    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<(&str, u16)> =
+        lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect();
+    let starts = |text: &str, start: &str| {
+        let rest = text
+            .get(start.len()..)
+            .filter(|_| text.as_bytes()[..start.len()].eq_ignore_ascii_case(start.as_bytes()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let fit = |range: &str, tag: &str| match range {
+        "*" => Some(0),
+        _ if starts(tag, range) || starts(range, tag) => Some(range.len().min(tag.len())),
+        _ => None,
+    };
+    let place = |tag: &Language| {
+        let fitting = ranges.iter().enumerate();
+        let fitting =
+            fitting.filter_map(|(at, (range, weight))| Some((fit(range, tag.as_str())?, *weight, at)));
+        // The range that says most about a tag decides its weight.
+        let (says, weight, at) = fitting.max_by_key(|(says, _, at)| (*says, usize::MAX - at))?;
+        (weight > 0).then_some((weight, says, usize::MAX - at))
+    };
+    let wanted = offered.iter().filter_map(|tag| Some((place(tag)?, tag)));
+    let best = wanted.rev().max_by_key(|(place, _)| *place).map(|(_, tag)| tag);
+    best.or(offered.first()).cloned()
 }
 
 /// The weight of a language in thousandths and the position of its range: the heaviest of its own

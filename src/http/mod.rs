@@ -20,24 +20,27 @@ use crate::{
     accounts::Sessions,
     batch::Batcher,
     limits::Limits,
+    network::Language,
     ops::undos::CachedUndoBacklog,
     saga::SagaContext,
     settings::Settings,
     storage::redis::RedisLink,
     telemetry::{metrics::Metrics, traffic::TrafficCounters},
-    trips::{live::Live, seat_map::ReadSeatMaps},
+    trips::{Itineraries, ItineraryCache, JourneyContext, TripLists, live::Live, seat_map::ReadSeatMaps},
 };
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{delete, get, post, put},
+    routing::{MethodRouter, any, delete, get, post, put},
 };
 use handlers::{
-    health, live,
-    ops::{self, bulk, jobs, queues, trips as ops_trips, wallets},
+    account, health, live,
+    ops::{
+        self, bulk, jobs, network, queues, riders as ops_riders, trip_changes, trips as ops_trips, wallets,
+    },
     orders, riders, trips,
 };
-use middleware::{admission, context, cors, host, rate_limit, switched_off, timeout};
+use middleware::{admission, context, cors, host, rate_limit, timeout};
 use openapi::pages as openapi_pages;
 use sqlx::PgPool;
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
@@ -56,6 +59,10 @@ pub struct Parts {
     pub saga: SagaContext,
     /// Reads seat maps.
     pub seat_maps: Batcher<ReadSeatMaps>,
+    /// The names and stops of routes.
+    pub itineraries: Arc<ItineraryCache>,
+    /// Lists of trips that are being read.
+    pub trip_lists: Arc<TripLists>,
     /// Reads and creates tokens.
     pub sessions: Sessions,
     /// The settings.
@@ -95,6 +102,16 @@ impl From<Parts> for App {
 }
 
 impl App {
+    /// What shows journeys.
+    pub(crate) fn journeys<'a>(
+        &'a self,
+        itineraries: &'a Itineraries,
+        language: Option<&'a Language>,
+    ) -> JourneyContext<'a> {
+        let (booking, trips) = (&self.settings.booking, &self.settings.trips);
+        JourneyContext { itineraries, language, booking, trips }
+    }
+
     /// The same on the operators' connections.
     pub(crate) fn on_operator_pool(&self) -> Self {
         let saga = SagaContext { pool: self.operator_pool.clone(), ..self.saga.clone() };
@@ -110,19 +127,30 @@ pub struct Pages {
     pub layer: fn(Router<App>, &App) -> Router<App>,
 }
 
+/// A route that the settings may switch off; then it answers as one that does not exist.
+fn shown(is_shown: bool, route: MethodRouter<App>) -> MethodRouter<App> {
+    if is_shown { route } else { any(problem::no_such_route) }
+}
+
 /// The route table, by caller.
 pub fn router(app: &App, pages: Pages) -> Router {
+    let settings = &app.settings.http;
+    let has_metrics = settings.metrics && settings.metrics_listen.is_empty();
     let routes = Router::new()
         // any client
-        .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(openapi_pages::page))
+        .route("/openapi.json", shown(settings.docs, get(openapi::document)))
+        .route("/docs", shown(settings.docs, get(openapi_pages::page)))
         .route("/v1/riders", post(riders::register))
-        .route("/v1/sessions", post(riders::sign_in))
+        .route("/v1/password-resets", post(account::reset_password))
         .route("/v1/trips", get(trips::list))
         .route("/v1/trips/{id}", get(trips::show))
         .route("/v1/trips/{id}/seats/events", get(live::events))
         // riders
+        .route("/v1/sessions", get(account::sessions).post(riders::sign_in).delete(account::end_sessions))
+        .route("/v1/sessions/{id}", delete(account::end_session))
         .route("/v1/sessions/current", delete(riders::sign_out))
+        .route("/v1/sessions/current/confirmation", post(account::confirm))
+        .route("/v1/riders/me/password", put(account::change_password))
         .route("/v1/riders/me", get(riders::me).patch(riders::change_me))
         .route("/v1/riders/me/pay-password", put(riders::set_pay_password))
         .route("/v1/wallet", get(riders::balance))
@@ -138,7 +166,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         // health and metrics, on the operators' connections
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", shown(has_metrics, get(health::metrics)))
         // operators
         .route("/v1/ops/trips", post(ops::add_trip))
         .route("/v1/ops/trips/{id}/seats/block", post(ops_trips::block))
@@ -146,12 +174,19 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/trips/{id}/manifest", get(ops_trips::manifest))
         .route("/v1/ops/trips/{id}/cancel", post(ops_trips::cancel))
         .route("/v1/ops/trips/{id}/cancellation", get(ops_trips::cancellation))
+        .route("/v1/ops/trips/{id}/change-previews", post(trip_changes::preview))
+        .route("/v1/ops/trips/{id}/changes", post(trip_changes::apply))
         .route("/v1/ops/departures-not-made", get(ops_trips::not_made))
+        .route("/v1/ops/network", get(network::show))
+        .route("/v1/ops/network/previews", post(network::preview))
+        .route("/v1/ops/network/imports", get(network::list_imports).post(network::import))
+        .route("/v1/ops/network/imports/{id}", get(network::show_import))
         .route("/v1/ops/wallets/{rider_id}/top-ups", post(wallets::top_up))
         .route("/v1/ops/wallets/{rider_id}/corrections", post(wallets::correct))
         .route("/v1/ops/approvals", get(wallets::list))
         .route("/v1/ops/approvals/{id}/approve", post(wallets::approve))
         .route("/v1/ops/approvals/{id}/refuse", post(wallets::refuse))
+        .route("/v1/ops/riders/{id}/password-reset", post(ops_riders::reset_password))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))
@@ -187,9 +222,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), admission::admit),
         ));
     (pages.layer)(routes, app)
-        .layer(from_fn_with_state(app.clone(), switched_off::hide))
-        .layer(from_fn_with_state(app.clone(), host::check_host))
-        .layer(from_fn(context::request_context))
+        .layer((from_fn(context::request_context), from_fn_with_state(app.clone(), host::check_host)))
         .with_state(app.on_operator_pool())
 }
 

@@ -12,12 +12,14 @@ pub use networks::{Network, OpenByNetwork, OpenSlot, counted, networks};
 
 use crate::{
     domain::RiderId,
+    security::digest,
     settings::{
         self, Settings,
         quota::{Quota, Rate},
     },
     storage::redis::RedisLink,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use memory::Memory;
 use redis::Script;
 use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
@@ -260,7 +262,9 @@ impl fmt::Display for Key {
         match self.subject {
             Subject::Rider(rider) => write!(f, "farebox:limit:{LAYOUT}:{policy}:{rider}"),
             Subject::Network(network) => {
-                write!(f, "farebox:limit:{LAYOUT}:{policy}:{}", network.address)
+                // Who reads Redis learns no client's address.
+                let digest = URL_SAFE_NO_PAD.encode(digest("limit", &network.address.to_string()));
+                write!(f, "farebox:limit:{LAYOUT}:{policy}:{digest}")
             }
         }
     }

@@ -4,6 +4,10 @@
 //! Rows hold the ids of accounts and no names: a row outlives the name of an account that is
 //! forgotten. Names are looked up when rows are shown. Rows from before hold the actor's name.
 
+mod action;
+
+pub use action::Action;
+
 use crate::{
     accounts::{Caller, Role, user_name},
     domain::{OrderId, Page, RiderId},
@@ -69,6 +73,11 @@ impl Actor {
         Self { rider: None, name: Some(name), role: "shell", through: Through::Cli }
     }
 
+    /// Whether it manages the accounts of operators: an admin, and a user of the command line.
+    pub fn manages_operators(&self) -> bool {
+        self.through == Through::Cli || self.role == Role::Admin.as_str()
+    }
+
     /// The actor, for notes of the queue.
     pub fn describe(&self) -> String {
         match (&self.rider, &self.name) {
@@ -78,152 +87,11 @@ impl Actor {
     }
 }
 
-/// Every action of operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A job is made due now.
-    JobRetry,
-    /// A job is cancelled.
-    JobCancel,
-    /// A job is snoozed.
-    JobSnooze,
-    /// A dead letter is redriven.
-    JobRedrive,
-    /// Dead letters are redriven together.
-    DeadLettersRedrive,
-    /// A tag is paused.
-    QueuePause,
-    /// A tag is resumed.
-    QueueResume,
-    /// A tag is paused, and its running attempts are waited for.
-    QueueDrain,
-    /// A bulk operation is started.
-    BulkStart,
-    /// A bulk operation is stopped.
-    BulkStop,
-    /// An extra trip is added.
-    TripAdd,
-    /// The timetable's trips are made.
-    TripsGenerate,
-    /// Seats are blocked.
-    SeatsBlock,
-    /// Blocked seats are released.
-    SeatsRelease,
-    /// A trip is cancelled.
-    TripCancel,
-    /// Money is put into a wallet.
-    WalletTopUp,
-    /// A ledger entry is corrected.
-    WalletCorrect,
-    /// A change of a wallet is left to a second operator.
-    ApprovalAsk,
-    /// A second operator approves it, and the money moves.
-    ApprovalGive,
-    /// It is refused, or taken back.
-    ApprovalRefuse,
-    /// An account of the operations side is added.
-    OperatorAdd,
-    /// Demo data is added.
-    DemoData,
-    /// The database accepts other secrets.
-    SecretsAccept,
-    /// An account of the operations side signs in.
-    OperatorSignIn,
-    /// An account is read.
-    RiderRead,
-    /// An order is read.
-    OrderRead,
-    /// The passengers of a trip are read.
-    ManifestRead,
-    /// Accounts are searched by a name or an e-mail address.
-    RidersSearch,
-    /// All that is held of an account is exported.
-    RiderExport,
-    /// An account is forgotten.
-    RiderForget,
-    /// An account's e-mail address is marked as verified.
-    EmailVerify,
-}
-
-impl Action {
-    /// All.
-    pub const ALL: [Self; 31] = [
-        Self::JobRetry,
-        Self::JobCancel,
-        Self::JobSnooze,
-        Self::JobRedrive,
-        Self::DeadLettersRedrive,
-        Self::QueuePause,
-        Self::QueueResume,
-        Self::QueueDrain,
-        Self::BulkStart,
-        Self::BulkStop,
-        Self::TripAdd,
-        Self::TripsGenerate,
-        Self::SeatsBlock,
-        Self::SeatsRelease,
-        Self::TripCancel,
-        Self::WalletTopUp,
-        Self::WalletCorrect,
-        Self::ApprovalAsk,
-        Self::ApprovalGive,
-        Self::ApprovalRefuse,
-        Self::OperatorAdd,
-        Self::DemoData,
-        Self::SecretsAccept,
-        Self::OperatorSignIn,
-        Self::RiderRead,
-        Self::OrderRead,
-        Self::ManifestRead,
-        Self::RidersSearch,
-        Self::RiderExport,
-        Self::RiderForget,
-        Self::EmailVerify,
-    ];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::JobRetry => "job_retry",
-            Self::JobCancel => "job_cancel",
-            Self::JobSnooze => "job_snooze",
-            Self::JobRedrive => "job_redrive",
-            Self::DeadLettersRedrive => "dead_letters_redrive",
-            Self::QueuePause => "queue_pause",
-            Self::QueueResume => "queue_resume",
-            Self::QueueDrain => "queue_drain",
-            Self::BulkStart => "bulk_start",
-            Self::BulkStop => "bulk_stop",
-            Self::TripAdd => "trip_add",
-            Self::TripsGenerate => "trips_generate",
-            Self::SeatsBlock => "seats_block",
-            Self::SeatsRelease => "seats_release",
-            Self::TripCancel => "trip_cancel",
-            Self::WalletTopUp => "wallet_top_up",
-            Self::WalletCorrect => "wallet_correct",
-            Self::ApprovalAsk => "approval_ask",
-            Self::ApprovalGive => "approval_give",
-            Self::ApprovalRefuse => "approval_refuse",
-            Self::OperatorAdd => "operator_add",
-            Self::DemoData => "demo_data",
-            Self::SecretsAccept => "secrets_accept",
-            Self::OperatorSignIn => "operator_sign_in",
-            Self::RiderRead => "rider_read",
-            Self::OrderRead => "order_read",
-            Self::ManifestRead => "manifest_read",
-            Self::RidersSearch => "riders_search",
-            Self::RiderExport => "rider_export",
-            Self::RiderForget => "rider_forget",
-            Self::EmailVerify => "email_verify",
-        }
-    }
-}
-
 /// What an action is done to.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `wallet`, `account`, `order` or
-    /// `search`.
+    /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `network`, `wallet`, `account`,
+    /// `order` or `search`.
     pub kind: &'static str,
     /// Its id or its name.
     pub id: String,
@@ -393,4 +261,21 @@ pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Ent
     )
     .fetch_all(db)
     .await
+}
+
+/// Erases reasons and details of rows that are older than `days`, at most `most` of them; returns how
+/// many. Who did what to what, and when, stays, and so does the chain.
+///
+/// # Errors
+/// The database's.
+pub async fn erase_texts(db: impl PgExecutor<'_>, days: u16, most: u32) -> Result<u32, sqlx::Error> {
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    let erased = sqlx::query_scalar!(
+        r#"select erase_audit_text(make_interval(days => $1), $2) as "erased!""#,
+        i32::from(days),
+        most
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(erased.unsigned_abs())
 }

@@ -2,9 +2,13 @@
 //! money, and whose. The rules stand beside the undos (`booking::impact`, `payment::impact`). The
 //! preview is true for the moment in which it is read; the undo itself checks again.
 
+mod comes_back;
+
+pub(super) use comes_back::comes_back;
+
 use crate::{
     booking,
-    domain::{Effects, Localized, Money, TripId, UndoFacts},
+    domain::{Currency, Effects, Localized, Money, TripId, UndoFacts, list_seats},
     orders::jobs::order_of,
     payment,
     saga::recurring::PUT_BACK_WITHIN_MINUTES,
@@ -50,11 +54,17 @@ pub struct Impact {
     /// When it leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub departs_at: Option<DateTime<Utc>>,
-    /// The seats a run would free.
+    /// The numbers of the seats a run would free.
     pub seats: Vec<i32>,
+    /// Their labels; absent where the numbers are the labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// The money a run would give back to the rider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
+    /// The currency of the amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
 }
 
 /// What a job is about, and what the tables have on it.
@@ -94,7 +104,9 @@ pub async fn impact(pool: &PgPool, job: &JobView) -> Result<Impact, sqlx::Error>
         trip_id: facts.trip_id,
         departs_at: facts.departs_at,
         seats: effects.seats,
+        labels: effects.labels,
         amount: effects.amount,
+        currency: effects.amount.map(|_| Currency::installed()),
     })
 }
 
@@ -144,9 +156,8 @@ pub(super) async fn facts_of(
                                           where s.trip_id = a.trip_id and s.seat = any(j.seats::int[])
                                             and s.order_id = j.order_id)) <= now() as overdue,
                   r.user_name as "rider?", a.trip_id as "trip_id?", t.departs_at as "departs_at?",
-                  array(select s.seat from seat s
-                        where s.trip_id = a.trip_id and s.seat = any(coalesce(o.seats, j.seats::int[]))
-                          and s.order_id = j.order_id order by s.seat) as "owned!",
+                  w.owned as "owned!",
+                  case when t.model_id is not null then seat_labels(t.id, w.owned) end as labels,
                   p.state as "payment?", p.amount as "amount?"
            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[]) with ordinality
                     as j (order_id, rider_id, trip_id, payment_id, seats, nr)
@@ -155,6 +166,11 @@ pub(super) async fn facts_of(
                                       coalesce(o.trip_id, j.trip_id) as trip_id) a
            left join rider r on r.id = a.rider_id
            left join trip t on t.id = a.trip_id
+           cross join lateral (
+               select array(select s.seat from seat s
+                            where s.trip_id = a.trip_id and s.seat = any(coalesce(o.seats, j.seats::int[]))
+                              and s.order_id = j.order_id order by s.seat) as owned
+           ) w
            left join payment p on p.id = coalesce(j.payment_id, o.payment_id)
            order by j.nr"#,
         &orders as &[Option<Uuid>],
@@ -176,6 +192,7 @@ pub(super) async fn facts_of(
                 order_status: row.status.as_deref().map(storage::decode).transpose()?,
                 overdue: row.overdue.unwrap_or(false),
                 owned_seats: row.owned,
+                owned_labels: row.labels.unwrap_or_default(),
                 payment: row.payment.as_deref().map(storage::decode).transpose()?,
                 amount: row.amount.map(Money::from_database),
             },
@@ -201,7 +218,14 @@ pub(super) fn effects(tag: &str, facts: &UndoFacts) -> Effects {
         Ok(MqTag::PayMoney) => payment::impact::of_debit(facts),
         Ok(MqTag::Pay) => payment::impact::of_mark_paid(facts),
         Ok(MqTag::PayBack) => payment::impact::of_refund(facts),
-        Ok(MqTag::OrderSeats | MqTag::PayCheck | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk)
+        Ok(
+            MqTag::OrderSeats
+            | MqTag::PayCheck
+            | MqTag::Timetable
+            | MqTag::TripCancel
+            | MqTag::Bulk
+            | MqTag::NetworkImport,
+        )
         | Err(_) => Effects::default(),
     }
 }
@@ -230,6 +254,10 @@ pub fn describe_step(tag: &str) -> Localized {
         Ok(MqTag::Bulk) => {
             ("undoes no step: carries an operator's bulk operation on", "不撤销步骤：继续批量操作")
         }
+        Ok(MqTag::NetworkImport) => (
+            "undoes no step: moves and refunds the riders of trips that an import changed",
+            "不撤销步骤：为导入所更改场次的乘客换座或退款",
+        ),
         Err(_) => ("a tag this build does not know", "未知的标签"),
     };
     Localized::new(en, zh)
@@ -242,18 +270,25 @@ fn describe_run(tag: &str, effects: &Effects) -> Localized {
             "生成未来数日缺少的场次",
         );
     }
-    let seats = list(&effects.seats);
+    if tag == MqTag::NetworkImport.wire() {
+        return Localized::new(
+            "goes through the import's trips that are left: moves seats, and ends orders without a place",
+            "处理导入中剩余的场次：移动座位，结束没有座位的订单",
+        );
+    }
+    let (seats, currency) = (list_seats(&effects.seats, &effects.labels), Currency::installed());
     match (&effects.amount, effects.seats.is_empty(), effects.marks_paid) {
         (_, _, true) => Localized::new(
             "marks the order paid: its money is debited already, and it is still in time",
             "标记订单已支付：款项已扣，且仍在时限内",
         ),
-        (Some(amount), true, _) => {
-            Localized::new(format!("gives {amount} back to the rider"), format!("向乘客退回 {amount}"))
-        }
+        (Some(amount), true, _) => Localized::new(
+            format!("gives {amount} {currency} back to the rider"),
+            format!("向乘客退回 {amount} {currency}"),
+        ),
         (Some(amount), false, _) => Localized::new(
-            format!("gives {amount} back to the rider and frees seats {seats}"),
-            format!("向乘客退回 {amount}，并释放座位 {seats}"),
+            format!("gives {amount} {currency} back to the rider and frees seats {seats}"),
+            format!("向乘客退回 {amount} {currency}，并释放座位 {seats}"),
         ),
         (None, false, _) => Localized::new(format!("frees seats {seats}"), format!("释放座位 {seats}")),
         (None, true, _) => Localized::new("moves no seat and no money", "不涉及座位和款项"),
@@ -261,7 +296,7 @@ fn describe_run(tag: &str, effects: &Effects) -> Localized {
 }
 
 fn describe_cancel(tag: &str, effects: &Effects) -> Localized {
-    let seats = list(&effects.seats);
+    let (seats, currency) = (list_seats(&effects.seats, &effects.labels), Currency::installed());
     let timer = tag == MqTag::OrderUnpaid.wire();
     if tag == MqTag::Timetable.wire() {
         return Localized::new(
@@ -280,18 +315,29 @@ fn describe_cancel(tag: &str, effects: &Effects) -> Localized {
             "批量操作就此停止；已完成的部分保留",
         );
     }
+    if tag == MqTag::NetworkImport.wire() {
+        return Localized::new(
+            format!(
+                "riders of the import's trips that are left keep their old seats until a worker puts the job back, \
+                 within {PUT_BACK_WITHIN_MINUTES} min"
+            ),
+            format!(
+                "导入中剩余场次的乘客保留原座位，直到工作进程在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回任务"
+            ),
+        );
+    }
     match (&effects.amount, effects.seats.is_empty(), effects.marks_paid) {
         (_, _, true) => Localized::new(
             "the rider's money stays debited and the order stays unpaid",
             "款项已扣，订单仍为未支付",
         ),
         (Some(amount), true, _) => Localized::new(
-            format!("the rider does not get {amount} back"),
-            format!("乘客的 {amount} 不会退回"),
+            format!("the rider does not get {amount} {currency} back"),
+            format!("乘客的 {amount} {currency} 不会退回"),
         ),
         (Some(amount), false, _) => Localized::new(
-            format!("the rider does not get {amount} back, and seats {seats} stay taken"),
-            format!("乘客的 {amount} 不会退回，座位 {seats} 仍被占用"),
+            format!("the rider does not get {amount} {currency} back, and seats {seats} stay taken"),
+            format!("乘客的 {amount} {currency} 不会退回，座位 {seats} 仍被占用"),
         ),
         (None, _, _) if timer => Localized::new(
             "nothing closes the order at its deadline; its seats stay held until somebody wants them",
@@ -305,28 +351,6 @@ fn describe_cancel(tag: &str, effects: &Effects) -> Localized {
     }
 }
 
-/// A warning before `count` jobs of a tag are cancelled, if workers put them back.
-pub(super) fn comes_back(tag: &str, count: i64) -> Option<Localized> {
-    let (en, zh) = match tag.parse() {
-        Ok(MqTag::TripCancel) => ("carry cancelled trips on", "处理已取消的场次"),
-        Ok(MqTag::Timetable) => ("make the trips of the coming days", "生成未来数日的场次"),
-        _ => return None,
-    };
-    Some(Localized::new(
-        format!(
-            "{count} of them {en}: a worker puts such a job back within {PUT_BACK_WITHIN_MINUTES} min; to stop them for \
-             longer, pause their tag"
-        ),
-        format!(
-            "其中 {count} 个任务{zh}：工作进程会在 {PUT_BACK_WITHIN_MINUTES} 分钟内重新放回；如需长时间停止，请暂停其标签"
-        ),
-    ))
-}
-
-fn list(seats: &[i32]) -> String {
-    seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +358,14 @@ mod tests {
 
     fn facts(order_status: Option<OrderStatus>, payment: Option<PaymentState>, overdue: bool) -> UndoFacts {
         let amount = "8.00".parse().ok();
-        UndoFacts { order_status, payment, overdue, owned_seats: vec![3, 4], amount }
+        UndoFacts {
+            order_status,
+            payment,
+            overdue,
+            owned_seats: vec![3, 4],
+            owned_labels: Vec::new(),
+            amount,
+        }
     }
 
     #[test]

@@ -166,10 +166,10 @@ pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Sno
         return Ok(SnoozeLimit { now, at, why });
     }
     let owes = match tag {
-        Some(MqTag::TripCancel) => true,
+        Some(MqTag::TripCancel | MqTag::NetworkImport) => true,
         _ => {
             let facts = impact::facts(&mut *conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
-            let Effects { seats, amount, marks_paid } = impact::effects(&job.tag, &facts.undo);
+            let Effects { seats, amount, marks_paid, .. } = impact::effects(&job.tag, &facts.undo);
             marks_paid || amount.is_some() || !seats.is_empty()
         }
     };

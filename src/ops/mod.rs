@@ -9,6 +9,7 @@ pub mod chain;
 pub mod find;
 pub mod impact;
 pub mod jobs;
+pub mod networks;
 pub mod overview;
 pub mod people;
 pub mod queues;

@@ -24,10 +24,10 @@ pub async fn add(conn: &mut PgConnection, by: &Attribution, new: &NewTrip) -> Re
     let detail = json!({
         "bus_id": new.bus_id, "direction": new.direction, "departs_at": new.departs_at,
         "arrives_at": new.arrives_at, "price": new.price,
-        "capacity": new.capacity,
+        "prices": new.prices, "capacity": new.capacity,
     });
     by.record(&mut *conn, Action::TripAdd, &Subject::of("trip", &id), &detail).await?;
-    trips::detail(conn, id, Viewer::Staff).await?.ok_or_else(|| Refusal::NotFound("trip").into())
+    trips::detail(&mut *conn, id, Viewer::Staff).await?.ok_or_else(|| Refusal::NotFound("trip").into())
 }
 
 /// Generates the timetable's missing trips of `days` days from `first` on.
@@ -61,14 +61,17 @@ pub async fn set_blocked(
     seats: &SeatSet,
     block: SeatBlock,
 ) -> Result<BlockedSeats, Error> {
-    let (blocked, changed) =
-        seats::set_blocked(&mut *conn, trip, seats, block, by.reason()?, operator(by)).await?;
-    if !changed {
-        return Ok(blocked);
+    let done = seats::set_blocked(&mut *conn, trip, seats, block, by.reason()?, operator(by)).await?;
+    if !done.changed {
+        return Ok(done.blocked);
     }
     let action = if block == SeatBlock::Block { Action::SeatsBlock } else { Action::SeatsRelease };
-    by.record(conn, action, &Subject::of("trip", &trip), &json!({ "seats": seats.numbers() })).await?;
-    Ok(blocked)
+    let mut detail = json!({ "seats": done.numbers });
+    if let Some(labels) = done.labels {
+        detail["labels"] = json!(labels);
+    }
+    by.record(conn, action, &Subject::of("trip", &trip), &detail).await?;
+    Ok(done.blocked)
 }
 
 /// Cancels a trip, for a reason.

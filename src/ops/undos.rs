@@ -2,7 +2,10 @@
 //! The home page shows the sums; the invariant `debts_are_paid_in_time` lists the oldest ones.
 
 use super::impact;
-use crate::{domain::Localized, verify::OverdueUndo};
+use crate::{
+    domain::{Currency, Localized},
+    verify::OverdueUndo,
+};
 use chrono::{DateTime, Utc};
 use farebox_jobs::MqTag;
 use rust_decimal::Decimal;
@@ -134,6 +137,7 @@ pub async fn overdue(
     let facts = impact::facts_of(&mut *conn, &payloads).await?;
     let undos = rows.iter().zip(facts).map(|(row, facts)| {
         let effects = impact::effects(&row.tag, &facts.undo);
+        let amount = effects.amount.or_else(|| facts.undo.amount.filter(|_| effects.marks_paid));
         OverdueUndo {
             job_id: row.id,
             tag: row.tag.clone(),
@@ -142,8 +146,10 @@ pub async fn overdue(
             rider_id: facts.rider_id,
             rider: facts.rider,
             trip_id: facts.trip_id,
-            amount: effects.amount.or_else(|| facts.undo.amount.filter(|_| effects.marks_paid)),
+            amount,
+            currency: amount.map(|_| Currency::installed()),
             seats: facts.undo.owned_seats,
+            labels: facts.undo.owned_labels,
             frees: effects.seats,
             owed_secs: row.owed_secs,
             failures: row.failures,

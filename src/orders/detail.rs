@@ -1,6 +1,6 @@
 //! One order with its history and its evaluation, as its rider sees it.
 
-use super::{Evaluation, ListedOrder, Ride, order_row, query_orders};
+use super::{Evaluation, ListedOrder, list::ride, order_row, query_orders};
 use crate::domain::{OrderId, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -15,6 +15,8 @@ pub struct OrderDetail {
     pub order: ListedOrder,
     /// Its states so far, the first one first; at most one entry a state.
     pub history: Vec<StateChange>,
+    /// What changes of the timetable changed for it, the first one first.
+    pub changes: Vec<TripChange>,
     /// What its rider thought of the trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
@@ -32,6 +34,16 @@ pub struct StateChange {
     pub reason: String,
 }
 
+/// What a change of the timetable changed for an order.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TripChange {
+    /// When.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: String,
+}
+
 /// The rider's order with its history.
 ///
 /// # Errors
@@ -42,10 +54,14 @@ pub async fn detail(
     rider: RiderId,
 ) -> Result<Option<OrderDetail>, sqlx::Error> {
     let row = query_orders!(
-        r#", t.bus_id, t.direction, t.departs_at, t.arrives_at,
+        r#", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
+           coalesce(o.refund_percent, 100::smallint) as "refund_percent!",
+           (select imported_at from network where is_there) as imported_at,
            (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason', e.reason)
                                       order by e.at), '[]')
             from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
+           (select coalesce(jsonb_agg(jsonb_build_object('at', c.at, 'what', c.what) order by c.at), '[]')
+            from order_change c where c.order_id = o.id) as "changes!: Json<Vec<TripChange>>",
            (select to_jsonb(v) from evaluation v where v.order_id = o.id) as "evaluation: Json<Evaluation>""#,
         " from order_shown o join trip t on t.id = o.trip_id where o.id = $1 and o.rider_id = $2",
         order.0,
@@ -54,13 +70,9 @@ pub async fn detail(
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let ride = Ride {
-        bus_id: row.bus_id,
-        direction: row.direction,
-        departs_at: row.departs_at,
-        arrives_at: row.arrives_at,
-    };
-    let (history, evaluation) = (row.history.0, row.evaluation.map(|json| json.0));
+    let ride = ride!(row);
+    let (history, changes) = (row.history.0, row.changes.0);
+    let evaluation = row.evaluation.map(|json| json.0);
     let order = ListedOrder { order: order_row!(row).try_into()?, ride };
-    Ok(Some(OrderDetail { order, history, evaluation }))
+    Ok(Some(OrderDetail { order, history, changes, evaluation }))
 }

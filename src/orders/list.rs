@@ -1,7 +1,7 @@
 //! The lists of orders a rider sees, in pages, each in the order that its reader needs.
 
 use super::{OrderView, order_row, query_orders};
-use crate::domain::{Error, FieldError, OrderId, Page, Refusal, RiderId};
+use crate::domain::{Error, FieldError, Money, OrderId, Page, Refusal, RiderId};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -59,7 +59,7 @@ pub struct ListedOrder {
 pub struct Ride {
     /// The bus.
     pub bus_id: i32,
-    /// 0 or 1.
+    /// The number of its direction.
     pub direction: i16,
     /// When the trip leaves.
     #[serde(serialize_with = "crate::domain::json::micros")]
@@ -67,14 +67,48 @@ pub struct Ride {
     /// When the trip is there.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub arrives_at: DateTime<Utc>,
+    /// How much of the amount a refund gives back, percent.
+    pub refund_percent: i16,
+    /// What a refund has kept of the amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund_fee: Option<Money>,
+    /// The code of the trip's route; `None` for a trip of no network.
+    #[serde(skip)]
+    pub route: Option<String>,
+    /// How long before departure refunding ends, seconds; `None` for the settings' time.
+    #[serde(skip)]
+    pub refund_secs: Option<i32>,
+    /// When the network was imported that the row was read beside.
+    #[serde(skip)]
+    pub imported_at: Option<DateTime<Utc>>,
 }
+
+/// Makes the [`Ride`] of a row that has its columns among others.
+macro_rules! ride {
+    ($row:ident) => {
+        $crate::orders::Ride {
+            bus_id: $row.bus_id,
+            direction: $row.direction,
+            departs_at: $row.departs_at,
+            arrives_at: $row.arrives_at,
+            refund_percent: $row.refund_percent,
+            refund_fee: $row.refund_fee.map($crate::domain::Money::from_database),
+            route: $row.route,
+            refund_secs: $row.refund_secs,
+            imported_at: $row.imported_at,
+        }
+    };
+}
+pub(super) use ride;
 
 /// A row of [`ListedOrder`], before its words are read.
 struct ListedRow {
     id: Uuid,
     trip_id: Uuid,
     seats: Vec<i32>,
-    unit_price: Decimal,
+    labels: Option<Vec<String>>,
+    unit_price: Option<Decimal>,
+    prices: Option<Vec<Decimal>>,
     amount: Decimal,
     status: String,
     created_at: DateTime<Utc>,
@@ -85,18 +119,18 @@ struct ListedRow {
     direction: i16,
     departs_at: DateTime<Utc>,
     arrives_at: DateTime<Utc>,
+    refund_percent: i16,
+    refund_fee: Option<Decimal>,
+    route: Option<String>,
+    refund_secs: Option<i32>,
+    imported_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<ListedRow> for ListedOrder {
     type Error = sqlx::Error;
 
     fn try_from(row: ListedRow) -> Result<Self, sqlx::Error> {
-        let ride = Ride {
-            bus_id: row.bus_id,
-            direction: row.direction,
-            departs_at: row.departs_at,
-            arrives_at: row.arrives_at,
-        };
+        let ride = ride!(row);
         Ok(Self { order: order_row!(row).try_into()?, ride })
     }
 }
@@ -144,7 +178,9 @@ async fn newest(
     most: i64,
 ) -> Result<Vec<ListedRow>, sqlx::Error> {
     query_orders!(
-        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at",
+        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
+           coalesce(o.refund_percent, 100::smallint) as \"refund_percent!\",
+           (select imported_at from network where is_there) as imported_at",
         " from order_listed o join trip t on t.id = o.trip_id
            where o.rider_id = $1 and ($2::text is null or o.list = $2) and ($3::uuid is null or o.id < $3)
            order by o.id desc limit $4",
@@ -168,7 +204,9 @@ async fn by_time(
     most: i64,
 ) -> Result<Vec<ListedRow>, sqlx::Error> {
     query_orders!(
-        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at",
+        ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
+           coalesce(o.refund_percent, 100::smallint) as \"refund_percent!\",
+           (select imported_at from network where is_there) as imported_at",
         " from order_listed o join trip t on t.id = o.trip_id
            cross join lateral (
                select $3::smallint * extract(epoch

@@ -90,13 +90,13 @@ pub async fn rebuild_response(
 ) -> Result<Option<OrderView>, sqlx::Error> {
     let row = sqlx::query_as!(
         OrderRow,
-        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", unit_price as "unit_price!",
+        r#"select id as "id!", trip_id as "trip_id!", seats as "seats!", labels, unit_price, prices as "prices: Vec<rust_decimal::Decimal>",
             amount as "amount!",
                   'unpaid' as "status!", created_at as "created_at!", expires_at as "expires_at!",
                   null::timestamptz as paid_at, null as closed_reason
            from orders where id = $1
            union all
-           select o.id, o.trip_id, o.seats, o.unit_price, o.amount, 'paid', o.created_at, o.expires_at,
+           select o.id, o.trip_id, o.seats, o.labels, o.unit_price, o.prices, o.amount, 'paid', o.created_at, o.expires_at,
                o.paid_at, null
            from payment p join orders o on o.id = p.order_id and o.payment_id = p.id
            where p.id = $1"#,

@@ -11,13 +11,13 @@ pub mod snapshot;
 mod timeline;
 mod view;
 
-pub use detail::{OrderDetail, StateChange, detail};
+pub use detail::{OrderDetail, StateChange, TripChange, detail};
 pub use evaluation::{Evaluation, NewEvaluation, evaluate};
 pub use list::{List, ListedOrder, Ride, list};
 pub use load::{FindOrders, find, find_batched, lock_status, rebuild_response};
 pub use timeline::{Event, MOST_EVENTS, timeline};
 pub use view::OrderView;
-pub(crate) use view::{OrderRow, order_row, query_orders, read_status};
+pub(crate) use view::{OrderRow, labels_of, order_row, prices_of, query_orders, read_status};
 
 use crate::{
     domain::{OrderId, RiderId},

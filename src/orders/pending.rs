@@ -2,7 +2,7 @@
 //! sentences.
 
 use super::snapshot::{OrderFacts, OrderSnapshot, TripCancellation};
-use crate::domain::{JobState, Localized, Money, OrderStatus, PaymentState};
+use crate::domain::{Currency, JobState, Localized, Money, OrderStatus, PaymentState, list_seats};
 use chrono::{DateTime, Utc};
 use farebox_jobs::{MqTag, queue::admin::JobView};
 use schemars::JsonSchema;
@@ -15,8 +15,11 @@ use uuid::Uuid;
 pub enum PendingKind {
     /// Seats that were claimed for an order that was not added will be freed.
     Seats {
-        /// The seats.
+        /// The numbers of the seats.
         seats: Vec<i32>,
+        /// Their labels; absent where the numbers are the labels.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        labels: Vec<String>,
     },
     /// The order will be closed: adding or cancelling it failed.
     Close,
@@ -26,19 +29,26 @@ pub enum PendingKind {
     Debit {
         /// The amount.
         amount: Money,
+        /// Its currency.
+        currency: Currency,
     },
     /// A refund that has begun.
     Refund {
         /// The amount.
         amount: Money,
+        /// Its currency.
+        currency: Currency,
     },
     /// Seats are held until the deadline; then the order is closed.
     Hold {
         /// The deadline.
         #[serde(serialize_with = "crate::domain::json::micros")]
         until: DateTime<Utc>,
-        /// The seats.
+        /// The numbers of the seats.
         seats: Vec<i32>,
+        /// Their labels; absent where the numbers are the labels.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        labels: Vec<String>,
         /// Whether the deadline has passed.
         overdue: bool,
     },
@@ -88,11 +98,10 @@ impl PendingWork {
 
     /// What is pending, as the beginning of a sentence.
     fn describe_kind(&self) -> Localized {
-        let list = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let (en, zh) = match &self.what {
-            PendingKind::Seats { seats } => (
-                format!("Seats {} that were claimed are to be given back", list(seats)),
-                format!("已占座位 {} 待释放", list(seats)),
+            PendingKind::Seats { seats, labels } => (
+                format!("Seats {} that were claimed are to be given back", list_seats(seats, labels)),
+                format!("已占座位 {} 待释放", list_seats(seats, labels)),
             ),
             PendingKind::Close => (
                 "The order is to be closed and its seats given back".to_owned(),
@@ -102,16 +111,17 @@ impl PendingWork {
                 "Its trip was cancelled: the order is to be closed or refunded".to_owned(),
                 "班次已取消：订单待关闭或退款".to_owned(),
             ),
-            PendingKind::Debit { amount } => (
-                format!("A debit of {amount} is to be given back or settled"),
-                format!("一笔 {amount} 的扣款待退回或结清"),
+            PendingKind::Debit { amount, currency } => (
+                format!("A debit of {amount} {currency} is to be given back or settled"),
+                format!("一笔 {amount} {currency} 的扣款待退回或结清"),
             ),
-            PendingKind::Refund { amount } => {
-                (format!("A refund of {amount} is under way"), format!("{amount} 的退款正在进行"))
-            }
-            PendingKind::Hold { until, seats, overdue: false } => {
+            PendingKind::Refund { amount, currency } => (
+                format!("A refund of {amount} {currency} is under way"),
+                format!("{amount} {currency} 的退款正在进行"),
+            ),
+            PendingKind::Hold { until, seats, labels, overdue: false } => {
                 let until = until.format("%H:%M:%S");
-                let seats = list(seats);
+                let seats = list_seats(seats, labels);
                 (
                     format!("Seats {seats} are held until {until} UTC, then the order is closed"),
                     format!("座位 {seats} 保留至 {until} UTC，届时订单关闭"),
@@ -191,26 +201,32 @@ impl OrderSnapshot {
         let mut pending = Vec::new();
         for payment in self.payments.iter().filter(|payment| payment.state == PaymentState::Debited) {
             let key = payment.id.to_string();
-            let amount = Money::from_database(payment.amount);
-            pending.push(PendingWork::of(PendingKind::Debit { amount }, self.job_for(|job| job.key == key)));
+            let (amount, currency) = (Money::from_database(payment.amount), Currency::installed());
+            pending.push(PendingWork::of(
+                PendingKind::Debit { amount, currency },
+                self.job_for(|job| job.key == key),
+            ));
         }
         let of = |tags: &[MqTag]| self.job_for(|job| tags.iter().any(|tag| tag.wire() == job.tag));
         match &self.facts {
             None if self.claimed() => {
                 // The undo of whichever step failed frees the seats.
                 let undo = of(&[MqTag::OrderAddSeats, MqTag::OrderCalcMoney, MqTag::OrderAdd]);
-                pending.push(PendingWork::of(PendingKind::Seats { seats: self.claimed_seats() }, undo));
+                let (seats, labels) = (self.claimed_seats(), self.claimed_labels.clone());
+                pending.push(PendingWork::of(PendingKind::Seats { seats, labels }, undo));
             }
             Some(facts) if facts.status == OrderStatus::Refunding => {
-                let amount = Money::from_database(facts.amount);
-                pending.push(PendingWork::of(PendingKind::Refund { amount }, of(&[MqTag::PayBack])));
+                let (amount, currency) = (Money::from_database(facts.amount), Currency::installed());
+                pending
+                    .push(PendingWork::of(PendingKind::Refund { amount, currency }, of(&[MqTag::PayBack])));
             }
             Some(facts) if matches!(facts.status, OrderStatus::Unpaid | OrderStatus::Paying) => {
                 let closing = of(&[MqTag::OrderAdd, MqTag::OrderCancel])
                     .filter(|job| state_of(job) != Some(JobState::Cancelled));
                 pending.extend(closing.map(|job| PendingWork::of(PendingKind::Close, Some(job))));
-                let seats = facts.owns.clone();
-                let what = PendingKind::Hold { until: facts.expires_at, seats, overdue: facts.overdue };
+                let (seats, labels) = (facts.owns.clone(), facts.owned_labels.clone());
+                let what =
+                    PendingKind::Hold { until: facts.expires_at, seats, labels, overdue: facts.overdue };
                 pending.push(PendingWork::of(what, of(&[MqTag::OrderUnpaid])));
             }
             _ => {}
@@ -242,7 +258,7 @@ impl OrderSnapshot {
     }
 
     /// The seats of a booking that has no order, from the payloads of its jobs.
-    fn claimed_seats(&self) -> Vec<i32> {
+    pub(super) fn claimed_seats(&self) -> Vec<i32> {
         let seats =
             |job: &JobView| serde_json::from_value(job.payload.pointer("/booking/seats")?.clone()).ok();
         self.jobs.iter().find_map(seats).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Finding orders on the operations side.
 
 use super::{OrderView, order_row, query_orders};
-use crate::domain::{OrderId, Page, TripId};
+use crate::domain::{OrderId, Page, TripId, seat_number};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -82,14 +82,22 @@ async fn found(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
     items.collect()
 }
 
-/// The order that has this seat of a trip now.
+/// The order that has the seat of this label on a trip now.
 ///
 /// # Errors
 /// The database's.
-pub async fn of_seat(pool: &PgPool, trip: TripId, seat: i32) -> Result<Option<OrderId>, sqlx::Error> {
-    let id = sqlx::query_scalar!("select order_id from seat where trip_id = $1 and seat = $2", trip.0, seat)
-        .fetch_optional(pool)
-        .await?;
+pub async fn of_seat(pool: &PgPool, trip: TripId, label: &str) -> Result<Option<OrderId>, sqlx::Error> {
+    let id = sqlx::query_scalar!(
+        "select s.order_id from trip t
+         left join model_seat m on m.model_id = t.model_id and m.label = $2
+         join seat s on s.trip_id = t.id and s.seat = case when t.model_id is null then $3 else m.number end
+         where t.id = $1",
+        trip.0,
+        label,
+        seat_number(label)
+    )
+    .fetch_optional(pool)
+    .await?;
     Ok(id.flatten().map(OrderId))
 }
 

@@ -1,6 +1,6 @@
 //! Everything about one order, read in one snapshot.
 
-use super::jobs;
+use super::{jobs, labels_of};
 use crate::{
     domain::{OrderId, OrderStatus, PaymentState},
     storage,
@@ -52,10 +52,12 @@ pub struct OrderFacts {
     pub trip_id: Uuid,
     /// When the trip departs.
     pub departs_at: DateTime<Utc>,
-    /// Its seats.
-    pub seats: Vec<i32>,
-    /// Those of them that it owns now.
+    /// The labels of its seats.
+    pub seats: Vec<String>,
+    /// The numbers of those that it owns now.
     pub owns: Vec<i32>,
+    /// Their labels; empty where the numbers are the labels.
+    pub owned_labels: Vec<String>,
     /// Its amount.
     pub amount: Decimal,
     /// Its state.
@@ -79,6 +81,9 @@ pub struct OrderSnapshot {
     pub payments: Vec<Payment>,
     /// Its jobs.
     pub jobs: Vec<JobView>,
+    /// The labels of the seats that a booking without an order claimed; empty where their numbers are
+    /// the labels.
+    pub claimed_labels: Vec<String>,
     /// Whether the cancellation of its trip still has to reach it.
     pub trip_cancellation: TripCancellation,
 }
@@ -141,17 +146,43 @@ async fn read(conn: &mut PgConnection, order: OrderId) -> Result<OrderSnapshot, 
             .await?
             .map_or(TripCancellation::WithoutJob, |job| TripCancellation::Job(Box::new(job))),
     };
-    Ok(OrderSnapshot { facts, barriers, payments, jobs, trip_cancellation })
+    let mut snapshot =
+        OrderSnapshot { facts, barriers, payments, jobs, claimed_labels: Vec::new(), trip_cancellation };
+    if snapshot.facts.is_none() {
+        snapshot.claimed_labels = claimed_labels(conn, &snapshot).await?;
+    }
+    Ok(snapshot)
+}
+
+/// The labels of the seats that the jobs of a booking without an order name, on a trip of a model.
+async fn claimed_labels(
+    conn: &mut PgConnection,
+    snapshot: &OrderSnapshot,
+) -> Result<Vec<String>, sqlx::Error> {
+    let trip = |job: &JobView| job.payload.pointer("/booking/trip_id")?.as_str()?.parse::<Uuid>().ok();
+    let Some(trip) = snapshot.jobs.iter().find_map(trip) else { return Ok(Vec::new()) };
+    let labels = sqlx::query_scalar!(
+        r#"select seat_labels(id, $2) as "labels!" from trip where id = $1 and model_id is not null"#,
+        trip,
+        &snapshot.claimed_seats()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(labels.unwrap_or_default())
 }
 
 async fn read_facts(conn: &mut PgConnection, order: OrderId) -> Result<Option<OrderFacts>, sqlx::Error> {
     let row = sqlx::query!(
         r#"select o.rider_id as "rider_id!", r.user_name as "rider!", o.trip_id as "trip_id!", t.departs_at as "departs_at!",
-                  o.seats as "seats!", o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
+                  o.seats as "seats!", o.labels, o.amount as "amount!", o.status as "status!", o.created_at as "created_at!",
                   o.expires_at as "expires_at!", o.expires_at < now() as "overdue!",
-                  array(select s.seat from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats)
-                                                   and s.order_id = o.id order by s.seat) as "owns!"
-           from order_shown o join rider r on r.id = o.rider_id join trip t on t.id = o.trip_id where o.id = $1"#,
+                  w.owns as "owns!", case when t.model_id is not null then seat_labels(t.id, w.owns) end as owned_labels
+           from order_shown o join rider r on r.id = o.rider_id join trip t on t.id = o.trip_id
+           cross join lateral (
+               select array(select s.seat from seat s where s.trip_id = o.trip_id and s.seat = any(o.seats)
+                                                        and s.order_id = o.id order by s.seat) as owns
+           ) w
+           where o.id = $1"#,
         order.0
     )
     .fetch_optional(conn)
@@ -162,8 +193,9 @@ async fn read_facts(conn: &mut PgConnection, order: OrderId) -> Result<Option<Or
             rider: row.rider,
             trip_id: row.trip_id,
             departs_at: row.departs_at,
-            seats: row.seats,
+            seats: labels_of(row.labels, &row.seats),
             owns: row.owns,
+            owned_labels: row.owned_labels.unwrap_or_default(),
             amount: row.amount,
             status: storage::decode(&row.status)?,
             created_at: row.created_at,

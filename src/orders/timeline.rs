@@ -1,11 +1,12 @@
 //! All that happened to one order, in order: requests, steps and undos, states, payments, ledger
 //! entries, jobs and attempts, the rider's evaluation.
 
-use crate::domain::{OrderId, Page};
+use crate::domain::{Currency, Money, OrderId, Page};
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// Events of a page without a limit in the request, and the largest limit: an ordinary order's timeline
@@ -18,12 +19,26 @@ pub struct Event {
     /// When.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
-    /// `request`, `step`, `undo`, `state`, `ledger`, `job`, or `evaluation`.
+    /// `request`, `step`, `undo`, `state`, `change`, `ledger`, `job`, or `evaluation`.
     pub kind: String,
-    /// What was asked for, the tag, the state, the entry's kind, or the rating.
+    /// What was asked for, the tag, the state, what an import changed, the entry's kind, or the rating.
     pub what: String,
     /// Details of the kind.
     pub detail: Value,
+}
+
+impl Event {
+    /// Writes a ledger entry's amounts with the decimals of their currency. The statement has them as
+    /// they are stored.
+    fn show_amounts(&mut self) {
+        let stored = |text: &Value| text.as_str()?.parse::<Decimal>().ok();
+        for amount in ["amount", "balance_after"] {
+            if let Some(stored) = stored(&self.detail[amount]) {
+                self.detail[amount] = json!(Money::from_database(stored));
+            }
+        }
+        self.detail["currency"] = json!(Currency::installed());
+    }
 }
 
 /// The longest that a change takes from its first statement to its history's row, seconds: more than a
@@ -54,5 +69,6 @@ pub async fn timeline(
     .await?;
     let more = items.len() > usize::from(limit);
     items.truncate(limit.into());
+    items.iter_mut().filter(|event| event.kind == "ledger").for_each(Event::show_amounts);
     Ok(Page { items, next: more.then(|| (skip + u32::from(limit)).to_string()) })
 }

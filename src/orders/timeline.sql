@@ -52,6 +52,9 @@ select at as "at!", kind as "kind!", what as "what!", detail as "detail!" from (
     select at, 'state', status, jsonb_build_object('reason', reason)
     from order_history where order_id = $1
     union all
+    select at, 'change', what, jsonb_build_object('import', import_id)
+    from order_change where order_id = $1
+    union all
     select at, 'ledger', kind,
            jsonb_build_object('amount', amount::text, 'balance_after', balance_after::text,
                               'payment', payment_id)

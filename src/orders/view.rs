@@ -1,6 +1,6 @@
 //! An order as a response shows it.
 
-use crate::domain::{Money, OrderId, OrderStatus, TripId};
+use crate::domain::{Currency, Money, OrderId, OrderStatus, TripId};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// whose objects have that order too, has the same text.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OrderView {
-    /// Unit price times seats.
+    /// The sum of the seats' prices.
     pub amount: Money,
     /// Why it was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,6 +20,8 @@ pub struct OrderView {
     /// When the seats were claimed.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
+    /// The currency of the amounts.
+    pub currency: Currency,
     /// Until when it must be paid.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub expires_at: DateTime<Utc>,
@@ -28,14 +30,17 @@ pub struct OrderView {
     /// When it was paid.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::domain::json::some_micros")]
     pub paid_at: Option<DateTime<Utc>>,
-    /// Seat labels, ascending.
+    /// What each of the seats costs, in their order; absent if they cost the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Vec<Money>>,
+    /// Seat labels, in the order of the bus.
     pub seats: Vec<String>,
     /// Its state.
     pub status: OrderStatus,
     /// The trip.
     pub trip_id: TripId,
-    /// The price of one seat.
-    pub unit_price: Money,
+    /// The price of one seat; null if they cost differently.
+    pub unit_price: Option<Money>,
 }
 
 impl OrderView {
@@ -50,7 +55,9 @@ pub(crate) struct OrderRow {
     pub(crate) id: Uuid,
     pub(crate) trip_id: Uuid,
     pub(crate) seats: Vec<i32>,
-    pub(crate) unit_price: Decimal,
+    pub(crate) labels: Option<Vec<String>>,
+    pub(crate) unit_price: Option<Decimal>,
+    pub(crate) prices: Option<Vec<Decimal>>,
     pub(crate) amount: Decimal,
     pub(crate) status: String,
     pub(crate) created_at: DateTime<Utc>,
@@ -72,7 +79,7 @@ macro_rules! query_orders {
         sqlx::$query!(
             $($row)*
             r#"select o.id as "id!", o.trip_id as "trip_id!", o.seats as "seats!",
-                      o.unit_price as "unit_price!", o.amount as "amount!", o.status as "status!",
+                      o.labels, o.unit_price, o.prices as "prices: Vec<rust_decimal::Decimal>", o.amount as "amount!", o.status as "status!",
                       o.created_at as "created_at!", o.expires_at as "expires_at!", o.paid_at,
                       o.closed_reason"# + $more + $rest,
             $($argument)*
@@ -88,7 +95,9 @@ macro_rules! order_row {
             id: $row.id,
             trip_id: $row.trip_id,
             seats: $row.seats,
+            labels: $row.labels,
             unit_price: $row.unit_price,
+            prices: $row.prices,
             amount: $row.amount,
             status: $row.status,
             created_at: $row.created_at,
@@ -107,16 +116,28 @@ impl TryFrom<OrderRow> for OrderView {
         Ok(Self {
             id: OrderId(row.id),
             trip_id: TripId(row.trip_id),
-            seats: row.seats.iter().map(ToString::to_string).collect(),
-            unit_price: Money::from_database(row.unit_price),
+            seats: labels_of(row.labels, &row.seats),
+            unit_price: row.unit_price.map(Money::from_database),
+            prices: row.prices.map(prices_of),
             amount: Money::from_database(row.amount),
             status: read_status(&row.status)?,
             created_at: row.created_at,
+            currency: Currency::installed(),
             expires_at: row.expires_at,
             paid_at: row.paid_at,
             closed_reason: row.closed_reason,
         })
     }
+}
+
+/// The labels of an order's seats; the numbers of seats that have no others.
+pub(crate) fn labels_of(labels: Option<Vec<String>>, numbers: &[i32]) -> Vec<String> {
+    labels.unwrap_or_else(|| numbers.iter().map(ToString::to_string).collect())
+}
+
+/// The prices of an order's seats.
+pub(crate) fn prices_of(prices: Vec<Decimal>) -> Vec<Money> {
+    prices.into_iter().map(Money::from_database).collect()
 }
 
 /// Parses an order's state as SQL writes it.

@@ -6,14 +6,14 @@
 //! undone later does: an authorization is for one debit, and a rider who pays again after a failure
 //! shows the pay password again.
 //!
-//! It ends with the pay password that was checked for it: a change deletes it in its own transaction.
-//! Signing out does not, since it is useless without a session of its rider, and it lasts two minutes by
-//! default.
+//! It ends with the pay password that was checked for it: a change deletes it in its own transaction. It
+//! also ends with the session that asked for it, however that ends: a trigger deletes it with the
+//! revocation.
 
 use super::{Proof, Request, check};
 use crate::{
     accounts::{passwords::Busy, pay_password},
-    domain::{Error, OrderId, PaymentId, RiderId},
+    domain::{Error, OrderId, PaymentId, Refusal, RiderId},
     saga::SagaContext,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,7 +22,8 @@ use rand::{TryRngCore, rngs::OsRng};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
 
 /// Random bytes of a token: too many to guess, so a fast hash of it is enough.
 const TOKEN: usize = 32;
@@ -45,7 +46,7 @@ pub struct Authorization {
 pub async fn issue(
     saga: &SagaContext,
     order_id: OrderId,
-    rider_id: RiderId,
+    (rider_id, session): (RiderId, Uuid),
     pay_password: &str,
 ) -> Result<Authorization, Error> {
     let proof = Proof::PayPassword(pay_password.to_owned());
@@ -57,37 +58,50 @@ pub async fn issue(
     let authorization = URL_SAFE_NO_PAD.encode(token);
     for _ in 0..pay_password::MAX_ROUNDS {
         let checked = pay_password::verify(&saga.pool, &saga.passwords, rider_id, pay_password).await?;
-        if let Some(expires_at) = insert(saga, &request, &authorization, &checked).await? {
+        if let Some(expires_at) = insert(saga, &request, session, &authorization, &checked).await? {
             return Ok(Authorization { authorization, expires_at });
+        }
+        if !is_open(&saga.pool, session).await? {
+            return Err(Refusal::SessionOver.into());
         }
     }
     Err(Error::Broken(Box::new(Busy)))
 }
 
-/// Until when it holds; `None` if the pay password is not the one that was checked any more. Its row is
-/// locked against a change, which either comes first and is seen here, or waits and then deletes this.
+/// Until when it holds; `None` if the pay password is not the one that was checked any more, or the
+/// session has ended. Their rows are locked against a change, which either comes first and is seen here,
+/// or waits and then deletes this.
 async fn insert(
     saga: &SagaContext,
     request: &Request,
+    session: Uuid,
     authorization: &str,
     checked: &str,
 ) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     sqlx::query_scalar!(
-        "insert into payment_authorization (order_id, rider_id, token_hash, expires_at)
-         select $1, rider_id, $3, now() + make_interval(secs => $4) from pay_password
-         where rider_id = $2 and hash = $5 for share
+        "insert into payment_authorization (order_id, rider_id, token_hash, expires_at, session_id)
+         select $1, p.rider_id, $3, now() + make_interval(secs => $4), s.id
+         from pay_password p join session s on s.id = $6 and s.rider_id = p.rider_id and s.revoked_at is null
+         where p.rider_id = $2 and p.hash = $5 for share
          on conflict (order_id) do update
              set rider_id = excluded.rider_id, token_hash = excluded.token_hash,
-                 expires_at = excluded.expires_at, used_by = null
+                 expires_at = excluded.expires_at, session_id = excluded.session_id, used_by = null
          returning expires_at",
         request.order_id.0,
         request.rider_id.0,
         Sha256::digest(authorization).to_vec(),
         saga.rules.pay_authorization_secs,
-        checked
+        checked,
+        session
     )
     .fetch_optional(&saga.pool)
     .await
+}
+
+/// Whether the session goes on, as the database says.
+async fn is_open(pool: &PgPool, session: Uuid) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!("select id from session where id = $1 and revoked_at is null", session);
+    Ok(found.fetch_optional(pool).await?.is_some())
 }
 
 /// Deletes authorizations that ended a day ago or longer, at most `batch`; returns how many.

@@ -2,7 +2,10 @@
 //! has a reference, and each reference counts once.
 
 use super::wallet::Entry;
-use crate::domain::{Error, FieldError, Money, Reference, Refusal, RiderId, SignedMoney};
+use crate::{
+    domain::{Currency, Error, FieldError, Money, Reference, Refusal, RiderId, SignedMoney},
+    storage,
+};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -117,8 +120,9 @@ pub async fn top_up(
 /// Locks the wallet's row.
 ///
 /// # Errors
-/// No such wallet, or a forgotten account's; the database's.
+/// No such wallet, or a forgotten account's; as [`storage::currency::pin`].
 pub async fn lock(conn: &mut PgConnection, rider: RiderId) -> Result<LockedWallet, Error> {
+    storage::currency::pin(&mut *conn, "/amount").await?;
     let row = sqlx::query!(
         "select w.balance, w.last_entry from wallet w join rider r on r.id = w.rider_id
          where w.rider_id = $1 and r.forgotten_at is null for update of w",
@@ -205,6 +209,7 @@ pub async fn enter(
         order_id: None,
         kind: change.kind.as_str().to_owned(),
         amount: Money::from_database(amount),
+        currency: Currency::installed(),
         balance_after: Money::from_database(row.balance_after),
         at: row.at,
     };
@@ -262,6 +267,7 @@ impl FirstEntry {
             order_id: None,
             kind: self.kind,
             amount: Money::from_database(self.amount),
+            currency: Currency::installed(),
             balance_after: Money::from_database(self.balance_after),
             at: self.at,
         }

@@ -16,7 +16,7 @@ use farebox_jobs::{
 };
 use sqlx::PgConnection;
 
-/// Refunds the rider's paid order, before the trip's cut-off.
+/// Refunds the rider's paid order, by the rules that it was sold by.
 ///
 /// # Errors
 /// Not the rider's, not paid, too late; on a failure the job that carries the refund on has been scheduled.
@@ -51,18 +51,30 @@ async fn end(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> 
     Ok(order)
 }
 
-/// Paid becomes refunding, if the trip's cut-off has not come; takes the client's key, and arms the job
-/// that carries the refund on.
+/// Paid becomes refunding, if the time for it has not ended; takes the client's key, and arms the job that
+/// carries the refund on. The fee is settled here, before any other transaction: what the order's rules
+/// leave of the amount. What is given back is rounded to a minor unit, half up. What an import changed, or
+/// is changing, is refunded until departure, without a fee.
 async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     let (order, rider) = (command.order_id, command.rider_id);
     let mut tx = begin_async_commit(&saga.pool).await?;
     idempotency::reserve(&mut tx, command.key.as_ref(), command.attempt).await?;
     let begun = sqlx::query!(
         "with begun as (
-             update orders o set status = 'refunding' from trip t
-             where o.id = $1 and o.rider_id = $2 and o.status = 'paid'
-               and t.id = o.trip_id and t.departs_at - make_interval(secs => $3) > now()
-             returning o.id
+             update orders o set status = 'refunding',
+                 refund_fee = case when not o.free_refund and c.import_id is null then
+                     nullif(o.amount - round(o.amount * coalesce(o.refund_percent, 100) / 100, 2), 0) end
+             from orders w
+             join trip t on t.id = w.trip_id
+             left join lateral change_under_way(w.trip_id, w.created_at) as c on true
+             where w.id = $1 and o.id = w.id and o.rider_id = $2 and o.status = 'paid'
+              and t.departs_at - case when o.free_refund or c.import_id is not null then interval '0'
+                                      else make_interval(secs => coalesce(o.refund_secs, $3::float8)) end > now()
+             returning o.id, c.import_id, c.what
+         ), changed as (
+             insert into order_change (order_id, import_id, what)
+             select id, import_id, what from begun where import_id is not null
+             on conflict (order_id, import_id) do nothing
          )
          insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider'
              from begun",
@@ -89,8 +101,9 @@ async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     Ok(())
 }
 
-/// Begins to refund those of the orders that are paid, however late it is, with `why` in their history;
-/// their jobs, due now, carry the refunds on. The caller has locked the orders by ascending id.
+/// Begins to refund those of the orders that are paid, without a fee and however late it is, with `why` in
+/// their history. Their jobs, due now, carry the refunds on. The caller has locked the orders by ascending
+/// id.
 ///
 /// # Errors
 /// The database's.
@@ -110,10 +123,11 @@ pub async fn begin_all(conn: &mut PgConnection, orders: &[OrderId], why: &str) -
     queue::enqueue(conn, &jobs, Due::Now).await.map(drop)
 }
 
-/// The money goes back with one entry; a repeat moves none.
+/// The money goes back with one entry, and a fee is taken with another; a repeat moves none.
 async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
     let row = sqlx::query!(
-        r#"select payment_id as "payment_id!", rider_id from orders where id = $1 and status = 'refunding'"#,
+        r#"select payment_id as "payment_id!", rider_id, coalesce(refund_fee, 0) as "fee!"
+           from orders where id = $1 and status = 'refunding'"#,
         order.0
     )
     .fetch_optional(&mut *conn)
@@ -121,7 +135,7 @@ async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
     let Some(row) = row else { return Ok(()) };
     let paying =
         Paying { payment_id: PaymentId(row.payment_id), order_id: order, rider_id: RiderId(row.rider_id) };
-    reverse::give_back(conn, &paying, GiveBack::Refund).await.map(drop)
+    reverse::give_back(conn, &paying, GiveBack::Refund { fee: row.fee }).await.map(drop)
 }
 
 /// Refunding becomes refunded and the seats are free, once the money is back.

@@ -9,6 +9,7 @@ use farebox_jobs::{
     MqTag, PayMoney, Paying,
     queue::{self, Job},
 };
+use rust_decimal::Decimal;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -60,7 +61,10 @@ pub(crate) enum GiveBack {
     /// The payment failed after its debit.
     Reversal,
     /// The paid order is refunded.
-    Refund,
+    Refund {
+        /// What of it the rider does not get back, taken with an entry of its own.
+        fee: Decimal,
+    },
 }
 
 impl GiveBack {
@@ -68,7 +72,14 @@ impl GiveBack {
     fn entry_kind(self) -> &'static str {
         match self {
             Self::Reversal => "payment_reversed",
-            Self::Refund => "refund",
+            Self::Refund { .. } => "refund",
+        }
+    }
+
+    fn fee(self) -> Decimal {
+        match self {
+            Self::Reversal => Decimal::ZERO,
+            Self::Refund { fee } => fee,
         }
     }
 
@@ -76,13 +87,13 @@ impl GiveBack {
     fn states(self) -> (PaymentState, PaymentState) {
         match self {
             Self::Reversal => (PaymentState::Debited, PaymentState::Reversed),
-            Self::Refund => (PaymentState::Settled, PaymentState::Refunded),
+            Self::Refund { .. } => (PaymentState::Settled, PaymentState::Refunded),
         }
     }
 }
 
-/// Puts the payment's own amount back on its wallet with one entry. Returns whether money moved; a repetition
-/// moves none.
+/// Puts the payment's own amount back on its wallet with one entry, and takes the fee of a refund with
+/// another, which continues from it. Returns whether money moved; a repetition moves none.
 ///
 /// # Errors
 /// The database's.
@@ -101,13 +112,17 @@ pub(crate) async fn give_back(
                from locked l where p.id = $1 and p.state = $2 and p.rider_id = l.rider_id
                returning p.id, p.order_id, p.rider_id, p.amount
            ), moved as (
-               update wallet w set balance = w.balance + b.amount, last_entry = coalesce(w.last_entry, 0) + 1
+               update wallet w set balance = w.balance + b.amount - $7::numeric,
+                                   last_entry = coalesce(w.last_entry, 0) + 1 + ($7 > 0)::int
                from back b where w.rider_id = b.rider_id
                returning w.rider_id, w.balance, w.last_entry
            ), entered as (
                insert into ledger_entry (rider_id, seq, id, kind, amount, balance_after, order_id, payment_id)
-               select m.rider_id, m.last_entry, $5, $4, b.amount, m.balance, b.order_id, b.id
+               select m.rider_id, m.last_entry - ($7 > 0)::int, $5::uuid, $4, b.amount, m.balance + $7, b.order_id, b.id
                from moved m join back b using (rider_id)
+               union all
+               select m.rider_id, m.last_entry, $8::uuid, 'refund_fee', -$7, m.balance, b.order_id, b.id
+               from moved m join back b using (rider_id) where $7 > 0
            )
            select exists(select from moved) as "moved!""#,
         paying.payment_id.0,
@@ -115,7 +130,9 @@ pub(crate) async fn give_back(
         to.as_str(),
         why.entry_kind(),
         Uuid::now_v7(),
-        paying.rider_id.0
+        paying.rider_id.0,
+        why.fee(),
+        Uuid::now_v7(),
     )
     .fetch_one(tx)
     .await

@@ -1,7 +1,7 @@
 //! Wallets and their ledgers, for reading. Operators' changes are in [`super::by_hand`], payments
 //! and refunds in [`crate::payment`].
 
-use crate::domain::{Money, Page, RiderId};
+use crate::domain::{Currency, Money, Page, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,10 +16,12 @@ pub struct Entry {
     /// The order it was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// `top_up`, `payment`, `payment_reversed`, `refund` or `correction`.
+    /// `top_up`, `payment`, `payment_reversed`, `refund`, `refund_fee` or `correction`.
     pub kind: String,
     /// Signed.
     pub amount: Money,
+    /// The currency of the amounts.
+    pub currency: Currency,
     /// What the wallet held after it.
     pub balance_after: Money,
     /// When.
@@ -64,6 +66,7 @@ pub async fn entries(
         order_id: row.order_id,
         kind: row.kind,
         amount: Money::from_database(row.amount),
+        currency: Currency::installed(),
         balance_after: Money::from_database(row.balance_after),
         at: row.at,
     });
@@ -87,6 +90,7 @@ pub async fn entry(pool: &PgPool, rider: RiderId, id: Uuid) -> Result<Option<Ent
         order_id: row.order_id,
         kind: row.kind,
         amount: Money::from_database(row.amount),
+        currency: Currency::installed(),
         balance_after: Money::from_database(row.balance_after),
         at: row.at,
     }))

@@ -1,14 +1,14 @@
 //! Jobs that must not go missing. One worker at a time checks two things: that each recurring job is in
-//! the queue, since every run enqueues the next; and that the job of each cancelled trip and bulk
-//! operation is, until it has ended. A job that was cancelled or deleted is put back; a dead letter of a
-//! trip or an operation is left to be redriven.
+//! the queue, since every run enqueues the next; and that the job of each cancelled trip, bulk
+//! operation and import is, until it has ended. A job that was cancelled or deleted is put back; a dead
+//! letter of a trip, an operation or an import is left to be redriven.
 //!
 //! The workers that have recurring jobs switched on record them (`recurring_job`), so that any process
 //! can see that one is missing.
 
 use crate::{saga::SagaContext, storage::note_outage};
 use farebox_jobs::{
-    Bulk, MqTag, TripCancel,
+    Bulk, MqTag, NetworkImport, TripCancel,
     ids::TripId,
     queue::{self, Due, Enqueued, NewJob},
 };
@@ -23,7 +23,7 @@ const POLL_EVERY: Duration = Duration::from_secs(5);
 const RUN_EVERY: Duration = Duration::from_secs(30);
 /// Within how many minutes a worker puts a job back: the sum of the two above, rounded up.
 pub const PUT_BACK_WITHIN_MINUTES: u32 = 1;
-/// Jobs of trips, and of operations, that one run puts back at most.
+/// Jobs of trips, of operations and of imports, that one run puts back at most.
 const MAX_PUT_BACK: i64 = 100;
 
 /// Whether this process, which works for these tags, runs the recurring job of this tag.
@@ -113,31 +113,40 @@ pub async fn missing(pool: &PgPool) -> Result<Vec<(MqTag, bool)>, sqlx::Error> {
     Ok(rows.into_iter().filter_map(|row| Some((row.tag.parse().ok()?, row.missing))).collect())
 }
 
-/// The jobs of cancelled trips and of bulk operations that have not ended and have neither a live job
-/// nor a dead letter, the oldest first.
+/// Of this table, the ids of the rows that have not ended and have neither a live job nor a dead letter, in
+/// this order.
+macro_rules! without_job {
+    ($conn:ident, $tag:expr, $table:literal, $id:literal, $order:literal) => {
+        sqlx::query_scalar!(
+            "select u."
+                + $id
+                + " as \"id!\" from "
+                + $table
+                + " u where u.finished_at is null
+               and not exists(select from queue.job j where j.tag = $1 and j.key = u."
+                + $id
+                + "::text)
+               and not exists(select from queue.dead_letter d where d.tag = $1 and d.key = u."
+                + $id
+                + "::text)
+             order by u."
+                + $order
+                + " limit $2",
+            $tag.wire(),
+            MAX_PUT_BACK
+        )
+        .fetch_all(&mut *$conn)
+    };
+}
+
+/// The jobs of cancelled trips, bulk operations and imports that have not ended and have neither a live
+/// job nor a dead letter, the oldest first.
 async fn interrupted(conn: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error> {
-    let trips = sqlx::query_scalar!(
-        "select c.trip_id from trip_cancellation c
-         where c.finished_at is null
-           and not exists(select from queue.job j where j.tag = $1 and j.key = c.trip_id::text)
-           and not exists(select from queue.dead_letter d where d.tag = $1 and d.key = c.trip_id::text)
-         order by c.started_at limit $2",
-        MqTag::TripCancel.wire(),
-        MAX_PUT_BACK
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let operations = sqlx::query_scalar!(
-        "select b.id from bulk b
-         where b.finished_at is null
-           and not exists(select from queue.job j where j.tag = $1 and j.key = b.id::text)
-           and not exists(select from queue.dead_letter d where d.tag = $1 and d.key = b.id::text)
-         order by b.id limit $2",
-        MqTag::Bulk.wire(),
-        MAX_PUT_BACK
-    )
-    .fetch_all(conn)
-    .await?;
+    let trips = without_job!(conn, MqTag::TripCancel, "trip_cancellation", "trip_id", "started_at").await?;
+    let operations = without_job!(conn, MqTag::Bulk, "bulk", "id", "id").await?;
+    let imports = without_job!(conn, MqTag::NetworkImport, "network_import", "id", "id").await?;
     let trips = trips.into_iter().map(|trip| NewJob::of(&TripCancel::new(TripId(trip))));
-    Ok(trips.chain(operations.into_iter().map(|id| NewJob::of(&Bulk::new(id)))).collect())
+    let operations = operations.into_iter().map(|id| NewJob::of(&Bulk::new(id)));
+    let imports = imports.into_iter().map(|id| NewJob::of(&NetworkImport::new(id)));
+    Ok(trips.chain(operations).chain(imports).collect())
 }

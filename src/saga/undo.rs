@@ -2,7 +2,10 @@
 
 use super::{context::SagaContext, faults::Faults};
 use crate::{
-    batch::OverduePacer, settings::Trips as TripRules, statements::Batchers, storage::begin_async_commit,
+    batch::OverduePacer,
+    settings::{Booking as BookingRules, Trips as TripRules},
+    statements::Batchers,
+    storage::begin_async_commit,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
@@ -15,6 +18,7 @@ pub struct JobContext {
     pool: PgPool,
     batchers: Batchers,
     faults: Faults,
+    booking: BookingRules,
     trips: TripRules,
     pacer: Arc<OverduePacer>,
 }
@@ -22,8 +26,8 @@ pub struct JobContext {
 impl JobContext {
     /// For the worker of this saga's database.
     pub fn new(saga: &SagaContext, pacer: OverduePacer) -> Self {
-        let SagaContext { pool, batchers, faults, trips, .. } = saga.clone();
-        Self { pool, batchers, faults, trips, pacer: Arc::new(pacer) }
+        let SagaContext { pool, batchers, faults, rules: booking, trips, .. } = saga.clone();
+        Self { pool, batchers, faults, booking, trips, pacer: Arc::new(pacer) }
     }
 
     /// Limits the rate at which long overdue orders are closed.
@@ -34,6 +38,11 @@ impl JobContext {
     /// The faults armed for this process.
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Hold time and cut-offs.
+    pub fn booking(&self) -> &BookingRules {
+        &self.booking
     }
 
     /// The zone and the horizon of the timetable.

@@ -49,18 +49,44 @@ pub enum Event {
     SignInFailed,
     /// A sign-in was refused because of the wrong ones before.
     SignInBarred,
+    /// A rider has signed in.
+    SignedIn,
     /// An account of the operations side has signed in.
     OperatorSignIn,
+    /// An account has signed out.
+    SignedOut,
     /// A pay password was wrong.
     PayPasswordWrong,
     /// A pay password is locked, because of the wrong ones before.
     PayPasswordLocked,
     /// A pay password was set or changed.
     PayPasswordChanged,
+    /// A sign-in password was changed by its owner.
+    PasswordChanged,
+    /// An operator had a one-time code for a new password made.
+    PasswordReset,
+    /// A one-time code was wrong.
+    ResetCodeWrong,
+    /// An account has set up its second factor.
+    SecondFactorEnrolled,
+    /// A code of the second factor was wrong.
+    SecondFactorWrong,
+    /// An operator removed the second factor of an account.
+    SecondFactorRemoved,
+    /// An account was switched off.
+    AccountDisabled,
+    /// An account was switched on.
+    AccountEnabled,
+    /// An operator ended the sessions of an account.
+    SessionsEnded,
     /// A form came from another origin, or without its token.
     FormForged,
     /// An account got a role of the operations side.
     RoleGiven,
+    /// An account of the operations side became a rider's.
+    RoleTaken,
+    /// An account asked for what its role may not do.
+    AccessDenied,
     /// An operator read personal data.
     PersonalDataRead,
     /// An operator tried to change the own wallet, or to approve the own request.
@@ -75,12 +101,25 @@ impl Event {
         match self {
             Self::SignInFailed => "sign_in_failed",
             Self::SignInBarred => "sign_in_barred",
+            Self::SignedIn => "signed_in",
             Self::OperatorSignIn => "operator_sign_in",
+            Self::SignedOut => "signed_out",
             Self::PayPasswordWrong => "pay_password_wrong",
             Self::PayPasswordLocked => "pay_password_locked",
             Self::PayPasswordChanged => "pay_password_changed",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::ResetCodeWrong => "reset_code_wrong",
+            Self::SecondFactorEnrolled => "second_factor_enrolled",
+            Self::SecondFactorWrong => "second_factor_wrong",
+            Self::SecondFactorRemoved => "second_factor_removed",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountEnabled => "account_enabled",
+            Self::SessionsEnded => "sessions_ended",
             Self::FormForged => "form_forged",
             Self::RoleGiven => "role_given",
+            Self::RoleTaken => "role_taken",
+            Self::AccessDenied => "access_denied",
             Self::PersonalDataRead => "personal_data_read",
             Self::OwnMoney => "own_money",
             Self::AccountForgotten => "account_forgotten",

@@ -1,6 +1,7 @@
 //! Settings: `config/default.toml` (built in), then `config/<environment>.toml`, then
 //! `FAREBOX__SECTION__KEY`.
 
+mod accounts;
 mod booking;
 mod connections;
 mod environment;
@@ -11,12 +12,14 @@ mod limits;
 mod load;
 mod passwords;
 pub mod quota;
+mod retention;
 mod secrets;
 mod time;
 mod variables;
 mod verify;
 mod wallets;
 
+pub use accounts::{Accounts, OperatorSessions, SecondFactorRule};
 pub use booking::Booking;
 pub use connections::{Database, Redis};
 pub use environment::Environment;
@@ -26,11 +29,12 @@ pub use http::{Admission, Http, Origins};
 pub use limits::{Limits, Lockout};
 pub use passwords::Cost;
 pub use quota::Quota;
+pub use retention::Retention;
 pub use secrets::{Ring, Secrets};
 pub use time::hold_secs;
 pub use variables::database_url;
 pub use verify::{DEFAULT_OVERDUE_BOUND, OverdueBound, Verify};
-pub use wallets::Wallets;
+pub use wallets::{Units, Wallets};
 
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -131,29 +135,11 @@ pub struct Worker {
     pub metrics_listen: String,
 }
 
-/// Accounts.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Accounts {
-    /// Whether a new sign-in ends the rider's other sessions.
-    pub one_session: bool,
-}
-
 /// Idempotency keys.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Idempotency {
     /// How long a response is stored for a client that repeats its request, hours.
     pub retention_hours: u32,
-}
-
-/// Deleting old rows.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Retention {
-    /// How long the barriers of finished sagas are kept, days.
-    pub barrier_days: u32,
-    /// How often old rows are pruned, seconds.
-    pub every_secs: u32,
-    /// Most rows of one kind that one statement deletes.
-    pub batch: u32,
 }
 
 /// Logging.

@@ -31,7 +31,7 @@ pub struct Request {
 pub struct Output {
     /// The order.
     pub order: OrderView,
-    /// Its deadline has passed.
+    /// Its deadline has passed, or its trip has departed: an import may have moved it.
     pub overdue: bool,
     /// Its trip is cancelled.
     pub cancelled: bool,
@@ -58,7 +58,7 @@ impl BatchStatement for CheckPayments {
         let mut conn = context.connections.acquire().await?;
         let rows = query_orders!(
             Row: r#", r.nr as "nr!",
-                      o.expires_at <= now() as "overdue!", t.cancelled_at is not null as "cancelled!",
+                      least(o.expires_at, t.departs_at) <= now() as "overdue!", t.cancelled_at is not null as "cancelled!",
                       w.balance as "balance!",
                       exists(select from idempotency i where i.actor = r.rider_id and i.key = r.key
                                                          and i.subject <> r.payment_id) as "is_key_used!",
@@ -90,7 +90,9 @@ struct Row {
     id: Uuid,
     trip_id: Uuid,
     seats: Vec<i32>,
-    unit_price: Decimal,
+    labels: Option<Vec<String>>,
+    unit_price: Option<Decimal>,
+    prices: Option<Vec<Decimal>>,
     amount: Decimal,
     status: String,
     created_at: DateTime<Utc>,

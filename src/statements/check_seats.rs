@@ -1,7 +1,7 @@
 //! Reads what a booking needs to know of its trip and seats, in one statement for any number of bookings.
 //! Writes nothing.
 
-use super::array_literal;
+use super::text_array_literal;
 use crate::{
     batch::{BatchContext, BatchStatement, ConflictKey},
     domain::{SeatSet, TripId},
@@ -15,7 +15,7 @@ pub struct CheckSeats;
 pub struct Request {
     /// Which trip.
     pub trip_id: TripId,
-    /// Which seats.
+    /// Which seats, by their labels.
     pub seats: SeatSet,
 }
 
@@ -27,10 +27,10 @@ pub struct Output {
     pub cancelled: bool,
     /// It is closed for booking.
     pub closed: bool,
-    /// The seats that exist.
-    pub known: Vec<i32>,
-    /// The seats that are blocked, sold or held.
-    pub taken: Vec<i32>,
+    /// The labels of the seats that exist.
+    pub known: Vec<String>,
+    /// The labels of the seats that are blocked, sold or held.
+    pub taken: Vec<String>,
     /// The orders that hold a seat beyond their deadline.
     pub overdue: Vec<Uuid>,
 }
@@ -52,30 +52,43 @@ impl BatchStatement for CheckSeats {
         let outputs = sqlx::query_as!(
             Output,
             r#"select t.id is not null as "exists!", t.cancelled_at is not null as "cancelled!",
-                      coalesce(t.departs_at - make_interval(secs => $3) <= now(), true) as "closed!",
+                      coalesce(t.departs_at - make_interval(secs => coalesce(t.cut_off_secs, $3::float8)) <= now(), true) as "closed!",
                       s.known as "known!", s.taken as "taken!", s.overdue as "overdue!"
-               from unnest($1::uuid[], $2::text[]) with ordinality as r (trip_id, seats, nr)
+               from unnest($1::uuid[], $2::text[], $4::text[]) with ordinality
+                        as r (trip_id, labels, numbers, nr)
                left join trip t on t.id = r.trip_id
                cross join lateral (
-                   select coalesce(array_agg(s.seat), '{}') as known,
-                          coalesce(array_agg(s.seat) filter (
+                   select coalesce(array_agg(w.label), '{}') as known,
+                          coalesce(array_agg(w.label) filter (
                               where s.blocked or coalesce(s.held_until > now(), s.order_id is not null)),
                                   '{}') as taken,
                           coalesce(array_agg(distinct s.order_id) filter (where s.held_until <= now()),
                               '{}') as overdue
-                   from unnest(r.seats::int[]) as w (seat)
-                   -- planner fence: a seat is looked up by its key, docs/decisions/0009-planner-fences.md
-                   cross join lateral (select * from seat where trip_id = r.trip_id
-                       and seat = w.seat offset 0) as s
+                   from unnest(r.labels::text[], r.numbers::int[]) as w (label, number)
+                   -- planner fence: a label is looked up by its key, docs/decisions/0009-planner-fences.md
+                   left join lateral (select number from model_seat where t.model_id is not null
+                       and model_id = t.model_id and label = w.label offset 0) as m on true
+                   cross join lateral (
+                       select * from seat
+                       where trip_id = r.trip_id and seat = case when t.model_id is null then w.number else m.number end
+                       offset 0 -- planner fence: a seat is looked up by its key, docs/decisions/0009-planner-fences.md
+                   ) as s
                ) as s
                order by r.nr"#,
             &batch.iter().map(|request| request.trip_id.0).collect::<Vec<_>>(),
-            &batch.iter().map(|request| array_literal(request.seats.numbers())).collect::<Vec<_>>(),
+            &batch.iter().map(|request| text_array_literal(request.seats.labels())).collect::<Vec<_>>(),
             context.rules.cut_off_secs,
+            &batch.iter().map(|request| numbers_literal(&request.seats)).collect::<Vec<_>>(),
         )
         .fetch_all(&mut *conn)
         .await?;
         conn.release();
         Ok(outputs)
     }
+}
+
+/// `{1,null}`: the numbers that labels are where labels are numbers.
+fn numbers_literal(seats: &SeatSet) -> String {
+    let number = |number: Option<i32>| number.map_or_else(|| "null".to_owned(), |n| n.to_string());
+    format!("{{{}}}", seats.numbers().map(number).collect::<Vec<_>>().join(","))
 }

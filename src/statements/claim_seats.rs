@@ -3,12 +3,13 @@
 //! The statement locks the wanted seats in one order everywhere, so two of them never deadlock. It judges
 //! each booking by what it then sees. For those that won it reserves the client's key, writes the barrier
 //! row, sets the owner, arms the undo and enqueues the unpaid-order timer. A lost booking writes nothing.
+//! Seats are named by label; the statement finds their numbers and prices.
 //! No two bookings of a batch want the same seat ([`ClaimSeats::conflict_keys`]), so the statement need
 //! not choose between them.
 
 use crate::{
     batch::{BatchContext, BatchStatement, ConflictKey},
-    domain::{Money, OrderId, RiderId, SeatSet, TripId},
+    domain::{Money, OrderId, RefundRules, RiderId, SeatSet, TripId},
     idempotency::{self, IdempotencyKey},
 };
 use chrono::{DateTime, Utc};
@@ -33,11 +34,11 @@ pub struct Request {
     pub rider_id: RiderId,
     /// Which trip.
     pub trip_id: TripId,
-    /// Which seats.
+    /// Which seats, by their labels.
     pub seats: SeatSet,
     /// The client's idempotency key.
     pub key: Option<IdempotencyKey>,
-    /// The undo to arm.
+    /// The undo to arm. The statement writes the seats' numbers into it, as into the timer.
     pub undo: NewJob,
     /// The unpaid-order timer.
     pub timer: NewJob,
@@ -47,21 +48,34 @@ pub struct Request {
 pub enum Output {
     /// The order owns the seats.
     Won {
-        /// The trip's price of one seat.
-        unit_price: Money,
+        /// The seats, ascending by number.
+        seats: Vec<ClaimedSeat>,
         /// The database's time of the claim.
         at: DateTime<Utc>,
         /// Until when the seats are held.
         expires_at: DateTime<Utc>,
+        /// The trip's rules of refunds.
+        refund: RefundRules,
     },
     /// The trip is unknown, cancelled or closed for booking.
     TripClosed,
     /// These of the seats are not free, or do not exist.
-    SeatsTaken(Vec<i32>),
+    SeatsTaken(Vec<String>),
     /// Another request has the client's key.
     KeyTaken,
     /// The rider has too many unpaid orders.
     TooManyHolds,
+}
+
+/// A seat that a claim has taken.
+#[derive(Clone, Debug)]
+pub struct ClaimedSeat {
+    /// Its number, which is its key.
+    pub number: i32,
+    /// Its label; `None` where the number is the label.
+    pub label: Option<String>,
+    /// What it costs; never the client's.
+    pub price: Money,
 }
 
 impl BatchStatement for ClaimSeats {
@@ -70,8 +84,8 @@ impl BatchStatement for ClaimSeats {
     type Output = Output;
 
     fn conflict_keys(request: &Arc<Request>) -> Vec<ConflictKey> {
-        let seats = request.seats.numbers().iter();
-        let seats = seats.map(|seat| ConflictKey::Seat(request.trip_id.0, *seat));
+        let seats = request.seats.labels().iter();
+        let seats = seats.map(|label| ConflictKey::Seat(request.trip_id.0, label.clone()));
         seats.chain(request.key.iter().map(IdempotencyKey::conflict_key)).collect()
     }
 
@@ -88,27 +102,50 @@ struct Row {
     verdict: String,
     /// The seats that were free.
     free: Vec<i32>,
+    /// Their labels, on a trip of a model.
+    labels: Option<Vec<String>>,
+    /// Their prices, on a trip whose classes cost differently.
+    prices: Option<Vec<Decimal>>,
     unit_price: Option<Decimal>,
     at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
+    refund_secs: Option<i32>,
+    refund_percent: Option<i16>,
 }
 
 impl Row {
     fn decode(self, request: &Request) -> Result<Output, sqlx::Error> {
         Ok(match (self.verdict.as_str(), self.unit_price, self.expires_at) {
             ("won", Some(price), Some(expires_at)) => {
-                Output::Won { unit_price: Money::from_database(price), at: self.at, expires_at }
+                let refund = RefundRules { secs: self.refund_secs, percent: self.refund_percent };
+                let at = self.at;
+                Output::Won { seats: self.seats(Money::from_database(price)), at, expires_at, refund }
             }
             ("trip_closed", ..) => Output::TripClosed,
             ("seats_taken", ..) => {
-                let taken = request.seats.numbers().iter().filter(|seat| !self.free.contains(seat));
-                Output::SeatsTaken(taken.copied().collect())
+                let labels = self.labels.unwrap_or_else(|| labels_of(&self.free));
+                Output::SeatsTaken(request.seats.without(&labels))
             }
             ("key_taken", ..) => Output::KeyTaken,
             ("too_many_holds", ..) => Output::TooManyHolds,
             (word, ..) => return Err(super::unknown_word("claim", word)),
         })
     }
+
+    /// The claimed seats. The arrays are of the same rows in the same order.
+    fn seats(self, price: Money) -> Vec<ClaimedSeat> {
+        let mut labels = self.labels.into_iter().flatten();
+        let mut prices = self.prices.into_iter().flatten().map(Money::from_database);
+        let seat =
+            |number| ClaimedSeat { number, label: labels.next(), price: prices.next().unwrap_or(price) };
+        let mut seats: Vec<ClaimedSeat> = self.free.into_iter().map(seat).collect();
+        seats.sort_unstable_by_key(|seat| seat.number);
+        seats
+    }
+}
+
+fn labels_of(numbers: &[i32]) -> Vec<String> {
+    numbers.iter().map(ToString::to_string).collect()
 }
 
 async fn claim(
@@ -118,8 +155,9 @@ async fn claim(
 ) -> Result<Vec<Row>, sqlx::Error> {
     let rules = &context.rules;
     let keys = || batch.iter().map(|request| request.key.as_ref());
-    let (owners, seats): (Vec<_>, Vec<_>) =
-        batch.iter().flat_map(|r| r.seats.numbers().iter().map(|seat| (r.order_id.0, *seat))).unzip();
+    let owners = batch.iter().flat_map(|r| r.seats.labels().iter().map(|_| r.order_id.0));
+    let numbers = batch.iter().flat_map(|r| r.seats.numbers());
+    let labels = batch.iter().flat_map(|r| r.seats.labels());
     sqlx::query_file_as!(
         Row,
         "src/statements/claim_seats.sql",
@@ -132,9 +170,9 @@ async fn claim(
         &batch.iter().map(|r| r.undo.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
         &batch.iter().map(|r| r.timer.id).collect::<Vec<_>>(),
         &batch.iter().map(|r| r.timer.json()).collect::<Vec<_>>() as &[Json<&RawValue>],
-        &batch.iter().map(|r| i32::try_from(r.seats.numbers().len()).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
-        &owners as &[Uuid],
-        &seats,
+        &batch.iter().map(|r| i32::try_from(r.seats.count()).unwrap_or(i32::MAX)).collect::<Vec<_>>(),
+        &owners.collect::<Vec<Uuid>>(),
+        &numbers.collect::<Vec<_>>() as &[Option<i32>],
         rules.hold_secs,
         rules.cut_off_secs,
         idempotency::stale_secs(),
@@ -144,6 +182,7 @@ async fn claim(
         MqTag::OrderUnpaid.wire(),
         OrderUnpaid::RETRY.max_attempts,
         i32::from(rules.max_open_holds),
+        &labels.cloned().collect::<Vec<String>>(),
     )
     .fetch_all(conn)
     .await

@@ -8,9 +8,9 @@
 
 use crate::{
     batch::{BatchContext, BatchStatement, ConflictKey},
-    domain::{Money, OrderId, OrderStatus, PaymentId, RiderId, TripId},
+    domain::{Currency, Money, OrderId, OrderStatus, PaymentId, RiderId, TripId},
     idempotency::{self, IdempotencyKey},
-    orders::OrderView,
+    orders::{OrderView, labels_of, prices_of},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -86,7 +86,9 @@ struct Row {
     /// The order's columns, if it can be paid.
     trip_id: Option<Uuid>,
     seats: Option<Vec<i32>>,
+    labels: Option<Vec<String>>,
     unit_price: Option<Decimal>,
+    prices: Option<Vec<Decimal>>,
     amount: Option<Decimal>,
     created_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
@@ -116,11 +118,13 @@ impl Row {
         Some(OrderView {
             id,
             trip_id: TripId(self.trip_id?),
-            seats: self.seats?.iter().map(ToString::to_string).collect(),
-            unit_price: Money::from_database(self.unit_price?),
+            seats: labels_of(self.labels, &self.seats?),
+            unit_price: self.unit_price.map(Money::from_database),
+            prices: self.prices.map(prices_of),
             amount: Money::from_database(self.amount?),
             status: OrderStatus::Unpaid,
             created_at: self.created_at?,
+            currency: Currency::installed(),
             expires_at: self.expires_at?,
             paid_at: None,
             closed_reason: None,

@@ -12,10 +12,10 @@ with rule as not materialized (
         with ordinality
         as r (payment_id, order_id, rider_id, key, fingerprint, entry, undo, undo_payload, token_hash, nr)
     left join lateral (
-        select o.trip_id, o.seats, o.unit_price, o.amount, o.created_at, o.expires_at
+        select o.trip_id, o.seats, o.labels, o.unit_price, o.prices, o.amount, o.created_at, o.expires_at
         from orders o join trip t on t.id = o.trip_id
         where o.id = r.order_id and o.rider_id = r.rider_id and o.status = 'unpaid' and o.expires_at > now()
-          and t.cancelled_at is null
+          and t.cancelled_at is null and t.departs_at > now()
         offset 0 -- planner fence: an order is looked up by its id, docs/decisions/0009-planner-fences.md
     ) as o on true
     -- Marking it paid will wait for the disk, and bring this commit there.
@@ -98,6 +98,7 @@ select case when (r.payment_id in (select id from paid)) is true then 'debited'
             when r.key is not null
                  and (r.payment_id in (select subject from keyed)) is not true then 'key_taken'
             else 'already_paying' end as "verdict!",
-       a.balance as "balance?", r.trip_id as "trip_id?", r.seats as "seats?", r.unit_price as "unit_price?",
-       r.amount as "amount?", r.created_at as "created_at?", r.expires_at as "expires_at?"
+       a.balance as "balance?", r.trip_id as "trip_id?", r.seats as "seats?", r.labels as "labels?",
+       r.unit_price as "unit_price?", r.prices as "prices?: Vec<Decimal>", r.amount as "amount?",
+       r.created_at as "created_at?", r.expires_at as "expires_at?"
 from request r left join able a using (payment_id) order by r.nr

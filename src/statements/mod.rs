@@ -20,7 +20,7 @@ pub use add_orders::{AddOrders, Request as NewOrder};
 pub use cancel_orders::{CancelOrders, Output as CancelOutput, Request as CancelRequest};
 pub use check_payments::{CheckPayments, Output as PaymentFacts, Request as CheckPaymentRequest};
 pub use check_seats::{CheckSeats, Output as SeatFacts, Request as CheckSeatsRequest};
-pub use claim_seats::{ClaimSeats, Output as ClaimOutput, Request as ClaimRequest};
+pub use claim_seats::{ClaimSeats, ClaimedSeat, Output as ClaimOutput, Request as ClaimRequest};
 pub use close_orders::{close_orders, free_seats};
 pub use debit_wallets::{DebitWallets, Output as DebitOutput, Request as DebitRequest};
 pub use expire_orders::{CLOSED, ExpireOrders, Request as ExpireRequest};
@@ -88,9 +88,9 @@ impl Batchers {
         }
     }
 
-    /// A batcher of a statement of a module above, with the same connections.
-    pub fn more<T: BatchStatement<Context = BatchContext>>(&self) -> Batcher<T> {
-        batcher(&self.context)
+    /// What the statements are executed with, for those of a module above.
+    pub fn context(&self) -> Arc<BatchContext> {
+        Arc::clone(&self.context)
     }
 }
 
@@ -113,4 +113,32 @@ fn array_literal(seats: &[i32]) -> String {
     }
     text.push('}');
     text
+}
+
+/// `{"1A","1B"}`: the same for texts.
+fn text_array_literal(texts: &[String]) -> String {
+    let mut literal = String::from("{");
+    for (nr, text) in texts.iter().enumerate() {
+        literal.push_str(if nr == 0 { "\"" } else { ",\"" });
+        for c in text.chars() {
+            if matches!(c, '"' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(c);
+        }
+        literal.push('"');
+    }
+    literal.push('}');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn array_literals_quote_what_would_end_a_text() {
+        let texts = ["1A", "\"", "\\", "{}", "null"].map(str::to_owned);
+        let literal = r#"{"1A","\"","\\","{}","null"}"#;
+        assert_eq!(super::text_array_literal(&texts), literal);
+        assert_eq!(super::array_literal(&[1, 2]), "{1,2}");
+    }
 }

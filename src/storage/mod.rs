@@ -8,6 +8,7 @@
 //! repeated once ([`again`]).
 
 mod commit;
+pub mod currency;
 mod migrate;
 mod outage;
 pub mod redis;

@@ -12,6 +12,7 @@
 //! Each window of seats is a transaction of its own and a compare-and-set, so the job may be killed
 //! at any time and then begins again at the first seat.
 
+use super::passes;
 use crate::{
     booking::unpaid,
     domain::{CloseReason, Error, OrderId, OrderStatus, Refusal, RiderId, TripId},
@@ -29,9 +30,6 @@ use sqlx::{PgConnection, PgPool};
 
 /// Seats that one transaction of the job processes, and so the most orders that it ends.
 const WINDOW: i32 = 500;
-/// The shortest and the longest time until the job's next pass, seconds. In between it is a quarter
-/// of the time since the cancellation.
-const NEXT_PASS_SECS: (f64, f64) = (0.2, 60.0);
 /// The reason in the history of its orders.
 const REASON: &str = "trip cancelled";
 
@@ -221,16 +219,12 @@ async fn block(pool: &PgPool, trip: TripId, after: i32) -> Result<(), sqlx::Erro
 
 /// When the next pass is due, if there is a seat that is not blocked.
 async fn next_pass(conn: &mut PgConnection, trip: TripId) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let (soonest, latest) = NEXT_PASS_SECS;
-    sqlx::query_scalar!(
-        r#"select now() + greatest(make_interval(secs => $2),
-                                   least(make_interval(secs => $3), (now() - c.started_at) / 4)) as "at!"
-           from trip_cancellation c
+    let left = sqlx::query!(
+        r#"select now() as "now!", c.started_at from trip_cancellation c
            where c.trip_id = $1 and exists(select from seat s where s.trip_id = c.trip_id and not s.blocked)"#,
-        trip.0,
-        soonest,
-        latest
+        trip.0
     )
     .fetch_optional(conn)
-    .await
+    .await?;
+    Ok(left.map(|cancelled| passes::next_pass(cancelled.now, cancelled.started_at)))
 }

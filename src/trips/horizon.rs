@@ -8,11 +8,9 @@
 //! may have changed while no worker ran; [`crate::saga::recurring`] puts the job back if it is
 //! missing.
 
-use super::{
-    timetable::{self, GeneratedTrips},
-    wall,
-};
+use super::{generated::GeneratedTrips, timetable, zone_of_days};
 use crate::{
+    domain::wall,
     saga::{JobContext, SagaContext, recurring},
     storage,
 };
@@ -27,6 +25,9 @@ use std::time::Duration;
 
 /// How often a worker retries to make the job due.
 const RETRY_SCHEDULING: Duration = Duration::from_secs(1);
+
+/// A departure is before 48:00 of its service day, by a clock whose day may be one behind.
+const DAYS_BACK: u64 = 2;
 
 /// Makes the job due now, whether it waits for midnight or was never enqueued; retries until that
 /// succeeds. With the horizon off, the job is no longer expected to exist.
@@ -62,10 +63,11 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
         return context.complete(tx, delivery, "the horizon is off").await;
     }
     let now = sqlx::query_scalar!(r#"select now() as "now!""#).fetch_one(context.pool()).await?;
-    let made = fill(context.pool(), rules.zone, now, rules.horizon_days).await?;
+    let zone = zone_of_days(context.pool(), rules.zone).await?;
+    let made = fill(context.pool(), zone, now, rules.horizon_days).await?;
     let mut tx = context.begin().await?;
     delivery.lease.complete(&mut tx, Some(&made.summary())).await?;
-    queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, rules.zone))).await?;
+    queue::enqueue(&mut tx, &[NewJob::of(&Timetable {})], Due::At(next_midnight(now, zone))).await?;
     tx.commit().await?;
     tracing::info!(made = made.trips, skipped = made.skipped.len(), "the timetable's coming days are made");
     Ok(Outcome::Settled)
@@ -75,6 +77,10 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
 /// in all; says how many were missing. A day that fails does not stop the others; its error is
 /// returned at the end.
 ///
+/// Both halves of the days are made at the same time, each in the order of its days: the database
+/// then has two cores at work. No trip takes so long that two of these days meet at the same time.
+/// Where the halves meet, a trip of the later day may take a bus before one of the day before.
+///
 /// # Errors
 /// The database's.
 pub async fn fill(
@@ -83,8 +89,22 @@ pub async fn fill(
     now: DateTime<Utc>,
     days: u16,
 ) -> Result<GeneratedTrips, sqlx::Error> {
+    let days: Vec<NaiveDate> = service_days(now, zone, days).collect();
+    let (near, far) = days.split_at(days.len().div_ceil(2));
+    let (near, far) = tokio::join!(fill_days(pool, zone, near, now), fill_days(pool, zone, far, now));
+    let mut made = near?;
+    made.extend(far?);
+    Ok(made)
+}
+
+async fn fill_days(
+    pool: &PgPool,
+    zone: Tz,
+    days: &[NaiveDate],
+    now: DateTime<Utc>,
+) -> Result<GeneratedTrips, sqlx::Error> {
     let (mut made, mut failed) = (GeneratedTrips::default(), None);
-    for day in service_days(now, zone, days) {
+    for &day in days {
         match fill_day(pool, zone, day, now).await {
             Ok(more) => made.extend(more),
             Err(error) => {
@@ -108,20 +128,21 @@ async fn fill_day(
 ) -> Result<GeneratedTrips, sqlx::Error> {
     let mut tx = storage::begin(pool).await?;
     let made = timetable::generate_day(&mut tx, zone, day, Some(now)).await?;
-    timetable::delete_old_not_made(&mut tx, yesterday(now, zone)).await?;
+    timetable::delete_old_not_made(&mut tx, first_day(now, zone)).await?;
     tx.commit().await?;
     Ok(made)
 }
 
-/// The days, from yesterday on: a departure of yesterday's timetable may be after midnight.
+/// The days, with those before today whose departures may be ahead.
 fn service_days(now: DateTime<Utc>, zone: Tz, days: u16) -> impl Iterator<Item = NaiveDate> {
-    let yesterday = yesterday(now, zone);
-    (0..=u64::from(days.min(timetable::MAX_DAYS)))
-        .filter_map(move |n| yesterday.checked_add_days(Days::new(n)))
+    let first = first_day(now, zone);
+    (0..u64::from(days.min(timetable::MAX_DAYS)) + DAYS_BACK)
+        .filter_map(move |n| first.checked_add_days(Days::new(n)))
 }
 
-fn yesterday(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    now.with_timezone(&zone).date_naive() - Days::new(1)
+/// The first service day with departures ahead.
+fn first_day(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    now.with_timezone(&zone).date_naive() - Days::new(DAYS_BACK)
 }
 
 /// When the next local day begins.
@@ -152,9 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn a_horizon_begins_with_yesterdays_late_departures() {
+    fn a_horizon_begins_with_late_departures_of_the_days_before() {
         let days: Vec<_> = service_days(at("2026-03-01T17:00:00Z"), chrono_tz::Asia::Shanghai, 2).collect();
-        let expected = ["2026-03-01", "2026-03-02", "2026-03-03"].map(|day| day.parse().expect("a day"));
+        let expected = ["2026-02-28", "2026-03-01", "2026-03-02", "2026-03-03"];
+        let expected = expected.map(|day| day.parse().expect("a day"));
         assert_eq!(days, expected, "it is the second of March there");
     }
 }

@@ -13,7 +13,10 @@
 //! every replica: a client that reconnects with the present id has missed nothing, any other gets a
 //! snapshot.
 
-use super::seat_map;
+use super::{
+    layouts::{Layouts, ModelLayout},
+    seat_map,
+};
 use crate::{
     domain::TripId,
     limits::{OpenByNetwork, OpenSlot},
@@ -50,6 +53,7 @@ struct Inner {
     by_network: OpenByNetwork,
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
+    layouts: Layouts,
     period: Duration,
     longest: Duration,
 }
@@ -59,6 +63,8 @@ struct Inner {
 struct Seats {
     letters: String,
     id: String,
+    /// The version of the bus's model, which has the labels.
+    model: Option<(i64, Arc<ModelLayout>)>,
 }
 
 /// A seat's public state.
@@ -123,12 +129,13 @@ struct Slot {
 
 impl Live {
     /// With the bounds and times of the settings; `limited` says whether an address is bounded.
-    pub fn new(rules: &TripRules, limited: bool) -> Self {
+    pub fn new(rules: &TripRules, limited: bool, layouts: Layouts) -> Self {
         Self(Arc::new(Inner {
             slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
             by_network: OpenByNetwork::new(if limited { rules.live_streams_per_address } else { usize::MAX }),
             trips: Mutex::default(),
             opened: Notify::new(),
+            layouts,
             period: Duration::from_millis(rules.live_poll_ms),
             longest: Duration::from_secs(rules.live_stream_secs).min(MAX_STREAM),
         }))
@@ -150,7 +157,7 @@ impl Live {
         let mut seats = match self.join(trip) {
             Some(seats) => seats,
             None => {
-                let now = read_states(pool, &[trip]).await?.pop().ok_or(NoStream::UnknownTrip)?;
+                let now = self.read_states(pool, &[trip]).await?.pop().ok_or(NoStream::UnknownTrip)?;
                 self.begin(trip, now.1)?
             }
         };
@@ -181,7 +188,7 @@ impl Live {
                 continue;
             }
             let began = Instant::now();
-            match read_states(&pool, &trips).await {
+            match self.read_states(&pool, &trips).await {
                 Ok(seen) => {
                     failing = false;
                     self.publish(seen);
@@ -209,7 +216,7 @@ impl Live {
         let trips = self.trips();
         for (trip, now) in seen {
             if let Some(seats) = trips.get(&trip)
-                && seats.borrow().letters != now.letters
+                && seats.borrow().id != now.id
             {
                 seats.send_replace(Arc::new(now));
             }
@@ -249,6 +256,10 @@ impl Stream {
             };
             timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
             let present = Arc::clone(&self.seats.borrow_and_update());
+            if !present.has_seats_of(known) {
+                self.known = None;
+                continue;
+            }
             let changed = present.changed_since(known);
             let id = present.id.clone();
             self.known = Some(present);
@@ -260,41 +271,66 @@ impl Stream {
 }
 
 impl Seats {
-    fn new(letters: String) -> Self {
-        let hash = Sha256::digest(&letters);
-        let id = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { letters, id }
+    fn new(letters: String, model: Option<(i64, Arc<ModelLayout>)>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(&letters);
+        if let Some((model, _)) = &model {
+            hash.update(model.to_be_bytes());
+        }
+        let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { letters, id, model }
+    }
+
+    /// Whether both are of one model: an import may give a trip another.
+    fn has_seats_of(&self, other: &Self) -> bool {
+        let model = |seats: &Self| seats.model.as_ref().map(|(model, _)| *model);
+        model(self) == model(other)
     }
 
     fn all(&self) -> Vec<SeatState> {
-        (1_usize..).zip(self.letters.bytes()).map(|(seat, letter)| state(seat, letter)).collect()
+        (1_usize..).zip(self.letters.bytes()).map(|(seat, letter)| self.state(seat, letter)).collect()
     }
 
     fn changed_since(&self, before: &Self) -> Vec<SeatState> {
         let both = self.letters.bytes().zip(before.letters.bytes());
         let changed = (1_usize..).zip(both).filter(|(_, (now, then))| now != then);
-        changed.map(|(seat, (now, _))| state(seat, now)).collect()
+        changed.map(|(seat, (now, _))| self.state(seat, now)).collect()
+    }
+
+    fn state(&self, seat: usize, letter: u8) -> SeatState {
+        let painted = self.model.as_ref().and_then(|(_, model)| model.seats.get(seat - 1));
+        let label = painted.map_or_else(|| seat.to_string(), |seat| seat.label.to_string());
+        SeatState { seat: label, state: seat_map::state(letter) }
     }
 }
 
-fn state(seat: usize, letter: u8) -> SeatState {
-    SeatState { seat: seat.to_string(), state: seat_map::state(letter) }
-}
-
-/// The present state of these trips' seats, by the database's clock: a hold that has expired since
-/// the last read is a change, although no row has changed. A trip's seats are numbered from 1
-/// without gaps.
-async fn read_states(pool: &PgPool, trips: &[TripId]) -> Result<Vec<(TripId, Seats)>, sqlx::Error> {
-    let ids: Vec<Uuid> = trips.iter().map(|trip| trip.0).collect();
-    let rows = sqlx::query!(
-        r#"select s.trip_id,
-                  string_agg(seat_state(s.blocked, s.order_id, s.held_until), '' order by s.seat) as "letters!"
-           from seat s where s.trip_id = any($1) group by s.trip_id"#,
-        &ids
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(|row| (TripId(row.trip_id), Seats::new(row.letters))).collect())
+impl Live {
+    /// The present state of these trips' seats, by the database's clock: a hold that has expired since
+    /// the last read is a change, although no row has changed. A trip's seats are numbered from 1
+    /// without gaps.
+    async fn read_states(
+        &self,
+        pool: &PgPool,
+        trips: &[TripId],
+    ) -> Result<Vec<(TripId, Seats)>, sqlx::Error> {
+        let ids: Vec<Uuid> = trips.iter().map(|trip| trip.0).collect();
+        let mut conn = pool.acquire().await?;
+        let rows = sqlx::query!(
+            r#"select s.trip_id,
+                      string_agg(seat_state(s.blocked, s.order_id, s.held_until), '' order by s.seat) as "letters!",
+                      (select t.model_id from trip t where t.id = s.trip_id) as model_id
+               from seat s where s.trip_id = any($1) group by s.trip_id"#,
+            &ids
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let layouts = self.0.layouts.of(&mut conn, rows.iter().filter_map(|row| row.model_id)).await?;
+        let seats = rows.into_iter().map(|row| {
+            let model = row.model_id.and_then(|model| Some((model, Arc::clone(layouts.get(&model)?))));
+            (TripId(row.trip_id), Seats::new(row.letters, model))
+        });
+        Ok(seats.collect())
+    }
 }
 
 #[cfg(test)]
@@ -303,9 +339,9 @@ mod tests {
 
     #[test]
     fn an_id_names_a_state_and_a_change_names_its_seats() {
-        let (then, now) = (Seats::new("ffhs".to_owned()), Seats::new("fhfb".to_owned()));
+        let (then, now) = (Seats::new("ffhs".to_owned(), None), Seats::new("fhfb".to_owned(), None));
         assert_ne!(then.id, now.id);
-        assert_eq!(now.id, Seats::new("fhfb".to_owned()).id, "the same on every replica");
+        assert_eq!(now.id, Seats::new("fhfb".to_owned(), None).id, "the same on every replica");
         let changed: Vec<_> = now.changed_since(&then).into_iter().map(|s| (s.seat, s.state)).collect();
         let expected = [("2", "held"), ("3", "free"), ("4", "blocked")];
         assert_eq!(changed, expected.map(|(seat, state)| (seat.to_owned(), state)));

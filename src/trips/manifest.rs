@@ -40,7 +40,7 @@ pub struct Manifest {
     /// Why it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled_reason: Option<String>,
-    /// Each seat that an order holds, or held when the trip was cancelled, ascending.
+    /// Each seat that an order holds, or held when the trip was cancelled, in the order of the bus.
     pub seats: Vec<Line>,
 }
 
@@ -83,7 +83,7 @@ pub struct Line {
 struct Row {
     cancelled_at: Option<DateTime<Utc>>,
     reason: Option<String>,
-    seat: Option<i32>,
+    seat: Option<String>,
     order_id: Option<Uuid>,
     rider_id: Option<Uuid>,
     user_name: Option<String>,
@@ -101,7 +101,7 @@ impl Row {
     fn line(self, contacts: bool) -> Option<Line> {
         let status = self.status?;
         Some(Line {
-            seat: self.seat?.to_string(),
+            seat: self.seat?,
             order_id: OrderId(self.order_id?),
             rider_id: RiderId(self.rider_id?),
             user_name: self.user_name?,
@@ -133,18 +133,18 @@ pub async fn of(pool: &PgPool, trip: TripId, contacts: bool) -> Result<Option<Ma
                union
                select order_id from trip_cancellation_order where trip_id = $1
            )
-           select t.cancelled_at, c.reason as "reason?", l.seat as "seat?", l.id as "order_id?", l.rider_id as "rider_id?",
+           select t.cancelled_at, c.reason as "reason?", l.label as "seat?", l.id as "order_id?", l.rider_id as "rider_id?",
                   l.user_name as "user_name?", l.nick_name as "nick_name?", l.phone as "phone?", l.email as "email?",
                   l.status as "status?", l.paid_at as "paid_at?", l.closed_reason as "closed_reason?",
                   l.payment as "payment?"
            from trip t
            left join trip_cancellation c on c.trip_id = t.id
            left join (
-               select u.seat, o.id, o.rider_id, r.user_name, r.nick_name, r.phone, r.email, o.status, o.paid_at,
+               select u.seat, coalesce(u.label, u.seat::text) as label, o.id, o.rider_id, r.user_name, r.nick_name, r.phone, r.email, o.status, o.paid_at,
                       o.closed_reason,
                       (select p.state from payment p where p.order_id = o.id and p.state <> 'reversed') as payment
                from had join orders o on o.id = had.id join rider r on r.id = o.rider_id
-               cross join lateral unnest(o.seats) as u (seat)
+               cross join lateral unnest(o.seats, o.labels) as u (seat, label)
            ) as l on true
            where t.id = $1 order by l.seat, l.id"#,
         trip.0

@@ -1,5 +1,6 @@
 //! Seats that operators block: a blocked seat has no owner and cannot be booked.
 
+use super::labels::{self, NamedSeat};
 use crate::{
     booking::unpaid,
     domain::{Error, FieldError, OrderId, Refusal, RiderId, SeatSet, TripId},
@@ -26,17 +27,30 @@ pub enum SeatBlock {
 pub struct BlockedSeats {
     /// The trip.
     pub trip_id: TripId,
-    /// Seat labels, ascending.
+    /// Seat labels, in the order of the bus.
     pub blocked: Vec<String>,
 }
 
+/// What blocking or releasing seats has done.
+#[derive(Clone, Debug)]
+pub struct SeatsChanged {
+    /// What is blocked now.
+    pub blocked: BlockedSeats,
+    /// Whether any seat was changed.
+    pub changed: bool,
+    /// The numbers of the seats that were named.
+    pub numbers: Vec<i32>,
+    /// Their labels, on a trip of a model.
+    pub labels: Option<Vec<String>>,
+}
+
 /// Blocks or releases the seats, all of them or none, and records the operator and the reason.
-/// Seats that are already in the wanted state stay unchanged. Also returns whether any seat was
-/// changed.
+/// Seats that are already in the wanted state stay unchanged.
 ///
 /// # Errors
 /// An unknown or cancelled trip, a seat the trip does not have, seats that are taken and not
-/// overdue (for [`SeatBlock::Block`]); the database's.
+/// overdue (for [`SeatBlock::Block`]), seats that the bus's model does not sell (for
+/// [`SeatBlock::Release`]); the database's.
 pub async fn set_blocked(
     conn: &mut PgConnection,
     trip: TripId,
@@ -44,21 +58,26 @@ pub async fn set_blocked(
     block: SeatBlock,
     reason: &str,
     operator: RiderId,
-) -> Result<(BlockedSeats, bool), Error> {
+) -> Result<SeatsChanged, Error> {
     // The shared lock keeps the trip from being cancelled meanwhile: seats that a cancellation
-    // blocks must stay blocked.
-    let cancelled = sqlx::query_scalar!(
-        r#"select cancelled_at is not null as "cancelled!" from trip where id = $1 for share"#,
+    // blocks must stay blocked. It also keeps the model.
+    let found = sqlx::query!(
+        r#"select cancelled_at is not null as "cancelled!", model_id from trip where id = $1 for share"#,
         trip.0
     )
     .fetch_optional(&mut *conn)
     .await?
     .ok_or(Refusal::NotFound("trip"))?;
-    if cancelled {
+    if found.cancelled {
         return Err(Refusal::TripCancelled.into());
     }
+    let named = labels::named(&mut *conn, found.model_id, seats).await?;
+    let numbers: Vec<i32> = named.iter().map(|seat| seat.number).collect();
     if block == SeatBlock::Block {
-        free_overdue(&mut *conn, trip, seats, operator).await?;
+        free_overdue(&mut *conn, trip, &numbers, operator).await?;
+    } else if let Some(seat) = named.iter().find(|seat| !seat.is_for_sale) {
+        let rule = format!("the bus's model does not sell seat {}", seat.label);
+        return Err(Refusal::Invalid(FieldError::new("/seats", rule)).into());
     }
     let what = if block == SeatBlock::Block { "seats_blocked" } else { "seats_released" };
     let seen = sqlx::query!(
@@ -81,7 +100,7 @@ pub async fn set_blocked(
            )
            select known as "known!", taken as "taken!", exists(select from changed) as "changed!" from verdict"#,
         trip.0,
-        seats.numbers(),
+        &numbers,
         block == SeatBlock::Block,
         what,
         reason,
@@ -89,29 +108,31 @@ pub async fn set_blocked(
     )
     .fetch_one(&mut *conn)
     .await?;
-    if let Some(seat) = seats.numbers().iter().find(|seat| !seen.known.contains(seat)) {
-        let rule = format!("the trip has no seat {seat}");
-        return Err(Refusal::Invalid(FieldError::new("/seats", rule)).into());
+    if let Some(seat) = named.iter().find(|seat| !seen.known.contains(&seat.number)) {
+        return Err(labels::unknown(&seat.label));
     }
+    let label = |seat: &NamedSeat| seat.label.clone();
     if !seen.taken.is_empty() {
-        return Err(Refusal::SeatsTaken(seen.taken).into());
+        let taken = named.iter().filter(|seat| seen.taken.contains(&seat.number));
+        return Err(Refusal::SeatsTaken(taken.map(label).collect()).into());
     }
-    let blocked = blocked(conn, trip).await?;
-    Ok((BlockedSeats { trip_id: trip, blocked }, seen.changed))
+    let blocked = BlockedSeats { trip_id: trip, blocked: blocked(conn, trip).await? };
+    let labels = found.model_id.map(|_| named.iter().map(label).collect());
+    Ok(SeatsChanged { blocked, changed: seen.changed, numbers, labels })
 }
 
 /// Frees the seats of overdue holds, which count as free already.
 async fn free_overdue(
     conn: &mut PgConnection,
     trip: TripId,
-    seats: &SeatSet,
+    seats: &[i32],
     operator: RiderId,
 ) -> Result<(), sqlx::Error> {
     let overdue = sqlx::query_scalar!(
         r#"select distinct order_id as "order_id!" from seat
            where trip_id = $1 and seat = any($2) and held_until <= now() order by 1"#,
         trip.0,
-        seats.numbers()
+        seats
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -122,9 +143,10 @@ async fn free_overdue(
 }
 
 async fn blocked(conn: &mut PgConnection, trip: TripId) -> Result<Vec<String>, sqlx::Error> {
-    let seats =
-        sqlx::query_scalar!("select seat from seat where trip_id = $1 and blocked order by seat", trip.0)
-            .fetch_all(conn)
-            .await?;
-    Ok(seats.iter().map(ToString::to_string).collect())
+    sqlx::query_scalar!(
+        r#"select seat_labels($1, array(select seat from seat where trip_id = $1 and blocked order by seat)) as "labels!""#,
+        trip.0
+    )
+    .fetch_one(conn)
+    .await
 }

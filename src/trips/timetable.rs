@@ -1,64 +1,27 @@
 //! Making a day's trips from the timetable; a repeat makes only what is missing.
 
-use super::wall;
+use super::{
+    departures::{Departure, departures},
+    generated::{GeneratedTrips, SkippedDeparture},
+    network,
+};
 use crate::domain::{Day, Page};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use std::{collections::HashMap, fmt, str::FromStr};
 use uuid::Uuid;
 
 /// Most days of one call.
 pub const MAX_DAYS: u16 = 60;
-/// Most skipped departures that a summary names.
-const MAX_NAMED: usize = 5;
+/// Trips of one statement, so that each ends long before its timeout.
+const TRIPS: usize = 1_000;
 /// Most characters of an error that are stored for a skipped departure.
 const MAX_ERROR_CHARS: usize = 500;
-
-/// The result of making trips.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GeneratedTrips {
-    /// Trips that were missing and were made.
-    pub trips: u64,
-    /// Missing departures that could not be made.
-    pub skipped: Vec<SkippedDeparture>,
-}
-
-/// A departure of the timetable that could not be made on a day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SkippedDeparture {
-    /// The local date.
-    pub day: NaiveDate,
-    /// The departure.
-    pub timetable_id: i32,
-    /// Why not.
-    pub error: String,
-}
-
-impl GeneratedTrips {
-    pub(super) fn extend(&mut self, more: Self) {
-        self.trips += more.trips;
-        self.skipped.extend(more.skipped);
-    }
-
-    /// A sentence that names the first of the skipped departures.
-    pub fn summary(&self) -> String {
-        let mut summary = format!("{} trips made", self.trips);
-        if self.skipped.is_empty() {
-            return summary;
-        }
-        summary += &format!("; {} departures not made: ", self.skipped.len());
-        let named = self.skipped.iter().take(MAX_NAMED);
-        let named: Vec<_> = named.map(|s| format!("{} on {} ({})", s.timetable_id, s.day, s.error)).collect();
-        summary += &named.join(", ");
-        if self.skipped.len() > MAX_NAMED {
-            summary += ", and others";
-        }
-        summary
-    }
-}
 
 /// Makes the trips of `days` days from `first` on, local dates of `zone`, with their seats.
 /// Existing trips stay unchanged, and a departure that cannot be made does not stop the others.
@@ -79,18 +42,11 @@ pub async fn generate(
     Ok(made)
 }
 
-/// A departure of the timetable on a day.
-#[derive(Clone, Copy)]
-struct Departure {
-    timetable_id: i32,
-    departs_at: DateTime<Utc>,
-}
-
-/// Makes the missing trips of one day; only those that depart after `after`, if it is given. All
-/// trips are inserted at once. If one breaks a rule of the database, they are inserted one by one;
-/// the failed ones are in [`GeneratedTrips::skipped`] and in the table `departure_not_made`. Rows
-/// are in the timetable's order everywhere, so that two callers for the same day wait for each
-/// other and never deadlock. Needs a transaction.
+/// Makes the missing trips of one day; only those that depart after `after`, if it is given. [`TRIPS`]
+/// are inserted at once. If one breaks a rule of the database, they are inserted one by one; the failed
+/// ones are in [`GeneratedTrips::skipped`] and in the table `departure_not_made`. Rows are in the
+/// timetable's order everywhere, so that two callers for the same day wait for each other and never
+/// deadlock. Needs a transaction.
 ///
 /// # Errors
 /// The database's, except those of single departures.
@@ -100,28 +56,19 @@ pub(super) async fn generate_day(
     day: NaiveDate,
     after: Option<DateTime<Utc>>,
 ) -> Result<GeneratedTrips, sqlx::Error> {
-    let lines =
-        sqlx::query!("select id, departs_minute from timetable order by id").fetch_all(&mut *conn).await?;
+    network::keep_imports_away(&mut *conn).await?;
     let mut errors = HashMap::new();
-    let mut departures = Vec::with_capacity(lines.len());
-    for line in lines {
-        match wall::instant(zone, day, line.departs_minute) {
-            Some(departs_at) if after.is_none_or(|after| departs_at > after) => {
-                departures.push(Departure { timetable_id: line.id, departs_at });
-            }
-            Some(_) => {}
-            None => drop(errors.insert(line.id, "it departs beyond all dates".to_owned())),
-        }
-    }
+    let departures = departures(&mut *conn, (zone, day), after, &mut errors).await?;
     let mut trips = 0;
-    match insert_or_roll_back(&mut *conn, day, &departures).await? {
-        Ok(made) => trips += made,
-        Err(_) => {
-            for departure in &departures {
-                match insert_or_roll_back(&mut *conn, day, std::slice::from_ref(departure)).await? {
-                    Ok(made) => trips += made,
-                    Err(error) => drop(errors.insert(departure.timetable_id, error)),
-                }
+    for departures in departures.chunks(TRIPS) {
+        if let Ok(made) = insert_or_roll_back(&mut *conn, day, departures).await? {
+            trips += made;
+            continue;
+        }
+        for departure in departures {
+            match insert_or_roll_back(&mut *conn, day, std::slice::from_ref(departure)).await? {
+                Ok(made) => trips += made,
+                Err(error) => drop(errors.insert(departure.timetable_id, error)),
             }
         }
     }
@@ -165,24 +112,40 @@ async fn insert(
     let lines: Vec<i32> = departures.iter().map(|departure| departure.timetable_id).collect();
     let times: Vec<DateTime<Utc>> = departures.iter().map(|departure| departure.departs_at).collect();
     let ids: Vec<Uuid> = departures.iter().map(|_| Uuid::now_v7()).collect();
+    let prices: Vec<Decimal> = departures.iter().map(|departure| departure.price).collect();
+    let by_class: Vec<Option<Value>> =
+        departures.iter().map(|departure| departure.class_prices.clone()).collect();
+    // The seats of the bus's model; a bus of no model has seats 1 to its capacity. The seats of a trip
+    // are written beside each other: lists, seat maps and bookings then read a page, not one for each.
     let made = sqlx::query_scalar!(
         r#"with made as (
-               insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, timetable_id, service_date)
+               insert into trip (id, bus_id, direction, departs_at, arrives_at, price, capacity, timetable_id, service_date,
+                                 route, model_id, class_prices, hold_secs, cut_off_secs, refund_secs, refund_percent)
                select n.id, t.bus_id, t.direction, n.departs_at, n.departs_at + make_interval(mins => t.minutes),
-                      t.price, b.capacity, t.id, $4
-               from unnest($1::int[], $2::uuid[], $3::timestamptz[]) as n(timetable_id, id, departs_at)
+                      n.price, b.capacity, t.id, $4, t.route, case when t.route is not null then b.model_id end,
+                      n.class_prices, coalesce(r.hold_secs, w.hold_secs), coalesce(r.cut_off_secs, w.cut_off_secs),
+                      coalesce(r.refund_secs, w.refund_secs), coalesce(r.refund_percent, w.refund_percent)
+               from unnest($1::int[], $2::uuid[], $3::timestamptz[], $5::numeric[], $6::jsonb[])
+                   as n(timetable_id, id, departs_at, price, class_prices)
                join timetable t on t.id = n.timetable_id join bus b on b.id = t.bus_id
+               left join (route r cross join network w) on r.code = t.route
                order by t.id
                on conflict do nothing
-               returning id, capacity
+               returning id, capacity, model_id
            ), seats as (
-               insert into seat (trip_id, seat) select id, generate_series(1, capacity) from made
+               insert into seat (trip_id, seat, blocked)
+               select id, generate_series(1, capacity), false from made where model_id is null
+               union all
+               select made.id, m.number, not m.for_sale from made join model_seat m using (model_id)
+               order by 1, 2
            )
            select count(*) as "made!" from made"#,
         &lines,
         &ids,
         &times,
         day,
+        &prices,
+        &by_class as &[Option<Value>],
     )
     .fetch_one(conn)
     .await?;
@@ -256,7 +219,7 @@ pub struct NotMade {
     pub service_date: NaiveDate,
     /// Its bus.
     pub bus_id: i32,
-    /// 0 or 1.
+    /// The number of its direction.
     pub direction: i16,
     /// Why it could not be made.
     pub error: String,
@@ -319,6 +282,16 @@ pub async fn not_made(
     };
     let next = items.last().filter(|_| more).map(place);
     Ok(Page { items, next })
+}
+
+/// Whether there is a departure of which trips are made.
+///
+/// # Errors
+/// The database's.
+pub async fn has_timetable(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists(select from timetable where ended_at is null) as "there!""#)
+        .fetch_one(conn)
+        .await
 }
 
 /// How many departures could not be made.

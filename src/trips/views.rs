@@ -1,15 +1,41 @@
 //! Trips in responses.
 
-use super::wall;
-use crate::domain::{Error, FieldError, Money, Page, Refusal, TripId};
+use super::prices::{self, ClassPrice, ClassPrices};
+use crate::domain::{Currency, Error, FieldError, Money, Page, Refusal, TripId, wall};
+use crate::network::bounds::MAX_DIRECTION;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool, types::Json};
 use std::str::FromStr;
 use uuid::Uuid;
+
+/// What the number of a direction is.
+pub const DIRECTION_RULE: &str = "a whole number from 0 to 999";
+
+/// Whether a direction may have this number.
+pub fn is_direction(number: i16) -> bool {
+    u16::try_from(number).is_ok_and(|number| number <= MAX_DIRECTION)
+}
+
+/// The route of a trip and its rules, as the trip's row has them.
+#[derive(Clone, Debug, Default)]
+pub struct TripRoute {
+    /// Its code; `None` for a trip of no network.
+    pub code: Option<String>,
+    /// The departure that the trip was made of.
+    pub departure: Option<i32>,
+    /// When the network was imported beside which the row was read.
+    pub imported_at: Option<DateTime<Utc>>,
+    /// How long before departure booking ends, seconds; `None` for the settings' time.
+    pub cut_off_secs: Option<i32>,
+    /// How long before departure refunding ends, seconds; `None` for the settings' time.
+    pub refund_secs: Option<i32>,
+    /// How much a rider gets back, percent; `None` for all.
+    pub refund_percent: Option<i16>,
+}
 
 /// A trip.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -18,7 +44,7 @@ pub struct Trip {
     pub id: TripId,
     /// Its bus.
     pub bus_id: i32,
-    /// 0 or 1.
+    /// The number of its direction.
     pub direction: i16,
     /// When it departs.
     #[serde(serialize_with = "crate::domain::json::micros")]
@@ -26,14 +52,21 @@ pub struct Trip {
     /// When it arrives.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub arrives_at: DateTime<Utc>,
-    /// The price of one seat.
+    /// The price of one seat; the lowest, if classes cost differently.
     pub price: Money,
+    /// The price of a seat of each class.
+    pub prices: Vec<ClassPrice>,
+    /// The currency of the price.
+    pub currency: Currency,
     /// Seats of the bus.
     pub capacity: i32,
     /// Seats that can be booked: free, or held past their deadline.
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
     pub status: &'static str,
+    /// By which its journey is found, with the rules that it is sold by.
+    #[serde(skip)]
+    pub route: TripRoute,
 }
 
 /// The state of a trip, as a filter for operators.
@@ -71,10 +104,12 @@ impl FromStr for TripState {
 }
 
 /// Which trips of a day; every given condition must hold.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TripQuery {
     /// In this direction.
     pub direction: Option<i16>,
+    /// Of this route, by its code.
+    pub route: Option<String>,
     /// Of this bus.
     pub bus_id: Option<i32>,
     /// In this state.
@@ -90,10 +125,17 @@ pub(super) struct TripRow {
     pub(super) departs_at: DateTime<Utc>,
     pub(super) arrives_at: DateTime<Utc>,
     pub(super) price: Decimal,
+    pub(super) class_prices: Option<Json<ClassPrices>>,
     pub(super) capacity: i32,
     pub(super) free_seats: i64,
     pub(super) cancelled: bool,
     pub(super) now: DateTime<Utc>,
+    pub(super) route: Option<String>,
+    pub(super) departure: Option<i32>,
+    pub(super) cut_off_secs: Option<i32>,
+    pub(super) refund_secs: Option<i32>,
+    pub(super) refund_percent: Option<i16>,
+    pub(super) imported_at: Option<DateTime<Utc>>,
 }
 
 impl From<TripRow> for Trip {
@@ -111,9 +153,19 @@ impl From<TripRow> for Trip {
             departs_at: row.departs_at,
             arrives_at: row.arrives_at,
             price: Money::from_database(row.price),
+            prices: prices::listed(row.price, row.class_prices.as_deref()),
+            currency: Currency::installed(),
             capacity: row.capacity,
             free_seats: row.free_seats,
             status,
+            route: TripRoute {
+                code: row.route,
+                departure: row.departure,
+                imported_at: row.imported_at,
+                cut_off_secs: row.cut_off_secs,
+                refund_secs: row.refund_secs,
+                refund_percent: row.refund_percent,
+            },
         }
     }
 }
@@ -158,14 +210,18 @@ async fn find(
     let Some((begins, ends)) = bounds else { return Ok(Vec::new()) };
     let rows = sqlx::query_as!(
         TripRow,
-        r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price, t.capacity,
+        r#"select t.id, t.bus_id, t.direction, t.departs_at, t.arrives_at, t.price,
+                  t.class_prices as "class_prices: Json<ClassPrices>", t.capacity,
                   (select count(*) from seat s
                    where s.trip_id = t.id and seat_state(s.blocked, s.order_id, s.held_until) = 'f') as "free_seats!",
-                  t.cancelled_at is not null as "cancelled!", now() as "now!"
+                  t.cancelled_at is not null as "cancelled!", now() as "now!",
+                  t.route, t.timetable_id as departure, t.cut_off_secs, t.refund_secs, t.refund_percent,
+                  (select imported_at from network where is_there) as imported_at
            from trip t
            where t.departs_at >= $1 and t.departs_at < $2
              and ($3::smallint is null or t.direction = $3)
              and ($4::integer is null or t.bus_id = $4)
+             and ($8::text is null or t.route = $8)
              and ($5::text is null or $5 = case when t.cancelled_at is not null then 'cancelled'
                                                 when t.departs_at <= now() then 'departed' else 'open' end)
              and ($6::uuid is null or (t.departs_at, t.id) > (select a.departs_at, a.id from trip a where a.id = $6))
@@ -176,7 +232,8 @@ async fn find(
         query.bus_id,
         query.state.map(TripState::as_str),
         query.after.map(|trip| trip.0),
-        limit
+        limit,
+        query.route.as_deref()
     )
     .fetch_all(db)
     .await?;

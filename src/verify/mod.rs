@@ -1,6 +1,8 @@
 //! Checks the invariants: one query each, read-only and in one snapshot. A breach lists ids of
 //! where it was found.
 
+mod imports;
+mod invariant;
 mod invariants;
 mod overdue;
 
@@ -9,7 +11,8 @@ pub use overdue::OverdueUndo;
 use crate::{domain::Localized, settings::DEFAULT_OVERDUE_BOUND, storage};
 use chrono::{DateTime, Duration, Utc};
 use farebox_jobs::{MqTag, queue::admin::first_id};
-use invariants::{INVARIANTS, Invariant, OVERDUE_UNDOS};
+use invariant::Invariant;
+use invariants::{INVARIANTS, OVERDUE_UNDOS};
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};

@@ -1,6 +1,6 @@
 //! An undo that is due and not done.
 
-use crate::domain::{Localized, Money};
+use crate::domain::{Currency, Localized, Money, list_seats};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,13 +27,19 @@ pub struct OverdueUndo {
     /// The trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trip_id: Option<Uuid>,
-    /// The order's seats.
+    /// The numbers of the order's seats.
     pub seats: Vec<i32>,
+    /// Their labels; absent where the numbers are the labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Those of them that the undo frees.
     pub frees: Vec<i32>,
     /// The money that the undo gives back or settles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
+    /// The currency of the amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
     /// How long ago it first fell due, seconds.
     pub owed_secs: f64,
     /// How many of its attempts failed.
@@ -53,9 +59,9 @@ impl OverdueUndo {
     pub fn line(&self) -> String {
         let Self { tag, key, owed_secs, .. } = self;
         let rider = self.rider.as_deref().unwrap_or("an unknown rider");
-        let amount = self.amount.map(|amount| format!(", {amount}")).unwrap_or_default();
-        let seats: Vec<String> = self.seats.iter().map(ToString::to_string).collect();
-        let seats = if seats.is_empty() { String::new() } else { format!(", seats {}", seats.join(" ")) };
+        let amount = self.amount.map(|amount| format!(", {}", amount.with_code())).unwrap_or_default();
+        let seats = list_seats(&self.seats, &self.labels).replace(", ", " ");
+        let seats = if seats.is_empty() { seats } else { format!(", seats {seats}") };
         format!("{tag} {key}: owed to {rider}{amount}{seats} for {owed_secs:.0} s; {}", self.why.en)
     }
 }

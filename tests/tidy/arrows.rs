@@ -13,6 +13,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
         "src/",
         &[
             &["domain"],
+            &["network"],
             &["settings"],
             &["storage", "embedded", "security"],
             &["batch", "limits"],
@@ -47,7 +48,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
                 "order_unpaid",
             ],
             &["pay", "pay_back", "pay_check", "pay_money"],
-            &["bulk", "timetable", "trip_cancel"],
+            &["bulk", "network_import", "timetable", "trip_cancel"],
         ],
     ),
     (

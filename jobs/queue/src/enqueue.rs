@@ -125,31 +125,41 @@ pub async fn enqueue_or_expedite(
     conn: &mut (impl QueueConnection + ?Sized),
     job: &NewJob,
 ) -> Result<Enqueued, sqlx::Error> {
-    if let Some(id) = bring_forward(conn, job).await? {
-        return Ok(Enqueued::AlreadyQueued(id));
+    let tag_and_key = [(job.tag, job.key.clone())];
+    if let Some(id) = expedite(conn, &tag_and_key).await?.first() {
+        return Ok(Enqueued::AlreadyQueued(*id));
     }
     let answers = enqueue(conn, std::slice::from_ref(job), Due::NowSilently).await?;
     let answer = answers.first().copied().ok_or(sqlx::Error::RowNotFound)?;
     if matches!(answer, Enqueued::AlreadyQueued(_)) {
         // Its key may have been taken after the first look, by a transaction that was still open
         // then.
-        bring_forward(conn, job).await?;
+        expedite(conn, &tag_and_key).await?;
     }
     Ok(answer)
 }
 
-async fn bring_forward(
+/// Makes the live jobs of these tags and keys due now, except those that run. Returns those that were
+/// not due. The caller [notifies](crate::Notifier) after its commit.
+pub async fn expedite(
     conn: &mut (impl QueueConnection + ?Sized),
-    job: &NewJob,
-) -> Result<Option<Uuid>, sqlx::Error> {
+    jobs: &[(&str, String)],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let tags: Vec<String> = jobs.iter().map(|(tag, _)| (*tag).to_owned()).collect();
+    let keys: Vec<String> = jobs.iter().map(|(_, key)| key.clone()).collect();
     sqlx::query_scalar!(
-        "update queue.job set run_at = statement_timestamp()
-         where tag = $1 and key = $2 and lease_token is null and run_at > statement_timestamp()
+        "with chosen as (
+             select job.id from unnest($1::text[], $2::text[]) as g (tag, key)
+             join queue.job on job.tag = g.tag and job.key = g.key
+             where job.lease_token is null and job.run_at > statement_timestamp()
+             order by job.tag, job.key for update of job
+         )
+         update queue.job set run_at = statement_timestamp() where id in (select id from chosen)
          returning id",
-        job.tag,
-        job.key,
+        &tags,
+        &keys,
     )
-    .fetch_optional(conn.on_queue())
+    .fetch_all(conn.on_queue())
     .await
 }
 

@@ -35,7 +35,7 @@ mod worker;
 pub use apalis::prelude::WorkerError;
 pub use config::WorkerConfig;
 pub use delivery::{Delivery, Outcome};
-pub use enqueue::{Due, Enqueued, enqueue, enqueue_or_expedite, remove};
+pub use enqueue::{Due, Enqueued, enqueue, enqueue_or_expedite, expedite, remove};
 pub use error::{BoxError, JobError};
 pub use job::{Job, NewJob, Priority};
 pub use lease::{Lease, SettleError};

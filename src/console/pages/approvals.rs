@@ -1,9 +1,11 @@
 //! Changes of wallets that wait for a second operator.
 
 use crate::console::{
-    components::{action_form, action_link, empty, link_rider, live, older_page_link, when},
+    components::{
+        action_form, action_link, amount, empty, link_rider, live, money_head, older_page_link, when,
+    },
     failure::{Failure, PageResult},
-    form::{EmptyForm, OperatorForm},
+    form::{EmptyForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -21,7 +23,7 @@ use crate::{
     },
     storage,
 };
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -57,11 +59,11 @@ fn live_list(context: &PageContext, items: &[Approval]) -> Markup {
             @if items.is_empty() { (empty(context, "None.", "无。")) }
             @else { div.scroll { table {
                 thead { tr { th scope="col" { (context.t("Asked", "提交时间")) } th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Kind", "类型")) }
-                    th scope="col" { (context.t("Amount", "金额")) } th scope="col" { (context.t("Reason", "原因")) } th scope="col" { (context.t("State", "状态")) }
+                    (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Reason", "原因")) } th scope="col" { (context.t("State", "状态")) }
                     th scope="col" { (context.t("Until", "截止")) } th scope="col" { (context.t("Decide", "审批")) } } }
                 tbody { @for one in items { tr {
                     td { (when(context, one.asked_at)) } td { (link_rider(one.rider_id)) } td { (kind(context, one)) }
-                    td.number { span.money { (one.amount) } } td { (one.reason.as_deref().unwrap_or_default()) } td { (state(context, one.state)) }
+                    td.number { (amount(one.amount)) } td { (one.reason.as_deref().unwrap_or_default()) } td { (state(context, one.state)) }
                     td { (when(context, one.expires_at)) }
                     td { @if one.state == "waiting" {
                         (action_link(context, &format!("/console/approvals/{}/approve", one.id), context.t("Approve", "批准")))
@@ -102,6 +104,21 @@ impl Decision {
         }
     }
 
+    /// The way to the page that asks for the password again, if the decision moves money.
+    async fn password_page(
+        self,
+        app: &App,
+        context: &PageContext,
+        id: Uuid,
+    ) -> Result<Option<Response>, Failure> {
+        match self {
+            Self::Approve => {
+                password_page(app, &context.caller, &format!("/console/approvals/{id}/approve")).await
+            }
+            Self::Refuse => Ok(None),
+        }
+    }
+
     fn label(self, context: &PageContext) -> &'static str {
         match self {
             Self::Approve => context.t("Approve", "批准"),
@@ -116,12 +133,15 @@ pub(crate) async fn confirm(
     Path((Id(id), act)): Path<(Id, String)>,
 ) -> PageResult {
     let decision = Decision::read(&act)?;
+    if let Some(elsewhere) = decision.password_page(&app, &context, id).await? {
+        return Ok(elsewhere);
+    }
     let one = approvals::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("approval"))?;
     let label = decision.label(&context);
     let preview = html! { dl.facts {
         dt { (context.t("Rider", "乘客")) } dd { (link_rider(one.rider_id)) }
         dt { (context.t("Kind", "类型")) } dd { (kind(&context, &one)) }
-        dt { (context.t("Amount", "金额")) } dd { span.money { (one.amount) } }
+        dt { (context.t("Amount", "金额")) } dd { (amount(one.amount)) " " (one.currency) }
         dt { (context.t("Reference", "凭证号")) } dd { (one.reference) }
         dt { (context.t("Asked by", "提交人")) } dd { (link_rider(one.asked_by)) " " (when(&context, one.asked_at)) }
         dt { (context.t("Reason", "原因")) } dd { (one.reason.as_deref().unwrap_or_default()) }
@@ -140,9 +160,12 @@ pub(crate) async fn act(
 ) -> PageResult {
     let OperatorForm { context, reason, form: EmptyForm {} } = form;
     let decision = Decision::read(&act)?;
+    if let Some(elsewhere) = decision.password_page(&app, &context, id).await? {
+        return Ok(elsewhere);
+    }
     let by = mover(&context.caller, Through::Console, Some(&reason))?;
     let decided = decide(&app, &by, id, decision).await?;
-    let notice = format!("{} {}", state(&context, decided.state), decided.amount);
+    let notice = format!("{} {}", state(&context, decided.state), decided.amount.with_code());
     Ok(redirect_with_notice(&context, "/console/approvals", &notice))
 }
 

@@ -131,7 +131,7 @@ fn sentences(context: &PageContext, owed: &UndoBacklog, dead: i64, retrying: i64
     let size = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
     let mut said = Vec::new();
     if !owed.is_empty() {
-        let amount = Money::from_database(owed.amount);
+        let amount = Money::from_database(owed.amount).with_code();
         let (riders, seats) = (size(owed.riders), size(owed.seats));
         said.push(if chinese {
             let least = if owed.more { "至少" } else { "" };
@@ -222,15 +222,17 @@ fn breach(context: &PageContext, broken: &BrokenInvariant) -> Markup {
 /// An overdue debt: order, rider, amount, seats, age, and why its job is not done.
 fn debt(context: &PageContext, debt: &Value) -> Markup {
     let text = |name: &str| debt[name].as_str().unwrap_or_default().to_owned();
+    let listed = |name: &str| debt[name].as_array().into_iter().flatten();
+    let labels: Vec<String> = listed("labels").filter_map(Value::as_str).map(str::to_owned).collect();
     let seats: Vec<String> =
-        debt["seats"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+        if labels.is_empty() { listed("seats").map(ToString::to_string).collect() } else { labels };
     let why = &debt["why"];
     let why = context.t(why["en"].as_str().unwrap_or_default(), why["zh"].as_str().unwrap_or_default());
     html! {
         (link_job(text("job_id"))) " " (tag(context, &text("tag"))) " · "
         @if let Some(order) = debt["order_id"].as_str() { (context.t("order", "订单")) " " (link_order(order)) " · " }
         @if let Some(rider) = debt["rider_id"].as_str() { (context.t("rider", "乘客")) " " (link_rider(rider)) " " (text("rider")) " · " }
-        @if let Some(amount) = debt["amount"].as_str() { span.money { (amount) } " · " }
+        @if let Some(amount) = debt["amount"].as_str() { span.money { (amount) } " " (text("currency")) " · " }
         @if !seats.is_empty() { (context.t("seats", "座位")) " " (seats.join(", ")) " · " }
         (context.t("owed for", "已欠")) " " (span(context, debt["owed_secs"].as_f64().unwrap_or(0.0))) " · " (why)
     }

@@ -61,6 +61,6 @@ pub(super) fn charts(context: &PageContext, hour: &[TagMinute], asked: &[traffic
 
 /// Whether the jobs of a tag undo a step.
 pub(super) fn undoes(tag: &str) -> bool {
-    let other = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk];
+    let other = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk, MqTag::NetworkImport];
     !other.into_iter().any(|other| other.wire() == tag)
 }

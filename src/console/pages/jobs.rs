@@ -12,7 +12,7 @@ use crate::console::{
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, Refusal},
+    domain::{FieldError, Id, Refusal, list_seats},
     http::{
         App,
         extract::{Params, Path, strict},
@@ -249,7 +249,7 @@ fn impact_card(context: &PageContext, impact: &Impact) -> Markup {
         @if let Some(rider) = impact.rider_id { dt { (context.t("Rider", "乘客")) } dd { (link_rider(rider)) " " (impact.rider.as_deref().unwrap_or_default()) } }
         @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (when(context, at)) } } }
         dt { (context.t("Seats it would free", "将释放的座位")) }
-        dd { @if impact.seats.is_empty() { (context.t("none", "无")) } @else { (impact.seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) } }
+        dd { @if impact.seats.is_empty() { (context.t("none", "无")) } @else { (list_seats(&impact.seats, &impact.labels)) } }
         dt { (context.t("Money it would give back", "将退回的款项")) }
         dd { @if let Some(amount) = impact.amount { (money(amount)) } @else { (context.t("none", "无")) } }
     } } }

@@ -8,7 +8,7 @@ use crate::console::{
     components::{LIVE_BEGIN, LIVE_END},
     form::REPEATED,
     parameters::parameters,
-    session::session_of,
+    session::{SelfUpdate, session_of},
 };
 use crate::{
     domain::RiderId,
@@ -153,6 +153,7 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
     let asks_for_events = takes_events(request.headers());
     let (mut page, _) = request.into_parts();
     page.uri = uri;
+    page.extensions.insert(SelfUpdate);
     let mut open = Open {
         page,
         next,

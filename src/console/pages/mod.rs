@@ -1,19 +1,30 @@
 //! The console's pages.
 
+pub(crate) mod accounts;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod bulk;
+pub(crate) mod confirm;
+mod entry;
 pub(crate) mod home;
 mod home_charts;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod money;
+pub(crate) mod network;
+mod network_imports;
 pub(crate) mod order;
 pub(crate) mod orders;
+pub(crate) mod own_account;
+pub(crate) mod password_reset;
 pub(crate) mod people;
 pub(crate) mod preferences;
 pub(crate) mod queues;
 pub(crate) mod riders;
 pub(crate) mod search;
+mod seat_map;
+pub(crate) mod second_factor;
 pub(crate) mod sign_in;
+pub(crate) mod trip_change;
+mod trip_words;
 pub(crate) mod trips;

@@ -4,12 +4,12 @@ use super::riders::{account, known};
 use crate::console::{
     components::{action_form, money, when},
     failure::{Failure, PageResult},
-    form::OperatorForm,
+    form::{ConfirmedForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, Money, Reference, Refusal, RiderId, SignedMoney},
+    domain::{Currency, FieldError, Id, Money, Reference, Refusal, RiderId, SignedMoney},
     http::{App, extract::Path, handlers::ops::wallets::mover},
     ops::{
         audit::Through,
@@ -47,10 +47,13 @@ pub(crate) async fn confirm_top_up(
     context: PageContext,
     Path(Id(id)): Path<Id>,
 ) -> PageResult {
+    if let Some(elsewhere) = password_page(&app, &context.caller, &context.path).await? {
+        return Ok(elsewhere);
+    }
     let (name, preview) = preview(&app, &context, id).await?;
     let fields = html! {
         (reference())
-        label for="amount" { (context.t("Amount", "金额")) }
+        label for="amount" { (context.t("Amount", "金额")) ", " (Currency::installed()) }
         input #amount name="amount" type="text" inputmode="decimal" required autocomplete="off";
         (second_person(&app, &context))
     };
@@ -64,6 +67,9 @@ pub(crate) async fn confirm_correction(
     context: PageContext,
     Path((Id(id), Id(entry))): Path<(Id, Id)>,
 ) -> PageResult {
+    if let Some(elsewhere) = password_page(&app, &context.caller, &context.path).await? {
+        return Ok(elsewhere);
+    }
     let (name, account) = preview(&app, &context, id).await?;
     let wrong = wallet::entry(&app.saga.pool, RiderId(id), entry).await?;
     let wrong = wrong.ok_or(Refusal::NotFound("entry"))?;
@@ -74,7 +80,7 @@ pub(crate) async fn confirm_correction(
     };
     let fields = html! {
         (reference())
-        label for="amount" { (context.t("Amount of the correction, with a minus to take money back", "更正金额，扣回请加负号")) }
+        label for="amount" { (context.t("Amount of the correction, with a minus to take money back", "更正金额，扣回请加负号")) ", " (Currency::installed()) }
         input #amount name="amount" type="text" required autocomplete="off";
         (second_person(&app, &context))
     };
@@ -99,14 +105,14 @@ fn reference() -> Markup {
 fn second_person(app: &App, context: &PageContext) -> Markup {
     html! { p.quiet {
         (context.t("Beyond this amount, a second operator has to approve: ", "超过此金额须由另一名操作员批准："))
-        (money(app.saga.wallets.approval_above))
+        (money(app.saga.wallets.approval_above.money()))
     } }
 }
 
 pub(crate) async fn top_up(
     State(app): State<App>,
     Path(Id(id)): Path<Id>,
-    form: OperatorForm<TopUp>,
+    ConfirmedForm(form): ConfirmedForm<TopUp>,
 ) -> PageResult {
     let OperatorForm { context, reason, form } = form;
     let amount: Money = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
@@ -117,7 +123,7 @@ pub(crate) async fn top_up(
 pub(crate) async fn correct(
     State(app): State<App>,
     Path((Id(id), Id(entry))): Path<(Id, Id)>,
-    form: OperatorForm<Correction>,
+    ConfirmedForm(form): ConfirmedForm<Correction>,
 ) -> PageResult {
     let OperatorForm { context, reason, form } = form;
     let amount: SignedMoney = form.amount.trim().parse().map_err(|rule| FieldError::new("amount", rule))?;
@@ -141,12 +147,12 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
             return Ok(redirect_with_notice(
                 context,
                 "/console/approvals",
-                &format!("{words} {}", change.amount),
+                &format!("{words} {}", change.amount.with_code()),
             ));
         }
         (Changed::Entered(_), ChangeKind::TopUp) => context.t("Topped up", "已充值"),
         (Changed::Entered(_), ChangeKind::Correction { .. }) => context.t("Corrected by", "已更正"),
     };
-    let notice = format!("{notice} {} ✓", change.amount);
+    let notice = format!("{notice} {} ✓", change.amount.with_code());
     Ok(redirect_with_notice(context, &format!("/console/riders/{}", change.rider), &notice))
 }

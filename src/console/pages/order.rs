@@ -7,7 +7,7 @@ use crate::console::{
     session::PageContext,
 };
 use crate::{
-    domain::{Money, OrderId, Refusal},
+    domain::{Money, OrderId, Refusal, list_seats},
     http::{
         App,
         extract::{Params, Path},
@@ -59,7 +59,7 @@ pub(crate) async fn show(
             h2 { (context.t("Steps", "步骤")) }
             (saga(&context, &whole, context.t("Booking", "预订"), id, &BOOKING))
             @for payment in &whole.payments {
-                (saga(&context, &whole, &format!("{} {}", context.t("Payment", "支付"), Money::from_database(payment.amount)), payment.id, &PAYING))
+                (saga(&context, &whole, &format!("{} {}", context.t("Payment", "支付"), Money::from_database(payment.amount).with_code()), payment.id, &PAYING))
             }
             (saga(&context, &whole, context.t("Ending", "结束"), id, &ENDING))
             h2 { (context.t("Jobs", "任务")) }
@@ -103,14 +103,13 @@ fn owed(context: &PageContext, whole: &OrderSnapshot) -> Markup {
 }
 
 fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
-    let seats = |seats: &[i32]| seats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
             dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(context, order.departs_at)) }
-            dt { (context.t("Seats", "座位")) } dd { (seats(&order.seats)) }
-            dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (seats(&order.owns)) } }
+            dt { (context.t("Seats", "座位")) } dd { (order.seats.join(", ")) }
+            dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (list_seats(&order.owns, &order.owned_labels)) } }
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
             dt { (context.t("Booked", "预订于")) } dd { (when(context, order.created_at)) }
             dt { (context.t("To be paid until", "支付期限")) } dd { (when(context, order.expires_at)) }
@@ -176,8 +175,9 @@ fn timeline_event(
             "step" => { (context.t("step done", "步骤完成")) ": " (tag(context, what)) }
             "undo" => { @if detail["barred"] == true { (context.t("step barred", "步骤被阻止")) } @else { (context.t("step undone", "步骤已撤销")) } ": " (tag(context, what)) }
             "state" => { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (text("reason")) ")" }
-            "ledger" => { (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text("amount")) } ", "
-                (context.t("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } }
+            "change" => { (context.t("an import changed", "导入更改了")) ": " (what) }
+            "ledger" => { (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text("amount")) } " " (text("currency")) ", "
+                (context.t("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } " " (text("currency")) }
             "job" => { (context.t("job", "任务")) " " (tag(context, what)) " " (state(context, &text("state"))) " "
                 @if let Some(id) = detail["id"].as_str() { (link_job(id)) } " " (text("note")) }
             "request" => { (request_words(context, what)) " · " (context.t("key", "幂等键")) " " code { (text("key")) } " · "

@@ -1,13 +1,15 @@
 //! Finding an order: by its id, its rider, or its seat.
 
 use crate::console::{
-    components::{empty, link_order, link_rider, link_trip, money, older_page_link, state, when},
+    components::{
+        amount, empty, link_order, link_rider, link_trip, money_head, older_page_link, state, when,
+    },
     failure::PageResult,
     layout::{Nav, with_nav},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, OrderId, TripId},
+    domain::{FieldError, Id, OrderId, TripId, fault_of_label},
     http::{App, extract::Params},
     orders::search::{Found, newest, of_seat},
 };
@@ -45,7 +47,9 @@ pub(crate) async fn list(
     let (rider, trip, after) =
         (id("rider", &query.rider)?, id("trip", &query.trip)?, id("after", &query.after)?);
     if let (Some(trip), seat) = (trip, query.seat.trim()) {
-        let seat: i32 = seat.parse().map_err(|_| FieldError::new("seat", "the number of a seat"))?;
+        if let Some(fault) = fault_of_label(seat) {
+            return Err(FieldError::new("seat", format!("the label of a seat: {fault}")).into());
+        }
         if let Some(order) = of_seat(&app.saga.pool, TripId(trip), seat).await? {
             return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
         }
@@ -73,10 +77,10 @@ pub(crate) fn table(context: &PageContext, orders: &[Found]) -> Markup {
         @if orders.is_empty() { (empty(context, "No order.", "没有订单。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("Order", "订单")) } th scope="col" { (context.t("State", "状态")) } th scope="col" { (context.t("Seats", "座位")) }
-                th scope="col" { (context.t("Amount", "金额")) } th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Booked", "预订于")) } } }
+                (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Booked", "预订于")) } } }
             tbody { @for Found { order, rider_id } in orders { tr {
                 td { (link_order(order.id)) } td { (state(context, order.status.as_str())) } td { (order.seats.join(", ")) }
-                td.number { (money(order.amount)) } td { (link_rider(rider_id)) } td { (link_trip(order.trip_id)) } td { (when(context, order.created_at)) }
+                td.number { (amount(order.amount)) } td { (link_rider(rider_id)) } td { (link_trip(order.trip_id)) } td { (when(context, order.created_at)) }
             } } }
         } } }
     }

@@ -4,7 +4,7 @@ use super::riders::{account, known};
 use crate::console::{
     components::action_form,
     failure::{Failure, PageResult},
-    form::{EmptyForm, OperatorForm},
+    form::{EmptyForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -41,6 +41,19 @@ impl PersonAct {
         }
     }
 
+    /// The way to the page that asks for the password again, before data is handed over or erased.
+    async fn password_page(
+        self,
+        app: &App,
+        context: &PageContext,
+        form: &str,
+    ) -> Result<Option<Response>, Failure> {
+        match self {
+            Self::Export | Self::Forget => password_page(app, &context.caller, form).await,
+            Self::VerifyEmail => Ok(None),
+        }
+    }
+
     fn label(self, context: &PageContext) -> &'static str {
         match self {
             Self::Export => context.t("Export", "导出"),
@@ -73,6 +86,10 @@ pub(crate) async fn confirm(
     Path((Id(id), act)): Path<(Id, String)>,
 ) -> PageResult {
     let (act, label) = (PersonAct::read(&act)?, act);
+    let action = format!("/console/riders/{id}/{label}");
+    if let Some(elsewhere) = act.password_page(&app, &context, &action).await? {
+        return Ok(elsewhere);
+    }
     let (pool, rider) = (&app.saga.pool, known(&app, id).await?);
     context.reads(&app, &Read::Rider(rider.id)).await?;
     let (balance, times) = (wallet::balance(pool, rider.id).await?, find::times(pool, rider.id).await?);
@@ -80,7 +97,6 @@ pub(crate) async fn confirm(
         (account(&context, &rider, times, balance))
         p { (act.explanation(&context)) }
     };
-    let action = format!("/console/riders/{id}/{label}");
     let danger = matches!(act, PersonAct::Forget);
     let form = action_form(&context, &action, act.label(&context), html! {}, Some(preview), danger);
     let title = format!("{}: {}", act.label(&context), rider.user_name);
@@ -92,8 +108,12 @@ pub(crate) async fn act(
     Path((Id(id), act)): Path<(Id, String)>,
     form: OperatorForm<EmptyForm>,
 ) -> PageResult {
-    let act = PersonAct::read(&act)?;
+    let (act, label) = (PersonAct::read(&act)?, act);
     let (context, by, EmptyForm {}) = form.into_parts();
+    let page = format!("/console/riders/{id}/{label}");
+    if let Some(elsewhere) = act.password_page(&app, &context, &page).await? {
+        return Ok(elsewhere);
+    }
     let (rider, mut tx) = (RiderId(id), storage::begin(&app.saga.pool).await?);
     let notice = match act {
         PersonAct::Export => {

@@ -1,20 +1,21 @@
 //! A rider: account, orders, ledger. Changes of the wallet are in [`super::money`].
 
-use super::orders::table;
+use super::{accounts::account_links, orders::table};
 use crate::console::{
-    components::{action_link, empty, link_order, live, money, when},
+    components::{action_link, amount, empty, link_order, live, money, money_head, when},
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
     session::PageContext,
 };
 use crate::{
-    accounts::{self, Rider},
+    accounts::{self, Rider, Role},
     domain::{Id, Money, OrderId, Refusal, RiderId},
     http::{
         App,
         extract::{Params, Path},
     },
     ops::{
+        accounts as ops_accounts,
         find::{self, AccountTimes, FoundRider, MAX_FOUND},
         reads::Read,
     },
@@ -113,6 +114,7 @@ pub(crate) async fn show(
     let (pool, rider) = (&app.saga.pool, known(&app, id).await?);
     context.reads(&app, &Read::Rider(rider.id)).await?;
     let (balance, times) = (wallet::balance(pool, rider.id).await?, find::times(pool, rider.id).await?);
+    let state = ops_accounts::state(pool, rider.id).await?;
     let orders = newest(pool, Some(id), pages.orders, PAGE).await?;
     let entries = wallet::entries(pool, rider.id, pages.entries, PAGE).await?;
     let next = |name: &str, after: Option<String>| {
@@ -129,7 +131,8 @@ pub(crate) async fn show(
             (action_link(&context, &format!("/console/riders/{id}/export"), context.t("Export", "导出")))
             (action_link(&context, &format!("/console/riders/{id}/forget"), context.t("Forget", "注销")))
             a.button href=(format!("/console/jobs?rider={id}")) { (context.t("Jobs", "任务")) }
-            a.button href="/console/approvals" { (context.t("Approvals", "审批")) } }
+            a.button href="/console/approvals" { (context.t("Approvals", "审批")) }
+            @if rider.role == Role::Rider || context.is_admin() { (account_links(&context, rider.id, state)) } }
         h2 { (context.t("Orders", "订单")) }
         (live("orders", &context, table(&context, &orders.items)))
         (next("orders", orders.next))
@@ -144,11 +147,11 @@ fn ledger(context: &PageContext, rider: Uuid, entries: &[Entry]) -> Markup {
     html! {
         @if entries.is_empty() { (empty(context, "No entry.", "没有账目。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } th scope="col" { (context.t("Amount", "金额")) }
-                th scope="col" { (context.t("Balance after", "余额")) } th scope="col" { (context.t("Order", "订单")) }
+            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额")))
+                (money_head(context.t("Balance after", "余额"))) th scope="col" { (context.t("Order", "订单")) }
                 @if context.can_write() { th scope="col" { (context.t("Wrong?", "有误？")) } } } }
             tbody { @for entry in entries { tr {
-                td { (when(context, entry.at)) } td { (entry.kind) } td.number { (money(entry.amount)) } td.number { (money(entry.balance_after)) }
+                td { (when(context, entry.at)) } td { (entry.kind) } td.number { (amount(entry.amount)) } td.number { (amount(entry.balance_after)) }
                 td { @if let Some(order) = entry.order_id { (link_order(order)) } }
                 @if context.can_write() { td { a href=(format!("/console/riders/{rider}/correct/{}", entry.id)) { (context.t("Correct it", "更正")) } } }
             } } }

@@ -1,35 +1,34 @@
 //! Signing in and out. The session is one of the API: it also ends when it is revoked there.
 
+use super::{
+    entry::{noted_sign_in_page, sign_in_page},
+    second_factor::second_step,
+};
 use crate::console::{
     cookies::Cookies,
     failure::{Failure, PageResult},
     form::{EmptyForm, PlainForm},
-    layout::without_nav,
-    preferences::{Lang, Preferences},
-    session::{PageContext, SESSION, inside, session_of},
+    notice::Notices,
+    preferences::Preferences,
+    session::{PageContext, SESSION, inside},
 };
 use crate::{
     domain::Refusal,
     http::{
         App,
         extract::Params,
-        handlers::riders::{account_of, open_session},
+        handlers::riders::{account_of, end_session},
         middleware::{admission::Permit, client_address::Address},
-        problem::Problem,
     },
-    ops::audit::Through,
+    security::{self, Event},
 };
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
 };
-use maud::html;
 use serde::Deserialize;
-
-/// The lifetime of the cookie: that of a session, seconds.
-const MAX_AGE_SECS: u32 = 12 * 3_600;
 
 /// Signing out removes what the browser stored for this host. Cookies are not among it: that would
 /// remove those of all hosts of the domain.
@@ -51,8 +50,18 @@ pub(crate) struct Credentials {
     next: String,
 }
 
-pub(crate) async fn form(preferences: Preferences, Params(Next { next }): Params<Next>) -> Response {
-    sign_in_page(&preferences, inside(&next), None)
+pub(crate) async fn form(
+    State(app): State<App>,
+    preferences: Preferences,
+    headers: HeaderMap,
+    Params(Next { next }): Params<Next>,
+) -> Response {
+    let notices = Notices::without_session(&app, &headers);
+    let Some(notice) = notices.read(&headers) else {
+        return sign_in_page(&preferences, inside(&next), None);
+    };
+    let page = noted_sign_in_page(&preferences, inside(&next), None, Some(&notice));
+    ([(header::SET_COOKIE, notices.remove())], page).into_response()
 }
 
 /// An account without the role gets the same response as one that does not exist.
@@ -65,9 +74,11 @@ pub(crate) async fn enter(
     PlainForm(credentials): PlainForm<Credentials>,
 ) -> PageResult {
     let name_and_password = (credentials.user_name, credentials.password);
-    let rider = match account_of(&app, address, permit, name_and_password).await {
-        Ok(rider) if rider.role.may_view() => rider,
-        Ok(_) => {
+    let account = match account_of(&app, address, permit, name_and_password).await {
+        Ok(account) if account.rider.role.may_view() => account,
+        Ok(account) => {
+            let (who, network) = (security::account(account.rider.id), security::network(address.0));
+            Event::AccessDenied.record(Some(&who), Some(&network));
             return Ok(sign_in_page(
                 &preferences,
                 inside(&credentials.next),
@@ -77,13 +88,7 @@ pub(crate) async fn enter(
         Err(problem) if problem.stale => return Err(problem.into()),
         Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
     };
-    let session = open_session(&app, address, rider, Through::Console).await?;
-    // The browser's session before this one ends with it: nobody else can sign it out.
-    if let Some(before) = session_of(&headers, &app) {
-        app.sessions.revoke(&app.saga.pool, before.session_id).await?;
-    }
-    let cookie = Cookies::of(&app, &headers).set(SESSION, &session.token, MAX_AGE_SECS);
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(inside(&credentials.next))).into_response())
+    second_step(&app, &preferences, (&headers, address), account, inside(&credentials.next)).await
 }
 
 pub(crate) async fn leave(
@@ -92,32 +97,8 @@ pub(crate) async fn leave(
     headers: HeaderMap,
     PlainForm(EmptyForm {}): PlainForm<EmptyForm>,
 ) -> PageResult {
-    app.sessions.revoke(&app.saga.pool, context.caller.session_id).await.map_err(Failure::from)?;
+    end_session(&app, &context.caller).await.map_err(Failure::from)?;
     let gone = Cookies::of(&app, &headers).remove(SESSION);
     let leaving = [(header::SET_COOKIE, gone), (CLEAR_SITE_DATA, CLEARED)];
     Ok((leaving, Redirect::to("/console/sign-in")).into_response())
-}
-
-fn sign_in_page(preferences: &Preferences, next: &str, problem: Option<&Problem>) -> Response {
-    let lang: Lang = preferences.lang;
-    let text = |problem: &Problem, key: &str| {
-        problem.body.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
-    };
-    let body = html! {
-        form.card.narrow method="post" action="/console/sign-in" {
-            h1 { (lang.t("Sign in", "登录")) }
-            @if let Some(problem) = problem {
-                p.notice.bad role="alert" { (text(problem, "title")) }
-            }
-            label for="user_name" { (lang.t("User name", "用户名")) }
-            input #user_name name="user_name" type="text" autocomplete="username" autocapitalize="none" required autofocus;
-            label for="password" { (lang.t("Password", "密码")) }
-            input #password name="password" type="password" autocomplete="current-password" required;
-            input type="hidden" name="next" value=(next);
-            button.primary type="submit" { (lang.t("Sign in", "登录")) }
-            p.quiet { (lang.t("For accounts with the role viewer or operator.", "仅限观察员或操作员账户。")) }
-        }
-    };
-    let status = problem.map_or(StatusCode::OK, |problem| problem.status);
-    (status, without_nav(preferences, lang.t("Sign in", "登录"), body)).into_response()
 }

@@ -1,12 +1,17 @@
 //! Trips: the list of a day, the seat map with its riders, the manifest, blocking, cancelling.
 
-use super::orders;
+use super::{
+    orders,
+    seat_map::{map, prices},
+    trip_words,
+};
 use crate::console::{
     components::{
-        action_form, action_link, empty, link_order, link_trip, live, money, next_page_link, state, when,
+        action_form, action_link, empty, link_order, link_trip, live, money, money_head, next_page_link,
+        state, when,
     },
     failure::{Failure, PageResult},
-    form::OperatorForm,
+    form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -21,7 +26,7 @@ use crate::{
     orders::search::{at_stake, of_trip},
     storage,
     trips::{
-        self, NotMade, Trip, TripDetail, TripQuery, Viewer, cancel,
+        self, JourneyContext, NotMade, Trip, TripDetail, TripQuery, Viewer, cancel,
         manifest::{self, Line, Manifest},
         seats::SeatBlock,
     },
@@ -73,17 +78,18 @@ pub(crate) async fn list(
     context: PageContext,
     Params(query): Params<Query>,
 ) -> PageResult {
-    let zone = app.settings.trips.zone;
+    let zone = app.itineraries.zone(&app.saga.pool, app.settings.trips.zone).await?;
     let day = match query.day.trim() {
         "" => Utc::now().with_timezone(&zone).date_naive(),
         text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
     let found = trips::search(&app.saga.pool, zone, day, &query.wanted()?, PAGE).await?;
+    let names = trip_words::RouteNames::of(&app, &context, found.items.first()).await?;
     let not_made = trips::not_made(&app.saga.pool, None, MAX_NOT_MADE).await?;
     let body = html! {
-        (filters(&context, &query, zone, day))
+        (filters(&context, &query, zone, day, &names))
         (missing(&context, &not_made))
-        (live("trips", &context, table(&context, &found.items)))
+        (live("trips", &context, table(&context, &found.items, &names.journeys(&app))))
         (next_page_link(&context, found.next, context.t("Later", "更晚")))
     };
     Ok(with_nav(&context, Nav::Trips, context.t("Trips", "班次"), body))
@@ -92,7 +98,8 @@ pub(crate) async fn list(
 impl Query {
     fn wanted(&self) -> Result<TripQuery, FieldError> {
         Ok(TripQuery {
-            direction: given("direction", &self.direction, "0 or 1")?,
+            route: None,
+            direction: given("direction", &self.direction, "the number of a direction")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
             after: given("after", &self.after, "the id of a trip")?,
@@ -109,14 +116,24 @@ impl Query {
 }
 
 /// Parses a field that is not empty.
-fn given<T: FromStr>(field: &'static str, text: &str, rule: &str) -> Result<Option<T>, FieldError> {
+pub(super) fn given<T: FromStr>(
+    field: &'static str,
+    text: &str,
+    rule: &str,
+) -> Result<Option<T>, FieldError> {
     Some(text.trim())
         .filter(|text| !text.is_empty())
         .map(|text| text.parse().map_err(|_| FieldError::new(field, rule)))
         .transpose()
 }
 
-fn filters(context: &PageContext, query: &Query, zone: Tz, day: NaiveDate) -> Markup {
+fn filters(
+    context: &PageContext,
+    query: &Query,
+    zone: Tz,
+    day: NaiveDate,
+    names: &trip_words::RouteNames,
+) -> Markup {
     let other = |day: Option<NaiveDate>, words: &str| {
         html! { @if let Some(day) = day.filter(|day| Day::of(*day).is_some()) { a.button href=(query.of(day)) { (words) } } }
     };
@@ -125,26 +142,18 @@ fn filters(context: &PageContext, query: &Query, zone: Tz, day: NaiveDate) -> Ma
             div.filters {
                 div { label for="day" { (context.t("Day of departure", "发车日期")) " (" (zone) ")" } input #day name="day" type="date" value=(day); }
                 div { label for="direction" { (context.t("Direction", "方向")) } select #direction name="direction" {
-                    option value="" { (context.t("both", "双向")) }
-                    @for one in ["0", "1"] { option value=(one) selected[query.direction == one] { (one) } }
+                    option value="" { (context.t("all", "全部")) }
+                    @for one in names.directions() { option value=(one) selected[query.direction == one.to_string()] { (one) } }
                 } }
                 div { label for="bus" { (context.t("Bus", "车辆")) } input #bus name="bus" type="number" min="1" value=(query.bus); }
                 div { label for="state" { (context.t("State", "状态")) } select #state name="state" {
                     option value="" { (context.t("any", "任意")) }
-                    @for one in trips::TripState::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (state_words(context, one)) } }
+                    @for one in trips::TripState::ALL { option value=(one.as_str()) selected[query.state == one.as_str()] { (trip_words::state_words(context, one)) } }
                 } }
             }
             button.primary type="submit" { (context.t("Show", "显示")) }
             div.acts { (other(day.pred_opt(), context.t("The day before", "前一天"))) (other(day.succ_opt(), context.t("The day after", "后一天"))) }
         }
-    }
-}
-
-fn state_words(context: &PageContext, state: trips::TripState) -> &'static str {
-    match state {
-        trips::TripState::Open => context.t("open", "未发车"),
-        trips::TripState::Departed => context.t("departed", "已发车"),
-        trips::TripState::Cancelled => context.t("cancelled", "已取消"),
     }
 }
 
@@ -159,36 +168,28 @@ fn missing(context: &PageContext, departures: &Page<NotMade>) -> Markup {
     } } }
 }
 
-fn table(context: &PageContext, trips: &[Trip]) -> Markup {
+fn table(context: &PageContext, trips: &[Trip], journeys: &JourneyContext<'_>) -> Markup {
     html! {
         @if trips.is_empty() { (empty(context, "No trip of this day fits.", "当日没有符合条件的班次。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Leaves", "发车")) } th scope="col" { (context.t("Bus", "车辆")) }
-                th scope="col" { (context.t("Direction", "方向")) } th scope="col" { (context.t("Price", "票价")) } th scope="col" { (context.t("Free", "余座")) } th scope="col" { (context.t("State", "状态")) } } }
+                th scope="col" { (context.t("Route", "线路")) } (money_head(context.t("Price", "票价"))) th scope="col" { (context.t("Free", "余座")) } th scope="col" { (context.t("State", "状态")) } } }
             tbody { @for trip in trips { tr {
-                td { (link_trip(trip.id)) } td { (when(context, trip.departs_at)) } td.number { (trip.bus_id) } td.number { (trip.direction) }
-                td.number { (money(trip.price)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_state(context, trip.status)) }
+                td { (link_trip(trip.id)) } td { (when(context, trip.departs_at)) } td.number { (trip.bus_id) } td { (trip_words::route_words(journeys, trip)) }
+                td.number { (prices(trip)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_words::trip_state(context, trip.status)) }
             } } }
         } } }
     }
 }
 
-fn trip_state(context: &PageContext, status: &str) -> Markup {
-    let (kind, mark, en, zh) = match status {
-        "scheduled" => ("good", "○", "scheduled", "未发车"),
-        "in_transit" => ("run", "▶", "in transit", "行驶中"),
-        "arrived" => ("off", "✓", "arrived", "已到达"),
-        other => return state(context, other),
-    };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
-}
-
 async fn known(app: &App, id: Uuid) -> Result<TripDetail, Failure> {
-    Ok(trips::detail(&app.saga.pool, TripId(id), Viewer::Staff).await?.ok_or(Refusal::NotFound("trip"))?)
+    let mut conn = app.saga.pool.acquire().await?;
+    Ok(trips::detail(&mut conn, TripId(id), Viewer::Staff).await?.ok_or(Refusal::NotFound("trip"))?)
 }
 
 pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(id)): Path<Id>) -> PageResult {
     let detail = known(&app, id).await?;
+    let names = trip_words::RouteNames::of(&app, &context, Some(&detail.trip)).await?;
     context.reads(&app, &Read::Manifest(TripId(id))).await?;
     let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
     let mut conn = app.saga.pool.acquire().await?;
@@ -203,9 +204,10 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 div { (progress.orders - progress.left) " / " (progress.orders) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
             } }
             div.card { dl.facts {
-                dt { (context.t("Leaves", "发车")) } dd { (when(&context, trip.departs_at)) }
+                dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
+                dt { (context.t("Leaves", "发车")) } dd { (when(&context, trip.departs_at)) " · " (trip_words::local_words(&names.journeys(&app), trip)) }
                 dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }
-                dt { (context.t("Price", "票价")) } dd { (money(trip.price)) }
+                dt { (context.t("Price", "票价")) } dd { (prices(trip)) }
                 dt { (context.t("Free seats", "余座")) } dd { (trip.free_seats) " / " (trip.capacity) }
             } }
             h2 { (context.t("Seats", "座位")) }
@@ -214,7 +216,9 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         div.acts { a.button href=(format!("/console/trips/{id}/manifest")) { (context.t("Who rides", "乘客名单")) }
             @for act in ["block", "release", "cancel"] {
             (action_link(&context, &format!("/console/trips/{id}/{act}"), label(&context, act).unwrap_or_default()))
-        } }
+            }
+            (action_link(&context, &format!("/console/trips/{id}/change"), context.t("Another bus or price", "更换车辆或票价")))
+        }
     };
     Ok(with_nav(&context, Nav::Trips, &format!("{} {id}", context.t("Trip", "班次")), body))
 }
@@ -301,24 +305,6 @@ pub(crate) async fn manifest_csv(
     Ok((headers, text).into_response())
 }
 
-fn map(context: &PageContext, detail: &TripDetail, manifest: Option<&Manifest>) -> Markup {
-    let owner = |seat: i32| {
-        let label = seat.to_string();
-        manifest.and_then(|all| all.seats.iter().find(|line| line.seat == label))
-    };
-    html! { ol.seats { @for seat in &detail.seats { li class=(seat.state) {
-        strong { (seat.seat) } " "
-        (match seat.state {
-            "free" => context.t("free", "空"),
-            "held" => context.t("held", "占"),
-            "sold" => context.t("sold", "售"),
-            "blocked" => context.t("blocked", "停"),
-            other => other,
-        })
-        @if let Some(line) = owner(seat.seat) { div { (link_order(line.order_id)) } div.quiet { (line.user_name) } }
-    } } } }
-}
-
 fn label(context: &PageContext, act: &str) -> Option<&'static str> {
     match act {
         "block" => Some(context.t("Block seats", "停售座位")),
@@ -334,7 +320,14 @@ pub(crate) async fn confirm(
     Path((Id(id), act)): Path<(Id, String)>,
 ) -> PageResult {
     let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
+    // Cancelling refunds every order.
+    if act == "cancel"
+        && let Some(elsewhere) = password_page(&app, &context.caller, &context.path).await?
+    {
+        return Ok(elsewhere);
+    }
     let detail = known(&app, id).await?;
+    context.reads(&app, &Read::Manifest(TripId(id))).await?;
     let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
     let stake = at_stake(&app.saga.pool, TripId(id)).await?;
     let ending = of_trip(&app.saga.pool, TripId(id), MAX_ORDERS).await?;
@@ -355,14 +348,8 @@ pub(crate) async fn confirm(
         label for="seats" { (context.t("Seats, separated by commas", "座位，以逗号分隔")) }
         input #seats name="seats" type="text" required autocomplete="off";
     } };
-    let form = action_form(
-        &context,
-        &format!("/console/trips/{id}/{act}"),
-        label,
-        fields,
-        Some(preview),
-        act == "cancel",
-    );
+    let (action, danger) = (format!("/console/trips/{id}/{act}"), act == "cancel");
+    let form = action_form(&context, &action, label, fields, Some(preview), danger);
     Ok(with_nav(&context, Nav::Trips, label, form))
 }
 
@@ -373,6 +360,12 @@ pub(crate) async fn act(
 ) -> PageResult {
     let (context, by, form) = form.into_parts();
     let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
+    if act == "cancel"
+        && let Some(elsewhere) =
+            password_page(&app, &context.caller, &format!("/console/trips/{id}/cancel")).await?
+    {
+        return Ok(elsewhere);
+    }
     let labels: Vec<String> =
         form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
     let mut tx = storage::begin(&app.saga.pool).await?;

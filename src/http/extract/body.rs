@@ -38,9 +38,14 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 /// [`MAX_DRAIN_BYTES`]. A client that is still sending would otherwise see a broken connection
 /// instead of the response.
 pub(crate) async fn bytes(request: Request, app: &App) -> Result<Vec<u8>, Problem> {
+    bytes_up_to(request, app, app.settings.http.body_limit_bytes).await
+}
+
+/// As [`bytes`], up to a limit of its own.
+pub(crate) async fn bytes_up_to(request: Request, app: &App, limit: usize) -> Result<Vec<u8>, Problem> {
     let time = Duration::from_millis(app.settings.http.body_timeout_ms);
     let stored = request.extensions().get::<StoredBody>().cloned();
-    let reading = read(request, app.settings.http.body_limit_bytes);
+    let reading = read(request, limit);
     let body = timeout(time, reading).await.unwrap_or_else(|_| Err(Problem::slow_body()))?;
     StoredBody::store(stored, &body);
     Ok(body)

@@ -6,10 +6,12 @@ mod caller;
 mod params;
 pub(crate) mod reason;
 pub(crate) mod strict;
+mod upload;
 
-pub(crate) use body::{Body, EmptyBody, as_a_set, bytes};
-pub(crate) use caller::{SignedIn, Viewer, maybe_caller};
+pub(crate) use body::{Body, EmptyBody, as_a_set, bytes, bytes_up_to};
+pub(crate) use caller::{MaybeSignedIn, SignedIn, Viewer, denied, remember_caller};
 pub(crate) use params::{Paging, Params, Path, id, job_id, order_id, rider_id, trip_id};
+pub(crate) use upload::Upload;
 
 use super::{
     App,
@@ -18,7 +20,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    accounts::{Caller, NewRider, user_name},
+    accounts::{Caller, NewRider, confirmation, user_name},
     domain::{FieldError, RiderId},
     idempotency::IdempotencyKey,
     saga::{Faults, SagaContext},
@@ -28,7 +30,7 @@ use axum::{
     http::HeaderMap,
 };
 use body::parse;
-use caller::caller;
+use caller::{identified, in_use};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -48,6 +50,9 @@ pub(crate) struct Change<T> {
 /// A change by an operator.
 pub(crate) struct OpsChange<T>(pub(crate) Change<T>);
 
+/// A change by an operator who gave the password lately: it moves money, or hands an account over.
+pub(crate) struct ConfirmedChange<T>(pub(crate) Change<T>);
+
 /// A registration with its idempotency key; the caller has no account yet.
 pub(crate) struct KeyedRegistration {
     pub(crate) key: Option<IdempotencyKey>,
@@ -58,9 +63,9 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for Change<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let caller = caller(request.headers(), app)?;
+        let caller = in_use(identified(request.headers(), request.extensions(), app)?, app).await?;
         if !caller.role.may_change() {
-            return Err(Problem::denied());
+            return Err(denied(&caller));
         }
         let faults = faults(request.headers(), app)?;
         let key = idempotency_key(&request)?;
@@ -90,10 +95,26 @@ impl<T: DeserializeOwned + Serialize> FromRequest<App> for OpsChange<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        if !caller(request.headers(), app)?.role.may_operate() {
-            return Err(Problem::denied());
+        let caller = identified(request.headers(), request.extensions(), app)?;
+        if !caller.role.may_operate() {
+            return Err(denied(&caller));
         }
         Change::from_request(request, app).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Serialize> FromRequest<App> for ConfirmedChange<T> {
+    type Rejection = Problem;
+
+    /// The refusal comes before the body is read, so it is not stored under the request's key.
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let caller = identified(request.headers(), request.extensions(), app)?;
+        if !caller.role.may_operate() {
+            return Err(denied(&caller));
+        }
+        let secs = app.settings.accounts.confirm_secs;
+        confirmation::require(&app.saga.pool, caller.session_id, secs).await?;
+        OpsChange::from_request(request, app).await.map(|OpsChange(change)| Self(change))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What each route does.
 
+pub(crate) mod account;
 pub(crate) mod health;
 pub(crate) mod live;
 pub(crate) mod ops;

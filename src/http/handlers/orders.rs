@@ -4,6 +4,7 @@ use crate::http::{
     App,
     extract::{Change, EmptyBody, Paging, Params, Path, SignedIn, as_a_set, order_id},
     idempotent::{IdempotentChange, Reply, as_replay, is_replay, replay},
+    language::preferred,
     middleware::client_address::Address,
     problem::Problem,
 };
@@ -13,20 +14,22 @@ use crate::{
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, RiderId, SeatSet, TripId},
     idempotency::{self, IdempotencyKey, NewResponse, StoredResponse},
     limits::{HeldSeats, HoldRefusal},
-    orders::{self, Command, List, ListedOrder, NewEvaluation, OrderDetail, OrderView},
+    orders::{self, Command, List, NewEvaluation, OrderView, Ride},
     payment::{
         self, Proof,
         authorization::{self, Authorization},
     },
     saga::{SagaContext, SagaError, SagaResult, run_detached, run_undropped},
     storage::again,
+    trips::{Journey, JourneyContext},
 };
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use farebox_jobs::MqTag;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,7 +42,7 @@ use uuid::Uuid;
 pub(crate) struct NewOrder {
     trip_id: TripId,
     #[serde(serialize_with = "as_a_set")]
-    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
+    #[schemars(length(min = 1), inner(length(min = 1, max = 8)))]
     seats: Vec<String>,
 }
 
@@ -50,7 +53,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let seats =
         SeatSet::parse(&change.body.seats, app.settings.booking.max_seats).map_err(|e| Problem::field(&e))?;
-    let held = hold(&app, change.caller.rider_id, &address, seats.numbers().len())?;
+    let held = hold(&app, change.caller.rider_id, &address, seats.count())?;
     let order_id = OrderId::new();
     let request = booking::Request {
         order_id,
@@ -152,10 +155,10 @@ pub(crate) struct Authorize {
 pub(crate) async fn authorize(
     change: Change<Authorize>,
 ) -> Result<(StatusCode, Json<Authorization>), Problem> {
-    let (saga, rider, Authorize { order_id, pay_password }) =
-        (change.saga, change.caller.rider_id, change.body);
+    let (saga, Authorize { order_id, pay_password }) = (change.saga, change.body);
+    let by = (change.caller.rider_id, change.caller.session_id);
     // Run to its end: a client that disconnects must not leave an unfinished attempt.
-    let issuing = async move { authorization::issue(&saga, order_id, rider, &pay_password).await };
+    let issuing = async move { authorization::issue(&saga, order_id, by, &pay_password).await };
     let issued = run_undropped(issuing).await.map_err(Error::Broken)??;
     Ok((StatusCode::CREATED, Json(issued)))
 }
@@ -208,20 +211,64 @@ pub(crate) async fn list(
     SignedIn(caller): SignedIn,
     Params(filter): Params<OrderFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<ListedOrder>>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let after = paging.cursor()?;
     let list = filter.list.unwrap_or_default();
-    Ok(Json(orders::list(&app.saga.pool, caller.rider_id, list, after, paging.limit()?).await?))
+    let page = orders::list(&app.saga.pool, caller.rider_id, list, after, paging.limit()?).await?;
+    let imported_at = page.items.first().and_then(|order| order.ride.imported_at);
+    let itineraries = app.itineraries.of_import(&app.saga.pool, imported_at).await?;
+    let language = preferred(&headers, itineraries.languages());
+    let journeys = app.journeys(&itineraries, language.as_ref());
+    let items = page.items.iter().map(|order| ShownOrder::new(order, &order.ride, &journeys)).collect();
+    Ok(by_language(Page { items, next: page.next.clone() }))
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
-) -> Result<Json<OrderDetail>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let (pool, order) = (&app.saga.pool, order_id(&id)?);
     let order = again(|| orders::detail(pool, order, caller.rider_id)).await?;
-    order.map(Json).ok_or_else(|| Refusal::NotFound("order").into())
+    let order = order.ok_or(Refusal::NotFound("order"))?;
+    let ride = &order.order.ride;
+    let itineraries = app.itineraries.of_import(pool, ride.imported_at).await?;
+    let language = preferred(&headers, itineraries.languages());
+    let journeys = app.journeys(&itineraries, language.as_ref());
+    Ok(by_language(ShownOrder::new(&order, ride, &journeys)))
+}
+
+/// An order with its journey.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "{T}")]
+pub(crate) struct ShownOrder<'a, T> {
+    /// The order.
+    #[serde(flatten)]
+    order: &'a T,
+    /// Where and when its trip goes.
+    #[serde(flatten)]
+    journey: Journey<'a>,
+    /// Until when its rider may have it refunded, once it is paid.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    refundable_until: DateTime<Utc>,
+}
+
+impl<'a, T> ShownOrder<'a, T> {
+    fn new(order: &'a T, ride: &'a Ride, journeys: &JourneyContext<'a>) -> Self {
+        let times = (ride.departs_at, ride.arrives_at);
+        Self {
+            order,
+            journey: journeys.journey(ride.route.as_deref(), ride.direction, times),
+            refundable_until: journeys.refundable_until(ride.departs_at, ride.refund_secs),
+        }
+    }
+}
+
+/// A response with names that depend on the reader's language.
+fn by_language(body: impl Serialize) -> Response {
+    ([(header::VARY, "accept-language")], Json(body)).into_response()
 }
 
 /// Runs a saga on its own task, so that it also ends when the client disconnects. Safe to drop here

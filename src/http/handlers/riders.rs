@@ -3,17 +3,19 @@
 use crate::http::{
     App,
     extract::{Body, Change, KeyedRegistration, Paging, Params, SignedIn},
+    handlers::account::{check_code, confirm_session, note_barred},
     idempotent::{IdempotentChange, Reply, StoredForm, not_answered_as, not_answered_yet},
     middleware::{admission::Permit, client_address::Address, context::with_current_context},
     problem::Problem,
 };
 use crate::{
     accounts::{
-        self, NewRider, ProfileChange, Registration, Rider, Role, Session, lockout,
+        self, Authenticated, Caller, NewRider, ProfileChange, Registration, Rider, Role, Session,
+        confirmation, lockout,
         pay_password::{self, ChangeCheck},
         user_name,
     },
-    domain::{Email, Error, Money, Page, Phone, Refusal, RiderId},
+    domain::{Currency, Email, Error, Money, Page, Phone, Refusal, RiderId},
     ops::{audit::Through, reads},
     payment::wallet,
     saga::run_undropped,
@@ -68,6 +70,8 @@ fn stored_form(new: &NewRider) -> StoredForm {
 pub(crate) struct Credentials {
     user_name: String,
     password: String,
+    /// Of the second factor, or a recovery code: for accounts of the operations side that have one.
+    code: Option<String>,
 }
 
 /// Ignores an idempotency key. A replay would need the token in the table of stored responses, and
@@ -79,8 +83,12 @@ pub(crate) async fn sign_in(
     permit: Option<Extension<Permit>>,
     Body(credentials): Body<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    let rider = account_of(&app, address, permit, (credentials.user_name, credentials.password)).await?;
-    let session = open_session(&app, address, rider, Through::Api).await?;
+    let Credentials { user_name, password, code } = credentials;
+    let account = account_of(&app, address, permit, (user_name, password)).await?;
+    let (id, role) = (account.rider.id, account.rider.role);
+    let by_code = check_code(&app, id, role, code.as_deref()).await?;
+    let account = if by_code { account.with_second_factor() } else { account };
+    let session = open_session(&app, address, account, Through::Api).await?;
     Ok((StatusCode::CREATED, Json(session)))
 }
 
@@ -88,13 +96,17 @@ pub(crate) async fn sign_in(
 pub(crate) async fn open_session(
     app: &App,
     address: Address,
-    rider: Rider,
+    account: Authenticated,
     through: Through,
 ) -> Result<Session, Problem> {
     let pool = &app.saga.pool;
-    let session = app.sessions.open(pool, rider, app.settings.accounts.one_session).await?;
+    let session = app.sessions.open(pool, account, app.settings.accounts.most_sessions()).await?;
     if session.rider.role.may_view() {
         reads::signed_in(pool, &session.rider, address.0, through).await?;
+    } else {
+        // By the name, as the wrong sign-ins before it are.
+        let name = security::name(&user_name::folded(&session.rider.user_name));
+        Event::SignedIn.record(Some(&name), Some(&security::network(address.0)));
     }
     Ok(session)
 }
@@ -107,7 +119,7 @@ pub(crate) async fn account_of(
     address: Address,
     permit: Option<Extension<Permit>>,
     (user_name, password): (String, String),
-) -> Result<Rider, Problem> {
+) -> Result<Authenticated, Problem> {
     let app = app.clone();
     let checking = async move {
         let _until_checked = permit;
@@ -121,7 +133,7 @@ async fn check_credentials(
     address: Address,
     user_name: &str,
     password: &str,
-) -> Result<Rider, Error> {
+) -> Result<Authenticated, Error> {
     let (pool, rules) = (&app.saga.pool, &app.settings.lockout);
     let (name, network) = (security::name(&user_name::folded(user_name)), security::network(address.0));
     let reading = app.admission.sign_in_read().await;
@@ -133,12 +145,7 @@ async fn check_credentials(
         app.metrics.refused("hashing");
         Error::Broken(Box::new(busy))
     })?;
-    let note_barred = |error: &Error| {
-        if matches!(error, Error::Refused(_)) {
-            app.metrics.refused("guessing");
-            Event::SignInBarred.record(Some(&name), Some(&network));
-        }
-    };
+    let note_barred = |error: &Error| note_barred(app, error, &name, &network);
     let attempt =
         lockout::begin(pool, &passwords, rules, user_name, address.0).await.inspect_err(note_barred)?;
     let signed_in = again(|| accounts::sign_in(pool, &passwords, user_name, password)).await;
@@ -157,8 +164,18 @@ pub(crate) async fn sign_out(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
 ) -> Result<StatusCode, Problem> {
-    app.sessions.revoke(&app.saga.pool, caller.session_id).await?;
+    end_session(&app, &caller).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends the caller's session because the caller wants it.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn end_session(app: &App, caller: &Caller) -> Result<(), sqlx::Error> {
+    app.sessions.revoke(&app.saga.pool, caller.session_id).await?;
+    Event::SignedOut.record(Some(&security::account(caller.rider_id)), None);
+    Ok(())
 }
 
 pub(crate) async fn me(State(app): State<App>, SignedIn(caller): SignedIn) -> Result<Json<Rider>, Problem> {
@@ -177,16 +194,49 @@ pub(crate) struct PayPassword {
     current: Option<String>,
     #[schemars(with = "crate::domain::PayPassword")]
     new: String,
+    /// The sign-in password: for the first pay password, unless it was given to this session lately.
+    password: Option<String>,
 }
 
 /// A repeat gets the first response, with the first request's key and, for an hour, also without
 /// it. It runs to its end, so that a client that disconnects leaves no unfinished attempt.
-pub(crate) async fn set_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
-    run_undropped(with_current_context(change_pay_password(change))).await.map_err(Error::Broken)?
+pub(crate) async fn set_pay_password(
+    State(app): State<App>,
+    address: Address,
+    change: Change<PayPassword>,
+) -> Result<Response, Reply> {
+    let changing = async move {
+        confirm_first_pay_password(&app, address, &change).await?;
+        change_pay_password(change).await
+    };
+    run_undropped(with_current_context(changing)).await.map_err(Error::Broken)?
+}
+
+/// A first pay password is for the account's owner, not for every client that holds a token: the sign-in
+/// password must have been given lately, or come with it. The refusal is not stored under the
+/// request's key.
+async fn confirm_first_pay_password(
+    app: &App,
+    address: Address,
+    change: &Change<PayPassword>,
+) -> Result<(), Problem> {
+    let (caller, PayPassword { password, .. }) = (change.caller, &change.body);
+    if let Some(password) = password {
+        return confirm_session(app, caller, address, None, (password.clone(), None)).await;
+    }
+    let pool = &app.saga.pool;
+    let secs = app.settings.accounts.confirm_secs;
+    if confirmation::is_fresh(pool, caller.session_id, secs).await? {
+        return Ok(());
+    }
+    match accounts::find(pool, caller.rider_id).await? {
+        Some(rider) if !rider.has_pay_password => Err(Refusal::NotConfirmed.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Reply> {
-    let Change { caller, saga, key, body: PayPassword { current, new } } = change;
+    let Change { caller, saga, key, body: PayPassword { current, new, .. } } = change;
     let key = key.as_ref();
     not_answered_yet(&saga.pool, key).await?;
     for _ in 0..pay_password::MAX_ROUNDS {
@@ -227,7 +277,7 @@ pub(crate) async fn balance(
 ) -> Result<Json<Value>, Problem> {
     let balance: Option<Money> = wallet::balance(&app.saga.pool, caller.rider_id).await?;
     let balance = balance.ok_or(Refusal::NotFound("wallet"))?;
-    Ok(Json(json!({ "balance": balance })))
+    Ok(Json(json!({ "balance": balance, "currency": Currency::installed() })))
 }
 
 pub(crate) async fn entries(

@@ -2,20 +2,22 @@
 
 use crate::http::{
     App,
-    extract::{Paging, Params, Path, maybe_caller, trip_id},
+    extract::{MaybeSignedIn, Paging, Params, Path, trip_id},
+    language::preferred,
     problem::Problem,
 };
 use crate::{
     domain::{self, FieldError, Id, Refusal, TripId},
+    network::Code,
     storage::again,
-    trips::{self, PAGE, TripQuery, Viewer},
+    trips::{self, Itineraries, ListContext, PAGE, TripQuery, Viewer},
 };
 use axum::{
+    body::Bytes,
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, header},
     response::{IntoResponse, Response},
 };
-use chrono::Utc;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -23,44 +25,64 @@ use std::time::Duration;
 pub(crate) struct Day {
     date: Option<domain::Day>,
     direction: Option<i16>,
+    route: Option<String>,
 }
 
 pub(crate) async fn list(
     State(app): State<App>,
     Params(day): Params<Day>,
     Params(paging): Params<Paging>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if day.direction.is_some_and(|direction| !(0..=1).contains(&direction)) {
-        return Err(Problem::field(&FieldError::new("direction", "0 or 1")));
+    if day.direction.is_some_and(|direction| !trips::is_direction(direction)) {
+        return Err(Problem::field(&FieldError::new("direction", trips::DIRECTION_RULE)));
+    }
+    if let Some(Err(rule)) = day.route.as_deref().map(str::parse::<Code>) {
+        return Err(Problem::field(&FieldError::new("route", rule)));
     }
     let limit = paging.limit_of(PAGE, PAGE)?;
     let after = paging.cursor::<Id>()?.map(|Id(id)| TripId(id));
-    let wanted = TripQuery { direction: day.direction, after, ..TripQuery::default() };
-    let zone = app.settings.trips.zone;
-    let date = day.date.map_or_else(|| Utc::now().with_timezone(&zone).date_naive(), domain::Day::date);
-    let fresh = Duration::from_millis(app.settings.redis.trips_ms);
-    let (pool, redis) = (&app.saga.pool, app.redis.as_ref());
-    let list = again(|| trips::list(pool, redis, fresh, zone, date, &wanted, limit)).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
+    let date = day.date.map(domain::Day::date);
+    let wanted = TripQuery { direction: day.direction, route: day.route, after, ..TripQuery::default() };
+    let context = ListContext {
+        pool: &app.saga.pool,
+        lists: &app.trip_lists,
+        redis: app.redis.as_ref(),
+        max_age: Duration::from_millis(app.settings.redis.trips_ms),
+        itineraries: &app.itineraries,
+        language: |itineraries: &Itineraries| preferred(&headers, itineraries.languages()),
+        booking: &app.settings.booking,
+        trips: &app.settings.trips,
+    };
+    let list = again(|| trips::list(&context, date, &wanted, limit)).await?;
+    Ok((JSON, Bytes::from_owner(list)).into_response())
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
+    MaybeSignedIn(caller): MaybeSignedIn,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let viewer = match maybe_caller(&headers, &app) {
+    let viewer = match caller {
         Some(caller) if caller.role.may_view() => Viewer::StaffMember(caller.rider_id),
         Some(caller) => Viewer::Rider(caller.rider_id),
         None => Viewer::Anyone,
     };
     let map = app.seat_maps.submit((trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
+    let itineraries = app.itineraries.of_import(&app.saga.pool, map.trip.route.imported_at).await?;
+    let language = preferred(&headers, itineraries.languages());
+    let journeys = app.journeys(&itineraries, language.as_ref());
     // The capacity is reserved at once: a body that grows is copied each time.
     let mut body = Vec::with_capacity(TRIP_BYTES + map.seats.len() * SEAT_BYTES);
-    serde_json::to_writer(&mut body, &*map).map_err(|_| Problem::broken())?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    serde_json::to_writer(&mut body, &journeys.shown(&map)).map_err(|_| Problem::broken())?;
+    Ok((JSON, body).into_response())
 }
+
+/// The names in it depend on the reader's language.
+const JSON: [(HeaderName, &str); 2] =
+    [(header::CONTENT_TYPE, "application/json"), (header::VARY, "accept-language")];
 
 /// The approximate length of a trip without its seats in a response, bytes.
 const TRIP_BYTES: usize = 600;

@@ -3,7 +3,10 @@
 //! for a connection. The wait is for clients that retry at once: each refusal takes processor time
 //! (docs/decisions/0011-admission-waits.md).
 
-use super::stale_plan::{repeats_statements, serve};
+use super::{
+    limited_routes::is_sign_in_page,
+    stale_plan::{repeats_statements, serve},
+};
 use crate::http::{
     App,
     events::{LIVE_SEATS_ROUTE, busy, takes_events},
@@ -70,9 +73,14 @@ impl Admission {
     /// and need none.
     fn class(&self, method: &Method, route: &str) -> Option<&Arc<Semaphore>> {
         match route {
-            "/console/sign-in" if *method == Method::POST => Some(&self.console_sign_ins),
+            _ if *method == Method::POST && is_sign_in_page(route) => Some(&self.console_sign_ins),
             _ if !route.starts_with("/v1/") || route.starts_with("/v1/ops/") => None,
-            "/v1/riders" | "/v1/sessions" => Some(&self.sign_ins),
+            "/v1/sessions" if *method != Method::POST => Some(&self.reads),
+            "/v1/riders"
+            | "/v1/sessions"
+            | "/v1/sessions/current/confirmation"
+            | "/v1/password-resets"
+            | "/v1/riders/me/password" => Some(&self.sign_ins),
             "/v1/orders/{id}/pay" | "/v1/payment-authorizations" | "/v1/riders/me/pay-password" => {
                 Some(&self.payments)
             }

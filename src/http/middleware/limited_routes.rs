@@ -10,13 +10,17 @@ pub(crate) fn class_of(method: &str, route: &str) -> Option<RequestClass> {
     match (method, route) {
         ("OPTIONS", _) | (_, "/health/live" | "/health/ready" | "/metrics") => None,
         ("POST", "/v1/riders") => Some(RequestClass::Register),
-        ("POST", "/v1/sessions" | "/console/sign-in") => Some(RequestClass::SignIn),
+        ("POST", "/v1/sessions" | "/v1/sessions/current/confirmation" | "/v1/password-resets")
+        | ("PUT", "/v1/riders/me/password") => Some(RequestClass::SignIn),
+        ("POST", route) if is_sign_in_page(route) => Some(RequestClass::SignIn),
         ("POST", "/v1/orders") => Some(RequestClass::Book),
         ("POST", "/v1/orders/{id}/pay" | "/v1/payment-authorizations")
         | ("PUT", "/v1/riders/me/pay-password") => Some(RequestClass::Pay),
         ("POST", "/v1/orders/{id}/cancel" | "/v1/orders/{id}/refund") => Some(RequestClass::Refund),
         // Assets are part of each page and cost nothing.
-        (_, "/console/sign-in" | "/console/assets/{name}") if reads => Some(RequestClass::Read),
+        (_, "/console/sign-in" | "/console/sign-in/reset" | "/console/assets/{name}") if reads => {
+            Some(RequestClass::Read)
+        }
         _ if is_operations(route) => Some(if reads { RequestClass::Search } else { RequestClass::Operate }),
         _ => Some(if reads { RequestClass::Read } else { RequestClass::Change }),
     }
@@ -26,6 +30,13 @@ fn is_operations(route: &str) -> bool {
     route.starts_with("/v1/ops/") || route == "/console" || route.starts_with("/console/")
 }
 
+/// Whether a form of the console takes a password or a code.
+pub(crate) fn is_sign_in_page(route: &str) -> bool {
+    let step = route.strip_prefix("/console/sign-in");
+    step.is_some_and(|step| step.is_empty() || step.starts_with('/'))
+        || matches!(route, "/console/confirm" | "/console/account/password")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,7 +44,7 @@ mod tests {
     use RequestClass::{Book, Change, Operate, Pay, Refund, Register, SignIn};
 
     /// The changing routes that are not operators', each with its class.
-    const CHANGES: [(&str, &str, RequestClass); 12] = [
+    const CHANGES: [(&str, &str, RequestClass); 23] = [
         ("POST", "/v1/riders", Register),
         ("PATCH", "/v1/riders/me", Change),
         ("PUT", "/v1/riders/me/pay-password", Pay),
@@ -45,7 +56,18 @@ mod tests {
         ("POST", "/v1/orders/{id}/refund", Refund),
         ("POST", "/v1/orders/{id}/evaluation", Change),
         ("POST", "/v1/payment-authorizations", Pay),
+        ("PUT", "/v1/riders/me/password", SignIn),
+        ("POST", "/v1/password-resets", SignIn),
+        ("POST", "/v1/sessions/current/confirmation", SignIn),
+        ("DELETE", "/v1/sessions", Change),
+        ("DELETE", "/v1/sessions/{id}", Change),
         ("POST", "/console/sign-in", SignIn),
+        ("POST", "/console/sign-in/code", SignIn),
+        ("POST", "/console/sign-in/enrol", SignIn),
+        ("POST", "/console/sign-in/reset", SignIn),
+        ("POST", "/console/confirm", SignIn),
+        ("POST", "/console/account/password", SignIn),
+        ("POST", "/console/account/sessions", Operate),
     ];
 
     #[test]

@@ -9,6 +9,5 @@ pub(crate) mod limited_routes;
 pub(crate) mod rate_limit;
 pub(crate) mod scheme;
 pub(crate) mod stale_plan;
-pub(crate) mod switched_off;
 pub(crate) mod timeout;
 pub(crate) mod validate;

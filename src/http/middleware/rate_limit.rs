@@ -5,7 +5,7 @@ use super::{client_address::Address, limited_routes::class_of, validate};
 use crate::http::{
     App,
     events::{busy, takes_events},
-    extract::maybe_caller,
+    extract::remember_caller,
     problem::Problem,
 };
 use crate::limits::Decision;
@@ -21,7 +21,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Counts a valid request. Safe to drop: a request counts when it arrives, whatever its result. It
 /// is counted before the body is read and before anything is hashed.
-pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if let Err(problem) = validate::check(&request) {
         return problem.into_response();
     }
@@ -30,7 +30,7 @@ pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) 
         return next.run(request).await;
     };
     // A session of the console is bounded by its address.
-    let rider = maybe_caller(request.headers(), &app).map(|caller| caller.rider_id);
+    let rider = remember_caller(&mut request, &app).map(|caller| caller.rider_id);
     let address = Address::of(request.extensions(), request.headers(), app.settings.http.trusted_proxies);
     let Some(verdict) = app.limits.count(class, rider, address.0).await else {
         return next.run(request).await;

@@ -29,6 +29,8 @@ pub(crate) struct Operation {
     pub(crate) access: Access,
     /// Query parameters: name, meaning, schema.
     query: Vec<(&'static str, &'static str, Value)>,
+    /// The media type of the body.
+    media: &'static str,
     /// The body: schema, example, and whether it is required.
     body: Option<(Value, Value, bool)>,
     /// The responses of success.
@@ -50,6 +52,7 @@ struct Response {
 }
 
 const JSON: &str = "application/json";
+const FILE: &str = "application/octet-stream";
 const PROBLEM: &str = "application/problem+json";
 
 /// The schema of a text.
@@ -121,6 +124,7 @@ pub(super) fn operation(
         summary,
         access,
         query,
+        media: JSON,
         body: None,
         responses,
         problems: "",
@@ -154,6 +158,14 @@ impl Operation {
         self
     }
 
+    /// Takes a file.
+    pub(super) fn takes_file(mut self, meaning: &'static str) -> Self {
+        self.media = FILE;
+        let schema = json!({ "type": "string", "format": "binary", "description": meaning });
+        self.body = Some((schema, json!("the bytes of the file"), true));
+        self
+    }
+
     /// Takes a body that may be left out.
     pub(super) fn may_take(mut self, schema: Value, example: Value) -> Self {
         self.body = Some((schema, example, false));
@@ -165,8 +177,10 @@ impl Operation {
         self
     }
 
+    /// A text, or a stream of events: of one, a schema would say what each event is, which the meaning says.
     pub(super) fn gives_text(mut self, media: &'static str, meaning: &'static str) -> Self {
-        let content = Some((media, json!({ "type": "string" })));
+        let is_stream = media == "text/event-stream";
+        let content = Some((media, if is_stream { json!({}) } else { json!({ "type": "string" }) }));
         self.responses.push(Response { status: 200, meaning, content });
         self
     }
@@ -246,7 +260,7 @@ impl Operation {
         if let Some((schema, example, required)) = &self.body {
             described["requestBody"] = json!({
                 "required": required,
-                "content": { JSON: { "schema": schema, "example": example } },
+                "content": { self.media: { "schema": schema, "example": example } },
             });
         }
         described

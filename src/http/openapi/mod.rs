@@ -1,8 +1,10 @@
 //! The API's description, OpenAPI 3.1. Schemas come from the types of the handlers, errors from the
 //! catalogue of problems, and the rest from the list of operations.
 
+mod accounts;
 mod builder;
 pub(crate) mod examples;
+mod network;
 mod operations;
 pub(crate) mod pages;
 mod wallets;
@@ -64,7 +66,7 @@ fn build() -> (Vec<Operation>, Value) {
     (operations, document)
 }
 
-const INTRODUCTION: &str = "Money is a decimal string with two places, times are RFC 3339 UTC, ids are UUIDv7, seats \
+const INTRODUCTION: &str = "Money is a decimal string with the decimals of the installation's currency, which stands beside it by ISO 4217, times are RFC 3339 UTC, ids are UUIDv7, seats \
     are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
     `Accept-Language`. Lengths count characters. Fields and parameters that are unknown or repeated are refused. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
 
@@ -82,8 +84,12 @@ fn problem() -> Value {
             "trace_id": { "type": "string" },
             "field": { "type": "string", "description": "The field at fault, as a JSON pointer, or a parameter's name." },
             "rule": { "type": "string", "description": "The rule it breaks." },
+            "faults": { "type": "array", "items": { "type": "object" }, "description": "The first faults of a network's files: file, line, column and rule." },
+            "fault_count": { "type": "integer", "description": "How many faults there are." },
+            "import_id": { "type": "string", "description": "The import that is not finished." },
             "seats": { "type": "array", "items": { "type": "string" }, "description": "The seats lost." },
             "balance": { "type": "string", "description": "What the wallet holds." },
+            "currency": { "type": "string", "description": "The currency of the balance." },
             "retry_after": { "type": "integer", "description": "Seconds." },
             "order_id": { "type": "string", "description": "The order whose saga failed." },
             "rollback": { "type": "string", "description": "The state of its rollback." },

@@ -1,20 +1,21 @@
 //! The operations, by resource. A test compares them with the router.
 
 use super::{
+    accounts::{accounts, own_account},
     builder::{
         Access::{Anyone, Operator, SignedIn, Viewer},
         Operation, Schemas, bounded_text, operation, text, time, uuid,
     },
-    wallets,
+    network, wallets,
 };
 use crate::{
-    accounts::{NewRider, ProfileChange, Rider, Session},
-    domain::{Money, Page},
+    accounts::password_reset::ResetCode,
+    domain::Page,
     http::{
         extract::{EmptyBody, reason::OptionalReason},
         handlers::{
-            ops::{self as http_ops, bulk, jobs, queues, trips as ops_trips},
-            orders as http_orders, riders as http_riders,
+            ops::{self as http_ops, bulk, jobs, queues, riders as ops_riders, trips as ops_trips},
+            orders as http_orders,
         },
     },
     ops::{
@@ -24,9 +25,10 @@ use crate::{
         search::{ErrorGroup, MAX_GROUPS, STATES},
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView},
-    payment::{authorization::Authorization, wallet::Entry},
+    payment::authorization::Authorization,
     trips::{
-        self, NewTrip, NotMade, Trip, TripDetail, cancel::Progress, manifest::Manifest, seats::BlockedSeats,
+        self, ListedTrip, NewTrip, NotMade, ShownTrip, TripDetail, cancel::Progress, manifest::Manifest,
+        seats::BlockedSeats,
     },
     verify,
 };
@@ -38,7 +40,8 @@ const MANIFEST: &str = "The manifest. The CSV follows RFC 4180, in UTF-8 without
     leading apostrophe off";
 
 /// The description of the streams of live seats.
-const EVENTS: &str = "First a `snapshot` of every seat, then `seats` with the changes. A client that accepts \
+const EVENTS: &str = "First a `snapshot` of every seat, then `seats` with the changes; a `snapshot` again if the trip gets \
+    other seats. A client that accepts \
     `text/event-stream` gets one event `busy` with `retry_after`, seconds, and the end of the stream when the server, or the \
     client's address, has too many streams, or when the database is unavailable. The `retry:` line of that stream makes an \
     EventSource reconnect. Any other client gets the problem";
@@ -48,10 +51,13 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
     let groups = [
         service,
         accounts,
+        own_account,
         trips_of_riders,
         orders,
         ops_trips,
         wallets::operations,
+        network::operations,
+        network::trip_changes,
         ops_jobs,
         ops_bulk,
         ops_queues,
@@ -90,39 +96,6 @@ fn service(_: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
-/// Accounts, sessions and wallets.
-fn accounts(s: &mut Schemas) -> Vec<Operation> {
-    vec![
-        operation("post", "/v1/riders", Anyone, "Register")
-            .takes(s.takes::<NewRider>(), json!({ "user_name": "mei", "password": "correct horse", "pay_password": "123456" }))
-            .gives(201, "The account", s.gives::<Rider>())
-            .refuses("003003").keyed(),
-        operation("post", "/v1/sessions", Anyone, "Sign in")
-            .takes(s.takes::<http_riders::Credentials>(), json!({ "user_name": "mei", "password": "correct horse" }))
-            .gives(201, "A token", s.gives::<Session>())
-            .refuses("003001"),
-        operation("delete", "/v1/sessions/current", SignedIn, "Sign out, on every replica within a second")
-            .gives_nothing("Signed out"),
-        operation("get", "/v1/riders/me", SignedIn, "One's own profile").gives(200, "The profile", s.gives::<Rider>()),
-        operation("patch", "/v1/riders/me", SignedIn, "Change one's own profile; null clears a field")
-            .may_take(s.takes::<ProfileChange>(), json!({ "nick_name": "Mei", "phone": null }))
-            .gives(200, "The profile", s.gives::<Rider>()),
-        operation("put", "/v1/riders/me/pay-password", SignedIn, "Set or change the pay password")
-            .takes(s.takes::<http_riders::PayPassword>(), json!({ "current": "123456", "new": "654321" }))
-            .gives_nothing("It is set")
-            .refuses("004001 006007")
-            .keyed(),
-        operation("get", "/v1/wallet", SignedIn, "The wallet's balance").gives(
-            200,
-            "The balance",
-            json!({ "type": "object", "required": ["balance"], "properties": { "balance": s.gives::<Money>() } }),
-        ).refuses("003070"),
-        operation("get", "/v1/wallet/entries", SignedIn, "The wallet's ledger, newest first")
-            .paged()
-            .gives(200, "A page", s.gives::<Page<Entry>>()),
-    ]
-}
-
 /// Trips and their seats.
 fn trips_of_riders(s: &mut Schemas) -> Vec<Operation> {
     vec![
@@ -132,13 +105,22 @@ fn trips_of_riders(s: &mut Schemas) -> Vec<Operation> {
                 "A local date; today if left out",
                 json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
             )
-            .query("direction", "0 or 1; both if left out", json!({ "type": "integer", "enum": [0, 1] }))
+            .query(
+                "direction",
+                "The number of a direction; all if left out",
+                json!({ "type": "integer", "minimum": 0, "maximum": 999 }),
+            )
+            .query(
+                "route",
+                "The code of a route of the network; all if left out",
+                json!({ "type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$" }),
+            )
             .paged_by(trips::PAGE, trips::PAGE)
-            .gives(200, "A page, soonest first", s.gives::<Page<Trip>>()),
+            .gives(200, "A page, soonest first", s.gives::<Page<ListedTrip<'static>>>()),
         operation("get", "/v1/trips/{id}", Anyone, "A trip with its bus and each seat").gives(
             200,
             "The trip",
-            s.gives::<TripDetail>(),
+            s.gives::<ShownTrip<'static>>(),
         ),
         operation(
             "get",
@@ -157,20 +139,20 @@ fn orders(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/orders", SignedIn, "One's own orders: unpaid by deadline, upcoming by departure, those that departed the last one first, others newest first")
             .query("list", "Which of them", s.takes::<crate::orders::List>())
             .paged()
-            .gives(200, "A page", s.gives::<Page<ListedOrder>>()),
+            .gives(200, "A page", s.gives::<Page<http_orders::ShownOrder<'static, ListedOrder>>>()),
         operation("post", "/v1/orders", SignedIn, "Book seats")
             .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
             .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
             .refuses("004000 006003 006004 006040 003070")
             .keyed(),
-        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order with its history", s.gives::<OrderDetail>()),
+        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order with its history", s.gives::<http_orders::ShownOrder<'static, OrderDetail>>()),
         operation("post", "/v1/orders/{id}/pay", SignedIn, "Pay an order from the wallet")
-            .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "123456" }))
+            .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "271828" }))
             .gives(200, "The order, paid", s.gives::<OrderView>())
             .refuses("004001 004002 006001 006002 006004 006007 006008 006010 006043")
             .keyed(),
         operation("post", "/v1/payment-authorizations", SignedIn, "Check the pay password beforehand, for one payment")
-            .takes(s.takes::<http_orders::Authorize>(), json!({ "order_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "pay_password": "123456" }))
+            .takes(s.takes::<http_orders::Authorize>(), json!({ "order_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "pay_password": "271828" }))
             .gives(201, "Leave to pay this order once", s.gives::<Authorization>())
             .refuses("003070 004001 006001 006002 006004 006007 006008"),
         operation("post", "/v1/orders/{id}/cancel", SignedIn, "Cancel an unpaid order")
@@ -178,7 +160,7 @@ fn orders(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The order, closed", s.gives::<OrderView>())
             .refuses("006001 006002")
             .keyed(),
-        operation("post", "/v1/orders/{id}/refund", SignedIn, "Give a paid order back, before the cut-off")
+        operation("post", "/v1/orders/{id}/refund", SignedIn, "Give a paid order back, before the cut-off; one whose trip an import changed, before departure")
             .may_take(s.takes::<EmptyBody>(), json!({}))
             .gives(200, "The order, refunded", s.gives::<OrderView>())
             .refuses("006002 006009")
@@ -217,12 +199,16 @@ fn ops_trips(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
             .takes(s.takes::<ops_trips::CancelTrip>(), json!({ "reason": "snow" }))
             .gives(202, "The progress", s.gives::<Progress>())
-            .refuses("006020").keyed(),
+            .refuses("003092 006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/cancellation", Viewer, "The progress of a cancellation")
             .gives(200, "The progress", s.gives::<Progress>()),
         operation("get", "/v1/ops/departures-not-made", Viewer, "Departures of the timetable that could not be made, the next ones first")
             .paged()
             .gives(200, "A page", s.gives::<Page<NotMade>>()),
+        operation("post", "/v1/ops/riders/{id}/password-reset", Operator, "A one-time code for a new password; the old one and the sessions end")
+            .takes(s.takes::<ops_riders::ResetRequest>(), json!({ "reason": "she came to the desk with her card" }))
+            .gives(201, "The code, shown once", s.gives::<ResetCode>())
+            .refuses("003092"),
     ]
 }
 
@@ -369,7 +355,7 @@ fn ops_reports(s: &mut Schemas) -> Vec<Operation> {
             .query(
                 "act",
                 "Of this kind",
-                json!({ "type": "string", "enum": audit::Action::ALL.map(audit::Action::as_str) }),
+                json!({ "type": "string", "enum": audit::Action::ALL.map(audit::Action::as_str).as_slice() }),
             )
             .query("subject_kind", "Upon this kind of thing", bounded_text())
             .query("subject", "Upon the thing of this id or name", bounded_text())

@@ -30,7 +30,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         )
         .gives(201, "The ledger entry", s.gives::<Entry>())
         .gives(202, WAITS, s.gives::<Approval>())
-        .refuses("003070 006060 006061")
+        .refuses("003070 003092 006060 006061")
         .keyed(),
         operation(
             "post",
@@ -47,7 +47,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         )
         .gives(201, "The ledger entry", s.gives::<Entry>())
         .gives(202, WAITS, s.gives::<Approval>())
-        .refuses("003070 006060 006061")
+        .refuses("003070 003092 006060 006061")
         .keyed(),
         operation("get", "/v1/ops/approvals", Viewer, "Changes that wait for a second operator, or did")
             .query("state", "In this state", json!({ "type": "string", "enum": STATES }))
@@ -61,7 +61,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         )
         .may_take(s.takes::<OptionalReason>(), json!({ "reason": "the bank's receipt is here" }))
         .gives(200, "The approval, with its ledger entry", s.gives::<Approval>())
-        .refuses("006060 006061 006062 006063")
+        .refuses("003092 006060 006061 006062 006063")
         .keyed(),
         operation(
             "post",

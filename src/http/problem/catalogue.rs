@@ -44,6 +44,15 @@ pub(super) const CREDENTIALS: Kind =
 pub(super) const TOKEN: Kind = Kind::new(StatusCode::UNAUTHORIZED, "003002", "Token invalid", "令牌无效");
 pub(super) const NAME_TAKEN: Kind =
     Kind::new(StatusCode::CONFLICT, "003003", "User name taken", "用户名已存在");
+pub(super) const CODE_NEEDED: Kind =
+    Kind::new(StatusCode::UNAUTHORIZED, "003004", "Second factor needed", "需要第二因素验证码");
+pub(super) const CODE: Kind =
+    Kind::new(StatusCode::UNAUTHORIZED, "003005", "Second factor wrong", "第二因素验证码错误");
+pub(super) const NO_SECOND_FACTOR: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "003006", "Second factor not set up", "尚未设置第二因素");
+pub(super) const PASSWORD: Kind = Kind::new(StatusCode::FORBIDDEN, "003007", "Password wrong", "密码错误");
+pub(super) const RESET_CODE: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "003008", "Reset code not valid", "重置码无效");
 pub(super) const UNKNOWN: Kind = Kind::new(StatusCode::NOT_FOUND, "003070", "Does not exist", "不存在");
 pub(super) const MISSING: Kind =
     Kind::new(StatusCode::UNPROCESSABLE_ENTITY, "003073", "Required parameter missing", "缺少必要参数");
@@ -56,6 +65,8 @@ pub(super) const TOO_LARGE: Kind =
 pub(super) const METHOD: Kind =
     Kind::new(StatusCode::METHOD_NOT_ALLOWED, "003074", "Method not allowed", "方法不允许");
 pub(super) const DENIED: Kind = Kind::new(StatusCode::FORBIDDEN, "003091", "Permission denied", "权限不足");
+pub(super) const CONFIRM: Kind =
+    Kind::new(StatusCode::FORBIDDEN, "003092", "Password needed again", "需要再次输入密码");
 pub(super) const DATABASE: Kind =
     Kind::new(StatusCode::SERVICE_UNAVAILABLE, "003097", "Database unavailable", "数据库异常");
 pub(super) const TIMED_OUT: Kind =
@@ -125,6 +136,12 @@ pub(super) const SECOND_PERSON: Kind =
     Kind::new(StatusCode::FORBIDDEN, "006062", "A second person must approve", "须由另一名操作员批准");
 pub(super) const APPROVAL_OVER: Kind =
     Kind::new(StatusCode::CONFLICT, "006063", "Approval has ended", "该审批已结束");
+pub(super) const NETWORK_FAULTS: Kind =
+    Kind::new(StatusCode::UNPROCESSABLE_ENTITY, "006070", "Network has faults", "线网文件有误");
+pub(super) const PREVIEW_STALE: Kind =
+    Kind::new(StatusCode::CONFLICT, "006071", "Preview is stale", "预览已过期");
+pub(super) const NETWORK_REFUSED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006072", "Network cannot be imported", "线网无法导入");
 pub(super) const LIMITED: Kind =
     Kind::new(StatusCode::TOO_MANY_REQUESTS, "005001", "Too many requests", "已限流，请稍后再试哦");
 pub(super) const OVERLOADED: Kind =
@@ -140,6 +157,11 @@ const ALL: &[&Kind] = &[
     &CREDENTIALS,
     &TOKEN,
     &NAME_TAKEN,
+    &CODE_NEEDED,
+    &CODE,
+    &NO_SECOND_FACTOR,
+    &PASSWORD,
+    &RESET_CODE,
     &UNKNOWN,
     &MISSING,
     &INVALID,
@@ -147,6 +169,7 @@ const ALL: &[&Kind] = &[
     &TOO_LARGE,
     &METHOD,
     &DENIED,
+    &CONFIRM,
     &DATABASE,
     &TIMED_OUT,
     &SYSTEM,
@@ -177,6 +200,9 @@ const ALL: &[&Kind] = &[
     &OWN_WALLET,
     &SECOND_PERSON,
     &APPROVAL_OVER,
+    &NETWORK_FAULTS,
+    &PREVIEW_STALE,
+    &NETWORK_REFUSED,
     &LIMITED,
     &OVERLOADED,
     &MISDIRECTED,

@@ -3,15 +3,15 @@
 use super::{
     Problem,
     catalogue::{
-        APPROVAL_OVER, BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CREDENTIALS, EVALUATED, EXPIRED, LOCKED,
-        NAME_TAKEN, NO_PAY_PASSWORD, NOT_AUTHORIZED, NOT_DEPARTED, OWN_WALLET, PAY_PASSWORD, PAYING,
-        REFERENCE_USED, SEATS_TAKEN, SECOND_PERSON, STATE, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED,
-        TRIP_CLOSED, TRIP_OVER, UNKNOWN,
+        APPROVAL_OVER, BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CODE, CODE_NEEDED, CONFIRM, CREDENTIALS,
+        EVALUATED, EXPIRED, LOCKED, NAME_TAKEN, NO_PAY_PASSWORD, NO_SECOND_FACTOR, NOT_AUTHORIZED,
+        NOT_DEPARTED, OWN_WALLET, PASSWORD, PAY_PASSWORD, PAYING, REFERENCE_USED, RESET_CODE, SEATS_TAKEN,
+        SECOND_PERSON, STATE, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED, TRIP_OVER, UNKNOWN,
     },
 };
 use crate::{
     accounts::passwords::Busy,
-    domain::{Error, Refusal, RiderId, TripId},
+    domain::{Currency, Error, Refusal, RiderId, TripId},
     storage::{is_contended, is_stale_plan, is_unfit, met_stale_plan, note_outage},
 };
 use chrono::Utc;
@@ -23,15 +23,18 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Invalid(error) => Self::field(&error),
             Refusal::NotFound(what) => Self::new(&UNKNOWN, format!("there is no such {what}")),
-            Refusal::WrongCredentials => Self::new(&CREDENTIALS, "user name or password is wrong"),
+            Refusal::WrongCredentials
+            | Refusal::WrongPassword
+            | Refusal::WrongResetCode
+            | Refusal::NotConfirmed
+            | Refusal::SessionOver
+            | Refusal::CodeNeeded
+            | Refusal::WrongCode
+            | Refusal::SecondFactorMissing
+            | Refusal::UserNameTaken
+            | Refusal::NotAllowed => Self::of_account(&refusal),
             Refusal::TooSoon { retry_after_secs } => Self::limited(retry_after_secs),
-            Refusal::UserNameTaken => {
-                Self::new(&NAME_TAKEN, "choose another user name").with("field", json!("/user_name"))
-            }
-            Refusal::SeatsTaken(seats) => {
-                let labels: Vec<String> = seats.iter().map(ToString::to_string).collect();
-                Self::new(&SEATS_TAKEN, format!("taken: {}", labels.join(", "))).with("seats", json!(labels))
-            }
+            Refusal::SeatsTaken(seats) => Self::seats_taken(&seats),
             Refusal::TripClosed => {
                 Self::new(&TRIP_CLOSED, "the trip departed, or leaves too soon to be booked")
             }
@@ -50,7 +53,9 @@ impl From<Refusal> for Problem {
                 Self::new(&NO_PAY_PASSWORD, "set one: PUT /v1/riders/me/pay-password")
             }
             Refusal::BalanceTooLow { balance } => {
-                Self::new(&BALANCE, format!("the wallet holds {balance}")).with("balance", json!(balance))
+                Self::new(&BALANCE, format!("the wallet holds {}", balance.with_code()))
+                    .with("balance", json!(balance))
+                    .with("currency", json!(Currency::installed()))
             }
             Refusal::ReferenceUsed { rider, entry } => Self::reference_used(rider, entry),
             Refusal::OwnWallet => Self::new(&OWN_WALLET, "another operator must change this wallet"),
@@ -65,11 +70,7 @@ impl From<Refusal> for Problem {
                 .with("order_status", json!(status)),
             Refusal::AlreadyPaying => Self::new(&PAYING, "another payment of this order is under way"),
             Refusal::TooLateToRefund => Self::new(&TOO_LATE, "refunding has ended for this trip"),
-            Refusal::TooManyHolds { most } => Self::new(
-                &TOO_MANY_HOLDS,
-                format!("at most {most} orders may be unpaid at a time; pay or cancel one first"),
-            )
-            .with("most", json!(most)),
+            Refusal::TooManyHolds { most } => Self::too_many_holds(most),
             Refusal::NotDeparted => {
                 Self::new(&NOT_DEPARTED, "an order is evaluated once its trip has departed")
             }
@@ -90,6 +91,44 @@ impl From<Refusal> for Problem {
 }
 
 impl Problem {
+    fn seats_taken(labels: &[String]) -> Self {
+        Self::new(&SEATS_TAKEN, format!("taken: {}", labels.join(", "))).with("seats", json!(labels))
+    }
+
+    /// `most`: the orders that one rider may leave unpaid.
+    fn too_many_holds(most: u16) -> Self {
+        let detail = format!("at most {most} orders may be unpaid at a time; pay or cancel one first");
+        Self::new(&TOO_MANY_HOLDS, detail).with("most", json!(most))
+    }
+
+    /// Refusals about the account that calls.
+    fn of_account(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::WrongCredentials => Self::new(&CREDENTIALS, "user name or password is wrong"),
+            Refusal::WrongPassword => Self::new(&PASSWORD, "the account's password is another one"),
+            Refusal::WrongResetCode => {
+                Self::new(&RESET_CODE, "it is wrong, used, or past its end: have another one made")
+                    .with("field", json!("/code"))
+            }
+            Refusal::NotConfirmed => {
+                Self::new(&CONFIRM, "give the password again: POST /v1/sessions/current/confirmation")
+            }
+            Refusal::CodeNeeded => Self::new(&CODE_NEEDED, "sign in with a code of the second factor too")
+                .with("field", json!("/code")),
+            Refusal::WrongCode => {
+                Self::new(&CODE, "the code is wrong, or was used").with("field", json!("/code"))
+            }
+            Refusal::SecondFactorMissing => {
+                Self::new(&NO_SECOND_FACTOR, "set it up in the console: sign in at /console/sign-in")
+            }
+            Refusal::UserNameTaken => {
+                Self::new(&NAME_TAKEN, "choose another user name").with("field", json!("/user_name"))
+            }
+            Refusal::SessionOver => Self::token(),
+            _ => Self::denied(),
+        }
+    }
+
     fn bus_taken(bus: i32, trip: Option<TripId>) -> Self {
         let other = trip.map_or_else(|| "another trip".to_owned(), |trip| format!("trip {trip}"));
         let problem = Self::new(&BUS_TAKEN, format!("bus {bus} is on {other} at that time"))

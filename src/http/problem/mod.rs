@@ -2,6 +2,7 @@
 
 pub(super) mod catalogue;
 mod convert;
+mod networks;
 
 use super::{
     json::sorted,

@@ -54,27 +54,37 @@ impl HeadLines {
                 bytes = &mut bytes[skipped..];
                 continue;
             }
-            let (first, rest) = bytes.split_at_mut(1);
-            self.in_line(&mut first[0]);
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (read, rest) = bytes.split_at_mut(end.map_or(bytes.len(), |end| end + 1));
+            self.in_line(read);
             bytes = rest;
         }
     }
 
-    /// One byte of a line.
-    fn in_line(&mut self, byte: &mut u8) {
-        let last = std::mem::replace(&mut self.last, *byte);
-        if *byte != b'\n' {
-            if self.line.len() < MAX_LINE_BYTES {
-                self.line.push(byte.to_ascii_lowercase());
+    /// A line, or the part of one that was read; only its last byte can end it.
+    fn in_line(&mut self, read: &mut [u8]) {
+        let Some((newest, before)) = read.split_last_mut() else { return };
+        let last = before.last().copied().unwrap_or(self.last);
+        self.last = *newest;
+        if *newest == b'\n' && last == b'\r' {
+            let mut line = std::mem::take(&mut self.line);
+            // Most lines are read in one piece, and are not copied.
+            if line.is_empty() {
+                self.end_of_line(bounded(before, MAX_LINE_BYTES).trim_ascii());
+            } else {
+                line.extend_from_slice(bounded(before, MAX_LINE_BYTES - line.len()));
+                self.end_of_line(line.trim_ascii());
+                line.clear();
             }
+            self.line = line;
             return;
         }
-        if last != b'\r' {
-            *byte = REFUSED;
-            return;
+        self.line.extend_from_slice(bounded(before, MAX_LINE_BYTES - self.line.len()));
+        if *newest == b'\n' {
+            *newest = REFUSED;
+        } else if self.line.len() < MAX_LINE_BYTES {
+            self.line.push(*newest);
         }
-        let line = std::mem::take(&mut self.line);
-        self.end_of_line(line.trim_ascii());
     }
 
     fn end_of_line(&mut self, line: &[u8]) {
@@ -97,10 +107,11 @@ impl HeadLines {
     fn header(&mut self, line: &[u8]) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        match name {
-            b"content-length" => self.length = number(value, 10),
-            b"transfer-encoding" => self.chunked = value.ends_with(b"chunked"),
-            _ => {}
+        if name.eq_ignore_ascii_case(b"content-length") {
+            self.length = number(value, 10);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let coding = value.rsplit(|byte| matches!(byte, b',' | b' ' | b'\t')).next();
+            self.chunked = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         }
     }
 
@@ -112,6 +123,11 @@ impl HeadLines {
             (false, length) => At::Body(length),
         }
     }
+}
+
+/// The first `most` bytes.
+fn bounded(bytes: &[u8], most: usize) -> &[u8] {
+    &bytes[..bytes.len().min(most)]
 }
 
 /// The size of a chunk; hyper refuses what is no number.

@@ -1,7 +1,7 @@
 //! Which jobs an operation covers, and a preview of what it would do.
 
 use crate::{
-    domain::{Effects, Error, FieldError, Localized, Money, Refusal},
+    domain::{Currency, Effects, Error, FieldError, Localized, Money, Refusal},
     ops::{impact, search::JobQuery},
 };
 use farebox_jobs::{
@@ -106,6 +106,8 @@ pub struct Preview {
     pub seats: i64,
     /// Money that running them would give back, or that is not given back if they are cancelled.
     pub amount: Money,
+    /// The currency of the amount.
+    pub currency: Currency,
     /// Which of them workers would put back after they are cancelled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub comes_back: Vec<Localized>,
@@ -133,6 +135,7 @@ pub async fn preview(
         riders: 0,
         seats: 0,
         amount: Money::from_database(Decimal::ZERO),
+        currency: Currency::installed(),
         comes_back: Vec::new(),
     };
     let (mut orders, mut riders, mut amount) = (BTreeSet::new(), BTreeSet::new(), Decimal::ZERO);

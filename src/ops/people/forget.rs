@@ -12,15 +12,13 @@ use crate::{
     storage::decode,
 };
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// A hash of no password: an output of zeros, which nobody can find a password for. It parses, so a
 /// sign-in is refused as for any wrong password.
 const NO_PASSWORD: &str =
     "$argon2id$v=19$m=8,t=1,p=1$bm9ib2R5IGhlcmU$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// Characters of the random part of the name that a forgotten account gets.
-const RANDOM_CHARS: usize = 24;
 
 /// Forgets an account, for a reason. A repeat changes nothing.
 ///
@@ -46,7 +44,8 @@ pub async fn forget(conn: &mut PgConnection, by: &Attribution, rider: RiderId) -
         return Err(in_the_way("an account of the operations side becomes a rider's first"));
     }
     refuse_if_open(&mut *conn, rider).await?;
-    erase(&mut *conn, rider).await?;
+    // Sessions end on every replica within a second.
+    sqlx::query!("select erase_rider($1, $2)", rider.0, NO_PASSWORD).execute(&mut *conn).await?;
     by.record(conn, Action::RiderForget, &Subject::of("account", &rider), &json!({})).await?;
     Event::AccountForgotten.record(Some(&security::account(rider)), None);
     Ok(())
@@ -84,42 +83,37 @@ async fn refuse_if_open(conn: &mut PgConnection, rider: RiderId) -> Result<(), E
     Ok(())
 }
 
-/// Replaces or deletes what names the person. Sessions end on every replica within a second.
-async fn erase(conn: &mut PgConnection, rider: RiderId) -> Result<(), sqlx::Error> {
-    let random: String = Uuid::new_v4().simple().to_string().chars().take(RANDOM_CHARS).collect();
-    sqlx::query!(
-        "update rider
-         set user_name = $2, password_hash = $3, nick_name = null, sex = null, email = null, phone = null,
-             email_verified_at = null, forgotten_at = now()
-         where id = $1",
-        rider.0,
-        format!("forgotten-{random}"),
+/// A page of the search for accounts that nobody uses.
+#[derive(Clone, Copy, Debug)]
+pub struct IdlePage {
+    /// The last account that was looked at; none when there was none left.
+    pub reached: Option<Uuid>,
+    /// How many were forgotten.
+    pub forgotten: u64,
+}
+
+/// Looks at the accounts after `after`, at most `most`, and forgets the riders among them who have
+/// neither booked nor had money moved for `days`, are signed in nowhere, and have nothing open and no
+/// money. Sessions end on every replica within a second. One transaction: a dropped future forgets the
+/// page or leaves it.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_idle(pool: &PgPool, after: Uuid, days: u16, most: u32) -> Result<IdlePage, sqlx::Error> {
+    let page = sqlx::query!(
+        r#"select reached, forgotten as "forgotten!"
+           from forget_idle_riders($1, make_interval(days => $2), $3, $4)"#,
+        after,
+        i32::from(days),
+        i32::try_from(most).unwrap_or(i32::MAX),
         NO_PASSWORD
     )
-    .execute(&mut *conn)
+    .fetch_one(pool)
     .await?;
-    sqlx::query!("update session set revoked_at = now() where rider_id = $1 and revoked_at is null", rider.0)
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query!("delete from pay_password where rider_id = $1", rider.0).execute(&mut *conn).await?;
-    sqlx::query!("delete from idempotency where actor = $1", rider.0).execute(&mut *conn).await?;
-    sqlx::query!(
-        "delete from payment_authorization
-         where order_id in (select id from orders where rider_id = $1) and used_by is null",
-        rider.0
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "update evaluation set comment = null where order_id in (select id from orders where rider_id = $1)",
-        rider.0
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!("update bulk set actor = $2 where actor_id = $1", rider.0, rider.to_string())
-        .execute(conn)
-        .await
-        .map(drop)
+    for rider in &page.forgotten {
+        Event::AccountForgotten.record(Some(&security::account(RiderId(*rider))), None);
+    }
+    Ok(IdlePage { reached: page.reached, forgotten: page.forgotten.len() as u64 })
 }
 
 fn in_the_way(rule: &str) -> Error {

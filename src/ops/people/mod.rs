@@ -5,7 +5,7 @@ mod forget;
 pub mod places;
 
 pub use export::export;
-pub use forget::forget;
+pub use forget::{IdlePage, forget, forget_idle};
 
 use crate::{
     accounts::user_name,

@@ -3,7 +3,7 @@
 use super::{describe, enter, limits, mover};
 use crate::{
     accounts::Role,
-    domain::{Error, FieldError, Page, Reference, Refusal, RiderId, SignedMoney},
+    domain::{Currency, Error, FieldError, Page, Reference, Refusal, RiderId, SignedMoney},
     ops::{
         Attribution,
         audit::{Action, Subject},
@@ -37,6 +37,8 @@ pub struct Approval {
     pub kind: String,
     /// Signed.
     pub amount: SignedMoney,
+    /// The currency of the amount.
+    pub currency: Currency,
     /// The reference of the entry that it becomes.
     pub reference: String,
     /// The entry that it corrects.
@@ -93,6 +95,7 @@ impl From<Row> for Approval {
             rider_id: RiderId(row.rider_id),
             kind: row.kind,
             amount: SignedMoney::from_database(row.amount),
+            currency: Currency::installed(),
             reference: row.reference,
             corrects: row.corrects,
             reason: row.reason,

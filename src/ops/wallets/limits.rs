@@ -29,10 +29,10 @@ pub(super) async fn check(
     rules: &Wallets,
 ) -> Result<(), Error> {
     let size = change.amount.size();
-    if size > rules.max_change {
-        return Err(refused(format!("at most {} at once", rules.max_change)).into());
+    if size > rules.max_change.money() {
+        return Err(refused(format!("at most {} at once", rules.max_change.money())).into());
     }
-    by_hand::check_room(change, wallet, rules.max_balance)?;
+    by_hand::check_room(change, wallet, rules.max_balance.money())?;
     let done = sqlx::query!(
         r#"select (select coalesce(sum(abs(amount)), 0) from wallet_change
                    where rider_id = $1 and at > now() - interval '24 hours') as "wallet!",
@@ -44,8 +44,8 @@ pub(super) async fn check(
     .fetch_one(conn)
     .await?;
     let bounds = [
-        (done.wallet, rules.max_day_per_wallet, "a wallet is changed"),
-        (done.operator, rules.max_day_per_operator, "an operator changes wallets"),
+        (done.wallet, rules.max_day_per_wallet.money(), "a wallet is changed"),
+        (done.operator, rules.max_day_per_operator.money(), "an operator changes wallets"),
     ];
     for (done, most, what) in bounds {
         if done + size.decimal() > most.decimal() {

@@ -59,7 +59,7 @@ pub async fn change(
         return Ok(Changed::Waits(waiting));
     }
     limits::check(&mut *conn, operator, change, &wallet, rules).await?;
-    if change.amount.size() > rules.approval_above {
+    if change.amount.size() > rules.approval_above.money() {
         return approvals::request(conn, by, operator, change, rules).await.map(Changed::Waits);
     }
     let entered = enter(&mut *conn, change, &wallet, rules, operator, None).await?;
@@ -97,7 +97,7 @@ async fn enter(
     operator: RiderId,
     approved_by: Option<RiderId>,
 ) -> Result<Entered, Error> {
-    let entered = by_hand::enter(&mut *conn, change, wallet, rules.max_balance).await?;
+    let entered = by_hand::enter(&mut *conn, change, wallet, rules.max_balance.money()).await?;
     if entered.is_new {
         sqlx::query!(
             "insert into wallet_change (rider_id, seq, operator, approved_by, amount) values ($1, $2, $3, $4, $5)",

@@ -33,16 +33,28 @@ grant select on _sqlx_migrations, queue.schema_version to {api}, {worker}, {read
 
 -- Accounts. Hashes of passwords are read by the API alone.
 grant select, insert on rider to {api};
-grant update (user_name, password_hash, nick_name, sex, email, phone, email_verified_at, forgotten_at) on rider to {api};
-grant select (id, user_name, role, nick_name, sex, email, phone, created_at, email_verified_at, forgotten_at)
+grant update (user_name, password_hash, nick_name, sex, email, phone, email_verified_at, forgotten_at, role, state,
+              sessions_from) on rider to {api};
+grant select (id, user_name, role, nick_name, sex, email, phone, created_at, email_verified_at, forgotten_at, state,
+              sessions_from)
     on rider to {worker}, {reader};
 grant select, insert, delete on pay_password to {api};
 grant update (hash, wrong, checking, checked_at, locked_until, changed_at, last_change, was_first) on pay_password to {api};
 grant select (rider_id, wrong, checking, checked_at, locked_until, changed_at, was_first) on pay_password to {reader};
 grant select, insert on session to {api};
-grant update (revoked_at) on session to {api};
+grant update (revoked_at, seen_at, confirmed_at, second_factor) on session to {api};
 grant select, delete on session to {worker};
 grant select on session to {reader};
+-- Rows are added by a trigger with the owner's rights.
+grant select on authority_change to {api}, {reader};
+grant select, insert, delete on password_reset, second_factor to {api};
+grant update (digest, expires_at) on password_reset to {api};
+grant update (wrong, locked_until, last_step) on second_factor to {api};
+grant select, insert on recovery_code to {api};
+grant update (used_at) on recovery_code to {api};
+grant select (rider_id, expires_at) on password_reset to {reader};
+grant select (rider_id, enrolled_at, wrong, locked_until) on second_factor to {reader};
+grant select (rider_id, used_at) on recovery_code to {reader};
 grant select, insert, delete on sign_in_tries to {api};
 grant update (level, seen_at, locked_until) on sign_in_tries to {api};
 grant select on sign_in_tries to {reader};
@@ -51,12 +63,26 @@ grant select on known_network to {reader};
 grant select, insert, update on secret_fingerprint to {api};
 grant select on secret_fingerprint to {worker}, {reader};
 
--- Buses and the timetable come with the migrations, and from operators by SQL.
-grant select on bus, timetable to {api}, {worker}, {reader};
+-- The network, which operators import. What trips name is never deleted.
+grant select on network, stop, route, direction, direction_stop, direction_stops_before, bus_model, model_seat, driver,
+    bus, calendar, calendar_date, timetable, fare, fare_period to {api}, {worker}, {reader};
+grant insert, update on network, stop, route, direction, calendar, bus, timetable, fare to {api};
+grant insert on bus_model, model_seat, direction_stop, direction_stops_before, driver, calendar_date, fare_period to {api};
+grant update (ended_at) on bus_model to {api};
+grant delete on direction_stop, driver, calendar_date, fare to {api};
+grant select, insert on network_import, network_import_trip to {api};
+grant select on network_import, network_import_trip to {worker}, {reader};
+grant update (finished_at) on network_import to {worker};
+grant update (tries, done_at, moved, refunded, closed) on network_import_trip to {worker};
+grant select, insert, delete on network_preview to {api};
+grant select, delete on network_preview to {worker};
+grant select on network_preview to {reader};
 
 -- Trips and seats. The API makes trips too: extra ones, and those of the timetable at an operator's word.
 grant select, insert on trip, seat to {api}, {worker};
 grant update (cancelled_at) on trip to {api};
+grant update (bus_id, direction, route, model_id, departs_at, arrives_at, price, class_prices, capacity,
+    hold_secs, cut_off_secs, refund_secs, refund_percent, own_bus, own_price) on trip to {api};
 grant update (order_id, held_until, blocked) on seat to {api}, {worker};
 grant select on trip, seat to {reader};
 grant select, insert on trip_event to {api};
@@ -73,9 +99,12 @@ grant select on departure_not_made to {reader};
 -- Orders.
 grant select, insert on orders to {api};
 grant select on orders to {worker}, {reader};
-grant update (status, payment_id, paid_at, closed_at, closed_reason) on orders to {api}, {worker};
+grant update (status, payment_id, paid_at, closed_at, closed_reason, refund_fee) on orders to {api}, {worker};
 grant select, insert on order_event to {api}, {worker};
 grant select on order_event to {reader};
+grant update (free_refund, expires_at) on orders to {worker};
+grant select, insert on order_change to {api}, {worker};
+grant select on order_change to {reader};
 grant select, insert on open_hold to {api};
 grant update (orders, until) on open_hold to {api};
 grant select on open_hold to {worker}, {reader};
@@ -101,10 +130,10 @@ grant select, insert on payment to {api};
 grant select on payment to {worker}, {reader};
 grant update (state, changed_at) on payment to {api}, {worker};
 grant select, insert, delete on payment_authorization to {api};
-grant update (rider_id, token_hash, expires_at, used_by) on payment_authorization to {api};
-grant select (order_id, rider_id, expires_at, used_by), delete on payment_authorization to {worker};
+grant update (rider_id, token_hash, expires_at, used_by, session_id) on payment_authorization to {api};
+grant select (order_id, rider_id, expires_at, used_by, session_id), delete on payment_authorization to {worker};
 grant update (used_by) on payment_authorization to {worker};
-grant select (order_id, rider_id, expires_at, used_by) on payment_authorization to {reader};
+grant select (order_id, rider_id, expires_at, used_by, session_id) on payment_authorization to {reader};
 
 -- Sagas.
 grant select, insert on barrier to {api}, {worker};
@@ -162,12 +191,14 @@ grant update (next_at) on queue.maintenance_task to {worker};
 grant select on queue.maintenance_task to {api}, {reader};
 grant select on queue.any_job to {api}, {worker}, {reader};
 
--- Functions. Those that change something do it with the caller's rights, except the last two.
+-- Functions. Those that change something do it with the caller's rights, except those of the worker alone.
 grant execute on function seat_state(boolean, uuid, timestamptz), order_of(jsonb), rider_of(jsonb),
-    trip_of(jsonb) to {api}, {worker}, {reader};
+    trip_of(jsonb), seat_labels(uuid, integer[]), sum_of(numeric[]),
+    change_under_way(uuid, timestamptz) to {api}, {worker}, {reader};
 grant execute on function key_is_abandoned(smallint, timestamptz, uuid, float8),
     with_room(uuid[], timestamptz[], uuid[], timestamptz[], integer, text),
-    free_seats(uuid[], uuid[], text[]), close_orders(uuid[], text, text) to {api}, {worker};
+    free_seats(uuid[], uuid[], text[]), close_orders(uuid[], text, text),
+    class_prices_begin_at(jsonb, numeric) to {api}, {worker};
 grant execute on function micros(timestamptz), audit_text(audit, uuid), audit_payload(audit, uuid),
     audit_record(audit, text), trip_event_text(trip_event, uuid), trip_event_payload(trip_event, uuid),
     trip_event_record(trip_event, text), order_event_text(order_event), order_event_digest(order_event),
@@ -178,4 +209,8 @@ grant execute on function queue.fingerprint(text), queue.added(bigint[], bigint[
 grant execute on function queue.complete(uuid[], uuid[], text), queue.retire(uuid[]),
     queue.retire(text, text[]), queue.arm(uuid[], text[], text[], jsonb[], integer[], timestamptz[]),
     queue.enqueue_or_expedite(uuid[], text[], text[], jsonb[], integer[]) to {api}, {worker};
-grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer) to {worker};
+grant execute on function erase_rider(uuid, text), fit_seats(uuid[]) to {api};
+grant execute on function seats_without_place(uuid, bigint) to {api}, {worker};
+grant execute on function move_seats(uuid, uuid) to {worker};
+grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer),
+    erase_audit_text(interval, integer), forget_idle_riders(uuid, interval, integer, text) to {worker};

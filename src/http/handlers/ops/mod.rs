@@ -2,7 +2,10 @@
 
 pub(crate) mod bulk;
 pub(crate) mod jobs;
+pub(crate) mod network;
 pub(crate) mod queues;
+pub(crate) mod riders;
+pub(crate) mod trip_changes;
 pub(crate) mod trips;
 pub(crate) mod wallets;
 

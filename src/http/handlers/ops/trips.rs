@@ -2,7 +2,7 @@
 
 use crate::http::{
     App,
-    extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
+    extract::{ConfirmedChange, OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
     idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeatsWithReason {
     #[serde(serialize_with = "as_a_set")]
-    #[schemars(length(min = 1), inner(regex(pattern = "^[1-9][0-9]{0,5}$")))]
+    #[schemars(length(min = 1), inner(length(min = 1, max = 8)))]
     seats: Vec<String>,
     #[schemars(with = "crate::domain::Reason")]
     reason: String,
@@ -72,7 +72,7 @@ pub(crate) struct CancelTrip {
 
 pub(crate) async fn cancel(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<CancelTrip>,
+    ConfirmedChange(change): ConfirmedChange<CancelTrip>,
 ) -> Result<Response, Reply> {
     let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;

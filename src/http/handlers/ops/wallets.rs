@@ -2,7 +2,9 @@
 
 use crate::http::{
     App,
-    extract::{OpsChange, Paging, Params, Path, Viewer, id, reason::OptionalReason, rider_id},
+    extract::{
+        ConfirmedChange, OpsChange, Paging, Params, Path, Viewer, id, reason::OptionalReason, rider_id,
+    },
     idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
@@ -26,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The operator who moves money. Every handler and every form that moves money, or approves that it
-/// moves, gets its operator here: a further check of the operator belongs into this function.
+/// moves, gets its operator here. That the operator gave the password lately is checked before, by
+/// [`ConfirmedChange`] and by the console's forms.
 ///
 /// # Errors
 /// A reason that breaks its rule.
@@ -46,7 +49,7 @@ pub(crate) struct TopUp {
 
 pub(crate) async fn top_up(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<TopUp>,
+    ConfirmedChange(change): ConfirmedChange<TopUp>,
 ) -> Result<Response, Reply> {
     let by = mover(&change.caller, Through::Api, change.body.reason.as_deref())?;
     let wanted = WalletChange::top_up(rider_id(&id)?, change.body.amount, &change.body.reference);
@@ -68,7 +71,7 @@ pub(crate) struct Correction {
 
 pub(crate) async fn correct(
     Path(id): Path<String>,
-    OpsChange(change): OpsChange<Correction>,
+    ConfirmedChange(change): ConfirmedChange<Correction>,
 ) -> Result<Response, Reply> {
     let Correction { amount, entry_id, ref reference, ref reason } = change.body;
     let by = mover(&change.caller, Through::Api, Some(reason))?;
@@ -110,7 +113,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn approve(
     Path(approval): Path<String>,
-    OpsChange(change): OpsChange<OptionalReason>,
+    ConfirmedChange(change): ConfirmedChange<OptionalReason>,
 ) -> Result<Response, Reply> {
     let approval = id(&approval, "approval")?;
     let by = mover(&change.caller, Through::Api, change.body.reason.as_deref())?;
