@@ -17,6 +17,7 @@ mod docs;
 mod edges;
 mod harness;
 mod load;
+mod network;
 mod ops;
 mod queue;
 mod saga;

@@ -27,8 +27,8 @@ async fn no_answer_is_outside_the_description() {
     let token = world.ops.token().to_owned();
     let url = format!("{}/openapi.json", world.api.base());
     // Signing out ends the token of all requests after it: last, and alone.
-    let everything: &[&str] = &["--exclude-path", "/v1/sessions/current"];
-    let signing_out: &[&str] = &["--include-path", "/v1/sessions/current"];
+    let everything: &[&str] = &["--exclude-path", "/v1/sessions/current", "--exclude-path", "/v1/sessions"];
+    let signing_out: &[&str] = &["--include-path", "/v1/sessions/current", "--include-path", "/v1/sessions"];
     for which in [everything, signing_out] {
         let mut command = Command::new(&program);
         command

@@ -29,7 +29,11 @@ async fn bookings_that_make_no_sense_write_nothing() {
     let before = rows(&world).await;
     let many: Vec<String> = (1..=21).map(|n| n.to_string()).collect();
     let cases = [
-        (json!({"trip_id": trip, "seats": ["0"]}), 422, "003074", "/seats/0"),
+        (json!({"trip_id": trip, "seats": ["123456789"]}), 422, "003074", "/seats/0"),
+        (json!({"trip_id": trip, "seats": ["1", "2 "]}), 422, "003074", "/seats/1"),
+        (json!({"trip_id": trip, "seats": ["0"]}), 422, "003074", "/seats"),
+        (json!({"trip_id": trip, "seats": ["01"]}), 422, "003074", "/seats"),
+        (json!({"trip_id": trip, "seats": ["1A"]}), 422, "003074", "/seats"),
         (json!({"trip_id": trip, "seats": ["3,3"]}), 422, "003074", "/seats/0"),
         (json!({"trip_id": trip, "seats": [""]}), 422, "003074", "/seats/0"),
         (json!({"trip_id": trip, "seats": ["4", "4"]}), 422, "003074", "/seats/1"),
@@ -90,7 +94,7 @@ async fn money_that_makes_no_sense_moves_nowhere() {
     let top_up = json!({"amount": "1.00", "reference": "r"});
     world.ops.post(&format!("/v1/ops/wallets/{NOBODY}/top-ups"), &top_up).await.problem(404, "003070");
     for path in ["/v1/orders/x/pay", &format!("/v1/orders/{NOBODY}/pay")] {
-        rider.post(path, &json!({"pay_password": "123456"})).await.problem(404, "003070");
+        rider.post(path, &json!({"pay_password": "271828"})).await.problem(404, "003070");
     }
     assert_eq!(rows(&world).await, before);
     assert_eq!(rider.balance().await, "50.00");
@@ -100,22 +104,25 @@ async fn money_that_makes_no_sense_moves_nowhere() {
 async fn registrations_are_checked_and_names_are_taken_once() {
     let world = World::new().await;
     let stranger = Client::stranger(&world.api.base());
-    let good = json!({"user_name": "Lin.Wei", "password": "long enough"});
+    let good = json!({"user_name": "Lin.Wei", "password": crate::harness::PASSWORD});
     let body = stranger.post("/v1/riders", &good).await;
     assert_eq!(body.expect(201)["has_pay_password"], false);
     for name in ["Lin.Wei", "lin.wei"] {
-        let twin = json!({"user_name": name, "password": "long enough"});
+        let twin = json!({"user_name": name, "password": crate::harness::PASSWORD});
         stranger.post("/v1/riders", &twin).await.problem(409, "003003");
     }
     for (field, body) in [
-        ("/user_name", json!({"user_name": "a", "password": "long enough"})),
-        ("/user_name", json!({"user_name": "a b c", "password": "long enough"})),
+        ("/user_name", json!({"user_name": "a", "password": crate::harness::PASSWORD})),
+        ("/user_name", json!({"user_name": "a b c", "password": crate::harness::PASSWORD})),
         ("/password", json!({"user_name": "somebody", "password": "short"})),
         (
             "/pay_password",
-            json!({"user_name": "somebody", "password": "long enough", "pay_password": "12345"}),
+            json!({"user_name": "somebody", "password": crate::harness::PASSWORD, "pay_password": "12345"}),
         ),
-        ("/balance", json!({"user_name": "somebody", "password": "long enough", "balance": "1000"})),
+        (
+            "/balance",
+            json!({"user_name": "somebody", "password": crate::harness::PASSWORD, "balance": "1000"}),
+        ),
     ] {
         assert_eq!(stranger.post("/v1/riders", &body).await.problem(422, "003074")["field"], field);
     }

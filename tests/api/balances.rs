@@ -4,6 +4,7 @@ use crate::{
     console::session::ConsoleSession,
     harness::{Client, World, count},
 };
+use farebox::domain::Currency;
 use futures_util::future::join_all;
 
 const LOW: (&str, &str) = ("FAREBOX__WALLETS__MAX_BALANCE", "100.00");
@@ -114,6 +115,7 @@ async fn a_wallet_filled_before_there_was_a_cap_still_gets_refunds() {
 fn a_cap_that_leaves_no_room_is_no_setting() {
     let load = |cap: &str| {
         farebox::settings::Settings::load("development", &[("wallets.max_balance", cap.to_owned())])
+            .and_then(|settings| settings.wallets.check(Currency::OF_NO_NETWORK).map(|()| settings))
             .map(|settings| settings.wallets.max_balance.to_string())
     };
     assert_eq!(load("1000000000.00").unwrap(), "1000000000.00");

@@ -53,6 +53,19 @@ async fn without_a_list_only_addresses_and_local_names_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn production_makes_browsers_use_https_only() {
+    let world = World::with(&PRODUCTION).await;
+    for path in ["/v1/trips", "/console/sign-in", "/v1/nothing"] {
+        let headers = status(&world.api.base(), path, None).await.1;
+        assert_eq!(headers["strict-transport-security"], "max-age=31536000", "{path}");
+    }
+    let off = [PRODUCTION[0], PRODUCTION[1], ("FAREBOX__HTTP__HSTS_SECS", "0")];
+    let off = World::with(&off).await;
+    let headers = status(&off.api.base(), "/v1/trips", None).await.1;
+    assert!(!headers.contains_key("strict-transport-security"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_switched_off_does_not_exist() {
     let off = [("FAREBOX__HTTP__DOCS", "false"), ("FAREBOX__HTTP__METRICS", "false")];
     let world = World::with(&off).await;

@@ -175,6 +175,8 @@ async fn ten_thousand_requests_on_two_replicas_share_one_limit_in_redis() {
     let counts = storm(&bases, REQUESTS, || {}).await;
     exactly(&counts, REQUESTS, QUOTA);
     assert_eq!(redis.say("DBSIZE"), ":1", "one address, one number");
+    let keys = redis.keys();
+    assert!(keys.contains("farebox:limit:") && !keys.contains("127.0.0.1"), "{keys}");
     // Flushed, it learns again what the replicas remember.
     redis.say("FLUSHALL");
     exactly(&storm(&bases, 160, || {}).await, 160, 0);

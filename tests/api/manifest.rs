@@ -159,9 +159,12 @@ async fn names_are_no_formulas_numbers_or_dates_to_a_spreadsheet() {
     let trip = world.trip(8).await;
     let names = ["-1-1", "1e5", "0012", "2026-01-02", "Mar-1", ".5e3", "TRUE", "mary"];
     for (seat, name) in (1..).zip(names) {
-        accounts::register(&world.pool, &world.saga.passwords, &new_rider(name), Role::Rider).await.unwrap();
-        let rider = Client::sign_in(&world.api.base(), name).await;
+        let rider = world.rider("0.01").await;
         rider.booked(&trip, &[&seat.to_string()]).await;
+        // Some of them are refused today; an account of before keeps its name.
+        let renamed =
+            sqlx::query("update rider set user_name = $1 where id = $2").bind(name).bind(rider.id.0);
+        renamed.execute(&world.pool).await.unwrap();
     }
     let csv = world.ops.get_as(&format!("/v1/ops/trips/{trip}/manifest"), "text/csv").await;
     let seen: Vec<&str> = csv.text.lines().skip(1).map(|line| line.split(',').nth(3).unwrap()).collect();

@@ -1,12 +1,14 @@
 //! The API as its clients see it: its rules, its limits, and what it refuses.
 
 mod account_rules;
+pub mod account_state;
 mod accounts;
 mod api_schema;
 mod authorizations;
 mod bad_input;
 mod balances;
 mod booking;
+mod confirmation;
 mod fair_shares;
 mod hostile;
 mod hosts;
@@ -18,13 +20,17 @@ mod live_seats;
 mod lockout;
 mod manifest;
 mod orders;
+mod own_password;
 mod paying;
 mod retries;
 mod roles;
 mod rotation;
+pub mod second_factor;
 mod secrets;
 mod sessions;
 mod timetable;
+mod tokens;
 mod transport;
 mod trip_rules;
 mod trip_seats;
+mod weak_passwords;

@@ -1,11 +1,9 @@
 //! Every route with every role: which may call it, which may not, and that a refused call changes nothing.
 
-use crate::harness::{Client, PAY_PASSWORD, TOKEN_KEY, World, new_rider};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use super::tokens::{expired, forged};
+use crate::harness::{Client, PAY_PASSWORD, World, new_rider};
 use farebox::accounts::{self, Role};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicUsize, Ordering},
@@ -51,7 +49,16 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/trips/{id}/manifest", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/trips/{id}/cancel", [401, 403, 403, 403, 202, 202]),
     ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
+    // A preview that nobody made is stale.
+    ("POST /v1/ops/trips/{id}/change-previews", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/trips/{id}/changes", [401, 403, 403, 403, 409, 409]),
     ("GET /v1/ops/departures-not-made", [401, 403, 403, 200, 200, 200]),
+    // No network is there, an object is no zip, and nothing was previewed.
+    ("GET /v1/ops/network", [401, 403, 403, 404, 404, 404]),
+    ("POST /v1/ops/network/previews", [401, 403, 403, 403, 422, 422]),
+    ("GET /v1/ops/network/imports", [401, 403, 403, 200, 200, 200]),
+    ("POST /v1/ops/network/imports", [401, 403, 403, 403, 404, 404]),
+    ("GET /v1/ops/network/imports/{id}", [401, 403, 403, 404, 404, 404]),
     ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
     ("POST /v1/ops/wallets/{rider_id}/corrections", [401, 403, 403, 403, 201, 201]),
     ("GET /v1/ops/approvals", [401, 403, 403, 200, 200, 200]),
@@ -81,6 +88,15 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("POST /v1/ops/dead-letters/redrive", [401, 403, 403, 403, 200, 200]),
     ("GET /v1/ops/workers", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/verify", [401, 403, 403, 200, 200, 200]),
+    // Passwords and sessions: last, since some of them end the owner's session.
+    ("POST /v1/password-resets", [204; 6]),
+    ("POST /v1/ops/riders/{id}/password-reset", [401, 403, 403, 403, 201, 201]),
+    ("POST /v1/sessions/current/confirmation", [401, 204, 204, 204, 204, 204]),
+    ("GET /v1/sessions", [401, 200, 200, 200, 200, 200]),
+    ("DELETE /v1/sessions/{id}", [401, 404, 404, 404, 404, 404]),
+    ("DELETE /v1/sessions", [401, 204, 204, 204, 204, 204]),
+    // The last: nobody signs in with the old password after it.
+    ("PUT /v1/riders/me/password", [401, 204, 204, 204, 204, 204]),
 ];
 
 /// The routes as the API describes them; a unit test beside the description compares it with the router.
@@ -139,8 +155,19 @@ impl Scene<'_> {
             let cancel = format!("/v1/ops/trips/{trip}/cancel");
             self.world.ops.post(&cancel, &json!({"reason": "snow"})).await.expect(202);
         }
+        if path == "/v1/password-resets" {
+            let rider = self.world.rider("0").await;
+            let name = rider.get("/v1/riders/me").await.expect(200)["user_name"].as_str().unwrap().to_owned();
+            let reset = format!("/v1/ops/riders/{}/password-reset", rider.id);
+            let made = self.world.ops.post(&reset, &json!({"reason": "lost"})).await;
+            order = format!("{name} {}", made.expect(201)["code"].as_str().unwrap());
+        }
         let id = match path {
-            _ if path.ends_with("seats/events") => uuid::Uuid::nil().to_string(),
+            _ if path.ends_with("password-reset") => self.world.rider("0").await.id.to_string(),
+            _ if path.starts_with("/v1/sessions") => self.owner.id.to_string(),
+            _ if path.ends_with("seats/events") || path.starts_with("/v1/ops/network") => {
+                uuid::Uuid::nil().to_string()
+            }
             _ if path.starts_with("/v1/ops/trips") || path.starts_with("/v1/trips") => trip.clone(),
             _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
             _ if path.starts_with("/v1/ops/bulk/") => self.bulk(&order).await,
@@ -184,9 +211,18 @@ impl Scene<'_> {
         let departs = chrono::Utc::now() + chrono::Duration::days(1);
         Some(match route {
             "POST /v1/riders" => {
-                json!({"user_name": format!("new{}", self.fresh()), "password": "long enough"})
+                json!({"user_name": format!("new{}", self.fresh()), "password": crate::harness::PASSWORD})
             }
             "POST /v1/sessions" => json!({"user_name": "owner", "password": crate::harness::PASSWORD}),
+            "POST /v1/sessions/current/confirmation" => json!({"password": crate::harness::PASSWORD}),
+            "PUT /v1/riders/me/password" => {
+                json!({"current": crate::harness::PASSWORD, "new": "another tram to the harbour"})
+            }
+            "POST /v1/password-resets" => {
+                let (name, code) = order.split_once(' ').unwrap();
+                json!({"user_name": name, "code": code, "new_password": crate::harness::PASSWORD})
+            }
+            "POST /v1/ops/riders/{id}/password-reset" => json!({"reason": "lost"}),
             "PATCH /v1/riders/me" => json!({"nick_name": format!("nick {}", self.fresh())}),
             "PUT /v1/riders/me/pay-password" => json!({"current": PAY_PASSWORD, "new": PAY_PASSWORD}),
             "POST /v1/orders" => json!({"trip_id": trip, "seats": ["2"]}),
@@ -213,8 +249,15 @@ impl Scene<'_> {
                 json!({"seats": ["2"], "reason": "broken"})
             }
             "POST /v1/ops/trips/{id}/cancel" => json!({"reason": "snow"}),
+            "POST /v1/ops/trips/{id}/change-previews" => json!({"price": "5.00"}),
+            "POST /v1/ops/trips/{id}/changes" => {
+                json!({"price": "5.00", "digest": "none", "reason": "dearer"})
+            }
             "POST /v1/ops/jobs/{id}/snooze" => {
                 json!({"until": chrono::Utc::now() + chrono::Duration::minutes(1)})
+            }
+            "POST /v1/ops/network/imports" => {
+                json!({"preview_id": uuid::Uuid::now_v7(), "digest": "none", "reason": "summer"})
             }
             "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
@@ -233,6 +276,8 @@ impl Scene<'_> {
             "seat",
             "trip_event",
             "trip_cancellation",
+            "network_preview",
+            "network_import",
             "orders",
             "order_event",
             "evaluation",
@@ -259,32 +304,6 @@ impl Scene<'_> {
         let sql = format!("select md5(concat_ws('|', {}))", each.join(", "));
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.world.pool).await.unwrap()
     }
-}
-
-/// A token of this rider that ended a second ago, signed as a real one.
-fn expired(like: &str) -> String {
-    const CLAIMS: usize = 42;
-    let mut token = URL_SAFE_NO_PAD.decode(like).unwrap();
-    token.truncate(CLAIMS);
-    let past = chrono::Utc::now().timestamp() - 1;
-    token[CLAIMS - 8..].copy_from_slice(&past.to_be_bytes());
-    sign(token, TOKEN_KEY)
-}
-
-/// The rider's token with an operator's role in it, signed with a key that is not the server's.
-fn forged(like: &str) -> String {
-    const CLAIMS: usize = 42;
-    let mut token = URL_SAFE_NO_PAD.decode(like).unwrap();
-    token.truncate(CLAIMS);
-    token[33] = Role::Operator as u8;
-    sign(token, "not the server's key")
-}
-
-fn sign(mut claims: Vec<u8>, key: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    mac.update(&claims);
-    claims.extend_from_slice(&mac.finalize().into_bytes());
-    URL_SAFE_NO_PAD.encode(claims)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,6 +352,8 @@ async fn every_role_gets_the_status_of_the_table_on_every_route() {
                 let code = match answer.status.as_u16() {
                     401 => "003002",
                     403 => "003091",
+                    409 => "006071",
+                    422 => "006070",
                     _ => "003070",
                 };
                 if answer.body["code"] != code {

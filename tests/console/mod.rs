@@ -1,11 +1,13 @@
 //! The operations console, in a real browser.
 
-mod a11y;
+pub mod a11y;
+mod accounts;
 mod bulk;
 mod cookies;
 mod dead_rollback;
 mod errors;
 mod harness_check;
+mod hostile_text;
 mod keyboard;
 mod money;
 mod numbers;
@@ -13,6 +15,7 @@ mod pages;
 mod pages_bench;
 mod riders;
 mod screenshots;
+mod second_factor;
 pub mod session;
 mod sign_in;
 mod timeline;

@@ -13,7 +13,16 @@ fn routes() -> Vec<(String, bool)> {
     lines.map(|line| (line.split('"').next().unwrap().to_owned(), line.contains("post("))).collect()
 }
 
-const OPEN: [&str; 3] = ["/console/sign-in", "/console/preferences", "/console/assets/{name}"];
+const OPEN: [&str; 6] = [
+    "/console/sign-in",
+    "/console/sign-in/code",
+    "/console/sign-in/enrol",
+    "/console/sign-in/reset",
+    "/console/preferences",
+    "/console/assets/{name}",
+];
+/// Forms upon the sender's own account.
+const OWN: [&str; 3] = ["/console/confirm", "/console/account/password", "/console/account/sessions"];
 
 async fn viewer(world: &World) -> ConsoleSession {
     accounts::register(&world.pool, &world.saga.passwords, &new_rider("viewer"), Role::Viewer).await.unwrap();
@@ -49,6 +58,14 @@ async fn filled(world: &World, route: &str, rider: &Client, trip: &str, order: &
         .replace("{act}", act)
 }
 
+fn is_kept_and_framed_by_nobody(answer: &reqwest::Response) {
+    for (header, value) in
+        [("cache-control", "no-store"), ("x-frame-options", "DENY"), ("x-content-type-options", "nosniff")]
+    {
+        assert_eq!(answer.headers()[header], value, "{header}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_requires_a_session_and_viewers_change_nothing() {
     let world = World::new().await;
@@ -67,6 +84,12 @@ async fn the_console_requires_a_session_and_viewers_change_nothing() {
             continue;
         }
         let address = filled(&world, &route, &rider, &trip, &order).await;
+        if OWN.contains(&route.as_str()) {
+            for nobody in [&stranger, &mine] {
+                assert_eq!(nobody.status("POST", &address, Some("password=x")).await, 303, "{route}");
+            }
+            continue;
+        }
         for nobody in [&stranger, &mine] {
             let answer = nobody.send("GET", &address, None).await;
             assert_eq!(answer.status().as_u16(), 303, "{route}");
@@ -104,6 +127,7 @@ async fn the_console_requires_a_session_and_viewers_change_nothing() {
             && !policy.contains("unsafe"),
         "{policy}"
     );
+    is_kept_and_framed_by_nobody(&answer);
     let page = answer.text().await.unwrap();
     assert!(
         !page.contains("<script>") && !page.contains(" style=") && !page.contains(" onclick"),
@@ -191,7 +215,7 @@ async fn the_order_page_shows_pending_work() {
     let debited = rider.booked(&trip, &["5"]).await;
     rider.fault("pay_money_cancle.after=error").pay(&debited).await.problem(500, "003099");
     let page = order_page(&debited).await;
-    assert!(page.contains("A debit of 4.00 is to be given back or settled: its job is"), "{page}");
+    assert!(page.contains("A debit of 4.00 CNY is to be given back or settled: its job is"), "{page}");
     // Made dead by the test: no worker processes it until it is redriven.
     sqlx::query(
         "with gone as (delete from queue.job where tag = 'pay_money_cancle' returning *)

@@ -4,7 +4,10 @@ use crate::{
     harness::{Browser, Client, World, new_rider},
     ops::dead_letters::dead_bookings,
 };
-use farebox::accounts::{self, Role};
+use farebox::{
+    accounts::{self, Role},
+    network,
+};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
@@ -12,11 +15,21 @@ use std::collections::BTreeMap;
 /// The console's route table.
 const ROUTES: &str = include_str!("../../src/console/mod.rs");
 /// Forms that change nothing but the sender's own session or cookies.
-const HARMLESS: [&str; 3] = ["/console/sign-in", "/console/preferences", "/console/sign-out"];
+const HARMLESS: [&str; 9] = [
+    "/console/sign-in",
+    "/console/sign-in/code",
+    "/console/sign-in/enrol",
+    "/console/sign-in/reset",
+    "/console/preferences",
+    "/console/sign-out",
+    "/console/confirm",
+    "/console/account/password",
+    "/console/account/sessions",
+];
 /// What can be used on a page and acts: buttons, but for the pause and for forms that look
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
-    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop)$|\\/correct\\/|bulk\\/new/.test(e.pathname) \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
@@ -45,9 +58,11 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let entries = rider.get("/v1/wallet/entries").await;
     let entry = entries.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
 
-    let things = Things { trip, rider: rider.id.to_string(), order, dead, waiting, bulk, entry, approval };
+    let preview = uploaded(&world).await;
+    let rider = rider.id.to_string();
+    let things = Things { trip, rider, order, dead, waiting, bulk, entry, approval, preview };
     let (acts, pages) = (acts(&things), pages(&things));
-    assert_eq!(acts.len(), 19, "{acts:?}");
+    assert_eq!(acts.len(), 25, "{acts:?}");
 
     let browser = Browser::signed_in(&world, "watcher").await;
     browser.sees("watcher · viewer").await;
@@ -86,6 +101,19 @@ struct Things {
     entry: String,
     /// A change of a wallet that waits for a second operator.
     approval: String,
+    /// A network that was uploaded.
+    preview: String,
+}
+
+/// The id of a preview of the demo's network, which changes something.
+async fn uploaded(world: &World) -> String {
+    let demo = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo-network"));
+    let network = network::read(demo).unwrap().network;
+    let zip = network::zipped(&network::write::files(&network)).unwrap();
+    let request = reqwest::Client::new().post(format!("{}/v1/ops/network/previews", world.api.base()));
+    let answer = request.bearer_auth(world.ops.token()).body(zip).send().await.unwrap();
+    let preview: serde_json::Value = answer.json().await.unwrap();
+    preview["id"].as_str().unwrap_or_else(|| panic!("{preview}")).to_owned()
 }
 
 /// An address for each way in which a route acts.
@@ -117,6 +145,9 @@ fn acts(things: &Things) -> Vec<String> {
             "/console/trips/{id}/{act}" => {
                 each("trips", &["block", "release", "cancel"].map(|act| (things.trip.as_str(), act)))
             }
+            "/console/trips/{id}/change" => each("trips", &[(&things.trip, "change")]),
+            "/console/network/upload" => vec![route.to_owned()],
+            "/console/network/previews/{id}" => vec![format!("/console/network/previews/{}", things.preview)],
             "/console/riders/{id}/top-up" => each("riders", &[(&things.rider, "top-up")]),
             "/console/riders/{id}/correct/{entry}" => {
                 each("riders", &[(&things.rider, &format!("correct/{}", things.entry))])
@@ -127,13 +158,16 @@ fn acts(things: &Things) -> Vec<String> {
             "/console/approvals/{id}/{act}" => {
                 each("approvals", &["approve", "refuse"].map(|act| (things.approval.as_str(), act)))
             }
+            "/console/accounts/{id}/{act}" => {
+                each("accounts", &["reset", "sessions", "disable"].map(|act| (things.rider.as_str(), act)))
+            }
             other => panic!("{other} acts: say here how"),
         });
     }
     acts
 }
 
-fn pages(things: &Things) -> [String; 15] {
+fn pages(things: &Things) -> [String; 16] {
     let Things { trip, rider, order, dead, waiting, bulk, .. } = things;
     let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
     [
@@ -148,6 +182,7 @@ fn pages(things: &Things) -> [String; 15] {
         format!("/console/orders/{order}"),
         format!("/console/trips?day={day}"),
         format!("/console/trips/{trip}"),
+        "/console/network".to_owned(),
         "/console/riders".to_owned(),
         format!("/console/riders/{rider}"),
         "/console/approvals".to_owned(),
@@ -163,12 +198,13 @@ async fn nothing_can_be_used(browser: &Browser, pages: &[String], acts: &[String
         assert_eq!(browser.run(USABLE).await, json!([]), "{page}");
     }
     for act in acts {
-        let page = if act == "/console/bulk" {
-            "/console/bulk/new?act=redrive&tag=order_add_seats_cancle"
-        } else {
-            act.as_str()
+        let page = match act.as_str() {
+            "/console/bulk" => "/console/bulk/new?act=redrive&tag=order_add_seats_cancle".to_owned(),
+            // The form that acts stands below the preview.
+            change if change.ends_with("/change") => format!("{change}?price=5.00"),
+            other => other.to_owned(),
         };
-        browser.goto(page).await;
+        browser.goto(&page).await;
         browser.sees("For operators only.").await;
         assert_eq!(browser.run(FORMS).await, json!([1, 0]), "{page}: a form, and nothing in it can be used");
     }

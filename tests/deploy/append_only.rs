@@ -11,6 +11,7 @@ async fn records_refuse_to_be_changed_deleted_or_emptied() {
         ("audit", "reason", "audit_is_append_only"),
         ("ledger_entry", "kind", "ledger_is_append_only"),
         ("order_event", "reason", "order_event_is_append_only"),
+        ("order_change", "what", "order_change_is_append_only"),
         ("trip_event", "reason", "trip_event_is_append_only"),
         ("chain_link", "record", "chain_is_append_only"),
     ] {

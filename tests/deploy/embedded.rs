@@ -40,7 +40,7 @@ async fn data_survives_ctrl_c_and_kill_dash_nine() {
     let rider = demo_rider(&first).await;
     let trip = first_trip(&rider).await;
     let order = rider.booked(&trip, &["1"]).await;
-    rider.pay(&order).await.expect(200);
+    rider.pay_with(&order, "123456").await.expect(200);
     let mut first = first;
     first.signal(libc::SIGINT);
     assert!(first.wait().success(), "{}", first.log());

@@ -2,6 +2,7 @@
 
 mod append_only;
 mod clocks;
+mod database_tls;
 mod embedded;
 mod environments;
 mod outage;
@@ -9,4 +10,4 @@ mod queries;
 mod roles;
 mod schema_change;
 mod server_files;
-mod tls;
+pub mod tls;

@@ -148,14 +148,7 @@ async fn columns_indexes_and_types_change_beside_bookings_and_payments() {
         &["alter table trip alter column price type numeric(14, 2)"],
         &["alter table ledger_entry alter column reference type varchar(300)"],
         &["alter table pay_password alter column hash type varchar(500)"],
-        &[
-            "drop view order_listed",
-            "drop view order_shown",
-            "alter table orders alter column closed_reason type varchar(100)",
-            SHOWN,
-            LISTED,
-            "grant select on order_shown, order_listed to farebox_api, farebox_worker",
-        ],
+        &[REBUILT_VIEWS],
         &["alter table seat add column note text"],
         &["alter table orders add column note text not null default ''"],
         &["create index seat_by_hold on seat (held_until)"],
@@ -279,18 +272,15 @@ async fn change_all(pool: &PgPool, statements: &[&'static str]) -> (Instant, Ins
     }
 }
 
-const SHOWN: &str = "create view order_shown as
-    select o.id, o.rider_id, o.trip_id, o.seats, o.unit_price, o.amount,
-           case when o.status = 'unpaid' and exists (select from payment p where p.order_id = o.id and p.state = 'debited')
-                then 'paying' else o.status end as status,
-           o.created_at, o.expires_at, o.paid_at, o.closed_reason
-    from orders o";
-
-const LISTED: &str = "create view order_listed as
-    select o.*,
-           case when o.status in ('unpaid', 'paying') then 'unpaid'
-                when o.status <> 'paid' or t.cancelled_at is not null then 'closed'
-                when t.departs_at > now() then 'upcoming'
-                when exists (select from evaluation e where e.order_id = o.id) then 'evaluated'
-                else 'to_evaluate' end as list
-    from order_shown o join trip t on t.id = o.trip_id";
+const REBUILT_VIEWS: &str = "do $$
+declare
+    shown text := pg_get_viewdef('order_shown');
+    listed text := pg_get_viewdef('order_listed');
+begin
+    drop view order_listed;
+    drop view order_shown;
+    alter table orders alter column closed_reason type varchar(100);
+    execute 'create view order_shown as ' || shown;
+    execute 'create view order_listed as ' || listed;
+    grant select on order_shown, order_listed to farebox_api, farebox_worker;
+end $$";

@@ -15,7 +15,7 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// How long a client may take to connect.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn api(url: &str, more: &[(&str, &str)]) -> Command {
+pub fn api(url: &str, more: &[(&str, &str)]) -> Command {
     let env: Vec<_> = PRODUCTION.iter().chain(more).copied().collect();
     command(env!("CARGO_BIN_EXE_farebox-api"), url, &env)
 }
@@ -109,7 +109,7 @@ async fn production_talks_to_no_redis_in_clear() {
 }
 
 /// The test's own authority, a certificate of it for localhost, and its key.
-fn certificates() -> [String; 3] {
+pub fn certificates() -> [String; 3] {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/tls");
     ["ca.pem", "cert.pem", "key.pem"].map(|file| folder.join(file).to_str().unwrap().to_owned())
 }

@@ -49,6 +49,60 @@ fn each_service_connects_as_its_role_and_none_as_the_superuser() {
     assert_eq!(compose.matches(&format!("://{}:", roles.owner)).count(), 1, "the owner only migrates");
 }
 
+/// Of compose's services and of the Dockerfile; none is left that a digest cannot be named for.
+#[test]
+fn each_image_is_a_variable_that_the_book_names_with_its_default() {
+    let (compose, dockerfile) = (text("docker-compose.yml"), text("Dockerfile"));
+    let book = text("docs/operators/install.md");
+    let has_row = |name: &str, default: &str| {
+        let (start, end) = (format!("| `{name}` |"), format!("| `{default}` |"));
+        assert!(
+            book.lines().any(|line| line.starts_with(&start) && line.ends_with(&end)),
+            "{name}: {default}"
+        );
+    };
+    for image in compose.lines().filter_map(|line| line.trim().strip_prefix("image: ")) {
+        if image != "farebox" {
+            let (name, default) = image.trim_matches(['$', '{', '}']).split_once(":-").expect(image);
+            has_row(name, default);
+        }
+    }
+    let from: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    assert_eq!(from.len(), 2, "{from:?}");
+    for image in from {
+        let name = image.split(' ').next().unwrap().trim_matches(['$', '{', '}']);
+        let default = dockerfile.split(&format!("ARG {name}=")).nth(1).expect(image).lines().next().unwrap();
+        has_row(name, default);
+        assert!(compose.contains(&format!("      - {name}\n")), "compose does not hand on {name}");
+    }
+    assert!(!dockerfile.contains("# syntax="), "the frontend would be one more image");
+}
+
+#[test]
+fn a_container_of_farebox_writes_nothing_and_has_no_rights_of_root() {
+    let compose = text("docker-compose.yml");
+    let shared = compose.split("x-farebox: &farebox\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let bounds = [
+        "read_only: true",
+        "tmpfs: [\"/tmp\"]",
+        "cap_drop: [\"ALL\"]",
+        "security_opt: [\"no-new-privileges:true\"]",
+    ];
+    for bound in bounds {
+        assert!(shared.lines().any(|line| line.trim() == bound), "{bound} in {shared}");
+    }
+    for name in ["migrate", "api", "worker"] {
+        let service = service(&compose, name);
+        assert!(service.contains("<<: *farebox"), "{name}");
+        for key in ["read_only:", "cap_drop:", "cap_add:", "security_opt:", "privileged:", "volumes:"] {
+            assert!(!service.contains(key), "{name} has {key} of its own");
+        }
+    }
+    let image = text("Dockerfile");
+    let user = image.rfind("\nUSER farebox\n").expect("a user of its own");
+    assert!(image.rfind("\nFROM ").is_some_and(|stage| stage < user), "in the image that runs");
+}
+
 /// What the container of a new cluster runs, on a server of the tests.
 #[tokio::test]
 async fn the_roles_of_a_new_cluster_are_made_with_their_passwords() {

@@ -3,4 +3,5 @@
 mod compose;
 mod documents;
 mod invariants_table;
+mod profiles;
 mod tour;

@@ -28,6 +28,10 @@ pub enum Screen {
     Phone,
 }
 
+/// How often chromedriver is started at most: it picks a port of IPv4 and exits if the port of IPv6 with
+/// that number is in use.
+const MAX_STARTS: usize = 5;
+
 pub struct Browser {
     // Dropped before the processes: its end stops them.
     driver: WebDriver,
@@ -328,20 +332,25 @@ impl Browser {
 /// chromedriver with a port of its choice.
 fn start_driver(profile: PathBuf) -> (Chromium, u16) {
     std::fs::create_dir_all(&profile).unwrap();
-    let mut command = Command::new(program("chromedriver"));
-    command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut driver = command.spawn().unwrap();
-    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let chromium = Chromium { driver, profile };
-    let port = said.find_map(|line| {
-        let line = line.ok()?;
-        let (_, port) = line.split_once("started successfully on port ")?;
-        port.trim_end_matches('.').parse().ok()
-    });
-    let port = port.expect("chromedriver tells its port");
-    // Read on, or it would stand still when the pipe is full.
-    std::thread::spawn(move || said.for_each(drop));
-    (chromium, port)
+    let mut said = String::new();
+    for _ in 0..MAX_STARTS {
+        let mut command = Command::new(program("chromedriver"));
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut driver = command.spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.find_map(|line| {
+            said = format!("{said}{line}\n");
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        if let Some(port) = port {
+            // Read on, or it would stand still when the pipe is full.
+            std::thread::spawn(move || lines.for_each(drop));
+            return (Chromium { driver, profile }, port);
+        }
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver opened no port: {said}")
 }
 
 /// `CHROMIUM` and `CHROMEDRIVER` name others than those of the path.

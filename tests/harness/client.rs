@@ -16,6 +16,7 @@ pub struct Client {
     pub id: RiderId,
     fault: Option<String>,
     key: Option<String>,
+    languages: Option<String>,
 }
 
 /// What came back.
@@ -51,7 +52,15 @@ impl Client {
     pub fn stranger(base: &str) -> Self {
         let http = reqwest::Client::new();
         let id = RiderId(uuid::Uuid::nil());
-        Self { http, base: base.to_owned(), token: String::new(), id, fault: None, key: None }
+        Self {
+            http,
+            base: base.to_owned(),
+            token: String::new(),
+            id,
+            fault: None,
+            key: None,
+            languages: None,
+        }
     }
 
     pub async fn sign_in(base: &str, user_name: &str) -> Self {
@@ -103,6 +112,11 @@ impl Client {
     /// The same rider, with this idempotency key.
     pub fn key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// The same rider, who reads these languages.
+    pub fn reading(&self, languages: &str) -> Self {
+        Self { languages: Some(languages.to_owned()), ..self.clone() }
     }
 
     /// The header that says who this is.
@@ -191,6 +205,9 @@ impl Client {
         }
         if let Some(key) = &self.key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(languages) = &self.languages {
+            request = request.header("accept-language", languages);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);

@@ -19,7 +19,7 @@ mod wire;
 pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
 pub use clock::Clock;
-pub use database::{Database, grant, migrate};
+pub use database::{Database, grant, migrate, put_under_trial};
 pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
@@ -58,7 +58,7 @@ pub const PEPPER: &str = "test pepper 42e9a7c1f0b86d35 for hashes";
 pub const PRODUCTION: [(&str, &str); 2] =
     [("FAREBOX_ENV", "production"), ("FAREBOX__FAULTS__ENABLED", "false")];
 pub const PASSWORD: &str = "correct horse";
-pub const PAY_PASSWORD: &str = "123456";
+pub const PAY_PASSWORD: &str = "271828";
 
 /// The buses of the tests' trips, each its own: two trips of one hour cannot share one.
 const FIRST_BUS: i32 = 1_001;
@@ -97,6 +97,16 @@ impl World {
         accounts::register(&pool, &saga.passwords, &account, Role::Operator).await.unwrap();
         let ops = Client::sign_in(&api.base(), "ops").await;
         Self { db, pool, saga, api, ops, riders: AtomicUsize::new(0), buses: AtomicI32::new(FIRST_BUS) }
+    }
+
+    /// What the API has logged, with all lines of the requests that were answered before. Lines come
+    /// through a pipe: one request more is made, and its line is the last.
+    pub async fn log(&self) -> String {
+        let mark = uuid::Uuid::now_v7().to_string();
+        let last = reqwest::Client::new().get(format!("{}/health/live", self.api.base()));
+        last.header("x-request-id", &mark).send().await.unwrap();
+        until("the API's log has its last line", || async { self.api.log().contains(&mark) }).await;
+        self.api.log()
     }
 
     pub fn worker(&self) -> Process {

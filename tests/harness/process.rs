@@ -184,6 +184,11 @@ pub fn command(program: &str, url: &str, env: &[(&str, &str)]) -> Command {
         .env("FAREBOX__WALLETS__APPROVAL_ABOVE", "1000000000.00")
         // Hundreds of clients share one address here; tests of limits switch them on.
         .env("FAREBOX__LIMITS__ENABLED", "false")
+        // Tests of the second factor and of the password that is asked for again switch them on.
+        .env("FAREBOX__ACCOUNTS__OPERATORS_SECOND_FACTOR", "optional")
+        .env("FAREBOX__ACCOUNTS__CONFIRM_SECS", "43200")
+        // Some tests sign one account in again and again.
+        .env("FAREBOX__ACCOUNTS__MAX_SESSIONS", "1000")
         .env_remove("FAREBOX_FAULTS")
         .envs(env.iter().copied());
     command

@@ -60,7 +60,12 @@ impl RedisServer {
 
     /// Its first line of an answer to a command.
     pub fn say(&self, command: &str) -> String {
-        self.try_say(command).unwrap()
+        self.try_say(command).unwrap().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The names of everything that it holds, as far as they fit into one answer.
+    pub fn keys(&self) -> String {
+        self.try_say("KEYS *").unwrap()
     }
 
     fn try_say(&self, command: &str) -> Option<String> {
@@ -68,8 +73,7 @@ impl RedisServer {
         stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
         let mut answer = [0; 512];
         let length = stream.read(&mut answer).ok()?;
-        let answer = String::from_utf8_lossy(&answer[..length]);
-        answer.lines().next().map(str::to_owned)
+        (length > 0).then(|| String::from_utf8_lossy(&answer[..length]).into_owned())
     }
 
     pub fn signal(&self, signal: i32) {

@@ -179,7 +179,7 @@ async fn the_command_line_does_the_same_and_is_in_the_log() {
     let mut add = command(
         env!("CARGO_BIN_EXE_farebox"),
         &world.db.url,
-        &[("FAREBOX_OPERATOR_PASSWORD", "long enough")],
+        &[("FAREBOX_OPERATOR_PASSWORD", crate::harness::PASSWORD)],
     );
     assert!(add.args(["operators", "add", "nightshift"]).status().unwrap().success());
     let reported = acts(&world).await;

@@ -138,18 +138,18 @@ impl FailingUndo {
             &home,
             &[
                 "Working it off",
-                "8.00 of 1 rider and 0 seats are owed.",
+                "8.00 CNY of 1 rider and 0 seats are owed.",
                 "1 undo is failing and is tried again (8th time, next in",
             ],
         );
         let home = in_chinese(ops).page("/console").await;
         says_none(&home, &SAFE);
-        says(&home, &["欠 1 位乘客共 8.00", "1 个撤销任务失败并正在重试（最多已失败 8 次"]);
+        says(&home, &["欠 1 位乘客共 8.00 CNY", "1 个撤销任务失败并正在重试（最多已失败 8 次"]);
         let page = ops.page(&format!("/console/orders/{order}")).await;
         says(
             &page,
             &[
-                "A debit of 8.00 is to be given back or settled: its job failed 8 times, tried again in",
+                "A debit of 8.00 CNY is to be given back or settled: its job failed 8 times, tried again in",
                 "simulated",
             ],
         );
@@ -188,7 +188,7 @@ impl FailingUndo {
         assert_eq!(debt["failures"], 8);
         let (code, text) = farebox(world, &["verify"], &ONE_SECOND);
         assert_eq!(code, Some(1), "{text}");
-        says(&text, &["BREACH No undo has been due", "owed to rider0, 8.00, seats 3 4 for"]);
+        says(&text, &["BREACH No undo has been due", "owed to rider0, 8.00 CNY, seats 3 4 for"]);
         let by_default = invariant(&world.ops, "debts_are_paid_in_time").await;
         assert_eq!(by_default["holds"], true, "the bound is a minute: {by_default}");
         assert!(by_default.get("breach").is_none() && by_default.get("debts").is_none(), "{by_default}");
@@ -209,9 +209,9 @@ impl FailingUndo {
         says_none(&home, &SAFE);
         says(
             &home,
-            &["Needs you", "8.00 of 1 rider", "1 undo has been due for too long, the oldest for 1 min"],
+            &["Needs you", "8.00 CNY of 1 rider", "1 undo has been due for too long, the oldest for 1 min"],
         );
-        says(&home, &["rider0", "8.00</span> · seats 3, 4 · owed for 1 min", "simulated"]);
+        says(&home, &["rider0", "8.00</span> CNY · seats 3, 4 · owed for 1 min", "simulated"]);
         let home = in_chinese(ops).page("/console").await;
         says(
             &home,

@@ -1,5 +1,6 @@
 //! Operators: jobs, the audit log, the invariants, the command line.
 
+mod account_events;
 mod actions;
 mod alarms;
 mod alerts;
@@ -13,5 +14,6 @@ mod operators;
 mod pending;
 mod people;
 mod reports;
+mod retention;
 mod snooze;
 mod traces;

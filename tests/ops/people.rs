@@ -183,6 +183,16 @@ async fn a_forgotten_rider_is_nowhere_and_everything_still_adds_up() {
             .await
             .problem(401, "003001");
     }
+    // A request of before puts nothing back, and nobody gives it a role.
+    let sql = "update rider set nick_name = 'Lin' where forgotten_at is not null";
+    let refused = sqlx::query(sql).execute(&world.pool).await.unwrap_err();
+    let constraint = refused.as_database_error().and_then(|error| error.constraint());
+    assert_eq!(constraint, Some("rider_forgotten_names_nobody"));
+    for act in [&["operators", "role", &name, "admin"][..], &["operators", "disable", &name, "--reason", "x"]]
+    {
+        let done = farebox(&world, act);
+        assert!(text(&done.stderr).contains("nobody's any more"), "{act:?}: {}", text(&done.stderr));
+    }
     // Money cannot come back to it, orders and ledger are whole, and the name is free for another.
     world.top_up(rider.id, "1.00", "late").await.problem(404, "003070");
     assert_eq!(count(&world.pool, "select count(*) from ledger_entry").await, 3);

@@ -130,7 +130,13 @@ async fn after_a_crash_between_commit_and_answer_the_key_gives_the_answer() {
     let mut api = world.another_api();
     let dying = rider.at(&api.base()).fault("pay_cancle.after=abort").key("pay-once");
     assert!(
-        dying.try_post(&format!("/v1/orders/{order}/pay"), &json!({"pay_password": "123456"})).await.is_err()
+        dying
+            .try_post(
+                &format!("/v1/orders/{order}/pay"),
+                &json!({"pay_password": crate::harness::PAY_PASSWORD})
+            )
+            .await
+            .is_err()
     );
     api.wait();
     let answer = rider.key("pay-once").pay(order).await;

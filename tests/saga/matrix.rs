@@ -52,7 +52,10 @@ fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
         (MqTag::Pay, ..) => PAID,
         (MqTag::PayBack, false, _) => PAID,
         (MqTag::PayBack, true, _) => REFUNDED,
-        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, ..) => {
+        (
+            MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk | MqTag::NetworkImport,
+            ..,
+        ) => {
             unreachable!("no step")
         }
     }
@@ -67,7 +70,10 @@ fn pending(tag: MqTag, after: bool) -> Option<&'static str> {
         (MqTag::PayCheck, _) | (MqTag::PayMoney, false) => Some("hold"),
         (MqTag::PayMoney, true) | (MqTag::Pay, false) => Some("debit"),
         (MqTag::OrderCancel | MqTag::Pay, true) | (MqTag::PayBack, _) => None,
-        (MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk, _) => {
+        (
+            MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk | MqTag::NetworkImport,
+            _,
+        ) => {
             unreachable!("no step")
         }
     }
@@ -97,6 +103,55 @@ async fn every_failure_leaves_a_clean_slate_when_undone_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failure_leaves_a_clean_slate_when_undone_by_two_at_once() {
     run(Undo::AtOnce).await;
+}
+
+/// Freed seats are sold again at once, and an undo may come again long after.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_comes_again_leaves_the_next_owner_its_seats() {
+    let world = World::new().await;
+    let mut api = world.another_api();
+    let (rider, next) = (world.rider("100.00").await, world.rider("100.00").await);
+    let mut cells = Vec::new();
+    for tag in [MqTag::OrderAddSeats, MqTag::OrderCalcMoney] {
+        cells.push(fail(&world, &mut api, &rider, tag, true, "error").await);
+    }
+    world.pass_undo_delay().await;
+    let _worker = world.worker();
+    world.drained().await;
+    check(&world, &cells).await;
+    for cell in &cells {
+        next.booked(&cell.trip, &["1", "2", "3", "4"]).await;
+    }
+    assert!(copy_jobs(&world, "queue.finished", 1).await > 0);
+    world.drained().await;
+    for cell in &cells {
+        assert_eq!(world.free_seats(&cell.trip).await, 0, "{}", cell.name);
+    }
+    world.verify().await;
+}
+
+/// A timer that a worker holds while its order is paid is not removed by the payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_comes_after_the_payment_closes_nothing() {
+    let world = World::new().await;
+    let (rider, trip) = (world.rider("100.00").await, world.trip(4).await);
+    let order = rider.booked(&trip, &["1", "2"]).await;
+    let timer = "select payload from queue.job where tag = 'order_unpaid' and key = $1";
+    let timer: Value = sqlx::query_scalar(timer).bind(&order).fetch_one(&world.pool).await.unwrap();
+    rider.pay(&order).await.expect(200);
+    world.pass_deadline(&order).await;
+    let again = "insert into queue.job (id, tag, key, payload, max_attempts)
+                 values (gen_random_uuid(), 'order_unpaid', $1, $2, 25)";
+    sqlx::query(again).bind(&order).bind(timer).execute(&world.pool).await.unwrap();
+    let _worker = world.worker();
+    crate::harness::until("the timer is done", || async {
+        crate::harness::count(&world.pool, "select count(*) from queue.finished where tag = 'order_unpaid'")
+            .await
+            == 1
+    })
+    .await;
+    assert_eq!(world.order(&order).await["status"], "paid");
+    assert_eq!((world.free_seats(&trip).await, rider.balance().await.as_str()), (2, "92.00"));
 }
 
 async fn run(undo: Undo) {
@@ -149,7 +204,9 @@ async fn fail(
     };
     let body = match tag {
         MqTag::OrderCancel | MqTag::PayBack => serde_json::json!({}),
-        MqTag::PayCheck | MqTag::PayMoney | MqTag::Pay => serde_json::json!({"pay_password": "123456"}),
+        MqTag::PayCheck | MqTag::PayMoney | MqTag::Pay => {
+            serde_json::json!({"pay_password": crate::harness::PAY_PASSWORD})
+        }
         _ => serde_json::json!({"trip_id": trip, "seats": ["1", "2"]}),
     };
     let answer = armed.try_post(&path, &body).await;

@@ -23,7 +23,14 @@ const FREES_ANY_OWNER: (&str, &str, &str) = (
     "and order_id is not null for update\n        ) as s\n    )\n    update seat s set order_id = null, held_until = null\n    from owned o where s.trip_id = o.trip_id and s.seat = o.seat;",
 );
 
-pub const MUTANTS: [Mutant; 26] = [
+/// Moves orders whose seats the other model does not have.
+const MOVES_WITHOUT_PLACE: (&str, &str, &str) = (
+    "migrations/0046_network_import.sql",
+    "and s.seat in (select seats_without_place(of_trip, to_model))) then",
+    "and s.seat in (select seats_without_place(of_trip, to_model)) and false) then",
+);
+
+pub const MUTANTS: [Mutant; 34] = [
     Mutant {
         name: "a claim takes seats that have an owner",
         short: true,
@@ -130,8 +137,8 @@ pub const MUTANTS: [Mutant; 26] = [
         short: false,
         edits: &[(
             "src/payment/reverse.rs",
-            "set balance = w.balance + b.amount,",
-            "set balance = (select e.balance_after + b.amount from ledger_entry e
+            "set balance = w.balance + b.amount - $7::numeric,",
+            "set balance = (select e.balance_after + b.amount - $7::numeric from ledger_entry e
                                                      where e.payment_id = b.id and e.kind = 'payment'),",
         )],
     },
@@ -140,8 +147,8 @@ pub const MUTANTS: [Mutant; 26] = [
         short: false,
         edits: &[(
             "src/statements/claim_seats.sql",
-            "timer_payload, rule.timer_attempts, expires_at\n    from won cross join rule",
-            "timer_payload, rule.timer_attempts, expires_at\n    from won cross join rule where false",
+            "rule.timer_attempts, expires_at\n    from won cross join rule",
+            "rule.timer_attempts, expires_at\n    from won cross join rule where false",
         )],
     },
     Mutant {
@@ -299,6 +306,91 @@ pub const MUTANTS: [Mutant; 26] = [
             "src/storage/mod.rs",
             "(\"jit\", \"off\".to_owned()),",
             "(\"jit\", \"off\".to_owned()), (\"synchronous_commit\", \"off\".to_owned()),",
+        )],
+    },
+    Mutant {
+        name: "seats move while their order is being paid",
+        short: false,
+        edits: &[(
+            "migrations/0046_network_import.sql",
+            "p.order_id = any(movable) and p.state = 'debited') then",
+            "p.order_id = any(movable) and p.state = 'debited' and false) then",
+        )],
+    },
+    Mutant {
+        name: "an order with a seat without a place moves",
+        short: false,
+        edits: &[MOVES_WITHOUT_PLACE],
+    },
+    Mutant {
+        name: "an order keeps its seats that have no place",
+        short: false,
+        edits: &[
+            MOVES_WITHOUT_PLACE,
+            (
+                "src/trips/network/job.rs",
+                "        end_without_place(context, import, item, model).await?;",
+                "        if model < 0 { end_without_place(context, import, item, model).await?; }",
+            ),
+        ],
+    },
+    Mutant {
+        name: "free seats without a place are sold until the move",
+        short: false,
+        edits: &[(
+            "src/trips/network/apply.rs",
+            "and seat in (select w.seat from bus_model m",
+            "and false and seat in (select w.seat from bus_model m",
+        )],
+    },
+    Mutant {
+        name: "a refund follows the rules of its trip as they are now",
+        short: false,
+        edits: &[
+            (
+                "src/payment/refund.rs",
+                "o.amount * coalesce(o.refund_percent, 100)",
+                "o.amount * coalesce(t.refund_percent, 100)",
+            ),
+            (
+                "src/payment/refund.rs",
+                "make_interval(secs => coalesce(o.refund_secs, $3::float8))",
+                "make_interval(secs => coalesce(t.refund_secs, $3::float8))",
+            ),
+        ],
+    },
+    Mutant {
+        name: "booking does not end by its route's cut-off",
+        short: false,
+        edits: &[(
+            "src/statements/claim_seats.sql",
+            "and departs_at - make_interval(secs => coalesce(cut_off_secs, rule.cut_off_secs)) > now()",
+            "and departs_at - make_interval(secs => rule.cut_off_secs) > now()",
+        )],
+    },
+    Mutant {
+        name: "a seat that the model does not sell is claimed",
+        short: false,
+        edits: &[
+            (
+                "src/statements/claim_seats.sql",
+                "model_id = r.model_id and label = w.label and for_sale",
+                "model_id = r.model_id and label = w.label",
+            ),
+            (
+                "src/statements/claim_seats.sql",
+                "and order_id is null and not blocked",
+                "and order_id is null",
+            ),
+        ],
+    },
+    Mutant {
+        name: "a seat that the model does not sell is released",
+        short: false,
+        edits: &[(
+            "src/trips/seats.rs",
+            "named.iter().find(|seat| !seat.is_for_sale)",
+            "named.iter().find(|seat| !seat.is_for_sale && seat.number < 0)",
         )],
     },
 ];

@@ -24,7 +24,15 @@ const ROUNDS: &str = "75";
 /// The test that has to catch a mutant.
 const SOAK: &str = "soak::fifty_rounds_of_breaking_break_no_promise";
 /// The same of those that need a moment which the soak does not aim at.
-const BY_OTHERS: [(&str, &str); 2] = [
+const BY_OTHERS: [(&str, &str); 12] = [
+    (
+        "an order is closed whatever it has become",
+        "saga::matrix::a_timer_that_comes_after_the_payment_closes_nothing",
+    ),
+    (
+        "an undo asks neither the barrier nor the owner",
+        "saga::matrix::an_undo_that_comes_again_leaves_the_next_owner_its_seats",
+    ),
     (
         "a job is completed in a transaction of its own, before its effect",
         "saga::crashes::an_undo_that_cannot_commit_keeps_its_job",
@@ -32,6 +40,35 @@ const BY_OTHERS: [(&str, &str); 2] = [
     (
         "a BEGIN can be dropped half way",
         "saga::cancel_safety::hanging_up_while_begin_stalls_leaves_no_transaction_open_in_a_small_pool",
+    ),
+    ("seats move while their order is being paid", "network::sold_races::a_payment_under_way_is_waited_for"),
+    (
+        "an order with a seat without a place moves",
+        "network::sold_guards::a_seat_that_is_booked_before_the_move_and_has_no_place_is_not_moved",
+    ),
+    (
+        "an order keeps its seats that have no place",
+        "network::sold::seats_move_by_label_and_what_has_no_place_is_named_first",
+    ),
+    (
+        "free seats without a place are sold until the move",
+        "network::sold_guards::a_free_seat_without_a_place_is_not_sold_once_the_import_is_applied",
+    ),
+    (
+        "a refund follows the rules of its trip as they are now",
+        "network::rules::a_refund_keeps_the_fee_that_the_order_was_sold_with",
+    ),
+    (
+        "booking does not end by its route's cut-off",
+        "network::rules::a_route_holds_seats_and_ends_booking_by_its_own_rules",
+    ),
+    (
+        "a seat that the model does not sell is claimed",
+        "network::selling::seats_of_two_classes_are_booked_by_label_paid_and_refunded",
+    ),
+    (
+        "a seat that the model does not sell is released",
+        "network::operating::seats_are_blocked_and_released_by_label",
     ),
 ];
 
@@ -122,6 +159,11 @@ impl Workshop {
         let mut test = Command::new(std::env::current_exe().unwrap());
         test.args(["--exact", other.map_or(SOAK, |(_, test)| test), "--nocapture"]);
         test.env("FAREBOX_BINARIES", self.home.join("target").join(profile()));
+        // What the binaries embed is not what the test's own database is migrated with.
+        if let Some((migration, ..)) = mutant.edits.iter().find(|(file, ..)| file.starts_with("migrations/"))
+        {
+            test.env("FAREBOX_MIGRATION", self.home.join("tree").join(migration));
+        }
         test.env("SOAK_ROUNDS", ROUNDS).env("RUST_BACKTRACE", "0");
         test.output().unwrap()
     }

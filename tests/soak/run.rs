@@ -56,6 +56,7 @@ impl Soak {
         let url = server.url("soak");
         let pool = checkers(&url);
         crate::harness::migrate(&pool).await;
+        crate::harness::put_under_trial(&url).await;
         sqlx::raw_sql(check::RECORDER).execute(&pool).await.unwrap();
         let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
         farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();

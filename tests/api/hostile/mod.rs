@@ -73,7 +73,7 @@ async fn throw(values: usize) {
     println!("answers by status: {by_status:?}");
     assert!(range.world.api.is_alive());
     range.world.ops.get("/health/ready").await.expect(200);
-    let log = range.world.api.log();
+    let log = range.world.log().await;
     let bad: Vec<&str> =
         log.lines().filter(|line| line.contains("panicked") || line.contains(" ERROR ")).collect();
     assert!(bad.is_empty(), "HOSTILE_SEED={seed}: {}", bad.join("\n"));

@@ -32,7 +32,8 @@ impl Range {
             _ => self.rider.clone(),
         };
         // A sign-out here would leave all that follows without a session.
-        let who = if operation.path == "/v1/sessions/current" { String::new() } else { who };
+        let ends = ["/v1/sessions/current", "/v1/sessions"].contains(&operation.path.as_str());
+        let who = if ends { String::new() } else { who };
         let mut headers = if who.is_empty() { String::new() } else { format!("authorization: {who}\r\n") };
         let mut fields: Vec<(String, String)> = operation
             .example

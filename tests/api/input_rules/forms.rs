@@ -88,7 +88,7 @@ async fn what_the_database_refuses_is_bad_input_and_logged_as_an_error() {
     let (status, text) = form(&world, &format!("/console/riders/{}/top-up", rider.id), body).await;
     assert!(status == 422 && text.contains("entry_is_not_4711"), "{status} {text}");
     assert_eq!(rider.balance().await, "0.00");
-    let log = world.api.log();
+    let log = world.log().await;
     let holes: Vec<&str> = log.lines().filter(|line| line.contains("a type should have refused")).collect();
     assert_eq!(holes.len(), 3, "{log}");
     assert!(
