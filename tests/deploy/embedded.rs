@@ -1,6 +1,6 @@
 //! The embedded database under `farebox`: cold, after Ctrl-C, after kill -9, as an ordinary user.
 
-use crate::harness::{Client, Clock, OwnServer, Process, folder, until};
+use crate::harness::{Client, Clock, OwnServer, Process, folder, signal, until};
 use farebox::embedded;
 use std::{
     fs::{self, File},
@@ -129,9 +129,9 @@ async fn a_run_with_a_server() {
     if std::env::var_os(KILLED_RUN).is_none() {
         return;
     }
-    let _own = OwnServer::start("killed", &[]).await;
+    let own = OwnServer::start("killed", &[]).await;
     let _clock = Clock::ahead(0);
-    println!("\nit is in {}", folder("").display());
+    println!("\nits API is {}, it is in {}", own.api_pid(), folder("").display());
     std::future::pending::<()>().await;
 }
 
@@ -142,11 +142,14 @@ async fn a_run_that_is_killed_leaves_nothing() {
     let mut run = run.env(KILLED_RUN, "yes").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("it is in ")).expect("the run begins");
-    let left = PathBuf::from(line.rsplit("it is in ").next().unwrap());
+    let (api, left) = line.split_once(", it is in ").expect("two parts");
+    let (api, left) = (api.rsplit(' ').next().unwrap().parse().unwrap(), PathBuf::from(left));
     assert!(left.join("killed").is_dir());
     run.kill().unwrap();
     run.wait().unwrap();
     until("its folder is gone", async || !left.exists()).await;
+    // An API process outlives the one that started it, as it should. This one is nobody's any more.
+    assert!(signal::send(api, libc::SIGKILL));
 }
 
 fn is_root(of: &Path) -> bool {

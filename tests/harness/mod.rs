@@ -24,7 +24,7 @@ pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
 pub use process::{Process, command, restricted};
-pub use production::production;
+pub use production::{PRODUCTION, production};
 pub use proxy::{Cut, Proxy};
 pub use redis::{RedisServer, need_redis};
 pub use signal::Frozen;
@@ -54,9 +54,6 @@ const LOOK: Duration = Duration::from_millis(15);
 /// As strong as production wants them.
 pub const TOKEN_KEY: &str = "test key 8d0f5b3a1c7e4926 of 32 characters";
 pub const PEPPER: &str = "test pepper 42e9a7c1f0b86d35 for hashes";
-/// For a process in production mode, on a database of this machine.
-pub const PRODUCTION: [(&str, &str); 2] =
-    [("FAREBOX_ENV", "production"), ("FAREBOX__FAULTS__ENABLED", "false")];
 pub const PASSWORD: &str = "correct horse";
 pub const PAY_PASSWORD: &str = "271828";
 

@@ -57,6 +57,10 @@ impl OwnServer {
         self.api.base()
     }
 
+    pub fn api_pid(&self) -> i32 {
+        self.api.pid()
+    }
+
     /// Another trip tomorrow, of forty seats.
     pub async fn another_trip(&self) -> String {
         trip(&self.rider, &json!({"capacity": 40})).await

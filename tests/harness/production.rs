@@ -1,6 +1,7 @@
 //! What the processes of a test in production mode are started with.
 
-/// Production, whose rules refuse the simulated faults that other tests switch on.
+/// Production, on a database of this machine. Its rules refuse the simulated faults that other tests
+/// switch on.
 pub const PRODUCTION: [(&str, &str); 2] =
     [("FAREBOX_ENV", "production"), ("FAREBOX__FAULTS__ENABLED", "false")];
 
