@@ -19,11 +19,11 @@ const QUOTA: usize = 500;
 /// Connections to each replica.
 const CONNECTIONS: usize = 8;
 /// No request waits for Redis. Far above what a busy machine adds, far below what waiting for a
-/// dead server would take.
-const SLOWEST: Duration = Duration::from_secs(3);
+/// dead server would take ([`PATIENT`]).
+const SLOWEST: Duration = Duration::from_secs(30);
 
 /// So long that no busy machine makes a replica count for itself while Redis is well, milliseconds.
-const PATIENT: &str = "10000";
+const PATIENT: &str = "60000";
 
 const ON: (&str, &str) = ("FAREBOX__LIMITS__ENABLED", "true");
 const PROXY: (&str, &str) = ("FAREBOX__HTTP__TRUSTED_PROXIES", "1");

@@ -9,16 +9,10 @@ use super::{
 };
 use crate::harness::{Database, count, folder};
 use farebox::trips::horizon::fill;
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Instant};
 
 /// MiB of addresses of the process, all that it reserves included.
 const MEMORY: u64 = 1_024;
-/// How long an import may take.
-const LIMIT: Duration = Duration::from_secs(60);
 const ZONE: chrono_tz::Tz = chrono_tz::Asia::Shanghai;
 
 /// Previews this and applies it, each in a process with [`MEMORY`]; returns the preview.
@@ -28,7 +22,6 @@ fn import(db: &Database, path: &Path) -> String {
     let digest = shown.split("--preview ").nth(1).unwrap_or_else(|| panic!("no digest: {shown}")).trim();
     let began = Instant::now();
     limited(MEMORY, &[args.as_slice(), &["--preview", digest]].concat(), Some(&db.url)).succeeded();
-    assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
     eprintln!("imported in {:?}", began.elapsed());
     shown
 }

