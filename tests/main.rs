@@ -20,5 +20,6 @@ mod load;
 mod network;
 mod ops;
 mod queue;
+mod restore;
 mod saga;
 mod soak;

@@ -10,6 +10,7 @@ use crate::{
     settings::{Ring, Secrets},
     storage,
 };
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use sqlx::{PgConnection, PgPool};
 
@@ -72,6 +73,23 @@ pub async fn accept(conn: &mut PgConnection, secrets: &Secrets) -> Result<(), sq
         record(&mut *conn, kind, &ring).await?;
     }
     Ok(())
+}
+
+/// Since when the oldest of the settings' token keys is the database's; `None` if none of them is.
+///
+/// # Errors
+/// The database's.
+pub async fn oldest_token_key(
+    conn: &mut PgConnection,
+    secrets: &Secrets,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    let prints: Vec<Vec<u8>> = secrets.token_keys().all().map(|key| print(key.expose_secret())).collect();
+    sqlx::query_scalar!(
+        "select min(since) from secret_fingerprint where kind = 'token_key' and fingerprint = any($1)",
+        &prints
+    )
+    .fetch_one(conn)
+    .await
 }
 
 fn rings(secrets: &Secrets) -> [Ring; 2] {

@@ -1,6 +1,6 @@
 //! The command line of `farebox`.
 
-use super::{audit, database::Data, job_args, network, operator_args::Operators, roles};
+use super::{audit, database::Data, job_args, network, operator_args::Operators, restore, roles};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -28,6 +28,9 @@ pub(super) enum Command {
     Roles(roles::Roles),
     /// Check every invariant; exit code 1 on a breach.
     Verify(Verify),
+    /// After a restore to a moment of the past: check every invariant, and list what is left to do. Exit
+    /// code 3 if an invariant is broken, 4 if something is left to do.
+    RestoreCheck(restore::RestoreCheck),
     /// Make the trips of the coming days from the timetable.
     Trips(Trips),
     /// The operator's network: check its files, import and export it, make it of a GTFS feed.

@@ -12,6 +12,7 @@ mod network_import;
 mod network_imports;
 mod operator_args;
 mod operators;
+mod restore;
 mod riders;
 mod roles;
 mod shell;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Network(files) => return files.run().await,
         Command::Roles(args) => roles::run(args).await?,
         Command::Verify(args) => return verify::verify(args).await,
+        Command::RestoreCheck(args) => return restore::run(args).await,
         Command::Trips(args) => make_trips(&args).await?,
         Command::Operators(operators) => operators::run(operators).await?,
         Command::Riders(riders) => riders.run().await?,

@@ -1,6 +1,7 @@
 //! The HTTP side of a change that is made once for a client's key.
 
 use super::{
+    acknowledged::acknowledge_key,
     json::sorted,
     problem::{Problem, language_of},
 };
@@ -40,6 +41,7 @@ impl IntoResponse for Reply {
 pub(crate) struct IdempotentChange {
     change: IdempotentTransaction,
     form: StoredForm,
+    key: Option<IdempotencyKey>,
 }
 
 /// What is stored of a response of success, and how the response is made of it again. For responses
@@ -89,8 +91,8 @@ impl IdempotentChange {
         form: StoredForm,
     ) -> Result<Self, Reply> {
         match IdempotentTransaction::begin(pool, key).await? {
-            BeginOutcome::Started(change) => Ok(Self { change, form }),
-            BeginOutcome::Earlier(stored) => Err(Reply(Box::new(replay(form.restored(stored))?))),
+            BeginOutcome::Started(change) => Ok(Self { change, form, key: key.cloned() }),
+            BeginOutcome::Earlier(stored) => Err(Reply(Box::new(replay_of(key, form.restored(stored))?))),
         }
     }
 
@@ -108,13 +110,15 @@ impl IdempotentChange {
         match to_body(done) {
             Ok(body) => {
                 self.change.respond(status.as_u16(), &(self.form.shorten)(&body)).await?;
-                Ok(response(status, body))
+                let mut response = response(status, body);
+                acknowledge_key(&mut response, self.key.as_ref());
+                Ok(response)
             }
             Err(problem) if is_storable(&problem) => {
                 let body = Value::Object(problem.body.clone());
                 match self.change.refuse(problem.status.as_u16(), &body).await? {
                     StoredResponse::Own => Err(problem.into()),
-                    earlier => Ok(replay(self.form.restored(earlier))?),
+                    earlier => Ok(replay_of(self.key.as_ref(), self.form.restored(earlier))?),
                 }
             }
             Err(problem) => {
@@ -131,12 +135,15 @@ impl IdempotentChange {
 
     /// Commits the change, which must be repeatable, before its response is known.
     pub(crate) async fn commit(self) -> Result<DeferredChange, Reply> {
-        Ok(DeferredChange(self.change.commit().await?))
+        Ok(DeferredChange { pending: self.change.commit().await?, key: self.key })
     }
 }
 
 /// A change that is committed, and whose response comes later.
-pub(crate) struct DeferredChange(ResponsePending);
+pub(crate) struct DeferredChange {
+    pending: ResponsePending,
+    key: Option<IdempotencyKey>,
+}
 
 impl DeferredChange {
     /// Ends the change with its response.
@@ -146,10 +153,12 @@ impl DeferredChange {
         done: Result<T, impl Into<Problem>>,
     ) -> Result<Response, Reply> {
         let body = to_body(done)?;
-        match self.0.respond(status.as_u16(), &body).await? {
-            StoredResponse::Own => Ok((status, Json(body)).into_response()),
-            earlier => Ok(replay(earlier)?),
-        }
+        let mut response = match self.pending.respond(status.as_u16(), &body).await? {
+            StoredResponse::Own => (status, Json(body)).into_response(),
+            earlier => replay(earlier)?,
+        };
+        acknowledge_key(&mut response, self.key.as_ref());
+        Ok(response)
     }
 }
 
@@ -167,8 +176,15 @@ pub(crate) async fn not_answered_as(
     let Some(key) = key else { return Ok(()) };
     match idempotency::load(pool, key).await? {
         None | Some(StoredResponse::Reserved(_) | StoredResponse::Running) => Ok(()),
-        Some(stored) => Err(Reply(Box::new(replay(form.restored(stored))?))),
+        Some(stored) => Err(Reply(Box::new(replay_of(Some(key), form.restored(stored))?))),
     }
+}
+
+/// [`replay`], marked with what it acknowledges.
+fn replay_of(key: Option<&IdempotencyKey>, stored: StoredResponse) -> Result<Response, Problem> {
+    let mut response = replay(stored)?;
+    acknowledge_key(&mut response, key);
+    Ok(response)
 }
 
 /// The response to an earlier request, marked as a replay.

@@ -1,5 +1,6 @@
 //! The HTTP API: the route table, middleware, extractors, handlers and problem bodies.
 
+mod acknowledged;
 pub(crate) mod events;
 pub(crate) mod extract;
 pub(crate) mod handlers;

@@ -6,9 +6,11 @@
 //! key, in their own transaction. A key whose request died half way is free again after [`STALE`]; one
 //! whose step failed is freed by scheduling the rollback.
 
+mod change_id;
 mod save;
 pub mod transaction;
 
+pub use change_id::{ChangeId, Effect};
 pub use save::{NewResponse, SaveResponses, save, save_batched};
 
 use crate::{

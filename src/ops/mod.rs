@@ -14,6 +14,7 @@ pub mod overview;
 pub mod people;
 pub mod queues;
 pub mod reads;
+pub mod restore;
 pub mod search;
 pub mod setup;
 pub mod trips;

@@ -96,6 +96,34 @@ pub enum Event {
 }
 
 impl Event {
+    /// All.
+    const ALL: [Self; 24] = [
+        Self::SignInFailed,
+        Self::SignInBarred,
+        Self::SignedIn,
+        Self::OperatorSignIn,
+        Self::SignedOut,
+        Self::PayPasswordWrong,
+        Self::PayPasswordLocked,
+        Self::PayPasswordChanged,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::ResetCodeWrong,
+        Self::SecondFactorEnrolled,
+        Self::SecondFactorWrong,
+        Self::SecondFactorRemoved,
+        Self::AccountDisabled,
+        Self::AccountEnabled,
+        Self::SessionsEnded,
+        Self::FormForged,
+        Self::RoleGiven,
+        Self::RoleTaken,
+        Self::AccessDenied,
+        Self::PersonalDataRead,
+        Self::OwnMoney,
+        Self::AccountForgotten,
+    ];
+
     /// The word for it in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -124,6 +152,11 @@ impl Event {
             Self::OwnMoney => "own_money",
             Self::AccountForgotten => "account_forgotten",
         }
+    }
+
+    /// The event of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.as_str() == word)
     }
 
     /// Logs and counts it: `account` is [`account`] or [`name`], `network` is [`network`].
@@ -161,6 +194,12 @@ pub fn name(folded: &str) -> String {
     hex("name", folded)
 }
 
+/// [`account`] and [`name`] with another key, for lines that were logged before the token key was changed.
+pub fn digests_of(key: &[u8; 32], rider: RiderId, folded: &str) -> [String; 2] {
+    [("account", rider.to_string()), ("name", folded.to_owned())]
+        .map(|(purpose, text)| digits(&mac(key, &[purpose.as_bytes(), b"\n", text.as_bytes()])))
+}
+
 /// The network of an address, 24 bits of IPv4 or 64 of IPv6: its addresses mostly belong to one
 /// customer.
 pub fn network_of(address: IpAddr) -> IpAddr {
@@ -173,8 +212,11 @@ pub fn network(address: IpAddr) -> String {
 }
 
 fn hex(purpose: &str, text: &str) -> String {
-    let bytes = digest(purpose, text);
-    bytes.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
+    digits(&digest(purpose, text))
+}
+
+fn digits(digest: &[u8; 32]) -> String {
+    digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -195,6 +237,9 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(name("mei"), hex("account", "mei"));
         assert_eq!(name("mei").len(), DIGITS);
+        let rider = RiderId(Uuid::nil());
+        let key = KEY.get().unwrap_or_else(|| &NO_KEY);
+        assert_eq!(digests_of(key, rider, "mei"), [account(rider), name("mei")]);
         assert_ne!(digest_key(b"one key"), digest_key(b"another key"));
         assert_ne!(digest_key(b"one key").as_slice(), mac(b"one key", &[]).as_slice());
     }

@@ -9,7 +9,7 @@ use crate::domain::Localized;
 /// check (ids are UUIDv7, so they are ordered by time), the nil id for all. `$4` is the time of
 /// `$3`, which leaves out trips that had departed, jobs that had ended and keys that had been
 /// reserved by then: seats and stored responses have no index by order. `$5` is how long an undo
-/// may be due, seconds, and `$6` are the tags of undos.
+/// may be due, seconds, `$6` are the tags of undos, and `$7` is for how long nothing ran, seconds.
 pub(super) struct Invariant {
     /// Its name in responses, metrics and documents.
     pub(super) name: &'static str,

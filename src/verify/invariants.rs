@@ -197,7 +197,8 @@ pub(super) const INVARIANTS: [Invariant; 29] = [
         breach_many: "{n} unpaid orders are more than a minute past their deadline.",
         breach_zh: "{n} 个未支付订单已逾期一分钟以上。",
         query: "select o.id::text from orders o
-                where o.id >= $3 and o.status = 'unpaid' and o.expires_at < now() - interval '1 min'",
+                where o.id >= $3 and o.status = 'unpaid'
+                and o.expires_at < now() - interval '1 min' - make_interval(secs => $7)",
     },
     Invariant {
         name: "states_have_their_history",

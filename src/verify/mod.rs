@@ -129,6 +129,20 @@ pub async fn verify_in(
     scope: Scope,
     overdue_bound: std::time::Duration,
 ) -> Result<Vec<Verdict>, sqlx::Error> {
+    verify_after(conn, scope, overdue_bound, std::time::Duration::ZERO).await
+}
+
+/// The same, of a database on which nothing ran for the time of `standstill`, as after a restore:
+/// undos and deadlines may be late by that much more.
+///
+/// # Errors
+/// The database's.
+pub async fn verify_after(
+    conn: &mut PgConnection,
+    scope: Scope,
+    overdue_bound: std::time::Duration,
+    standstill: std::time::Duration,
+) -> Result<Vec<Verdict>, sqlx::Error> {
     let tags: Vec<String> = MqTag::ALL.iter().map(|tag| tag.wire().to_owned()).collect();
     let undo_tags: Vec<String> = MqTag::DEBTS.iter().map(|tag| tag.wire().to_owned()).collect();
     let (floor, since) = scope.floor(sqlx::query_scalar("select now()").fetch_one(&mut *conn).await?);
@@ -140,15 +154,16 @@ pub async fn verify_in(
         let limited = sqlx::AssertSqlSafe(format!(
             "select id, count(*) over () from ({query}) as breach(id)
              where $2::text[] is not null and $3::uuid is not null and $4::timestamptz is not null
-             and $5::float8 is not null and $6::text[] is not null limit $1"
+             and $5::float8 is not null and $6::text[] is not null and $7::float8 is not null limit $1"
         ));
         let found: Vec<(String, i64)> = sqlx::query_as(limited)
             .bind(MAX_SAMPLES)
             .bind(&tags)
             .bind(floor)
             .bind(since)
-            .bind(overdue_bound.as_secs_f64())
+            .bind((overdue_bound + standstill).as_secs_f64())
             .bind(&undo_tags)
+            .bind(standstill.as_secs_f64())
             .fetch_all(&mut *conn)
             .await?;
         let count = found.first().map_or(0, |(_, count)| *count);

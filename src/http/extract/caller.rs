@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::Caller,
-    http::{App, problem::Problem},
+    http::{App, middleware::context::note_caller, problem::Problem},
     security::{self, Event},
 };
 use axum::{
@@ -60,6 +60,7 @@ struct Named(Option<Caller>);
 /// Checks the token of a request, and keeps the account that it names in the request.
 pub(crate) fn remember_caller(request: &mut Request, app: &App) -> Option<Caller> {
     let caller = read(request.headers(), app);
+    caller.iter().for_each(|caller| note_caller(caller.rider_id));
     request.extensions_mut().insert(Named(caller));
     caller
 }

@@ -2,6 +2,7 @@
 
 use crate::http::{
     App,
+    acknowledged::acknowledge,
     extract::{Change, EmptyBody, Paging, Params, Path, SignedIn, as_a_set, order_id},
     idempotent::{IdempotentChange, Reply, as_replay, is_replay, replay},
     language::preferred,
@@ -12,7 +13,7 @@ use crate::telemetry::traffic::TrafficKind;
 use crate::{
     booking,
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, RiderId, SeatSet, TripId},
-    idempotency::{self, IdempotencyKey, NewResponse, StoredResponse},
+    idempotency::{self, ChangeId, Effect, IdempotencyKey, NewResponse, StoredResponse},
     limits::{HeldSeats, HoldRefusal},
     orders::{self, Command, List, NewEvaluation, OrderView, Ride},
     payment::{
@@ -66,6 +67,7 @@ pub(crate) async fn create(
     let result = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, result).await;
+    let response = response.map(|made| by_key_or(Effect::Booked, order_id.0, key, made));
     // A booking that was refused, or made before, has taken no seat now. Of one that failed it is not
     // known yet.
     let took_none = match &response {
@@ -90,6 +92,13 @@ fn hold(app: &App, rider: RiderId, address: &Address, seats: usize) -> Result<He
             )),
         }
     })
+}
+
+/// Marks a response with the change that it acknowledges: under its key, or by this request's subject.
+fn by_key_or(effect: Effect, subject: Uuid, key: Option<&IdempotencyKey>, mut made: Response) -> Response {
+    let change = key.map_or_else(|| ChangeId::of_effect(effect, subject), ChangeId::from);
+    acknowledge(&mut made, change, key);
+    made
 }
 
 /// Counts the outcome of a booking or payment for the console's charts.
@@ -140,6 +149,7 @@ pub(crate) async fn pay(
     let result = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, payment_id.0, StatusCode::OK, result).await;
+    let response = response.map(|made| by_key_or(Effect::Paid, payment_id.0, key, made));
     count(&app, TrafficKind::Pay, response)
 }
 
@@ -168,8 +178,7 @@ pub(crate) async fn cancel(Path(id): Path<String>, change: Change<EmptyBody>) ->
     let (saga, request) = (change.saga.clone(), command.clone());
     let work = async move { booking::cancel::cancel(&saga, &request).await };
     let result = run(MqTag::OrderCancel, work).await;
-    respond(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, result)
-        .await
+    answer(&change.saga, &command, Effect::Cancelled, result).await
 }
 
 pub(crate) async fn refund(Path(id): Path<String>, change: Change<EmptyBody>) -> Result<Response, Problem> {
@@ -177,8 +186,21 @@ pub(crate) async fn refund(Path(id): Path<String>, change: Change<EmptyBody>) ->
     let (saga, request) = (change.saga.clone(), command.clone());
     let work = async move { payment::refund::refund(&saga, &request).await };
     let result = run(MqTag::PayBack, work).await;
-    respond(&change.saga, change.key.as_ref(), command.order_id, command.attempt, StatusCode::OK, result)
-        .await
+    answer(&change.saga, &command, Effect::Refunded, result).await
+}
+
+/// The response to a command. An order is cancelled once and refunded once, so the effect names the change
+/// also where there is a key.
+async fn answer(
+    saga: &SagaContext,
+    command: &Command,
+    effect: Effect,
+    result: SagaResult<OrderView>,
+) -> Result<Response, Problem> {
+    let (key, order) = (command.key.as_ref(), command.order_id);
+    let mut response = respond(saga, key, order, command.attempt, StatusCode::OK, result).await?;
+    acknowledge(&mut response, ChangeId::of_effect(effect, order.0), key);
+    Ok(response)
 }
 
 pub(crate) async fn evaluate(

@@ -1,15 +1,25 @@
 //! The context of a request: its trace id, the client's language and the route; the log line of
 //! each request, and the headers of every response.
 
-use crate::http::language::prefers_chinese;
+use crate::{
+    domain::RiderId,
+    http::{
+        acknowledged::{Acknowledged, acknowledged},
+        language::prefers_chinese,
+    },
+    security,
+};
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::Response,
 };
 use farebox_jobs::queue;
-use std::time::Instant;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -17,8 +27,8 @@ use uuid::Uuid;
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
 /// The client's own id of the request, returned unchanged; the trace id if there is none.
 const REQUEST_HEADER: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest request id of a client, bytes.
-const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Longest request id of a client, and longest idempotency key, that is in the log, bytes.
+const MAX_LOGGED_BYTES: usize = 128;
 /// Headers of every response that does not set them itself: no sniffing, no framing, no scripts, no
 /// caching.
 const EVERYWHERE: [(HeaderName, HeaderValue); 4] = [
@@ -40,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) chinese: bool,
     /// Of the route table; none if no route matches.
     pub(crate) route: Option<MatchedPath>,
+    /// The account that the request's token names, once it was read.
+    caller: Arc<OnceLock<RiderId>>,
 }
 
 impl Context {
@@ -47,6 +59,12 @@ impl Context {
     pub(crate) fn route(&self) -> &str {
         self.route.as_ref().map_or("none", MatchedPath::as_str)
     }
+}
+
+/// Notes the account that the token of the current request names, for the line of the log.
+pub(crate) fn note_caller(rider: RiderId) {
+    // The token is read once; a second account cannot come.
+    let _ = CONTEXT.try_with(|context| context.caller.set(rider));
 }
 
 tokio::task_local! {
@@ -71,6 +89,7 @@ pub(crate) async fn request_context(request: Request, next: Next) -> Response {
         trace_id: Uuid::now_v7().simple().to_string(),
         chinese: prefers_chinese(request.headers()),
         route: request.extensions().get::<MatchedPath>().cloned(),
+        caller: Arc::default(),
     };
     let trace_id = context.trace_id.clone();
     queue::with_trace_id(trace_id, CONTEXT.scope(context.clone(), respond(request, next, context))).await
@@ -93,22 +112,46 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
-    tracing::info!(%method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, "request");
+    let (account, change, idempotency_key) = change_of(&method, &response, &context);
+    tracing::info!(
+        %method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, account, change,
+        idempotency_key, "request"
+    );
     response
+}
+
+/// Of a request that changed something: the digest of the account, the name of the change, and the client's
+/// key, if it is plain. `farebox restore-check` reads them.
+fn change_of(
+    method: &Method,
+    response: &Response,
+    context: &Context,
+) -> (Option<String>, Option<String>, Option<String>) {
+    if method.is_safe() || response.status().as_u16() >= 400 {
+        return (None, None, None);
+    }
+    let account = context.caller.get().map(|rider| security::account(*rider));
+    let Some(Acknowledged { change, key }) = acknowledged(response.extensions()) else {
+        return (account, None, None);
+    };
+    (account, Some(change.to_string()), key.clone().filter(|key| is_plain(key.as_bytes())))
 }
 
 /// The client's id of the request, if it has only letters, digits and a few signs. Nothing else
 /// gets into logs.
 fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(REQUEST_HEADER).filter(|id| is_plain(id.as_bytes()))
+}
+
+fn is_plain(text: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
-    let fits =
-        |id: &&HeaderValue| (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().all(plain);
-    headers.get(REQUEST_HEADER).filter(fits)
+    (1..=MAX_LOGGED_BYTES).contains(&text.len()) && text.iter().all(plain)
 }
 
 /// Runs the work so that its problems have this language, whatever the headers prefer.
 pub(crate) async fn with_language<T>(chinese: bool, work: impl Future<Output = T>) -> T {
-    let (trace_id, route) =
-        CONTEXT.try_with(|context| (context.trace_id.clone(), context.route.clone())).unwrap_or_default();
-    CONTEXT.scope(Context { trace_id, chinese, route }, work).await
+    let (trace_id, route, caller) = CONTEXT
+        .try_with(|context| (context.trace_id.clone(), context.route.clone(), Arc::clone(&context.caller)))
+        .unwrap_or_default();
+    CONTEXT.scope(Context { trace_id, chinese, route, caller }, work).await
 }

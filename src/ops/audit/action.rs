@@ -53,6 +53,8 @@ pub enum Action {
     DemoData,
     /// The database accepts other secrets.
     SecretsAccept,
+    /// After a restore, sessions, authorizations and codes of before are ended.
+    RestoreVoid,
     /// An account of the operations side signs in.
     OperatorSignIn,
     /// An account is read.
@@ -85,7 +87,7 @@ pub enum Action {
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -111,6 +113,7 @@ impl Action {
         Self::OperatorAdd,
         Self::DemoData,
         Self::SecretsAccept,
+        Self::RestoreVoid,
         Self::OperatorSignIn,
         Self::RiderRead,
         Self::OrderRead,
@@ -155,6 +158,7 @@ impl Action {
             Self::OperatorAdd => "operator_add",
             Self::DemoData => "demo_data",
             Self::SecretsAccept => "secrets_accept",
+            Self::RestoreVoid => "restore_void",
             Self::OperatorSignIn => "operator_sign_in",
             Self::RiderRead => "rider_read",
             Self::OrderRead => "order_read",
