@@ -40,7 +40,15 @@ pub struct OfEvent {
 }
 
 /// The events of this process, counted.
-pub static EVENTS: LazyLock<Family<OfEvent, Counter>> = LazyLock::new(Family::default);
+///
+/// Each is there from the start: `increase` of a series that begins with its first event is 0.
+pub static EVENTS: LazyLock<Family<OfEvent, Counter>> = LazyLock::new(|| {
+    let events = Family::<OfEvent, Counter>::default();
+    for event in Event::ALL {
+        drop(events.get_or_create(&OfEvent { event: event.as_str() }));
+    }
+    events
+});
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +104,34 @@ pub enum Event {
 }
 
 impl Event {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::SignInFailed,
+        Self::SignInBarred,
+        Self::SignedIn,
+        Self::OperatorSignIn,
+        Self::SignedOut,
+        Self::PayPasswordWrong,
+        Self::PayPasswordLocked,
+        Self::PayPasswordChanged,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::ResetCodeWrong,
+        Self::SecondFactorEnrolled,
+        Self::SecondFactorWrong,
+        Self::SecondFactorRemoved,
+        Self::AccountDisabled,
+        Self::AccountEnabled,
+        Self::SessionsEnded,
+        Self::FormForged,
+        Self::RoleGiven,
+        Self::RoleTaken,
+        Self::AccessDenied,
+        Self::PersonalDataRead,
+        Self::OwnMoney,
+        Self::AccountForgotten,
+    ];
+
     /// The word for it in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

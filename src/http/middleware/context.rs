@@ -1,7 +1,7 @@
 //! The context of a request: its trace id, the client's language and the route; the log line of
 //! each request, and the headers of every response.
 
-use crate::http::language::prefers_chinese;
+use crate::{http::language::prefers_chinese, telemetry::requests::CountedRequest};
 use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderMap, HeaderName, HeaderValue, header},
@@ -80,6 +80,7 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
+    let counted = CountedRequest::begin(context.route.as_ref().map(MatchedPath::as_str), &method);
     // Log lines of a saga carry the trace id of its request, on any task.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
     let mut response = next.run(request).instrument(span).await;
@@ -92,6 +93,7 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
         headers.insert(TRACE_HEADER, trace_id);
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+    counted.end(response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
     tracing::info!(%method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, "request");
     response
