@@ -13,6 +13,7 @@ pub mod domain;
 pub mod embedded;
 pub mod http;
 pub mod idempotency;
+pub mod instruments;
 pub mod limits;
 pub mod network;
 pub mod ops;

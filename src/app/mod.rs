@@ -23,7 +23,11 @@ use crate::{
     settings::{self, Environment, Settings},
     statements::Batchers,
     storage::{self, SchemaError, redis::RedisLink},
-    telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
+    telemetry::{
+        self,
+        metrics::{Metrics, Program, Sources, WatchedPool},
+        traffic::TrafficCounters,
+    },
     trips::{layouts::Layouts, live::Live, seat_map::SeatMaps},
 };
 use farebox_jobs::queue::Notifier;
@@ -103,11 +107,11 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     })
 }
 
-/// What request handlers share.
+/// What request handlers share, in this program.
 ///
 /// # Errors
 /// A Redis URL that does not parse.
-pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
+pub fn app(settings: Settings, saga: SagaContext, program: Program) -> Result<App, BoxError> {
     let key = settings.secrets.token_key.expose_secret().as_bytes();
     security::set_key(security::digest_key(key));
     let sessions = Sessions::new(&settings.secrets.token_keys());
@@ -115,15 +119,22 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
     let live = Live::new(&settings.trips, settings.limits.enabled, layouts.clone());
     let redis = RedisLink::new(&settings.redis, settings.environment)
         .map_err(|error| format!("redis.url: {error}"))?;
+    let admission = Admission::new(settings.admission);
+    let operator_pool = storage::operator_pool(&saga.pool, settings.database.reserved_connections);
+    let metrics = Metrics::new(Sources {
+        program,
+        pools: vec![pool_of_steps(&saga), WatchedPool::of_operators(operator_pool.clone())],
+        admission: admission.classes(),
+    });
     Ok(App::from(http::Parts {
         seat_maps: Batcher::new(Arc::new(SeatMaps::new(saga.batchers.context(), layouts))),
         itineraries: Arc::default(),
         trip_lists: Arc::default(),
         sessions,
-        metrics: Metrics::default(),
+        metrics,
         limits: Limits::new(&settings, redis.clone()),
-        admission: Admission::new(settings.admission),
-        operator_pool: storage::operator_pool(&saga.pool, settings.database.reserved_connections),
+        admission,
+        operator_pool,
         redis,
         live,
         tally: TrafficCounters::default(),
@@ -132,6 +143,16 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
         settings: Arc::new(settings),
         saga,
     }))
+}
+
+/// The metrics of a worker.
+pub fn worker_metrics(saga: &SagaContext) -> Metrics {
+    let pools = vec![pool_of_steps(saga)];
+    Metrics::new(Sources { program: Program::Worker, pools, admission: Vec::new() })
+}
+
+fn pool_of_steps(saga: &SagaContext) -> WatchedPool {
+    WatchedPool::of_steps(saga.pool.clone(), saga.batchers.context())
 }
 
 /// Waits until the database is reachable, then refuses a schema other than this build's.

@@ -5,7 +5,7 @@
 //! long. Those stay out of the pool; the last one released is acquired first, since the processor
 //! still caches its plans. A connection whose statement failed goes back to the pool, which pings it.
 
-use crate::storage::predates_outage;
+use crate::storage::{predates_outage, waits_for_connection};
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::{
     ops::{Deref, DerefMut},
@@ -53,7 +53,10 @@ impl ConnectionCache {
         let last = self.lock().pop().filter(Acquired::is_usable);
         let acquired = match last {
             Some(acquired) => acquired,
-            None => Acquired { conn: self.pool.acquire().await?, at: Instant::now() },
+            None => {
+                let conn = waits_for_connection(self.pool.acquire()).await?;
+                Acquired { conn, at: Instant::now() }
+            }
         };
         Ok(CachedConnection { acquired, cache: self })
     }
@@ -62,6 +65,11 @@ impl ConnectionCache {
     /// only the transaction can drop.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Connections that are cached now.
+    pub fn idle(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Acquired>> {

@@ -13,6 +13,7 @@
 
 mod connections;
 mod in_flight;
+mod meters;
 mod pacer;
 mod queue;
 mod statement;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use connections::{CachedConnection, ConnectionCache};
 pub use in_flight::{InFlightGuard, InFlightSeats};
+pub use meters::BatchMetrics;
 pub use pacer::OverduePacer;
 pub use queue::Batcher;
 pub use statement::{BatchContext, BatchStatement, ConflictKey};

@@ -1,13 +1,16 @@
 //! The batcher of one statement: a queue of requests, and the tasks that flush it.
 
-use super::statement::{BatchStatement, ConflictKey};
+use super::{
+    meters::BatchMeter,
+    statement::{BatchStatement, ConflictKey},
+};
 use crate::storage::{again, note_outage};
 use std::{
     collections::{HashSet, VecDeque},
     io,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
@@ -30,6 +33,7 @@ pub struct Batcher<T: BatchStatement>(Arc<Inner<T>>);
 pub(super) struct Inner<T: BatchStatement> {
     pub(super) context: Arc<T::Context>,
     slow_after: Duration,
+    meter: Arc<BatchMeter>,
     queue: Mutex<Queue<T>>,
 }
 
@@ -59,6 +63,7 @@ impl<T: BatchStatement> Queue<T> {
 pub(super) struct Pending<T: BatchStatement> {
     request: T::Request,
     reply: Reply<T>,
+    submitted_at: Instant,
 }
 
 type Reply<T> = oneshot::Sender<Result<<T as BatchStatement>::Output, sqlx::Error>>;
@@ -83,7 +88,8 @@ impl<T: BatchStatement> Batcher<T> {
 
     pub(super) fn with_slow_after(context: Arc<T::Context>, slow_after: Duration) -> Self {
         let queue = Queue { pending: VecDeque::new(), running: 0, slow: 0 };
-        Self(Arc::new(Inner { context, slow_after, queue: Mutex::new(queue) }))
+        let meter = BatchMeter::of(T::NAME);
+        Self(Arc::new(Inner { context, slow_after, meter, queue: Mutex::new(queue) }))
     }
 
     /// Submits a request, which shares an execution with the requests that arrive meanwhile.
@@ -98,7 +104,7 @@ impl<T: BatchStatement> Batcher<T> {
         let (reply, output) = oneshot::channel();
         let starts = {
             let mut queue = self.0.lock();
-            queue.pending.push_back(Pending { request, reply });
+            queue.pending.push_back(Pending { request, reply, submitted_at: Instant::now() });
             queue.start_flush()
         };
         if starts {
@@ -201,6 +207,7 @@ impl<T: BatchStatement> Inner<T> {
             queue.running -= 1;
             return None;
         }
+        let now = Instant::now();
         let mut batch = Batch { requests: Vec::new(), replies: Vec::new() };
         let (mut seen, mut left) = (HashSet::<ConflictKey>::new(), VecDeque::new());
         while let Some(next) = queue.pending.pop_front() {
@@ -214,6 +221,7 @@ impl<T: BatchStatement> Inner<T> {
             if conflicts {
                 left.push_back(next);
             } else {
+                self.meter.wait.observe_time(now.duration_since(next.submitted_at));
                 batch.requests.push(next.request);
                 batch.replies.push(next.reply);
             }
@@ -221,6 +229,9 @@ impl<T: BatchStatement> Inner<T> {
         left.append(&mut queue.pending);
         queue.pending = left;
         let is_empty = batch.requests.is_empty();
+        if !is_empty {
+            self.meter.size.observe(batch.requests.len() as u64);
+        }
         queue.running -= usize::from(is_empty);
         (!is_empty).then_some(batch)
     }

@@ -1,7 +1,7 @@
 //! `farebox-api`: the HTTP API. Any number of them on one database.
 
 use clap::Parser;
-use farebox::{app, console, domain::BoxError, http};
+use farebox::{app, console, domain::BoxError, http, telemetry::metrics::Program};
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -28,7 +28,7 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     let metrics_listen = settings.http.metrics_listen.clone();
     let saga = app::saga_context(&settings, pool)?;
     let listen = settings.http.listen.clone();
-    let app = app::app(settings, saga)?;
+    let app = app::app(settings, saga, Program::Api)?;
     // Before anything listens: a session that was ended elsewhere must not live on here.
     app.sessions.load(&app.operator_pool).await;
     let listener = TcpListener::bind(&listen).await?;

@@ -9,7 +9,6 @@ use farebox::{
     },
     domain::BoxError,
     http, ops,
-    telemetry::metrics::Metrics,
 };
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -37,7 +36,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
     let saga = app::saga_context(&settings, pool)?;
-    let metrics = Metrics::default();
+    let metrics = app::worker_metrics(&saga);
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));

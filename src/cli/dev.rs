@@ -14,6 +14,7 @@ use crate::{
     console,
     domain::BoxError,
     http, ops, storage,
+    telemetry::metrics::Program,
 };
 use farebox_jobs::MqTag;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -55,7 +56,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
         // An error means that the sender is gone: stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let app = app::app(settings.clone(), saga.clone())?;
+    let app = app::app(settings.clone(), saga.clone(), Program::Dev)?;
     app.sessions.load(&app.operator_pool).await;
     let mut pruning = JoinSet::new();
     pruning.spawn(maintenance::run_prune_loop(undoing.pool.clone(), Pruning::from(&settings)));

@@ -11,6 +11,6 @@ mod undo;
 pub use crate::statements::Rollback;
 pub use context::SagaContext;
 pub use faults::{FaultPoint, FaultSyntax, Faults};
-pub use rollback::{RollbackStatus, SagaResult, or_roll_back};
+pub use rollback::{ROLLBACKS, RollbackMetrics, RollbackStatus, SagaResult, or_roll_back};
 pub use step::{SagaError, SagaStep, StepFailure, run_detached, run_undropped, step};
 pub use undo::JobContext;

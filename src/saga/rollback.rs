@@ -5,6 +5,13 @@ use super::{
     step::{SagaError, SagaStep, StepFailure},
 };
 use crate::statements::Rollback;
+use farebox_jobs::MqTag;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+use std::sync::LazyLock;
 
 /// Whether the rollback is queued when the client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +32,39 @@ impl RollbackStatus {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RollbackLabels {
+    tag: &'static str,
+    outcome: &'static str,
+}
+
+/// The rollbacks that this process raised, by the tag of the failed step and [`RollbackStatus`].
+pub struct RollbackMetrics(Family<RollbackLabels, Counter>);
+
+/// Those of this process.
+pub static ROLLBACKS: LazyLock<RollbackMetrics> = LazyLock::new(|| {
+    let rollbacks = RollbackMetrics(Family::default());
+    // Each is there from the start: `increase` of a series that begins with its first one is 0.
+    for tag in MqTag::STEPS {
+        for status in [RollbackStatus::Queued, RollbackStatus::Armed] {
+            drop(rollbacks.0.get_or_create(&RollbackLabels { tag: tag.wire(), outcome: status.as_str() }));
+        }
+    }
+    rollbacks
+});
+
+impl RollbackMetrics {
+    /// Puts them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Rollbacks raised by failed steps, by the step's tag and whether they are queued";
+        registry.register("rollbacks", help, self.0.clone());
+    }
+
+    fn count(&self, tag: MqTag, status: RollbackStatus) {
+        self.0.get_or_create(&RollbackLabels { tag: tag.wire(), outcome: status.as_str() }).inc();
+    }
+}
+
 /// The result of a saga: its value, or why it stopped, with the status of its rollback after a failure.
 pub type SagaResult<T> = Result<T, (SagaError, Option<RollbackStatus>)>;
 
@@ -41,6 +81,7 @@ pub async fn or_roll_back<T, S: SagaStep>(
         Ok(done) => Ok(done),
         Err(SagaError::Failed(StepFailure { step, cause })) => {
             let status = Box::pin(schedule(saga, rollback(step))).await;
+            ROLLBACKS.count(step.tag(), status);
             Err((SagaError::Failed(StepFailure { step: step.tag(), cause }), Some(status)))
         }
         Err(SagaError::Refused(refusal)) => Err((SagaError::Refused(refusal), None)),

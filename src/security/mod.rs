@@ -40,7 +40,15 @@ pub struct OfEvent {
 }
 
 /// The events of this process, counted.
-pub static EVENTS: LazyLock<Family<OfEvent, Counter>> = LazyLock::new(Family::default);
+///
+/// Each is there from the start: `increase` of a series that begins with its first event is 0.
+pub static EVENTS: LazyLock<Family<OfEvent, Counter>> = LazyLock::new(|| {
+    let events = Family::<OfEvent, Counter>::default();
+    for event in Event::ALL {
+        drop(events.get_or_create(&OfEvent { event: event.as_str() }));
+    }
+    events
+});
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +104,8 @@ pub enum Event {
 }
 
 impl Event {
-    /// All.
-    const ALL: [Self; 24] = [
+    /// All of them.
+    pub const ALL: [Self; 24] = [
         Self::SignInFailed,
         Self::SignInBarred,
         Self::SignedIn,

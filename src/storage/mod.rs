@@ -15,15 +15,17 @@ pub mod redis;
 pub mod roles;
 mod stale_plan;
 mod tls;
+mod waiting;
 
 pub use commit::begin_async_commit;
-pub use farebox_jobs::queue::{begin, begin_with};
 pub use migrate::{MIGRATIONS, SchemaError, migrate, require_current};
 pub(crate) use outage::predates_outage;
 pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
 pub use tls::check_database_url;
+pub(crate) use waiting::waits_for_connection;
+pub use waiting::{POOL_TIMEOUTS, POOL_WAITING, begin, begin_with};
 
 use crate::settings::Database;
 use sqlx::{

@@ -1,5 +1,6 @@
 //! Classes of database errors, and when the last outage was.
 
+use super::waiting::POOL_TIMEOUTS;
 use sqlx::postgres::PgDatabaseError;
 use std::{
     sync::{PoisonError, RwLock},
@@ -31,10 +32,14 @@ pub fn is_outage(error: &sqlx::Error) -> bool {
 
 /// Classifies an error of a statement as [`is_outage`] does, and renews the connections if it is
 /// one that breaks connections. What broke one connection has mostly broken the others. Background
-/// tasks call this too, so that a rider's request is not the first to find out.
+/// tasks call this too, so that a rider's request is not the first to find out. Counts an exhausted
+/// pool ([`POOL_TIMEOUTS`]).
 pub fn note_outage(error: &sqlx::Error) -> bool {
     if breaks_connections(error) {
         renew_connections();
+    }
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        POOL_TIMEOUTS.inc();
     }
     is_outage(error)
 }

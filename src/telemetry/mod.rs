@@ -1,6 +1,8 @@
-//! Logging to standard error.
+//! Logging to standard error, and metrics.
 
+pub mod flows;
 pub mod metrics;
+pub mod requests;
 pub mod traffic;
 
 use crate::settings::Log;

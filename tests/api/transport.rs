@@ -96,7 +96,7 @@ async fn a_request_without_a_permit_waits_briefly_for_one() {
     }
     let metrics = metrics().await;
     assert!(metrics.contains("farebox_http_waiting 0\n"), "{metrics}");
-    assert!(!metrics.contains("why=\"crowded\""), "{metrics}");
+    assert!(metrics.contains("why=\"crowded\"} 0\n"), "{metrics}");
     world.verify().await;
 }
 

@@ -54,42 +54,6 @@ fn the_runbook_has_a_section_for_every_alert_and_no_other() {
     );
 }
 
-/// Adds the names under which these sources register metrics, without prefix and unit.
-fn registered(folder: &Path, names: &mut BTreeSet<String>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            registered(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let source = fs::read_to_string(&path).unwrap();
-            for call in [".register(", ".register_with_unit("] {
-                let named = source.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
-                names.extend(named.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
-            }
-        }
-    }
-}
-
-#[test]
-fn the_operators_book_has_every_metric_and_no_other() {
-    let mut names = BTreeSet::new();
-    for folder in ["src", "jobs/src", "jobs/queue/src"] {
-        registered(&at(folder), &mut names);
-    }
-    assert!(!names.is_empty());
-    let book = text("docs/operators/metrics.md");
-    let rows = book.lines().filter_map(|line| line.strip_prefix("| `farebox_"));
-    let listed: BTreeSet<&str> = rows
-        .filter_map(|row| row.split('`').next())
-        .map(|name| name.trim_end_matches("_total").trim_end_matches("_seconds"))
-        .collect();
-    let plain = |name: &str| name.strip_prefix("queue_").unwrap_or(name).to_owned();
-    let (names, listed): (BTreeSet<String>, BTreeSet<String>) =
-        (names.iter().map(|name| plain(name)).collect(), listed.into_iter().map(plain).collect());
-    assert_eq!(listed, names, "docs/operators/metrics.md and the metrics that are registered");
-}
-
 /// The keys of `config/default.toml` by their sections.
 fn settings() -> BTreeMap<String, BTreeSet<String>> {
     let (mut settings, mut section) = (BTreeMap::<String, BTreeSet<String>>::new(), String::new());

@@ -12,7 +12,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
     (
         "src/",
         &[
-            &["domain"],
+            &["domain", "instruments"],
             &["network"],
             &["settings"],
             &["storage", "embedded", "security"],

@@ -54,6 +54,11 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
+        let reconnects = Family::<ByConnection, Counter>::default();
+        // There from the start: `increase` of a series that begins with its first loss is 0.
+        for line in ["driver", "listener"] {
+            drop(reconnects.get_or_create(&ByConnection { line }));
+        }
         Self {
             attempts: Family::default(),
             pickup: Family::new_with_constructor(histogram),
@@ -61,7 +66,7 @@ impl Default for Metrics {
             run: Family::new_with_constructor(histogram),
             leases_lost: Family::default(),
             rescued: Family::default(),
-            reconnects: Family::default(),
+            reconnects,
             errors: Counter::default(),
             held: Gauge::default(),
         }

@@ -6,11 +6,16 @@ use crate::http::{
     problem::Problem,
     server::{self, Bounds},
 };
-use crate::{limits::OpenByNetwork, settings::Settings, storage, telemetry::metrics::Metrics};
+use crate::{
+    limits::OpenByNetwork,
+    settings::Settings,
+    storage,
+    telemetry::metrics::{Format, Metrics},
+};
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderName, header},
+    http::{HeaderMap, HeaderName, header},
     middleware::from_fn,
     routing::get,
 };
@@ -19,8 +24,8 @@ use sqlx::PgPool;
 use std::{future, time::Duration};
 use tokio::net::TcpListener;
 
-/// OpenMetrics, the format that Prometheus prefers.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of OpenMetrics, the format that Prometheus prefers.
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// Connections of a listener that serves health and metrics alone: scrapers and probes are few.
 pub const WORKER_CONNECTIONS: usize = 32;
@@ -48,8 +53,8 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem
     can_serve(&app.saga.pool).await
 }
 
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Scrape, Problem> {
-    scrape(&app.saga.pool, &app.metrics).await
+pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Scrape {
+    scrape(&app.saga.pool, &app.metrics, &headers).await
 }
 
 async fn can_serve(pool: &PgPool) -> Result<Json<Value>, Problem> {
@@ -60,8 +65,16 @@ async fn can_serve(pool: &PgPool) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "status": "ready" })))
 }
 
-async fn scrape(pool: &PgPool, metrics: &Metrics) -> Result<Scrape, Problem> {
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text(pool).await?))
+/// In OpenMetrics, unless the reader names Prometheus's text format alone.
+async fn scrape(pool: &PgPool, metrics: &Metrics, headers: &HeaderMap) -> Scrape {
+    let accepted =
+        headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    let (format, media_type) = if accepted.contains("text/plain") && !accepted.contains(OPEN_METRICS) {
+        (Format::Text, "text/plain; version=0.0.4; charset=utf-8")
+    } else {
+        (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    };
+    ([(header::CONTENT_TYPE, media_type)], metrics.page(pool, format).await)
 }
 
 /// Serves health and metrics alone, for a process that serves nothing else. Safe to drop: its
@@ -84,7 +97,9 @@ pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, 
         )
         .route(
             "/metrics",
-            get(async |State((pool, metrics)): State<(PgPool, Metrics)>| scrape(&pool, &metrics).await),
+            get(async |State((pool, metrics)): State<(PgPool, Metrics)>, headers: HeaderMap| {
+                scrape(&pool, &metrics, &headers).await
+            }),
         )
         .layer(from_fn(validate))
         .layer(from_fn(request_context))

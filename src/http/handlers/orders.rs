@@ -9,7 +9,7 @@ use crate::http::{
     middleware::client_address::Address,
     problem::Problem,
 };
-use crate::telemetry::traffic::TrafficKind;
+use crate::telemetry::{flows::Flow, traffic::TrafficKind};
 use crate::{
     booking,
     domain::{Error, FieldError, OrderId, OrderStatus, Page, PaymentId, Refusal, RiderId, SeatSet, TripId},
@@ -31,7 +31,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use farebox_jobs::MqTag;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,7 +63,7 @@ pub(crate) async fn create(
         key: change.key.clone(),
     };
     let saga = change.saga.clone();
-    let result = run(MqTag::OrderAddSeats, async move { booking::book(&saga, request).await }).await;
+    let result = run(Flow::Booking, async move { booking::book(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, order_id.0, StatusCode::CREATED, result).await;
     let response = response.map(|made| by_key_or(Effect::Booked, order_id.0, key, made));
@@ -146,7 +145,7 @@ pub(crate) async fn pay(
         key: change.key.clone(),
     };
     let saga = change.saga.clone();
-    let result = run(MqTag::PayMoney, async move { payment::pay(&saga, request).await }).await;
+    let result = run(Flow::Payment, async move { payment::pay(&saga, request).await }).await;
     let key = change.key.as_ref();
     let response = respond(&change.saga, key, order_id, payment_id.0, StatusCode::OK, result).await;
     let response = response.map(|made| by_key_or(Effect::Paid, payment_id.0, key, made));
@@ -177,7 +176,7 @@ pub(crate) async fn cancel(Path(id): Path<String>, change: Change<EmptyBody>) ->
     let command = command(&id, &change)?;
     let (saga, request) = (change.saga.clone(), command.clone());
     let work = async move { booking::cancel::cancel(&saga, &request).await };
-    let result = run(MqTag::OrderCancel, work).await;
+    let result = run(Flow::Cancellation, work).await;
     answer(&change.saga, &command, Effect::Cancelled, result).await
 }
 
@@ -185,7 +184,7 @@ pub(crate) async fn refund(Path(id): Path<String>, change: Change<EmptyBody>) ->
     let command = command(&id, &change)?;
     let (saga, request) = (change.saga.clone(), command.clone());
     let work = async move { payment::refund::refund(&saga, &request).await };
-    let result = run(MqTag::PayBack, work).await;
+    let result = run(Flow::Refund, work).await;
     answer(&change.saga, &command, Effect::Refunded, result).await
 }
 
@@ -293,15 +292,24 @@ fn by_language(body: impl Serialize) -> Response {
     ([(header::VARY, "accept-language")], Json(body)).into_response()
 }
 
-/// Runs a saga on its own task, so that it also ends when the client disconnects. Safe to drop here
-/// and in its callers: the result is stored under the client's key.
+/// Runs a saga on its own task, so that it also ends, and is counted, when the client disconnects. Safe
+/// to drop here and in its callers: the result is stored under the client's key.
 async fn run(
-    tag: MqTag,
+    flow: Flow,
     saga: impl Future<Output = SagaResult<OrderView>> + Send + 'static,
 ) -> SagaResult<OrderView> {
-    match run_detached(tag, async move { Ok(saga.await) }).await {
+    let counted = async move {
+        let ending = saga.await;
+        flow.count(&ending);
+        Ok(ending)
+    };
+    match run_detached(flow.tag(), counted).await {
         Ok(ending) => ending,
-        Err(stop) => Err((stop, None)),
+        Err(stop) => {
+            let ending = Err((stop, None));
+            flow.count(&ending);
+            ending
+        }
     }
 }
 

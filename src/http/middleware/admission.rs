@@ -12,7 +12,7 @@ use crate::http::{
     events::{LIVE_SEATS_ROUTE, busy, takes_events},
     problem::Problem,
 };
-use crate::settings;
+use crate::{settings, telemetry::metrics::AdmissionClass};
 use axum::{
     extract::{MatchedPath, Request, State},
     http::Method,
@@ -47,6 +47,8 @@ pub struct Admission {
     reads: Arc<Semaphore>,
     sign_in_reads: Arc<Semaphore>,
     wait: Duration,
+    /// How many permits each class has, for metrics.
+    limits: settings::Admission,
 }
 
 impl Admission {
@@ -61,7 +63,24 @@ impl Admission {
             reads: permits(settings.reads),
             sign_in_reads: permits(SIGN_IN_READS),
             wait: Duration::from_millis(settings.wait_ms),
+            limits: settings,
         }
+    }
+
+    /// The classes of requests, for metrics.
+    pub fn classes(&self) -> Vec<AdmissionClass> {
+        let class = |name, limit: usize, free: &Arc<Semaphore>| AdmissionClass {
+            name,
+            limit: limit.min(Semaphore::MAX_PERMITS),
+            free: Arc::clone(free),
+        };
+        vec![
+            class("changes", self.limits.changes, &self.changes),
+            class("payments", self.limits.payments, &self.payments),
+            class("sign_ins", self.limits.sign_ins, &self.sign_ins),
+            class("console_sign_ins", CONSOLE_SIGN_INS, &self.console_sign_ins),
+            class("reads", self.limits.reads, &self.reads),
+        ]
     }
 
     /// Waits until a sign-in may read which queue it belongs to.

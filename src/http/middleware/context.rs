@@ -8,6 +8,7 @@ use crate::{
         language::prefers_chinese,
     },
     security,
+    telemetry::requests::CountedRequest,
 };
 use axum::{
     extract::{MatchedPath, Request},
@@ -99,6 +100,7 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
+    let counted = CountedRequest::begin(context.route.as_ref().map(MatchedPath::as_str), &method);
     // Log lines of a saga carry the trace id of its request, on any task.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
     let mut response = next.run(request).instrument(span).await;
@@ -111,6 +113,7 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
         headers.insert(TRACE_HEADER, trace_id);
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+    counted.end(response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
     let (account, change, idempotency_key) = change_of(&method, &response, &context);
     tracing::info!(

@@ -24,7 +24,7 @@ pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id
 pub use table::JobTable;
 pub use views::{
     COUNT_MAX, FAILED_MAX, JobView, Minute, QueueView, WorkerCursor, WorkerView, find, minutes, queues,
-    workers,
+    workers, workers_by_tag,
 };
 
 /// How many jobs one [`redrive`] moves at most.

@@ -211,6 +211,20 @@ pub async fn workers(
     .await
 }
 
+/// How many live workers work for each of these tags, in their order. One that drains takes no more
+/// jobs and is not counted.
+pub async fn workers_by_tag(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select (select count(*) from queue.worker w
+                   where t.tag = any(w.tags) and w.state = 'working'
+                     and w.last_seen_at >= now() - make_interval(secs => w.lease_secs)) as "workers!"
+           from unnest($1::text[]) with ordinality as t (tag, nr) order by t.nr"#,
+        tags
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// The numbers of these tags, in their order. Counts are bounded, so that a huge backlog costs no
 /// more to look at.
 pub async fn queues(db: impl PgExecutor<'_>, tags: &[String]) -> Result<Vec<QueueView>, sqlx::Error> {
