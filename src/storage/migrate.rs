@@ -12,7 +12,7 @@ use sqlx::{
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Oldest and newest server the SQL is meant for, majors.
-const SERVERS: std::ops::RangeInclusive<u32> = 15..=18;
+const SERVERS: std::ops::RangeInclusive<u32> = 15..=19;
 
 /// The SQLSTATE of a table that does not exist, or is in a schema that the role may not use.
 const NO_TABLE: &str = "42P01";
@@ -36,7 +36,7 @@ pub enum SchemaError {
     #[error("{0} may not use the schema; run `farebox roles --apply` as the owner of the tables")]
     NotGranted(String),
     /// The server is older or newer than the SQL is meant for.
-    #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
+    #[error("PostgreSQL {0} is not supported; 15 to 19 are")]
     Server(u32),
     /// The database has another encoding.
     #[error(
