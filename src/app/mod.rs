@@ -22,7 +22,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, SchemaError, redis::RedisLink},
+    storage::{self, SchemaError, SessionError, redis::RedisLink},
     telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
     trips::{layouts::Layouts, live::Live, seat_map::SeatMaps},
 };
@@ -132,6 +132,22 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
         settings: Arc::new(settings),
         saga,
     }))
+}
+
+/// Waits until the database is reachable, then refuses a pooler that shares sessions.
+///
+/// # Errors
+/// Such a pooler, or an error that is no outage.
+pub async fn wait_for_sessions(pool: &PgPool) -> Result<(), SessionError> {
+    loop {
+        match storage::require_sessions(pool).await {
+            Err(SessionError::Database(error)) if storage::note_outage(&error) => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(RETRY_DATABASE).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Waits until the database is reachable, then refuses a schema other than this build's.

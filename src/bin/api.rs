@@ -20,6 +20,7 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     let settings = app::settings(&[])?;
     settings.require_secrets()?;
     let pool = app::pool(&settings, "farebox-api")?;
+    app::wait_for_sessions(&pool).await?;
     app::wait_for_schema(&pool).await?;
     app::check_secrets(&pool, &settings).await?;
     http::require_files(&settings, settings.http.max_connections)?;

@@ -33,6 +33,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let tags = worker::read_tags(args.tags.as_deref()).map_err(|e| format!("{}: {}", e.pointer, e.rule))?;
     let settings = app::settings(&[])?;
     let pool = app::pool(&settings, "farebox-worker")?;
+    app::wait_for_sessions(&pool).await?;
     app::wait_for_schema(&pool).await?;
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;

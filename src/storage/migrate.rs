@@ -3,9 +3,8 @@
 
 use super::note_outage;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool,
+    AssertSqlSafe, Connection, PgPool,
     migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
 };
 
 /// The migrations, built in.
@@ -13,6 +12,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Oldest and newest server the SQL is meant for, majors.
 const SERVERS: std::ops::RangeInclusive<u32> = 15..=19;
+
+/// What a migration does not keep of a session's settings.
+const UNBOUNDED: &str =
+    "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set enable_seqscan = on";
 
 /// The SQLSTATE of a table that does not exist, or is in a schema that the role may not use.
 const NO_TABLE: &str = "42P01";
@@ -70,10 +73,8 @@ impl SchemaError {
 /// An unsupported server, a failed migration.
 pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
     require_server(pool).await?;
-    let unbounded =
-        [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("enable_seqscan", "on")];
-    let options = PgConnectOptions::clone(&pool.connect_options()).options(unbounded);
-    let mut conn = PgConnection::connect_with(&options).await?;
+    let mut conn = pool.acquire().await?.detach();
+    sqlx::raw_sql(UNBOUNDED).execute(&mut conn).await?;
     MIGRATIONS.run(&mut conn).await?;
     Ok(conn.close().await?)
 }

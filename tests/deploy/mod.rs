@@ -6,6 +6,7 @@ mod database_tls;
 mod embedded;
 mod environments;
 mod outage;
+mod poolers;
 mod queries;
 mod roles;
 mod schema_change;

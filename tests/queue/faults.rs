@@ -1,6 +1,6 @@
 //! Faults of a worker and its database: every job is done all the same, once, and no other job suffers.
 
-use crate::harness::{OwnServer, Process, World, count, inside, signal, until};
+use crate::harness::{OwnServer, Pooler, Process, World, count, inside, signal, until};
 use farebox::verify::{self, Scope};
 use farebox_jobs::{
     OrderCancel,
@@ -8,9 +8,10 @@ use farebox_jobs::{
     queue::{self, Delivery, Due, NewJob, Outcome, WorkerConfig},
 };
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use std::{
     collections::HashMap,
+    str::FromStr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -228,23 +229,41 @@ async fn lost_connections_are_made_again_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn polling_alone_works_and_so_does_a_connection_without_session_state() {
-    for pooled in ["false", "true"] {
-        let world = World::new().await;
-        let env = [("FAREBOX__WORKER__LISTEN", "false"), ("FAREBOX__WORKER__POOLED", pooled)];
-        let worker = worker(&world.db.url, "", &env);
-        for n in 0..50 {
-            put(&world.pool, UNDO, &n.to_string(), 5).await;
-        }
-        until("all are done", || async {
-            count(&world.pool, "select count(*) from queue.finished where attempt = 1").await == 50
-        })
-        .await;
-        assert!(!worker.log().contains("trouble"), "{}", worker.log());
-        let listening = "select count(*) from pg_stat_activity
-                         where datname = current_database() and query ilike 'listen%'";
-        assert_eq!(count(&world.pool, listening).await, 0);
+async fn polling_alone_works() {
+    let world = World::new().await;
+    let worker = worker(&world.db.url, "", &[("FAREBOX__WORKER__LISTEN", "false")]);
+    for n in 0..50 {
+        put(&world.pool, UNDO, &n.to_string(), 5).await;
     }
+    all_fifty_are_done_and_nobody_listens(&world).await;
+    assert!(!worker.log().contains("trouble"), "{}", worker.log());
+}
+
+/// For programs of others: Farebox refuses such a pooler.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_works_through_a_pooler_in_transaction_mode() {
+    let world = World::new().await;
+    let pooler = Pooler::before(&world.db.url, "transaction");
+    let pool = sqlx::postgres::PgPoolOptions::new();
+    let options = PgConnectOptions::from_str(&pooler.url).unwrap().extra_float_digits(None);
+    let pool = pool.connect_lazy_with(options);
+    let config =
+        WorkerConfig { pooled: true, poll: Duration::from_millis(50), ..WorkerConfig::new("test", &[UNDO]) };
+    let _stop = inside(&pool, config, |_| async { Ok(Outcome::Done(None)) });
+    for n in 0..50 {
+        put(&world.pool, UNDO, &n.to_string(), 5).await;
+    }
+    all_fifty_are_done_and_nobody_listens(&world).await;
+}
+
+async fn all_fifty_are_done_and_nobody_listens(world: &World) {
+    until("all are done", || async {
+        count(&world.pool, "select count(*) from queue.finished where attempt = 1").await == 50
+    })
+    .await;
+    let listening = "select count(*) from pg_stat_activity
+                     where datname = current_database() and query ilike 'listen%'";
+    assert_eq!(count(&world.pool, listening).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
