@@ -22,7 +22,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, SchemaError, SessionError, redis::RedisLink},
+    storage::{self, Reads, Replica, SchemaError, SessionError, redis::RedisLink},
     telemetry::{self, metrics::Metrics, traffic::TrafficCounters},
     trips::{layouts::Layouts, live::Live, seat_map::SeatMaps},
 };
@@ -103,11 +103,23 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     })
 }
 
+/// The standby that the settings name, if they do, once it was compared with the primary.
+///
+/// # Errors
+/// A URL that is in clear in production, or leads to another cluster, to another database, or to a pooler
+/// that shares sessions. One that cannot be reached is no error: the primary is read meanwhile.
+pub async fn replica(settings: &Settings, primary: &PgPool, name: &str) -> Result<Option<Replica>, BoxError> {
+    storage::check_replica_url(settings.environment, &settings.database)?;
+    let Some(replica) = Replica::new(&settings.database, name)? else { return Ok(None) };
+    replica.require_same(primary).await?;
+    Ok(Some(replica))
+}
+
 /// What request handlers share.
 ///
 /// # Errors
 /// A Redis URL that does not parse.
-pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
+pub fn app(settings: Settings, saga: SagaContext, replica: Option<Replica>) -> Result<App, BoxError> {
     let key = settings.secrets.token_key.expose_secret().as_bytes();
     security::set_key(security::digest_key(key));
     let sessions = Sessions::new(&settings.secrets.token_keys());
@@ -119,6 +131,7 @@ pub fn app(settings: Settings, saga: SagaContext) -> Result<App, BoxError> {
         seat_maps: Batcher::new(Arc::new(SeatMaps::new(saga.batchers.context(), layouts))),
         itineraries: Arc::default(),
         trip_lists: Arc::default(),
+        reads: Reads::new(saga.pool.clone(), replica),
         sessions,
         metrics: Metrics::default(),
         limits: Limits::new(&settings, redis.clone()),

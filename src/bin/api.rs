@@ -27,9 +27,10 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
     let metrics_listen = settings.http.metrics_listen.clone();
+    let replica = app::replica(&settings, &pool, "farebox-api").await?;
     let saga = app::saga_context(&settings, pool)?;
     let listen = settings.http.listen.clone();
-    let app = app::app(settings, saga)?;
+    let app = app::app(settings, saga, replica)?;
     // Before anything listens: a session that was ended elsewhere must not live on here.
     app.sessions.load(&app.operator_pool).await;
     let listener = TcpListener::bind(&listen).await?;

@@ -13,6 +13,7 @@ mod migrate;
 mod outage;
 mod pooler;
 pub mod redis;
+pub mod replica;
 pub mod roles;
 mod stale_plan;
 mod tls;
@@ -23,9 +24,10 @@ pub use migrate::{MIGRATIONS, SchemaError, migrate, require_current};
 pub(crate) use outage::predates_outage;
 pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
 pub use pooler::{SessionError, require_sessions};
+pub use replica::{Freshness, Reads, Replica};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
-pub use tls::check_database_url;
+pub use tls::{check_database_url, check_replica_url};
 
 use crate::settings::Database;
 use sqlx::{

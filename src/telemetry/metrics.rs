@@ -4,7 +4,10 @@ use crate::{
     ops::{self, verifier},
     saga::recurring,
     security,
-    storage::STALE_PLANS,
+    storage::{
+        STALE_PLANS,
+        replica::{REPLICA_LAG, REPLICA_READS},
+    },
     trips,
 };
 use farebox_jobs::{
@@ -95,6 +98,10 @@ impl Default for Metrics {
         registry.register("http_refused", help, refused.clone());
         let help = "Statements that were refused because the schema changed under their plan";
         registry.register("stale_plans", help, STALE_PLANS.clone());
+        let help = "How old the data of the standby is; absent without one, and until it was reached";
+        registry.register_with_unit("replica_lag", help, Unit::Seconds, REPLICA_LAG.clone());
+        let help = "Reads that a standby may answer, by the server that answered";
+        registry.register("replica_reads", help, REPLICA_READS.clone());
         let help = "Security events, by event";
         registry.register("security_events", help, security::EVENTS.clone());
         let waiting = Gauge::default();

@@ -11,4 +11,5 @@ mod queries;
 mod roles;
 mod schema_change;
 mod server_files;
+mod standby_reads;
 pub mod tls;

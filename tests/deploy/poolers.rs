@@ -55,6 +55,7 @@ async fn in_session_mode_a_session_keeps_its_settings() {
         let found: Vec<String> = sqlx::query_scalar(set).fetch_one(pool).await.unwrap();
         assert_eq!(found, expected);
     }
+    storage::migrate(&pooled).await.unwrap();
     storage::require_sessions(&pooled).await.unwrap();
     storage::require_sessions(&direct).await.unwrap();
 }

@@ -14,6 +14,7 @@ mod production;
 mod proxy;
 mod redis;
 pub mod signal;
+mod standby;
 pub mod tools;
 mod wire;
 
@@ -30,6 +31,7 @@ pub use production::production;
 pub use proxy::{Cut, Proxy};
 pub use redis::{RedisServer, need_redis};
 pub use signal::Frozen;
+pub use standby::Standby;
 pub use wire::Wire;
 
 use farebox::{

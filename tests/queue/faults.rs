@@ -1,6 +1,6 @@
 //! Faults of a worker and its database: every job is done all the same, once, and no other job suffers.
 
-use crate::harness::{OwnServer, Pooler, Process, World, count, inside, signal, until};
+use crate::harness::{OwnServer, Process, World, count, inside, signal, until};
 use farebox::verify::{self, Scope};
 use farebox_jobs::{
     OrderCancel,
@@ -8,10 +8,9 @@ use farebox_jobs::{
     queue::{self, Delivery, Due, NewJob, Outcome, WorkerConfig},
 };
 use serde_json::{Value, json};
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::PgPool;
 use std::{
     collections::HashMap,
-    str::FromStr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -32,7 +31,7 @@ fn worker(url: &str, faults: &str, more: &[(&str, &str)]) -> Process {
 }
 
 /// A job of this tag that finds nothing to undo.
-async fn put(pool: &PgPool, tag: &str, key: &str, max_attempts: i32) {
+pub async fn put(pool: &PgPool, tag: &str, key: &str, max_attempts: i32) {
     let id = uuid::Uuid::now_v7();
     let payload = json!({"v": 1, "booking": {"order_id": id, "rider_id": id, "trip_id": id, "seats": [1]}});
     sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), $1, $2, $3, $4)")
@@ -226,44 +225,6 @@ async fn lost_connections_are_made_again_and_counted() {
     .await;
     enqueue().await;
     done(2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn polling_alone_works() {
-    let world = World::new().await;
-    let worker = worker(&world.db.url, "", &[("FAREBOX__WORKER__LISTEN", "false")]);
-    for n in 0..50 {
-        put(&world.pool, UNDO, &n.to_string(), 5).await;
-    }
-    all_fifty_are_done_and_nobody_listens(&world).await;
-    assert!(!worker.log().contains("trouble"), "{}", worker.log());
-}
-
-/// For programs of others: Farebox refuses such a pooler.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_driver_works_through_a_pooler_in_transaction_mode() {
-    let world = World::new().await;
-    let pooler = Pooler::before(&world.db.url, "transaction");
-    let pool = sqlx::postgres::PgPoolOptions::new();
-    let options = PgConnectOptions::from_str(&pooler.url).unwrap().extra_float_digits(None);
-    let pool = pool.connect_lazy_with(options);
-    let config =
-        WorkerConfig { pooled: true, poll: Duration::from_millis(50), ..WorkerConfig::new("test", &[UNDO]) };
-    let _stop = inside(&pool, config, |_| async { Ok(Outcome::Done(None)) });
-    for n in 0..50 {
-        put(&world.pool, UNDO, &n.to_string(), 5).await;
-    }
-    all_fifty_are_done_and_nobody_listens(&world).await;
-}
-
-async fn all_fifty_are_done_and_nobody_listens(world: &World) {
-    until("all are done", || async {
-        count(&world.pool, "select count(*) from queue.finished where attempt = 1").await == 50
-    })
-    .await;
-    let listening = "select count(*) from pg_stat_activity
-                     where datname = current_database() and query ilike 'listen%'";
-    assert_eq!(count(&world.pool, listening).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
