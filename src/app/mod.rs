@@ -22,7 +22,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, SchemaError, redis::RedisLink},
+    storage::{self, Reads, Replica, SchemaError, SessionError, redis::RedisLink},
     telemetry::{
         self,
         metrics::{Metrics, Program, Sources, WatchedPool},
@@ -107,11 +107,28 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
     })
 }
 
+/// The standby that the settings name, if they do, once it was compared with the primary.
+///
+/// # Errors
+/// A URL that is in clear in production, or leads to another cluster, to another database, or to a pooler
+/// that shares sessions. One that cannot be reached is no error: the primary is read meanwhile.
+pub async fn replica(settings: &Settings, primary: &PgPool, name: &str) -> Result<Option<Replica>, BoxError> {
+    storage::check_replica_url(settings.environment, &settings.database)?;
+    let Some(replica) = Replica::new(&settings.database, name)? else { return Ok(None) };
+    replica.require_same(primary).await?;
+    Ok(Some(replica))
+}
+
 /// What request handlers share, in this program.
 ///
 /// # Errors
 /// A Redis URL that does not parse.
-pub fn app(settings: Settings, saga: SagaContext, program: Program) -> Result<App, BoxError> {
+pub fn app(
+    settings: Settings,
+    saga: SagaContext,
+    replica: Option<Replica>,
+    program: Program,
+) -> Result<App, BoxError> {
     let key = settings.secrets.token_key.expose_secret().as_bytes();
     security::set_key(security::digest_key(key));
     let sessions = Sessions::new(&settings.secrets.token_keys());
@@ -130,6 +147,7 @@ pub fn app(settings: Settings, saga: SagaContext, program: Program) -> Result<Ap
         seat_maps: Batcher::new(Arc::new(SeatMaps::new(saga.batchers.context(), layouts))),
         itineraries: Arc::default(),
         trip_lists: Arc::default(),
+        reads: Reads::new(saga.pool.clone(), replica),
         sessions,
         metrics,
         limits: Limits::new(&settings, redis.clone()),
@@ -153,6 +171,22 @@ pub fn worker_metrics(saga: &SagaContext) -> Metrics {
 
 fn pool_of_steps(saga: &SagaContext) -> WatchedPool {
     WatchedPool::of_steps(saga.pool.clone(), saga.batchers.context())
+}
+
+/// Waits until the database is reachable, then refuses a pooler that shares sessions.
+///
+/// # Errors
+/// Such a pooler, or an error that is no outage.
+pub async fn wait_for_sessions(pool: &PgPool) -> Result<(), SessionError> {
+    loop {
+        match storage::require_sessions(pool).await {
+            Err(SessionError::Database(error)) if storage::note_outage(&error) => {
+                tracing::warn!(%error, "waiting for the database");
+                tokio::time::sleep(RETRY_DATABASE).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Waits until the database is reachable, then refuses a schema other than this build's.

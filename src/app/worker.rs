@@ -82,7 +82,6 @@ pub async fn work(
         grace: Duration::from_millis(settings.grace_ms),
         attempt_deadline: Duration::from_millis(settings.attempt_ms),
         listen: settings.listen,
-        pooled: settings.pooled,
         retention: Duration::from_secs(settings.retention_days * 24 * 3_600),
         metrics: metrics.queue.clone(),
         on_error: |error| _ = note_outage(error),

@@ -20,15 +20,17 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     let settings = app::settings(&[])?;
     settings.require_secrets()?;
     let pool = app::pool(&settings, "farebox-api")?;
+    app::wait_for_sessions(&pool).await?;
     app::wait_for_schema(&pool).await?;
     app::check_secrets(&pool, &settings).await?;
     http::require_files(&settings, settings.http.max_connections)?;
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
     let metrics_listen = settings.http.metrics_listen.clone();
+    let replica = app::replica(&settings, &pool, "farebox-api").await?;
     let saga = app::saga_context(&settings, pool)?;
     let listen = settings.http.listen.clone();
-    let app = app::app(settings, saga, Program::Api)?;
+    let app = app::app(settings, saga, replica, Program::Api)?;
     // Before anything listens: a session that was ended elsewhere must not live on here.
     app.sessions.load(&app.operator_pool).await;
     let listener = TcpListener::bind(&listen).await?;

@@ -9,6 +9,7 @@ use farebox::{
     },
     domain::BoxError,
     http, ops,
+    storage::Reads,
 };
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -32,16 +33,26 @@ async fn run() -> Result<ExitCode, BoxError> {
     let tags = worker::read_tags(args.tags.as_deref()).map_err(|e| format!("{}: {}", e.pointer, e.rule))?;
     let settings = app::settings(&[])?;
     let pool = app::pool(&settings, "farebox-worker")?;
+    app::wait_for_sessions(&pool).await?;
     app::wait_for_schema(&pool).await?;
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
+    let replica = app::replica(&settings, &pool, "farebox-worker").await?;
     let saga = app::saga_context(&settings, pool)?;
     let metrics = app::worker_metrics(&saga);
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
     pruning.spawn(app::currency::run_refresh_loop(saga.pool.clone(), settings.wallets));
-    pruning.spawn(ops::verifier::run_verifier_loop(saga.pool.clone(), settings.verify.overdue_bound()));
+    if let Some(replica) = replica.clone() {
+        pruning.spawn(replica.run_compare_loop(saga.pool.clone()));
+    }
+    let reads = Reads::new(saga.pool.clone(), replica);
+    pruning.spawn(ops::verifier::run_verifier_loop(
+        saga.pool.clone(),
+        reads,
+        settings.verify.overdue_bound(),
+    ));
     pruning.spawn(ops::chain::run_chain_loop(saga.pool.clone()));
     if !listen.is_empty() {
         let listener =

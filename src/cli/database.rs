@@ -84,6 +84,7 @@ impl Database {
     /// database's currency from then on.
     pub(super) async fn current(&self, settings: &Settings) -> Result<PgPool, BoxError> {
         let pool = self.pool(settings)?;
+        storage::require_sessions(&pool).await?;
         storage::require_current(&pool).await?;
         storage::currency::learn(&pool).await?;
         Ok(pool)

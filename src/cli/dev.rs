@@ -56,12 +56,14 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
         // An error means that the sender is gone: stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let app = app::app(settings.clone(), saga.clone(), Program::Dev)?;
+    let replica = app::replica(&settings, &saga.pool, "farebox").await?;
+    let app = app::app(settings.clone(), saga.clone(), replica, Program::Dev)?;
     app.sessions.load(&app.operator_pool).await;
     let mut pruning = JoinSet::new();
     pruning.spawn(maintenance::run_prune_loop(undoing.pool.clone(), Pruning::from(&settings)));
     pruning.spawn(app::currency::run_refresh_loop(undoing.pool.clone(), settings.wallets));
-    pruning.spawn(ops::verifier::run_verifier_loop(undoing.pool.clone(), settings.verify.overdue_bound()));
+    let (pool, reads) = (undoing.pool.clone(), app.reads.on(undoing.pool.clone()));
+    pruning.spawn(ops::verifier::run_verifier_loop(pool, reads, settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
     let works = worker::work(&undoing, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));

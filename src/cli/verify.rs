@@ -8,6 +8,7 @@ use crate::{
     app,
     domain::BoxError,
     ops::{setup, verifier},
+    storage::Reads,
     verify::{Scope, Verdict},
 };
 use std::process::ExitCode;
@@ -24,7 +25,9 @@ pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
     }
     let scope =
         args.recent.map_or(Scope::Whole, |hours| Scope::Recent(chrono::Duration::hours(hours.into())));
-    let verdicts = verifier::check(&pool, scope, settings.verify.overdue_bound()).await?;
+    let replica = app::replica(&settings, &pool, "farebox").await?;
+    let reads = Reads::new(pool, replica);
+    let verdicts = verifier::check_where_fresh(&reads, scope, settings.verify.overdue_bound()).await?;
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     if args.json {
         println!("{}", serde_json::json!({ "holds": holds, "invariants": verdicts }));

@@ -8,11 +8,11 @@ pub enum EmbeddedError {
     /// No server binaries were found, and none could be downloaded.
     #[error(
         "no PostgreSQL server found: set DATABASE_URL to a running server, or PG_BIN to a folder with \
-         PostgreSQL 15 to 18, or install the package `postgresql`"
+         PostgreSQL 15 to 19, or install the package `postgresql`"
     )]
     NotFound,
     /// `PG_BIN` does not name the binaries of a supported server.
-    #[error("PG_BIN={}: no PostgreSQL 15 to 18 that {user} can run (`postgres` and `initdb`) in that folder", .path.display())]
+    #[error("PG_BIN={}: no PostgreSQL 15 to 19 that {user} can run (`postgres` and `initdb`) in that folder", .path.display())]
     BadPgBin {
         /// The folder that `PG_BIN` names.
         path: PathBuf,

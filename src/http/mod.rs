@@ -25,7 +25,7 @@ use crate::{
     ops::undos::CachedUndoBacklog,
     saga::SagaContext,
     settings::Settings,
-    storage::redis::RedisLink,
+    storage::{Reads, redis::RedisLink},
     telemetry::{metrics::Metrics, traffic::TrafficCounters},
     trips::{Itineraries, ItineraryCache, JourneyContext, TripLists, live::Live, seat_map::ReadSeatMaps},
 };
@@ -62,6 +62,8 @@ pub struct Parts {
     pub seat_maps: Batcher<ReadSeatMaps>,
     /// The names and stops of routes.
     pub itineraries: Arc<ItineraryCache>,
+    /// Where lists, manifests and the check of the invariants are read: a standby, if there is one.
+    pub reads: Reads,
     /// Lists of trips that are being read.
     pub trip_lists: Arc<TripLists>,
     /// Reads and creates tokens.
@@ -116,7 +118,8 @@ impl App {
     /// The same on the operators' connections.
     pub(crate) fn on_operator_pool(&self) -> Self {
         let saga = SagaContext { pool: self.operator_pool.clone(), ..self.saga.clone() };
-        Parts { saga, ..Parts::clone(self) }.into()
+        let reads = self.reads.on(self.operator_pool.clone());
+        Parts { saga, reads, ..Parts::clone(self) }.into()
     }
 }
 
@@ -241,6 +244,8 @@ pub async fn serve(
     let seats = tokio::spawn(app.live.clone().run_poll_loop(app.operator_pool.clone()));
     let (live, streams) = (app.live.clone(), app.stopping.clone());
     let redis = app.redis.clone().map(|redis| tokio::spawn(redis.run_connection_loop()));
+    let replica = app.reads.replica().cloned();
+    let replica = replica.map(|replica| tokio::spawn(replica.run_compare_loop(app.operator_pool.clone())));
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let signal = async move {
         shutdown.await;
@@ -262,4 +267,5 @@ pub async fn serve(
     seats.abort();
     traffic.abort();
     redis.inspect(JoinHandle::abort);
+    replica.inspect(JoinHandle::abort);
 }

@@ -2,7 +2,7 @@
 
 use super::undos;
 use crate::{
-    storage::note_outage,
+    storage::{Freshness, Reads, note_outage, replica},
     verify::{self, Scope, Verdict},
 };
 use chrono::{DateTime, Utc};
@@ -112,12 +112,26 @@ pub async fn check(
     Ok(verdicts)
 }
 
+/// The same on a standby that has everything acknowledged before, if there is one: a check reads whole
+/// tables.
+///
+/// # Errors
+/// The primary's.
+pub async fn check_where_fresh(
+    reads: &Reads,
+    scope: Scope,
+    overdue_bound: Duration,
+) -> Result<Vec<Verdict>, sqlx::Error> {
+    let check = |pool: PgPool| async move { check(&pool, scope, overdue_bound).await };
+    reads.read_within(replica::CHECK_LIMIT, Freshness::Current, check).await
+}
+
 /// Checks and stores the verdict for as long as the process lives; one worker at a time does it for
 /// all. An undo may be due for `overdue_bound` without being done.
-pub async fn run_verifier_loop(pool: PgPool, overdue_bound: Duration) {
+pub async fn run_verifier_loop(pool: PgPool, reads: Reads, overdue_bound: Duration) {
     loop {
         tokio::time::sleep(POLL).await;
-        match if_due(&pool, overdue_bound).await {
+        match if_due(&pool, &reads, overdue_bound).await {
             Ok(Some(work)) => tokio::time::sleep(rest(work)).await,
             Ok(None) => {}
             // The task is due again within ten seconds, for the first worker that polls.
@@ -133,10 +147,11 @@ pub async fn run_verifier_loop(pool: PgPool, overdue_bound: Duration) {
 /// is no work of the check: a pause of many times an outage would leave the verdict old.
 async fn check_and_probe(
     pool: &PgPool,
+    reads: &Reads,
     overdue_bound: Duration,
 ) -> Result<(Vec<Verdict>, Duration), sqlx::Error> {
     let mut stalled = Duration::ZERO;
-    let mut check = pin!(check(pool, Scope::Whole, overdue_bound));
+    let mut check = pin!(check_where_fresh(reads, Scope::Whole, overdue_bound));
     loop {
         let mut probe = pin!(probe(pool));
         tokio::select! {
@@ -163,12 +178,16 @@ fn rest(work: Duration) -> Duration {
 
 /// Checks if it is due and this worker acquires the task; returns how long the check worked, without
 /// the time to acquire the task and without stalls of the database.
-async fn if_due(pool: &PgPool, overdue_bound: Duration) -> Result<Option<Duration>, sqlx::Error> {
+async fn if_due(
+    pool: &PgPool,
+    reads: &Reads,
+    overdue_bound: Duration,
+) -> Result<Option<Duration>, sqlx::Error> {
     if !queue::acquire_task(pool, TASK, VERIFY_EVERY).await? {
         return Ok(None);
     }
     let began = Instant::now();
-    let (verdicts, stalled) = check_and_probe(pool, overdue_bound).await?;
+    let (verdicts, stalled) = check_and_probe(pool, reads, overdue_bound).await?;
     let took = began.elapsed();
     let holds = verdicts.iter().all(|verdict| verdict.holds);
     for breach in verdicts.iter().filter(|verdict| !verdict.holds) {

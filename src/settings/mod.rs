@@ -127,8 +127,6 @@ pub struct Worker {
     pub overdue_per_sec: u32,
     /// Whether to LISTEN for new jobs; polling alone works too.
     pub listen: bool,
-    /// Whether the database is reached through a pooler in transaction mode.
-    pub pooled: bool,
     /// How long ended jobs are kept, days.
     pub retention_days: u64,
     /// Address and port of the worker's metrics and health; none if empty.

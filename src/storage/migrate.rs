@@ -3,16 +3,19 @@
 
 use super::note_outage;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool,
+    AssertSqlSafe, Connection, PgPool,
     migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
 };
 
 /// The migrations, built in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Oldest and newest server the SQL is meant for, majors.
-const SERVERS: std::ops::RangeInclusive<u32> = 15..=18;
+const SERVERS: std::ops::RangeInclusive<u32> = 15..=19;
+
+/// What a migration does not keep of a session's settings.
+const UNBOUNDED: &str =
+    "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set enable_seqscan = on";
 
 /// The SQLSTATE of a table that does not exist, or is in a schema that the role may not use.
 const NO_TABLE: &str = "42P01";
@@ -36,7 +39,7 @@ pub enum SchemaError {
     #[error("{0} may not use the schema; run `farebox roles --apply` as the owner of the tables")]
     NotGranted(String),
     /// The server is older or newer than the SQL is meant for.
-    #[error("PostgreSQL {0} is not supported; 15 to 18 are")]
+    #[error("PostgreSQL {0} is not supported; 15 to 19 are")]
     Server(u32),
     /// The database has another encoding.
     #[error(
@@ -70,10 +73,8 @@ impl SchemaError {
 /// An unsupported server, a failed migration.
 pub async fn migrate(pool: &PgPool) -> Result<(), SchemaError> {
     require_server(pool).await?;
-    let unbounded =
-        [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("enable_seqscan", "on")];
-    let options = PgConnectOptions::clone(&pool.connect_options()).options(unbounded);
-    let mut conn = PgConnection::connect_with(&options).await?;
+    let mut conn = pool.acquire().await?.detach();
+    sqlx::raw_sql(UNBOUNDED).execute(&mut conn).await?;
     MIGRATIONS.run(&mut conn).await?;
     Ok(conn.close().await?)
 }

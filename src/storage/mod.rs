@@ -11,7 +11,9 @@ mod commit;
 pub mod currency;
 mod migrate;
 mod outage;
+mod pooler;
 pub mod redis;
+pub mod replica;
 pub mod roles;
 mod stale_plan;
 mod tls;
@@ -21,15 +23,17 @@ pub use commit::begin_async_commit;
 pub use migrate::{MIGRATIONS, SchemaError, migrate, require_current};
 pub(crate) use outage::predates_outage;
 pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
+pub use pooler::{SessionError, require_sessions};
+pub use replica::{Freshness, Reads, Replica};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
-pub use tls::check_database_url;
+pub use tls::{check_database_url, check_replica_url};
 pub(crate) use waiting::waits_for_connection;
 pub use waiting::{POOL_TIMEOUTS, POOL_WAITING, begin, begin_with};
 
 use crate::settings::Database;
 use sqlx::{
-    PgPool,
+    AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{str::FromStr, time::Duration};
@@ -44,6 +48,9 @@ pub fn decode<T: FromStr<Err = String>>(word: &str) -> Result<T, sqlx::Error> {
 
 /// A pool that connects on first use.
 ///
+/// A session's settings are set by a statement, in one round trip for each connection: a pooler such as
+/// `PgBouncer` refuses them as parameters of the start, or drops them without a word.
+///
 /// Plans are kept while tables grow from empty to huge, and a plan made on an empty table would
 /// scan it until the table is analyzed. Every statement of a saga has its index, so sequential
 /// scans are off here; `verify`, which reads whole tables, switches them on. A join that
@@ -56,23 +63,33 @@ pub fn decode<T: FromStr<Err = String>>(word: &str) -> Result<T, sqlx::Error> {
 /// # Errors
 /// A URL that does not parse.
 pub fn pool(url: &str, settings: &Database, name: &str) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url)?.application_name(name).options([
-        ("statement_timeout", settings.statement_timeout_ms.to_string()),
-        ("lock_timeout", settings.lock_timeout_ms.to_string()),
-        ("idle_in_transaction_session_timeout", settings.statement_timeout_ms.to_string()),
-        ("enable_seqscan", "off".to_owned()),
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ("jit", "off".to_owned()),
-    ]);
+    // Numbers are read in binary, so their digits in texts do not matter.
+    let options = PgConnectOptions::from_str(url)?.application_name(name).extra_float_digits(None);
+    let session = session_settings(settings);
     Ok(PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(Duration::from_millis(settings.acquire_timeout_ms))
         .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let settings = sqlx::raw_sql(AssertSqlSafe(session.clone()));
+            Box::pin(async move { settings.execute(connection).await.map(drop) })
+        })
         .before_acquire(|_, connection| {
             let usable = !predates_outage(connection.age);
             Box::pin(async move { Ok(usable) })
         })
         .connect_lazy_with(options))
+}
+
+/// What every session of a pool is set to. The values are numbers and words of this function, so the
+/// text is safe.
+fn session_settings(settings: &Database) -> String {
+    let Database { statement_timeout_ms, lock_timeout_ms, .. } = settings;
+    format!(
+        "set statement_timeout = {statement_timeout_ms}; set lock_timeout = {lock_timeout_ms}; \
+         set idle_in_transaction_session_timeout = {statement_timeout_ms}; \
+         set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off"
+    )
 }
 
 /// A second pool with the options of `pool`, for operators, health checks and metrics: requests

@@ -3,6 +3,7 @@
 
 use crate::settings::{self, Environment, is_loopback};
 use redis::{ConnectionAddr, IntoConnectionInfo};
+use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::str::FromStr;
 
@@ -15,7 +16,27 @@ pub fn check_database_url(
     environment: Environment,
     database: &settings::Database,
 ) -> Result<(), String> {
-    let options = PgConnectOptions::from_str(url).map_err(|error| format!("DATABASE_URL: {error}"))?;
+    check_url("DATABASE_URL", url, environment, database)
+}
+
+/// The same for the standby that the settings name, if they do.
+///
+/// # Errors
+/// As [`check_database_url`].
+pub fn check_replica_url(environment: Environment, database: &settings::Database) -> Result<(), String> {
+    if !database.names_replica() {
+        return Ok(());
+    }
+    check_url("database.replica_url", database.replica_url.expose_secret(), environment, database)
+}
+
+fn check_url(
+    name: &str,
+    url: &str,
+    environment: Environment,
+    database: &settings::Database,
+) -> Result<(), String> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| format!("{name}: {error}"))?;
     let encrypts =
         matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     let host = options.get_host();
@@ -24,7 +45,7 @@ pub fn check_database_url(
         return Ok(());
     }
     Err(format!(
-        "DATABASE_URL: in production the connection to {host} must be encrypted: add sslmode=verify-full \
+        "{name}: in production the connection to {host} must be encrypted: add sslmode=verify-full \
          with sslrootcert (or at least sslmode=require), or allow it in clear with \
          FAREBOX__DATABASE__ALLOW_PLAINTEXT=true"
     ))

@@ -11,7 +11,7 @@ use crate::{
     domain::{Error, Page},
     network::Language,
     settings::{Booking, Trips},
-    storage::redis::RedisLink,
+    storage::{Freshness, Reads, redis::RedisLink},
 };
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -46,8 +46,10 @@ type Json = Arc<OnceCell<Arc<[u8]>>>;
 
 /// What a list is made with.
 pub struct ListContext<'a, L: Fn(&Itineraries) -> Option<Language>> {
-    /// The database.
+    /// The database, and where lists may be read.
     pub pool: &'a PgPool,
+    /// A standby may answer: a list decides nothing.
+    pub reads: &'a Reads,
     /// Readings that requests share.
     pub lists: &'a TripLists,
     /// Where lists are cached.
@@ -104,7 +106,8 @@ async fn list_in<L: Fn(&Itineraries) -> Option<Language>>(
     if let Some(cached) = get(redis, &key).await {
         return Ok(cached.into());
     }
-    let read = async || search(context.pool, zone, day, query, limit).await.map(SharedPage::of);
+    let search = |pool: PgPool| async move { search(&pool, zone, day, query, limit).await };
+    let read = async || context.reads.read(Freshness::Bounded, search).await.map(SharedPage::of);
     let shared = match is_common {
         true => context.lists.share(self::key(zone, day, query, None), read).await?,
         false => read().await?,

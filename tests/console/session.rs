@@ -11,7 +11,11 @@ pub struct ConsoleSession {
 
 impl ConsoleSession {
     pub async fn enter(world: &World, name: &str) -> Self {
-        let session = Self::stranger(world);
+        Self::enter_at(&world.api.base(), name).await
+    }
+
+    pub async fn enter_at(base: &str, name: &str) -> Self {
+        let session = Self::stranger_at(base);
         let form = format!("user_name={name}&password={}&next=%2Fconsole", PASSWORD.replace(' ', "+"));
         let answer = session.send("POST", "/console/sign-in", Some(form)).await;
         assert_eq!(answer.status().as_u16(), 303, "{name} gets in");
@@ -21,8 +25,12 @@ impl ConsoleSession {
     }
 
     pub fn stranger(world: &World) -> Self {
+        Self::stranger_at(&world.api.base())
+    }
+
+    fn stranger_at(base: &str) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { http, base: world.api.base(), cookie: String::new() }
+        Self { http, base: base.to_owned(), cookie: String::new() }
     }
 
     pub async fn send(&self, method: &str, path: &str, form: Option<String>) -> reqwest::Response {

@@ -10,7 +10,11 @@ use farebox::{
     },
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
 use tokio::sync::OnceCell;
 
 /// A test's database is dropped by a later run once it is this old, seconds.
@@ -81,11 +85,22 @@ impl Database {
 
 /// The server outlives this process for a moment only: it stops when no process holds it.
 async fn start() -> (embedded::Server, String) {
-    let data = lasting_folder("test-server");
+    let data = lasting_folder(&server_name());
     let options = embedded::Options { data, durable: false, max_connections: 500, settings: &[] };
     let server = embedded::start(&options).await.expect("a PostgreSQL server for the tests");
     let template = template(&server).await;
     (server, template)
+}
+
+/// A cluster is of one major version, so each has a folder of its own.
+fn server_name() -> String {
+    let Some(bin) = std::env::var_os("PG_BIN").filter(|bin| !bin.is_empty()) else {
+        return "test-server".to_owned();
+    };
+    let version = Command::new(Path::new(&bin).join("postgres")).arg("--version").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let major = version.split_whitespace().nth(2).and_then(|version| version.split('.').next()).unwrap();
+    format!("test-server-{major}")
 }
 
 async fn template(server: &embedded::Server) -> String {

@@ -8,11 +8,13 @@ mod folder;
 mod inside;
 pub mod mount;
 mod own_server;
+mod pooler;
 mod process;
 mod production;
 mod proxy;
 mod redis;
 pub mod signal;
+mod standby;
 pub mod tools;
 mod wire;
 
@@ -23,11 +25,13 @@ pub use database::{Database, grant, migrate, put_under_trial};
 pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};
 pub use own_server::OwnServer;
+pub use pooler::Pooler;
 pub use process::{Process, command, restricted};
 pub use production::{PRODUCTION, production};
 pub use proxy::{Cut, Proxy};
 pub use redis::{RedisServer, need_redis};
 pub use signal::Frozen;
+pub use standby::Standby;
 pub use wire::Wire;
 
 use farebox::{

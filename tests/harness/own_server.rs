@@ -5,7 +5,7 @@ use farebox::{accounts, app as parts, embedded, storage};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicI32, Ordering},
 };
 
@@ -77,9 +77,12 @@ impl OwnServer {
     }
 
     pub fn postmaster(&self) -> i32 {
-        let folder = self.server.as_ref().unwrap().folder();
-        let file = std::fs::read_to_string(folder.join("pg/postmaster.pid")).unwrap();
-        file.lines().next().unwrap().parse().unwrap()
+        postmaster(&self.folder())
+    }
+
+    /// Where its data and its socket are.
+    pub fn folder(&self) -> PathBuf {
+        self.server.as_ref().unwrap().folder().to_owned()
     }
 
     /// Starts the server again after it was stopped.
@@ -87,6 +90,12 @@ impl OwnServer {
         self.server = None;
         self.server = Some(embedded::start(&self.options).await.unwrap());
     }
+}
+
+/// The first process of the server in this folder.
+pub fn postmaster(folder: &Path) -> i32 {
+    let file = std::fs::read_to_string(folder.join("pg/postmaster.pid")).unwrap();
+    file.lines().next().unwrap().parse().unwrap()
 }
 
 /// Made by this operator; the rest of the request is `more`.

@@ -31,7 +31,7 @@ fn worker(url: &str, faults: &str, more: &[(&str, &str)]) -> Process {
 }
 
 /// A job of this tag that finds nothing to undo.
-async fn put(pool: &PgPool, tag: &str, key: &str, max_attempts: i32) {
+pub async fn put(pool: &PgPool, tag: &str, key: &str, max_attempts: i32) {
     let id = uuid::Uuid::now_v7();
     let payload = json!({"v": 1, "booking": {"order_id": id, "rider_id": id, "trip_id": id, "seats": [1]}});
     sqlx::query("insert into queue.job (id, tag, key, payload, max_attempts) values (gen_random_uuid(), $1, $2, $3, $4)")
@@ -225,26 +225,6 @@ async fn lost_connections_are_made_again_and_counted() {
     .await;
     enqueue().await;
     done(2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn polling_alone_works_and_so_does_a_connection_without_session_state() {
-    for pooled in ["false", "true"] {
-        let world = World::new().await;
-        let env = [("FAREBOX__WORKER__LISTEN", "false"), ("FAREBOX__WORKER__POOLED", pooled)];
-        let worker = worker(&world.db.url, "", &env);
-        for n in 0..50 {
-            put(&world.pool, UNDO, &n.to_string(), 5).await;
-        }
-        until("all are done", || async {
-            count(&world.pool, "select count(*) from queue.finished where attempt = 1").await == 50
-        })
-        .await;
-        assert!(!worker.log().contains("trouble"), "{}", worker.log());
-        let listening = "select count(*) from pg_stat_activity
-                         where datname = current_database() and query ilike 'listen%'";
-        assert_eq!(count(&world.pool, listening).await, 0);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

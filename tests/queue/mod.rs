@@ -4,6 +4,7 @@ mod faults;
 mod features;
 mod location;
 mod model;
+mod polling;
 mod recurring;
 mod schema;
 mod store;

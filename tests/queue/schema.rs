@@ -16,7 +16,7 @@ const CATALOG: &str = r"
     where c.relnamespace = 'queue'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname !~ '^finished_\d{8}$'
     union all
     select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint
-    where connamespace = 'queue'::regnamespace and conrelid::regclass::text !~ 'finished_\d{8}$'
+    where connamespace = 'queue'::regnamespace and contype <> 'n' and conrelid::regclass::text !~ 'finished_\d{8}$'
     union all
     select 'index ' || indexdef from pg_indexes
     where schemaname = 'queue' and tablename !~ '^finished_\d{8}$' and tablename <> 'finished_stray'

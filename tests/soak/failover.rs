@@ -1,6 +1,7 @@
 //! The same load over a cluster that loses its leader: three PostgreSQL nodes under Patroni with
 //! synchronous replication, etcd, and HAProxy in front, all on loopback. No acknowledged booking or
-//! payment is lost, and API and workers come back by themselves.
+//! payment is lost, and API and workers come back by themselves. Both APIs read lists from whichever node
+//! is a standby, while nodes change their parts.
 //!
 //! ```console
 //! $ apt-get install patroni etcd-server haproxy
@@ -55,6 +56,8 @@ struct Cluster {
     haproxy: Option<Child>,
     nodes: Vec<Node>,
     front: u16,
+    /// Leads to a node that is a replica.
+    behind: u16,
     owner: (u32, u32),
     http: reqwest::Client,
 }
@@ -75,13 +78,30 @@ fn run(program: &str, home: &Path, log: &str) -> Command {
     command
 }
 
+/// What HAProxy does: one address leads to the primary, another one to a replica.
+fn proxied(nodes: &[Node], front: u16, behind: u16) -> String {
+    let servers: String = nodes
+        .iter()
+        .map(|node| format!("  server {} 127.0.0.1:{} check port {}\n", node.name, node.sql, node.rest))
+        .collect();
+    format!(
+        "global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 2s\n  timeout client 5m\n  timeout server 5m\n  \
+         timeout check 1s\nlisten primary\n  bind 127.0.0.1:{front}\n  option httpchk GET /primary\n  \
+         http-check expect status 200\n  \
+         default-server inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}\
+         listen replicas\n  bind 127.0.0.1:{behind}\n  option httpchk GET /replica\n  \
+         http-check expect status 200\n  \
+         default-server inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
+    )
+}
+
 impl Cluster {
     async fn start(synchronous: bool) -> Self {
         let home = folder("failover");
         fs::create_dir_all(&home).unwrap();
         let owner = (id_of_postgres("-u"), id_of_postgres("-g"));
         std::os::unix::fs::chown(&home, Some(owner.0), Some(owner.1)).unwrap();
-        let (clients, peers, front) = (free_port(), free_port(), free_port());
+        let (clients, peers, front, behind) = (free_port(), free_port(), free_port(), free_port());
         let (clients, peers) = (format!("http://127.0.0.1:{clients}"), format!("http://127.0.0.1:{peers}"));
         let mut etcd = run("etcd", &home, "etcd.log");
         etcd.args(["--name", "only", "--data-dir"]).arg(home.join("etcd"));
@@ -91,7 +111,7 @@ impl Cluster {
         let etcd = etcd
             .spawn()
             .unwrap_or_else(|error| panic!("etcd ({error}): install Debian's package etcd-server"));
-        let bin = ["15", "16", "17", "18"].map(|major| format!("/usr/lib/postgresql/{major}/bin"));
+        let bin = ["15", "16", "17", "18", "19"].map(|major| format!("/usr/lib/postgresql/{major}/bin"));
         let bin = bin.iter().rfind(|bin| Path::new(bin).exists()).expect("Debian's package postgresql");
         let mut nodes = Vec::new();
         for n in 1..=NODES {
@@ -116,19 +136,9 @@ impl Cluster {
             fs::write(home.join(format!("{name}.yml")), config).unwrap();
             nodes.push(node);
         }
-        let servers: String = nodes
-            .iter()
-            .map(|node| format!("  server {} 127.0.0.1:{} check port {}\n", node.name, node.sql, node.rest))
-            .collect();
-        let config = format!(
-            "global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 2s\n  timeout client 5m\n  timeout server 5m\n  \
-             timeout check 1s\nlisten primary\n  bind 127.0.0.1:{front}\n  option httpchk GET /primary\n  \
-             http-check expect status 200\n  \
-             default-server inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
-        );
-        fs::write(home.join("haproxy.cfg"), config).unwrap();
+        fs::write(home.join("haproxy.cfg"), proxied(&nodes, front, behind)).unwrap();
         let mut cluster =
-            Self { home, etcd, haproxy: None, nodes, front, owner, http: reqwest::Client::new() };
+            Self { home, etcd, haproxy: None, nodes, front, behind, owner, http: reqwest::Client::new() };
         for n in 0..NODES {
             cluster.start_node(n);
             // The first makes the cluster, the others copy it.
@@ -201,6 +211,10 @@ impl Cluster {
 
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.front)
+    }
+
+    fn replica_url(&self) -> String {
+        format!("postgres://farebox_api@127.0.0.1:{}/farebox", self.behind)
     }
 
     fn kill_server(&self, n: usize) {
@@ -276,6 +290,23 @@ async fn an_empty_database(cluster: &Cluster) -> (String, PgPool) {
     (url, pool)
 }
 
+/// Lists of trips are answered all the time, and a standby answers them again.
+async fn standby_answers(base: &str) {
+    let answered = async || {
+        let text = reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
+        let name = "farebox_replica_reads_total{server=\"standby\"} ";
+        let count = text.lines().find_map(|line| line.strip_prefix(name));
+        count.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    let before = answered().await;
+    until("a standby answers", async || {
+        let list = reqwest::get(format!("{base}/v1/trips")).await.unwrap();
+        assert_eq!(list.status(), 200);
+        answered().await > before
+    })
+    .await;
+}
+
 /// Waits for a leader and for an acknowledged booking. Returns the time from now until the booking,
 /// seconds.
 async fn outage_secs(cluster: &Cluster, book: &Book, n: usize, is_machine_lost: bool) -> f64 {
@@ -303,7 +334,9 @@ async fn failover_loses_nothing_that_was_acknowledged() {
     let (url, pool) = an_empty_database(&cluster).await;
     let saga = parts::saga_context(&settings(), pool.clone()).unwrap();
     farebox::accounts::register(&pool, &saga.passwords, &new_rider("ops"), Role::Operator).await.unwrap();
-    let apis = [Process::api(&url, &HASTE), Process::api(&url, &HASTE)];
+    let replica = cluster.replica_url();
+    let env = [&HASTE[..], &[("FAREBOX__DATABASE__REPLICA_URL", replica.as_str())]].concat();
+    let apis = [Process::api(&url, &env), Process::api(&url, &env)];
     let _workers = [Process::worker(&url, &HASTE, &[]), Process::worker(&url, &HASTE, &[])];
     let bases = Bases::new(std::sync::RwLock::new(apis.iter().map(Process::base).collect()));
     let ops = Client::sign_in(&apis[0].base(), "ops").await;
@@ -326,6 +359,9 @@ async fn failover_loses_nothing_that_was_acknowledged() {
             cluster.start_node(lost);
         }
         cluster.all_stream().await;
+        for api in &apis {
+            standby_answers(&api.base()).await;
+        }
         load.still_there().await;
     }
     {

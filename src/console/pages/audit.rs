@@ -10,10 +10,12 @@ use crate::{
     domain::{FieldError, Id, Instant, OrderId},
     http::{App, extract::Params},
     ops::audit::{self, Action, Entry, Filter},
+    storage::Freshness,
 };
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Entries on a page.
@@ -64,7 +66,9 @@ pub(crate) async fn list(
         since: time("since", &query.since)?,
         before: time("before", &query.before)?,
     };
-    let found = audit::list(&app.saga.pool, &filter, id("after", &query.after)?, PAGE).await?;
+    let (filter, after) = (&filter, id("after", &query.after)?);
+    let list = |pool: PgPool| async move { audit::list(&pool, filter, after, PAGE).await };
+    let found = app.reads.read(Freshness::Current, list).await?;
     let text = [
         ("actor", &query.actor, "Actor", "操作人"),
         ("subject", &query.subject, "Subject", "对象"),

@@ -2,6 +2,7 @@
 
 use super::{
     home_charts::{charts, undoes},
+    home_standby::standby,
     queues::retrying,
 };
 use crate::console::{
@@ -69,6 +70,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageRe
         h2 { (context.t("The last hour", "最近一小时")) }
         (live("charts", &context, charts(&context, &hour, &asked)))
         (live("queues", &context, ages(&context, &queues)))
+        @if let Some(replica) = app.reads.replica() { (live("standby", &context, standby(&context, replica))) }
     };
     Ok(with_nav(&context, Nav::Home, context.t("Are seats and money safe?", "座位与资金是否安全？"), body))
 }

@@ -22,7 +22,7 @@ use crate::{
         jobs::{self, SnoozeLimit, Until, order_of},
         search::{self, JobQuery, MAX_GROUPS, STATES},
     },
-    storage,
+    storage::{self, Freshness},
 };
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +33,7 @@ use farebox_jobs::{
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
+use sqlx::PgPool;
 
 /// Jobs on a page.
 const PAGE: u16 = 50;
@@ -56,8 +57,11 @@ pub(crate) async fn list(
     let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
-    let found = search::list(&app.saga.pool, &wanted, after, PAGE).await?;
-    let errors = search::errors(&app.saga.pool, wanted.tag.as_deref(), None, MAX_GROUPS).await?.items;
+    let (wanted, tag) = (&wanted, wanted.tag.as_deref());
+    let list = |pool: PgPool| async move { search::list(&pool, wanted, after, PAGE).await };
+    let found = app.reads.read(Freshness::Current, list).await?;
+    let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
+    let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
         (filters(&context, &given))
         @if !errors.is_empty() {

@@ -8,6 +8,7 @@ pub(crate) mod confirm;
 mod entry;
 pub(crate) mod home;
 mod home_charts;
+mod home_standby;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod money;

@@ -12,6 +12,7 @@ use crate::{
     domain::{FieldError, Id, OrderId, TripId, fault_of_label},
     http::{App, extract::Params},
     orders::search::{Found, newest, of_seat},
+    storage::Freshness,
 };
 use axum::{
     extract::State,
@@ -19,6 +20,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
+use sqlx::PgPool;
 
 /// Orders on a page.
 const PAGE: u16 = 50;
@@ -56,7 +58,8 @@ pub(crate) async fn list(
         let nothing = empty(&context, "No order has this seat now.", "此座位目前没有订单。");
         return Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), nothing));
     }
-    let found = newest(&app.saga.pool, rider, after.map(OrderId), PAGE).await?;
+    let newest = |pool: PgPool| async move { newest(&pool, rider, after.map(OrderId), PAGE).await };
+    let found = app.reads.read(Freshness::Current, newest).await?;
     let body = html! {
         form.card action="/console/orders" { div.filters {
             @for (name, value, en, zh) in [("rider", &query.rider, "Rider id", "乘客编号"), ("trip", &query.trip, "Trip id", "班次编号"), ("seat", &query.seat, "Seat of that trip", "该班次座位")] {

@@ -21,6 +21,7 @@ use crate::{
     },
     orders::search::newest,
     payment::wallet::{self, Entry},
+    storage::Freshness,
 };
 use axum::{
     extract::State,
@@ -28,6 +29,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Orders and ledger entries on a page.
@@ -55,7 +57,8 @@ pub(crate) async fn search(
         _ if who.is_empty() => (None, Vec::new()),
         Ok(id) => (accounts::find(&app.saga.pool, id).await?.map(|rider| rider.id), Vec::new()),
         Err(_) => {
-            let found = find::riders(&app.saga.pool, who).await?;
+            let riders = |pool: PgPool| async move { find::riders(&pool, who).await };
+            let found = app.reads.read(Freshness::Current, riders).await?;
             context.reads(&app, &searched(who, &found)).await?;
             (find::unmistakable(&found), found)
         }

@@ -24,7 +24,7 @@ use crate::{
     },
     ops::{self, reads::Read},
     orders::search::{at_stake, of_trip},
-    storage,
+    storage::{self, Freshness},
     trips::{
         self, JourneyContext, NotMade, Trip, TripDetail, TripQuery, Viewer, cancel,
         manifest::{self, Line, Manifest},
@@ -36,6 +36,7 @@ use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde::Deserialize;
+use sqlx::PgPool;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -83,7 +84,9 @@ pub(crate) async fn list(
         "" => Utc::now().with_timezone(&zone).date_naive(),
         text => text.parse().map(Day::date).map_err(|rule| FieldError::new("day", rule))?,
     };
-    let found = trips::search(&app.saga.pool, zone, day, &query.wanted()?, PAGE).await?;
+    let wanted = &query.wanted()?;
+    let search = |pool: PgPool| async move { trips::search(&pool, zone, day, wanted, PAGE).await };
+    let found = app.reads.read(Freshness::Current, search).await?;
     let names = trip_words::RouteNames::of(&app, &context, found.items.first()).await?;
     let not_made = trips::not_made(&app.saga.pool, None, MAX_NOT_MADE).await?;
     let body = html! {
@@ -231,7 +234,9 @@ pub(crate) struct Lines {
 }
 
 async fn who_rides(app: &App, context: &PageContext, id: Uuid) -> Result<Manifest, Failure> {
-    let manifest = manifest::of(&app.saga.pool, TripId(id), context.can_write()).await?;
+    let contacts = context.can_write();
+    let of = |pool: PgPool| async move { manifest::of(&pool, TripId(id), contacts).await };
+    let manifest = app.reads.read(Freshness::Current, of).await?;
     let manifest = manifest.ok_or(Refusal::NotFound("trip"))?;
     context.reads(app, &Read::Manifest(TripId(id))).await?;
     Ok(manifest)

@@ -46,6 +46,7 @@ pub(crate) async fn list(
     let wanted = TripQuery { direction: day.direction, route: day.route, after, ..TripQuery::default() };
     let context = ListContext {
         pool: &app.saga.pool,
+        reads: &app.reads,
         lists: &app.trip_lists,
         redis: app.redis.as_ref(),
         max_age: Duration::from_millis(app.settings.redis.trips_ms),

@@ -11,14 +11,17 @@ use crate::{
     batch::BatchMetrics,
     saga::ROLLBACKS,
     security,
-    storage::{POOL_TIMEOUTS, POOL_WAITING, STALE_PLANS, note_outage},
+    storage::{
+        POOL_TIMEOUTS, POOL_WAITING, STALE_PLANS, note_outage,
+        replica::{REPLICA_LAG, REPLICA_READS},
+    },
 };
 use farebox_jobs::queue;
 use process::ProcessMetrics;
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 use resources::ResourceMetrics;
 use sqlx::PgPool;
@@ -157,6 +160,10 @@ impl Metrics {
         farebox.register("pool_waiting", help, POOL_WAITING.clone());
         let help = "Errors because no connection of the pool became free in time";
         farebox.register("pool_timeouts", help, POOL_TIMEOUTS.clone());
+        let help = "How old the data of the standby is; absent without one, and until it was reached";
+        farebox.register_with_unit("replica_lag", help, Unit::Seconds, REPLICA_LAG.clone());
+        let help = "Reads that a standby may answer, by the server that answered";
+        farebox.register("replica_reads", help, REPLICA_READS.clone());
         farebox.register_collector(Box::new(RequestMetrics));
         farebox.register_collector(Box::new(BatchMetrics));
         farebox.register_collector(Box::new(ResourceMetrics::new(sources)));

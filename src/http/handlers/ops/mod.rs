@@ -117,7 +117,7 @@ pub(crate) async fn verify(
         }
     };
     let bound = app.settings.verify.overdue_bound();
-    let invariants = verifier::check(&app.saga.pool, scope, bound).await?;
+    let invariants = verifier::check_where_fresh(&app.reads, scope, bound).await?;
     let broken = || invariants.iter().filter(|verdict| !verdict.holds);
     let (holds, level) = (broken().next().is_none(), broken().map(|verdict| verdict.level).max());
     Ok(Json(Report { holds, level, invariants }))

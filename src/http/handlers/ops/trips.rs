@@ -16,6 +16,7 @@ use crate::{
         reads::{self, Read},
         trips,
     },
+    storage::Freshness,
     trips::{
         NotMade, NotMadeCursor,
         cancel::{self, Progress},
@@ -31,6 +32,7 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -120,9 +122,9 @@ pub(crate) async fn manifest(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let trip = trip_id(&id)?;
-    let manifest = manifest::of(&app.saga.pool, trip, caller.role.may_operate())
-        .await?
-        .ok_or(Refusal::NotFound("trip"))?;
+    let contacts = caller.role.may_operate();
+    let of = |pool: PgPool| async move { manifest::of(&pool, trip, contacts).await };
+    let manifest = app.reads.read(Freshness::Current, of).await?.ok_or(Refusal::NotFound("trip"))?;
     reads::record(&app.saga.pool, &caller, Through::Api, &Read::Manifest(trip)).await?;
     let by_header = || if accepts_csv(&headers) { Format::Csv } else { Format::Json };
     Ok(match query.format.unwrap_or_else(by_header) {
