@@ -16,6 +16,7 @@ mod restore;
 mod riders;
 mod roles;
 mod shell;
+mod verdicts;
 mod verify;
 
 pub use args::Cli;

@@ -3,7 +3,7 @@
 use super::{
     database::{Data, Database, Open, add_dev_secrets},
     jobs, shell,
-    verify::print_verdicts,
+    verdicts::print_verdicts,
 };
 use crate::{
     app,

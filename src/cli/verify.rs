@@ -3,13 +3,14 @@
 use super::{
     args::Verify,
     database::{Database, Open},
+    verdicts::print_verdicts,
 };
 use crate::{
     app,
     domain::BoxError,
     ops::{setup, verifier},
     storage::Reads,
-    verify::{Scope, Verdict},
+    verify::Scope,
 };
 use std::process::ExitCode;
 
@@ -35,23 +36,4 @@ pub(super) async fn verify(args: Verify) -> Result<ExitCode, BoxError> {
         print_verdicts(&verdicts);
     }
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Prints a line for each invariant, and below a breach where it is.
-pub(super) fn print_verdicts(verdicts: &[Verdict]) {
-    for verdict in verdicts {
-        let places = if verdict.holds { String::new() } else { format!(" ({})", verdict.count) };
-        println!("{} {}{places}", if verdict.holds { "ok    " } else { "BREACH" }, verdict.sentence);
-        if let Some(breach) = &verdict.breach {
-            println!("       {}", breach.en);
-        }
-        if verdict.debts.is_empty() {
-            verdict.samples.iter().for_each(|id| println!("         {id}"));
-        }
-        verdict.debts.iter().for_each(|undo| println!("         {}", undo.line()));
-        let more = verdict.count - i64::try_from(verdict.samples.len()).unwrap_or(0);
-        if more > 0 {
-            println!("         and {more} more");
-        }
-    }
 }

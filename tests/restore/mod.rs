@@ -63,7 +63,7 @@ async fn a_restore_to_each_of_three_moments_ends_in_a_proof() {
         assert!(lost < lost_before, "a later moment loses less: {lost} of {lost_before}");
         lost_before = lost;
         void(&past, &restored.url, lost).await;
-        go_on(&past, &restored).await;
+        reopen(&past, &restored).await;
     }
 }
 
@@ -74,7 +74,7 @@ async fn a_restore_by_pgbackrest_ends_in_the_same_proof() {
     let restored = past.cluster.restore(0, &past.moments[0]).await;
     let lost = check(&past, &restored, 0).await;
     void(&past, &restored.url, lost).await;
-    go_on(&past, &restored).await;
+    reopen(&past, &restored).await;
 }
 
 /// Five phases of load, with the base backup in the second, a moment in each of the next ones, and the end
@@ -195,7 +195,7 @@ async fn void(past: &Past, url: &str, lost: usize) {
 }
 
 /// API and worker start, old tokens are void, what was begun is undone, and riders book and pay.
-async fn go_on(past: &Past, restored: &Restored) {
+async fn reopen(past: &Past, restored: &Restored) {
     let env = [LOGGED[0], NEXT_KEY];
     let api = Process::api(&restored.url, &env);
     let _worker = Process::worker(&restored.url, &env, &[]);
