@@ -14,3 +14,4 @@ mod schema_change;
 mod schema_floor;
 mod server_files;
 pub mod tls;
+mod upgrade;
