@@ -17,6 +17,8 @@ mod attributes;
 mod documents;
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/migrations.rs"]
+mod migrations;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/rust.rs"]
@@ -72,7 +74,7 @@ impl Finding {
 /// Finds all places that break a rule.
 type Rule = fn(&[Source]) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 16] = [
+const RULES: [(&str, Rule); 17] = [
     ("import direction", arrows::directions),
     ("import circles", arrows::circles),
     ("file length", sizes::files),
@@ -89,6 +91,7 @@ const RULES: [(&str, Rule); 16] = [
     ("anchors", links::anchors),
     ("queue writes", sql::queue_writes),
     ("planner fences", sql::planner_fences),
+    ("migration phases", migrations::phases),
 ];
 
 /// Folders that are not of the tree: what is built, fetched or written by a program.
@@ -144,7 +147,11 @@ fn the_tree_is_tidy() {
 #[test]
 fn every_rule_is_red_where_it_is_broken_and_green_where_it_is_kept() {
     for (name, rule) in RULES {
-        let sample = samples::SAMPLES.iter().chain(&sql::SAMPLES).find(|sample| sample.rule == name);
+        let sample = samples::SAMPLES
+            .iter()
+            .chain(&sql::SAMPLES)
+            .chain(&migrations::SAMPLES)
+            .find(|sample| sample.rule == name);
         let sample = sample.unwrap_or_else(|| panic!("no sample for {name}"));
         let found: Vec<String> = rule(&samples::files(sample.breaks))
             .into_iter()

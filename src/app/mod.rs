@@ -22,7 +22,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, Reads, Replica, SchemaError, SessionError, redis::RedisLink},
+    storage::{self, Reads, Replica, Schema, SchemaError, SessionError, redis::RedisLink},
     telemetry::{
         self,
         metrics::{Metrics, Program, Sources, WatchedPool},
@@ -189,18 +189,22 @@ pub async fn wait_for_sessions(pool: &PgPool) -> Result<(), SessionError> {
     }
 }
 
-/// Waits until the database is reachable, then refuses a schema other than this build's.
+/// Waits until the database is reachable, then refuses a schema that this build does not run on.
 ///
 /// # Errors
 /// Another schema version, or an error that is no outage.
 pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
     loop {
-        match storage::require_current(pool).await {
+        match storage::require_schema(pool).await {
             Err(error) if error.note_outage() => {
                 tracing::warn!(%error, "waiting for the database");
                 tokio::time::sleep(RETRY_DATABASE).await;
             }
-            other => return other,
+            Ok(Schema::Newer) => {
+                tracing::info!("a newer build has migrated the database; this one runs beside it");
+                return Ok(());
+            }
+            other => return other.map(drop),
         }
     }
 }

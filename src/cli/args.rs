@@ -1,6 +1,8 @@
 //! The command line of `farebox`.
 
-use super::{audit, database::Data, job_args, network, operator_args::Operators, restore, roles};
+use super::{
+    audit, database::Data, job_args, migrate, network, operator_args::Operators, restore, roles,
+};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -22,8 +24,8 @@ pub struct Cli {
 pub(super) enum Command {
     /// Everything in one process, with demo data (the default).
     Dev(Dev),
-    /// Apply the migrations of this build.
-    Migrate(Data),
+    /// Apply the migrations of this build, or print what they would lock.
+    Migrate(migrate::Migrate),
     /// Print or apply what the roles of API, worker and reader may do in the database.
     Roles(roles::Roles),
     /// Check every invariant; exit code 1 on a breach.

@@ -80,12 +80,12 @@ impl Database {
         self.server.is_some()
     }
 
-    /// A pool for a command that needs this build's schema to be there. Amounts are in the
+    /// A pool for a command that needs a schema that this build runs on. Amounts are in the
     /// database's currency from then on.
     pub(super) async fn current(&self, settings: &Settings) -> Result<PgPool, BoxError> {
         let pool = self.pool(settings)?;
         storage::require_sessions(&pool).await?;
-        storage::require_current(&pool).await?;
+        storage::require_schema(&pool).await?;
         storage::currency::learn(&pool).await?;
         Ok(pool)
     }

@@ -7,6 +7,7 @@ pub mod demo;
 mod dev;
 mod job_args;
 mod jobs;
+mod migrate;
 mod network;
 mod network_import;
 mod network_imports;
@@ -55,11 +56,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
     app::forbid_core_dumps()?;
     match cli.command.unwrap_or(Command::Dev(cli.dev)) {
         Command::Dev(args) => dev::dev(args).await?,
-        Command::Migrate(data) => {
-            let settings = app::settings(&[])?;
-            let database = Database::open(&data, &settings, Open::OrMake).await?;
-            storage::migrate(&database.pool(&settings)?).await?;
-        }
+        Command::Migrate(args) => args.run().await?,
         Command::Audit(audit) => return audit::run(audit).await,
         Command::Network(files) => return files.run().await,
         Command::Roles(args) => roles::run(args).await?,

@@ -82,7 +82,8 @@ pub struct Parts {
     pub operator_pool: PgPool,
     /// Counts the outcomes of bookings and payments.
     pub tally: TrafficCounters,
-    /// Cancelled when the process stops: ends streams, which have no end of their own.
+    /// Cancelled when the process is asked to stop: ends streams, which have no end of their own, and
+    /// readiness.
     pub stopping: CancellationToken,
     /// What is owed, cached for pages.
     pub owed: CachedUndoBacklog,
@@ -230,7 +231,8 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .with_state(app.on_operator_pool())
 }
 
-/// Serves until `shutdown`, then finishes the running requests within the settings' `grace_ms`.
+/// Serves until `shutdown`, and for the settings' `drain_ms` after it, so that proxies turn away before
+/// the port closes. Then it finishes the running requests within `grace_ms`.
 pub async fn serve(
     app: App,
     pages: Pages,
@@ -238,7 +240,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let grace = Duration::from_millis(app.settings.http.grace_ms);
-    let bounds = server::Bounds::of_api(&app.settings);
+    let drain = Duration::from_millis(app.settings.http.drain_ms);
+    let bounds = server::Bounds { closing: app.stopping.clone(), ..server::Bounds::of_api(&app.settings) };
     let sessions = tokio::spawn(app.sessions.clone().run_refresh_loop(app.operator_pool.clone()));
     let traffic = tokio::spawn(app.tally.clone().run_flush_loop(app.operator_pool.clone()));
     let seats = tokio::spawn(app.live.clone().run_poll_loop(app.operator_pool.clone()));
@@ -252,6 +255,7 @@ pub async fn serve(
         // Streams have no end of their own.
         live.close();
         streams.cancel();
+        tokio::time::sleep(drain).await;
         drop(stopping);
     };
     let out_of_time = async move {

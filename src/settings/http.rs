@@ -12,7 +12,9 @@ pub struct Http {
     pub body_limit_bytes: usize,
     /// Longest request, milliseconds.
     pub timeout_ms: u64,
-    /// How long a stop waits for requests that run, milliseconds.
+    /// How long a process serves after it was asked to stop, milliseconds.
+    pub drain_ms: u64,
+    /// How long a stop waits for requests that run after that, milliseconds.
     pub grace_ms: u64,
     /// Longest head of a request, bytes.
     pub head_limit_bytes: usize,

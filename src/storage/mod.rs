@@ -9,22 +9,30 @@
 
 mod commit;
 pub mod currency;
+mod locks;
 mod migrate;
+mod migrations;
 mod outage;
+mod plan;
 mod pooler;
 pub mod redis;
 pub mod replica;
 pub mod roles;
+mod schema;
 mod stale_plan;
 mod tls;
 mod waiting;
 
 pub use commit::begin_async_commit;
-pub use migrate::{MIGRATIONS, SchemaError, migrate, require_current};
+pub use locks::{LockMode, RelationLock};
+pub use migrate::{CONCURRENT_WAIT, LOCK_TRIES, LOCK_WAIT, SchemaError, Steps, migrate, migrate_steps};
+pub use migrations::{LONGEST_HOLD, MIGRATIONS, Phase, lowest, newest, phase};
 pub(crate) use outage::predates_outage;
 pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
+pub use plan::{Pending, Plan, PlannedLock, RelationSize, plan};
 pub use pooler::{SessionError, require_sessions};
 pub use replica::{Freshness, Reads, Replica};
+pub use schema::{Schema, require_schema};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
 pub use tls::{check_database_url, check_replica_url};

@@ -83,7 +83,8 @@ fn most_columns(file: &Source) -> Option<usize> {
         path if is_old_migration(path) => None,
         path if path.ends_with(".md") => Some(DOCUMENT_COLUMNS),
         path if CODE.iter().any(|end| path.ends_with(end)) => Some(CODE_COLUMNS),
-        "tests/run" | ".ci/run" | ".ci/query-data" | ".ci/dependencies" | ".ci/sbom" => Some(CODE_COLUMNS),
+        "tests/run" | ".ci/run" | ".ci/query-data" | ".ci/dependencies" | ".ci/sbom" | ".ci/migrations"
+        | ".ci/upgrade" => Some(CODE_COLUMNS),
         _ => None,
     }
 }

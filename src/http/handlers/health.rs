@@ -46,6 +46,10 @@ pub(crate) async fn live() -> Json<Value> {
 }
 
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    // It serves what still comes, and proxies turn away.
+    if app.stopping.is_cancelled() {
+        return Err(Problem::stopping());
+    }
     // Without the list of revoked sessions, no token can be judged.
     if !app.sessions.is_loaded() {
         return Err(Problem::not_ready());

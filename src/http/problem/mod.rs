@@ -201,6 +201,10 @@ impl Problem {
         .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
+    pub(super) fn stopping() -> Self {
+        Self::new(&OVERLOADED, "the process was asked to stop").with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
     fn outage() -> Self {
         Self::new(&DATABASE, "the database cannot be reached just now")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))

@@ -13,7 +13,13 @@ pub use file_limit::require_files;
 
 use super::middleware::client_address::Peer;
 use crate::{limits::OpenByNetwork, settings::Settings, telemetry::metrics::Metrics};
-use axum::{Router, body::Body, extract::Request, serve::Listener};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header},
+    serve::Listener,
+};
 use client_io::ClientIo;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -56,6 +62,8 @@ pub(super) struct Bounds {
     pub(super) lifetime: Duration,
     /// How long its last response may take after that.
     pub(super) last_response: Duration,
+    /// Once it is cancelled, each response is the last one of its connection.
+    pub(super) closing: CancellationToken,
 }
 
 impl Bounds {
@@ -74,6 +82,7 @@ impl Bounds {
             send_buffer_bytes: http.send_buffer_bytes,
             lifetime: Duration::from_secs(http.connection_secs),
             last_response: streams + Duration::from_millis(http.timeout_ms),
+            closing: CancellationToken::new(),
         }
     }
 }
@@ -148,7 +157,7 @@ async fn connection(
     stopping: CancellationToken,
 ) {
     let io = TokioIo::new(ClientIo::new(stream, bounds.write_time, bounds.send_buffer_bytes));
-    let mut serving = pin!(http.serve_connection(io, service(router, peer)));
+    let mut serving = pin!(http.serve_connection(io, service(router, peer, bounds.closing.clone())));
     let ends = tokio::select! {
         _ = &mut serving => return,
         () = stopping.cancelled() => None,
@@ -166,6 +175,7 @@ async fn connection(
 fn service(
     router: Router,
     peer: SocketAddr,
+    closing: CancellationToken,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = axum::response::Response,
@@ -175,6 +185,13 @@ fn service(
     service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
+        let (answering, closing) = (router.clone().oneshot(request), closing.clone());
+        async move {
+            let mut response = answering.await?;
+            if closing.is_cancelled() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        }
     })
 }

@@ -126,4 +126,5 @@ pub const PLACES: &[Place] = &[
     nothing("verdict", "ids of what does not hold"),
     nothing("recurring_job", "names of jobs"),
     nothing("_sqlx_migrations", "versions"),
+    nothing("schema_floor", "a version"),
 ];

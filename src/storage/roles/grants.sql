@@ -24,12 +24,13 @@ begin
         execute format('revoke all on routine %s from %s', one.name, grantees);
     end loop;
 end $$;
--- Functions of later migrations are nobody's either, until they stand here.
-alter default privileges revoke execute on functions from public;
+-- Functions of later migrations are nobody's either, until they stand here. `farebox migrate` lets the roles
+-- execute them while it runs, and may have ended half way.
+alter default privileges revoke execute on functions from public, {api}, {worker}, {reader};
 grant usage on schema public, queue to {api}, {worker}, {reader};
 
 -- The schema's versions, which every process reads when it starts.
-grant select on _sqlx_migrations, queue.schema_version to {api}, {worker}, {reader};
+grant select on _sqlx_migrations, schema_floor, queue.schema_version to {api}, {worker}, {reader};
 
 -- Accounts. Hashes of passwords are read by the API alone.
 grant select, insert on rider to {api};

@@ -4,6 +4,8 @@
 //! their own, which may do what `grants.sql` says and no more. The file is the one place where a
 //! privilege stands; a test compares it with the schema.
 
+pub(crate) mod meanwhile;
+
 use super::begin;
 use sqlx::{AssertSqlSafe, PgPool};
 use std::fmt::Write as _;
