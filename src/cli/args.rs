@@ -1,8 +1,6 @@
 //! The command line of `farebox`.
 
-use super::{
-    audit, database::Data, job_args, migrate, network, operator_args::Operators, restore, roles,
-};
+use super::{audit, database::Data, job_args, migrate, network, operator_args::Operators, restore, roles};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 

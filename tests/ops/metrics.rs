@@ -80,7 +80,8 @@ async fn the_table_of_metrics_is_what_the_programs_show() {
     }
     // deploy::standby_reads holds those of a standby.
     let here = table.iter().filter(|(_, metric)| !metric.shown_by.ends_with("with a standby"));
-    let lost: Vec<&String> = here.map(|(name, _)| name).filter(|name| !programs.contains_key(*name)).collect();
+    let lost: Vec<&String> =
+        here.map(|(name, _)| name).filter(|name| !programs.contains_key(*name)).collect();
     assert_eq!(lost, Vec::<&String>::new(), "in docs/operators/metrics.md, and not shown");
 }
 
