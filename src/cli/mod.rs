@@ -56,7 +56,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Migrate(data) => {
             let settings = app::settings(&[])?;
             let database = Database::open(&data, &settings, Open::OrMake).await?;
-            storage::migrate(&database.pool(&settings)?).await?;
+            let pool = database.pool(&settings)?;
+            // The lock under which migrations run belongs to a session.
+            storage::require_sessions(&pool).await?;
+            storage::migrate(&pool).await?;
         }
         Command::Audit(audit) => return audit::run(audit).await,
         Command::Network(files) => return files.run().await,
