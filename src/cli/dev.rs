@@ -36,6 +36,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     let database = Database::open(&args.data, &settings, how).await?;
     add_dev_secrets(&mut settings, &database.folder)?;
     let pool = database.pool(&settings)?;
+    storage::require_sessions(&pool).await?;
     storage::migrate(&pool).await?;
     app::check_secrets(&pool, &settings).await?;
     app::currency::learn(&pool, &settings).await?;

@@ -37,6 +37,8 @@ impl Migrate {
         let how = if self.plan { Open::Existing } else { Open::OrMake };
         let database = Database::open(&self.data, &settings, how).await?;
         let pool = database.pool(&settings)?;
+        // The lock under which migrations run belongs to a session.
+        storage::require_sessions(&pool).await?;
         if self.plan {
             print!("{}", text(&storage::plan(&pool).await?));
             return Ok(());

@@ -123,6 +123,8 @@ mod tests {
             ("booking.undo_after_ms", "-1"),
             ("booking.undo_after_ms", "9223372036854775807"),
             ("booking.pay_authorization_secs", "NaN"),
+            ("database.replica_max_lag_ms", "499"),
+            ("database.replica_max_lag_ms", "60001"),
         ] {
             assert!(Settings::load("development", &[(key, value.to_owned())]).is_err(), "{key} = {value}");
         }

@@ -102,6 +102,10 @@ mod tests {
             assert!(said.contains("ALLOW_PLAINTEXT") && !said.contains("secret"), "{said}");
             check_database_url(url, Environment::Test, &settings.database).expect("a test");
         }
+        check_replica_url(Environment::Production, &settings.database).expect("no standby");
+        settings.database.replica_url = "postgres://a:secret@db.example/c".into();
+        let said = check_replica_url(Environment::Production, &settings.database).expect_err("in clear");
+        assert!(said.starts_with("database.replica_url") && !said.contains("secret"), "{said}");
         let redis =
             |url: &str, settings: &Settings| check_redis_url(url, Environment::Production, &settings.redis);
         redis("rediss://:secret@redis.example/0", &settings).expect("TLS");

@@ -3,13 +3,19 @@
 use crate::harness::{Database, Pooler, Process, World, command, count, settings, until};
 use farebox::storage;
 use serde_json::json;
-use std::process::Command;
 
 /// What the refusal says.
 const RULE: &str = "set pool_mode = session";
 
-fn programs() -> [&'static str; 3] {
-    [env!("CARGO_BIN_EXE_farebox-api"), env!("CARGO_BIN_EXE_farebox-worker"), env!("CARGO_BIN_EXE_farebox")]
+fn programs() -> [(&'static str, &'static [&'static str]); 5] {
+    let farebox = env!("CARGO_BIN_EXE_farebox");
+    [
+        (env!("CARGO_BIN_EXE_farebox-api"), &[]),
+        (env!("CARGO_BIN_EXE_farebox-worker"), &[]),
+        (farebox, &["verify"]),
+        (farebox, &["migrate"]),
+        (farebox, &["--port", "0"]),
+    ]
 }
 
 /// The worker polls once an hour: what it does at once, it has been woken for.
@@ -65,9 +71,11 @@ async fn a_pooler_that_shares_backends_is_refused_by_every_program() {
     let db = Database::fresh().await;
     for mode in ["transaction", "statement"] {
         let pooler = Pooler::before(&db.url, mode);
-        for program in programs() {
-            let mut process = Process::start(asked(program, &pooler.url));
-            assert!(!process.wait().success(), "{program} in mode {mode}");
+        for (program, args) in programs() {
+            let mut command = command(program, &pooler.url, &[]);
+            command.args(args);
+            let mut process = Process::start(command);
+            assert!(!process.wait().success(), "{program} {args:?} in mode {mode}");
             process.wait_for_line(RULE);
         }
     }
@@ -93,12 +101,4 @@ async fn a_busy_pooler_in_transaction_mode_is_found_out() {
         let found = storage::require_sessions(&pool).await;
         assert!(matches!(found, Err(storage::SessionError::Shared)), "{found:?}");
     }
-}
-
-fn asked(program: &str, url: &str) -> Command {
-    let mut command = command(program, url, &[]);
-    if program.ends_with("farebox") {
-        command.arg("verify");
-    }
-    command
 }
