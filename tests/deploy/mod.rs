@@ -10,4 +10,5 @@ mod queries;
 mod roles;
 mod schema_change;
 mod server_files;
+mod service_manager;
 pub mod tls;

@@ -12,6 +12,7 @@ mod process;
 mod production;
 mod proxy;
 mod redis;
+mod service_manager;
 pub mod signal;
 pub mod tools;
 mod wire;
@@ -27,6 +28,7 @@ pub use process::{Process, command, restricted};
 pub use production::{PRODUCTION, production};
 pub use proxy::{Cut, Proxy};
 pub use redis::{RedisServer, need_redis};
+pub use service_manager::ServiceManager;
 pub use signal::Frozen;
 pub use wire::Wire;
 
