@@ -6,6 +6,7 @@ mod database_tls;
 mod embedded;
 mod environments;
 mod kubernetes;
+mod logs;
 mod nginx;
 mod outage;
 mod pid_one;

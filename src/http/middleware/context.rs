@@ -92,7 +92,9 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
         headers.insert(TRACE_HEADER, trace_id);
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    // A number in JSON, which 128 bits are not.
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
     tracing::info!(%method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, "request");
     response
 }
