@@ -1,6 +1,6 @@
 //! The command line of `farebox`.
 
-use super::{audit, database::Data, job_args, network, operator_args::Operators, roles};
+use super::{audit, database::Data, doctor, job_args, network, operator_args::Operators, roles};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -26,6 +26,9 @@ pub(super) enum Command {
     Migrate(Data),
     /// Print or apply what the roles of API, worker and reader may do in the database.
     Roles(roles::Roles),
+    /// Check settings, secrets, machine, database and workers; exit code 1 if something is to be decided,
+    /// 2 if something does not work.
+    Doctor(doctor::Doctor),
     /// Check every invariant; exit code 1 on a breach.
     Verify(Verify),
     /// Make the trips of the coming days from the timetable.

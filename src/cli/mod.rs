@@ -5,6 +5,7 @@ mod audit;
 mod database;
 pub mod demo;
 mod dev;
+mod doctor;
 mod job_args;
 mod jobs;
 mod network;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let database = Database::open(&data, &settings, Open::OrMake).await?;
             storage::migrate(&database.pool(&settings)?).await?;
         }
+        Command::Doctor(args) => return doctor::run(args).await,
         Command::Audit(audit) => return audit::run(audit).await,
         Command::Network(files) => return files.run().await,
         Command::Roles(args) => roles::run(args).await?,

@@ -3,6 +3,7 @@
 mod append_only;
 mod clocks;
 mod database_tls;
+mod doctor;
 mod embedded;
 mod environments;
 mod kubernetes;
