@@ -42,8 +42,23 @@ pub enum SecretMismatch {
 /// A secret that the database was never used with; the database's.
 pub async fn check(pool: &PgPool, secrets: &Secrets) -> Result<(), SecretMismatch> {
     let mut tx = storage::begin(pool).await?;
+    compare(&mut tx, secrets).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Whether [`check`] would accept the secrets; nothing is recorded.
+///
+/// # Errors
+/// As [`check`].
+pub async fn would_accept(pool: &PgPool, secrets: &Secrets) -> Result<(), SecretMismatch> {
+    let mut tx = storage::begin(pool).await?;
+    compare(&mut tx, secrets).await?;
+    Ok(tx.rollback().await?)
+}
+
+async fn compare(tx: &mut PgConnection, secrets: &Secrets) -> Result<(), SecretMismatch> {
     for ((kind, setting), ring) in KINDS.into_iter().zip(rings(secrets)) {
-        if is_recorded(&mut tx, kind, &ring).await? {
+        if is_recorded(&mut *tx, kind, &ring).await? {
             continue;
         }
         // The lock makes one process's first secret the database's, and the others compare with it.
@@ -58,9 +73,9 @@ pub async fn check(pool: &PgPool, secrets: &Secrets) -> Result<(), SecretMismatc
         if latest.is_some_and(|latest| !knows(&latest)) {
             return Err(SecretMismatch::Other { setting });
         }
-        record(&mut tx, kind, &ring).await?;
+        record(&mut *tx, kind, &ring).await?;
     }
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// Makes the secrets those of the database, whatever they were: for an operator who has lost the

@@ -3,6 +3,7 @@
 pub mod currency;
 mod dumps;
 pub mod maintenance;
+pub mod service_manager;
 pub mod worker;
 
 pub use dumps::forbid_core_dumps;
@@ -198,6 +199,7 @@ pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
         match storage::require_schema(pool).await {
             Err(error) if error.note_outage() => {
                 tracing::warn!(%error, "waiting for the database");
+                service_manager::notify_waiting("the database");
                 tokio::time::sleep(RETRY_DATABASE).await;
             }
             Ok(Schema::Newer) => {
@@ -254,4 +256,5 @@ pub async fn stop_signal() {
         _ = term.recv() => {}
     }
     tracing::info!("stopping");
+    service_manager::notify_stopping();
 }

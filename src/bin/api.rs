@@ -1,7 +1,13 @@
 //! `farebox-api`: the HTTP API. Any number of them on one database.
 
 use clap::Parser;
-use farebox::{app, console, domain::BoxError, http, telemetry::metrics::Program};
+use farebox::{
+    app::{self, service_manager},
+    console,
+    domain::BoxError,
+    http,
+    telemetry::metrics::Program,
+};
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -45,6 +51,9 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
             (app.operator_pool.clone(), app.metrics.clone(), app.settings.clone());
         telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
+    telling.spawn(service_manager::run_watchdog_loop());
+    // Connections wait in the kernel's queue until they are accepted.
+    service_manager::notify_ready();
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use farebox::{
     app::{
         self,
         maintenance::{self, Pruning},
-        worker,
+        service_manager, worker,
     },
     domain::BoxError,
     http, ops,
@@ -62,6 +62,8 @@ async fn run() -> Result<ExitCode, BoxError> {
         let (pool, metrics, settings) = (saga.pool.clone(), metrics.clone(), settings.clone());
         telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
+    telling.spawn(service_manager::run_watchdog_loop());
+    service_manager::notify_ready();
     worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }

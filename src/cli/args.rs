@@ -1,6 +1,8 @@
 //! The command line of `farebox`.
 
-use super::{audit, database::Data, job_args, migrate, network, operator_args::Operators, restore, roles};
+use super::{
+    audit, database::Data, doctor, job_args, migrate, network, operator_args::Operators, restore, roles,
+};
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
 
@@ -26,6 +28,9 @@ pub(super) enum Command {
     Migrate(migrate::Migrate),
     /// Print or apply what the roles of API, worker and reader may do in the database.
     Roles(roles::Roles),
+    /// Check settings, secrets, machine, database and workers; exit code 1 if something is to be decided,
+    /// 2 if something does not work.
+    Doctor(doctor::Doctor),
     /// Check every invariant; exit code 1 on a breach.
     Verify(Verify),
     /// After a restore to a moment of the past: check every invariant, and list what is left to do. Exit

@@ -5,6 +5,7 @@ mod audit;
 mod database;
 pub mod demo;
 mod dev;
+mod doctor;
 mod job_args;
 mod jobs;
 mod migrate;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
     match cli.command.unwrap_or(Command::Dev(cli.dev)) {
         Command::Dev(args) => dev::dev(args).await?,
         Command::Migrate(args) => args.run().await?,
+        Command::Doctor(args) => return doctor::run(args).await,
         Command::Audit(audit) => return audit::run(audit).await,
         Command::Network(files) => return files.run().await,
         Command::Roles(args) => roles::run(args).await?,

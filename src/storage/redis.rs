@@ -113,6 +113,14 @@ impl RedisLink {
         *current = Current { number: current.number + 1, connection: Some(connection) };
     }
 
+    /// Whether Redis can be reached now, by a connection of its own.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), String> {
+        self.connect().await.map(drop)
+    }
+
     /// A connection on which Redis has answered within the time that requests wait.
     async fn connect(&self) -> Result<MultiplexedConnection, String> {
         let config = AsyncConnectionConfig::new()

@@ -15,9 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Where this server alone listens; its certificate is for another name.
 const ADDRESS: &str = "127.0.85.1";
 
-/// A server that takes encrypted connections, with the schema and the roles.
-async fn server_with_tls(data: &Path) -> (embedded::Server, PgPool) {
-    let settings = &["listen_addresses=127.0.85.1"];
+/// A server that takes encrypted connections where these settings say, with the schema and the roles.
+pub async fn server_with_tls(data: &Path, settings: &'static [&'static str]) -> (embedded::Server, PgPool) {
     let options = embedded::Options { data: data.to_owned(), durable: false, max_connections: 40, settings };
     let server = embedded::start(&options).await.unwrap();
     embedded::ensure_database(&server, "farebox").await.unwrap();
@@ -45,7 +44,7 @@ async fn server_with_tls(data: &Path) -> (embedded::Server, PgPool) {
 }
 
 /// Hands connections on, since the certificate is for `localhost`; its port.
-async fn localhost_before(server: SocketAddr) -> u16 {
+pub async fn localhost_before(server: SocketAddr) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -62,7 +61,7 @@ async fn localhost_before(server: SocketAddr) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_is_used_over_tls_and_its_certificate_is_verified() {
     let data = harness::folder("database-tls");
-    let (server, pool) = server_with_tls(&data).await;
+    let (server, pool) = server_with_tls(&data, &["listen_addresses=127.0.85.1"]).await;
     let direct: SocketAddr = format!("{ADDRESS}:5432").parse().unwrap();
     let port = localhost_before(direct).await;
     let [ca, cert, _] = certificates();

@@ -83,6 +83,11 @@ impl Proxy {
         Self { folder, url, state }
     }
 
+    /// Where its socket is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Cuts every line there is, wherever its messages are.
     pub fn cut_all(&self) {
         self.state.cuts.send_modify(|cuts| *cuts += 1);

@@ -113,8 +113,10 @@ async fn respond(request: Request, next: Next, context: Context) -> Response {
         headers.insert(TRACE_HEADER, trace_id);
     }
     let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-    counted.end(response.status().as_u16());
-    let (status, ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    let status = response.status().as_u16();
+    counted.end(status);
+    // A number in JSON, which 128 bits are not.
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (account, change, idempotency_key) = change_of(&method, &response, &context);
     tracing::info!(
         %method, route = context.route(), status, ms, trace_id = %context.trace_id, request_id, account, change,

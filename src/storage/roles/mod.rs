@@ -4,7 +4,10 @@
 //! their own, which may do what `grants.sql` says and no more. The file is the one place where a
 //! privilege stands; a test compares it with the schema.
 
+mod lacking;
 pub(crate) mod meanwhile;
+
+pub use lacking::lacking;
 
 use super::begin;
 use sqlx::{AssertSqlSafe, PgPool};
