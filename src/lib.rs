@@ -24,5 +24,6 @@ pub mod settings;
 pub mod statements;
 pub mod storage;
 pub mod telemetry;
+pub mod traces;
 pub mod trips;
 pub mod verify;

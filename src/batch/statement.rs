@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 /// A statement that carries many callers' requests.
 pub trait BatchStatement: 'static {
+    /// What it is called in traces.
+    const NAME: &'static str;
+
     /// Queue length that starts a second flush beside the first. It pays only where two executions
     /// do not slow each other: they read, or the first waits for the disk. Other writing statements
     /// spend the server's time on two half-full batches.

@@ -20,6 +20,7 @@ struct Gate {
 }
 
 impl BatchStatement for Doubling {
+    const NAME: &'static str = "double";
     type Context = Gate;
     type Request = i32;
     type Output = i32;

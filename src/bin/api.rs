@@ -26,7 +26,7 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
     let metrics_listen = settings.http.metrics_listen.clone();
-    let saga = app::saga_context(&settings, pool)?;
+    let saga = app::traced_saga_context(&settings, pool, "farebox-api")?;
     let listen = settings.http.listen.clone();
     let app = app::app(settings, saga)?;
     // Before anything listens: a session that was ended elsewhere must not live on here.
@@ -44,5 +44,6 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
         telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
+    app::close_traces(&app.saga).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     app::wait_for_schema(&pool).await?;
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
-    let saga = app::saga_context(&settings, pool)?;
+    let saga = app::traced_saga_context(&settings, pool, "farebox-worker")?;
     let metrics = Metrics::default();
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
@@ -52,6 +52,8 @@ async fn run() -> Result<ExitCode, BoxError> {
         let (pool, metrics, settings) = (saga.pool.clone(), metrics.clone(), settings.clone());
         telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
     }
-    worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
+    let worked = worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await;
+    app::close_traces(&saga).await;
+    worked?;
     Ok(ExitCode::SUCCESS)
 }

@@ -56,6 +56,7 @@ async fn stored(pool: &PgPool, key: &IdempotencyKey, is_own: bool) -> Result<Sto
 pub struct SaveResponses;
 
 impl BatchStatement for SaveResponses {
+    const NAME: &'static str = "save_responses";
     type Context = BatchContext;
     type Request = NewResponse;
     /// Whether it was stored.

@@ -45,6 +45,7 @@ pub async fn find_batched(
 pub struct FindOrders;
 
 impl BatchStatement for FindOrders {
+    const NAME: &'static str = "find_orders";
     type Context = BatchContext;
     /// The order, and whose it must be.
     type Request = (Uuid, Uuid);

@@ -32,6 +32,7 @@ pub struct Request {
 }
 
 impl BatchStatement for AddOrders {
+    const NAME: &'static str = "add_orders";
     /// The second batch is worked out while the first waits for the disk. Less fills the batches worse.
     const SECOND_FLUSH_AT: usize = 4;
 

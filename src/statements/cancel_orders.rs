@@ -36,6 +36,7 @@ pub enum Output {
 }
 
 impl BatchStatement for CancelOrders {
+    const NAME: &'static str = "cancel_orders";
     type Context = BatchContext;
     type Request = Request;
     type Output = Output;

@@ -44,6 +44,7 @@ pub struct Output {
 }
 
 impl BatchStatement for CheckPayments {
+    const NAME: &'static str = "check_payments";
     type Context = BatchContext;
     type Request = Request;
     /// `None` if the rider has no such order.

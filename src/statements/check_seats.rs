@@ -36,6 +36,7 @@ pub struct Output {
 }
 
 impl BatchStatement for CheckSeats {
+    const NAME: &'static str = "check_seats";
     type Context = BatchContext;
     type Request = Request;
     type Output = Output;

@@ -79,6 +79,7 @@ pub struct ClaimedSeat {
 }
 
 impl BatchStatement for ClaimSeats {
+    const NAME: &'static str = "claim_seats";
     type Context = BatchContext;
     type Request = Arc<Request>;
     type Output = Output;

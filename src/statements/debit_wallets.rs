@@ -62,6 +62,7 @@ pub enum Output {
 }
 
 impl BatchStatement for DebitWallets {
+    const NAME: &'static str = "debit_wallets";
     type Context = BatchContext;
     type Request = Arc<Request>;
     type Output = Output;

@@ -27,6 +27,7 @@ pub struct Request {
 }
 
 impl BatchStatement for ExpireOrders {
+    const NAME: &'static str = "expire_orders";
     type Context = BatchContext;
     type Request = Request;
     /// Whether the order was closed.

@@ -21,6 +21,7 @@ pub struct Request {
 }
 
 impl BatchStatement for MarkPaid {
+    const NAME: &'static str = "mark_paid";
     type Context = BatchContext;
     type Request = Request;
     /// When the order was paid; `None` if it closed before, or its deadline passed.

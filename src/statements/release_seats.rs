@@ -23,6 +23,7 @@ pub struct Request {
 }
 
 impl BatchStatement for ReleaseSeats {
+    const NAME: &'static str = "release_seats";
     type Context = BatchContext;
     type Request = Request;
     /// Whether it was done. What the statement finds otherwise it leaves, but barred.

@@ -26,6 +26,7 @@ pub struct Rollback {
 }
 
 impl BatchStatement for ScheduleRollbacks {
+    const NAME: &'static str = "schedule_rollbacks";
     type Context = BatchContext;
     type Request = Rollback;
     type Output = ();

@@ -20,7 +20,7 @@ pub use commit::begin_async_commit;
 pub use farebox_jobs::queue::{begin, begin_with};
 pub use migrate::{MIGRATIONS, SchemaError, migrate, require_current};
 pub(crate) use outage::predates_outage;
-pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
+pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
 pub use tls::check_database_url;

@@ -5,7 +5,7 @@ use crate::{
     saga::recurring,
     security,
     storage::STALE_PLANS,
-    trips,
+    traces, trips,
 };
 use farebox_jobs::{
     MqTag,
@@ -97,6 +97,8 @@ impl Default for Metrics {
         registry.register("stale_plans", help, STALE_PLANS.clone());
         let help = "Security events, by event";
         registry.register("security_events", help, security::EVENTS.clone());
+        let help = "Spans of recorded traces, by what became of them";
+        registry.register("trace_spans", help, traces::SPANS.clone());
         let waiting = Gauge::default();
         let help = "Requests that wait for admission";
         registry.register("http_waiting", help, waiting.clone());

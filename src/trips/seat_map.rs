@@ -153,6 +153,7 @@ impl SeatMaps {
 pub struct ReadSeatMaps;
 
 impl BatchStatement for ReadSeatMaps {
+    const NAME: &'static str = "read_seat_maps";
     /// Maps are read on one connection while those of the first batch are written to their clients. Less
     /// fills the batches worse.
     const SECOND_FLUSH_AT: usize = 12;

@@ -11,7 +11,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{HeaderName, header},
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
 use serde_json::{Value, json};
@@ -87,7 +87,8 @@ pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, 
             get(async |State((pool, metrics)): State<(PgPool, Metrics)>| scrape(&pool, &metrics).await),
         )
         .layer(from_fn(validate))
-        .layer(from_fn(request_context))
+        // Scrapes and probes are not traced.
+        .layer(from_fn_with_state(None, request_context))
         .with_state((pool, metrics.clone()));
     server::serve(router, listener, bounds, metrics, future::pending()).await;
 }
