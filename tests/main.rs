@@ -22,3 +22,4 @@ mod ops;
 mod queue;
 mod saga;
 mod soak;
+mod traces;
