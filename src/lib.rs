@@ -25,5 +25,6 @@ pub mod settings;
 pub mod statements;
 pub mod storage;
 pub mod telemetry;
+pub mod traces;
 pub mod trips;
 pub mod verify;

@@ -23,3 +23,4 @@ mod queue;
 mod restore;
 mod saga;
 mod soak;
+mod traces;

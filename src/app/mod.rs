@@ -1,5 +1,6 @@
 //! What the binaries share: settings, the parts of sagas, waiting for the database, stop signals.
 
+mod attempt;
 pub mod currency;
 mod dumps;
 pub mod maintenance;
@@ -29,6 +30,7 @@ use crate::{
         metrics::{Metrics, Program, Sources, WatchedPool},
         traffic::TrafficCounters,
     },
+    traces::Tracer,
     trips::{layouts::Layouts, live::Live, seat_map::SeatMaps},
 };
 use farebox_jobs::queue::Notifier;
@@ -105,6 +107,7 @@ pub fn saga_context(settings: &Settings, pool: PgPool) -> Result<SagaContext, Bo
         passwords,
         faults,
         permit: None,
+        tracer: None,
     })
 }
 
@@ -118,6 +121,26 @@ pub async fn replica(settings: &Settings, primary: &PgPool, name: &str) -> Resul
     let Some(replica) = Replica::new(&settings.database, name)? else { return Ok(None) };
     replica.require_same(primary).await?;
     Ok(Some(replica))
+}
+
+/// What sagas of the program `service` run with, its traces exported if the settings say so.
+///
+/// # Errors
+/// As [`saga_context`]; traces that cannot be exported.
+pub fn traced_saga_context(
+    settings: &Settings,
+    pool: PgPool,
+    service: &str,
+) -> Result<SagaContext, BoxError> {
+    let tracer = Tracer::start(&settings.otel, settings.environment, service)?;
+    Ok(SagaContext { tracer, ..saga_context(settings, pool)? })
+}
+
+/// Exports the spans that are left, within a bound of time.
+pub async fn close_traces(saga: &SagaContext) {
+    if let Some(tracer) = &saga.tracer {
+        tracer.close().await;
+    }
 }
 
 /// What request handlers share, in this program.

@@ -1,5 +1,6 @@
 //! The worker: one exhaustive match from tag to undo. A new tag does not compile without its undo.
 
+use super::attempt::traced;
 use crate::{
     batch::OverduePacer,
     booking,
@@ -88,10 +89,14 @@ pub async fn work(
         ..WorkerConfig::new("farebox-worker", &names)
     };
     let context = JobContext::new(saga, OverduePacer::new(settings.overdue_per_sec));
+    let tracer = saga.tracer.clone();
     let handler = move |delivery: Delivery| {
-        let context = context.clone();
+        let (context, tracer) = (context.clone(), tracer.clone());
         // A stale plan does not cost an attempt: the job is run again at once.
-        async move { again(|| run(&context, &delivery)).await }
+        async move {
+            let attempt = again(|| run(&context, &delivery));
+            traced(tracer.as_ref(), context.pool(), &delivery, attempt).await
+        }
     };
     let policy = |tag: &str| retry_policy(tag.parse().unwrap_or(MqTag::OrderUnpaid));
     let makes_trips = tags.contains(&MqTag::Timetable);

@@ -19,6 +19,7 @@ mod queue;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 pub use connections::{CachedConnection, ConnectionCache};
 pub use in_flight::{InFlightGuard, InFlightSeats};

@@ -3,6 +3,7 @@
 use super::{
     meters::BatchMeter,
     statement::{BatchStatement, ConflictKey},
+    traced::{BatchSpan, StatementSpans},
 };
 use crate::storage::{again, note_outage};
 use std::{
@@ -62,16 +63,20 @@ impl<T: BatchStatement> Queue<T> {
 /// A request that waits for a flush.
 pub(super) struct Pending<T: BatchStatement> {
     request: T::Request,
-    reply: Reply<T>,
+    caller: Caller<T>,
     submitted_at: Instant,
 }
 
-type Reply<T> = oneshot::Sender<Result<<T as BatchStatement>::Output, sqlx::Error>>;
+/// Where a request's output goes, and its span.
+struct Caller<T: BatchStatement> {
+    reply: oneshot::Sender<Result<T::Output, sqlx::Error>>,
+    span: Option<BatchSpan>,
+}
 
 /// The requests of one execution, and where their outputs go.
 struct Batch<T: BatchStatement> {
     requests: Vec<T::Request>,
-    replies: Vec<Reply<T>>,
+    callers: Vec<Caller<T>>,
 }
 
 impl<T: BatchStatement> Clone for Batcher<T> {
@@ -102,9 +107,10 @@ impl<T: BatchStatement> Batcher<T> {
     /// The database's; a panic in the statement's code.
     pub async fn submit(&self, request: T::Request) -> Result<T::Output, sqlx::Error> {
         let (reply, output) = oneshot::channel();
+        let caller = Caller { reply, span: BatchSpan::begin(T::NAME) };
         let starts = {
             let mut queue = self.0.lock();
-            queue.pending.push_back(Pending { request, reply, submitted_at: Instant::now() });
+            queue.pending.push_back(Pending { request, caller, submitted_at: Instant::now() });
             queue.start_flush()
         };
         if starts {
@@ -208,7 +214,7 @@ impl<T: BatchStatement> Inner<T> {
             return None;
         }
         let now = Instant::now();
-        let mut batch = Batch { requests: Vec::new(), replies: Vec::new() };
+        let mut batch = Batch { requests: Vec::new(), callers: Vec::new() };
         let (mut seen, mut left) = (HashSet::<ConflictKey>::new(), VecDeque::new());
         while let Some(next) = queue.pending.pop_front() {
             if batch.requests.len() == MAX_BATCH {
@@ -223,7 +229,7 @@ impl<T: BatchStatement> Inner<T> {
             } else {
                 self.meter.wait.observe_time(now.duration_since(next.submitted_at));
                 batch.requests.push(next.request);
-                batch.replies.push(next.reply);
+                batch.callers.push(next.caller);
             }
         }
         left.append(&mut queue.pending);
@@ -238,37 +244,55 @@ impl<T: BatchStatement> Inner<T> {
 
     /// Executes once more if the plan is older than the schema: such a statement fails before it does
     /// anything.
-    async fn execute(&self, requests: &[T::Request]) -> Result<Vec<T::Output>, sqlx::Error> {
-        again(|| T::execute(&self.context, requests)).await
+    async fn execute(
+        &self,
+        requests: &[T::Request],
+        callers: &[Caller<T>],
+    ) -> Result<Vec<T::Output>, sqlx::Error> {
+        let spans = StatementSpans::begin(T::NAME, callers.iter().map(|caller| caller.span.as_ref()));
+        let done = again(|| T::execute(&self.context, requests)).await;
+        spans.end(done.as_ref().err());
+        done
     }
 
-    async fn flush(&self, Batch { requests, replies }: Batch<T>) {
-        match self.execute(&requests).await {
+    async fn flush(&self, Batch { requests, callers }: Batch<T>) {
+        match self.execute(&requests, &callers).await {
             Ok(outputs) => {
-                for (reply, output) in replies.into_iter().zip(outputs) {
-                    // A caller that was dropped meanwhile does not receive it.
-                    let _ = reply.send(Ok(output));
+                for (caller, output) in callers.into_iter().zip(outputs) {
+                    caller.answer(Ok(output));
                 }
             }
             // In this order, so that an outage is noticed even if the batch has one request.
             Err(error) if !note_outage(&error) && requests.len() > 1 => {
                 let many = requests.len();
                 tracing::warn!(%error, requests = many, "batch failed; retrying each request alone");
-                for (request, reply) in requests.iter().zip(replies) {
-                    let alone = self.execute(std::slice::from_ref(request)).await;
+                for (request, caller) in requests.iter().zip(callers) {
+                    let (request, caller_alone) =
+                        (std::slice::from_ref(request), std::slice::from_ref(&caller));
+                    let alone = self.execute(request, caller_alone).await;
                     let alone =
                         alone.and_then(|outputs| outputs.into_iter().next().ok_or(sqlx::Error::RowNotFound));
-                    let _ = reply.send(alone);
+                    caller.answer(alone);
                 }
             }
             Err(error) => {
                 let text = error.to_string();
                 let mut error = Some(error);
-                for reply in replies {
+                for caller in callers {
                     let own = error.take().unwrap_or_else(|| sqlx::Error::Io(io::Error::other(text.clone())));
-                    let _ = reply.send(Err(own));
+                    caller.answer(Err(own));
                 }
             }
         }
+    }
+}
+
+impl<T: BatchStatement> Caller<T> {
+    fn answer(self, output: Result<T::Output, sqlx::Error>) {
+        if let Some(span) = self.span {
+            span.end(output.as_ref().err());
+        }
+        // A caller that was dropped meanwhile does not receive it.
+        let _ = self.reply.send(output);
     }
 }

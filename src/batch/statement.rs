@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 /// A statement that carries many callers' requests.
 pub trait BatchStatement: 'static {
-    /// What the statement is called in metrics.
+    /// What the statement is called in metrics and traces.
     const NAME: &'static str;
 
     /// Queue length that starts a second flush beside the first. It pays only where two executions

@@ -34,7 +34,7 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     app::currency::learn(&pool, &settings).await?;
     let metrics_listen = settings.http.metrics_listen.clone();
     let replica = app::replica(&settings, &pool, "farebox-api").await?;
-    let saga = app::saga_context(&settings, pool)?;
+    let saga = app::traced_saga_context(&settings, pool, "farebox-api")?;
     let listen = settings.http.listen.clone();
     let app = app::app(settings, saga, replica, Program::Api)?;
     // Before anything listens: a session that was ended elsewhere must not live on here.
@@ -55,5 +55,6 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     // Connections wait in the kernel's queue until they are accepted.
     service_manager::notify_ready();
     http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
+    app::close_traces(&app.saga).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -38,7 +38,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     app::note_role(&pool, &settings).await;
     app::currency::learn(&pool, &settings).await?;
     let replica = app::replica(&settings, &pool, "farebox-worker").await?;
-    let saga = app::saga_context(&settings, pool)?;
+    let saga = app::traced_saga_context(&settings, pool, "farebox-worker")?;
     let metrics = app::worker_metrics(&saga);
     let listen = &settings.worker.metrics_listen;
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
@@ -64,6 +64,8 @@ async fn run() -> Result<ExitCode, BoxError> {
     }
     telling.spawn(service_manager::run_watchdog_loop());
     service_manager::notify_ready();
-    worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await?;
+    let worked = worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await;
+    app::close_traces(&saga).await;
+    worked?;
     Ok(ExitCode::SUCCESS)
 }

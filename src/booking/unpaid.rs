@@ -64,7 +64,7 @@ pub async fn expire(context: &JobContext, delivery: &Delivery) -> Result<Outcome
     }
     let request = ExpireRequest { order, lease: Arc::clone(&delivery.lease) };
     if context.batchers().expire_orders.submit(request).await? {
-        tracing::info!(%order, note = CLOSED, "job done");
+        context.log_done(delivery, CLOSED);
         return Ok(Outcome::Settled);
     }
     let mut tx = context.begin().await?;

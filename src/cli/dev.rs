@@ -13,7 +13,9 @@ use crate::{
     },
     console,
     domain::BoxError,
-    http, ops, storage,
+    http, ops,
+    saga::SagaContext,
+    storage,
     telemetry::metrics::Program,
 };
 use farebox_jobs::MqTag;
@@ -41,7 +43,8 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     app::check_secrets(&pool, &settings).await?;
     app::currency::learn(&pool, &settings).await?;
     let [serving, working] = database.serving(&settings, pool).await?;
-    let (saga, undoing) = (app::saga_context(&settings, serving)?, app::saga_context(&settings, working)?);
+    let saga = app::traced_saga_context(&settings, serving, "farebox")?;
+    let undoing = SagaContext { tracer: saga.tracer.clone(), ..app::saga_context(&settings, working)? };
     // A database that DATABASE_URL names may be anybody's.
     if database.is_embedded() {
         demo::seed(&saga, settings.trips.zone, Wanted::Missing).await?;
@@ -73,6 +76,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
         stop.send_replace(true);
     };
     let (worked, (), ()) = tokio::join!(works, serves, signal);
+    app::close_traces(&saga).await;
     worked?;
     Ok(())
 }

@@ -31,7 +31,7 @@ use crate::{
 };
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{MethodRouter, any, delete, get, post, put},
 };
 use handlers::{
@@ -227,7 +227,10 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), admission::admit),
         ));
     (pages.layer)(routes, app)
-        .layer((from_fn(context::request_context), from_fn_with_state(app.clone(), host::check_host)))
+        .layer((
+            from_fn_with_state(app.saga.tracer.clone(), context::request_context),
+            from_fn_with_state(app.clone(), host::check_host),
+        ))
         .with_state(app.on_operator_pool())
 }
 

@@ -3,8 +3,10 @@
 //! preview is true for the moment in which it is read; the undo itself checks again.
 
 mod comes_back;
+mod subject;
 
 pub(super) use comes_back::comes_back;
+pub use subject::{UndoSubject, undo_subject};
 
 use crate::{
     booking,

@@ -9,6 +9,7 @@ use crate::{
     orders::{self, Command, OrderView},
     saga::{JobContext, Rollback, SagaContext, SagaResult, or_roll_back, step},
     storage::{self, again, begin_async_commit},
+    traces,
 };
 use farebox_jobs::{
     MqTag, PayBack, Paying,
@@ -59,7 +60,7 @@ async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
     let (order, rider) = (command.order_id, command.rider_id);
     let mut tx = begin_async_commit(&saga.pool).await?;
     idempotency::reserve(&mut tx, command.key.as_ref(), command.attempt).await?;
-    let begun = sqlx::query!(
+    let work = sqlx::query!(
         "with begun as (
              update orders o set status = 'refunding',
                  refund_fee = case when not o.free_refund and c.import_id is null then
@@ -82,8 +83,8 @@ async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
         rider.0,
         saga.rules.refund_cut_off_secs,
     )
-    .execute(&mut *tx)
-    .await?;
+    .execute(&mut *tx);
+    let begun = traces::statement("begin_refund", work).await?;
     if begun.rows_affected() == 0 {
         let found = orders::find(&mut *tx, order, Some(rider)).await?.ok_or(Refusal::NotFound("order"))?;
         return Err(match found.status {
@@ -140,7 +141,7 @@ async fn money_back(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
 
 /// Refunding becomes refunded and the seats are free, once the money is back.
 async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let work = sqlx::query!(
         "with refunded as (
              update orders o set status = 'refunded', closed_at = now() from payment p
              where o.id = $1 and o.status = 'refunding' and p.id = o.payment_id and p.state = 'refunded'
@@ -152,9 +153,8 @@ async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
          select id, 'refunded', 'money back, seats free' from refunded cross join freed",
         order.0
     )
-    .execute(conn)
-    .await
-    .map(drop)
+    .execute(conn);
+    traces::statement("end_refund", work).await.map(drop)
 }
 
 /// The undo carries a begun refund to its end. Of one that never began it does nothing.

@@ -3,7 +3,7 @@
 use crate::{
     domain::PaymentState,
     saga::barrier::{self, Undoing},
-    storage,
+    storage, traces,
 };
 use farebox_jobs::{
     MqTag, PayMoney, Paying,
@@ -103,7 +103,7 @@ pub(crate) async fn give_back(
     why: GiveBack,
 ) -> Result<bool, sqlx::Error> {
     let (from, to) = why.states();
-    sqlx::query_scalar!(
+    let work = sqlx::query_scalar!(
         r#"with locked as materialized (
                -- The wallet first, as in a debit: the other way round the two could deadlock.
                select rider_id from wallet where rider_id = $6 for update
@@ -134,6 +134,6 @@ pub(crate) async fn give_back(
         why.fee(),
         Uuid::now_v7(),
     )
-    .fetch_one(tx)
-    .await
+    .fetch_one(tx);
+    traces::statement("give_money_back", work).await
 }

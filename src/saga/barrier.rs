@@ -5,6 +5,7 @@
 //! waits for a step whose transaction is still open, which is why barring is a statement of its own: the
 //! ones after it see what it waited for.
 
+use crate::traces;
 use farebox_jobs::MqTag;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
@@ -14,16 +15,15 @@ use uuid::Uuid;
 /// # Errors
 /// The database's.
 pub async fn bar(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let work = sqlx::query!(
         "insert into barrier (subject, step, undone_at)
          select $1, step, now() from unnest($2::text[]) as s(step)
          on conflict (subject, step) do nothing",
         subject,
         &wire(steps)
     )
-    .execute(conn)
-    .await
-    .map(drop)
+    .execute(conn);
+    traces::statement("bar", work).await.map(drop)
 }
 
 /// What the barrier decides about an undo.
@@ -48,7 +48,7 @@ pub async fn begin_undo(
     step: MqTag,
     last: MqTag,
 ) -> Result<Undoing, sqlx::Error> {
-    let found = sqlx::query!(
+    let work = sqlx::query!(
         r#"with finished as materialized (
                select exists(
                    select from barrier
@@ -65,8 +65,8 @@ pub async fn begin_undo(
         step.wire(),
         last.wire()
     )
-    .fetch_one(conn)
-    .await?;
+    .fetch_one(conn);
+    let found = traces::statement("begin_undo", work).await?;
     Ok(match (found.finished, found.due) {
         (true, _) => Undoing::Finished,
         (false, true) => Undoing::Due,
@@ -79,15 +79,14 @@ pub async fn begin_undo(
 /// # Errors
 /// The database's.
 pub async fn mark_undone(conn: &mut PgConnection, subject: Uuid, steps: &[MqTag]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let work = sqlx::query!(
         "update barrier set undone_at = now()
          where subject = $1 and step = any($2) and done_at is not null and undone_at is null",
         subject,
         &wire(steps)
     )
-    .execute(conn)
-    .await
-    .map(drop)
+    .execute(conn);
+    traces::statement("mark_undone", work).await.map(drop)
 }
 
 /// Deletes the rows of sagas that began more than `days` ago and have ended, at most `batch`; returns

@@ -6,6 +6,7 @@ use crate::{
     batch::InFlightSeats,
     settings::{Booking as BookingRules, Trips as TripRules, Wallets as WalletRules},
     statements::Batchers,
+    traces::Tracer,
 };
 use chrono::Duration;
 use farebox_jobs::queue::Notifier;
@@ -36,6 +37,8 @@ pub struct SagaContext {
     pub faults: Faults,
     /// This request's admission: held until the saga ends, even if its client has hung up.
     pub permit: Option<Arc<OwnedSemaphorePermit>>,
+    /// Begins traces; none if they are not exported.
+    pub tracer: Option<Tracer>,
 }
 
 impl SagaContext {

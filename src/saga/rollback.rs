@@ -4,7 +4,10 @@ use super::{
     context::SagaContext,
     step::{SagaError, SagaStep, StepFailure},
 };
-use crate::statements::Rollback;
+use crate::{
+    statements::Rollback,
+    traces::{self, Kind, Span},
+};
 use farebox_jobs::MqTag;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -79,10 +82,13 @@ pub async fn or_roll_back<T, S: SagaStep>(
 ) -> SagaResult<T> {
     match result {
         Ok(done) => Ok(done),
-        Err(SagaError::Failed(StepFailure { step, cause })) => {
-            let status = Box::pin(schedule(saga, rollback(step))).await;
+        Err(SagaError::Failed(StepFailure { step, cause, span })) => {
+            let raised = span.as_ref().map(|failed| failed.child("rollback", Kind::Producer));
+            // The undo is made within the span: it keeps what raised it.
+            let scheduling = async { schedule(saga, rollback(step), raised.as_ref()).await };
+            let status = Box::pin(traces::within(raised.as_ref(), scheduling)).await;
             ROLLBACKS.count(step.tag(), status);
-            Err((SagaError::Failed(StepFailure { step: step.tag(), cause }), Some(status)))
+            Err((SagaError::Failed(StepFailure { step: step.tag(), cause, span }), Some(status)))
         }
         Err(SagaError::Refused(refusal)) => Err((SagaError::Refused(refusal), None)),
         Err(SagaError::KeyTaken) => Err((SagaError::KeyTaken, None)),
@@ -91,9 +97,9 @@ pub async fn or_roll_back<T, S: SagaStep>(
 
 /// Makes the undo due now. It may fail, or be dropped with its process, without danger: see
 /// [`RollbackStatus::Armed`].
-async fn schedule(saga: &SagaContext, rollback: Rollback) -> RollbackStatus {
+async fn schedule(saga: &SagaContext, rollback: Rollback, span: Option<&Span>) -> RollbackStatus {
     let (tag, key) = (rollback.undo.tag, rollback.undo.key.clone());
-    match saga.batchers.schedule_rollbacks.submit(rollback).await {
+    let status = match saga.batchers.schedule_rollbacks.submit(rollback).await {
         Ok(()) => {
             saga.notifier.notify();
             RollbackStatus::Queued
@@ -102,5 +108,12 @@ async fn schedule(saga: &SagaContext, rollback: Rollback) -> RollbackStatus {
             tracing::warn!(tag, key, %error, "rollback not scheduled; the armed undo will fall due");
             RollbackStatus::Armed
         }
+    };
+    if let Some(span) = span {
+        span.set("farebox.tag", tag);
+        span.set("farebox.key", key);
+        span.set("farebox.rollback", status.as_str());
+        span.end();
     }
+    status
 }

@@ -1,8 +1,12 @@
 //! Running a step under its tag.
 
 use super::faults::{FaultPoint, Faults};
-use crate::domain::{BoxError, Error, Refusal};
-use farebox_jobs::{MqTag, queue};
+use crate::{
+    domain::{BoxError, Error, Refusal},
+    storage,
+    traces::{self, Kind, Span},
+};
+use farebox_jobs::MqTag;
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe};
 use tracing::Instrument;
@@ -38,6 +42,8 @@ pub struct StepFailure<S = MqTag> {
     pub step: S,
     /// What went wrong.
     pub cause: BoxError,
+    /// The step's span, if its trace is recorded: the rollback that it raises belongs to it.
+    pub span: Option<Span>,
 }
 
 impl StepFailure {
@@ -77,7 +83,12 @@ pub fn step<'a, T: Send + 'a, S: SagaStep>(
             faults.in_step(tag, FaultPoint::After).await.map_err(Error::Broken)?;
             Ok(done)
         };
-        let cause = match AssertUnwindSafe(supervised).catch_unwind().await {
+        let span = begin_span(tag);
+        let ended = traces::within(span.as_ref(), AssertUnwindSafe(supervised).catch_unwind()).await;
+        if let Some(span) = &span {
+            end_span(span, &ended);
+        }
+        let cause = match ended {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(Error::Refused(refusal))) => return Err(SagaError::Refused(refusal)),
             Ok(Err(Error::KeyTaken)) => return Err(SagaError::KeyTaken),
@@ -85,8 +96,33 @@ pub fn step<'a, T: Send + 'a, S: SagaStep>(
             Err(panic) => panic_message(&*panic).into(),
         };
         tracing::error!(%tag, error = %error_chain(&*cause), "step failed");
-        Err(SagaError::Failed(StepFailure { step, cause }))
+        Err(SagaError::Failed(StepFailure { step, cause, span }))
     }
+}
+
+/// The span of a step; `None` if nothing is recorded.
+fn begin_span(tag: MqTag) -> Option<Span> {
+    let span = traces::current()?.child(format!("step {tag}"), Kind::Internal);
+    span.set("farebox.tag", tag.wire());
+    Some(span)
+}
+
+fn end_span<T, P>(span: &Span, ended: &Result<Result<T, Error>, P>) {
+    let outcome = match ended {
+        Ok(Ok(_)) => "done",
+        Ok(Err(Error::Refused(_))) => "refused",
+        Ok(Err(Error::KeyTaken)) => "key_taken",
+        Ok(Err(Error::Broken(cause))) => {
+            span.fail(cause.downcast_ref().map_or_else(|| "failed".to_owned(), storage::error_type));
+            "failed"
+        }
+        Err(_) => {
+            span.fail("panic");
+            "failed"
+        }
+    };
+    span.set("farebox.outcome", outcome);
+    span.end();
 }
 
 /// Runs a saga on a task of its own, to its end even if the client hangs up: a dropped request must not leave
@@ -99,11 +135,11 @@ pub fn run_detached<T: Send + 'static>(
     saga: impl Future<Output = Result<T, SagaError>> + Send + 'static,
 ) -> impl Future<Output = Result<T, SagaError>> + Send {
     // Boxed as a step is.
-    let running = tokio::spawn(queue::in_current_trace(Box::pin(saga)).in_current_span());
+    let running = tokio::spawn(traces::in_current_trace(Box::pin(saga)).in_current_span());
     async move {
         match running.await {
             Ok(result) => result,
-            Err(join) => Err(SagaError::Failed(StepFailure { step: tag, cause: Box::new(join) })),
+            Err(join) => Err(SagaError::Failed(StepFailure { step: tag, cause: Box::new(join), span: None })),
         }
     }
 }
@@ -116,7 +152,7 @@ pub fn run_detached<T: Send + 'static>(
 pub async fn run_undropped<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, BoxError> {
-    Ok(tokio::spawn(queue::in_current_trace(Box::pin(work)).in_current_span()).await?)
+    Ok(tokio::spawn(traces::in_current_trace(Box::pin(work)).in_current_span()).await?)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

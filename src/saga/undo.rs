@@ -6,6 +6,7 @@ use crate::{
     settings::{Booking as BookingRules, Trips as TripRules},
     statements::Batchers,
     storage::begin_async_commit,
+    traces,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::{Delivery, JobError, Outcome};
@@ -91,6 +92,9 @@ impl JobContext {
     /// Logs that a job is done, once that is committed.
     pub fn log_done(&self, delivery: &Delivery, note: &str) {
         tracing::info!(tag = %delivery.lease.tag, key = %delivery.lease.key, note, "job done");
+        if let Some(attempt) = traces::current() {
+            attempt.set("farebox.note", note.to_owned());
+        }
     }
 
     /// Snoozes the job until `at`, which costs no attempt.
@@ -105,6 +109,9 @@ impl JobContext {
     ) -> Result<Outcome, JobError> {
         delivery.lease.snooze(&mut tx, at).await?;
         tx.commit().await?;
+        if let Some(attempt) = traces::current() {
+            attempt.set("farebox.note", "snoozed");
+        }
         Ok(Outcome::Settled)
     }
 }

@@ -145,6 +145,10 @@ mod tests {
             let refused = Settings::load("development", &[("verify.debt_secs", wrong.to_owned())]);
             assert!(refused.expect_err(wrong).to_string().contains("debt_secs"), "{wrong}");
         }
+        for wrong in ["-0.1", "100.1", "nan"] {
+            let refused = Settings::load("development", &[("otel.sample_percent", wrong.to_owned())]);
+            assert!(refused.expect_err(wrong).to_string().contains("sample_percent"), "{wrong}");
+        }
         let unknown = Settings::load("development", &[("booking.hold_sec", "1".to_owned())]);
         assert_eq!(
             unknown.expect_err("an unknown key").to_string(),

@@ -10,6 +10,7 @@ mod hosts;
 mod http;
 mod limits;
 mod load;
+mod otel;
 mod passwords;
 pub mod quota;
 mod retention;
@@ -27,6 +28,7 @@ pub use error::SettingsError;
 pub use hosts::{Hosts, is_loopback};
 pub use http::{Admission, Http, Origins};
 pub use limits::{Limits, Lockout};
+pub use otel::{Otel, Percent};
 pub use passwords::Cost;
 pub use quota::Quota;
 pub use retention::Retention;
@@ -80,6 +82,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Logging.
     pub log: Log,
+    /// The export of traces.
+    pub otel: Otel,
 }
 
 /// Trips.

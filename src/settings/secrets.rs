@@ -40,7 +40,7 @@ pub struct Secrets {
 }
 
 /// The settings that hold secrets, each of which may come from a file: `FAREBOX__…_FILE` names it.
-pub(super) const FROM_FILES: [&str; 8] = [
+pub(super) const FROM_FILES: [&str; 9] = [
     "secrets.token_key",
     "secrets.next_token_key",
     "secrets.old_token_keys",
@@ -49,6 +49,7 @@ pub(super) const FROM_FILES: [&str; 8] = [
     "secrets.old_peppers",
     "redis.url",
     "database.replica_url",
+    "otel.headers",
 ];
 
 impl fmt::Debug for Secrets {

@@ -2,7 +2,10 @@
 //! that each stands once.
 
 use super::array_literal;
-use crate::domain::{CloseReason, OrderId, TripId};
+use crate::{
+    domain::{CloseReason, OrderId, TripId},
+    traces,
+};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,14 +21,14 @@ pub async fn close_orders(
     reason: CloseReason,
     why: &str,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
+    let work = sqlx::query_scalar!(
         r#"select close_orders($1, $2, $3) as "id!""#,
         &orders.iter().map(|order| order.0).collect::<Vec<_>>(),
         reason.as_str(),
         why,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(conn);
+    traces::statement("close_orders", work).await
 }
 
 /// Frees those of the trip's seats that the order owns, locking them in the order in which a claim does.
@@ -38,13 +41,12 @@ pub async fn free_seats(
     trip: TripId,
     seats: &[i32],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let work = sqlx::query!(
         "select free_seats(array[$1::uuid], array[$2::uuid], array[$3::text])",
         order.0,
         trip.0,
         array_literal(seats),
     )
-    .execute(conn)
-    .await
-    .map(drop)
+    .execute(conn);
+    traces::statement("free_seats", work).await.map(drop)
 }

@@ -28,7 +28,7 @@ pub use locks::{LockMode, RelationLock};
 pub use migrate::{CONCURRENT_WAIT, LOCK_TRIES, LOCK_WAIT, SchemaError, Steps, migrate, migrate_steps};
 pub use migrations::{LONGEST_HOLD, MIGRATIONS, Phase, lowest, newest, phase};
 pub(crate) use outage::predates_outage;
-pub use outage::{is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
+pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
 pub use plan::{Pending, Plan, PlannedLock, RelationSize, plan};
 pub use pooler::{SessionError, require_sessions};
 pub use replica::{Freshness, Reads, Replica};

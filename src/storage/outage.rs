@@ -62,6 +62,23 @@ pub fn is_contended(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["55P03", "40P01", "40001"].contains(&&*code))
 }
 
+/// The kind of an error without its text, which may quote a value: the SQLSTATE, or what is at fault
+/// on this side.
+pub fn error_type(error: &sqlx::Error) -> String {
+    let kind = match error {
+        sqlx::Error::Database(refused) => {
+            return refused.code().map_or_else(|| "database".to_owned(), |code| format!("sqlstate {code}"));
+        }
+        sqlx::Error::PoolTimedOut => "pool timed out",
+        sqlx::Error::PoolClosed => "pool closed",
+        sqlx::Error::RowNotFound => "row not found",
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => "decode",
+        error if breaks_connections(error) => "connection",
+        _ => "database",
+    };
+    kind.to_owned()
+}
+
 /// Makes every pool of this process discard the connections that exist now.
 pub(super) fn renew_connections() {
     *LAST_OUTAGE.write().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

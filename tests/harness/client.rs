@@ -17,6 +17,7 @@ pub struct Client {
     fault: Option<String>,
     key: Option<String>,
     languages: Option<String>,
+    traceparent: Option<String>,
 }
 
 /// What came back.
@@ -60,6 +61,7 @@ impl Client {
             fault: None,
             key: None,
             languages: None,
+            traceparent: None,
         }
     }
 
@@ -117,6 +119,11 @@ impl Client {
     /// The same rider, who reads these languages.
     pub fn reading(&self, languages: &str) -> Self {
         Self { languages: Some(languages.to_owned()), ..self.clone() }
+    }
+
+    /// The same rider, within this span of its own.
+    pub fn traceparent(&self, traceparent: &str) -> Self {
+        Self { traceparent: Some(traceparent.to_owned()), ..self.clone() }
     }
 
     /// The header that says who this is.
@@ -208,6 +215,9 @@ impl Client {
         }
         if let Some(languages) = &self.languages {
             request = request.header("accept-language", languages);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);

@@ -3,6 +3,7 @@
 mod browser;
 mod client;
 mod clock;
+mod collector;
 mod database;
 mod folder;
 mod inside;
@@ -22,6 +23,7 @@ mod wire;
 pub use browser::{Browser, Screen};
 pub use client::{Answer, Client};
 pub use clock::Clock;
+pub use collector::{Collector, Mood, Received, counted_spans};
 pub use database::{Database, grant, migrate, put_under_trial};
 pub use folder::{folder, lasting_folder};
 pub use inside::{RETRY, inside};

@@ -2,7 +2,7 @@
 
 use crate::{
     Job, JobError, Lease,
-    job::{TRACE_FIELD, VERSION_FIELD},
+    job::{TRACE_FIELD, TRACEPARENT_FIELD, VERSION_FIELD},
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -74,6 +74,7 @@ pub(crate) fn without_envelope(mut payload: Value) -> (Value, u64) {
     let mut version = 0;
     if let Some(fields) = payload.as_object_mut() {
         fields.remove(TRACE_FIELD);
+        fields.remove(TRACEPARENT_FIELD);
         version = fields.remove(VERSION_FIELD).as_ref().and_then(Value::as_u64).unwrap_or(0);
     }
     (payload, version)
@@ -82,7 +83,7 @@ pub(crate) fn without_envelope(mut payload: Value) -> (Value, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewJob, QueueConfig, RetryPolicy, with_trace_id};
+    use crate::{NewJob, QueueConfig, RetryPolicy, with_trace_id, with_traceparent};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
@@ -117,6 +118,7 @@ mod tests {
             max_attempts: 3,
             run_at: Utc::now(),
             trace: None,
+            traceparent: None,
             concurrency_key: None,
             waited: Duration::ZERO,
             delayed: false,
@@ -132,6 +134,14 @@ mod tests {
         let made = with_trace_id("4bf92f".to_owned(), async { NewJob::of(&job) }).await;
         let payload: Value = serde_json::from_str(made.payload.get()).expect("an object");
         assert_eq!(payload, serde_json::json!({"name": "ann", "loudly": true, "v": 2, "trace": "4bf92f"}));
+        assert_eq!(delivery(&payload).decode::<Greet>().ok().as_ref(), Some(&job));
+        let within = with_traceparent("00-4bf92f-00f067-01".to_owned(), async { NewJob::of(&job) });
+        let made = with_trace_id("4bf92f".to_owned(), within).await;
+        let payload: Value = serde_json::from_str(made.payload.get()).expect("an object");
+        assert_eq!(
+            (&payload["trace"], &payload["traceparent"]),
+            (&"4bf92f".into(), &"00-4bf92f-00f067-01".into())
+        );
         assert_eq!(delivery(&payload).decode::<Greet>().ok(), Some(job));
         let older = delivery(&serde_json::json!({ "v": 1, "name": "ann" })).decode::<Greet>();
         assert_eq!(older.ok(), Some(Greet { name: "ann".to_owned(), loudly: false }));

@@ -11,8 +11,12 @@ pub(crate) const VERSION_FIELD: &str = "v";
 /// The payload's field that carries the trace id of the enqueuing task; a job must not have a field
 /// of this name either.
 pub(crate) const TRACE_FIELD: &str = "trace";
+/// The payload's field that carries the enqueuing span as a W3C `traceparent`; likewise. A build that
+/// does not know it reads the payload without it.
+pub(crate) const TRACEPARENT_FIELD: &str = "traceparent";
 
-/// What is written: the job's own fields, [`VERSION_FIELD`] and [`TRACE_FIELD`].
+/// What is written: the job's own fields, [`VERSION_FIELD`], [`TRACE_FIELD`] and
+/// [`TRACEPARENT_FIELD`].
 #[derive(Serialize)]
 pub(crate) struct Payload<'a, J> {
     #[serde(flatten)]
@@ -20,6 +24,8 @@ pub(crate) struct Payload<'a, J> {
     v: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
 }
 
 /// What is claimed before what else is due. Strictly: a low job waits for as long as there are
@@ -84,16 +90,18 @@ pub struct NewJob {
     pub priority: Priority,
     /// Jobs that share one run one at a time.
     pub concurrency_key: Option<String>,
-    /// Its payload, a JSON object with the version in the field `v`, and in `trace` the trace id it
-    /// was enqueued under. As text: it is written once and only the database reads it.
+    /// Its payload, a JSON object with the version in the field `v`, in `trace` the trace id it was
+    /// enqueued under, and in `traceparent` the span, if that is recorded. As text: it is written once
+    /// and only the database reads it.
     pub payload: Box<RawValue>,
     /// Attempts before it is a dead letter.
     pub max_attempts: i32,
 }
 
-/// The payload of a job: its fields, its version, the trace id of this task.
+/// The payload of a job: its fields, its version, the trace of this task.
 pub(crate) fn payload_of<J: Job>(job: &J) -> Payload<'_, J> {
-    Payload { job, v: J::VERSION, trace: trace::current() }
+    let (trace, traceparent) = trace::current().map_or((None, None), |trace| (Some(trace.id), trace.parent));
+    Payload { job, v: J::VERSION, trace, traceparent }
 }
 
 impl NewJob {

@@ -27,6 +27,9 @@ pub struct Lease {
     pub run_at: DateTime<Utc>,
     /// The trace id it was enqueued under.
     pub trace: Option<String>,
+    /// The span it was enqueued in, as a W3C `traceparent`; none where no spans were recorded. The
+    /// queue does not read it: it is of whatever enqueued the job.
+    pub traceparent: Option<String>,
     /// Its concurrency key, which this attempt has.
     pub(crate) concurrency_key: Option<String>,
     /// How long it had been due when it was claimed, by the database's clock.

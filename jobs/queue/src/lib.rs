@@ -45,7 +45,7 @@ pub use metrics::{BOUNDS, Metrics};
 pub use migrate::{MigrateError, migrate, require_current, schema_version};
 pub use notify::notifier::Notifier;
 pub use retry_policy::RetryPolicy;
-pub use trace::{in_current_trace, with_trace_id};
+pub use trace::{in_current_trace, with_trace_id, with_traceparent};
 pub use transaction::{begin, begin_with};
 pub use worker::run;
 

@@ -16,7 +16,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{HeaderMap, HeaderName, header},
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
 use serde_json::{Value, json};
@@ -106,7 +106,8 @@ pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, 
             }),
         )
         .layer(from_fn(validate))
-        .layer(from_fn(request_context))
+        // Scrapes and probes are not traced.
+        .layer(from_fn_with_state(None, request_context))
         .with_state((pool, metrics.clone()));
     server::serve(router, listener, bounds, metrics, future::pending()).await;
 }

@@ -9,9 +9,10 @@ use crate::{
     },
     security,
     telemetry::requests::CountedRequest,
+    traces::{self, Span, SpanContext, TraceId, Tracer},
 };
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::Response,
@@ -22,14 +23,20 @@ use std::{
     time::Instant,
 };
 use tracing::Instrument;
-use uuid::Uuid;
 
 /// The request's trace id in the response.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
+/// The caller's span, in the request.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The request's span, in the response.
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 /// The client's own id of the request, returned unchanged; the trace id if there is none.
 const REQUEST_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id of a client, and longest idempotency key, that is in the log, bytes.
 const MAX_LOGGED_BYTES: usize = 128;
+/// The methods that have their own name in traces.
+const KNOWN_METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 /// Headers of every response that does not set them itself: no sniffing, no framing, no scripts, no
 /// caching.
 const EVERYWHERE: [(HeaderName, HeaderValue); 4] = [
@@ -84,26 +91,85 @@ pub(crate) fn with_current_context<T>(work: impl Future<Output = T>) -> impl Fut
     }
 }
 
-/// Gives the request its context.
-pub(crate) async fn request_context(request: Request, next: Next) -> Response {
+/// Gives the request its context, and its span if its trace is recorded. The trace is the caller's, if
+/// the caller names one.
+pub(crate) async fn request_context(
+    State(tracer): State<Option<Tracer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let caller = caller(request.headers());
+    let trace_id = caller.map_or_else(TraceId::random, |caller| caller.trace_id);
     let context = Context {
-        trace_id: Uuid::now_v7().simple().to_string(),
+        trace_id: trace_id.to_string(),
         chinese: prefers_chinese(request.headers()),
         route: request.extensions().get::<MatchedPath>().cloned(),
         caller: Arc::default(),
     };
-    let trace_id = context.trace_id.clone();
-    queue::with_trace_id(trace_id, CONTEXT.scope(context.clone(), respond(request, next, context))).await
+    let span = tracer.as_ref().and_then(|tracer| begin_span(tracer, trace_id, caller, &request, &context));
+    // A caller that knows nothing of traces, of a process that exports none, gets no span to look for.
+    let own = (tracer.is_some() || caller.is_some())
+        .then(|| span.as_ref().map_or_else(|| SpanContext::new(trace_id, false), Span::context));
+    let responding = CONTEXT.scope(context.clone(), respond(request, next, context.clone(), span));
+    let mut response = queue::with_trace_id(context.trace_id, responding).await;
+    if let Some(value) = own.and_then(|own| HeaderValue::try_from(own.to_string()).ok()) {
+        response.headers_mut().insert(TRACERESPONSE, value);
+    }
+    response
 }
 
-async fn respond(request: Request, next: Next, context: Context) -> Response {
+/// The caller's span. More than one header, or a malformed one, is none.
+fn caller(headers: &HeaderMap) -> Option<SpanContext> {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    let first = given.next().filter(|_| given.next().is_none())?;
+    SpanContext::parse(first.to_str().ok()?)
+}
+
+/// The span of a request. Probes and scrapes have none.
+fn begin_span(
+    tracer: &Tracer,
+    trace_id: TraceId,
+    caller: Option<SpanContext>,
+    request: &Request,
+    context: &Context,
+) -> Option<Span> {
+    let route = context.route.as_ref().map(MatchedPath::as_str);
+    if route.is_some_and(|route| route.starts_with("/health/") || route == "/metrics") {
+        return None;
+    }
+    let method = request.method().as_str();
+    // A method that HTTP does not know is a text of the client's.
+    let method = if KNOWN_METHODS.contains(&method) { method.to_owned() } else { "_OTHER".to_owned() };
+    let name = || route.map_or_else(|| method.clone(), |route| format!("{method} {route}"));
+    let span = tracer.request(trace_id, caller, name)?;
+    span.set("http.request.method", method);
+    if let Some(route) = route {
+        span.set("http.route", route.to_owned());
+    }
+    span.set("url.scheme", "http");
+    Some(span)
+}
+
+fn end_span(span: &Span, response: &Response) {
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.as_str().to_owned());
+    }
+    span.end();
+}
+
+async fn respond(request: Request, next: Next, context: Context, recorded: Option<Span>) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
     let method = request.method().clone();
     let counted = CountedRequest::begin(context.route.as_ref().map(MatchedPath::as_str), &method);
     // Log lines of a saga carry the trace id of its request, on any task.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = traces::within(recorded.as_ref(), next.run(request).instrument(span)).await;
+    if let Some(span) = &recorded {
+        end_span(span, &response);
+    }
     let headers = response.headers_mut();
     for (name, value) in EVERYWHERE {
         headers.entry(name).or_insert(value);

@@ -24,6 +24,7 @@ pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
             name("idempotency-key"),
             name("last-event-id"),
             name("x-request-id"),
+            name("traceparent"),
         ])
         .expose_headers([
             header::RETRY_AFTER,
@@ -32,6 +33,7 @@ pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
             name("idempotent-replayed"),
             name("x-request-id"),
             name("x-trace-id"),
+            name("traceresponse"),
         ])
         .max_age(MAX_AGE);
     if origins.0.iter().any(|origin| origin == "*") {

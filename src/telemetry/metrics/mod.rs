@@ -15,6 +15,7 @@ use crate::{
         POOL_TIMEOUTS, POOL_WAITING, STALE_PLANS, note_outage,
         replica::{REPLICA_LAG, REPLICA_READS},
     },
+    traces,
 };
 use farebox_jobs::queue;
 use process::ProcessMetrics;
@@ -156,6 +157,8 @@ impl Metrics {
         let help = "Statements that were refused because the schema changed under their plan";
         farebox.register("stale_plans", help, STALE_PLANS.clone());
         farebox.register("security_events", "Security events, by event", security::EVENTS.clone());
+        let help = "Spans of recorded traces, by what became of them";
+        farebox.register("trace_spans", help, traces::SPANS.clone());
         let help = "Steps and transactions that wait for a connection of the pool";
         farebox.register("pool_waiting", help, POOL_WAITING.clone());
         let help = "Errors because no connection of the pool became free in time";

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 const STRANGERS: usize = 256;
 /// Payments beside them.
 const PAYMENTS: usize = 100;
-/// Hashes of strangers that an operator's sign-in, and the slowest payment but one of a hundred, may
-/// last. Their full queue has 64 (32 for each of two at once), which either would wait for without a
+/// Hashes of unknown clients during which an operator's sign-in, and the slowest payment but one of a
+/// hundred, may end. The full queue of these clients has 64 (32 for each of two at once), which either would wait for without a
 /// queue of its own. A count of hashes holds on a machine of any speed; times are printed.
 const HASHES: usize = 56;
 
@@ -33,7 +33,7 @@ const REAL: [(&str, &str); 7] = [
     ("FAREBOX__LIMITS__HOLDING_OF_NEW_ACCOUNTS_PER_ADDRESS", "off"),
 ];
 
-/// What the strangers share.
+/// What the unknown clients share.
 #[derive(Default)]
 struct Flood {
     over: AtomicBool,
@@ -95,7 +95,7 @@ async fn strangers_who_sign_in_without_a_pause_delay_neither_payers_nor_operator
     }
     let refused = "farebox_http_refused_total{why=\"hashing\"}";
     until("the strangers' queue is full", || async { metric(&world.ops, refused).await > 0 }).await;
-    // Each took this long, while so many hashes of strangers were computed.
+    // For each, how many hashes of the flood were computed meanwhile, and how long it took.
     let (mut payments, mut sign_ins) = (Vec::new(), Vec::new());
     for order in &orders {
         let (began, before) = (Instant::now(), flood.hashed());

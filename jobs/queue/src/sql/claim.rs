@@ -172,6 +172,7 @@ impl Row {
             ClaimKind::Fresh
         };
         let (payload, run_at) = (self.payload?, self.run_at?);
+        let Traced { trace, traceparent } = trace_of(&payload);
         Some(Claimed {
             lease: Lease {
                 job_id,
@@ -181,7 +182,8 @@ impl Row {
                 attempt: self.attempt?,
                 max_attempts: self.max_attempts?,
                 run_at,
-                trace: trace_of(&payload),
+                trace,
+                traceparent,
                 concurrency_key: self.concurrency_key,
                 waited: (self.leased_at? - run_at).to_std().unwrap_or_default(),
                 delayed: run_at > self.created_at?,
@@ -213,12 +215,14 @@ impl ClaimResult {
     }
 }
 
-/// The trace id a job was enqueued under, if its payload is of a kind that Rust can hold and has
-/// one.
-fn trace_of(payload: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Traced {
-        trace: Option<String>, // TRACE_FIELD
-    }
-    serde_json::from_str::<Traced>(payload).ok()?.trace
+/// What a job was enqueued under.
+#[derive(Default, Deserialize)]
+struct Traced {
+    trace: Option<String>,       // TRACE_FIELD
+    traceparent: Option<String>, // TRACEPARENT_FIELD
+}
+
+/// What a job was enqueued under, as far as its payload is of a kind that Rust can hold and has it.
+fn trace_of(payload: &str) -> Traced {
+    serde_json::from_str(payload).unwrap_or_default()
 }
