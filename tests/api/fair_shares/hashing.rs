@@ -17,8 +17,9 @@ const STRANGERS: usize = 256;
 /// Payments beside them.
 const PAYMENTS: usize = 100;
 /// Hashes of unknown clients during which an operator's sign-in, and the slowest payment but one of a
-/// hundred, may end. The full queue of these clients has 64 (32 for each of two at once), which either would wait for without a
-/// queue of its own. A count of hashes holds on a machine of any speed; times are printed.
+/// hundred, may end. The full queue of these clients has 64 (32 for each of two at once). Without a queue
+/// of its own, either would wait for all of them. A count of hashes holds on a machine of any speed; times
+/// are printed.
 const HASHES: usize = 56;
 
 /// What production has by default, and no bound of this test's own.
