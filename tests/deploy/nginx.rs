@@ -77,13 +77,13 @@ impl Nginx {
             ],
         );
         fs::write(home.join("farebox.conf"), text).unwrap();
-        let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
         let at = home.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {at}/{name};\n"))
             .concat();
+        // One process: workers would outlive a master that is killed.
         let around = format!(
-            "{user}daemon off;\npid {at}/pid;\nerror_log stderr notice;\nevents {{}}\n\
+            "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr notice;\nevents {{}}\n\
              http {{\naccess_log off;\n{temporary}include {at}/farebox.conf;\n}}\n"
         );
         fs::write(home.join("nginx.conf"), around).unwrap();
