@@ -36,7 +36,7 @@ use crate::{
 use farebox_jobs::queue::Notifier;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -197,6 +197,13 @@ fn pool_of_steps(saga: &SagaContext) -> WatchedPool {
     WatchedPool::of_steps(saga.pool.clone(), saga.batchers.context())
 }
 
+/// Tells that the process waits for the database, and waits a moment.
+async fn retry_database(error: &impl Display) {
+    tracing::warn!(%error, "waiting for the database");
+    service_manager::notify_waiting("the database");
+    tokio::time::sleep(RETRY_DATABASE).await;
+}
+
 /// Waits until the database is reachable, then refuses a pooler that shares sessions.
 ///
 /// # Errors
@@ -205,8 +212,7 @@ pub async fn wait_for_sessions(pool: &PgPool) -> Result<(), SessionError> {
     loop {
         match storage::require_sessions(pool).await {
             Err(SessionError::Database(error)) if storage::note_outage(&error) => {
-                tracing::warn!(%error, "waiting for the database");
-                tokio::time::sleep(RETRY_DATABASE).await;
+                retry_database(&error).await;
             }
             other => return other,
         }
@@ -221,9 +227,7 @@ pub async fn wait_for_schema(pool: &PgPool) -> Result<(), SchemaError> {
     loop {
         match storage::require_schema(pool).await {
             Err(error) if error.note_outage() => {
-                tracing::warn!(%error, "waiting for the database");
-                service_manager::notify_waiting("the database");
-                tokio::time::sleep(RETRY_DATABASE).await;
+                retry_database(&error).await;
             }
             Ok(Schema::Newer) => {
                 tracing::info!("a newer build has migrated the database; this one runs beside it");
@@ -259,8 +263,7 @@ pub async fn check_secrets(pool: &PgPool, settings: &Settings) -> Result<(), Sec
     loop {
         match secret_check::check(pool, &settings.secrets).await {
             Err(SecretMismatch::Database(error)) if storage::note_outage(&error) => {
-                tracing::warn!(%error, "waiting for the database");
-                tokio::time::sleep(RETRY_DATABASE).await;
+                retry_database(&error).await;
             }
             other => return other,
         }
