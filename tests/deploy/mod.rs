@@ -1,6 +1,7 @@
 //! Processes and their database: start, stop, outages, migrations, wrong clocks.
 
 mod append_only;
+mod cells;
 mod clocks;
 mod database_tls;
 mod doctor;

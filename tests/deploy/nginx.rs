@@ -1,7 +1,9 @@
 //! nginx with the example of config/nginx, and Caddy's: what they pass on, close, and send again.
 
 use super::tls::certificates;
-use crate::harness::{Client, PEPPER, Process, TOKEN_KEY, World, command, folder, production, tools, until};
+use crate::harness::{
+    Client, PEPPER, Process, TOKEN_KEY, World, command, folder, free_port, production, tools, until,
+};
 use serde_json::json;
 use std::{
     fs,
@@ -30,16 +32,12 @@ const RIDER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// How long an event may take that is passed on at once; one that is held back takes minutes.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-fn example(path: &str) -> String {
+pub fn example(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(path)).unwrap()
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// The text with each of these in the place of what the example has.
-fn filled(mut text: String, places: &[(&str, String)]) -> String {
+pub fn filled(mut text: String, places: &[(&str, String)]) -> String {
     for (place, value) in places {
         assert!(text.contains(place), "the example has no {place}");
         text = text.replace(place, value);
@@ -47,31 +45,42 @@ fn filled(mut text: String, places: &[(&str, String)]) -> String {
     text
 }
 
-/// nginx in front of two APIs.
-struct Nginx {
+/// nginx with an example of config/nginx.
+pub struct Nginx {
     _process: Process,
     tls: SocketAddr,
     plain: String,
 }
 
 impl Nginx {
+    /// In front of two APIs.
     async fn start(apis: [u16; 2]) -> Self {
+        let text = filled(
+            example("nginx/farebox.conf"),
+            &[
+                ("127.0.0.1:8087", format!("127.0.0.1:{}", apis[0])),
+                ("127.0.0.1:8088", format!("127.0.0.1:{}", apis[1])),
+                ("rides.example", "localhost".to_owned()),
+                ("10.20.0.0/16", format!("{OPERATOR}/32")),
+            ],
+        );
+        Self::with(text).await
+    }
+
+    /// With this text, on ports and with a certificate of its own.
+    pub async fn with(text: String) -> Self {
         tools::need(&["nginx"]);
         let home = folder(&format!("nginx-{}", free_port()));
         fs::create_dir(&home).unwrap();
         let (tls, plain) = (free_port(), free_port());
         let [_, certificate, key] = certificates();
         let text = filled(
-            example("nginx/farebox.conf"),
+            text,
             &[
-                ("127.0.0.1:8087", format!("127.0.0.1:{}", apis[0])),
-                ("127.0.0.1:8088", format!("127.0.0.1:{}", apis[1])),
                 ("    listen [::]:80;\n", String::new()),
                 ("    listen [::]:443 ssl http2;\n", String::new()),
                 ("listen 80;", format!("listen 127.0.0.1:{plain};")),
                 ("listen 443 ssl http2;", format!("listen 127.0.0.1:{tls} ssl http2;")),
-                ("rides.example", "localhost".to_owned()),
-                ("10.20.0.0/16", format!("{OPERATOR}/32")),
                 ("/etc/farebox/tls/fullchain.pem", certificate),
                 ("/etc/farebox/tls/privkey.pem", key),
             ],
@@ -96,7 +105,7 @@ impl Nginx {
     }
 
     /// An address in clear whose connections go to nginx over TLS, from this address.
-    async fn from(&self, address: Ipv4Addr) -> String {
+    pub async fn from(&self, address: Ipv4Addr) -> String {
         let mut roots = RootCertStore::empty();
         let [authority, ..] = certificates();
         roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
@@ -123,7 +132,7 @@ impl Nginx {
 }
 
 /// An API in production behind one proxy, on this port.
-fn api(world: &World, port: u16, more: &[(&str, &str)]) -> Process {
+pub fn api(world: &World, port: u16, more: &[(&str, &str)]) -> Process {
     let listen = format!("127.0.0.1:{port}");
     let own = [
         ("FAREBOX__HTTP__LISTEN", listen.as_str()),
@@ -131,6 +140,7 @@ fn api(world: &World, port: u16, more: &[(&str, &str)]) -> Process {
         ("FAREBOX__SECRETS__TOKEN_KEY", TOKEN_KEY),
         ("FAREBOX__SECRETS__PEPPER", PEPPER),
     ];
+    // What is said last holds.
     let env = production(&[&own, more].concat());
     let process = Process::start(command(API, &world.db.url, &env));
     process.wait_for_line("listening");

@@ -1,6 +1,6 @@
 //! Connections in clear: what a server between the API and its database gets to see.
 
-use crate::harness::{PRODUCTION, Process, World, command};
+use crate::harness::{PRODUCTION, Process, World, command, free_port};
 use std::{
     io::{Read, Write},
     net::TcpListener,
@@ -126,7 +126,7 @@ impl Drop for Killed {
 /// A Redis that speaks TLS only; its port.
 fn redis_with_tls() -> (Killed, u16) {
     crate::harness::need_redis();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let [ca, cert, key] = certificates();
     let mut redis = Command::new("redis-server");
     redis.args(["--port", "0", "--tls-port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);

@@ -1,11 +1,10 @@
 //! The units of config/systemd: what systemd says of them, and what it does with them.
 
 use super::pid_one::{PidOne, unit_files};
-use crate::harness::{self, Client, Database, PEPPER, Proxy, TOKEN_KEY, folder, tools, until};
+use crate::harness::{self, Client, Database, PEPPER, Proxy, TOKEN_KEY, folder, free_port, tools, until};
 use farebox::settings::Settings;
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -122,7 +121,7 @@ async fn systemd_installs_serves_restarts_what_hangs_and_stops() {
     let proxy = Proxy::before(&db.url);
     let socket = proxy.folder().join(".s.PGSQL.5432");
     fs::set_permissions(&socket, PermissionsExt::from_mode(0o777)).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let etc = folder("units-etc");
     let name = db.url.split('?').next().unwrap().rsplit('/').next().unwrap();
     settings_in(&etc, name, port);

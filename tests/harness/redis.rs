@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -22,8 +22,7 @@ pub fn need_redis() {
 
 impl RedisServer {
     pub fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::on(free)
+        Self::on(super::free_port())
     }
 
     /// Another one in the place of this one, which was killed; it remembers nothing.

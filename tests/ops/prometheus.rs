@@ -1,11 +1,10 @@
 //! A real Prometheus scrapes an API and a worker, with config/alerts.yml as it is.
 
 use super::{dashboard, promtool::unique_folder};
-use crate::harness::{Process, World, tools, until};
+use crate::harness::{Process, World, free_port, tools, until};
 use serde_json::{Value, json};
 use std::{
     fs,
-    net::TcpListener,
     process::Command,
     time::{Duration, Instant},
 };
@@ -39,7 +38,7 @@ impl Prometheus {
         });
         // JSON is YAML.
         fs::write(at.join("prometheus.yml"), config.to_string()).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut command = Command::new("prometheus");
         command.args([
             format!("--config.file={}", at.join("prometheus.yml").display()),

@@ -22,12 +22,11 @@ use super::{
     run::nothing_is_pending,
     scale,
 };
-use crate::harness::{Client, Process, folder, new_rider, settings, signal, until};
+use crate::harness::{Client, Process, folder, free_port, new_rider, settings, signal, until};
 use farebox::{accounts::Role, app as parts, storage};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::{
     fs,
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -60,10 +59,6 @@ struct Cluster {
     behind: u16,
     owner: (u32, u32),
     http: reqwest::Client,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn id_of_postgres(what: &str) -> u32 {
