@@ -40,8 +40,15 @@ pub struct OfOutcome {
     outcome: &'static str,
 }
 
-/// The spans of this process that were recorded, by what became of them.
-pub static SPANS: LazyLock<Family<OfOutcome, Counter>> = LazyLock::new(Family::default);
+/// The spans of this process that were recorded, by what became of them. Each outcome is there from the
+/// start: `increase` of a series that begins with its first span is 0.
+pub static SPANS: LazyLock<Family<OfOutcome, Counter>> = LazyLock::new(|| {
+    let spans = Family::default();
+    for outcome in [Outcome::Sent, Outcome::Dropped, Outcome::Failed] {
+        drop(spans.get_or_create(&OfOutcome::of(outcome)));
+    }
+    spans
+});
 
 impl OfOutcome {
     pub(super) fn of(outcome: Outcome) -> Self {
