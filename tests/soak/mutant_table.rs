@@ -302,11 +302,7 @@ pub const MUTANTS: [Mutant; 34] = [
     Mutant {
         name: "an answer does not wait for the disk",
         short: false,
-        edits: &[(
-            "src/storage/mod.rs",
-            "(\"jit\", \"off\".to_owned()),",
-            "(\"jit\", \"off\".to_owned()), (\"synchronous_commit\", \"off\".to_owned()),",
-        )],
+        edits: &[("src/storage/mod.rs", "set jit = off\"", "set jit = off; set synchronous_commit = off\"")],
     },
     Mutant {
         name: "seats move while their order is being paid",
