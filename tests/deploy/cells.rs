@@ -14,19 +14,23 @@ struct Cell {
     _worker: Process,
     api: Process,
     port: u16,
+    key: String,
 }
 
 impl Cell {
     /// With a token key of its own. Its host is the only one that its API answers to, beside local ones.
     async fn start(name: &str) -> Self {
         let key = format!("token key of {name}, with more than 32 characters");
-        let own = [("FAREBOX__SECRETS__TOKEN_KEY", key.as_str())];
-        let (world, port) = (World::with(&own).await, free_port());
-        let hosts = format!("{name}.example");
-        let api = api(&world, port, &[own[0], ("FAREBOX__HTTP__HOSTS", &hosts)]);
-        let worker = world.worker();
-        Self { world, _worker: worker, api, port }
+        let (world, port) =
+            (World::with(&[("FAREBOX__SECRETS__TOKEN_KEY", key.as_str())]).await, free_port());
+        let (api, worker) = (api_of(name, &world, port, &key), world.worker());
+        Self { world, _worker: worker, api, port, key }
     }
+}
+
+fn api_of(name: &str, world: &World, port: u16, key: &str) -> Process {
+    let hosts = format!("{name}.example");
+    api(world, port, &[("FAREBOX__SECRETS__TOKEN_KEY", key), ("FAREBOX__HTTP__HOSTS", &hosts)])
 }
 
 /// The status of a request to the list of trips that names this host.
@@ -79,7 +83,7 @@ async fn two_cells_behind_one_proxy_share_nothing() {
     northerner.key("again").booked(&northern_trip, &["2"]).await;
     let anybody = Client::stranger(&in_north);
     anybody.get(&format!("/v1/trips/{northern_trip}")).await.expect(200);
-    let again = api(&south.world, south.port, &[("FAREBOX__HTTP__HOSTS", "south.example")]);
+    let again = api_of("south", &south.world, south.port, &south.key);
     Client::stranger(&in_south).get(&format!("/v1/trips/{southern_trip}")).await.expect(200);
     drop(again);
     north.world.verify().await;

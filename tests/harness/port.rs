@@ -1,4 +1,4 @@
-//! Ports for servers that have to be told theirs.
+//! Ports for servers that take theirs from the test.
 
 use std::{
     net::TcpListener,
@@ -10,7 +10,7 @@ use std::{
 const FIRST: u16 = 20_000;
 const PORTS: u16 = 12_000;
 
-/// A port of loopback that nothing takes before the server does which is told it.
+/// A port of loopback that nothing takes before the server of the test does.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Runs beside this one begin elsewhere.
