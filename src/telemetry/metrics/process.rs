@@ -58,29 +58,26 @@ impl Collector for ProcessMetrics {
         let help = "Processor time of this process, in user and system mode, seconds";
         let cpu = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
         ConstCounter::new(figures.cpu_secs).encode(cpu)?;
-        let decimals = [
-            ("process_resident_memory_bytes", "Resident memory, bytes", figures.resident_bytes),
-            ("process_start_time_seconds", "When the process began, seconds since 1970", figures.started_at),
+        let gauges: [(&str, &str, &dyn EncodeMetric); 4] = [
+            (
+                "process_resident_memory_bytes",
+                "Resident memory, bytes",
+                &ConstGauge::new(figures.resident_bytes),
+            ),
+            (
+                "process_start_time_seconds",
+                "When the process began, seconds since 1970",
+                &ConstGauge::new(figures.started_at),
+            ),
+            ("process_open_fds", "Open file descriptors", &ConstGauge::new(figures.open_fds)),
+            (
+                "process_max_fds",
+                "File descriptors that the process may open",
+                &ConstGauge::new(figures.max_fds),
+            ),
         ];
-        for (name, help, value) in decimals {
-            ConstGauge::new(value).encode(encoder.encode_descriptor(
-                name,
-                help,
-                None,
-                MetricType::Gauge,
-            )?)?;
-        }
-        let numbers = [
-            ("process_open_fds", "Open file descriptors", figures.open_fds),
-            ("process_max_fds", "File descriptors that the process may open", figures.max_fds),
-        ];
-        for (name, help, value) in numbers {
-            ConstGauge::new(value).encode(encoder.encode_descriptor(
-                name,
-                help,
-                None,
-                MetricType::Gauge,
-            )?)?;
+        for (name, help, gauge) in gauges {
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
         Ok(())
     }
