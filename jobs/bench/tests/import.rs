@@ -96,6 +96,38 @@ async fn jobs_of_apalis_postgres_1_0_move_once_whatever_interrupts_it() {
     assert_eq!(number(&pool, "select count(*) from queue.job where key like 'letter _'").await, 10);
 }
 
+/// The batch of an import that was stopped is still open: its jobs are locked, and nobody knows yet
+/// whether they move.
+#[tokio::test]
+async fn the_jobs_of_an_open_batch_are_waited_for() {
+    const WAITS: &str = "select count(*) from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock'";
+    let (_, pool) = database::fresh("import_open").await;
+    PostgresStorage::setup(&pool).await.unwrap();
+    let tasks = (0..25).map(|n| {
+        let payload = serde_json::to_vec(&Letter { n }).unwrap();
+        apalis::prelude::TaskBuilder::new(payload).build()
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut tx = begin(&pool).await.unwrap();
+    apalis_postgres::queries::push_tasks(&mut *tx, "letters", tasks).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut open = begin(&pool).await.unwrap();
+    let lock = "select id from apalis.jobs order by id limit 10 for update";
+    let locked: Vec<(String,)> = sqlx::query_as(lock).fetch_all(&mut *open).await.unwrap();
+    assert_eq!(locked.len(), 10);
+    let import = ApalisImport { batch: 10, ..ApalisImport::new("letters", "letter") };
+    let importer = pool.clone();
+    let running = tokio::spawn(async move { from_apalis(&importer, &import).await });
+    while number(&pool, WAITS).await == 0 {
+        assert!(!running.is_finished(), "it waits for the open batch");
+        tokio::task::yield_now().await;
+    }
+    open.rollback().await.unwrap();
+    assert_eq!(running.await.unwrap().unwrap().moved, 25);
+}
+
 #[tokio::test]
 async fn what_cannot_move_stays_and_is_named() {
     let (_, pool) = database::fresh("import_rest").await;

@@ -5,7 +5,7 @@
 //! be stopped at any moment and started again: no job is moved twice, and none is lost. Workers of
 //! either kind may run meanwhile.
 
-use crate::{QueueConfig, begin};
+use crate::{QueueConfig, begin_with};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, value::RawValue};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgExecutor, PgPool, types::Json};
@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 /// The longest key that the queue takes, in characters.
 const MAX_KEY: usize = 200;
+
+/// Begins the transaction of a batch, with the bound of a wait for another one's jobs.
+const BEGIN: &str = "begin; set local lock_timeout = '10s'";
 
 /// What to import.
 #[derive(Clone, Debug)]
@@ -88,13 +91,14 @@ impl Foreign {
 /// before its last import.
 ///
 /// # Errors
-/// The database's; among them that there is no `apalis.jobs`. What was moved by then stays moved.
+/// The database's; among them that there is no `apalis.jobs`, and that another transaction keeps a
+/// job locked for 10 s. What was moved by then stays moved.
 pub async fn from_apalis(pool: &PgPool, import: &ApalisImport) -> Result<Imported, sqlx::Error> {
     let select = select_statement(&mut *pool.acquire().await?, import.batch).await?;
     let mut imported = Imported::default();
     let mut after = String::new();
     loop {
-        let mut tx = begin(pool).await?;
+        let mut tx = begin_with(pool, BEGIN).await?;
         let jobs: Vec<Foreign> = sqlx::query_as(AssertSqlSafe(select.clone()))
             .bind(&import.job_type)
             .bind(&after)
@@ -126,13 +130,15 @@ async fn select_statement(conn: &mut PgConnection, batch: u32) -> Result<String,
     let payload = if is_bytes { "job" } else { "convert_to(job::text, 'UTF8')" };
     let priority = if has("priority") { "coalesce(priority, 0)" } else { "0" };
     let idempotency_key = if has("idempotency_key") { "idempotency_key" } else { "null::text" };
+    // A locked job is waited for, never passed over: the batch of an import that was stopped may still be
+    // rolling back, and this import would end without its jobs.
     Ok(format!(
         "select id, {payload} as payload, attempts, max_attempts, run_at, {priority} as priority,
                 {idempotency_key} as idempotency_key
          from apalis.jobs
          where job_type = $1 and id > $2
            and (status = 'Pending' or (status = 'Failed' and attempts < max_attempts))
-         order by id limit {batch} for update skip locked"
+         order by id limit {batch} for update"
     ))
 }
 
