@@ -19,6 +19,8 @@ pub(crate) enum Jobs {
     Cancel(Acted),
     /// Redrive a dead letter, with fresh attempts.
     Redrive(Acted),
+    /// Discard a dead letter that owes nothing: it ends as cancelled.
+    Discard(Acted),
     /// Snooze a waiting job.
     Snooze(Snooze),
 }
@@ -146,7 +148,9 @@ impl Jobs {
         match self {
             Self::List(list) => &list.shown.data,
             Self::Show(one) => &one.shown.data,
-            Self::Retry(act) | Self::Cancel(act) | Self::Redrive(act) => &act.one.shown.data,
+            Self::Retry(act) | Self::Cancel(act) | Self::Redrive(act) | Self::Discard(act) => {
+                &act.one.shown.data
+            }
             Self::Snooze(snooze) => &snooze.one.shown.data,
         }
     }

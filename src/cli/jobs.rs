@@ -47,6 +47,12 @@ impl Jobs {
                 tx.commit().await?;
                 one.shown.job(&job, "redriven")
             }
+            Self::Discard(Acted { one, why }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let job = ops::jobs::discard(&mut tx, &by, one.id.0).await.map_err(sentence)?;
+                tx.commit().await?;
+                one.shown.job(&job, "discarded")
+            }
             Self::Snooze(Snooze { one, why, until, secs }) => {
                 let wait = TimeDelta::seconds(secs.unwrap_or(0).into());
                 let until = until.map_or(Until::After(wait), |until| Until::At(until.utc()));
@@ -226,6 +232,7 @@ pub(crate) fn sentence(error: Error) -> BoxError {
         Error::Refused(Refusal::JobBusy) => {
             "an attempt is running, or a live job has its key; look again in a moment".into()
         }
+        Error::Refused(Refusal::StillOwed) => "it still owes seats or money: redrive it".into(),
         Error::Refused(Refusal::Invalid(field)) => {
             format!("{}: {}", field.pointer.trim_start_matches('/'), field.rule).into()
         }

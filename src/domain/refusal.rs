@@ -121,6 +121,8 @@ pub enum Refusal {
     NotAuthorized,
     /// An attempt at the job is running, or a live job has its key.
     JobBusy,
+    /// The dead letter still owes seats or money, and so may not be discarded.
+    StillOwed,
     /// The operation upon many jobs has ended.
     BulkOver,
     /// The operation would cover another number of jobs than was previewed.

@@ -198,6 +198,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/jobs/{id}/impact", get(jobs::impact))
         .route("/v1/ops/jobs/{id}/retry", post(jobs::retry))
         .route("/v1/ops/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/ops/jobs/{id}/discard", post(jobs::discard))
         .route("/v1/ops/jobs/{id}/snooze", post(jobs::snooze))
         .route("/v1/ops/errors", get(jobs::errors))
         .route("/v1/ops/bulk", get(bulk::list).post(bulk::start))

@@ -47,6 +47,37 @@ pub async fn redrive(conn: &mut PgConnection, by: &Attribution, id: Uuid) -> Res
     record(conn, by, Action::JobRedrive, before, json!({})).await
 }
 
+/// Discards a dead letter: it ends as cancelled, and nobody redrives it any more. Only one that owes
+/// nothing, or whose payload no build can read: the invariants go on showing what its order lacks.
+///
+/// # Errors
+/// A job that is no dead letter; one that still owes seats or money ([`Refusal::StillOwed`]); the
+/// database's.
+pub async fn discard(conn: &mut PgConnection, by: &Attribution, id: Uuid) -> Result<JobView, Error> {
+    let before = load(conn, id).await?;
+    if state_of(&before) != Some(JobState::Dead) {
+        return Err(Refusal::NotFound("dead letter").into());
+    }
+    if may_owe(conn, &before).await? {
+        return Err(Refusal::StillOwed.into());
+    }
+    check(admin::discard(&mut *conn, id, &by.note()).await?)?;
+    record(conn, by, Action::JobDiscard, before, json!({})).await
+}
+
+/// Whether a job that never runs again would leave seats or money owed, now or at its order's
+/// deadline.
+///
+/// # Errors
+/// The database's.
+pub async fn may_owe(conn: &mut PgConnection, job: &JobView) -> Result<bool, sqlx::Error> {
+    let is_timer = matches!(job.tag.parse(), Ok(MqTag::OrderUnpaid));
+    if is_timer && deadline(&mut *conn, job).await?.1.is_some() {
+        return Ok(true);
+    }
+    owes(conn, job).await
+}
+
 /// Cancels a live job. One that is still running in the response was asked to end.
 ///
 /// # Errors
@@ -142,22 +173,9 @@ pub struct SnoozeLimit {
 /// # Errors
 /// The database's.
 pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<SnoozeLimit, sqlx::Error> {
-    let order = order_of(&job.payload).map(|order| order.0);
-    let trip: Option<Uuid> =
-        job.payload.pointer("/booking/trip_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
-    let row = sqlx::query!(
-        r#"select now() as "now!",
-                  coalesce((select o.expires_at from orders o where o.id = $1 and o.status = 'unpaid'),
-                           (select max(s.held_until) from seat s
-                            where s.trip_id = $2 and s.order_id = $1
-                              and not exists(select from orders o where o.id = $1))) as deadline"#,
-        order,
-        trip
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let (now, tag) = (row.now, job.tag.parse::<MqTag>().ok());
-    if let (Some(MqTag::OrderUnpaid), Some(at)) = (tag, row.deadline) {
+    let (now, deadline) = deadline(&mut *conn, job).await?;
+    let tag = job.tag.parse::<MqTag>().ok();
+    if let (Some(MqTag::OrderUnpaid), Some(at)) = (tag, deadline) {
         let deadline = at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let why = Localized::new(
             format!("the order's deadline is {deadline}, and this job gives its seats back then"),
@@ -165,15 +183,7 @@ pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Sno
         );
         return Ok(SnoozeLimit { now, at, why });
     }
-    let owes = match tag {
-        Some(MqTag::TripCancel | MqTag::NetworkImport) => true,
-        _ => {
-            let facts = impact::facts(&mut *conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
-            let Effects { seats, amount, marks_paid, .. } = impact::effects(&job.tag, &facts.undo);
-            marks_paid || amount.is_some() || !seats.is_empty()
-        }
-    };
-    let (most, why) = if owes {
+    let (most, why) = if owes(&mut *conn, job).await? {
         let hours = MAX_SNOOZE_OF_UNDO_HOURS;
         let why = Localized::new(
             format!("somebody waits for seats or money, so {hours} hours"),
@@ -192,6 +202,38 @@ pub async fn latest_snooze(conn: &mut PgConnection, job: &JobView) -> Result<Sno
         (TimeDelta::days(MAX_SNOOZE_DAYS), why)
     };
     Ok(SnoozeLimit { now, at: now + most, why })
+}
+
+/// The database's clock, and the deadline of the job's unpaid order or of its claim without an order.
+async fn deadline(
+    conn: &mut PgConnection,
+    job: &JobView,
+) -> Result<(DateTime<Utc>, Option<DateTime<Utc>>), sqlx::Error> {
+    let order = order_of(&job.payload).map(|order| order.0);
+    let trip: Option<Uuid> =
+        job.payload.pointer("/booking/trip_id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let row = sqlx::query!(
+        r#"select now() as "now!",
+                  coalesce((select o.expires_at from orders o where o.id = $1 and o.status = 'unpaid'),
+                           (select max(s.held_until) from seat s
+                            where s.trip_id = $2 and s.order_id = $1
+                              and not exists(select from orders o where o.id = $1))) as deadline"#,
+        order,
+        trip
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((row.now, row.deadline))
+}
+
+/// Whether a run of the job now would free seats or move money.
+async fn owes(conn: &mut PgConnection, job: &JobView) -> Result<bool, sqlx::Error> {
+    if let Ok(MqTag::TripCancel | MqTag::NetworkImport) = job.tag.parse() {
+        return Ok(true);
+    }
+    let facts = impact::facts(conn, std::slice::from_ref(job)).await?.pop().unwrap_or_default();
+    let Effects { seats, amount, marks_paid, .. } = impact::effects(&job.tag, &facts.undo);
+    Ok(marks_paid || amount.is_some() || !seats.is_empty())
 }
 
 /// Redrives the dead letters of a filter, at most [`admin::REDRIVE_MAX`]; returns how many.

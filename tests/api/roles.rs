@@ -78,6 +78,7 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/audit", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/jobs/{id}/retry", [401, 403, 403, 403, 200, 200]),
     ("POST /v1/ops/jobs/{id}/cancel", [401, 403, 403, 403, 200, 200]),
+    ("POST /v1/ops/jobs/{id}/discard", [401, 403, 403, 403, 404, 404]),
     ("GET /v1/ops/queues", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/queues/{tag}/pause", [401, 403, 403, 403, 200, 200]),
     ("POST /v1/ops/queues/{tag}/resume", [401, 403, 403, 403, 200, 200]),

@@ -9,6 +9,7 @@ mod chain;
 mod checker;
 mod dashboard;
 pub mod dead_letters;
+mod discard;
 mod impact;
 mod metrics;
 mod money_by_hand;

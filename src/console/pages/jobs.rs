@@ -166,6 +166,8 @@ fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
 pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(id)): Path<Id>) -> PageResult {
     let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let impact = impact::impact(&app.saga.pool, &job).await?;
+    let may_discard =
+        job.state == "dead" && !jobs::may_owe(&mut *app.saga.pool.acquire().await?, &job).await?;
     let body = live(
         "job",
         &context,
@@ -193,7 +195,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (note) } }
             } }
             (impact_card(&context, &impact))
-            div.acts { @for act in acts_of(&job.state) {
+            div.acts { @for act in acts_of(&job.state).iter().filter(|act| **act != "discard" || may_discard) {
                 (action_link(&context, &format!("/console/jobs/{id}/{act}"), label(&context, act).unwrap_or_default()))
             } }
             h2 { (context.t("Attempts", "尝试记录")) }
@@ -227,7 +229,7 @@ fn acts_of(state: &str) -> &'static [&'static str] {
     match state {
         "ready" | "delayed" | "retrying" => &["retry", "snooze", "cancel"],
         "running" => &["cancel"],
-        "dead" => &["redrive"],
+        "dead" => &["redrive", "discard"],
         _ => &[],
     }
 }
@@ -238,6 +240,7 @@ fn label(context: &PageContext, act: &str) -> Option<&'static str> {
         "snooze" => Some(context.t("Snooze", "推迟")),
         "cancel" => Some(context.t("Cancel", "取消")),
         "redrive" => Some(context.t("Redrive", "重投")),
+        "discard" => Some(context.t("Discard", "丢弃")),
         _ => None,
     }
 }
@@ -291,9 +294,8 @@ pub(crate) async fn confirm(
     let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
     let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let impact = impact::impact(&app.saga.pool, &job).await?;
-    let words = if act == "cancel" { &impact.cancel } else { &impact.run };
     let preview =
-        html! { p { strong { (context.t(&words.en, &words.zh)) } } (impact_card(&context, &impact)) };
+        html! { p { strong { (consequence(&context, &act, &impact)) } } (impact_card(&context, &impact)) };
     let latest = if act == "snooze" {
         let mut conn = app.saga.pool.acquire().await?;
         Some(jobs::latest_snooze(&mut conn, &job).await?)
@@ -311,9 +313,21 @@ pub(crate) async fn confirm(
         label,
         fields,
         Some(preview),
-        act == "cancel",
+        act == "cancel" || act == "discard",
     );
     Ok(with_nav(&context, Nav::Jobs, &format!("{label}: {}", job.tag), form))
+}
+
+/// What the act changes, or leaves undone, in a sentence.
+fn consequence<'a>(context: &PageContext, act: &str, impact: &'a Impact) -> &'a str {
+    match act {
+        "cancel" => context.t(&impact.cancel.en, &impact.cancel.zh),
+        "discard" => context.t(
+            "It ends as cancelled and can never be redriven. The checks go on showing what is missing, if anything is.",
+            "任务以“已取消”结束，无法再次重投。若有缺失，检查仍会显示。",
+        ),
+        _ => context.t(&impact.run.en, &impact.run.zh),
+    }
 }
 
 /// The whole minutes for which the job may be snoozed, at least one: the action itself refuses a
@@ -340,6 +354,7 @@ pub(crate) async fn act(
         "retry" => jobs::retry(&mut tx, &by, id).await?,
         "redrive" => jobs::redrive(&mut tx, &by, id).await?,
         "cancel" => jobs::cancel(&mut tx, &by, id).await?,
+        "discard" => jobs::discard(&mut tx, &by, id).await?,
         _ => {
             let most = jobs::MAX_SNOOZE_DAYS * 1_440;
             let minutes = form.minutes.filter(|minutes| (1..=most).contains(minutes));

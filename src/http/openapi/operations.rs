@@ -250,6 +250,10 @@ fn ops_jobs(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The cancelled job", s.gives::<jobs::Job>())
             .gives(202, "The running job, whose attempt is asked to end", s.gives::<jobs::Job>())
             .refuses("006011").keyed(),
+        operation("post", "/v1/ops/jobs/{id}/discard", Operator, "Discard a dead letter that owes nothing")
+            .may_take(s.takes::<OptionalReason>(), reason())
+            .gives(200, "The cancelled job", s.gives::<jobs::Job>())
+            .refuses("006012").keyed(),
     ]
 }
 

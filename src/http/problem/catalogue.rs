@@ -107,6 +107,8 @@ pub(super) const TOO_LATE: Kind =
 pub(super) const PAYING: Kind =
     Kind::new(StatusCode::CONFLICT, "006010", "Another payment is under way", "该订单正在支付");
 pub(super) const BUSY_JOB: Kind = Kind::new(StatusCode::CONFLICT, "006011", "Job is running", "任务正在执行");
+pub(super) const STILL_OWED: Kind =
+    Kind::new(StatusCode::CONFLICT, "006012", "Job still owes seats or money", "任务仍有座位或款项未清");
 pub(super) const TRIP_OVER: Kind = Kind::new(StatusCode::CONFLICT, "006020", "Trip is over", "场次已结束");
 pub(super) const STREAMS_FULL: Kind =
     Kind::new(StatusCode::SERVICE_UNAVAILABLE, "006021", "Too many live streams", "实时连接过多");
@@ -187,6 +189,7 @@ const ALL: &[&Kind] = &[
     &TOO_LATE,
     &PAYING,
     &BUSY_JOB,
+    &STILL_OWED,
     &TRIP_OVER,
     &STREAMS_FULL,
     &BUS_TAKEN,

@@ -6,7 +6,8 @@ use super::{
         APPROVAL_OVER, BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CODE, CODE_NEEDED, CONFIRM, CREDENTIALS,
         EVALUATED, EXPIRED, LOCKED, NAME_TAKEN, NO_PAY_PASSWORD, NO_SECOND_FACTOR, NOT_AUTHORIZED,
         NOT_DEPARTED, OWN_WALLET, PASSWORD, PAY_PASSWORD, PAYING, REFERENCE_USED, RESET_CODE, SEATS_TAKEN,
-        SECOND_PERSON, STATE, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED, TRIP_OVER, UNKNOWN,
+        SECOND_PERSON, STATE, STILL_OWED, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED, TRIP_OVER,
+        UNKNOWN,
     },
 };
 use crate::{
@@ -79,6 +80,7 @@ impl From<Refusal> for Problem {
                     .with("field", json!("/authorization"))
             }
             Refusal::JobBusy => Self::busy_job(),
+            Refusal::StillOwed => Self::new(&STILL_OWED, "a dead letter that owes something is redriven"),
             Refusal::BulkOver => Self::new(&BULK_OVER, "all of it is done, or it was stopped before"),
             Refusal::BulkChanged { covers } => Self::new(
                 &BULK_CHANGED,

@@ -11,6 +11,8 @@ pub enum Action {
     JobSnooze,
     /// A dead letter is redriven.
     JobRedrive,
+    /// A dead letter is discarded.
+    JobDiscard,
     /// Dead letters are redriven together.
     DeadLettersRedrive,
     /// A tag is paused.
@@ -87,11 +89,12 @@ pub enum Action {
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
         Self::JobRedrive,
+        Self::JobDiscard,
         Self::DeadLettersRedrive,
         Self::QueuePause,
         Self::QueueResume,
@@ -137,6 +140,7 @@ impl Action {
             Self::JobCancel => "job_cancel",
             Self::JobSnooze => "job_snooze",
             Self::JobRedrive => "job_redrive",
+            Self::JobDiscard => "job_discard",
             Self::DeadLettersRedrive => "dead_letters_redrive",
             Self::QueuePause => "queue_pause",
             Self::QueueResume => "queue_resume",

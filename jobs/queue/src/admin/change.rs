@@ -54,6 +54,27 @@ pub(crate) async fn restore(
     .await
 }
 
+/// Ends a dead letter as `cancelled` with the note: nobody can redrive it any more. Safe to drop: the
+/// row is moved in one statement.
+pub async fn discard(
+    conn: &mut (impl QueueConnection + ?Sized),
+    id: Uuid,
+    note: &str,
+) -> Result<AdminOutcome, sqlx::Error> {
+    let moved = sqlx::query!(
+        "with gone as (delete from queue.dead_letter where id = $1 returning *)
+         insert into queue.finished
+             (id, tag, key, payload, outcome, attempt, note, failures, run_at, created_at, ended_at)
+         select id, tag, key, payload, 'cancelled', attempt, $2, failures, run_at, created_at, clock_timestamp()
+         from gone",
+        id,
+        note
+    )
+    .execute(conn.on_queue())
+    .await?;
+    Ok(if moved.rows_affected() == 1 { AdminOutcome::Changed } else { AdminOutcome::Gone })
+}
+
 /// Locks the row of the live job, in the caller's transaction. Waits for other transactions.
 pub(super) async fn lock(
     conn: &mut (impl QueueConnection + ?Sized),

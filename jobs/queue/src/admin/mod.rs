@@ -19,7 +19,7 @@ use crate::Priority;
 use crate::QueueConnection;
 use change::{busy_or_gone, lock, restore};
 
-pub use change::{AdminOutcome, JobRef};
+pub use change::{AdminOutcome, JobRef, discard};
 pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id, ids, list};
 pub use table::JobTable;
 pub use views::{

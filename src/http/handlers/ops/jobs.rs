@@ -211,6 +211,17 @@ fn status_of<E>(done: &Result<Job, E>) -> StatusCode {
     }
 }
 
+/// Ends a dead letter for good.
+pub(crate) async fn discard(
+    Path(id): Path<String>,
+    OpsChange(change): OpsChange<OptionalReason>,
+) -> Result<Response, Reply> {
+    let (id, by) = (job_id(&id)?, by(&change.caller, change.body.reason.as_deref())?);
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let done = jobs::discard(act.conn(), &by, id).await.map(Job::from);
+    act.end(StatusCode::OK, done).await
+}
+
 /// Until when a job is snoozed, and why.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
