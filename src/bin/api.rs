@@ -49,7 +49,10 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
         tracing::info!(address = %listener.local_addr()?, "metrics");
         let (pool, metrics, settings) =
             (app.operator_pool.clone(), app.metrics.clone(), app.settings.clone());
-        telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
+        let stopping = app.stopping.clone();
+        telling.spawn(async move {
+            http::serve_metrics(pool, metrics, &settings, listener, stopping).await;
+        });
     }
     telling.spawn(service_manager::run_watchdog_loop());
     // Connections wait in the kernel's queue until they are accepted.

@@ -13,6 +13,7 @@ use farebox::{
 };
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 #[command(version, about = "Runs Farebox's rollbacks and timers")]
@@ -41,6 +42,7 @@ async fn run() -> Result<ExitCode, BoxError> {
     let saga = app::traced_saga_context(&settings, pool, "farebox-worker")?;
     let metrics = app::worker_metrics(&saga);
     let listen = &settings.worker.metrics_listen;
+    let stopping = CancellationToken::new();
     let (mut telling, mut pruning) = (JoinSet::new(), JoinSet::new());
     pruning.spawn(maintenance::run_prune_loop(saga.pool.clone(), Pruning::from(&settings)));
     pruning.spawn(app::currency::run_refresh_loop(saga.pool.clone(), settings.wallets));
@@ -60,11 +62,18 @@ async fn run() -> Result<ExitCode, BoxError> {
         tracing::info!(address = %listener.local_addr()?, "metrics");
         http::require_files(&settings, http::WORKER_CONNECTIONS)?;
         let (pool, metrics, settings) = (saga.pool.clone(), metrics.clone(), settings.clone());
-        telling.spawn(async move { http::serve_metrics(pool, metrics, &settings, listener).await });
+        let stopping = stopping.clone();
+        telling.spawn(async move {
+            http::serve_metrics(pool, metrics, &settings, listener, stopping).await;
+        });
     }
     telling.spawn(service_manager::run_watchdog_loop());
     service_manager::notify_ready();
-    let worked = worker::work(&saga, &settings.worker, &tags, &metrics, app::stop_signal()).await;
+    let shutdown = async move {
+        app::stop_signal().await;
+        stopping.cancel();
+    };
+    let worked = worker::work(&saga, &settings.worker, &tags, &metrics, shutdown).await;
     app::close_traces(&saga).await;
     worked?;
     Ok(ExitCode::SUCCESS)

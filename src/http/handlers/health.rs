@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::{future, time::Duration};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// The media type of OpenMetrics, the format that Prometheus prefers.
 const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -81,9 +82,15 @@ async fn scrape(pool: &PgPool, metrics: &Metrics, headers: &HeaderMap) -> Scrape
     ([(header::CONTENT_TYPE, media_type)], metrics.page(pool, format).await)
 }
 
-/// Serves health and metrics alone, for a process that serves nothing else. Safe to drop: its
-/// connections are closed with the process.
-pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, listener: TcpListener) {
+/// Serves health and metrics alone, on a listener of its own. Once `stopping` is cancelled the process
+/// is not ready any more. Safe to drop: its connections are closed with the process.
+pub async fn serve_metrics(
+    pool: PgPool,
+    metrics: Metrics,
+    settings: &Settings,
+    listener: TcpListener,
+    stopping: CancellationToken,
+) {
     let api = Bounds::of_api(settings);
     let bounds = Bounds {
         connections: WORKER_CONNECTIONS,
@@ -97,7 +104,12 @@ pub async fn serve_metrics(pool: PgPool, metrics: Metrics, settings: &Settings, 
         .route("/health/live", get(live))
         .route(
             "/health/ready",
-            get(async |State((pool, _)): State<(PgPool, Metrics)>| can_serve(&pool).await),
+            get(async move |State((pool, _)): State<(PgPool, Metrics)>| {
+                if stopping.is_cancelled() {
+                    return Err(Problem::stopping());
+                }
+                can_serve(&pool).await
+            }),
         )
         .route(
             "/metrics",
