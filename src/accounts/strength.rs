@@ -8,9 +8,10 @@ use zxcvbn::zxcvbn;
 /// The fewest guesses that a new password must take, as a power of ten: the estimator's score of 3
 /// begins there. With Argon2 and the delays after wrong passwords, nobody makes as many.
 const MIN_GUESSES_LOG10: f64 = 8.0;
-/// How much of a password is estimated, characters: the estimator's time grows with the square of
-/// the length, and what is strong so far stays strong.
-const MAX_ESTIMATED_CHARS: usize = 64;
+/// How much of a password is estimated, characters: what is strong so far stays strong. The estimator's
+/// time grows with the square of the length, and its numbers overflow beyond this: it takes 5 (the
+/// neighbours of a key) to the power of the turns on a keypad, and 5^28 is more than 64 bits hold.
+const MAX_ESTIMATED_CHARS: usize = 28;
 /// The fewest characters beside the owner's own words.
 const MIN_OWN_CHARS: usize = 6;
 /// The shortest word that counts as the owner's, characters.
@@ -204,6 +205,20 @@ mod tests {
         let began = std::time::Instant::now();
         let _ = check_password("/password", &long, Owner::default());
         assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
+    /// Walks that turn at each key, on the keyboard and the keypad; their guesses are counted in 64 bits.
+    #[test]
+    fn no_long_walk_on_a_keyboard_overflows() {
+        for walk in ["[]", "qa", "1q", "15", "24", "0.", "=-", "p[", "m,", "z<"] {
+            for repeated in [MAX_ESTIMATED_CHARS - 1, MAX_ESTIMATED_CHARS, 78] {
+                // Broken off and varied, so that the walk is seen as one and not as a repetition.
+                let walk: String = walk.chars().cycle().take(repeated).collect();
+                for password in [format!("{walk}7"), format!("xx{walk}"), walk.to_uppercase(), walk] {
+                    let _ = check_password("/password", &password, Owner::default());
+                }
+            }
+        }
     }
 
     #[test]
