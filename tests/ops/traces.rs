@@ -194,6 +194,28 @@ async fn names_on_the_pages_of_forms_are_reads_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_refused_is_no_read() {
+    let world = World::with(&production(&[])).await;
+    let rider = world.rider("20.00").await;
+    let trip = world.trip(4).await;
+    rider.booked(&trip, &["1"]).await;
+    let ops = ConsoleSession::enter(&world, "ops").await;
+    let change = format!("/console/trips/{trip}/change");
+    let correct = format!("/console/riders/{}/correct", rider.id);
+    let unknown = "0190b5a0-0000-7000-8000-000000000000";
+    for (page, status) in [
+        (format!("{change}?bus=999999999999"), 422),
+        (format!("{change}?bus=2147483647"), 422),
+        (format!("{change}?price=dear"), 422),
+        (format!("{correct}/{unknown}"), 404),
+    ] {
+        assert_eq!(ops.status("GET", &page, None).await, status, "{page}");
+    }
+    let reads = "select count(*) from audit where act in ('manifest_read', 'rider_read')";
+    assert_eq!(count(&world.pool, reads).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_role_may_not_do_leaves_a_trace() {
     let world = World::with(&production(&[])).await;
     let rider = world.rider("0").await;

@@ -70,9 +70,9 @@ pub(crate) async fn confirm_correction(
     if let Some(elsewhere) = password_page(&app, &context.caller, &context.path).await? {
         return Ok(elsewhere);
     }
-    let (name, account) = preview(&app, &context, id).await?;
     let wrong = wallet::entry(&app.saga.pool, RiderId(id), entry).await?;
     let wrong = wrong.ok_or(Refusal::NotFound("entry"))?;
+    let (name, account) = preview(&app, &context, id).await?;
     let preview = html! {
         (account)
         p { strong { (context.t("The entry that was wrong", "有误的账目")) } ": " (when(&context, wrong.at)) " " (wrong.kind) " "

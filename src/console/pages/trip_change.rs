@@ -101,11 +101,13 @@ pub(crate) async fn show(
     {
         return Ok(elsewhere);
     }
-    context.reads(&app, &Read::Manifest(TripId(id))).await?;
+    let change = wanted.change()?;
     let mut tx = storage::begin(&app.saga.pool).await?;
-    let preview = one_trip::preview(&mut tx, TripId(id), &wanted.change()?).await?;
+    let preview = one_trip::preview(&mut tx, TripId(id), &change).await?;
     // The preview wrote nothing.
     tx.rollback().await?;
+    // What is refused shows nobody.
+    context.reads(&app, &Read::Manifest(TripId(id))).await?;
     let fields = html! {
         @for (name, value) in [("bus", &wanted.bus), ("price", &wanted.price), ("prices", &wanted.prices),
             ("follow", &wanted.follow), ("digest", &preview.digest)] {
