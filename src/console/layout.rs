@@ -2,6 +2,7 @@
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    cards::label_cells,
     preferences::{Lang, Preferences, Theme},
     session::{PageContext, error_page_context, is_inside},
 };
@@ -193,7 +194,7 @@ fn document(preferences: &Preferences, title: &str, top: Markup, main: Markup) -
             }
         }
     };
-    Html(page.into_string())
+    Html(label_cells(&page.into_string()))
 }
 
 fn preferences_form(preferences: &Preferences) -> Markup {

@@ -106,7 +106,7 @@ struct Things {
 }
 
 /// The id of a preview of the demo's network, which changes something.
-async fn uploaded(world: &World) -> String {
+pub async fn uploaded(world: &World) -> String {
     let demo = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo-network"));
     let network = network::read(demo).unwrap().network;
     let zip = network::zipped(&network::write::files(&network)).unwrap();

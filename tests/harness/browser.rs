@@ -260,6 +260,12 @@ impl Browser {
         self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
     }
 
+    /// A screen this many CSS pixels wide.
+    pub async fn wide(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
+    }
+
     /// What the machine would say it prefers: `light` or `dark`.
     pub async fn prefers(&self, scheme: &str) {
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});

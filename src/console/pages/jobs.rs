@@ -76,9 +76,10 @@ pub(crate) async fn list(
                 } }
             }
         }
-        div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
+        // An act on every job there is needs a filter first.
+        @if !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
-        }
+        } }
         (live("jobs", &context, html! {
             @if found.items.is_empty() { (empty(&context, "No job fits.", "没有符合条件的任务。")) }
             @else { form action="/console/bulk/new" {
