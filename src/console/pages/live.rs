@@ -3,6 +3,9 @@
 //! The browser opens the page's address with `live=1` as a stream of server-sent events. The page
 //! is then rendered again about once a second, by the same handler with the same cookie, and each
 //! marked part is sent when it has changed. A revoked session therefore ends its streams.
+//!
+//! After each rendering that succeeded comes a `beat`, after each that failed a `failing`: a browser
+//! that hears neither for 5 s shows its page as stale.
 
 use crate::console::{
     components::{LIVE_BEGIN, LIVE_END},
@@ -50,15 +53,17 @@ const MAX_STREAMS_PER_ACCOUNT: usize = 10;
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 /// The time between two renderings of a page.
 const PERIOD: Duration = Duration::from_millis(1_000);
-/// The pause after a rendering is at least this many times as long as the rendering.
+/// The pause after a rendering is this many times as long as the rendering, within bounds.
 const PAUSE_FACTOR: u32 = 9;
+/// The longest pause, so that a browser hears of a rendering before it calls its page stale.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// The longest a stream lasts; then the browser opens another.
 const MAX_STREAM_AGE: Duration = Duration::from_secs(900);
 /// The interval of heartbeats while nothing changes. They reveal a client that has left, so that
 /// its page is no longer rendered.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// The longest a rendering may take.
-const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest a rendering may take. With [`MAX_PAUSE`] it is what a browser waits for.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest page that is searched for live parts, bytes.
 const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -119,6 +124,14 @@ impl Drop for StreamPermit {
     }
 }
 
+/// What a stream sends of one rendering.
+enum Message {
+    /// A part that changed: its id and content.
+    Part(String, String),
+    /// The rendering succeeded, and its parts were sent.
+    Beat,
+}
+
 /// One open stream. Safe to drop: it only reads, and dropping it releases its permit.
 struct Open {
     page: Parts,
@@ -172,18 +185,25 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
     };
     let events = stream::unfold((open, first), |(mut open, mut changes)| async move {
         loop {
-            if let Some((id, html)) = changes.pop() {
-                let data = serde_json::json!({ "id": id, "html": html });
-                return Some((Event::default().event("part").json_data(data), (open, changes)));
+            match changes.pop() {
+                Some(Message::Part(id, html)) => {
+                    let data = serde_json::json!({ "id": id, "html": html });
+                    return Some((Event::default().event("part").json_data(data), (open, changes)));
+                }
+                Some(Message::Beat) => {
+                    return Some((Ok(Event::default().event("beat").data("beat")), (open, changes)));
+                }
+                None => {}
             }
             if !open.wait().await {
                 return None;
             }
             match open.render().await {
                 Ok(changed) => changes = changed,
-                Err(_) => {
-                    open.over = true;
-                    return Some((Ok(Event::default().event("over").data("over")), (open, Vec::new())));
+                Err(response) => {
+                    let (name, reason) = ending(response.status());
+                    open.over = name == "over";
+                    return Some((Ok(Event::default().event(name).data(reason)), (open, Vec::new())));
                 }
             }
         }
@@ -191,6 +211,16 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
     let begin = stream::iter([Ok(Event::default().retry(RECONNECT_AFTER))]);
     let sse = Sse::new(begin.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
+}
+
+/// The event that reports a failed rendering, and its data. Only `over` ends the stream.
+fn ending(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => ("failing", "database"),
+        status if status.is_server_error() => ("failing", "server"),
+        status if status.is_redirection() || status == StatusCode::UNAUTHORIZED => ("over", "session"),
+        _ => ("over", "page"),
+    }
 }
 
 /// The response when no permit is free. An `EventSource` gives up for good at anything but a
@@ -202,7 +232,7 @@ fn too_many_streams(headers: &HeaderMap) -> Response {
 impl Open {
     /// Waits until the next rendering; false if the stream must end.
     async fn wait(&self) -> bool {
-        let wait = PERIOD.max(self.pause * PAUSE_FACTOR);
+        let wait = (self.pause * PAUSE_FACTOR).clamp(PERIOD, MAX_PAUSE);
         if self.over || self.begun.elapsed() > MAX_STREAM_AGE {
             return false;
         }
@@ -212,8 +242,8 @@ impl Open {
         }
     }
 
-    /// Renders the page, and returns the parts that changed.
-    async fn render(&mut self) -> Result<Vec<(String, String)>, Box<Response>> {
+    /// Renders the page, and returns what to send, the last message first.
+    async fn render(&mut self) -> Result<Vec<Message>, Box<Response>> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = self.page.uri.clone();
         *request.headers_mut() = self.page.headers.clone();
@@ -232,7 +262,8 @@ impl Open {
         let changed: Vec<(String, String)> =
             changed.map(|(id, html)| (id.to_owned(), html.to_owned())).collect();
         self.shown.extend(changed.iter().cloned());
-        Ok(changed)
+        let parts = changed.into_iter().map(|(id, html)| Message::Part(id, html));
+        Ok(std::iter::once(Message::Beat).chain(parts).collect())
     }
 }
 
