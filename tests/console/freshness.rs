@@ -47,3 +47,22 @@ async fn an_update_keeps_selection_and_open_details() {
         return [getSelection().toString(), part.querySelector('details').open, part.querySelector('b').textContent];";
     assert_eq!(browser.run(kept).await, serde_json::json!(["old words", true, "2"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tenth_tab_works_and_an_ended_session_shows() {
+    let world = World::new().await;
+    let browser = Browser::signed_in(&world, "ops").await;
+    for page in
+        ["", "/jobs", "/queues", "/bulk", "", "/jobs?state=dead", "/queues", "/jobs?state=done", "/jobs", ""]
+    {
+        browser.another_tab().await;
+        browser.goto(&format!("/console{page}")).await;
+        if browser.run("return document.querySelector('[data-live]:not(html)') !== null").await == true {
+            browser.until("the page is fresh", FRESH).await;
+        }
+    }
+    browser.run("fetch('/console/sign-out', { method: 'POST' })").await;
+    browser.until("the page says so", &stale("session")).await;
+    let link = "return document.querySelector('#stale a').getAttribute('href')";
+    assert_eq!(browser.run(link).await, "/console/sign-in?next=%2Fconsole");
+}

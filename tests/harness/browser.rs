@@ -111,6 +111,12 @@ impl Browser {
         self.driver.goto(format!("{}{path}", self.base)).await.unwrap();
     }
 
+    /// Goes on in another tab; those before stay open.
+    pub async fn another_tab(&self) {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.driver.switch_to_window(tab).await.unwrap();
+    }
+
     /// The page's path and query.
     pub async fn path(&self) -> String {
         let url = self.driver.current_url().await.unwrap();
