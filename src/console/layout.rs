@@ -3,6 +3,7 @@
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     components::LIVE_BEGIN,
+    outage::{self, LastHealth},
     preferences::{Lang, Preferences, Theme},
     session::{PageContext, error_page_context, is_inside, next},
 };
@@ -112,7 +113,10 @@ async fn problem_as_page(
     let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     // Only reading is retried by the browser itself.
     let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;
-    let details = problem_details(preferences.lang, &body, returns);
+    let mut details = problem_details(preferences.lang, &body, returns);
+    if let Some(health) = parts.extensions.get::<LastHealth>() {
+        details = html! { (outage::words(preferences.lang, health)) (details) };
+    }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
         None => without_nav(&preferences, &title, html! { div.card.narrow { h1 { (title) } (details) } })
@@ -161,7 +165,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
     };
     let is_live = body.0.contains(LIVE_BEGIN);
     let main = html! {
-        @if is_live { (staleness(context)) }
+        (staleness(context))
         div.title {
             h1 { (title) }
             @if is_live { (as_of(context)) }
@@ -186,7 +190,7 @@ fn as_of(context: &PageContext) -> Markup {
     html! { span.quiet #as-of data-words=(words) { (context.t("as of ", "截至 ")) (now) } }
 }
 
-/// The bar that the script fills when the live parts are stale.
+/// The bar that the script fills when the page is stale.
 fn staleness(context: &PageContext) -> Markup {
     let sign_in = format!("/console/sign-in?{}", next(&context.path));
     html! {
@@ -194,7 +198,7 @@ fn staleness(context: &PageContext) -> Markup {
             data-sign-in-words=(context.t("Sign in", "登录"))
             data-server=(context.t("The server does not answer. What you see is old.", "服务器没有响应。所见数据已过时。"))
             data-database=(context.t("The database does not answer. What you see is old.", "数据库没有响应。所见数据已过时。"))
-            data-busy=(context.t("No live stream is free. What you see is old.", "没有空闲的实时连接。所见数据已过时。"))
+            data-busy=(context.t("The server is busy. What you see is old.", "服务器繁忙。所见数据已过时。"))
             data-session=(context.t("The session has ended. What you see is old.", "会话已结束。所见数据已过时。")) {}
     }
 }

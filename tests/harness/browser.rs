@@ -117,6 +117,12 @@ impl Browser {
         self.driver.switch_to_window(tab).await.unwrap();
     }
 
+    /// Goes on in the tab that was opened as the `nr`th, from 0.
+    pub async fn tab(&self, nr: usize) {
+        let tabs = self.driver.windows().await.unwrap();
+        self.driver.switch_to_window(tabs[nr].clone()).await.unwrap();
+    }
+
     /// The page's path and query.
     pub async fn path(&self) -> String {
         let url = self.driver.current_url().await.unwrap();
