@@ -3,14 +3,16 @@
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     cards::label_cells,
+    components::LIVE_BEGIN,
+    outage::{self, LastHealth},
     preferences::{Lang, Preferences, Theme},
-    session::{PageContext, error_page_context, is_inside},
+    session::{PageContext, error_page_context, is_inside, next},
 };
 use crate::http::{App, middleware::context::with_language};
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -66,15 +68,16 @@ const NAVIGATION: [(Nav, &str, &str, &str); 10] = [
 
 /// Applies to every response under /console, also those of limits: problems become pages in the
 /// chosen language, and the security headers are set.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, following: Next) -> Response {
     if !is_inside(request.uri().path()) {
-        return next.run(request).await;
+        return following.run(request).await;
     }
     let preferences = preferences_of(&request);
     let headers = request.headers().clone();
+    let reads = request.method() == Method::GET;
     let lang = preferences.lang;
-    let response = with_language(lang == Lang::Chinese, next.run(request)).await;
-    let mut response = problem_as_page(&app, &headers, preferences, response).await;
+    let response = with_language(lang == Lang::Chinese, following.run(request)).await;
+    let mut response = problem_as_page(&app, &headers, preferences, reads, response).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
@@ -97,6 +100,7 @@ async fn problem_as_page(
     app: &App,
     headers: &HeaderMap,
     preferences: Preferences,
+    reads: bool,
     response: Response,
 ) -> Response {
     let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem+json");
@@ -108,7 +112,12 @@ async fn problem_as_page(
     let body: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     let context = error_page_context(headers, preferences.path.clone(), app).await;
     let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let details = problem_details(preferences.lang, &body);
+    // Only reading is retried by the browser itself.
+    let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;
+    let mut details = problem_details(preferences.lang, &body, returns);
+    if let Some(health) = parts.extensions.get::<LastHealth>() {
+        details = html! { (outage::words(preferences.lang, health)) (details) };
+    }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
         None => without_nav(&preferences, &title, html! { div.card.narrow { h1 { (title) } (details) } })
@@ -120,11 +129,16 @@ async fn problem_as_page(
     Response::from_parts(parts, page)
 }
 
-fn problem_details(lang: Lang, body: &Map<String, Value>) -> Markup {
+fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Markup {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     html! {
         p { (text("detail")) }
         p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
+        @if returns {
+            p role="status" data-retry hidden {
+                (lang.t("This page tries again by itself every two seconds.", "本页每两秒自动重试。"))
+            }
+        }
         p { a href="/console" { (lang.t("To the home page", "返回首页")) } }
     }
 }
@@ -150,12 +164,15 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
             }
         }
     };
+    let is_live = body.0.contains(LIVE_BEGIN);
     let main = html! {
+        (staleness(context))
         div.title {
             h1 { (title) }
-            button #pause type="button" hidden aria-pressed="false"
+            @if is_live { (as_of(context)) }
+            @if is_live { button #pause type="button" hidden aria-pressed="false"
                 data-on=(context.t("Pause updates", "暂停更新")) data-off=(context.t("Resume updates", "继续更新"))
-                { (context.t("Pause updates", "暂停更新")) }
+                { (context.t("Pause updates", "暂停更新")) } }
         }
         @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
         (body)
@@ -165,6 +182,26 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
         response.headers_mut().append(header::SET_COOKIE, context.notices.remove());
     }
     response
+}
+
+/// When the page was rendered. The script counts the seconds since the last message.
+fn as_of(context: &PageContext) -> Markup {
+    let words = context.t("as of {n} s ago", "{n} 秒前的数据");
+    let now = chrono::Utc::now().format("%H:%M:%S UTC");
+    html! { span.quiet #as-of data-words=(words) { (context.t("as of ", "截至 ")) (now) } }
+}
+
+/// The bar that the script fills when the page is stale.
+fn staleness(context: &PageContext) -> Markup {
+    let sign_in = format!("/console/sign-in?{}", next(&context.path));
+    html! {
+        p #stale role="status" data-sign-in=(sign_in)
+            data-sign-in-words=(context.t("Sign in", "登录"))
+            data-server=(context.t("The server does not answer. What you see is old.", "服务器没有响应。所见数据已过时。"))
+            data-database=(context.t("The database does not answer. What you see is old.", "数据库没有响应。所见数据已过时。"))
+            data-busy=(context.t("The server is busy. What you see is old.", "服务器繁忙。所见数据已过时。"))
+            data-session=(context.t("The session has ended. What you see is old.", "会话已结束。所见数据已过时。")) {}
+    }
 }
 
 /// A page without the navigation, for anyone.

@@ -19,6 +19,7 @@ mod form;
 mod layout;
 mod multipart;
 mod notice;
+mod outage;
 mod pages;
 mod parameters;
 mod preferences;
@@ -33,9 +34,9 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    accounts, approvals, audit, bulk, confirm, home, jobs, live, money, network, order, orders, own_account,
-    password_reset, people, preferences as preferences_form, queues, riders, search, second_factor, sign_in,
-    trip_change, trips,
+    accounts, approvals, audit, beat, bulk, confirm, home, jobs, live, money, network, order, orders,
+    own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
+    second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -93,11 +94,14 @@ fn router(app: &App) -> Router<App> {
         .route("/console/accounts", get(accounts::list))
         .route("/console/accounts/{id}/{act}", get(accounts::confirm).post(accounts::act))
         // any session
+        .route("/console/beat", get(beat::beat))
         .route("/console/account", get(own_account::show))
         .route("/console/account/password", post(own_account::change_password))
         .route("/console/account/sessions", post(own_account::end_others))
         .route("/console/account/second-factor", get(own_account::second_factor))
         .route("/console/confirm", get(confirm::form).post(confirm::confirm))
         .route("/console/sign-out", post(sign_in::leave))
+        // Inside of the streams, whose renderings pass it too.
+        .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
 }

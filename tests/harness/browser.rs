@@ -111,6 +111,18 @@ impl Browser {
         self.driver.goto(format!("{}{path}", self.base)).await.unwrap();
     }
 
+    /// Goes on in another tab; those before stay open.
+    pub async fn another_tab(&self) {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.driver.switch_to_window(tab).await.unwrap();
+    }
+
+    /// Goes on in the tab that was opened as the `nr`th, from 0.
+    pub async fn tab(&self, nr: usize) {
+        let tabs = self.driver.windows().await.unwrap();
+        self.driver.switch_to_window(tabs[nr].clone()).await.unwrap();
+    }
+
     /// The page's path and query.
     pub async fn path(&self) -> String {
         let url = self.driver.current_url().await.unwrap();

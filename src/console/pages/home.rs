@@ -9,6 +9,7 @@ use crate::console::{
     components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_nav},
+    outage::LastHealth,
     preferences::Lang,
     session::PageContext,
 };
@@ -32,7 +33,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageResult {
+pub(crate) async fn show(State(app): State<App>, health: LastHealth, context: PageContext) -> PageResult {
     let pool = &app.saga.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
@@ -54,6 +55,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext) -> PageRe
     let many_dead: i64 = queues.iter().map(|queue| queue.dead).sum();
     let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
     let standing = overview::health_level(verdict.as_ref(), &owed, many_dead, many_failing);
+    health.remember(standing, verdict.as_ref().map(|verdict| verdict.at));
     let stuck = [
         Stuck { jobs: dead.iter().map(|job| (job, None)).collect(), all: all_dead, state: "dead" },
         Stuck { jobs: failing.iter().map(|job| (job, None)).collect(), all: all_failing, state: "retrying" },

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod beat;
 pub(crate) mod bulk;
 pub(crate) mod confirm;
 mod entry;
