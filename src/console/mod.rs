@@ -21,6 +21,7 @@ mod notice;
 mod pages;
 mod parameters;
 mod preferences;
+mod refused;
 mod session;
 mod ticket;
 mod upload;
@@ -41,7 +42,9 @@ use std::sync::Arc;
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
     let layer = |all: Router<App>, app: &App| {
-        all.layer(from_fn_with_state(Arc::new(app.on_operator_pool()), layout::guard))
+        let own = app.on_operator_pool();
+        let routes = all.clone().with_state(own.clone());
+        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, layout::guard))
     };
     Pages { routes: router(app), layer }
 }
