@@ -33,9 +33,9 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    accounts, approvals, audit, bulk, confirm, home, jobs, live, money, network, order, orders, own_account,
-    password_reset, people, preferences as preferences_form, queues, riders, search, second_factor, sign_in,
-    trip_change, trips,
+    accounts, approvals, audit, bulk, bulk_show, confirm, home, jobs, live, money, network, order, orders,
+    own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
+    second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn router(app: &App) -> Router<App> {
         // bulk operations
         .route("/console/bulk", get(bulk::list).post(bulk::start))
         .route("/console/bulk/new", get(bulk::new))
-        .route("/console/bulk/{id}", get(bulk::show))
+        .route("/console/bulk/{id}", get(bulk_show::show))
         .route("/console/bulk/{id}/stop", get(bulk::confirm_stop).post(bulk::stop))
         // reading and acting
         .route("/console", get(home::show))

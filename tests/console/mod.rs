@@ -14,6 +14,7 @@ mod money;
 mod numbers;
 mod pages;
 mod pages_bench;
+mod redrive;
 mod riders;
 mod screenshots;
 mod second_factor;
