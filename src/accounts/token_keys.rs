@@ -39,10 +39,13 @@ pub(crate) enum Use {
     Requests,
     /// The console's sign-in, between its steps.
     Tickets,
+    /// The console's forms that wait while their operator signs in.
+    KeptForms,
 }
 
 impl Use {
-    const ALL: [Self; 5] = [Self::Tokens, Self::Forms, Self::Notices, Self::Requests, Self::Tickets];
+    const ALL: [Self; 6] =
+        [Self::Tokens, Self::Forms, Self::Notices, Self::Requests, Self::Tickets, Self::KeptForms];
 
     fn label(self) -> &'static str {
         match self {
@@ -51,6 +54,7 @@ impl Use {
             Self::Notices => "farebox console notices",
             Self::Requests => "farebox request digests",
             Self::Tickets => "farebox console sign-in steps",
+            Self::KeptForms => "farebox console forms that wait",
         }
     }
 }

@@ -74,6 +74,15 @@ pub(crate) fn span(context: &PageContext, secs: f64) -> String {
     }
 }
 
+/// The time until something is due.
+pub(crate) fn ahead(context: &PageContext, at: DateTime<Utc>) -> String {
+    let secs = (at - Utc::now()).as_seconds_f64();
+    if secs <= 0.0 {
+        return context.t("now", "现在").to_owned();
+    }
+    format!("{} {} {}", context.t("in", ""), span(context, secs), context.t("", "后")).trim().to_owned()
+}
+
 /// An amount of money, with its currency.
 pub(crate) fn money(amount: Money) -> Markup {
     html! { span.money { (amount) } " " (Currency::installed()) }

@@ -2,8 +2,9 @@
 //! CSRF token of an operator's session and a reason.
 
 use super::{
-    csrf::verify_csrf,
+    csrf::{owner, verify_csrf},
     failure::Failure,
+    refused::PAGE,
     session::{PageContext, next, page_context, signed_in},
 };
 use crate::{
@@ -80,7 +81,8 @@ impl<T: DeserializeOwned> FromRequest<App> for OperatorForm<T> {
         let (csrf, reason) = (take("csrf"), take("reason"));
         let refuse = |problem: Problem| Failure::from(problem).into_response();
         if !verify_csrf(&csrf, app, context.caller.session_id) {
-            return Err(forged(&context));
+            let is_own = owner(&csrf, app) == Some(context.caller.rider_id);
+            return Err(if is_own { refuse(Problem::ended_form()) } else { forged(&context) });
         }
         if !context.can_write() {
             return Err(refuse(denied(&context.caller)));
@@ -143,6 +145,8 @@ async fn read_own_form(request: Request, app: &App) -> Result<Pairs, Response> {
         String::from_utf8(bytes).map_err(|_| FieldError::new("form", "text in UTF-8, percent-encoded"));
     let pairs = text.and_then(|text| strict::pairs(&text));
     let pairs = pairs.and_then(|pairs| strict::once(&pairs, &REPEATED).map(|()| pairs));
+    // For the guard, which shows a refused form in its page.
+    let pairs = pairs.map(|pairs| pairs.into_iter().filter(|(name, _)| name != PAGE).collect());
     pairs.map_err(|error| Failure::from(error).into_response())
 }
 

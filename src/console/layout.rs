@@ -6,19 +6,19 @@ use super::{
     components::LIVE_BEGIN,
     outage::{self, LastHealth},
     preferences::{Lang, Preferences, Theme},
+    refused::{self, Brought, Console},
     session::{PageContext, error_page_context, is_inside, next},
 };
-use crate::http::{App, middleware::context::with_language};
+use crate::http::middleware::context::with_language;
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// What pages may do in a browser: nothing from other origins, no inline script or style.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -68,16 +68,25 @@ const NAVIGATION: [(Nav, &str, &str, &str); 10] = [
 
 /// Applies to every response under /console, also those of limits: problems become pages in the
 /// chosen language, and the security headers are set.
-pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, following: Next) -> Response {
+pub(crate) async fn guard(State(console): State<Console>, request: Request, following: Next) -> Response {
     if !is_inside(request.uri().path()) {
         return following.run(request).await;
     }
     let preferences = preferences_of(&request);
-    let headers = request.headers().clone();
     let reads = request.method() == Method::GET;
     let lang = preferences.lang;
-    let response = with_language(lang == Lang::Chinese, following.run(request)).await;
-    let mut response = problem_as_page(&app, &headers, preferences, reads, response).await;
+    let serving = async {
+        let (brought, response) = match refused::look(&console, request).await {
+            Ok((request, brought)) => {
+                let response = following.run(request).await;
+                (brought, response)
+            }
+            Err(refused) => *refused,
+        };
+        let response = refused::returned(&console, &brought, response).await;
+        problem_as_page(&console, &brought, preferences, reads, response).await
+    };
+    let mut response = with_language(lang == Lang::Chinese, serving).await;
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
     }
@@ -97,8 +106,8 @@ fn preferences_of(request: &Request) -> Preferences {
 
 /// Turns a problem into a page, with the navigation if there is a session.
 async fn problem_as_page(
-    app: &App,
-    headers: &HeaderMap,
+    console: &Console,
+    brought: &Brought,
     preferences: Preferences,
     reads: bool,
     response: Response,
@@ -110,7 +119,13 @@ async fn problem_as_page(
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_PROBLEM_BYTES).await.unwrap_or_default();
     let body: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    let context = error_page_context(headers, preferences.path.clone(), app).await;
+    if let Some(form) = refused::refused(console, brought, parts.status, &body).await {
+        let (of_page, form) = form.into_parts();
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.extend(of_page.headers);
+        return Response::from_parts(parts, form);
+    }
+    let context = error_page_context(brought.headers(), preferences.path.clone(), &console.app).await;
     let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     // Only reading is retried by the browser itself.
     let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;

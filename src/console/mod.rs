@@ -23,6 +23,7 @@ mod outage;
 mod pages;
 mod parameters;
 mod preferences;
+mod refused;
 mod session;
 mod ticket;
 mod upload;
@@ -34,8 +35,8 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    accounts, approvals, audit, beat, bulk, confirm, home, jobs, live, money, network, order, orders,
-    own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
+    accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
+    orders, own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
     second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
@@ -43,7 +44,9 @@ use std::sync::Arc;
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
     let layer = |all: Router<App>, app: &App| {
-        all.layer(from_fn_with_state(Arc::new(app.on_operator_pool()), layout::guard))
+        let own = app.on_operator_pool();
+        let routes = all.clone().with_state(own.clone());
+        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, layout::guard))
     };
     Pages { routes: router(app), layer }
 }
@@ -61,7 +64,7 @@ fn router(app: &App) -> Router<App> {
         // bulk operations
         .route("/console/bulk", get(bulk::list).post(bulk::start))
         .route("/console/bulk/new", get(bulk::new))
-        .route("/console/bulk/{id}", get(bulk::show))
+        .route("/console/bulk/{id}", get(bulk_show::show))
         .route("/console/bulk/{id}/stop", get(bulk::confirm_stop).post(bulk::stop))
         // reading and acting
         .route("/console", get(home::show))

@@ -11,7 +11,7 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
     match route {
         "/console/sign-in" | "/console/confirm" => vec!["next"],
         "/console/bulk" => vec!["after"],
-        "/console/bulk/new" => [&["act", REPEATED[0]], &FILTERS[..]].concat(),
+        "/console/bulk/new" => [&["act", "one", REPEATED[0]], &FILTERS[..]].concat(),
         "/console/bulk/{id}" => vec!["outcome", "after"],
         "/console/search" => vec!["q"],
         "/console/jobs" => [&FILTERS[..], &["after"]].concat(),

@@ -58,7 +58,7 @@ impl PageContext {
             name,
             lang: preferences.lang,
             preferences,
-            csrf: csrf_token(app, caller.session_id),
+            csrf: csrf_token(app, &caller),
             path,
             notice: notices.read(headers),
             notices,

@@ -43,7 +43,7 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     world.api = Process::api(&world.db.url, &[("FAREBOX__HTTP__LISTEN", address)]);
     browser.sees("1000 / 1000").await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
-    browser.sees("✓ done").await;
+    browser.sees("✓ Done: all jobs have healed.").await;
     accessibility.barriers(&browser, "an operation that is done").await;
     accessibility.found_nothing();
     world.drained().await;

@@ -1,6 +1,10 @@
 // Live parts, their freshness, the pause, and the keys. Pages work without it.
 "use strict";
 
+// A refused form is shown under the address that it was sent to: its page's own address comes back.
+const refused = document.querySelector("[data-page]");
+if (refused) history.replaceState(null, "", refused.dataset.page);
+
 const root = document.documentElement;
 const pause = document.getElementById("pause");
 const bar = document.getElementById("stale");

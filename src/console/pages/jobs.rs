@@ -1,8 +1,9 @@
 //! The list of jobs, and one job.
 
+use super::job_groups::groups;
 use crate::console::{
     components::{
-        action_form, action_link, empty, link_job, link_order, link_rider, link_trip, live, money,
+        action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
         older_page_link, span, state, tag, when,
     },
     failure::PageResult,
@@ -64,18 +65,7 @@ pub(crate) async fn list(
     let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
         (filters(&context, &given))
-        @if !errors.is_empty() {
-            details { summary { (context.t("Errors of live and dead jobs, grouped", "存活与死信任务的错误分组")) }
-                div.scroll { table {
-                    thead { tr { th scope="col" { (context.t("Fingerprint", "指纹")) } th scope="col" { (context.t("Dead", "死信")) }
-                        th scope="col" { (context.t("Live", "存活")) } th scope="col" { (context.t("Last", "最近")) } th scope="col" { (context.t("Newest error", "最新错误")) } } }
-                    tbody { @for group in &errors { tr {
-                        td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { code { (group.fingerprint) } } }
-                        td.number { (group.dead) } td.number { (group.live) } td { (when(&context, group.last_at)) } td { (group.sample) }
-                    } } }
-                } }
-            }
-        }
+        (groups(&context, &errors))
         // An act on every job there is needs a filter first.
         @if !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
@@ -208,15 +198,6 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
     Ok(with_nav(&context, Nav::Jobs, &format!("{} {}", context.t("Job", "任务"), job.tag), body))
 }
 
-/// The time until something is due.
-fn ahead(context: &PageContext, at: DateTime<Utc>) -> String {
-    let secs = (at - Utc::now()).as_seconds_f64();
-    if secs <= 0.0 {
-        return context.t("now", "现在").to_owned();
-    }
-    format!("{} {} {}", context.t("in", ""), span(context, secs), context.t("", "后")).trim().to_owned()
-}
-
 /// The meaning of the end of a running attempt's lease.
 fn lease(context: &PageContext, at: DateTime<Utc>) -> &'static str {
     if at > Utc::now() {
@@ -294,6 +275,10 @@ pub(crate) async fn confirm(
 ) -> PageResult {
     let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
     let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
+    // What the job's page does not offer has no page of its own, either.
+    if !acts_of(&job.state).contains(&act.as_str()) {
+        return Err(Refusal::NotFound("act for a job in this state").into());
+    }
     let impact = impact::impact(&app.saga.pool, &job).await?;
     let preview =
         html! { p { strong { (consequence(&context, &act, &impact)) } } (impact_card(&context, &impact)) };

@@ -118,6 +118,10 @@ impl Problem {
         Self::new(&DENIED, "your role does not allow this")
     }
 
+    pub(crate) fn ended_form() -> Self {
+        Self::new(&DENIED, "the form is of a session that has ended: look at it, and send it again")
+    }
+
     pub(super) fn key_reused() -> Self {
         Self::new(&KEY_REUSED, "this Idempotency-Key was used for another request")
             .with("field", json!("Idempotency-Key"))

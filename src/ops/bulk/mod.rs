@@ -6,13 +6,15 @@
 //! and moves on. An attempt that dies, or is dropped, is therefore continued at the next chunk, and
 //! nothing is done twice. Stopping an operation locks the same row.
 
+mod outcome;
 mod run;
 mod selection;
 
+pub use outcome::{Outcome, Outcomes, Verdict, judged, outcomes};
 pub use run::run;
 pub use selection::{
     BulkAction, MAX_IDS, MAX_JOBS, MAX_NAMED, MAX_PREVIEWED, MAX_PREVIEWED_ON_PAGE, Preview, Selection,
-    preview,
+    covers, preview,
 };
 
 use super::Attribution;

@@ -25,7 +25,7 @@ pub const MAX_IDS: usize = 1_000;
 /// Most jobs whose orders, seats and money a preview reads.
 pub const MAX_PREVIEWED: usize = 10_000;
 /// The same for a page of the console, which must load quickly.
-pub const MAX_PREVIEWED_ON_PAGE: usize = 250;
+pub const MAX_PREVIEWED_ON_PAGE: usize = 10_000;
 /// Most orders that a preview lists.
 pub const MAX_NAMED: usize = 100;
 /// Jobs whose facts one statement reads.
@@ -82,6 +82,15 @@ pub enum Selection {
     Ids(Vec<Uuid>),
     /// All that match now.
     Filter(JobQuery),
+    /// The oldest one of those: it is tried before the rest.
+    FirstOf(Box<Self>),
+}
+
+impl Selection {
+    /// What is left to do once the first one was tried; `None` if this is no trial.
+    pub fn rest(self) -> Option<Self> {
+        if let Self::FirstOf(all) = self { Some(*all) } else { None }
+    }
 }
 
 /// What an operation would do.
@@ -160,6 +169,9 @@ pub async fn preview(
             amount += back.map_or(Decimal::ZERO, Money::decimal);
         }
     }
+    if ids.len() > looked_at.len() {
+        preview.by_tag = by_tag(&mut conn, &ids).await?;
+    }
     preview.orders = count(orders.len());
     preview.riders = count(riders.len());
     preview.order_ids = orders.into_iter().take(MAX_NAMED).collect();
@@ -171,13 +183,46 @@ pub async fn preview(
     Ok(preview)
 }
 
+/// How many there are of each tag.
+async fn by_tag(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<String, i64>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select coalesce(j.tag, d.tag) as "tag!", count(*) as "many!"
+           from unnest($1::uuid[]) as c (id)
+           left join queue.job j on j.id = c.id
+           left join queue.dead_letter d on d.id = c.id
+           where coalesce(j.tag, d.tag) is not null group by 1"#,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tag, row.many)).collect())
+}
+
+/// How many jobs an operation would cover now, at most [`MAX_JOBS`].
+///
+/// # Errors
+/// A selection that breaks a rule; the database's.
+pub async fn covers(pool: &PgPool, action: BulkAction, selection: &Selection) -> Result<i64, Error> {
+    let (ids, _) = select_jobs(&mut *pool.acquire().await?, action, selection).await?;
+    Ok(count(ids.len()))
+}
+
 /// The jobs of a selection, oldest first, and whether there are more than one operation may cover.
 pub(super) async fn select_jobs(
     conn: &mut PgConnection,
     action: BulkAction,
     selection: &Selection,
 ) -> Result<(Vec<Uuid>, bool), Error> {
+    let (selection, most) = match selection {
+        Selection::FirstOf(all) => (&**all, 1),
+        all => (all, MAX_JOBS),
+    };
     let mut filter = match selection {
+        Selection::FirstOf(_) => {
+            return Err(
+                Refusal::Invalid(FieldError::new("/filter", "one is tried of a filter or of ids")).into()
+            );
+        }
         Selection::Ids(ids) if ids.is_empty() || ids.len() > MAX_IDS => {
             return Err(Refusal::Invalid(FieldError::new("/ids", format!("1 to {MAX_IDS} ids"))).into());
         }
@@ -203,9 +248,9 @@ pub(super) async fn select_jobs(
         let rule = "a bulk operation can be stopped, not acted upon";
         return Err(Refusal::Invalid(FieldError::new("/filter/tag", rule)).into());
     }
-    let mut ids = admin::ids(conn, &filter, MAX_JOBS + 1).await?;
-    let more = count(ids.len()) > MAX_JOBS;
-    ids.truncate(usize::try_from(MAX_JOBS).unwrap_or(usize::MAX));
+    let mut ids = admin::ids(conn, &filter, most + 1).await?;
+    let more = count(ids.len()) > most;
+    ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     Ok((ids, more))
 }
 
