@@ -32,9 +32,9 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    accounts, approvals, audit, bulk, confirm, home, jobs, live, money, network, order, orders, own_account,
-    password_reset, people, preferences as preferences_form, queues, riders, search, second_factor, sign_in,
-    trip_change, trips,
+    accounts, approvals, audit, bulk, confirm, home, jobs, live, money, network, order, order_acts, orders,
+    own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
+    second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -71,6 +71,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/queues/{tag}/{act}", get(queues::confirm).post(queues::act))
         .route("/console/orders", get(orders::list))
         .route("/console/orders/{id}", get(order::show))
+        .route("/console/orders/{id}/{act}", get(order_acts::confirm).post(order_acts::act))
         .route("/console/trips", get(trips::list))
         .route("/console/trips/{id}", get(trips::show))
         .route("/console/trips/{id}/manifest", get(trips::manifest))

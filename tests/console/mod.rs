@@ -11,6 +11,7 @@ mod hostile_text;
 mod keyboard;
 mod money;
 mod numbers;
+mod order_acts;
 mod pages;
 mod pages_bench;
 mod riders;
