@@ -27,7 +27,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
             "Redrive the dead letters of an order, with fresh attempts",
         )
         .takes(s.takes::<http_orders::OrderAct>(), json!({ "reason": "the disk has room again" }))
-        .gives(200, "The jobs that were redriven", s.gives::<http_orders::Redriven>())
+        .gives(200, "The jobs that were redriven", s.gives::<http_orders::RedrivenJobs>())
         .refuses("003070 006011 006071")
         .keyed(),
         operation("post", "/v1/ops/orders/{id}/notes", Operator, "Write a note on an order")

@@ -57,7 +57,7 @@ pub(crate) async fn close(
 
 /// The dead letters of an order that were redriven.
 #[derive(Serialize, JsonSchema)]
-pub(crate) struct Redriven {
+pub(crate) struct RedrivenJobs {
     jobs: Vec<Job>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn redrive(
     let (order, by) = (order_id(&id)?, by(&change.caller, Some(&change.body.reason))?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
     let done = orders::redrive(act.conn(), &by, order, change.body.digest.as_deref()).await;
-    let done = done.map(|jobs| Redriven { jobs: jobs.into_iter().map(Job::from).collect() });
+    let done = done.map(|jobs| RedrivenJobs { jobs: jobs.into_iter().map(Job::from).collect() });
     act.end(StatusCode::OK, done).await
 }
 
