@@ -36,8 +36,8 @@ use axum::{
 };
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
-    orders, own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
-    second_factor, sign_in, trip_change, trips,
+    order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
+    search, second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -76,6 +76,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/queues/{tag}/{act}", get(queues::confirm).post(queues::act))
         .route("/console/orders", get(orders::list))
         .route("/console/orders/{id}", get(order::show))
+        .route("/console/orders/{id}/{act}", get(order_acts::confirm).post(order_acts::act))
         .route("/console/trips", get(trips::list))
         .route("/console/trips/{id}", get(trips::show))
         .route("/console/trips/{id}/manifest", get(trips::manifest))

@@ -14,6 +14,7 @@ mod hostile_text;
 mod keyboard;
 mod money;
 mod numbers;
+mod order_acts;
 mod pages;
 mod pages_bench;
 mod redrive;

@@ -19,6 +19,7 @@ pub(crate) mod money;
 pub(crate) mod network;
 mod network_imports;
 pub(crate) mod order;
+pub(crate) mod order_acts;
 pub(crate) mod orders;
 pub(crate) mod own_account;
 pub(crate) mod password_reset;
