@@ -140,7 +140,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
         }
         form.search role="search" action="/console/search" {
             label.hidden for="q" { (context.t("Search", "搜索")) }
-            input #q name="q" type="search" placeholder=(context.t("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
+            input #q name="q" type="search" placeholder=(context.t("Any id, name, phone, key, error, bus 3 8:00  /", "编号、姓名、电话、键、错误、3路 8:00  /")) required;
         }
         div.who {
             a href="/console/account" { span { @if !context.name.is_empty() { (context.name) " · " } (role(context)) } }

@@ -14,6 +14,7 @@ mod components;
 mod cookies;
 mod csrf;
 mod failure;
+mod filters;
 mod form;
 mod layout;
 mod multipart;

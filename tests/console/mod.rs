@@ -6,6 +6,7 @@ mod bulk;
 mod cookies;
 mod dead_rollback;
 mod errors;
+mod find;
 mod harness_check;
 mod hostile_text;
 mod keyboard;

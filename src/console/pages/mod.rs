@@ -9,6 +9,7 @@ mod entry;
 pub(crate) mod home;
 mod home_charts;
 mod home_standby;
+mod job_filters;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod money;
