@@ -126,7 +126,7 @@ async fn orders_are_found_by_each_filter_and_by_all_of_them() {
     let owed = finds("owed=yes").await;
     assert_eq!(owed[0..3], [false; 3]);
     let is_owed = count(&world.pool, "select count(*) from queue.job where tag = 'pay_back'").await > 0;
-    assert_eq!(owed[3], is_owed, "what the queue owes");
+    assert!(owed[3] && is_owed, "what the queue owes");
     assert_eq!(finds("owed=yes&state=unpaid").await, [false; 4]);
     // Nothing fits, and the form is still there.
     let none = ops.page(&format!("/console/orders?trip={trip}&seat=7")).await;

@@ -216,6 +216,11 @@ async fn no_text_breaks_a_search_and_each_list_has_a_bound() {
         assert!(many.contains("first 20 of more"), "{text}: {many}");
         assert_eq!(many.matches("href=\"/console/riders/").count(), 20, "{text}");
     }
+    let cookie = format!("{}; farebox_lang=zh", ops.cookie);
+    let chinese = ConsoleSession { cookie, ..ConsoleSession::stranger(&world) };
+    let many = Search(&chinese).lists("crowd").await;
+    assert!(many.contains("乘客") && many.contains("前 20 条，还有更多"), "{many}");
+    assert!(Search(&chinese).lists("没有的").await.contains("没有与此"), "nothing, in Chinese");
     for (query, rule) in [
         (format!("q={}", "x".repeat(10_000)), "at most 1000 characters, this has 10000"),
         ("q=a%00b".to_owned(), "no control characters"),

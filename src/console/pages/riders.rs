@@ -101,7 +101,7 @@ pub(super) fn searched<'a>(text: &'a str, found: &[FoundRider]) -> Read<'a> {
 pub(crate) fn candidates(context: &PageContext, found: &[FoundRider], claims: bool) -> Markup {
     html! {
         @if claims { p.notice { (context.t(
-            "Unless it is marked, an e-mail address is not verified: anybody can give any. So is a phone number. Make sure by user name and id who is meant.",
+            "Unless it is marked, an e-mail address is not verified, and a phone number never is: anybody can give any. Make sure by user name and id who is meant.",
             "未标记的邮箱未经验证，电话也未经验证，任何人都可以填写任意内容。请通过用户名和编号确认乘客。",
         )) } }
         div.scroll { table {
