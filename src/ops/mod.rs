@@ -10,6 +10,7 @@ pub mod find;
 pub mod impact;
 pub mod jobs;
 pub mod networks;
+pub mod order_list;
 pub mod orders;
 pub mod overview;
 pub mod people;

@@ -1,36 +1,30 @@
 //! The list of jobs, and one job.
 
-use super::job_groups::groups;
+use super::{job_filters, job_groups::groups};
 use crate::console::{
     components::{
         action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
         older_page_link, span, state, tag, when,
     },
     failure::PageResult,
+    filters::{Given, answered},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
-    parameters::FILTERS,
     session::PageContext,
 };
 use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
-    http::{
-        App,
-        extract::{Params, Path, strict},
-    },
+    http::{App, extract::Path},
     ops::{
         impact::{self, Impact},
         jobs::{self, SnoozeLimit, Until, order_of},
-        search::{self, JobQuery, MAX_GROUPS, STATES},
+        search::{self, MAX_GROUPS},
     },
     storage::{self, Freshness},
 };
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use farebox_jobs::{
-    MqTag,
-    queue::admin::{self, JobView},
-};
+use farebox_jobs::queue::admin::{self, JobView};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,36 +34,29 @@ use sqlx::PgPool;
 const PAGE: u16 = 50;
 /// The minutes that the form for snoozing offers, unless the limit is lower.
 const DEFAULT_SNOOZE_MINUTES: i64 = 10;
-type Pairs = Vec<(String, String)>;
 
-pub(crate) async fn list(
-    State(app): State<App>,
-    context: PageContext,
-    Params(pairs): Params<Pairs>,
-) -> PageResult {
-    // A browser also sends the empty fields of a form.
-    let given: Pairs = pairs
-        .iter()
-        .filter(|(name, value)| FILTERS.contains(&name.as_str()) && !value.trim().is_empty())
-        .map(|(name, value)| (name.clone(), value.trim().to_owned()))
-        .collect();
-    let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: JobQuery = strict::read(&given)?;
-    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
-    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
-    wanted.check()?;
+pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
+    let (wanted, after) = job_filters::read(&mut given);
+    if given.fault().is_some() {
+        let form = job_filters::filters(&context, &given);
+        return Ok(answered(&given, with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), form)));
+    }
     let (wanted, tag) = (&wanted, wanted.tag.as_deref());
+    let query = job_filters::query_string(wanted);
     let list = |pool: PgPool| async move { search::list(&pool, wanted, after, PAGE).await };
     let found = app.reads.read(Freshness::Current, list).await?;
+    let count = |pool: PgPool| async move { search::count(&pool, wanted).await };
+    let count = app.reads.read(Freshness::Current, count).await?;
     let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
     let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
-        (filters(&context, &given))
+        (job_filters::filters(&context, &given))
         (groups(&context, &errors))
         // An act on every job there is needs a filter first.
         @if !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
         } }
+        (live("count", &context, job_filters::count_words(&context, count)))
         (live("jobs", &context, html! {
             @if found.items.is_empty() { (empty(&context, "No job fits.", "没有符合条件的任务。")) }
             @else { form action="/console/bulk/new" {
@@ -94,43 +81,6 @@ const CHOSEN: [(&str, &str, &str); 3] = [
     ("retry", "Retry the chosen", "重试所选"),
     ("cancel", "Cancel the chosen", "取消所选"),
 ];
-
-fn filters(context: &PageContext, given: &Pairs) -> Markup {
-    let value = |name: &str| {
-        given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
-    };
-    let text = [
-        ("order", "Order id", "订单编号"),
-        ("rider", "Rider id", "乘客编号"),
-        ("trip", "Trip id", "班次编号"),
-        ("key", "Key", "键"),
-        ("serial", "Serial key", "串行键"),
-        ("error", "Error fingerprint", "错误指纹"),
-        ("since", "Enqueued since", "入队不早于"),
-        ("before", "Enqueued before", "入队早于"),
-    ];
-    html! {
-        form.card action="/console/jobs" {
-            div.filters {
-                div { label for="tag" { (context.t("Tag", "标签")) } select #tag name="tag" {
-                    option value="" { (context.t("any", "任意")) }
-                    @for one in MqTag::ALL { option value=(one.wire()) selected[value("tag") == one.wire()] { (one.wire()) } }
-                } }
-                div { label for="state" { (context.t("State", "状态")) } select #state name="state" {
-                    option value="" { (context.t("any", "任意")) }
-                    @for one in STATES { option value=(one) selected[value("state") == one] { (one) } }
-                } }
-                @for (name, en, zh) in text { div {
-                    label for=(name) { (context.t(en, zh)) }
-                    input id=(name) name=(name) type="text" value=(value(name)) autocomplete="off"
-                        placeholder=[(name == "since" || name == "before").then_some("2026-01-31T07:50:00Z")];
-                } }
-            }
-            button.primary type="submit" { (context.t("Filter", "筛选")) }
-            " " a href="/console/jobs" { (context.t("All jobs", "全部任务")) }
-        }
-    }
-}
 
 fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
     html! { div.scroll { table {
