@@ -2,6 +2,7 @@
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    banner,
     preferences::{Lang, Preferences, Theme},
     refused::{self, Brought, Console},
     session::{PageContext, error_page_context, is_inside},
@@ -171,6 +172,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
                 data-on=(context.t("Pause updates", "暂停更新")) data-off=(context.t("Resume updates", "继续更新"))
                 { (context.t("Pause updates", "暂停更新")) }
         }
+        (banner::pauses(context))
         @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
         (body)
     };

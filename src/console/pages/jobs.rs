@@ -9,16 +9,17 @@ use crate::console::{
     failure::PageResult,
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
-    parameters::FILTERS,
+    parameters::{ENDED, FILTERS},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, Refusal, list_seats},
+    domain::{FieldError, Id, Instant, Refusal, list_seats},
     http::{
         App,
         extract::{Params, Path, strict},
     },
     ops::{
+        ended,
         impact::{self, Impact},
         jobs::{self, SnoozeLimit, Until, order_of},
         search::{self, JobQuery, MAX_GROUPS, STATES},
@@ -41,6 +42,8 @@ const PAGE: u16 = 50;
 /// The minutes that the form for snoozing offers, unless the limit is lower.
 const DEFAULT_SNOOZE_MINUTES: i64 = 10;
 type Pairs = Vec<(String, String)>;
+/// From a time, until before another.
+type Times = (DateTime<Utc>, DateTime<Utc>);
 
 pub(crate) async fn list(
     State(app): State<App>,
@@ -59,16 +62,26 @@ pub(crate) async fn list(
     let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
     wanted.check()?;
     let (wanted, tag) = (&wanted, wanted.tag.as_deref());
-    let list = |pool: PgPool| async move { search::list(&pool, wanted, after, PAGE).await };
+    let ended = ended_between(&pairs)?;
+    let list = |pool: PgPool| async move {
+        match ended {
+            Some(times) => ended::ended(&pool, tag, wanted.state.as_deref(), times, after, PAGE).await,
+            None => search::list(&pool, wanted, after, PAGE).await,
+        }
+    };
     let found = app.reads.read(Freshness::Current, list).await?;
     let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
     let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
         (filters(&context, &given))
+        @if let Some((from, to)) = ended { p.notice {
+            (context.t("Jobs that ended from", "结束时间从")) " " (when(&context, from)) " " (context.t("until", "到")) " " (when(&context, to)) ". "
+            span.quiet { (context.t("Those are listed that were enqueued at most this many hours before:", "仅列出在此之前不超过若干小时入队的任务：")) " " (ended::LOOK_BACK_HOURS) }
+        } }
         (groups(&context, &errors))
-        div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
+        @if ended.is_none() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
-        }
+        } }
         (live("jobs", &context, html! {
             @if found.items.is_empty() { (empty(&context, "No job fits.", "没有符合条件的任务。")) }
             @else { form action="/console/bulk/new" {
@@ -83,15 +96,17 @@ pub(crate) async fn list(
     Ok(with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), body))
 }
 
-const BULK: [(&str, &str, &str); 3] = [
+const BULK: [(&str, &str, &str); 4] = [
     ("redrive", "Redrive all that fit", "重投全部符合项"),
     ("retry", "Retry all that fit", "立即重试全部符合项"),
     ("cancel", "Cancel all that fit", "取消全部符合项"),
+    ("discard", "Discard all that fit", "丢弃全部符合项"),
 ];
-const CHOSEN: [(&str, &str, &str); 3] = [
+const CHOSEN: [(&str, &str, &str); 4] = [
     ("redrive", "Redrive the chosen", "重投所选"),
     ("retry", "Retry the chosen", "重试所选"),
     ("cancel", "Cancel the chosen", "取消所选"),
+    ("discard", "Discard the chosen", "丢弃所选"),
 ];
 
 fn filters(context: &PageContext, given: &Pairs) -> Markup {
@@ -195,6 +210,20 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         },
     );
     Ok(with_nav(&context, Nav::Jobs, &format!("{} {}", context.t("Job", "任务"), job.tag), body))
+}
+
+/// The times between which the jobs of the list ended, if both are given.
+fn ended_between(pairs: &Pairs) -> Result<Option<Times>, FieldError> {
+    let given = |name| pairs.iter().find(|(known, value)| known == name && !value.is_empty());
+    let time = |name: &'static str| {
+        let time = given(name).map(|(_, text)| text.parse::<Instant>().map(Instant::utc));
+        time.transpose().map_err(|_| FieldError::new(name, "a time such as 2026-01-31T07:50:00Z"))
+    };
+    match (time(ENDED[0])?, time(ENDED[1])?) {
+        (Some(from), Some(to)) => Ok(Some((from, to))),
+        (None, None) => Ok(None),
+        _ => Err(FieldError::new(ENDED[0], "both ended_from and ended_to, or none")),
+    }
 }
 
 /// The meaning of the end of a running attempt's lease.

@@ -11,6 +11,7 @@ mod entry;
 pub(crate) mod home;
 mod home_charts;
 mod home_standby;
+mod home_tiles;
 mod job_groups;
 pub(crate) mod jobs;
 pub(crate) mod live;
