@@ -2,6 +2,7 @@
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    banner,
     cards::label_cells,
     components::LIVE_BEGIN,
     outage::{self, LastHealth},
@@ -190,6 +191,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
                 data-on=(context.t("Pause updates", "暂停更新")) data-off=(context.t("Resume updates", "继续更新"))
                 { (context.t("Pause updates", "暂停更新")) } }
         }
+        (banner::pauses(context))
         @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
         (body)
     };

@@ -9,6 +9,7 @@
 #![allow(clippy::result_large_err, reason = "the error of an extractor is a whole response")]
 
 mod assets;
+mod banner;
 mod cards;
 mod chart;
 mod components;

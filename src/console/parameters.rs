@@ -17,15 +17,19 @@ pub(crate) fn refuses_itself(route: &str) -> bool {
     )
 }
 
+/// When the jobs of a list ended: from a time, until before another.
+pub(crate) const ENDED: [&str; 2] = ["ended_from", "ended_to"];
+
 /// What the query string of a page may hold, by its route; that of a form's address holds nothing.
 pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
     match route {
+        "/console" | "/console/queues" => vec!["range"],
         "/console/sign-in" | "/console/confirm" => vec!["next"],
         "/console/bulk" => vec!["after"],
         "/console/bulk/new" => [&["act", "one", REPEATED[0]], &FILTERS[..]].concat(),
         "/console/bulk/{id}" => vec!["outcome", "after"],
         "/console/search" => vec!["q"],
-        "/console/jobs" => [&FILTERS[..], &["after"]].concat(),
+        "/console/jobs" => [&FILTERS[..], &ENDED, &["after"]].concat(),
         "/console/orders" => [&ORDER_FILTERS[..], &["after"]].concat(),
         "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
         "/console/trips/{id}/change" => vec!["bus", "price", "prices", "follow"],

@@ -12,6 +12,7 @@ use crate::{
     http::App,
     ops::{
         audit::Through,
+        history::Pause,
         reads::{self, Read},
     },
     storage::again,
@@ -21,7 +22,7 @@ use axum::{
     http::{HeaderMap, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// The cookie that holds the session's token.
@@ -47,6 +48,8 @@ pub(crate) struct PageContext {
     pub(crate) notice: Option<String>,
     /// Signs the notice of the next one.
     pub(crate) notices: Notices,
+    /// The tags that are paused; none on an error page.
+    pub(crate) pauses: Arc<Vec<Pause>>,
 }
 
 impl PageContext {
@@ -62,6 +65,7 @@ impl PageContext {
             path,
             notice: notices.read(headers),
             notices,
+            pauses: Arc::default(),
         }
     }
 
@@ -117,7 +121,9 @@ pub(super) async fn page_context(
     // Retried here, before a form's body is read: a body cannot be read twice.
     let rider = again(|| accounts::find(&app.saga.pool, caller.rider_id)).await;
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(to_sign_in)?;
-    Ok(PageContext::of(headers, path, app, caller, rider.user_name))
+    let pauses =
+        app.pauses.read(&app.saga.pool).await.map_err(|error| Failure::from(error).into_response())?;
+    Ok(PageContext { pauses, ..PageContext::of(headers, path, app, caller, rider.user_name) })
 }
 
 /// The context of an error page, if there is a session. The user name is left out when the database

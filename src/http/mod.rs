@@ -22,7 +22,10 @@ use crate::{
     batch::Batcher,
     limits::Limits,
     network::Language,
-    ops::undos::CachedUndoBacklog,
+    ops::{
+        history::{CachedHistory, CachedPauses},
+        undos::CachedUndoBacklog,
+    },
     saga::SagaContext,
     settings::Settings,
     storage::{Reads, redis::RedisLink},
@@ -88,6 +91,10 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// What is owed, cached for pages.
     pub owed: CachedUndoBacklog,
+    /// What charts show, cached for pages.
+    pub history: CachedHistory,
+    /// The tags that are paused, cached for pages.
+    pub pauses: CachedPauses,
     /// The connection to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }

@@ -2,7 +2,6 @@
 
 use super::{undos::UndoBacklog, verifier::StoredVerdict};
 use crate::{domain::JobState, verify};
-use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
     queue::{
@@ -136,37 +135,6 @@ pub async fn count_late(pool: &PgPool) -> Result<i64, sqlx::Error> {
     .await
 }
 
-/// The jobs of one tag that ended in one minute.
-#[derive(Clone, Debug)]
-pub struct TagMinute {
-    /// The tag.
-    pub tag: String,
-    /// The minute's beginning.
-    pub minute: DateTime<Utc>,
-    /// Jobs done.
-    pub done: i64,
-    /// Attempts that failed, including last ones.
-    pub failed: i64,
-    /// Waits by bucket of [`queue::BOUNDS`].
-    pub pickup: Vec<i64>,
-    /// Waits of delayed jobs by bucket.
-    pub lateness: Vec<i64>,
-}
-
-/// The last hour of every tag, from the roll-ups.
-///
-/// # Errors
-/// The database's.
-pub async fn hour(pool: &PgPool) -> Result<Vec<TagMinute>, sqlx::Error> {
-    sqlx::query_as!(
-        TagMinute,
-        r#"select tag, minute, done, failed + dead as "failed!", pickup, lateness from queue.tally
-           where minute > now() - interval '1 hour' order by minute"#
-    )
-    .fetch_all(pool)
-    .await
-}
-
 /// The bucket's upper bound, seconds, below which this share of the waits lies; none without waits.
 pub fn percentile(buckets: &[i64], share: f64) -> Option<f64> {
     let all: i64 = buckets.iter().sum();
@@ -185,6 +153,7 @@ pub fn percentile(buckets: &[i64], share: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::Utc;
     use serde_json::json;
 
     fn verdict(broken: &[&str], age_secs: f64) -> StoredVerdict {

@@ -3,7 +3,6 @@
 //! those that it has not written.
 
 use crate::storage::note_outage;
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::{
     sync::{
@@ -37,21 +36,6 @@ pub enum TrafficKind {
     Book,
     /// A payment.
     Pay,
-}
-
-/// One minute.
-#[derive(Clone, Debug)]
-pub struct Minute {
-    /// Its beginning.
-    pub minute: DateTime<Utc>,
-    /// Orders booked.
-    pub booked: i64,
-    /// Orders paid.
-    pub paid: i64,
-    /// Bookings and payments that were refused (4xx).
-    pub refused: i64,
-    /// Bookings and payments that failed (5xx).
-    pub failed: i64,
 }
 
 impl TrafficCounters {
@@ -103,18 +87,4 @@ impl TrafficCounters {
         .await
         .map(drop)
     }
-}
-
-/// The minutes of the last hour with any request, oldest first.
-///
-/// # Errors
-/// The database's.
-pub async fn hour(pool: &PgPool) -> Result<Vec<Minute>, sqlx::Error> {
-    sqlx::query_as!(
-        Minute,
-        "select minute, booked, paid, refused, failed from minute_tally
-         where minute > now() - interval '1 hour' order by minute"
-    )
-    .fetch_all(pool)
-    .await
 }

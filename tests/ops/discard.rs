@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     console::session::ConsoleSession,
-    harness::{World, command, count},
+    harness::{World, command, count, until},
 };
 use serde_json::json;
 
@@ -111,4 +111,34 @@ async fn what_is_still_owed_is_never_discarded() {
     world.drained().await;
     assert_eq!(world.free_seats(&trip).await, 4);
     world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_discard_leaves_alone_what_is_owed() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(4).await, world.rider("0").await);
+    dead_bookings(&world, &rider, &trip, &["1", "2"]).await;
+    many_dead(&world, 3).await;
+    let filter = json!({"state": "dead"});
+    let start = json!({"act": "discard", "filter": filter, "expected": 5, "reason": "of the old bank"});
+    let id = world.ops.post("/v1/ops/bulk", &start).await.expect(202)["id"].as_str().unwrap().to_owned();
+    let _worker = world.worker();
+    let path = format!("/v1/ops/bulk/{id}");
+    until("it has ended", || async { world.ops.get(&path).await.body["state"] == "done" }).await;
+    let ended = world.ops.get(&path).await;
+    assert_eq!(["done", "owes", "busy", "gone"].map(|f| ended.body[f].as_i64().unwrap()), [3, 2, 0, 0]);
+    let owing = world.ops.get(&format!("{path}/items?outcome=owes")).await;
+    assert_eq!(owing.expect(200)["items"].as_array().unwrap().len(), 2, "{}", owing.text);
+    assert_eq!(count(&world.pool, DEAD).await, 2, "those that owe are still there");
+    let notes =
+        "select count(*) from queue.finished where outcome = 'cancelled' and note like 'of the old bank%'";
+    assert_eq!(count(&world.pool, notes).await, 3);
+    let console = ConsoleSession::enter(&world, "ops").await;
+    let page = console.page(&format!("/console/bulk/{id}")).await;
+    for part in ["it still owes seats or money", "cancelled", "left alone"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let preview = console.page("/console/bulk/new?act=discard&state=dead").await;
+    assert!(preview.contains("Those that still owe seats or money are left alone."), "{preview}");
+    assert_eq!(world.free_seats(&trip).await, 2, "no seat was given away");
 }

@@ -100,9 +100,8 @@ pub(crate) async fn new(
         empty(&context, "No job fits that this could be done to.", "没有符合条件且可执行此操作的任务。")
     } else {
         let card = preview_card(&context, what, &preview, &pairs, one);
-        let form =
-            action_form(&context, "/console/bulk", label, fields, Some(card), what == BulkAction::Cancel);
-        let offers_trial = !one && what != BulkAction::Cancel && preview.covers > 1;
+        let form = action_form(&context, "/console/bulk", label, fields, Some(card), ends(what));
+        let offers_trial = !one && !ends(what) && preview.covers > 1;
         html! {
             @if offers_trial { p { (action_link(&context, &format!("{}&one=1", context.path), try_words(&context))) " "
                 span.quiet { (context.t("The oldest one is run, and its page shows whether it heals.", "先执行最早的一个，并显示其是否恢复。")) } } }
@@ -166,6 +165,11 @@ pub(crate) async fn stop(
     ))
 }
 
+/// Whether the jobs end by it, and never run again.
+fn ends(what: BulkAction) -> bool {
+    matches!(what, BulkAction::Cancel | BulkAction::Discard)
+}
+
 /// The words for running one job before the rest.
 pub(super) fn try_words(context: &PageContext) -> &'static str {
     context.t("Try one first", "先试一个")
@@ -190,6 +194,7 @@ pub(super) fn act_word(context: &PageContext, act: &str) -> &'static str {
     match act {
         "retry" => context.t("Retry", "重试"),
         "cancel" => context.t("Cancel", "取消"),
+        "discard" => context.t("Discard", "丢弃"),
         _ => context.t("Redrive", "重新投递"),
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn preview_card(
     pairs: &Pairs,
     one: bool,
 ) -> Markup {
-    let stays = what == BulkAction::Cancel;
+    let stays = matches!(what, BulkAction::Cancel | BulkAction::Discard);
     let at_least = preview.looked_at < preview.covers;
     let least = || html! { @if at_least { (context.t("at least", "至少")) " " } };
     html! {
@@ -68,6 +68,10 @@ pub(super) fn preview_card(
             dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
             dd { (least()) (money(preview.amount)) }
         }
+        @if what == BulkAction::Discard { p { strong { (context.t(
+            "Those that still owe seats or money are left alone. The others can never be redriven.",
+            "仍欠座位或款项的任务不会被丢弃。其余任务将无法再次重投。",
+        )) } } }
         @for words in &preview.comes_back { p { strong { (context.t(&words.en, &words.zh)) } } }
         @if at_least {
             p.quiet {

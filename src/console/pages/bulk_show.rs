@@ -252,6 +252,7 @@ fn why(context: &PageContext, item: &Outcome) -> Markup {
         Some("asked") => context.t("asked to end", "已请求结束"),
         Some("busy") => context.t("it was busy", "当时忙"),
         Some("gone") => context.t("it had ended", "当时已结束"),
+        Some("owes") => context.t("it still owes seats or money", "仍欠座位或款项"),
         _ => "",
     };
     html! { @if !why.is_empty() { " " span.quiet { (why) } } }

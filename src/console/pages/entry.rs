@@ -50,13 +50,14 @@ pub(super) async fn session_cookie(
 
 /// The form, after a problem if there was one.
 pub(super) fn sign_in_page(preferences: &Preferences, next: &str, problem: Option<&Problem>) -> Response {
-    noted_sign_in_page(preferences, next, problem, None)
+    noted_sign_in_page(preferences, next, "", problem, None)
 }
 
-/// The form, with the notice of an action before it.
+/// The form, with a user name that was given before, and the notice of an action.
 pub(super) fn noted_sign_in_page(
     preferences: &Preferences,
     next: &str,
+    user_name: &str,
     problem: Option<&Problem>,
     notice: Option<&str>,
 ) -> Response {
@@ -72,9 +73,10 @@ pub(super) fn noted_sign_in_page(
             }
             @if let Some(notice) = notice { p.notice role="status" { (notice) } }
             label for="user_name" { (lang.t("User name", "用户名")) }
-            input #user_name name="user_name" type="text" autocomplete="username" autocapitalize="none" required autofocus;
+            input #user_name name="user_name" type="text" value=[Some(user_name).filter(|name| !name.is_empty())]
+                autocomplete="username" autocapitalize="none" required autofocus[user_name.is_empty()];
             label for="password" { (lang.t("Password", "密码")) }
-            input #password name="password" type="password" autocomplete="current-password" required;
+            input #password name="password" type="password" autocomplete="current-password" required autofocus[!user_name.is_empty()];
             input type="hidden" name="next" value=(next);
             button.primary type="submit" { (lang.t("Sign in", "登录")) }
             p.quiet { (lang.t("For accounts with the role viewer or operator.", "仅限观察员或操作员账户。")) }

@@ -1,11 +1,12 @@
 //! The home page: whether seats and money are safe, and which jobs are stuck.
 
 use super::{
-    home_charts::{charts, undoes},
+    home_charts::{charts, range},
     home_standby::standby,
-    queues::retrying,
+    home_tiles::{ages, count_dead, count_failing, counted, tiles},
 };
 use crate::console::{
+    banner::because_paused,
     components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_nav},
@@ -15,25 +16,30 @@ use crate::console::{
 };
 use crate::{
     domain::Money,
-    http::App,
+    http::{App, extract::Params},
     ops::{
         overview::{self, HealthLevel},
         undos::UndoBacklog,
         verifier::{self, BrokenInvariant, StoredVerdict},
     },
-    telemetry::traffic,
     verify,
 };
 use axum::extract::State;
 use farebox_jobs::{
     MqTag,
-    queue::admin::{self, COUNT_MAX, FAILED_MAX, JobView, QueueView, WorkerView},
+    queue::admin::{self, COUNT_MAX, JobView},
 };
 use maud::{Markup, html};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub(crate) async fn show(State(app): State<App>, health: LastHealth, context: PageContext) -> PageResult {
+pub(crate) async fn show(
+    State(app): State<App>,
+    health: LastHealth,
+    context: PageContext,
+    Params(pairs): Params<Vec<(String, String)>>,
+) -> PageResult {
+    let range = range(&pairs)?;
     let pool = &app.saga.pool;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let now = async { tokio::try_join!(admin::queues(pool, &tags), admin::workers(pool, None, COUNT_MAX)) };
@@ -48,9 +54,8 @@ pub(crate) async fn show(State(app): State<App>, health: LastHealth, context: Pa
             overview::count_late(pool)
         )
     };
-    let past = async { tokio::try_join!(overview::hour(pool), traffic::hour(pool)) };
-    let ((queues, workers), (verdict, owed, dead, failing, late, all_late), (hour, asked)) =
-        tokio::try_join!(now, amiss, past)?;
+    let ((queues, workers), (verdict, owed, dead, failing, late, all_late), history) =
+        tokio::try_join!(now, amiss, app.history.read(pool, range))?;
     let (all_dead, all_failing) = (count_dead(&queues), count_failing(&queues));
     let many_dead: i64 = queues.iter().map(|queue| queue.dead).sum();
     let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
@@ -69,8 +74,8 @@ pub(crate) async fn show(State(app): State<App>, health: LastHealth, context: Pa
         (live("verdict", &context, verdict_card(&context, standing, verdict.as_ref(), &owed, (many_dead, many_failing))))
         (live("tiles", &context, tiles(&context, &queues, &workers, &owed, all_late)))
         (live("stuck", &context, listed(&context, &stuck)))
-        h2 { (context.t("The last hour", "最近一小时")) }
-        (live("charts", &context, charts(&context, &hour, &asked)))
+        h2 { (context.t("What happened", "运行情况")) }
+        (live("charts", &context, charts(&context, &history)))
         (live("queues", &context, ages(&context, &queues)))
         @if let Some(replica) = app.reads.replica() { (live("standby", &context, standby(&context, replica))) }
     };
@@ -251,71 +256,6 @@ fn sample(text: &str) -> Markup {
     }
 }
 
-fn tiles(
-    context: &PageContext,
-    queues: &[QueueView],
-    workers: &[WorkerView],
-    owed: &UndoBacklog,
-    late: i64,
-) -> Markup {
-    let timer = |queue: &&QueueView| queue.tag == MqTag::OrderUnpaid.wire();
-    let undos = |queue: &&QueueView| undoes(&queue.tag);
-    let dead = count_dead(queues);
-    let due = owed.due + owed.dead;
-    let open = format!("{due}{}", if owed.more { "+" } else { "" });
-    let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
-    let failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
-    let failures = queues.iter().map(|queue| queue.most_failures).max().unwrap_or(0);
-    let often = format!("{} {failures} {}", context.t("up to", "最多"), context.t("times", "次"));
-    let holds = queues.iter().find(timer);
-    let overdue = holds.map_or(0, |queue| queue.ready);
-    let latest = holds.and_then(|queue| queue.oldest_ready_secs).unwrap_or(0.0);
-    let alive = workers.iter().filter(|worker| worker.state != "missing").count();
-    let slots: i32 =
-        workers.iter().filter(|worker| worker.state != "missing").map(|worker| worker.slots).sum();
-    let tile = |bad: bool, number: String, words: &str, more: String| {
-        html! {
-            div class=(if bad { "card tile bad" } else { "card tile good" }) {
-                strong { (number) @if bad { " !" } }
-                (words) @if !more.is_empty() { div.quiet { (more) } }
-            }
-        }
-    };
-    html! {
-        div.grid {
-            (tile(due > 0, open, context.t("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
-                  format!("{armed} {}", context.t("armed, in case a flow dies", "已预置，以防流程中断"))))
-            (tile(failing > 0, count_failing(queues), context.t("failed, tried again", "失败，正在重试"),
-                  if failing > 0 { often } else { String::new() }))
-            (tile(dead != "0", dead, context.t("dead letters", "死信"), String::new()))
-            (tile(late > 0, counted(late), context.t("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new()))
-            (tile(overdue > 0 && latest > 5.0, holds.map_or(0, |queue| queue.delayed).to_string(),
-                  context.t("holds: orders waiting to be paid", "占座：等待支付的订单"),
-                  format!("{overdue} {} {}", context.t("overdue, latest by", "已逾期，最久"), span(context, latest))))
-            (tile(alive == 0, alive.to_string(), context.t("workers alive", "存活的工作进程"),
-                  format!("{slots} {}", context.t("slots", "槽位"))))
-        }
-    }
-}
-
-/// The number of dead letters, up to the counting limit.
-fn count_dead(queues: &[QueueView]) -> String {
-    let all: i64 = queues.iter().map(|queue| queue.dead).sum();
-    let more = queues.iter().any(|queue| queue.dead >= COUNT_MAX);
-    format!("{all}{}", if more { "+" } else { "" })
-}
-
-/// A number that is counted up to [`COUNT_MAX`].
-fn counted(many: i64) -> String {
-    format!("{many}{}", if many >= COUNT_MAX { "+" } else { "" })
-}
-
-/// The number of retrying jobs, up to the counting limit.
-fn count_failing(queues: &[QueueView]) -> String {
-    let all: i64 = queues.iter().map(|queue| queue.retrying).sum();
-    format!("{all}{}", if all >= FAILED_MAX { "+" } else { "" })
-}
-
 /// Jobs of one kind that are stuck.
 struct Stuck<'a> {
     /// The first of them; late ones with how long they are due, seconds.
@@ -367,30 +307,11 @@ fn row(context: &PageContext, job: &JobView, late_secs: Option<f64>) -> Markup {
         td { (link_job(job.id)) }
         td { (tag(context, &job.tag)) }
         td { (state(context, &job.state)) }
-        td { @if let Some(secs) = late_secs { (span(context, secs)) } @else { (when(context, job.ended_at.or(job.first_due_at).unwrap_or(job.run_at))) } }
+        td { @if let Some(secs) = late_secs { (span(context, secs)) " " (because_paused(context, &job.tag)) } @else { (when(context, job.ended_at.or(job.first_due_at).unwrap_or(job.run_at))) } }
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
         td {
             @if job.failures() > 1 { (job.failures()) "× " }
             (job.last_error().unwrap_or_default())
         }
     } }
-}
-
-fn ages(context: &PageContext, queues: &[QueueView]) -> Markup {
-    html! {
-        h2 { (context.t("Queues", "队列")) }
-        div.scroll { table {
-            thead { tr {
-                th scope="col" { (context.t("Tag", "标签")) } th scope="col" { (context.t("Ready", "就绪")) }
-                th scope="col" { (context.t("Failed, retrying", "失败，重试中")) }
-                th scope="col" { (context.t("Running", "运行")) } th scope="col" { (context.t("Dead", "死信")) }
-                th scope="col" { (context.t("Oldest waits for", "最久等待")) }
-            } }
-            tbody { @for queue in queues { tr {
-                th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(context, &queue.tag)) } @if queue.paused { " " (state(context, "paused")) } }
-                td.number { (queue.ready) } td { (retrying(context, queue)) } td.number { (queue.running) } td.number { (queue.dead) }
-                td { @if let Some(secs) = queue.oldest_ready_secs { (span(context, secs)) } }
-            } } }
-        } }
-    }
 }

@@ -1,62 +1,90 @@
-//! The charts of the home page: bookings, payments, rollbacks and waits of the last hour.
+//! The charts of the home page: bookings, payments, rollbacks and waits.
 
 use crate::console::{
-    chart::{Series, bars, last_hour, of_tag},
+    chart::{Chart, Series, class_of, marks_legend, of_tag, ranges, spread},
     session::PageContext,
 };
 use crate::{
-    ops::overview::{self, TagMinute},
-    telemetry::traffic,
+    domain::FieldError,
+    ops::{
+        history::{History, Range, TrafficBar, WaitBar},
+        overview,
+    },
 };
-use chrono::{DateTime, Utc};
 use farebox_jobs::MqTag;
 use maud::{Markup, html};
 
 /// The percentile of the charts of waits.
 const PERCENTILE: f64 = 0.99;
 
-/// All charts.
-pub(super) fn charts(context: &PageContext, hour: &[TagMinute], asked: &[traffic::Minute]) -> Markup {
-    let minutes = last_hour();
-    let of = |value: &dyn Fn(DateTime<Utc>) -> f64| {
-        minutes.iter().map(|minute| value(*minute)).collect::<Vec<f64>>()
+/// All charts of a range.
+pub(super) fn charts(context: &PageContext, history: &History) -> Markup {
+    let asked = |value: fn(&TrafficBar) -> i64| {
+        spread(history, history.traffic.iter().map(|bar| (bar.at, value(bar) as f64)))
     };
-    let asked_at = |value: fn(&traffic::Minute) -> i64| {
-        of(&|minute| asked.iter().find(|one| one.minute == minute).map_or(0.0, |one| value(one) as f64))
+    let plain = |title: &str, unit: &str, values: Vec<f64>| {
+        drawn(context, history, title, unit, vec![Series::plain("", values)], Vec::new())
     };
-    let by_tag = |value: fn(&TagMinute) -> i64| {
-        let tags = MqTag::ALL.into_iter().map(MqTag::wire).filter(|wire| undoes(wire));
-        let series =
-            tags.map(|wire| Series { name: wire.to_owned(), values: of_tag(hour, &minutes, wire, value) });
-        series.filter(|one| one.values.iter().any(|value| *value > 0.0)).collect::<Vec<_>>()
+    let refused = vec![Series::plain(context.t("refused", "被拒绝"), asked(|bar| bar.refused))];
+    let failed = vec![Series::bad(context.t("failed", "失败"), asked(|bar| bar.failed))];
+    let timers = context.t("Timers of unpaid orders late, 99 in 100 within", "未支付订单定时任务延迟 P99");
+    html! {
+        (ranges(context, "/console", history.range))
+        div.charts {
+            (plain(context.t("Bookings", "预订"), "", asked(|bar| bar.booked)))
+            (plain(context.t("Payments", "支付"), "", asked(|bar| bar.paid)))
+            (drawn(context, history, context.t("Bookings and payments refused or failed", "被拒绝或失败的预订与支付"), "", refused, failed))
+            (drawn(context, history, context.t("Rollbacks, by tag: done and failed attempts", "回滚（按标签）：完成与失败的尝试"), "", by_tag(history, false), by_tag(history, true)))
+            (plain(context.t("Pickup, 99 in 100 within", "取件延迟 P99"), "ms", waits(history, |bar| &bar.pickup)))
+            (plain(timers, "ms", waits(history, |bar| &bar.lateness)))
+        }
+        (marks_legend(context, history))
+    }
+}
+
+fn drawn(
+    context: &PageContext,
+    history: &History,
+    title: &str,
+    unit: &str,
+    done: Vec<Series>,
+    failed: Vec<Series>,
+) -> Markup {
+    Chart { title, unit, history, done, failed, tag: None }.draw(context)
+}
+
+/// The tags that undo a step and have anything in the range; their failures are red, each by itself.
+fn by_tag(history: &History, failed: bool) -> Vec<Series> {
+    let tags = MqTag::ALL.into_iter().map(MqTag::wire).filter(|wire| undoes(wire));
+    let series = tags.map(|wire| {
+        of_one_tag(history, wire, &if failed { format!("{wire} ✗") } else { wire.to_owned() }, failed)
+    });
+    series.filter(|one| one.values.iter().any(|value| *value > 0.0)).collect()
+}
+
+/// What a tag did, in its colour, or what failed of it, in red.
+pub(super) fn of_one_tag(history: &History, wire: &str, name: &str, failed: bool) -> Series {
+    Series {
+        name: name.to_owned(),
+        class: if failed { "failed".to_owned() } else { class_of(wire) },
+        values: of_tag(history, wire, failed),
+        jobs: format!("tag={wire}{}", if failed { "" } else { "&state=done" }),
+    }
+}
+
+/// The percentile of the waits in each bar, milliseconds.
+fn waits(history: &History, of: fn(&WaitBar) -> &[i64]) -> Vec<f64> {
+    let secs = |bar: &WaitBar| overview::percentile(of(bar), PERCENTILE).unwrap_or(0.0);
+    spread(history, history.waits.iter().map(|bar| (bar.at, secs(bar) * 1_000.0)))
+}
+
+/// The range that an address names; an hour without one.
+pub(super) fn range(pairs: &[(String, String)]) -> Result<Range, FieldError> {
+    let Some((_, word)) = pairs.iter().find(|(name, value)| name == "range" && !value.is_empty()) else {
+        return Ok(Range::default());
     };
-    let waits = |pick: fn(&TagMinute) -> &Vec<i64>, only: Option<&'static str>| {
-        of(&|minute| {
-            let fits = |one: &&TagMinute| one.minute == minute && only.is_none_or(|tag| one.tag == tag);
-            let mut sum: Vec<i64> = Vec::new();
-            for one in hour.iter().filter(fits) {
-                let buckets = pick(one);
-                sum.resize(sum.len().max(buckets.len()), 0);
-                sum.iter_mut().zip(buckets).for_each(|(sum, count)| *sum += count);
-            }
-            overview::percentile(&sum, PERCENTILE).map_or(0.0, |secs| secs * 1_000.0)
-        })
-    };
-    let one = |name: &str, values: Vec<f64>| vec![Series { name: name.to_owned(), values }];
-    let refused = vec![
-        Series { name: context.t("refused", "被拒绝").to_owned(), values: asked_at(|one| one.refused) },
-        Series { name: context.t("failed", "失败").to_owned(), values: asked_at(|one| one.failed) },
-    ];
-    html! { div.charts {
-        (bars(context, context.t("Bookings", "预订"), "", &minutes, &one("", asked_at(|one| one.booked))))
-        (bars(context, context.t("Payments", "支付"), "", &minutes, &one("", asked_at(|one| one.paid))))
-        (bars(context, context.t("Bookings and payments refused or failed", "被拒绝或失败的预订与支付"), "", &minutes, &refused))
-        (bars(context, context.t("Rollbacks done, by tag", "已完成的回滚（按标签）"), "", &minutes, &by_tag(|one| one.done)))
-        (bars(context, context.t("Failed attempts, by tag", "失败的尝试（按标签）"), "", &minutes, &by_tag(|one| one.failed)))
-        (bars(context, context.t("Pickup, 99 in 100 within", "取件延迟 P99"), "ms", &minutes, &one("", waits(|one| &one.pickup, None))))
-        (bars(context, context.t("Unpaid-order job late, 99 in 100 within", "未支付订单任务延迟 P99"), "ms", &minutes,
-              &one("", waits(|one| &one.lateness, Some(MqTag::OrderUnpaid.wire())))))
-    } }
+    let rule = || FieldError::new("range", format!("one of {}", Range::ALL.map(Range::as_str).join(", ")));
+    Range::named(word).ok_or_else(rule)
 }
 
 /// Whether the jobs of a tag undo a step.

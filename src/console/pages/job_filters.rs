@@ -2,12 +2,14 @@
 
 use crate::console::{
     filters::{Field, Given, Kind, form},
+    parameters::ENDED,
     session::PageContext,
 };
 use crate::{
     domain::{Localized, OrderId, RiderId, TripId},
     ops::search::{FAILURES, JobQuery, STATES},
 };
+use chrono::{DateTime, Utc};
 use farebox_jobs::{MqTag, queue::admin::COUNT_MAX};
 use maud::{Markup, html};
 use uuid::Uuid;
@@ -42,6 +44,17 @@ pub(super) fn read(given: &mut Given) -> (JobQuery, Option<Uuid>) {
         given.refuse("before", Localized::new("later than the time since", "晚于起始时间"));
     }
     (query, given.id("after"))
+}
+
+/// When the jobs ended, if that is asked for: from a time, until before another, as a chart's bar has it.
+pub(super) fn ended(given: &mut Given) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let [first, last] = ENDED;
+    let (from, to) = (given.time(first), given.time(last));
+    if from.is_some() != to.is_some() {
+        let missing = if from.is_some() { last } else { first };
+        given.refuse(missing, Localized::new("both times, or neither", "两个时间须同时给出"));
+    }
+    Some((from?.utc(), to?.utc()))
 }
 
 /// The filters as a query string, with times as the interface takes them.

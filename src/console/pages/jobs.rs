@@ -16,6 +16,7 @@ use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
     http::{App, extract::Path},
     ops::{
+        ended,
         impact::{self, Impact},
         jobs::{self, SnoozeLimit, Until, order_of},
         search::{self, MAX_GROUPS},
@@ -37,13 +38,19 @@ const DEFAULT_SNOOZE_MINUTES: i64 = 10;
 
 pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
     let (wanted, after) = job_filters::read(&mut given);
+    let ended = job_filters::ended(&mut given);
     if given.fault().is_some() {
         let form = job_filters::filters(&context, &given);
         return Ok(answered(&given, with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), form)));
     }
     let (wanted, tag) = (&wanted, wanted.tag.as_deref());
     let query = job_filters::query_string(wanted);
-    let list = |pool: PgPool| async move { search::list(&pool, wanted, after, PAGE).await };
+    let list = |pool: PgPool| async move {
+        match ended {
+            Some(times) => ended::ended(&pool, tag, wanted.state.as_deref(), times, after, PAGE).await,
+            None => search::list(&pool, wanted, after, PAGE).await,
+        }
+    };
     let found = app.reads.read(Freshness::Current, list).await?;
     let count = |pool: PgPool| async move { search::count(&pool, wanted).await };
     let count = app.reads.read(Freshness::Current, count).await?;
@@ -51,12 +58,16 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
         (job_filters::filters(&context, &given))
+        @if let Some((from, to)) = ended { p.notice {
+            (context.t("Jobs that ended from", "结束时间从")) " " (when(&context, from)) " " (context.t("until", "到")) " " (when(&context, to)) ". "
+            span.quiet { (context.t("Those are listed that were enqueued at most this many hours before:", "仅列出在此之前不超过若干小时入队的任务：")) " " (ended::LOOK_BACK_HOURS) }
+        } }
         (groups(&context, &errors))
         // An act on every job there is needs a filter first.
-        @if !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
+        @if ended.is_none() && !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
         } }
-        (live("count", &context, job_filters::count_words(&context, count)))
+        @if ended.is_none() { (live("count", &context, job_filters::count_words(&context, count))) }
         (live("jobs", &context, html! {
             @if found.items.is_empty() { (empty(&context, "No job fits.", "没有符合条件的任务。")) }
             @else { form action="/console/bulk/new" {
@@ -71,15 +82,17 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     Ok(with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), body))
 }
 
-const BULK: [(&str, &str, &str); 3] = [
+const BULK: [(&str, &str, &str); 4] = [
     ("redrive", "Redrive all that fit", "重投全部符合项"),
     ("retry", "Retry all that fit", "立即重试全部符合项"),
     ("cancel", "Cancel all that fit", "取消全部符合项"),
+    ("discard", "Discard all that fit", "丢弃全部符合项"),
 ];
-const CHOSEN: [(&str, &str, &str); 3] = [
+const CHOSEN: [(&str, &str, &str); 4] = [
     ("redrive", "Redrive the chosen", "重投所选"),
     ("retry", "Retry the chosen", "重试所选"),
     ("cancel", "Cancel the chosen", "取消所选"),
+    ("discard", "Discard the chosen", "丢弃所选"),
 ];
 
 fn table(context: &PageContext, jobs: &[JobView]) -> Markup {

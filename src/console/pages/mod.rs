@@ -12,6 +12,7 @@ mod entry;
 pub(crate) mod home;
 mod home_charts;
 mod home_standby;
+mod home_tiles;
 mod job_filters;
 mod job_groups;
 pub(crate) mod jobs;

@@ -1,7 +1,9 @@
 //! Queues and workers: the numbers of each tag, pause, resume, drain.
 
+use super::home_charts::{of_one_tag, range};
 use crate::console::{
-    chart::{Series, bars, last_hour, of_tag, short},
+    banner::paused_words,
+    chart::{Chart, class_of, marks_legend, of_tag, ranges, short, swatch},
     components::{action_form, action_link, empty, live, span, state, tag, when},
     failure::PageResult,
     form::{EmptyForm, OperatorForm},
@@ -10,16 +12,18 @@ use crate::console::{
 };
 use crate::{
     domain::Refusal,
-    http::{App, extract::Path},
+    http::{
+        App,
+        extract::{Params, Path},
+    },
     ops::{
+        history::{History, Range},
         impact::describe_step,
-        overview::{self, TagMinute},
         queues,
     },
     storage,
 };
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, COUNT_MAX, QueueView, WorkerView},
@@ -39,15 +43,20 @@ struct TagRates {
     failed: f64,
 }
 
-pub(crate) async fn list(State(app): State<App>, context: PageContext) -> PageResult {
+pub(crate) async fn list(
+    State(app): State<App>,
+    context: PageContext,
+    Params(pairs): Params<Vec<(String, String)>>,
+) -> PageResult {
+    let range = range(&pairs)?;
     let tags = MqTag::ALL.map(|tag| tag.wire().to_owned());
     let pool = &app.saga.pool;
-    let (queues, workers, hour) = tokio::try_join!(
+    let (queues, workers, hour, history) = tokio::try_join!(
         admin::queues(pool, &tags),
         admin::workers(pool, None, COUNT_MAX),
-        overview::hour(pool)
+        app.history.read(pool, Range::Hour),
+        app.history.read(pool, range)
     )?;
-    let minutes = last_hour();
     let body = html! {
         (live("queues", &context, html! { div.scroll { table {
             thead { tr {
@@ -60,47 +69,42 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext) -> PageRe
                 th scope="col" { (context.t("Done / min", "完成/分")) } th scope="col" { (context.t("Failed / min", "失败/分")) }
                 th scope="col" { (context.t("Acts", "操作")) }
             } }
-            tbody { @for queue in &queues { (row(&context, queue, &tag_rates(&queue.tag, &workers, &hour, &minutes))) } }
+            tbody { @for queue in &queues { (row(&context, queue, &tag_rates(&queue.tag, &workers, &hour))) } }
         } }
             p.quiet { (context.t("A minute: the mean of the last five. Slots: of the living workers, shared by their tags.",
                                  "每分钟：最近五分钟的平均值。槽位：存活工作进程的槽位，由其各标签共用。")) }
         }))
-        h2 { (context.t("The last hour", "最近一小时")) }
-        (live("throughput", &context, throughput(&context, &hour, &minutes)))
+        h2 { (context.t("What happened", "运行情况")) }
+        (live("throughput", &context, throughput(&context, &history)))
         h2 { (context.t("Workers", "工作进程")) }
         (live("workers", &context, workers_table(&context, &workers)))
     };
     Ok(with_nav(&context, Nav::Queues, context.t("Queues and workers", "队列与工作进程"), body))
 }
 
-fn tag_rates(tag: &str, workers: &[WorkerView], hour: &[TagMinute], minutes: &[DateTime<Utc>]) -> TagRates {
+fn tag_rates(tag: &str, workers: &[WorkerView], hour: &History) -> TagRates {
     let mine = workers.iter().filter(|one| one.state != "missing" && one.tags.iter().any(|name| name == tag));
-    let whole = &minutes[..minutes.len().saturating_sub(1)];
-    let last = &whole[whole.len().saturating_sub(RATE_MINUTES)..];
-    let mean = |value| of_tag(hour, last, tag, value).iter().sum::<f64>() / RATE_MINUTES as f64;
-    TagRates {
-        slots: mine.map(|one| one.slots).sum(),
-        done: mean(|one| one.done),
-        failed: mean(|one| one.failed),
-    }
+    // Without the present minute, which is not over.
+    let last = |failed| of_tag(hour, tag, failed).into_iter().rev().skip(1).take(RATE_MINUTES);
+    let mean = |failed| last(failed).sum::<f64>() / RATE_MINUTES as f64;
+    TagRates { slots: mine.map(|one| one.slots).sum(), done: mean(false), failed: mean(true) }
 }
 
-/// A chart of each tag with attempts in the last hour.
-fn throughput(context: &PageContext, hour: &[TagMinute], minutes: &[DateTime<Utc>]) -> Markup {
+/// A chart of each tag with attempts in the range.
+fn throughput(context: &PageContext, history: &History) -> Markup {
     let chart = |wire: &'static str| {
-        let done = of_tag(hour, minutes, wire, |one| one.done);
-        let failed = of_tag(hour, minutes, wire, |one| one.failed);
-        let any = done.iter().chain(&failed).any(|value| *value > 0.0);
-        let series = [
-            Series { name: context.t("done", "完成").to_owned(), values: done },
-            Series { name: context.t("failed", "失败").to_owned(), values: failed },
-        ];
-        any.then(|| bars(context, wire, "", minutes, &series))
+        let done = of_one_tag(history, wire, context.t("done", "完成"), false);
+        let failed = of_one_tag(history, wire, context.t("failed attempts", "失败的尝试"), true);
+        let any = done.values.iter().chain(&failed.values).any(|value| *value > 0.0);
+        let (done, failed) = (vec![done], vec![failed]);
+        any.then(|| Chart { title: wire, unit: "", history, done, failed, tag: Some(wire) }.draw(context))
     };
     let charts: Vec<Markup> = MqTag::ALL.into_iter().filter_map(|tag| chart(tag.wire())).collect();
     html! {
+        (ranges(context, "/console/queues", history.range))
         @if charts.is_empty() { (empty(context, "No job has ended.", "没有任务结束。")) }
         div.charts { @for chart in charts { (chart) } }
+        (marks_legend(context, history))
     }
 }
 
@@ -108,8 +112,8 @@ fn row(context: &PageContext, queue: &QueueView, rates: &TagRates) -> Markup {
     let act =
         |act: &str, label: &str| action_link(context, &format!("/console/queues/{}/{act}", queue.tag), label);
     html! { tr {
-        th scope="row" { a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(context, &queue.tag)) } }
-        td { (state(context, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
+        th scope="row" { (swatch(&class_of(&queue.tag))) a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(context, &queue.tag)) } }
+        td { (paused_words(context, &queue.tag)) (state(context, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
         td { (retrying(context, queue)) }
         td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (rates.slots) } td.number { (queue.dead) }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(context, secs)) } }
@@ -117,7 +121,7 @@ fn row(context: &PageContext, queue: &QueueView, rates: &TagRates) -> Markup {
         td.number { (short(rates.done)) } td.number { (short(rates.failed)) }
         td { div.acts {
             @if queue.paused { (act("resume", context.t("Resume", "恢复"))) }
-            @else { (act("pause", context.t("Pause", "暂停"))) (act("drain", context.t("Drain", "排空"))) }
+            @else { (act("pause", context.t("Pause…", "暂停…"))) }
         } }
     } }
 }
@@ -177,7 +181,8 @@ pub(crate) async fn confirm(
         }) }
     };
     let address = format!("/console/queues/{wire}/{act}");
-    let body = action_form(&context, &address, label, html! {}, Some(preview), act != "resume");
+    let form = action_form(&context, &address, label, html! {}, Some(preview), act != "resume");
+    let body = html! { (ways(&context, &wire, &act)) (form) };
     Ok(with_nav(&context, Nav::Queues, &format!("{label}: {wire}"), body))
 }
 
@@ -196,6 +201,16 @@ pub(crate) async fn act(
     };
     tx.commit().await?;
     Ok(redirect_with_notice(&context, "/console/queues", &format!("{label}: {wire} ✓")))
+}
+
+/// The two ways of a pause: at once, or until nothing runs any more.
+fn ways(context: &PageContext, wire: &str, shown: &str) -> Markup {
+    let ways = [("pause", "Pause", "暂停"), ("drain", "Pause and watch it drain", "暂停并等待排空")];
+    html! { @if shown != "resume" { nav.tabs aria-label=(context.t("Way of the pause", "暂停方式")) {
+        @for (act, en, zh) in ways {
+            a href=(format!("/console/queues/{wire}/{act}")) aria-current=[(act == shown).then_some("true")] { (context.t(en, zh)) }
+        }
+    } } }
 }
 
 fn known(wire: &str) -> Result<MqTag, Refusal> {

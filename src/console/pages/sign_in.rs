@@ -19,6 +19,7 @@ use crate::{
         extract::Params,
         handlers::riders::{account_of, end_session},
         middleware::{admission::Permit, client_address::Address},
+        problem::Problem,
     },
     security::{self, Event},
 };
@@ -60,7 +61,7 @@ pub(crate) async fn form(
     let Some(notice) = notices.read(&headers) else {
         return sign_in_page(&preferences, inside(&next), None);
     };
-    let page = noted_sign_in_page(&preferences, inside(&next), None, Some(&notice));
+    let page = noted_sign_in_page(&preferences, inside(&next), "", None, Some(&notice));
     ([(header::SET_COOKIE, notices.remove())], page).into_response()
 }
 
@@ -73,22 +74,20 @@ pub(crate) async fn enter(
     headers: HeaderMap,
     PlainForm(credentials): PlainForm<Credentials>,
 ) -> PageResult {
+    let (name, next) = (credentials.user_name.clone(), inside(&credentials.next));
+    let refused = |problem: &Problem| noted_sign_in_page(&preferences, next, &name, Some(problem), None);
     let name_and_password = (credentials.user_name, credentials.password);
     let account = match account_of(&app, address, permit, name_and_password).await {
         Ok(account) if account.rider.role.may_view() => account,
         Ok(account) => {
             let (who, network) = (security::account(account.rider.id), security::network(address.0));
             Event::AccessDenied.record(Some(&who), Some(&network));
-            return Ok(sign_in_page(
-                &preferences,
-                inside(&credentials.next),
-                Some(&Refusal::WrongCredentials.into()),
-            ));
+            return Ok(refused(&Refusal::WrongCredentials.into()));
         }
         Err(problem) if problem.stale => return Err(problem.into()),
-        Err(problem) => return Ok(sign_in_page(&preferences, inside(&credentials.next), Some(&problem))),
+        Err(problem) => return Ok(refused(&problem)),
     };
-    second_step(&app, &preferences, (&headers, address), account, inside(&credentials.next)).await
+    second_step(&app, &preferences, (&headers, address), account, next).await
 }
 
 pub(crate) async fn leave(

@@ -39,7 +39,7 @@ use uuid::Uuid;
 pub struct Bulk {
     /// Its id.
     pub id: Uuid,
-    /// `retry`, `cancel` or `redrive`.
+    /// `retry`, `cancel`, `redrive` or `discard`.
     pub act: String,
     /// The selection.
     pub selection: serde_json::Value,
@@ -63,6 +63,8 @@ pub struct Bulk {
     pub busy: i32,
     /// Skipped: ended meanwhile.
     pub gone: i32,
+    /// Skipped: to be discarded, but they still owe seats or money.
+    pub owes: i32,
     /// When it was started.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub created_at: DateTime<Utc>,
@@ -92,7 +94,7 @@ pub struct Item {
     /// The order it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// `done`, `asked`, `busy` or `gone`; absent until the operation has processed it.
+    /// `done`, `asked`, `busy`, `gone` or `owes`; absent until the operation has processed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Where the job is now: `live`, `dead` or `ended`.
@@ -225,7 +227,7 @@ async fn page(
         r#"select id, act, selection, actor, reason,
                   case when stopped_by is not null then 'stopped' when finished_at is not null then 'done'
                        when started_at is not null then 'running' else 'waiting' end as "state!",
-                  covers, more, reached, done, asked, busy, gone, created_at, started_at, finished_at, stopped_by
+                  covers, more, reached, done, asked, busy, gone, owes, created_at, started_at, finished_at, stopped_by
            from bulk
            where id >= coalesce($1, '00000000-0000-0000-0000-000000000000'::uuid)
              and id <= coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)

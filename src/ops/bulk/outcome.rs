@@ -24,7 +24,7 @@ pub enum Verdict {
     Trying,
     /// It was cancelled or discarded, by this operation or after it.
     Cancelled,
-    /// The operation left it alone: it was busy, asked to end, or had ended.
+    /// The operation left it alone: it was busy, asked to end, had ended, or still owes something.
     LeftAlone,
     /// The operation has not processed it.
     Open,
@@ -106,7 +106,7 @@ pub struct Outcome {
     pub tag: String,
     /// The order it is about.
     pub order_id: Option<Uuid>,
-    /// What the operation did: `done`, `asked`, `busy` or `gone`; absent until it was processed.
+    /// What the operation did: `done`, `asked`, `busy`, `gone` or `owes`; absent until it was processed.
     pub act: Option<String>,
     /// One of [`Verdict`].
     pub verdict: String,
@@ -132,7 +132,7 @@ pub async fn outcomes(db: impl PgExecutor<'_>, id: Uuid) -> Result<Outcomes, sql
     let rows = sqlx::query!(
         r#"with judged as (
                select case when i.outcome is null then 'open' when i.outcome <> 'done' then 'left'
-                           when b.act = 'cancel' then 'cancelled'
+                           when b.act in ('cancel', 'discard') then 'cancelled'
                            when j.id is not null then 'trying' when d.id is not null then 'failed'
                            when exists(select from queue.finished f where f.id = i.job_id and f.outcome = 'cancelled')
                                then 'cancelled'
@@ -185,7 +185,7 @@ pub async fn judged(
                   run_at as "run_at?", last ->> 'error' as error, (last ->> 'ended_at')::timestamptz as failed_at
            from (select i.nr, i.job_id, i.tag, i.order_id, i.outcome as act,
                         case when i.outcome is null then 'open' when i.outcome <> 'done' then 'left'
-                             when b.act = 'cancel' then 'cancelled'
+                             when b.act in ('cancel', 'discard') then 'cancelled'
                              when j.id is not null then 'trying' when d.id is not null then 'failed'
                              when exists(select from queue.finished f where f.id = i.job_id and f.outcome = 'cancelled')
                                  then 'cancelled'

@@ -1,14 +1,15 @@
 //! The job of an operation: it processes the covered jobs in chunks.
 
 use super::selection::BulkAction;
-use crate::{domain::FieldError, saga::JobContext};
+use crate::{domain::FieldError, ops::jobs::may_owe, saga::JobContext};
 use farebox_jobs::{
     Bulk,
     queue::{
         Delivery, JobError, Outcome,
-        admin::{AdminOutcome, bulk},
+        admin::{self, AdminOutcome, bulk},
     },
 };
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Jobs of one transaction.
@@ -55,15 +56,8 @@ async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
     .fetch_all(&mut *tx)
     .await?;
     let action: BulkAction = bulk.act.parse().map_err(|error: FieldError| JobError::fatal(error.rule))?;
-    let outcomes = match action {
-        BulkAction::Retry => bulk::retry(&mut tx, &jobs).await?,
-        BulkAction::Redrive => bulk::redrive(&mut tx, &jobs).await?,
-        BulkAction::Cancel => {
-            let note = format!("{} ({}, bulk operation {id})", bulk.reason, bulk.actor);
-            bulk::cancel(&mut tx, &jobs, &note).await?
-        }
-    };
-    let words: Vec<String> = outcomes.into_iter().map(|outcome| outcome_word(outcome).to_owned()).collect();
+    let note = format!("{} ({}, bulk operation {id})", bulk.reason, bulk.actor);
+    let words = act(&mut tx, action, &jobs, &note).await?;
     sqlx::query!(
         "with result as (
              select job_id, outcome from unnest($2::uuid[], $3::text[]) as b (job_id, outcome)
@@ -75,6 +69,7 @@ async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
                 asked = asked + (select count(*) from result where outcome = 'asked'),
                 busy = busy + (select count(*) from result where outcome = 'busy'),
                 gone = gone + (select count(*) from result where outcome = 'gone'),
+                owes = owes + (select count(*) from result where outcome = 'owes'),
                 finished_at = case when $4 = covers then clock_timestamp() end
          where id = $1",
         id,
@@ -86,6 +81,36 @@ async fn chunk(context: &JobContext, id: Uuid) -> Result<bool, JobError> {
     .await?;
     tx.commit().await?;
     Ok(last < bulk.covers)
+}
+
+/// Acts upon these jobs; returns the word for each outcome, in their order.
+async fn act(
+    conn: &mut PgConnection,
+    action: BulkAction,
+    jobs: &[Uuid],
+    note: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    let outcomes = match action {
+        BulkAction::Retry => bulk::retry(conn, jobs).await?,
+        BulkAction::Redrive => bulk::redrive(conn, jobs).await?,
+        BulkAction::Cancel => bulk::cancel(conn, jobs, note).await?,
+        BulkAction::Discard => return discard(conn, jobs, note).await,
+    };
+    Ok(outcomes.into_iter().map(|outcome| outcome_word(outcome).to_owned()).collect())
+}
+
+/// Discards those that owe nothing, each judged by itself.
+async fn discard(conn: &mut PgConnection, jobs: &[Uuid], note: &str) -> Result<Vec<String>, sqlx::Error> {
+    let mut words = Vec::with_capacity(jobs.len());
+    for id in jobs {
+        let word = match admin::find(&mut *conn, *id).await?.filter(|job| job.state == "dead") {
+            None => "gone",
+            Some(job) if may_owe(conn, &job).await? => "owes",
+            Some(_) => outcome_word(admin::discard(&mut *conn, *id, note).await?),
+        };
+        words.push(word.to_owned());
+    }
+    Ok(words)
 }
 
 fn outcome_word(changed: AdminOutcome) -> &'static str {

@@ -42,6 +42,8 @@ pub enum BulkAction {
     Cancel,
     /// Dead letters are redriven.
     Redrive,
+    /// Dead letters that owe nothing are discarded.
+    Discard,
 }
 
 impl BulkAction {
@@ -51,6 +53,7 @@ impl BulkAction {
             Self::Retry => "retry",
             Self::Cancel => "cancel",
             Self::Redrive => "redrive",
+            Self::Discard => "discard",
         }
     }
 
@@ -59,7 +62,7 @@ impl BulkAction {
         match self {
             Self::Retry => &[JobTable::Live, JobTable::Dead],
             Self::Cancel => &[JobTable::Live],
-            Self::Redrive => &[JobTable::Dead],
+            Self::Redrive | Self::Discard => &[JobTable::Dead],
         }
     }
 }
@@ -68,8 +71,8 @@ impl FromStr for BulkAction {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        let all = [Self::Retry, Self::Cancel, Self::Redrive];
-        let rule = || FieldError::new("act", "retry, cancel or redrive");
+        let all = [Self::Retry, Self::Cancel, Self::Redrive, Self::Discard];
+        let rule = || FieldError::new("act", "retry, cancel, redrive or discard");
         all.into_iter().find(|action| action.as_str() == text).ok_or_else(rule)
     }
 }

@@ -152,7 +152,7 @@ grant select on audit to {worker}, {reader};
 grant select, insert on bulk, bulk_item to {api};
 grant update (finished_at, stopped_by, actor) on bulk to {api};
 grant select on bulk, bulk_item to {worker}, {reader};
-grant update (reached, done, asked, busy, gone, started_at, finished_at, stopped_by) on bulk to {worker};
+grant update (reached, done, asked, busy, gone, owes, started_at, finished_at, stopped_by) on bulk to {worker};
 grant update (outcome) on bulk_item to {worker};
 grant select on verdict to {api}, {reader};
 grant select, insert on verdict to {worker};

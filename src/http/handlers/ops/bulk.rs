@@ -98,7 +98,7 @@ pub(crate) async fn items(
     Params(filter): Params<ItemFilter>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Item>>, Problem> {
-    let known = ["open", "done", "asked", "busy", "gone"];
+    let known = ["open", "done", "asked", "busy", "gone", "owes"];
     if filter.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
     }
