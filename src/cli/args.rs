@@ -1,7 +1,8 @@
 //! The command line of `farebox`.
 
 use super::{
-    audit, database::Data, doctor, job_args, migrate, network, operator_args::Operators, restore, roles,
+    audit, database::Data, doctor, job_args, migrate, network, operator_args::Operators, order_args, restore,
+    roles,
 };
 use crate::{settings, trips};
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +51,9 @@ pub(super) enum Command {
     /// What is held of a rider: export it, or forget the rider.
     #[command(subcommand)]
     Riders(Riders),
+    /// Show an order, and act upon it.
+    #[command(subcommand)]
+    Orders(order_args::Orders),
     /// List jobs, and act upon one.
     #[command(subcommand)]
     Jobs(job_args::Jobs),

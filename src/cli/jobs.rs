@@ -180,7 +180,7 @@ impl One {
 
 impl Shown {
     #[allow(clippy::unnecessary_wraps, reason = "every arm of the command ends with it")]
-    fn job(&self, job: &JobView, what: &str) -> Result<(), BoxError> {
+    pub(super) fn job(&self, job: &JobView, what: &str) -> Result<(), BoxError> {
         if self.json {
             println!("{}", as_json(job));
         } else {
@@ -220,7 +220,8 @@ impl Shown {
     }
 }
 
-fn by(why: &Reason) -> Result<Attribution, BoxError> {
+/// The user who runs the command, with the reason.
+pub(super) fn by(why: &Reason) -> Result<Attribution, BoxError> {
     let reason = ops::checked(&why.reason).map_err(|error| format!("--reason: {}", error.rule))?;
     Ok(Attribution::new(shell::user(), Some(reason)))
 }
@@ -233,6 +234,8 @@ pub(crate) fn sentence(error: Error) -> BoxError {
             "an attempt is running, or a live job has its key; look again in a moment".into()
         }
         Error::Refused(Refusal::StillOwed) => "it still owes seats or money: redrive it".into(),
+        Error::Refused(Refusal::WrongState(status)) => format!("the order is {}", status.as_str()).into(),
+        Error::Refused(Refusal::PreviewStale) => "the order has changed since: look at it again".into(),
         Error::Refused(Refusal::Invalid(field)) => {
             format!("{}: {}", field.pointer.trim_start_matches('/'), field.rule).into()
         }

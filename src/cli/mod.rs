@@ -14,6 +14,8 @@ mod network_import;
 mod network_imports;
 mod operator_args;
 mod operators;
+mod order_args;
+mod orders;
 mod restore;
 mod riders;
 mod roles;
@@ -71,6 +73,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let settings = app::settings(&[])?;
             let database = Database::open(jobs.data(), &settings, Open::Existing).await?;
             jobs.run(&database.current(&settings).await?).await?;
+        }
+        Command::Orders(orders) => {
+            let settings = app::settings(&[])?;
+            let database = Database::open(orders.data(), &settings, Open::Existing).await?;
+            orders.run(&database.current(&settings).await?).await?;
         }
         Command::Queues(queues) => {
             let settings = app::settings(&[])?;

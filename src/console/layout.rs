@@ -3,15 +3,18 @@
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     banner,
+    cards::label_cells,
+    components::LIVE_BEGIN,
+    outage::{self, LastHealth},
     preferences::{Lang, Preferences, Theme},
     refused::{self, Brought, Console},
-    session::{PageContext, error_page_context, is_inside},
+    session::{PageContext, error_page_context, is_inside, next},
 };
 use crate::http::middleware::context::with_language;
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header, uri::PathAndQuery},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -66,22 +69,23 @@ const NAVIGATION: [(Nav, &str, &str, &str); 10] = [
 
 /// Applies to every response under /console, also those of limits: problems become pages in the
 /// chosen language, and the security headers are set.
-pub(crate) async fn guard(State(console): State<Console>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(console): State<Console>, request: Request, following: Next) -> Response {
     if !is_inside(request.uri().path()) {
-        return next.run(request).await;
+        return following.run(request).await;
     }
     let preferences = preferences_of(&request);
+    let reads = request.method() == Method::GET;
     let lang = preferences.lang;
     let serving = async {
         let (brought, response) = match refused::look(&console, request).await {
             Ok((request, brought)) => {
-                let response = next.run(request).await;
+                let response = following.run(request).await;
                 (brought, response)
             }
             Err(refused) => *refused,
         };
         let response = refused::returned(&console, &brought, response).await;
-        problem_as_page(&console, &brought, preferences, response).await
+        problem_as_page(&console, &brought, preferences, reads, response).await
     };
     let mut response = with_language(lang == Lang::Chinese, serving).await;
     for (name, value) in HEADERS {
@@ -106,6 +110,7 @@ async fn problem_as_page(
     console: &Console,
     brought: &Brought,
     preferences: Preferences,
+    reads: bool,
     response: Response,
 ) -> Response {
     let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem+json");
@@ -123,7 +128,12 @@ async fn problem_as_page(
     }
     let context = error_page_context(brought.headers(), preferences.path.clone(), &console.app).await;
     let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let details = problem_details(preferences.lang, &body);
+    // Only reading is retried by the browser itself.
+    let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;
+    let mut details = problem_details(preferences.lang, &body, returns);
+    if let Some(health) = parts.extensions.get::<LastHealth>() {
+        details = html! { (outage::words(preferences.lang, health)) (details) };
+    }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
         None => without_nav(&preferences, &title, html! { div.card.narrow { h1 { (title) } (details) } })
@@ -135,11 +145,16 @@ async fn problem_as_page(
     Response::from_parts(parts, page)
 }
 
-fn problem_details(lang: Lang, body: &Map<String, Value>) -> Markup {
+fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Markup {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     html! {
         p { (text("detail")) }
         p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
+        @if returns {
+            p role="status" data-retry hidden {
+                (lang.t("This page tries again by itself every two seconds.", "本页每两秒自动重试。"))
+            }
+        }
         p { a href="/console" { (lang.t("To the home page", "返回首页")) } }
     }
 }
@@ -165,12 +180,15 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
             }
         }
     };
+    let is_live = body.0.contains(LIVE_BEGIN);
     let main = html! {
+        (staleness(context))
         div.title {
             h1 { (title) }
-            button #pause type="button" hidden aria-pressed="false"
+            @if is_live { (as_of(context)) }
+            @if is_live { button #pause type="button" hidden aria-pressed="false"
                 data-on=(context.t("Pause updates", "暂停更新")) data-off=(context.t("Resume updates", "继续更新"))
-                { (context.t("Pause updates", "暂停更新")) }
+                { (context.t("Pause updates", "暂停更新")) } }
         }
         (banner::pauses(context))
         @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
@@ -181,6 +199,26 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
         response.headers_mut().append(header::SET_COOKIE, context.notices.remove());
     }
     response
+}
+
+/// When the page was rendered. The script counts the seconds since the last message.
+fn as_of(context: &PageContext) -> Markup {
+    let words = context.t("as of {n} s ago", "{n} 秒前的数据");
+    let now = chrono::Utc::now().format("%H:%M:%S UTC");
+    html! { span.quiet #as-of data-words=(words) { (context.t("as of ", "截至 ")) (now) } }
+}
+
+/// The bar that the script fills when the page is stale.
+fn staleness(context: &PageContext) -> Markup {
+    let sign_in = format!("/console/sign-in?{}", next(&context.path));
+    html! {
+        p #stale role="status" data-sign-in=(sign_in)
+            data-sign-in-words=(context.t("Sign in", "登录"))
+            data-server=(context.t("The server does not answer. What you see is old.", "服务器没有响应。所见数据已过时。"))
+            data-database=(context.t("The database does not answer. What you see is old.", "数据库没有响应。所见数据已过时。"))
+            data-busy=(context.t("The server is busy. What you see is old.", "服务器繁忙。所见数据已过时。"))
+            data-session=(context.t("The session has ended. What you see is old.", "会话已结束。所见数据已过时。")) {}
+    }
 }
 
 /// A page without the navigation, for anyone.
@@ -210,7 +248,7 @@ fn document(preferences: &Preferences, title: &str, top: Markup, main: Markup) -
             }
         }
     };
-    Html(page.into_string())
+    Html(label_cells(&page.into_string()))
 }
 
 fn preferences_form(preferences: &Preferences) -> Markup {

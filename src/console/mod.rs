@@ -10,6 +10,7 @@
 
 mod assets;
 mod banner;
+mod cards;
 mod chart;
 mod components;
 mod cookies;
@@ -19,6 +20,7 @@ mod form;
 mod layout;
 mod multipart;
 mod notice;
+mod outage;
 mod pages;
 mod parameters;
 mod preferences;
@@ -34,9 +36,9 @@ use axum::{
     routing::{get, post},
 };
 use pages::{
-    accounts, approvals, audit, bulk, bulk_show, confirm, home, jobs, live, money, network, order, orders,
-    own_account, password_reset, people, preferences as preferences_form, queues, riders, search,
-    second_factor, sign_in, trip_change, trips,
+    accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
+    order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
+    search, second_factor, sign_in, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -75,6 +77,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/queues/{tag}/{act}", get(queues::confirm).post(queues::act))
         .route("/console/orders", get(orders::list))
         .route("/console/orders/{id}", get(order::show))
+        .route("/console/orders/{id}/{act}", get(order_acts::confirm).post(order_acts::act))
         .route("/console/trips", get(trips::list))
         .route("/console/trips/{id}", get(trips::show))
         .route("/console/trips/{id}/manifest", get(trips::manifest))
@@ -96,11 +99,14 @@ fn router(app: &App) -> Router<App> {
         .route("/console/accounts", get(accounts::list))
         .route("/console/accounts/{id}/{act}", get(accounts::confirm).post(accounts::act))
         // any session
+        .route("/console/beat", get(beat::beat))
         .route("/console/account", get(own_account::show))
         .route("/console/account/password", post(own_account::change_password))
         .route("/console/account/sessions", post(own_account::end_others))
         .route("/console/account/second-factor", get(own_account::second_factor))
         .route("/console/confirm", get(confirm::form).post(confirm::confirm))
         .route("/console/sign-out", post(sign_in::leave))
+        // Inside of the streams, whose renderings pass it too.
+        .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
 }

@@ -123,6 +123,8 @@ pub enum Refusal {
     JobBusy,
     /// The dead letter still owes seats or money, and so may not be discarded.
     StillOwed,
+    /// What an act would change is not what its preview showed.
+    PreviewStale,
     /// The operation upon many jobs has ended.
     BulkOver,
     /// The operation would cover another number of jobs than was previewed.

@@ -40,7 +40,8 @@ use axum::{
 use handlers::{
     account, health, live,
     ops::{
-        self, bulk, jobs, network, queues, riders as ops_riders, trip_changes, trips as ops_trips, wallets,
+        self, bulk, jobs, network, orders as ops_orders, queues, riders as ops_riders, trip_changes,
+        trips as ops_trips, wallets,
     },
     orders, riders, trips,
 };
@@ -200,6 +201,10 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/approvals/{id}/refuse", post(wallets::refuse))
         .route("/v1/ops/riders/{id}/password-reset", post(ops_riders::reset_password))
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
+        .route("/v1/ops/orders/{id}/acts", get(ops_orders::acts))
+        .route("/v1/ops/orders/{id}/close", post(ops_orders::close))
+        .route("/v1/ops/orders/{id}/redrive", post(ops_orders::redrive))
+        .route("/v1/ops/orders/{id}/notes", post(ops_orders::note))
         .route("/v1/ops/jobs", get(jobs::list))
         .route("/v1/ops/jobs/{id}", get(jobs::show))
         .route("/v1/ops/jobs/{id}/impact", get(jobs::impact))

@@ -106,12 +106,20 @@ pub enum TripCancellation {
 pub async fn snapshot(pool: &PgPool, order: OrderId) -> Result<Option<OrderSnapshot>, sqlx::Error> {
     let mut tx = storage::begin(pool).await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
-    let snapshot = read(&mut tx, order).await?;
+    read(&mut tx, order).await
+}
+
+/// The same in the caller's transaction: one snapshot if its isolation level says so.
+///
+/// # Errors
+/// The database's.
+pub async fn read(conn: &mut PgConnection, order: OrderId) -> Result<Option<OrderSnapshot>, sqlx::Error> {
+    let snapshot = read_all(conn, order).await?;
     let begun = snapshot.facts.is_some() || !snapshot.barriers.is_empty() || !snapshot.jobs.is_empty();
     Ok(begun.then_some(snapshot))
 }
 
-async fn read(conn: &mut PgConnection, order: OrderId) -> Result<OrderSnapshot, sqlx::Error> {
+async fn read_all(conn: &mut PgConnection, order: OrderId) -> Result<OrderSnapshot, sqlx::Error> {
     let facts = read_facts(&mut *conn, order).await?;
     let payments = read_payments(&mut *conn, order).await?;
     let mut subjects = vec![order.0];

@@ -29,7 +29,7 @@ const HARMLESS: [&str; 9] = [
 /// What can be used on a page and acts: buttons, but for the pause and for forms that look
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
-    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|note)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
@@ -60,9 +60,10 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
 
     let preview = uploaded(&world).await;
     let rider = rider.id.to_string();
-    let things = Things { trip, rider, order, dead, waiting, bulk, entry, approval, preview };
+    let failed = failed[0].clone();
+    let things = Things { trip, rider, order, failed, dead, waiting, bulk, entry, approval, preview };
     let (acts, pages) = (acts(&things), pages(&things));
-    assert_eq!(acts.len(), 25, "{acts:?}");
+    assert_eq!(acts.len(), 28, "{acts:?}");
 
     let browser = Browser::signed_in(&world, "watcher").await;
     browser.sees("watcher · viewer").await;
@@ -91,6 +92,8 @@ struct Things {
     trip: String,
     rider: String,
     order: String,
+    /// An order that was never added, with a dead job.
+    failed: String,
     /// A dead job.
     dead: String,
     /// A job that is put off.
@@ -106,7 +109,7 @@ struct Things {
 }
 
 /// The id of a preview of the demo's network, which changes something.
-async fn uploaded(world: &World) -> String {
+pub async fn uploaded(world: &World) -> String {
     let demo = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo-network"));
     let network = network::read(demo).unwrap().network;
     let zip = network::zipped(&network::write::files(&network)).unwrap();
@@ -141,6 +144,10 @@ fn acts(things: &Things) -> Vec<String> {
             ),
             "/console/queues/{tag}/{act}" => {
                 each("queues", &["pause", "drain", "resume"].map(|act| ("order_unpaid", act)))
+            }
+            "/console/orders/{id}/{act}" => {
+                let [unpaid, failed] = [things.order.as_str(), things.failed.as_str()];
+                each("orders", &[(unpaid, "close"), (unpaid, "note"), (failed, "redrive")])
             }
             "/console/trips/{id}/{act}" => {
                 each("trips", &["block", "release", "cancel"].map(|act| (things.trip.as_str(), act)))

@@ -111,6 +111,18 @@ impl Browser {
         self.driver.goto(format!("{}{path}", self.base)).await.unwrap();
     }
 
+    /// Goes on in another tab; those before stay open.
+    pub async fn another_tab(&self) {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.driver.switch_to_window(tab).await.unwrap();
+    }
+
+    /// Goes on in the tab that was opened as the `nr`th, from 0.
+    pub async fn tab(&self, nr: usize) {
+        let tabs = self.driver.windows().await.unwrap();
+        self.driver.switch_to_window(tabs[nr].clone()).await.unwrap();
+    }
+
     /// The page's path and query.
     pub async fn path(&self) -> String {
         let url = self.driver.current_url().await.unwrap();
@@ -257,6 +269,12 @@ impl Browser {
             Screen::Phone => (380, 780, true),
         };
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});
+        self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
+    }
+
+    /// A screen this many CSS pixels wide.
+    pub async fn wide(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
     }
 

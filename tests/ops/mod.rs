@@ -14,6 +14,7 @@ mod impact;
 mod metrics;
 mod money_by_hand;
 mod operators;
+mod order_acts;
 mod pending;
 mod people;
 mod prometheus;

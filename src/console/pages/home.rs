@@ -10,6 +10,7 @@ use crate::console::{
     components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_nav},
+    outage::LastHealth,
     preferences::Lang,
     session::PageContext,
 };
@@ -34,6 +35,7 @@ use uuid::Uuid;
 
 pub(crate) async fn show(
     State(app): State<App>,
+    health: LastHealth,
     context: PageContext,
     Params(pairs): Params<Vec<(String, String)>>,
 ) -> PageResult {
@@ -58,6 +60,7 @@ pub(crate) async fn show(
     let many_dead: i64 = queues.iter().map(|queue| queue.dead).sum();
     let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
     let standing = overview::health_level(verdict.as_ref(), &owed, many_dead, many_failing);
+    health.remember(standing, verdict.as_ref().map(|verdict| verdict.at));
     let stuck = [
         Stuck { jobs: dead.iter().map(|job| (job, None)).collect(), all: all_dead, state: "dead" },
         Stuck { jobs: failing.iter().map(|job| (job, None)).collect(), all: all_failing, state: "retrying" },

@@ -79,7 +79,8 @@ pub(crate) async fn list(
             span.quiet { (context.t("Those are listed that were enqueued at most this many hours before:", "仅列出在此之前不超过若干小时入队的任务：")) " " (ended::LOOK_BACK_HOURS) }
         } }
         (groups(&context, &errors))
-        @if ended.is_none() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
+        // An act on every job there is needs a filter first.
+        @if ended.is_none() && !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
         } }
         (live("jobs", &context, html! {

@@ -3,6 +3,10 @@
 //! The browser opens the page's address with `live=1` as a stream of server-sent events. The page
 //! is then rendered again about once a second, by the same handler with the same cookie, and each
 //! marked part is sent when it has changed. A revoked session therefore ends its streams.
+//!
+//! After each rendering that succeeded comes a `beat` with the pause until the next one, after each
+//! that failed a `failing` with the reason. A pause longer than [`MAX_SILENCE`] has an `alive` in
+//! between. A browser that hears nothing for 4.5 s shows its page as stale.
 
 use crate::console::{
     components::{LIVE_BEGIN, LIVE_END},
@@ -17,8 +21,9 @@ use crate::{
         events::{busy, takes_events},
         extract::strict,
         middleware::stale_plan,
-        problem::Problem,
+        problem::{DatabaseOutage, Problem},
     },
+    storage::responds,
 };
 use axum::{
     body::{Body, to_bytes},
@@ -50,15 +55,23 @@ const MAX_STREAMS_PER_ACCOUNT: usize = 10;
 const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 /// The time between two renderings of a page.
 const PERIOD: Duration = Duration::from_millis(1_000);
-/// The pause after a rendering is at least this many times as long as the rendering.
+/// The pause after a rendering is this many times as long as the rendering, within bounds: a stream
+/// uses at most a tenth of a connection.
 const PAUSE_FACTOR: u32 = 9;
+/// The longest pause after a rendering.
+const MAX_PAUSE: Duration = Duration::from_secs(20);
+/// The longest time without work of a stream: a longer pause is interrupted by a probe.
+const MAX_SILENCE: Duration = Duration::from_millis(1_500);
 /// The longest a stream lasts; then the browser opens another.
 const MAX_STREAM_AGE: Duration = Duration::from_secs(900);
 /// The interval of heartbeats while nothing changes. They reveal a client that has left, so that
 /// its page is no longer rendered.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// The longest a rendering may take.
-const RENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest a rendering may take. After [`MAX_SILENCE`] and a rendering, a browser has waited for
+/// 4 s, which is less than its 4.5 s.
+const RENDER_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How long the database may take for a statement that does no work.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest page that is searched for live parts, bytes.
 const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -119,15 +132,39 @@ impl Drop for StreamPermit {
     }
 }
 
+/// What a stream sends of one rendering.
+enum Message {
+    /// A part that changed: its id and content.
+    Part(String, String),
+    /// The rendering succeeded, and its parts were sent.
+    Beat,
+    /// The database and the session are there; nothing was rendered.
+    Alive,
+    /// Why there is no rendering: `database`, `busy` or `server`.
+    Failing(&'static str),
+    /// The stream ends: `session` if that has ended, `page` if the page has.
+    Over(&'static str),
+}
+
+/// What a stream does after a wait.
+enum Turn {
+    Render,
+    Probe,
+    End,
+}
+
 /// One open stream. Safe to drop: it only reads, and dropping it releases its permit.
 struct Open {
     page: Parts,
     next: Next,
     shown: HashMap<String, String>,
     begun: Instant,
+    /// The pause after the last rendering.
     pause: Duration,
-    stopping: CancellationToken,
+    /// When the next rendering is due.
+    due: Instant,
     over: bool,
+    streams: Streams,
     _permit: StreamPermit,
 }
 
@@ -154,43 +191,64 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
     let (mut page, _) = request.into_parts();
     page.uri = uri;
     page.extensions.insert(SelfUpdate);
+    let now = Instant::now();
     let mut open = Open {
         page,
         next,
         shown: HashMap::new(),
-        begun: Instant::now(),
-        pause: Duration::ZERO,
-        stopping: streams.stopping.clone(),
+        begun: now,
+        pause: PERIOD,
+        due: now,
         over: false,
+        streams,
         _permit: permit,
     };
     // The first rendering is part of the response: without access to the page there is no stream.
     let first = match open.render().await {
         Ok(changes) => changes,
-        Err(response) if asks_for_events && response.status().is_server_error() => return busy(),
+        Err(response) if asks_for_events && response.status().is_server_error() => {
+            open.over = true;
+            vec![Message::Failing(reason(&response))]
+        }
         Err(response) => return *response,
     };
-    let events = stream::unfold((open, first), |(mut open, mut changes)| async move {
-        loop {
-            if let Some((id, html)) = changes.pop() {
-                let data = serde_json::json!({ "id": id, "html": html });
-                return Some((Event::default().event("part").json_data(data), (open, changes)));
+    let events = stream::unfold((open, first), |(mut open, mut messages)| async move {
+        let message = match messages.pop() {
+            Some(message) => message,
+            None => {
+                messages = open.next_messages().await?;
+                messages.pop()?
             }
-            if !open.wait().await {
-                return None;
-            }
-            match open.render().await {
-                Ok(changed) => changes = changed,
-                Err(_) => {
-                    open.over = true;
-                    return Some((Ok(Event::default().event("over").data("over")), (open, Vec::new())));
-                }
-            }
-        }
+        };
+        let event = message.into_event(open.pause);
+        Some((event, (open, messages)))
     });
     let begin = stream::iter([Ok(Event::default().retry(RECONNECT_AFTER))]);
     let sse = Sse::new(begin.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     ([("x-accel-buffering", "no")], sse).into_response()
+}
+
+impl Message {
+    fn into_event(self, pause: Duration) -> Result<Event, axum::Error> {
+        let event = Event::default();
+        Ok(match self {
+            Self::Part(id, html) => {
+                return event.event("part").json_data(serde_json::json!({ "id": id, "html": html }));
+            }
+            Self::Beat => event.event("beat").data(pause.as_millis().to_string()),
+            Self::Alive => event.event("alive").data("alive"),
+            Self::Failing(reason) => event.event("failing").data(reason),
+            Self::Over(reason) => event.event("over").data(reason),
+        })
+    }
+}
+
+/// Why a rendering failed with a 5xx.
+fn reason(response: &Response) -> &'static str {
+    if response.extensions().get::<DatabaseOutage>().is_some() {
+        return "database";
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE { "busy" } else { "server" }
 }
 
 /// The response when no permit is free. An `EventSource` gives up for good at anything but a
@@ -200,39 +258,81 @@ fn too_many_streams(headers: &HeaderMap) -> Response {
 }
 
 impl Open {
-    /// Waits until the next rendering; false if the stream must end.
-    async fn wait(&self) -> bool {
-        let wait = PERIOD.max(self.pause * PAUSE_FACTOR);
-        if self.over || self.begun.elapsed() > MAX_STREAM_AGE {
-            return false;
-        }
-        tokio::select! {
-            () = sleep(wait) => true,
-            () = self.stopping.cancelled() => false,
+    /// What to send next, the last message first; none at the end of the stream.
+    async fn next_messages(&mut self) -> Option<Vec<Message>> {
+        match self.wait().await {
+            Turn::End => None,
+            Turn::Render => Some(match self.render().await {
+                Ok(changes) => changes,
+                Err(response) if response.status().is_server_error() => {
+                    vec![Message::Failing(reason(&response))]
+                }
+                Err(response) => {
+                    self.over = true;
+                    let status = response.status();
+                    let session = status.is_redirection() || status == StatusCode::UNAUTHORIZED;
+                    vec![Message::Over(if session { "session" } else { "page" })]
+                }
+            }),
+            Turn::Probe if session_of(&self.page.headers, &self.streams.app).is_none() => {
+                self.over = true;
+                Some(vec![Message::Over("session")])
+            }
+            Turn::Probe if self.database_responds().await => Some(vec![Message::Alive]),
+            Turn::Probe => Some(vec![Message::Failing("database")]),
         }
     }
 
-    /// Renders the page, and returns the parts that changed.
-    async fn render(&mut self) -> Result<Vec<(String, String)>, Box<Response>> {
+    /// Waits until the next turn.
+    async fn wait(&self) -> Turn {
+        if self.over || self.begun.elapsed() > MAX_STREAM_AGE {
+            return Turn::End;
+        }
+        let left = self.due.saturating_duration_since(Instant::now());
+        tokio::select! {
+            () = sleep(left.min(MAX_SILENCE)) => {}
+            () = self.streams.stopping.cancelled() => return Turn::End,
+        }
+        if left > MAX_SILENCE { Turn::Probe } else { Turn::Render }
+    }
+
+    async fn database_responds(&self) -> bool {
+        responds(&self.streams.app.operator_pool, PROBE_TIMEOUT).await
+    }
+
+    /// Renders the page, and returns what to send, the last message first.
+    async fn render(&mut self) -> Result<Vec<Message>, Box<Response>> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = self.page.uri.clone();
         *request.headers_mut() = self.page.headers.clone();
         *request.extensions_mut() = self.page.extensions.clone();
         let began = Instant::now();
         let response = timeout(RENDER_TIMEOUT, stale_plan::serve(request, self.next.clone())).await;
-        let response = response.map_err(|_| Box::new(StatusCode::SERVICE_UNAVAILABLE.into_response()))?;
+        self.pause = (began.elapsed() * PAUSE_FACTOR).clamp(PERIOD, MAX_PAUSE);
+        let Ok(response) = response else {
+            // A page that is too slow rests for long, a database that comes back is noticed soon.
+            let database = !self.database_responds().await;
+            self.due = Instant::now() + if database { PERIOD } else { self.pause };
+            let mut response = StatusCode::SERVICE_UNAVAILABLE.into_response();
+            if database {
+                response.extensions_mut().insert(DatabaseOutage);
+            }
+            return Err(Box::new(response));
+        };
+        self.due = Instant::now() + self.pause;
         if response.status() != StatusCode::OK {
+            self.due = Instant::now() + PERIOD;
             return Err(Box::new(response));
         }
         let body = to_bytes(response.into_body(), MAX_PAGE_BYTES).await;
         let page = body.map_err(|_| Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()))?;
-        self.pause = began.elapsed();
         let page = String::from_utf8_lossy(&page);
         let changed = parts(&page).filter(|(id, html)| self.shown.get(*id).is_none_or(|shown| shown != html));
         let changed: Vec<(String, String)> =
             changed.map(|(id, html)| (id.to_owned(), html.to_owned())).collect();
         self.shown.extend(changed.iter().cloned());
-        Ok(changed)
+        let parts = changed.into_iter().map(|(id, html)| Message::Part(id, html));
+        Ok(std::iter::once(Message::Beat).chain(parts).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod beat;
 pub(crate) mod bulk;
 mod bulk_preview;
 pub(crate) mod bulk_show;
@@ -19,6 +20,7 @@ pub(crate) mod money;
 pub(crate) mod network;
 mod network_imports;
 pub(crate) mod order;
+pub(crate) mod order_acts;
 pub(crate) mod orders;
 pub(crate) mod own_account;
 pub(crate) mod password_reset;

@@ -1,5 +1,6 @@
 //! One order: what it is owed, its steps and undos, its jobs, and its timeline.
 
+use super::order_acts;
 use crate::console::{
     components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
     failure::PageResult,
@@ -54,7 +55,7 @@ pub(crate) async fn show(
         "order",
         &context,
         html! {
-            (owed(&context, &whole))
+            (owed(&context, order, &whole))
             (facts(&context, &whole))
             h2 { (context.t("Steps", "步骤")) }
             (saga(&context, &whole, context.t("Booking", "预订"), id, &BOOKING))
@@ -83,7 +84,8 @@ pub(crate) async fn show(
     Ok(with_nav(&context, Nav::Orders, &format!("{} {id}", context.t("Order", "订单")), body))
 }
 
-fn owed(context: &PageContext, whole: &OrderSnapshot) -> Markup {
+/// What is owed, and what can be done about it.
+fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot) -> Markup {
     let pending = whole.pending_work();
     let bad = pending.iter().any(|work| !work.has_live_job());
     let kind = if pending.is_empty() {
@@ -99,6 +101,7 @@ fn owed(context: &PageContext, whole: &OrderSnapshot) -> Markup {
             @let sentence = work.sentence();
             p { strong { (context.t(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
+        (order_acts::links(context, order, whole))
     } }
 }
 

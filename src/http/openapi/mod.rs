@@ -6,6 +6,7 @@ mod builder;
 pub(crate) mod examples;
 mod network;
 mod operations;
+mod orders;
 pub(crate) mod pages;
 mod wallets;
 

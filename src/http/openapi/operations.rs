@@ -6,7 +6,7 @@ use super::{
         Access::{Anyone, Operator, SignedIn, Viewer},
         Operation, Schemas, bounded_text, operation, text, time, uuid,
     },
-    network, wallets,
+    network, orders as ops_orders, wallets,
 };
 use crate::{
     accounts::password_reset::ResetCode,
@@ -56,6 +56,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         orders,
         ops_trips,
         wallets::operations,
+        ops_orders::operations,
         network::operations,
         network::trip_changes,
         ops_jobs,

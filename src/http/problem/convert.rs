@@ -5,14 +5,14 @@ use super::{
     catalogue::{
         APPROVAL_OVER, BALANCE, BULK_CHANGED, BULK_OVER, BUS_TAKEN, CODE, CODE_NEEDED, CONFIRM, CREDENTIALS,
         EVALUATED, EXPIRED, LOCKED, NAME_TAKEN, NO_PAY_PASSWORD, NO_SECOND_FACTOR, NOT_AUTHORIZED,
-        NOT_DEPARTED, OWN_WALLET, PASSWORD, PAY_PASSWORD, PAYING, REFERENCE_USED, RESET_CODE, SEATS_TAKEN,
-        SECOND_PERSON, STATE, STILL_OWED, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED, TRIP_OVER,
-        UNKNOWN,
+        NOT_DEPARTED, OWN_WALLET, PASSWORD, PAY_PASSWORD, PAYING, PREVIEW_STALE, REFERENCE_USED, RESET_CODE,
+        SEATS_TAKEN, SECOND_PERSON, STATE, STILL_OWED, TOO_LATE, TOO_MANY_HOLDS, TRIP_CANCELLED, TRIP_CLOSED,
+        TRIP_OVER, UNKNOWN,
     },
 };
 use crate::{
     accounts::passwords::Busy,
-    domain::{Currency, Error, Refusal, RiderId, TripId},
+    domain::{Currency, Error, Money, Refusal, RiderId, TripId},
     storage::{is_contended, is_stale_plan, is_unfit, met_stale_plan, note_outage},
 };
 use chrono::Utc;
@@ -53,16 +53,10 @@ impl From<Refusal> for Problem {
             Refusal::PayPasswordMissing => {
                 Self::new(&NO_PAY_PASSWORD, "set one: PUT /v1/riders/me/pay-password")
             }
-            Refusal::BalanceTooLow { balance } => {
-                Self::new(&BALANCE, format!("the wallet holds {}", balance.with_code()))
-                    .with("balance", json!(balance))
-                    .with("currency", json!(Currency::installed()))
-            }
+            Refusal::BalanceTooLow { balance } => Self::balance_too_low(balance),
             Refusal::ReferenceUsed { rider, entry } => Self::reference_used(rider, entry),
-            Refusal::OwnWallet => Self::new(&OWN_WALLET, "another operator must change this wallet"),
-            Refusal::SecondPerson => Self::new(&SECOND_PERSON, "who asked for the change cannot approve it"),
-            Refusal::ApprovalOver { state } => {
-                Self::new(&APPROVAL_OVER, format!("it is {state}")).with("approval_state", json!(state))
+            Refusal::OwnWallet | Refusal::SecondPerson | Refusal::ApprovalOver { .. } => {
+                Self::of_approval(&refusal)
             }
             Refusal::OrderExpired => {
                 Self::new(&EXPIRED, "the order was not paid in time; nothing was charged")
@@ -81,6 +75,9 @@ impl From<Refusal> for Problem {
             }
             Refusal::JobBusy => Self::busy_job(),
             Refusal::StillOwed => Self::new(&STILL_OWED, "a dead letter that owes something is redriven"),
+            Refusal::PreviewStale => {
+                Self::new(&PREVIEW_STALE, "the order has changed since: look at the preview again")
+            }
             Refusal::BulkOver => Self::new(&BULK_OVER, "all of it is done, or it was stopped before"),
             Refusal::BulkChanged { covers } => Self::new(
                 &BULK_CHANGED,
@@ -128,6 +125,23 @@ impl Problem {
             }
             Refusal::SessionOver => Self::token(),
             _ => Self::denied(),
+        }
+    }
+
+    fn balance_too_low(balance: Money) -> Self {
+        Self::new(&BALANCE, format!("the wallet holds {}", balance.with_code()))
+            .with("balance", json!(balance))
+            .with("currency", json!(Currency::installed()))
+    }
+
+    /// Refusals about money that a second operator must move or approve.
+    fn of_approval(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::OwnWallet => Self::new(&OWN_WALLET, "another operator must change this wallet"),
+            Refusal::ApprovalOver { state } => {
+                Self::new(&APPROVAL_OVER, format!("it is {state}")).with("approval_state", json!(state))
+            }
+            _ => Self::new(&SECOND_PERSON, "who asked for the change cannot approve it"),
         }
     }
 

@@ -29,6 +29,10 @@ const RETRY_AFTER_OUTAGE: i64 = 2;
 /// How long a client waits while its first request runs, seconds.
 const RETRY_AFTER_RUNNING: i64 = 1;
 
+/// Marks the response to a request that the database left without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DatabaseOutage;
+
 /// An error response.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -209,7 +213,7 @@ impl Problem {
         Self::new(&OVERLOADED, "the process was asked to stop").with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
-    fn outage() -> Self {
+    pub(crate) fn outage() -> Self {
         Self::new(&DATABASE, "the database cannot be reached just now")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
@@ -227,9 +231,13 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry_after = self.body.get("retry_after").and_then(Value::as_i64);
         let language = language_of(&self.body);
+        let outage = self.body.get("code").and_then(Value::as_str) == Some(DATABASE.code);
         let mut response = (self.status, Json(sorted(Value::Object(self.body)))).into_response();
         if self.stale {
             response.extensions_mut().insert(StalePlan);
+        }
+        if outage {
+            response.extensions_mut().insert(DatabaseOutage);
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

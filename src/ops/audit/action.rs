@@ -49,6 +49,10 @@ pub enum Action {
     ApprovalGive,
     /// It is refused, or taken back.
     ApprovalRefuse,
+    /// An unpaid order is closed.
+    OrderClose,
+    /// A note is written on an order.
+    OrderNote,
     /// An account of the operations side is added.
     OperatorAdd,
     /// Demo data is added.
@@ -89,7 +93,7 @@ pub enum Action {
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -113,6 +117,8 @@ impl Action {
         Self::ApprovalAsk,
         Self::ApprovalGive,
         Self::ApprovalRefuse,
+        Self::OrderClose,
+        Self::OrderNote,
         Self::OperatorAdd,
         Self::DemoData,
         Self::SecretsAccept,
@@ -159,6 +165,8 @@ impl Action {
             Self::ApprovalAsk => "approval_ask",
             Self::ApprovalGive => "approval_give",
             Self::ApprovalRefuse => "approval_refuse",
+            Self::OrderClose => "order_close",
+            Self::OrderNote => "order_note",
             Self::OperatorAdd => "operator_add",
             Self::DemoData => "demo_data",
             Self::SecretsAccept => "secrets_accept",

@@ -3,6 +3,7 @@
 pub(crate) mod bulk;
 pub(crate) mod jobs;
 pub(crate) mod network;
+pub(crate) mod orders;
 pub(crate) mod queues;
 pub(crate) mod riders;
 pub(crate) mod trip_changes;
@@ -25,7 +26,7 @@ use crate::{
         reads::{self, Read},
         verifier,
     },
-    orders::{self, Event, MOST_EVENTS, pending::PendingWork, snapshot},
+    orders::{self as all_orders, Event, MOST_EVENTS, pending::PendingWork, snapshot},
     trips::NewTrip,
     verify::{self, Scope, Verdict},
 };
@@ -78,7 +79,7 @@ pub(crate) async fn timeline(
     let order = order_id(&id)?;
     let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
     let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
-    let Page { items, next } = orders::timeline(&app.saga.pool, order, skip, limit).await?;
+    let Page { items, next } = all_orders::timeline(&app.saga.pool, order, skip, limit).await?;
     match snapshot::snapshot(&app.saga.pool, order).await? {
         Some(whole) if !items.is_empty() || paging.after.is_some() => {
             reads::record(&app.saga.pool, &caller, Through::Api, &Read::Order(order)).await?;
