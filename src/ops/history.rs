@@ -326,7 +326,7 @@ pub async fn pauses(pool: &PgPool) -> Result<Vec<Pause>, sqlx::Error> {
     )
     .fetch_all(pool)
     .await?;
-    // The queue keeps who acted beside the reason, too: that is told by name here.
+    // The queue keeps the actor's id behind the reason: pages show the name instead.
     let plain = |pause: Pause| {
         let why = pause.why.split(" (operator ").next().unwrap_or_default().to_owned();
         Pause { why, ..pause }
