@@ -1,7 +1,10 @@
 //! Small bar charts of the last hour, as SVG. Plotting crates write colours as attributes, but
 //! under the content security policy only classes can follow the theme.
 
-use super::session::PageContext;
+use super::{
+    session::PageContext,
+    time::{minute, offset},
+};
 use crate::ops::overview::TagMinute;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use maud::{Markup, html};
@@ -72,10 +75,10 @@ pub(crate) fn bars(
             details {
                 summary { (context.t("Numbers", "数据")) }
                 div.scroll { table {
-                    thead { tr { th scope="col" { (context.t("Minute (UTC)", "分钟 (UTC)")) } @for one in series { th scope="col" { (one.name) } } } }
+                    thead { tr { th scope="col" { (context.t("Minute", "分钟")) " (" (offset(context.zone, Utc::now())) ")" } @for one in series { th scope="col" { (one.name) } } } }
                     tbody { @for at in (0..minutes.len()).rev().filter(|at| sum(*at) > 0.0) {
                         tr {
-                            th scope="row" { (minutes[at].format("%H:%M")) }
+                            th scope="row" { (minute(context, minutes[at])) }
                             @for one in series { td.number { (short(one.values.get(at).copied().unwrap_or(0.0))) } }
                         }
                     } }

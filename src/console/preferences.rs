@@ -1,4 +1,4 @@
-//! Language and theme of the console: cookies of the browser, independent of the account.
+//! Language, theme and zone of the console: cookies of the browser, independent of the account.
 
 use super::cookies::preference;
 use crate::http::language::prefers_chinese;
@@ -6,11 +6,18 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
 };
+use chrono_tz::Tz;
 
 /// The cookie that holds the language, if one was chosen.
 pub(crate) const LANGUAGE: &str = "farebox_lang";
 /// The cookie that holds the theme, if one was chosen.
 pub(crate) const THEME: &str = "farebox_theme";
+/// The cookie that holds the zone, if one was chosen; [`LOCAL`] for the browser's.
+pub(crate) const ZONE: &str = "farebox_zone";
+/// The choice of the browser's zone, or the timetable's if the browser names none.
+pub(crate) const LOCAL: &str = "local";
+/// The cookie in which the script names the browser's zone.
+const BROWSER_ZONE: &str = "farebox_browser_zone";
 
 /// A language of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +38,10 @@ pub(crate) enum Theme {
 pub(crate) struct Preferences {
     pub(crate) lang: Lang,
     pub(crate) theme: Option<Theme>,
+    /// The zone that was chosen, else the browser's; without one the timetable's is used.
+    pub(crate) zone: Option<Tz>,
+    /// Whether the zone was chosen by name.
+    pub(crate) has_chosen_zone: bool,
     /// The path and query of the page.
     pub(crate) path: String,
 }
@@ -68,7 +79,10 @@ impl Preferences {
             Some("light") => Some(Theme::Light),
             _ => None,
         };
-        Self { lang, theme, path: path.to_owned() }
+        let named = |cookie| preference(headers, cookie).and_then(|zone| zone.parse::<Tz>().ok());
+        let chosen = named(ZONE);
+        let zone = chosen.or_else(|| named(BROWSER_ZONE));
+        Self { lang, theme, zone, has_chosen_zone: chosen.is_some(), path: path.to_owned() }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::console::{
     failure::PageResult,
     layout::{Nav, with_nav},
     session::PageContext,
+    time::{presets, time_field},
 };
 use crate::{
     domain::{FieldError, Id, Instant, OrderId},
@@ -73,8 +74,6 @@ pub(crate) async fn list(
         ("actor", &query.actor, "Actor", "操作人"),
         ("subject", &query.subject, "Subject", "对象"),
         ("order", &query.order, "Order id", "订单编号"),
-        ("since", &query.since, "Since", "不早于"),
-        ("before", &query.before, "Before", "早于"),
     ];
     let body = html! {
         form.card action="/console/audit" { div.filters {
@@ -83,7 +82,9 @@ pub(crate) async fn list(
                 @for act in Action::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
             } }
             @for (name, value, en, zh) in text { div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
-            } button.primary type="submit" { (context.t("Filter", "筛选")) } }
+            (time_field(&context, "since", context.t("Since", "不早于"), &query.since))
+            (time_field(&context, "before", context.t("Before", "早于"), &query.before))
+            } (presets(&context)) button.primary type="submit" { (context.t("Filter", "筛选")) } }
         @if found.items.is_empty() { (empty(&context, "No act fits.", "没有符合的记录。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Act", "操作")) }

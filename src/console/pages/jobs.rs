@@ -10,6 +10,7 @@ use crate::console::{
     layout::{Nav, redirect_with_notice, with_nav},
     parameters::FILTERS,
     session::PageContext,
+    time::{departure, presets, time_field},
 };
 use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
@@ -115,8 +116,6 @@ fn filters(context: &PageContext, given: &Pairs) -> Markup {
         ("key", "Key", "键"),
         ("serial", "Serial key", "串行键"),
         ("error", "Error fingerprint", "错误指纹"),
-        ("since", "Enqueued since", "入队不早于"),
-        ("before", "Enqueued before", "入队早于"),
     ];
     html! {
         form.card action="/console/jobs" {
@@ -131,10 +130,12 @@ fn filters(context: &PageContext, given: &Pairs) -> Markup {
                 } }
                 @for (name, en, zh) in text { div {
                     label for=(name) { (context.t(en, zh)) }
-                    input id=(name) name=(name) type="text" value=(value(name)) autocomplete="off"
-                        placeholder=[(name == "since" || name == "before").then_some("2026-01-31T07:50:00Z")];
+                    input id=(name) name=(name) type="text" value=(value(name)) autocomplete="off";
                 } }
+                (time_field(context, "since", context.t("Enqueued since", "入队不早于"), value("since")))
+                (time_field(context, "before", context.t("Enqueued before", "入队早于"), value("before")))
             }
+            (presets(context))
             button.primary type="submit" { (context.t("Filter", "筛选")) }
             " " a href="/console/jobs" { (context.t("All jobs", "全部任务")) }
         }
@@ -254,7 +255,7 @@ fn impact_card(context: &PageContext, impact: &Impact) -> Markup {
                 @if let Some(status) = &impact.order_status { (state(context, status)) } @else { (context.t("never added", "未创建")) } }
         }
         @if let Some(rider) = impact.rider_id { dt { (context.t("Rider", "乘客")) } dd { (link_rider(rider)) " " (impact.rider.as_deref().unwrap_or_default()) } }
-        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (when(context, at)) } } }
+        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (departure(context, at, context.timetable_zone)) } } }
         dt { (context.t("Seats it would free", "将释放的座位")) }
         dd { @if impact.seats.is_empty() { (context.t("none", "无")) } @else { (list_seats(&impact.seats, &impact.labels)) } }
         dt { (context.t("Money it would give back", "将退回的款项")) }
