@@ -1,7 +1,7 @@
 //! Language, theme and zone of the console: cookies of the browser, independent of the account.
 
 use super::cookies::preference;
-use crate::http::language::prefers_chinese;
+use crate::http::{App, language::prefers_chinese};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
@@ -92,6 +92,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Preferences {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self::of(&parts.headers, &path_of(parts)))
     }
+}
+
+/// The timetable's zone: the network's, or that of the settings without one or when it is not read.
+pub(super) async fn timetable_zone(app: &App) -> Tz {
+    let otherwise = app.settings.trips.zone;
+    app.itineraries.zone(&app.saga.pool, otherwise).await.unwrap_or(otherwise)
 }
 
 /// The path and query of a request.

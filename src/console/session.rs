@@ -5,8 +5,7 @@ use super::{
     csrf::csrf_token,
     failure::Failure,
     notice::Notices,
-    preferences::{Lang, Preferences, path_of},
-    time::timetable_zone,
+    preferences::{Lang, Preferences, path_of, timetable_zone},
 };
 use crate::{
     accounts::{self, Caller, Role},

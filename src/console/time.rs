@@ -4,7 +4,7 @@
 //! The viewer's zone is the one chosen in the preferences, else the browser's, else the timetable's.
 
 use super::{
-    preferences::{Lang, Preferences},
+    preferences::{Lang, Preferences, timetable_zone},
     session::PageContext,
 };
 use crate::{domain::Instant, http::App};
@@ -180,12 +180,6 @@ fn absolute(uri: &Uri, zone: Tz) -> Option<String> {
 fn local(text: &str) -> Option<NaiveDateTime> {
     let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"];
     formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text.trim(), format).ok())
-}
-
-/// The timetable's zone: the network's, or that of the settings without one or when it is not read.
-pub(super) async fn timetable_zone(app: &App) -> Tz {
-    let otherwise = app.settings.trips.zone;
-    app.itineraries.zone(&app.saga.pool, otherwise).await.unwrap_or(otherwise)
 }
 
 #[cfg(test)]

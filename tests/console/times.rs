@@ -43,7 +43,7 @@ async fn times_follow_the_browser_the_switch_and_the_chosen_zone() {
     browser.sees("Times are shown in Asia/Tokyo").await;
     browser.goto(&page).await;
     browser.sees("2026-11-01 15:30:00 +09:00").await;
-    // A departure is the timetable's, whoever looks.
+    // A departure is by the timetable's clock for every viewer.
     browser.goto(&format!("/console/trips/{trip}")).await;
     browser.sees("(Asia/Shanghai)").await;
     browser.goto("/console/audit").await;
