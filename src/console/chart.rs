@@ -5,7 +5,11 @@
 //! those who do not see it. What failed is red, in a panel with a scale of its own: few failures
 //! beside many successes stay visible.
 
-use super::{components::when, session::PageContext};
+use super::{
+    components::when,
+    session::PageContext,
+    time::{minute, offset},
+};
 use crate::ops::history::{History, Mark, Range, end_of};
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use farebox_jobs::MqTag;
@@ -120,7 +124,7 @@ impl Chart<'_> {
                 figcaption { (self.title) @if !self.unit.is_empty() { " " span.quiet { (self.unit) } } }
                 svg viewBox=(format!("0 0 {WIDTH} {}", end + TIMES)) aria-hidden="true" {
                     @for panel in &panels { (self.panel(context, panel)) }
-                    @for (x, words) in self.times() { text.tick x=(x) y=(end + 12.0) text-anchor="middle" { (words) } }
+                    @for (x, words) in self.times(context) { text.tick x=(x) y=(end + 12.0) text-anchor="middle" { (words) } }
                     @for mark in self.marks() { (self.mark(context, mark, end)) }
                 }
                 ul.legend { @for one in &series { @if !one.name.is_empty() { li { (swatch(&one.class)) (one.name) } } } }
@@ -180,9 +184,10 @@ impl Chart<'_> {
         let day = if self.history.range == Range::Hour { "" } else { "%m-%d " };
         let name = if series.name.is_empty() { self.title } else { &series.name };
         format!(
-            "{}–{} UTC{} {name} {} {}",
-            at.format(&format!("{day}%H:%M")),
-            end.format("%H:%M"),
+            "{}–{} {}{} {name} {} {}",
+            at.with_timezone(&context.zone).format(&format!("{day}%H:%M")),
+            minute(context, end),
+            offset(context.zone, at),
             context.t(":", "："),
             short(series.at(bar)),
             self.unit
@@ -191,10 +196,11 @@ impl Chart<'_> {
         .to_owned()
     }
 
-    /// Some times of the axis, and where they stand.
-    fn times(&self) -> Vec<(f64, String)> {
+    /// Some times of the axis, by the viewer's clock, and where they stand.
+    fn times(&self, context: &PageContext) -> Vec<(f64, String)> {
         let wide = (WIDTH - LEFT) / self.history.beginnings.len().max(1) as f64;
         let named = self.history.beginnings.iter().enumerate().filter_map(|(bar, at)| {
+            let at = at.with_timezone(&context.zone);
             let words = match self.history.range {
                 Range::Hour if at.minute() % 15 == 0 => at.format("%H:%M"),
                 Range::Day if at.minute() == 0 && at.hour() % 6 == 0 => at.format("%H:%M"),
@@ -235,11 +241,11 @@ impl Chart<'_> {
             summary { (context.t("Numbers", "数据")) }
             div.scroll { table {
                 thead { tr {
-                    th scope="col" { (context.t("From (UTC)", "起始（UTC）")) }
+                    th scope="col" { (context.t("From", "起始")) " (" (offset(context.zone, Utc::now())) ")" }
                     @for one in series { th scope="col" { @if one.name.is_empty() { (self.title) } @else { (one.name) } } }
                 } }
                 tbody { @for bar in (0..bars.len()).rev().filter(any) { tr {
-                    th scope="row" { (bars[bar].format(if self.history.range == Range::Hour { "%H:%M" } else { "%m-%d %H:%M" })) }
+                    th scope="row" { (bars[bar].with_timezone(&context.zone).format(if self.history.range == Range::Hour { "%H:%M" } else { "%m-%d %H:%M" })) }
                     @for one in series { td.number {
                         @let number = short(one.at(bar));
                         @match self.address(one, bar).filter(|_| one.at(bar) > 0.0) {

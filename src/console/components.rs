@@ -1,8 +1,9 @@
 //! The parts that pages are made of: action forms, links, times, badges, live parts.
 
 use super::session::PageContext;
+pub(crate) use super::time::when;
 use crate::domain::{Currency, MAX_REASON, Money};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Display;
 
@@ -51,12 +52,6 @@ pub(crate) fn action_link(context: &PageContext, address: &str, label: &str) -> 
         @if context.can_write() { a.button href=(address) { (label) } }
         @else { button type="button" disabled title=(context.t("For operators only.", "仅限操作员。")) { (label) } }
     }
-}
-
-/// A time in UTC to the second, with the exact time as its title.
-pub(crate) fn when(_: &PageContext, at: DateTime<Utc>) -> Markup {
-    let exact = at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    html! { time datetime=(exact) title=(exact) { (at.format("%Y-%m-%d %H:%M:%S")) } }
 }
 
 /// A duration in one unit or two.

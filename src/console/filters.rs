@@ -1,7 +1,11 @@
 //! The filters of a list: read by name from the address, and refused by name inside the page, with
 //! the form and what was typed kept. A page that is refused so lists nothing.
 
-use super::{parameters::parameters, session::PageContext};
+use super::{
+    parameters::parameters,
+    session::PageContext,
+    time::{presets, time_field},
+};
 use crate::{
     domain::{Currency, Day, Id, Instant, Localized, Money},
     http::{App, extract::strict},
@@ -194,6 +198,8 @@ pub(crate) enum Kind<'a> {
     Text(&'a str),
     /// A day.
     Day,
+    /// A time by the viewer's clock.
+    Time,
     /// One of these words, each with what is shown for it.
     Choice(Vec<(&'a str, &'a str)>),
 }
@@ -216,14 +222,25 @@ pub(crate) fn form(
     html! {
         form.card.search_filters action=(action) {
             (refusal(context, fields, given))
-            div.filters { @for field in fields { div {
-                label for=(field.name) { (field.label) }
-                (input(context, field, given))
-            } } }
+            div.filters { @for field in fields {
+                @if is_time(field, given) { (time_field(context, field.name, &field.label, given.text(field.name))) }
+                @else { div {
+                    label for=(field.name) { (field.label) }
+                    (input(context, field, given))
+                } }
+            } }
+            @if fields.iter().any(|field| matches!(field.kind, Kind::Time)) { (presets(context)) }
             button.primary type="submit" { (button) }
             @if is_given || given.fault.is_some() { " " a href=(action) { (context.t("Without filters", "清除筛选")) } }
         }
     }
+}
+
+/// Whether a field is shown as a picker of times: one that holds anything else is a text, which a browser
+/// would empty.
+fn is_time(field: &Field<'_>, given: &Given) -> bool {
+    let value = given.text(field.name);
+    matches!(field.kind, Kind::Time) && (value.is_empty() || value.parse::<Instant>().is_ok())
 }
 
 /// Which field is refused, and its rule.
@@ -253,7 +270,7 @@ fn input(context: &PageContext, field: &Field<'_>, given: &Given) -> Markup {
             input id=(name) name=(name) type="date" value=(value);
         }
         kind => {
-            @let example = match kind { Kind::Text(example) => example, _ => "2026-01-31" };
+            @let example = match kind { Kind::Text(example) => example, Kind::Time => "2026-01-31 07:50:00", _ => "2026-01-31" };
             input id=(name) name=(name) type="text" value=(value) autocomplete="off" aria-invalid=[invalid]
                 aria-describedby=[why] placeholder=[Some(example).filter(|example| !example.is_empty())];
         }

@@ -6,9 +6,10 @@ use super::{
     cards::label_cells,
     components::LIVE_BEGIN,
     outage::{self, LastHealth},
-    preferences::{Lang, Preferences, Theme},
+    preferences::{LOCAL, Lang, Preferences, Theme},
     refused::{self, Brought, Console},
     session::{PageContext, error_page_context, is_inside, next},
+    time::clock,
 };
 use crate::http::middleware::context::with_language;
 use axum::{
@@ -18,6 +19,8 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
+use chrono::Utc;
+use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
 
@@ -132,7 +135,9 @@ async fn problem_as_page(
     let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;
     let mut details = problem_details(preferences.lang, &body, returns);
     if let Some(health) = parts.extensions.get::<LastHealth>() {
-        details = html! { (outage::words(preferences.lang, health)) (details) };
+        let words =
+            outage::words(&preferences, context.as_ref().map_or(Tz::UTC, |context| context.zone), health);
+        details = html! { (words) (details) };
     }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
@@ -205,7 +210,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
 /// When the page was rendered. The script counts the seconds since the last message.
 fn as_of(context: &PageContext) -> Markup {
     let words = context.t("as of {n} s ago", "{n} 秒前的数据");
-    let now = chrono::Utc::now().format("%H:%M:%S UTC");
+    let now = clock(context.zone, Utc::now());
     html! { span.quiet #as-of data-words=(words) { (context.t("as of ", "截至 ")) (now) } }
 }
 
@@ -231,7 +236,7 @@ fn document(preferences: &Preferences, title: &str, top: Markup, main: Markup) -
     let lang = preferences.lang;
     let page = html! {
         (DOCTYPE)
-        html lang=(lang.code()) data-theme=[preferences.theme.map(Theme::code)] {
+        html lang=(lang.code()) data-now=(Utc::now().timestamp_millis()) data-theme=[preferences.theme.map(Theme::code)] {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -256,6 +261,11 @@ fn preferences_form(preferences: &Preferences) -> Markup {
     let lang = preferences.lang;
     let themes = [("auto", "Auto", "自动"), ("light", "Light", "浅色"), ("dark", "Dark", "深色")];
     let chosen = preferences.theme.map_or("auto", Theme::code);
+    let is_utc = preferences.has_chosen_zone && preferences.zone == Some(Tz::UTC);
+    let zones = [
+        (LOCAL, lang.t("Local time", "本地时间"), !preferences.has_chosen_zone),
+        (Tz::UTC.name(), "UTC", is_utc),
+    ];
     html! {
         form.preferences_form method="post" action="/console/preferences" {
             input type="hidden" name="next" value=(preferences.path);
@@ -264,6 +274,9 @@ fn preferences_form(preferences: &Preferences) -> Markup {
             }
             @for (code, en, zh) in themes {
                 button type="submit" name="theme" value=(code) aria-pressed=(chosen == code) { (lang.t(en, zh)) }
+            }
+            @for (code, words, is) in zones {
+                button type="submit" name="zone" value=(code) aria-pressed=(is) { (words) }
             }
         }
     }
@@ -275,10 +288,14 @@ fn keyboard_help(lang: Lang) -> Markup {
         ("g h", "home", "首页"),
         ("g j", "jobs", "任务"),
         ("g q", "queues", "队列"),
+        ("g b", "bulk", "批量"),
         ("g o", "orders", "订单"),
         ("g t", "trips", "班次"),
         ("g r", "riders", "乘客"),
         ("g a", "audit", "审计"),
+        ("j", "next row", "下一行"),
+        ("k", "row before", "上一行"),
+        ("Enter", "open the row", "打开该行"),
         ("p", "pause updates", "暂停更新"),
         ("?", "these keys", "快捷键"),
     ];

@@ -28,6 +28,7 @@ mod preferences;
 mod refused;
 mod session;
 mod ticket;
+mod time;
 mod upload;
 
 use crate::http::{App, Pages};
@@ -110,4 +111,5 @@ fn router(app: &App) -> Router<App> {
         // Inside of the streams, whose renderings pass it too.
         .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
+        .layer(from_fn_with_state(app.clone(), time::local_times))
 }

@@ -1,7 +1,10 @@
 //! Pages while the database does not answer: they say so within seconds, with the last verdict that
 //! the process remembers, instead of waiting as long as any request may.
 
-use super::preferences::Lang;
+use super::{
+    preferences::{Lang, Preferences},
+    time::clock,
+};
 use crate::{
     http::{
         App,
@@ -18,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use maud::{Markup, html};
 use sqlx::PgPool;
 use std::{
@@ -112,17 +116,18 @@ async fn patience(watch: &Watch) {
 }
 
 /// What the page of an outage says: that the database does not answer, and what it last said.
-pub(super) fn words(lang: Lang, health: &LastHealth) -> Markup {
+pub(super) fn words(preferences: &Preferences, zone: Tz, health: &LastHealth) -> Markup {
+    let lang = preferences.lang;
     html! {
         p { (lang.t("The database does not answer. Nothing was changed.", "数据库没有响应。没有任何更改。")) }
         @match health.seen() {
-            Some(seen) => { p { (last_verdict(lang, seen)) } }
+            Some(seen) => { p { (last_verdict(lang, zone, seen)) } }
             None => { p.quiet { (lang.t("This process has not read a verdict yet.", "本进程尚未读到检查结果。")) } }
         }
     }
 }
 
-fn last_verdict(lang: Lang, seen: Seen) -> String {
+fn last_verdict(lang: Lang, zone: Tz, seen: Seen) -> String {
     let level = match seen.level {
         HealthLevel::Safe => lang.t("seats and money were safe", "座位与资金安全"),
         HealthLevel::Working => lang.t("it was being worked off", "正在处理"),
@@ -130,7 +135,7 @@ fn last_verdict(lang: Lang, seen: Seen) -> String {
         HealthLevel::Corrupt => lang.t("it was corrupt", "数据有误"),
     };
     let secs = seen.read.elapsed().as_secs();
-    let checked = seen.checked_at.map(|at| at.format("%H:%M:%S UTC").to_string());
+    let checked = seen.checked_at.map(|at| clock(zone, at));
     if lang == Lang::Chinese {
         let checked = checked.map(|at| format!("，不变量检查于 {at}")).unwrap_or_default();
         return format!("最后的结论（{secs} 秒前读取）：{level}{checked}。");

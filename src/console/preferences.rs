@@ -1,16 +1,23 @@
-//! Language and theme of the console: cookies of the browser, independent of the account.
+//! Language, theme and zone of the console: cookies of the browser, independent of the account.
 
 use super::cookies::preference;
-use crate::http::language::prefers_chinese;
+use crate::http::{App, language::prefers_chinese};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
 };
+use chrono_tz::Tz;
 
 /// The cookie that holds the language, if one was chosen.
 pub(crate) const LANGUAGE: &str = "farebox_lang";
 /// The cookie that holds the theme, if one was chosen.
 pub(crate) const THEME: &str = "farebox_theme";
+/// The cookie that holds the zone, if one was chosen; [`LOCAL`] for the browser's.
+pub(crate) const ZONE: &str = "farebox_zone";
+/// The choice of the browser's zone, or the timetable's if the browser names none.
+pub(crate) const LOCAL: &str = "local";
+/// The cookie in which the script names the browser's zone.
+const BROWSER_ZONE: &str = "farebox_browser_zone";
 
 /// A language of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +38,10 @@ pub(crate) enum Theme {
 pub(crate) struct Preferences {
     pub(crate) lang: Lang,
     pub(crate) theme: Option<Theme>,
+    /// The zone that was chosen, else the browser's; without one the timetable's is used.
+    pub(crate) zone: Option<Tz>,
+    /// Whether the zone was chosen by name.
+    pub(crate) has_chosen_zone: bool,
     /// The path and query of the page.
     pub(crate) path: String,
 }
@@ -68,7 +79,10 @@ impl Preferences {
             Some("light") => Some(Theme::Light),
             _ => None,
         };
-        Self { lang, theme, path: path.to_owned() }
+        let named = |cookie| preference(headers, cookie).and_then(|zone| zone.parse::<Tz>().ok());
+        let chosen = named(ZONE);
+        let zone = chosen.or_else(|| named(BROWSER_ZONE));
+        Self { lang, theme, zone, has_chosen_zone: chosen.is_some(), path: path.to_owned() }
     }
 }
 
@@ -78,6 +92,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Preferences {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(Self::of(&parts.headers, &path_of(parts)))
     }
+}
+
+/// The timetable's zone: the network's, or that of the settings without one or when it is not read.
+pub(super) async fn timetable_zone(app: &App) -> Tz {
+    let otherwise = app.settings.trips.zone;
+    app.itineraries.zone(&app.saga.pool, otherwise).await.unwrap_or(otherwise)
 }
 
 /// The path and query of a request.

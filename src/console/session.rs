@@ -5,7 +5,7 @@ use super::{
     csrf::csrf_token,
     failure::Failure,
     notice::Notices,
-    preferences::{Lang, Preferences, path_of},
+    preferences::{Lang, Preferences, path_of, timetable_zone},
 };
 use crate::{
     accounts::{self, Caller, Role},
@@ -22,6 +22,7 @@ use axum::{
     http::{HeaderMap, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
+use chrono_tz::Tz;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -40,6 +41,10 @@ pub(crate) struct PageContext {
     pub(crate) name: String,
     pub(crate) lang: Lang,
     pub(crate) preferences: Preferences,
+    /// The viewer's zone.
+    pub(crate) zone: Tz,
+    /// The timetable's zone.
+    pub(crate) timetable_zone: Tz,
     /// Goes into every form.
     pub(crate) csrf: String,
     /// The path and query of the page.
@@ -53,13 +58,21 @@ pub(crate) struct PageContext {
 }
 
 impl PageContext {
-    fn of(headers: &HeaderMap, path: String, app: &App, caller: Caller, name: String) -> Self {
+    fn of(
+        headers: &HeaderMap,
+        path: String,
+        app: &App,
+        (caller, name): (Caller, String),
+        timetable_zone: Tz,
+    ) -> Self {
         let preferences = Preferences::of(headers, &path);
         let notices = Notices::of(app, headers, caller.session_id);
         Self {
             caller,
             name,
             lang: preferences.lang,
+            zone: preferences.zone.unwrap_or(timetable_zone),
+            timetable_zone,
             preferences,
             csrf: csrf_token(app, &caller),
             path,
@@ -123,7 +136,8 @@ pub(super) async fn page_context(
     let rider = rider.map_err(|error| Failure::from(error).into_response())?.ok_or_else(to_sign_in)?;
     let pauses =
         app.pauses.read(&app.saga.pool).await.map_err(|error| Failure::from(error).into_response())?;
-    Ok(PageContext { pauses, ..PageContext::of(headers, path, app, caller, rider.user_name) })
+    let zone = timetable_zone(app).await;
+    Ok(PageContext { pauses, ..PageContext::of(headers, path, app, (caller, rider.user_name), zone) })
 }
 
 /// The context of an error page, if there is a session. The user name is left out when the database
@@ -132,7 +146,8 @@ pub(crate) async fn error_page_context(headers: &HeaderMap, path: String, app: &
     let caller = signed_in(headers, app)?;
     let rider = timeout(NAME_TIMEOUT, accounts::find(&app.saga.pool, caller.rider_id)).await;
     let rider = rider.ok().and_then(Result::ok).flatten();
-    Some(PageContext::of(headers, path, app, caller, rider.map(|rider| rider.user_name).unwrap_or_default()))
+    let name = rider.map(|rider| rider.user_name).unwrap_or_default();
+    Some(PageContext::of(headers, path, app, (caller, name), app.settings.trips.zone))
 }
 
 /// The session of the browser that sent these headers.

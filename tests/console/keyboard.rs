@@ -33,6 +33,16 @@ async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
     }
     browser.press("?").await;
     browser.until("the keys are shown", "document.getElementById('keys').open").await;
+    browser.goto("/console/queues").await;
+    let rows = "[...document.querySelectorAll('main tbody tr')].filter(row => row.querySelector('a[href]'))";
+    for (key, row) in [("j", 0), ("j", 1), ("k", 0)] {
+        browser.press(key).await;
+        let is_there = format!("{rows}[{row}].contains(document.activeElement)");
+        browser.until(&format!("{key} leads to row {row}"), &is_there).await;
+    }
+    browser.press("\u{e007}").await;
+    browser.until("Enter opens it", "location.pathname !== '/console/queues'").await;
+    browser.goto("/console").await;
     browser.press("/").await;
     browser.until("the search has the focus", "document.activeElement.id === 'q'").await;
     browser.press(&format!("gj{order}")).await;

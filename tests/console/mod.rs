@@ -26,6 +26,7 @@ mod second_factor;
 pub mod session;
 mod sign_in;
 mod timeline;
+mod times;
 mod trips;
 mod viewer_role;
 

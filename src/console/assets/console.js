@@ -281,12 +281,47 @@ if (bar) {
 const retry = document.querySelector("[data-retry]");
 if (retry) { retry.hidden = false; setTimeout(comeBack, RETRY_MS, "ok", "session"); }
 
+// The server shows times by the browser's zone, from the next page on.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `farebox_browser_zone=${zone}; path=/console; max-age=31536000; samesite=lax`;
+
+// How long ago, as the server says it; live parts are the server's alone.
+function ago(secs) {
+  const chinese = root.lang === "zh";
+  const size = Math.abs(secs);
+  if (size < 60) return secs < 0 ? (chinese ? "不到 1 分钟后" : "in less than 1 min") : chinese ? "不到 1 分钟前" : "less than 1 min ago";
+  const [number, en, zh] = size < 3600 ? [size / 60, "min", "分钟"] : size < 172800 ? [size / 3600, "h", "小时"] : [size / 86400, "days", "天"];
+  const many = Math.floor(number);
+  if (chinese) return `${many} ${zh}${secs < 0 ? "后" : "前"}`;
+  return secs < 0 ? `in ${many} ${en}` : `${many} ${en} ago`;
+}
+
+function age() {
+  // By the server's clock, which was right when the page was made.
+  const now = Number(root.dataset.now) + performance.now();
+  for (const shown of document.querySelectorAll("main time + .ago")) {
+    const at = Date.parse(shown.previousElementSibling.dateTime);
+    if (!shown.closest("[data-live]:not(html)")) shown.textContent = ago(Math.trunc((now - at) / 1000));
+  }
+}
+
+setInterval(age, 30000);
+
 // A box that checks all boxes of a list.
 document.addEventListener("change", (event) => {
   const all = event.target.closest?.("[data-all]");
   if (!all) return;
   all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`).forEach((box) => { box.checked = all.checked; });
 });
+
+// Moves the focus to the first link of the row after the focused one, or before it; Enter opens it.
+function step(by) {
+  const rows = [...document.querySelectorAll("main tbody tr")].filter((row) => row.querySelector("a[href]"));
+  if (rows.length === 0) return;
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1);
+  rows[next].querySelector("a[href]").focus();
+}
 
 const pages = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
   t: "/console/trips", r: "/console/riders", a: "/console/audit" };
@@ -301,6 +336,8 @@ document.addEventListener("keydown", (event) => {
   if (was && pages[key]) { location.assign(pages[key]); return; }
   if (key === "g") { going = true; return; }
   if (key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
+  if (key === "j") step(1);
+  if (key === "k") step(-1);
   if (key === "p" && pause && !pause.hidden) toggle();
   if (key === "?") { const keys = document.getElementById("keys"); keys.open = !keys.open; keys.scrollIntoView(); }
 });

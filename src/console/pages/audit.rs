@@ -59,15 +59,14 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
 }
 
 fn filters(context: &PageContext, given: &Given) -> Markup {
-    let time = "2026-01-31 07:50:00";
     let acts = Action::ALL.map(|act| (act.as_str(), act.as_str()));
     let fields = [
         Field::new("act", context.t("Act", "操作"), Kind::Choice(acts.to_vec())),
         Field::new("actor", context.t("Actor", "操作人"), Kind::Text("")),
         Field::new("subject", context.t("Subject", "对象"), Kind::Text("")),
         Field::new("order", context.t("Order id", "订单编号"), Kind::Text("")),
-        Field::new("since", context.t("Since (UTC)", "不早于（UTC）"), Kind::Text(time)),
-        Field::new("before", context.t("Before (UTC)", "早于（UTC）"), Kind::Text(time)),
+        Field::new("since", context.t("Since", "不早于"), Kind::Time),
+        Field::new("before", context.t("Before", "早于"), Kind::Time),
     ];
     form(context, "/console/audit", &fields, given, context.t("Filter", "筛选"))
 }

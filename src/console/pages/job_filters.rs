@@ -64,7 +64,6 @@ pub(super) fn query_string(query: &JobQuery) -> String {
 
 /// The form.
 pub(super) fn filters(context: &PageContext, given: &Given) -> Markup {
-    let time = "2026-01-31 07:50:00";
     let same = |word: &'static str| (word, word);
     let fields = [
         Field::new(
@@ -80,8 +79,8 @@ pub(super) fn filters(context: &PageContext, given: &Given) -> Markup {
         Field::new("serial", context.t("Serial key", "串行键"), Kind::Text("")),
         Field::new("error", context.t("Error fingerprint", "错误指纹"), Kind::Text("")),
         Field::new("failures", context.t("Failed attempts, at least", "失败次数不少于"), Kind::Text("3")),
-        Field::new("since", context.t("Enqueued since (UTC)", "入队不早于（UTC）"), Kind::Text(time)),
-        Field::new("before", context.t("Enqueued before (UTC)", "入队早于（UTC）"), Kind::Text(time)),
+        Field::new("since", context.t("Enqueued since", "入队不早于"), Kind::Time),
+        Field::new("before", context.t("Enqueued before", "入队早于"), Kind::Time),
     ];
     form(context, "/console/jobs", &fields, given, context.t("Filter", "筛选"))
 }

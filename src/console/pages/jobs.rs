@@ -11,6 +11,7 @@ use crate::console::{
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
+    time::departure,
 };
 use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
@@ -199,7 +200,7 @@ fn impact_card(context: &PageContext, impact: &Impact) -> Markup {
                 @if let Some(status) = &impact.order_status { (state(context, status)) } @else { (context.t("never added", "未创建")) } }
         }
         @if let Some(rider) = impact.rider_id { dt { (context.t("Rider", "乘客")) } dd { (link_rider(rider)) " " (impact.rider.as_deref().unwrap_or_default()) } }
-        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (when(context, at)) } } }
+        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (departure(context, at, context.timetable_zone)) } } }
         dt { (context.t("Seats it would free", "将释放的座位")) }
         dd { @if impact.seats.is_empty() { (context.t("none", "无")) } @else { (list_seats(&impact.seats, &impact.labels)) } }
         dt { (context.t("Money it would give back", "将退回的款项")) }

@@ -6,6 +6,7 @@ use crate::console::{
     failure::PageResult,
     layout::{Nav, with_nav},
     session::PageContext,
+    time::departure,
 };
 use crate::{
     domain::{Money, OrderId, Refusal, list_seats},
@@ -110,7 +111,7 @@ fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
         @if let Some(order) = &whole.facts { dl.facts {
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
-            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(context, order.departs_at)) }
+            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure(context, order.departs_at, context.timetable_zone)) }
             dt { (context.t("Seats", "座位")) } dd { (order.seats.join(", ")) }
             dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (list_seats(&order.owns, &order.owned_labels)) } }
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }

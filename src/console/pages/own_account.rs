@@ -6,7 +6,7 @@ use crate::console::{
     failure::PageResult,
     form::{EmptyForm, PlainForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
-    preferences::Preferences,
+    preferences::{LOCAL, Preferences},
     session::PageContext,
 };
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     settings::SecondFactorRule,
 };
 use axum::{Extension, extract::State};
+use chrono_tz::TZ_VARIANTS;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -115,6 +116,7 @@ async fn page(app: &App, context: &PageContext, problem: Option<&Problem>) -> Pa
             @else if asked { a.button href="/console/account/second-factor" { (context.t("Set it up", "设置")) } }
             @else { p { (context.t("It is switched off here.", "此处已关闭。")) } }
         }
+        (zone_card(context))
         (sessions_card(context, &sessions))
     };
     let mut response = with_nav(context, Nav::Elsewhere, context.t("Your account", "我的账户"), body);
@@ -122,6 +124,24 @@ async fn page(app: &App, context: &PageContext, problem: Option<&Problem>) -> Pa
         *response.status_mut() = problem.status;
     }
     Ok(response)
+}
+
+/// The choice of a zone by name; the footer has the switch between local time and UTC.
+fn zone_card(context: &PageContext) -> Markup {
+    let chosen = context.preferences.has_chosen_zone.then_some(context.zone);
+    html! {
+        form.card.act method="post" action="/console/preferences" {
+            h2 { (context.t("Times", "时间")) }
+            p { (context.t("Times are shown in ", "时间显示所用时区：")) (context.zone) }
+            input type="hidden" name="next" value="/console/account";
+            label for="zone" { (context.t("Zone", "时区")) }
+            select #zone name="zone" {
+                option value=(LOCAL) { (context.t("the browser's, or the timetable's", "浏览器时区，否则为时刻表时区")) }
+                @for zone in TZ_VARIANTS { option value=(zone) selected[chosen == Some(zone)] { (zone) } }
+            }
+            button.primary type="submit" { (context.t("Choose the zone", "选择时区")) }
+        }
+    }
 }
 
 fn sessions_card(context: &PageContext, sessions: &[OpenSession]) -> Markup {

@@ -1,9 +1,9 @@
-//! The form for language and theme.
+//! The form for language, theme and zone.
 
 use crate::console::{
     cookies::Cookies,
     form::PlainForm,
-    preferences::{LANGUAGE, THEME},
+    preferences::{LANGUAGE, LOCAL, THEME, ZONE},
     session::inside,
 };
 use crate::http::App;
@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
+use chrono_tz::Tz;
 use serde::Deserialize;
 
 /// How long the browser keeps a choice, seconds.
@@ -22,6 +23,7 @@ const MAX_AGE_SECS: u32 = 365 * 24 * 3_600;
 pub(crate) struct Choice {
     lang: Option<String>,
     theme: Option<String>,
+    zone: Option<String>,
     #[serde(default)]
     next: String,
 }
@@ -33,9 +35,14 @@ pub(crate) async fn choose(
 ) -> Response {
     let lang = choice.lang.as_deref().filter(|lang| ["en", "zh"].contains(lang));
     let theme = choice.theme.as_deref().filter(|theme| ["light", "dark", "auto"].contains(theme));
+    let zone = choice.zone.as_deref().filter(|zone| *zone == LOCAL || zone.parse::<Tz>().is_ok());
     let cookies = Cookies::of(&app, &headers);
     let set = |name: &str, value: &str| (header::SET_COOKIE, cookies.set(name, value, MAX_AGE_SECS));
-    let chosen = [lang.map(|lang| set(LANGUAGE, lang)), theme.map(|theme| set(THEME, theme))];
+    let chosen = [
+        lang.map(|lang| set(LANGUAGE, lang)),
+        theme.map(|theme| set(THEME, theme)),
+        zone.map(|zone| set(ZONE, zone)),
+    ];
     let chosen: Vec<_> = chosen.into_iter().flatten().collect();
     (AppendHeaders(chosen), Redirect::to(inside(&choice.next))).into_response()
 }

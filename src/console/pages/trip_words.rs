@@ -1,7 +1,7 @@
 //! The words of trips on pages: names of routes and stops in the page's language where the network has
 //! it, and states.
 
-use crate::console::{components::state, session::PageContext};
+use crate::console::{components::state, session::PageContext, time::departure};
 use crate::{
     http::App,
     network::Language,
@@ -51,12 +51,10 @@ pub(crate) fn route_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String 
     }
 }
 
-/// When a trip departs by the clock of its first stop, and from where; the zone for a trip of no route.
-pub(crate) fn local_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String {
-    let journey = journeys.of_trip(trip);
-    // Up to the minute.
-    let time = journey.departs_local.get(..16).unwrap_or_default().replace('T', " ");
-    format!("{time} {}", journey.from.map_or(journey.zone, |stop| stop.name))
+/// When a trip departs by the clock of its first stop; by the network's for a trip of no route.
+pub(crate) fn departs(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Markup {
+    let zone = journeys.of_trip(trip).zone.parse().unwrap_or(context.timetable_zone);
+    departure(context, trip.departs_at, zone)
 }
 
 /// A state to filter by.

@@ -178,7 +178,7 @@ fn table(context: &PageContext, trips: &[Trip], journeys: &JourneyContext<'_>) -
             thead { tr { th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Leaves", "发车")) } th scope="col" { (context.t("Bus", "车辆")) }
                 th scope="col" { (context.t("Route", "线路")) } (money_head(context.t("Price", "票价"))) th scope="col" { (context.t("Free", "余座")) } th scope="col" { (context.t("State", "状态")) } } }
             tbody { @for trip in trips { tr {
-                td { (link_trip(trip.id)) } td { (when(context, trip.departs_at)) } td.number { (trip.bus_id) } td { (trip_words::route_words(journeys, trip)) }
+                td { (link_trip(trip.id)) } td { (trip_words::departs(context, journeys, trip)) } td.number { (trip.bus_id) } td { (trip_words::route_words(journeys, trip)) }
                 td.number { (prices(trip)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_words::trip_state(context, trip.status)) }
             } } }
         } } }
@@ -208,7 +208,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             } }
             div.card { dl.facts {
                 dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
-                dt { (context.t("Leaves", "发车")) } dd { (when(&context, trip.departs_at)) " · " (trip_words::local_words(&names.journeys(&app), trip)) }
+                dt { (context.t("Leaves", "发车")) } dd { (trip_words::departs(&context, &names.journeys(&app), trip)) @if let Some(stop) = names.journeys(&app).of_trip(trip).from { " · " (stop.name) } }
                 dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }
                 dt { (context.t("Price", "票价")) } dd { (prices(trip)) }
                 dt { (context.t("Free seats", "余座")) } dd { (trip.free_seats) " / " (trip.capacity) }
