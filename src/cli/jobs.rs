@@ -236,6 +236,9 @@ pub(crate) fn sentence(error: Error) -> BoxError {
         }
         Error::Refused(Refusal::StillOwed) => "it still owes seats or money: redrive it".into(),
         Error::Refused(Refusal::WrongState(status)) => format!("the order is {}", status.as_str()).into(),
+        Error::Refused(Refusal::TooLateToRefund) => {
+            "the time for refunds has ended; --late makes an exception".into()
+        }
         Error::Refused(Refusal::PreviewStale) => "the order has changed since: look at it again".into(),
         Error::Refused(Refusal::Invalid(field)) => {
             format!("{}: {}", field.pointer.trim_start_matches('/'), field.rule).into()

@@ -77,7 +77,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Orders(orders) => {
             let settings = app::settings(&[])?;
             let database = Database::open(orders.data(), &settings, Open::Existing).await?;
-            orders.run(&database.current(&settings).await?).await?;
+            orders.run(&database.current(&settings).await?, &settings).await?;
         }
         Command::Queues(queues) => {
             let settings = app::settings(&[])?;

@@ -10,6 +10,9 @@ pub(crate) enum Orders {
     Show(OneOrder),
     /// Close an unpaid order and free its seats.
     Close(ActedOrder),
+    /// Refund a paid order, by its rules or as an exception; beyond `wallets.approval_above` two operators
+    /// do it in the console.
+    Refund(Refund),
     /// Redrive the dead letters of an order, with fresh attempts.
     Redrive(ActedOrder),
     /// Write a note on an order.
@@ -35,6 +38,18 @@ pub(crate) struct ActedOrder {
 }
 
 #[derive(Args)]
+pub(crate) struct Refund {
+    #[command(flatten)]
+    pub(super) act: ActedOrder,
+    /// Although the time for refunds has ended.
+    #[arg(long)]
+    pub(super) late: bool,
+    /// Keep no fee.
+    #[arg(long)]
+    pub(super) without_fee: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Note {
     #[command(flatten)]
     pub(super) one: OneOrder,
@@ -48,6 +63,7 @@ impl Orders {
         match self {
             Self::Show(one) => &one.shown.data,
             Self::Close(act) | Self::Redrive(act) => &act.one.shown.data,
+            Self::Refund(refund) => &refund.act.one.shown.data,
             Self::Note(note) => &note.one.shown.data,
         }
     }

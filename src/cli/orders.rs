@@ -2,33 +2,49 @@
 
 use super::{
     jobs::{by, sentence},
-    order_args::{ActedOrder, Note, OneOrder, Orders},
+    order_args::{ActedOrder, Note, OneOrder, Orders, Refund},
     shell,
 };
 use crate::{
     domain::BoxError,
-    ops::{self, Attribution, orders::OrderActs},
+    ops::{
+        self, Attribution,
+        orders::{OrderActs, Rules},
+    },
     orders::{OrderView, snapshot},
+    payment::refund::Exceptions,
+    settings::Settings,
     storage,
 };
 use serde_json::json;
 use sqlx::PgPool;
 
 impl Orders {
-    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), BoxError> {
+    pub(crate) async fn run(self, pool: &PgPool, settings: &Settings) -> Result<(), BoxError> {
+        let rules = Rules { booking: &settings.booking, wallets: &settings.wallets };
         match self {
-            Self::Show(one) => show(pool, &one).await,
+            Self::Show(one) => show(pool, &one, &rules).await,
+            Self::Refund(Refund { act: ActedOrder { one, why, digest }, late, without_fee }) => {
+                let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
+                let (exceptions, digest) = (Exceptions { late, without_fee }, digest.as_deref());
+                let refunded = ops::orders::refund(&mut tx, &by, one.id, exceptions, digest, &rules).await;
+                let order = refunded.map_err(sentence)?.order;
+                tx.commit().await?;
+                one.acted(&order, "the refund has begun")
+            }
             Self::Close(ActedOrder { one, why, digest }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let order =
-                    ops::orders::close(&mut tx, &by, one.id, digest.as_deref()).await.map_err(sentence)?;
+                let order = ops::orders::close(&mut tx, &by, one.id, digest.as_deref(), &rules)
+                    .await
+                    .map_err(sentence)?;
                 tx.commit().await?;
                 one.acted(&order, "closed")
             }
             Self::Redrive(ActedOrder { one, why, digest }) => {
                 let (by, mut tx) = (by(&why)?, storage::begin(pool).await?);
-                let jobs =
-                    ops::orders::redrive(&mut tx, &by, one.id, digest.as_deref()).await.map_err(sentence)?;
+                let jobs = ops::orders::redrive(&mut tx, &by, one.id, digest.as_deref(), &rules)
+                    .await
+                    .map_err(sentence)?;
                 tx.commit().await?;
                 for job in &jobs {
                     one.shown.job(job, "redriven")?;
@@ -58,9 +74,10 @@ impl OneOrder {
     }
 }
 
-async fn show(pool: &PgPool, one: &OneOrder) -> Result<(), BoxError> {
+async fn show(pool: &PgPool, one: &OneOrder, rules: &Rules<'_>) -> Result<(), BoxError> {
     let whole = snapshot::snapshot(pool, one.id).await?.ok_or("there is no such order")?;
-    let (acts, owed) = (OrderActs::of(&whole), whole.pending_work());
+    let acts = OrderActs::of(&mut *pool.acquire().await?, one.id, &whole, rules).await?;
+    let owed = whole.pending_work();
     if one.shown.json {
         println!("{}", json!({ "acts": acts, "owed": owed }));
         return Ok(());
@@ -77,7 +94,20 @@ async fn show(pool: &PgPool, one: &OneOrder) -> Result<(), BoxError> {
     for work in &owed {
         println!("owed:           {}", work.sentence().en);
     }
-    for (act, possible) in [("close", acts.may_close), ("redrive", !acts.dead_letters.is_empty())] {
+    if let Some(terms) = &acts.refund {
+        println!("refund:         until {}, fee {}", terms.until, terms.fee);
+        if terms.is_late {
+            println!("                that time has passed: --late makes an exception");
+        }
+        if let Some(approval) = terms.approval_id {
+            println!("                waits for approval {approval}");
+        }
+    }
+    for (act, possible) in [
+        ("refund", acts.refund.is_some()),
+        ("close", acts.may_close),
+        ("redrive", !acts.dead_letters.is_empty()),
+    ] {
         if possible {
             println!("possible:       {act}");
         }

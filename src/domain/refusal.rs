@@ -93,6 +93,8 @@ pub enum Refusal {
     },
     /// The wallet is the operator's own.
     OwnWallet,
+    /// The order is the operator's own.
+    OwnOrder,
     /// Who asked for a change of a wallet cannot approve it.
     SecondPerson,
     /// The approval was given or refused before, or its deadline has passed.

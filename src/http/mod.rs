@@ -203,6 +203,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/orders/{id}/timeline", get(ops::timeline))
         .route("/v1/ops/orders/{id}/acts", get(ops_orders::acts))
         .route("/v1/ops/orders/{id}/close", post(ops_orders::close))
+        .route("/v1/ops/orders/{id}/refund", post(ops_orders::refund))
         .route("/v1/ops/orders/{id}/redrive", post(ops_orders::redrive))
         .route("/v1/ops/orders/{id}/notes", post(ops_orders::note))
         .route("/v1/ops/jobs", get(jobs::list))

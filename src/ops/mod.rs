@@ -3,6 +3,7 @@
 //! in it, so that no action goes unrecorded.
 
 pub mod accounts;
+mod approve;
 pub mod audit;
 pub mod bulk;
 pub mod chain;
@@ -25,6 +26,8 @@ pub mod trips;
 pub mod undos;
 pub mod verifier;
 pub mod wallets;
+
+pub use approve::approve;
 
 use crate::domain::{FieldError, Reason, Refusal};
 use audit::{Action, Actor, Subject};

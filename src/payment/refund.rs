@@ -4,13 +4,14 @@
 
 use super::reverse::{self, GiveBack};
 use crate::{
-    domain::{Error, OrderId, OrderStatus, PaymentId, Refusal, RiderId},
+    domain::{Error, Money, OrderId, OrderStatus, PaymentId, Refusal, RiderId},
     idempotency,
     orders::{self, Command, OrderView},
     saga::{JobContext, Rollback, SagaContext, SagaResult, or_roll_back, step},
     storage::{self, again, begin_async_commit},
     traces,
 };
+use chrono::{DateTime, Utc};
 use farebox_jobs::{
     MqTag, PayBack, Paying,
     queue::{self, Delivery, Due, Job, JobError, NewJob, Outcome},
@@ -52,54 +53,148 @@ async fn end(saga: &SagaContext, command: &Command) -> Result<OrderView, Error> 
     Ok(order)
 }
 
-/// Paid becomes refunding, if the time for it has not ended; takes the client's key, and arms the job that
-/// carries the refund on. The fee is settled here, before any other transaction: what the order's rules
-/// leave of the amount. What is given back is rounded to a minor unit, half up. What an import changed, or
-/// is changing, is refunded until departure, without a fee.
+/// Takes the client's key, makes paid refunding, and arms the job that carries the refund on.
 async fn begin(saga: &SagaContext, command: &Command) -> Result<(), Error> {
-    let (order, rider) = (command.order_id, command.rider_id);
     let mut tx = begin_async_commit(&saga.pool).await?;
     idempotency::reserve(&mut tx, command.key.as_ref(), command.attempt).await?;
+    let beginning = Beginning {
+        order: command.order_id,
+        rider: Some(command.rider_id),
+        exceptions: Exceptions::default(),
+        cut_off_secs: saga.rules.refund_cut_off_secs,
+        why: "refunded by its rider",
+    };
+    make_refunding(&mut tx, &beginning).await?;
+    let due = Due::In(saga.undo_after().to_std().unwrap_or_default());
+    queue::enqueue(&mut tx, &[NewJob::of(&PayBack::new(command.order_id))], due).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// How a refund departs from the rules that the order was sold by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// It may begin after the time for refunds.
+    pub late: bool,
+    /// No fee is kept.
+    pub without_fee: bool,
+}
+
+/// Begins an operator's refund of a paid order in the caller's transaction; its job, due now, carries it on.
+///
+/// # Errors
+/// No such order, not paid, too late without the exception; the database's.
+pub async fn begin_by_operator(
+    conn: &mut PgConnection,
+    order: OrderId,
+    exceptions: Exceptions,
+    cut_off_secs: f64,
+) -> Result<(), Error> {
+    let why = "refunded by an operator";
+    make_refunding(&mut *conn, &Beginning { order, rider: None, exceptions, cut_off_secs, why }).await?;
+    queue::enqueue(conn, &[NewJob::of(&PayBack::new(order))], Due::Now).await?;
+    Ok(())
+}
+
+/// What begins a refund.
+struct Beginning<'a> {
+    order: OrderId,
+    /// Whose the order must be; none for any rider's.
+    rider: Option<RiderId>,
+    exceptions: Exceptions,
+    /// How long before departure refunding ends for an order without a rule of its own, seconds.
+    cut_off_secs: f64,
+    /// For the order's history.
+    why: &'a str,
+}
+
+/// Paid becomes refunding, if the time for it has not ended or does not count. The fee is settled here,
+/// before any other transaction: what the order's rules leave of the amount. What is given back is rounded
+/// to a minor unit, half up. What an import changed, or is changing, is refunded until departure, without a
+/// fee.
+async fn make_refunding(conn: &mut PgConnection, beginning: &Beginning<'_>) -> Result<(), Error> {
+    let Beginning { order, rider, exceptions, cut_off_secs, why } = *beginning;
+    let rider = rider.map(|rider| rider.0);
     let work = sqlx::query!(
         "with begun as (
              update orders o set status = 'refunding',
-                 refund_fee = case when not o.free_refund and c.import_id is null then
+                 refund_fee = case when not $5 and not o.free_refund and c.import_id is null then
                      nullif(o.amount - round(o.amount * coalesce(o.refund_percent, 100) / 100, 2), 0) end
              from orders w
              join trip t on t.id = w.trip_id
              left join lateral change_under_way(w.trip_id, w.created_at) as c on true
-             where w.id = $1 and o.id = w.id and o.rider_id = $2 and o.status = 'paid'
-              and t.departs_at - case when o.free_refund or c.import_id is not null then interval '0'
-                                      else make_interval(secs => coalesce(o.refund_secs, $3::float8)) end > now()
+             where w.id = $1 and o.id = w.id and ($2::uuid is null or o.rider_id = $2) and o.status = 'paid'
+              and ($4 or t.departs_at
+                         - case when o.free_refund or c.import_id is not null then interval '0'
+                                else make_interval(secs => coalesce(o.refund_secs, $3::float8)) end > now())
              returning o.id, c.import_id, c.what
          ), changed as (
              insert into order_change (order_id, import_id, what)
              select id, import_id, what from begun where import_id is not null
              on conflict (order_id, import_id) do nothing
          )
-         insert into order_event (order_id, status, reason) select id, 'refunding', 'refunded by its rider'
-             from begun",
+         insert into order_event (order_id, status, reason) select id, 'refunding', $6 from begun",
         order.0,
-        rider.0,
-        saga.rules.refund_cut_off_secs,
+        rider,
+        cut_off_secs,
+        exceptions.late,
+        exceptions.without_fee,
+        why,
     )
-    .execute(&mut *tx);
+    .execute(&mut *conn);
     let begun = traces::statement("begin_refund", work).await?;
     if begun.rows_affected() == 0 {
-        let found = orders::find(&mut *tx, order, Some(rider)).await?.ok_or(Refusal::NotFound("order"))?;
+        let found = orders::find(conn, order, rider.map(RiderId)).await?.ok_or(Refusal::NotFound("order"))?;
         return Err(match found.status {
             OrderStatus::Paid => Refusal::TooLateToRefund.into(),
             status => Refusal::WrongState(status).into(),
         });
     }
-    queue::enqueue(
-        &mut tx,
-        &[NewJob::of(&PayBack::new(order))],
-        Due::In(saga.undo_after().to_std().unwrap_or_default()),
-    )
-    .await?;
-    tx.commit().await?;
     Ok(())
+}
+
+/// What a refund of a paid order would give back now, by its rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the rider paid.
+    pub amount: Money,
+    /// What is kept of it; zero for a refund of all.
+    pub fee: Money,
+    /// Until when its rider may have it refunded.
+    pub until: DateTime<Utc>,
+    /// Whether that has passed, by the database's clock.
+    pub is_late: bool,
+}
+
+/// The terms on which a paid order would be refunded now; none for an order that is not paid.
+///
+/// # Errors
+/// The database's.
+pub async fn terms(
+    conn: &mut PgConnection,
+    order: OrderId,
+    cut_off_secs: f64,
+) -> Result<Option<Terms>, sqlx::Error> {
+    // As in `make_refunding`; the view knows what an import changed, or is changing.
+    let row = sqlx::query!(
+        r#"select o.amount as "amount!", u.at as "until!", u.at <= now() as "is_late!",
+                  o.amount - round(o.amount * coalesce(o.refund_percent, 100) / 100, 2) as "fee!"
+           from order_shown o join trip t on t.id = o.trip_id
+           cross join lateral (
+               select t.departs_at - make_interval(secs => coalesce(o.refund_secs, $2::float8)) as at
+           ) u
+           where o.id = $1 and o.status = 'paid'"#,
+        order.0,
+        cut_off_secs,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Terms {
+        amount: Money::from_database(row.amount),
+        fee: Money::from_database(row.fee),
+        until: row.until,
+        is_late: row.is_late,
+    }))
 }
 
 /// Begins to refund those of the orders that are paid, without a fee and however late it is, with `why` in

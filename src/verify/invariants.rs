@@ -134,7 +134,10 @@ pub(super) const INVARIANTS: [Invariant; 29] = [
                 union all
                 select a.id::text from wallet_approval a where a.id >= $3 and a.outcome = 'approved'
                 and not exists(select from ledger_entry e where e.rider_id = a.rider_id and e.id = a.entry_id
-                               and e.amount = a.amount and e.kind = a.kind)",
+                               and e.amount = a.amount and e.kind = a.kind)
+                union all
+                select a.id::text from wallet_approval a where a.id >= $3 and a.outcome = 'refunded'
+                and not exists(select from order_event e where e.order_id = a.order_id and e.status = 'refunding')",
     },
     Invariant {
         name: "debits_are_settled_or_armed",
@@ -327,7 +330,8 @@ pub(super) const INVARIANTS: [Invariant; 29] = [
                     'order_amount_is_the_sum_of_its_prices', 'order_has_one_price_or_one_for_each_seat', 'trip_price_is_its_lowest',
                     'idempotency_pkey', 'ledger_entry_continues_the_last', 'ledger_first_entry_starts_at_zero',
                     'ledger_balance_is_never_negative', 'ledger_top_up_leaves_room', 'ledger_correction_is_of_its_wallet',
-                    'wallet_change_is_not_of_ones_own', 'wallet_approval_is_by_a_second_person', 'wallet_balance_is_what_its_entries_say',
+                    'wallet_change_is_not_of_ones_own', 'wallet_approval_is_by_a_second_person',
+                    'wallet_approval_refund_is_by_a_second_person', 'wallet_approval_refund_is_no_top_up', 'wallet_balance_is_what_its_entries_say',
                     'trip_has_its_bus_to_itself', 'order_is_changed_once_by_an_import', 'fare_periods_do_not_overlap', 'model_seat_pkey', 'trip_model_exists',
                     'job_key_is_unique_while_live', 'job_lease_is_whole', 'top_up_reference_is_used_once']) guard
                 where not exists(select from pg_constraint c where c.conname = guard and c.convalidated)

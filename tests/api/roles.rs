@@ -67,6 +67,7 @@ const TABLE: &[(&str, [u16; 6])] = &[
     ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
     ("GET /v1/ops/orders/{id}/acts", [401, 403, 403, 200, 200, 200]),
     ("POST /v1/ops/orders/{id}/redrive", [401, 403, 403, 403, 404, 404]),
+    ("POST /v1/ops/orders/{id}/refund", [401, 403, 403, 403, 202, 202]),
     ("POST /v1/ops/orders/{id}/close", [401, 403, 403, 403, 200, 200]),
     ("POST /v1/ops/orders/{id}/notes", [401, 403, 403, 403, 201, 201]),
     ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
@@ -249,10 +250,8 @@ impl Scene<'_> {
                 json!({"amount": "-0.01", "entry_id": self.entry().await, "reason": "a cent too much",
                     "reference": format!("correction {}", self.fresh())})
             }
-            "POST /v1/ops/orders/{id}/close" | "POST /v1/ops/orders/{id}/redrive" => {
-                json!({"reason": "no answer"})
-            }
             "POST /v1/ops/orders/{id}/notes" => json!({"note": "the rider called"}),
+            _ if route.starts_with("POST /v1/ops/orders/") => json!({"reason": "no answer"}),
             "POST /v1/ops/approvals/{id}/refuse" => json!({"reason": "no receipt"}),
             "POST /v1/ops/trips/{id}/seats/block" | "POST /v1/ops/trips/{id}/seats/release" => {
                 json!({"seats": ["2"], "reason": "broken"})

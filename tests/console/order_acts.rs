@@ -3,7 +3,7 @@
 
 use super::{a11y::Accessibility, session::ConsoleSession, short};
 use crate::{
-    harness::{Browser, World, new_rider},
+    harness::{Browser, Client, World, new_rider, until},
     ops::dead_letters::dead_bookings,
 };
 use farebox::accounts::{self, Role};
@@ -107,7 +107,7 @@ async fn impossible_acts_have_no_form_and_viewers_no_acts() {
     let ops = ConsoleSession::enter(&world, "ops").await;
     let watcher = ConsoleSession::enter(&world, "watcher").await;
     let links = |text: &str| text.matches(&format!("{page}/")).count();
-    assert_eq!(links(&ops.page(&page).await), 2);
+    assert_eq!(links(&ops.page(&page).await), 2, "close and note");
     assert_eq!(links(&watcher.page(&page).await), 0);
     for (act, status) in [("redrive", 404), ("close", 200), ("note", 200), ("nonsense", 404)] {
         assert_eq!(ops.status("GET", &format!("{page}/{act}"), None).await, status, "{act}");
@@ -123,5 +123,109 @@ async fn impossible_acts_have_no_form_and_viewers_no_acts() {
     assert!(zh.send().await.unwrap().text().await.unwrap().contains("添加备注"), "in Chinese, too");
     let stale = format!("csrf={ops_csrf}&reason=mine&digest=00");
     assert_eq!(ops.status("POST", &format!("{page}/redrive"), Some(&stale)).await, 409);
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paid_order_is_refunded_in_three_clicks_from_the_list() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("20.00").await;
+    let order = rider.booked(&trip, &["2", "3"]).await;
+    rider.pay(&order).await.expect(200);
+    let sql = "update orders set refund_percent = 80 where id = $1::uuid";
+    sqlx::query(sql).bind(&order).execute(&world.pool).await.unwrap();
+    let browser = Browser::signed_in(&world, "ops").await;
+    let mut accessibility = Accessibility::default();
+    browser.goto("/console/orders").await;
+    // Three clicks and a reason; the password was given at the sign-in.
+    browser.click(&short(&order)).await;
+    assert_eq!(offered(&browser).await, json!(["Refund", "Write a note"]));
+    browser.click("Refund").await;
+    for text in ["rider0", "2, 3", "By its rules: 6.40 CNY, fee 1.60 CNY", "without the fee: 8.00 CNY"] {
+        browser.sees(text).await;
+    }
+    accessibility.on_every_screen(&browser, "refunding an order").await;
+    browser.fill("Reason", "the bus had no heating").await;
+    browser.click("Refund").await;
+    browser.sees("The refund has begun ✓").await;
+    browser.sees("the bus had no heating").await;
+    assert_eq!(offered(&browser).await, json!(["Write a note"]));
+    browser.check().await;
+    accessibility.found_nothing();
+    let _worker = world.worker();
+    browser.sees("Nothing is owed").await;
+    until("the money is back", || async { rider.balance().await == "18.40" }).await;
+    world.drained().await;
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_is_approved_by_a_second_operator_in_the_console() {
+    let world = World::new().await;
+    Client::operator(&world, "till").await;
+    let trip = world.trip_in(chrono::Duration::minutes(8), 4).await;
+    let rider = world.rider("20.00").await;
+    let order = rider.booked(&trip, &["1"]).await;
+    rider.pay(&order).await.expect(200);
+    let page = format!("/console/orders/{order}");
+    let first = Browser::signed_in(&world, "ops").await;
+    first.goto(&page).await;
+    first.click("Refund").await;
+    first.sees("that time has passed").await;
+    first.sees("A second operator has to approve.").await;
+    first.fill("Reason", "the rider is ill").await;
+    first.click("Refund").await;
+    first.sees("The refund waits for a second operator").await;
+    first.sees("A refund waits for a second operator.").await;
+    assert_eq!(offered(&first).await, json!(["Write a note"]), "one waits already");
+    assert_eq!(world.order(&order).await["status"], "paid");
+
+    let second = Browser::signed_in(&world, "till").await;
+    second.goto("/console/approvals").await;
+    second.sees("the rider is ill").await;
+    second.click("Approve").await;
+    second.sees("after the time for refunds").await;
+    second.fill("Reason", "the letter is here").await;
+    second.click("Approve").await;
+    second.sees("approved 4.00").await;
+    let _worker = world.worker();
+    first.sees("refunded").await;
+    until("the money is back", || async { rider.balance().await == "20.00" }).await;
+    first.check().await;
+    second.check().await;
+    world.drained().await;
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_order_is_not_offered_and_an_old_password_is_asked_for() {
+    let world = World::with(&[("FAREBOX__ACCOUNTS__CONFIRM_SECS", "300")]).await;
+    let till = Client::operator(&world, "till").await;
+    let top_up = json!({ "amount": "10.00", "reference": "salary" });
+    till.post(&format!("/v1/ops/wallets/{}/top-ups", world.ops.id), &top_up).await.expect(201);
+    let trip = world.trip(4).await;
+    let order = world.ops.booked(&trip, &["1"]).await;
+    world.ops.pay(&order).await.expect(200);
+    let page = format!("/console/orders/{order}");
+    let ops = ConsoleSession::enter(&world, "ops").await;
+    assert!(!ops.page(&page).await.contains("/refund"));
+    assert_eq!(ops.status("GET", &format!("{page}/refund"), None).await, 403);
+    let colleague = ConsoleSession::enter(&world, "till").await;
+    let csrf = colleague.hidden(&format!("{page}/refund"), "csrf").await;
+    let digest = colleague.hidden(&format!("{page}/refund"), "digest").await;
+    let form = |how: &str| format!("csrf={csrf}&digest={digest}&reason=a+colleague&how={how}");
+    assert_eq!(colleague.status("POST", &format!("{page}/refund"), Some(&form("gift"))).await, 422);
+    sqlx::query("update session set confirmed_at = now() - interval '1 hour'")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    for form in [None, Some(form("rule"))] {
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let asked = colleague.send(method, &format!("{page}/refund"), form).await;
+        assert_eq!(asked.status().as_u16(), 303);
+        assert!(asked.headers()["location"].to_str().unwrap().starts_with("/console/confirm?next="));
+    }
+    assert_eq!(world.order(&order).await["status"], "paid");
     world.verify().await;
 }

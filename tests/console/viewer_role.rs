@@ -29,7 +29,7 @@ const HARMLESS: [&str; 9] = [
 /// What can be used on a page and acts: buttons, but for the pause and for forms that look
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
-    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|note)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|refund|note)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
@@ -43,7 +43,8 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let trip = world.trip(20).await;
     let rider = world.rider("10.00").await;
     let failed = dead_bookings(&world, &rider, &trip, &["1", "2"]).await;
-    let order = rider.booked(&trip, &["3"]).await;
+    let (order, paid) = (rider.booked(&trip, &["3"]).await, rider.booked(&trip, &["4"]).await);
+    rider.pay(&paid).await.expect(200);
     let job = async |of: &str, state: &str| {
         let found = world.ops.get(&format!("/v1/ops/jobs?order={of}&state={state}")).await;
         found.expect(200)["items"][0]["id"].as_str().unwrap().to_owned()
@@ -61,9 +62,9 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let preview = uploaded(&world).await;
     let rider = rider.id.to_string();
     let failed = failed[0].clone();
-    let things = Things { trip, rider, order, failed, dead, waiting, bulk, entry, approval, preview };
+    let things = Things { trip, rider, order, paid, failed, dead, waiting, bulk, entry, approval, preview };
     let (acts, pages) = (acts(&things), pages(&things));
-    assert_eq!(acts.len(), 28, "{acts:?}");
+    assert_eq!(acts.len(), 29, "{acts:?}");
 
     let browser = Browser::signed_in(&world, "watcher").await;
     browser.sees("watcher · viewer").await;
@@ -92,6 +93,8 @@ struct Things {
     trip: String,
     rider: String,
     order: String,
+    /// A paid order.
+    paid: String,
     /// An order that was never added, with a dead job.
     failed: String,
     /// A dead job.
@@ -146,8 +149,8 @@ fn acts(things: &Things) -> Vec<String> {
                 each("queues", &["pause", "drain", "resume"].map(|act| ("order_unpaid", act)))
             }
             "/console/orders/{id}/{act}" => {
-                let [unpaid, failed] = [things.order.as_str(), things.failed.as_str()];
-                each("orders", &[(unpaid, "close"), (unpaid, "note"), (failed, "redrive")])
+                let Things { order, paid, failed, .. } = things;
+                each("orders", &[(order, "close"), (order, "note"), (failed, "redrive"), (paid, "refund")])
             }
             "/console/trips/{id}/{act}" => {
                 each("trips", &["block", "release", "cancel"].map(|act| (things.trip.as_str(), act)))

@@ -1,8 +1,9 @@
-//! Changes of wallets that wait for a second operator.
+//! Changes of wallets and refunds that wait for a second operator.
 
 use crate::console::{
     components::{
-        action_form, action_link, amount, empty, link_rider, live, money_head, older_page_link, when,
+        action_form, action_link, amount, empty, link_order, link_rider, live, money_head, older_page_link,
+        when,
     },
     failure::{Failure, PageResult},
     form::{EmptyForm, OperatorForm, password_page},
@@ -17,8 +18,9 @@ use crate::{
         handlers::ops::wallets::mover,
     },
     ops::{
-        Attribution,
+        self, Attribution,
         audit::Through,
+        orders::Rules,
         wallets::approvals::{self, Approval},
     },
     storage,
@@ -62,7 +64,7 @@ fn live_list(context: &PageContext, items: &[Approval]) -> Markup {
                     (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Reason", "原因")) } th scope="col" { (context.t("State", "状态")) }
                     th scope="col" { (context.t("Until", "截止")) } th scope="col" { (context.t("Decide", "审批")) } } }
                 tbody { @for one in items { tr {
-                    td { (when(context, one.asked_at)) } td { (link_rider(one.rider_id)) } td { (kind(context, one)) }
+                    td { (when(context, one.asked_at)) } td { (link_rider(one.rider_id)) } td { (kind(context, one)) @if let Some(order) = one.order_id { " " (link_order(order)) } }
                     td.number { (amount(one.amount)) } td { (one.reason.as_deref().unwrap_or_default()) } td { (state(context, one.state)) }
                     td { (when(context, one.expires_at)) }
                     td { @if one.state == "waiting" {
@@ -76,7 +78,21 @@ fn live_list(context: &PageContext, items: &[Approval]) -> Markup {
 }
 
 fn kind(context: &PageContext, one: &Approval) -> &'static str {
-    if one.corrects.is_some() { context.t("correction", "更正") } else { context.t("top-up", "充值") }
+    match one.kind.as_str() {
+        "correction" => context.t("correction", "更正"),
+        "refund" => context.t("refund", "退款"),
+        _ => context.t("top-up", "充值"),
+    }
+}
+
+/// How a refund departs from the rules of its order.
+fn exception(context: &PageContext, one: &Approval) -> &'static str {
+    match (one.late.unwrap_or_default(), one.without_fee.unwrap_or_default()) {
+        (false, false) => context.t("none: by its rules", "无：按规则"),
+        (true, false) => context.t("after the time for refunds", "超过退款时间"),
+        (false, true) => context.t("without the fee", "免手续费"),
+        (true, true) => context.t("after the time for refunds, without the fee", "超过退款时间且免手续费"),
+    }
 }
 
 fn state(context: &PageContext, state: &str) -> &'static str {
@@ -142,7 +158,10 @@ pub(crate) async fn confirm(
         dt { (context.t("Rider", "乘客")) } dd { (link_rider(one.rider_id)) }
         dt { (context.t("Kind", "类型")) } dd { (kind(&context, &one)) }
         dt { (context.t("Amount", "金额")) } dd { (amount(one.amount)) " " (one.currency) }
-        dt { (context.t("Reference", "凭证号")) } dd { (one.reference) }
+        @if let Some(order) = one.order_id {
+            dt { (context.t("Order", "订单")) } dd { (link_order(order)) }
+            dt { (context.t("Exception", "例外")) } dd { (exception(&context, &one)) }
+        } @else { dt { (context.t("Reference", "凭证号")) } dd { (one.reference) } }
         dt { (context.t("Asked by", "提交人")) } dd { (link_rider(one.asked_by)) " " (when(&context, one.asked_at)) }
         dt { (context.t("Reason", "原因")) } dd { (one.reason.as_deref().unwrap_or_default()) }
         dt { (context.t("State", "状态")) } dd { (state(&context, one.state)) }
@@ -172,7 +191,7 @@ pub(crate) async fn act(
 async fn decide(app: &App, by: &Attribution, id: Uuid, decision: Decision) -> Result<Approval, Failure> {
     let mut tx = storage::begin(&app.saga.pool).await?;
     let decided = match decision {
-        Decision::Approve => approvals::approve(&mut tx, by, id, &app.saga.wallets).await?,
+        Decision::Approve => ops::approve(&mut tx, by, id, &Rules::of(&app.saga)).await?,
         Decision::Refuse => approvals::refuse(&mut tx, by, id).await?,
     };
     tx.commit().await?;

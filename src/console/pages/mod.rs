@@ -22,6 +22,7 @@ pub(crate) mod network;
 mod network_imports;
 pub(crate) mod order;
 pub(crate) mod order_acts;
+mod order_refund;
 pub(crate) mod orders;
 pub(crate) mod own_account;
 pub(crate) mod password_reset;

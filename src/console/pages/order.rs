@@ -14,7 +14,11 @@ use crate::{
         App,
         extract::{Params, Path},
     },
-    ops::{audit, reads::Read},
+    ops::{
+        audit,
+        orders::{OrderActs, Rules},
+        reads::Read,
+    },
     orders::{
         self, MOST_EVENTS,
         snapshot::{self, OrderSnapshot},
@@ -52,11 +56,12 @@ pub(crate) async fn show(
     )?;
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
     context.reads(&app, &Read::Order(order)).await?;
+    let possible = OrderActs::of(&mut *pool.acquire().await?, order, &whole, &Rules::of(&app.saga)).await?;
     let body = live(
         "order",
         &context,
         html! {
-            (owed(&context, order, &whole))
+            (owed(&context, order, &whole, &possible))
             (facts(&context, &whole))
             h2 { (context.t("Steps", "步骤")) }
             (saga(&context, &whole, context.t("Booking", "预订"), id, &BOOKING))
@@ -86,7 +91,7 @@ pub(crate) async fn show(
 }
 
 /// What is owed, and what can be done about it.
-fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot) -> Markup {
+fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: &OrderActs) -> Markup {
     let pending = whole.pending_work();
     let bad = pending.iter().any(|work| !work.has_live_job());
     let kind = if pending.is_empty() {
@@ -102,7 +107,7 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot) -> Markup 
             @let sentence = work.sentence();
             p { strong { (context.t(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
-        (order_acts::links(context, order, whole))
+        (order_acts::links(context, order, possible))
     } }
 }
 

@@ -1,10 +1,10 @@
 //! Acts upon one order: the links on its page, the previews, and the forms.
 
-use super::second_factor::complaint;
+use super::{order_refund, second_factor::complaint};
 use crate::console::{
     components::{link_job, link_rider, link_trip, money, state, tag, when},
     failure::{Failure, PageResult},
-    form::OperatorForm,
+    form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
 };
@@ -13,7 +13,7 @@ use crate::{
     http::{App, extract::Path, problem::Problem},
     ops::{
         Attribution, impact,
-        orders::{self, OrderActs},
+        orders::{self, OrderActs, Rules},
         reads::Read,
     },
     orders::snapshot::{self, OrderSnapshot},
@@ -29,6 +29,7 @@ const MAX_PREVIEWED: usize = 10;
 /// What an operator does to an order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
+    Refund,
     Close,
     Redrive,
     Note,
@@ -36,7 +37,7 @@ enum Act {
 
 impl Act {
     /// In the order in which a page offers them.
-    const ALL: [Self; 3] = [Self::Close, Self::Redrive, Self::Note];
+    const ALL: [Self; 4] = [Self::Refund, Self::Close, Self::Redrive, Self::Note];
 
     fn read(word: &str) -> Result<Self, Failure> {
         Self::ALL.into_iter().find(|act| act.word() == word).ok_or_else(|| Refusal::NotFound("act").into())
@@ -45,6 +46,7 @@ impl Act {
     /// Its word in the address.
     fn word(self) -> &'static str {
         match self {
+            Self::Refund => "refund",
             Self::Close => "close",
             Self::Redrive => "redrive",
             Self::Note => "note",
@@ -53,6 +55,7 @@ impl Act {
 
     fn label(self, context: &PageContext) -> &'static str {
         match self {
+            Self::Refund => context.t("Refund", "退款"),
             Self::Close => context.t("Close the order", "关闭订单"),
             Self::Redrive => context.t("Redrive its jobs", "重新执行其任务"),
             Self::Note => context.t("Write a note", "添加备注"),
@@ -61,23 +64,40 @@ impl Act {
 
     fn done(self, context: &PageContext) -> &'static str {
         match self {
+            Self::Refund => context.t("The refund has begun ✓", "退款已开始 ✓"),
             Self::Close => context.t("The order is closed ✓", "订单已关闭 ✓"),
             Self::Redrive => context.t("Its jobs are redriven ✓", "任务已重新执行 ✓"),
             Self::Note => context.t("The note is written ✓", "备注已添加 ✓"),
         }
     }
 
+    /// The way to the page that asks for the password again, if the act moves money.
+    async fn password_page(
+        self,
+        app: &App,
+        context: &PageContext,
+        order: OrderId,
+    ) -> Result<Option<Response>, Failure> {
+        match self {
+            Self::Refund => password_page(app, &context.caller, &address(order, self)).await,
+            _ => Ok(None),
+        }
+    }
+
     /// Why it cannot be done now, if it cannot.
-    fn refusal(self, acts: &OrderActs) -> Option<Refusal> {
+    fn refusal(self, context: &PageContext, acts: &OrderActs) -> Option<Refusal> {
         let Some(order) = &acts.order else {
             return match self {
                 Self::Redrive if !acts.dead_letters.is_empty() => None,
                 _ => Some(Refusal::NotFound("order")),
             };
         };
-        match self {
-            Self::Close if !acts.may_close => Some(Refusal::WrongState(order.status)),
-            Self::Redrive if acts.dead_letters.is_empty() => {
+        match (self, &acts.refund) {
+            (Self::Refund, None) => Some(Refusal::WrongState(order.status)),
+            (Self::Refund, Some(_)) if order.rider_id == context.caller.rider_id => Some(Refusal::OwnOrder),
+            (Self::Refund, Some(terms)) => terms.approval_id.map(|_| order_refund::waits()),
+            (Self::Close, _) if !acts.may_close => Some(Refusal::WrongState(order.status)),
+            (Self::Redrive, _) if acts.dead_letters.is_empty() => {
                 Some(Refusal::NotFound("dead letter of this order"))
             }
             _ => None,
@@ -90,18 +110,24 @@ fn address(order: OrderId, act: Act) -> String {
 }
 
 /// The acts that are possible now, for operators.
-pub(super) fn links(context: &PageContext, order: OrderId, whole: &OrderSnapshot) -> Markup {
-    let acts = OrderActs::of(whole);
-    let possible = Act::ALL.into_iter().filter(|act| act.refusal(&acts).is_none());
-    html! { @if context.can_write() { div.acts {
+pub(super) fn links(context: &PageContext, order: OrderId, acts: &OrderActs) -> Markup {
+    let possible = Act::ALL.into_iter().filter(|act| act.refusal(context, acts).is_none());
+    html! {
+        @if acts.refund.as_ref().is_some_and(|terms| terms.approval_id.is_some()) { p {
+            (context.t("A refund waits for a second operator.", "退款正在等待另一名操作员批准。")) " "
+            a href="/console/approvals" { (context.t("Approvals", "审批")) }
+        } }
+        @if context.can_write() { div.acts {
         @for act in possible { a.button href=(address(order, act)) { (act.label(context)) } }
-    } } }
+        } }
+    }
 }
 
 /// What an operator has entered; a form that was refused keeps it.
 #[derive(Default)]
 struct Entered {
     reason: String,
+    how: String,
 }
 
 pub(crate) async fn confirm(
@@ -109,7 +135,13 @@ pub(crate) async fn confirm(
     context: PageContext,
     Path((order, act)): Path<(OrderId, String)>,
 ) -> PageResult {
-    page(&app, &context, order, Act::read(&act)?, &Entered::default(), None).await
+    let act = Act::read(&act)?;
+    if context.can_write()
+        && let Some(elsewhere) = act.password_page(&app, &context, order).await?
+    {
+        return Ok(elsewhere);
+    }
+    page(&app, &context, order, act, &Entered::default(), None).await
 }
 
 /// The preview and the form; after a refusal, with its problem and what was entered.
@@ -122,9 +154,10 @@ async fn page(
     problem: Option<&Problem>,
 ) -> PageResult {
     let whole = snapshot::snapshot(&app.saga.pool, order).await?.ok_or(Refusal::NotFound("order"))?;
-    let acts = OrderActs::of(&whole);
+    let rules = Rules::of(&app.saga);
+    let acts = OrderActs::of(&mut *app.saga.pool.acquire().await?, order, &whole, &rules).await?;
     if problem.is_none()
-        && let Some(refusal) = act.refusal(&acts)
+        && let Some(refusal) = act.refusal(context, &acts)
     {
         return Err(refusal.into());
     }
@@ -157,10 +190,11 @@ fn fieldset(context: &PageContext, act: Act, acts: &OrderActs, entered: &Entered
             legend.hidden { (label) }
             input type="hidden" name="csrf" value=(context.csrf);
             input type="hidden" name="digest" value=(acts.digest);
+            @if let (Act::Refund, Some(terms)) = (act, &acts.refund) { (order_refund::choices(context, terms, &entered.how)) }
             label for="reason" { @if act == Act::Note { (context.t("Note (kept in the audit log)", "备注（记入审计日志）")) }
                 @else { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) } }
             input #reason name="reason" type="text" maxlength=(MAX_REASON) required autocomplete="off" value=(entered.reason);
-            button.primary.danger[act == Act::Close] type="submit" { (label) }
+            button.primary.danger[matches!(act, Act::Close | Act::Refund)] type="submit" { (label) }
             @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
         }
     }
@@ -183,6 +217,7 @@ fn facts(context: &PageContext, acts: &OrderActs) -> Markup {
 fn effect(context: &PageContext, act: Act, acts: &OrderActs) -> Markup {
     let Some(order) = &acts.order else { return html! {} };
     html! { @match act {
+        Act::Refund => { @if let Some(terms) = &acts.refund { (order_refund::effect(context, terms)) } }
         Act::Close => p { strong {
             (context.t("The order is closed and its seats are free.", "订单关闭，座位释放。")) " "
             @if order.status == OrderStatus::Paying {
@@ -216,6 +251,9 @@ async fn dead_letters(app: &App, context: &PageContext, whole: &OrderSnapshot) -
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sent {
     digest: String,
+    /// How a refund departs from the order's rules.
+    #[serde(default)]
+    how: String,
 }
 
 pub(crate) async fn act(
@@ -223,13 +261,21 @@ pub(crate) async fn act(
     Path((order, act)): Path<(OrderId, String)>,
     form: OperatorForm<Sent>,
 ) -> PageResult {
-    let entered = Entered { reason: form.reason.clone() };
-    let (context, by, sent) = form.into_parts();
     let act = Act::read(&act)?;
+    if let Some(elsewhere) = act.password_page(&app, &form.context, order).await? {
+        return Ok(elsewhere);
+    }
+    let entered = Entered { reason: form.reason.clone(), how: form.form.how.clone() };
+    let (context, by, sent) = form.into_parts();
     match carry_out(&app, &by, order, act, &sent).await {
-        Ok(()) => {
-            let page = format!("/console/orders/{order}");
-            Ok(redirect_with_notice(&context, &page, act.done(&context)))
+        Ok(done) => {
+            let notice = match done {
+                Done::Waits => {
+                    context.t("The refund waits for a second operator", "退款等待另一名操作员批准")
+                }
+                Done::Done => act.done(&context),
+            };
+            Ok(redirect_with_notice(&context, &format!("/console/orders/{order}"), notice))
         }
         Err(error) => {
             let problem = Problem::from(error);
@@ -242,14 +288,34 @@ pub(crate) async fn act(
     }
 }
 
-async fn carry_out(app: &App, by: &Attribution, order: OrderId, act: Act, sent: &Sent) -> Result<(), Error> {
-    let digest = Some(sent.digest.as_str());
+/// What became of an act.
+enum Done {
+    Done,
+    Waits,
+}
+
+async fn carry_out(
+    app: &App,
+    by: &Attribution,
+    order: OrderId,
+    act: Act,
+    sent: &Sent,
+) -> Result<Done, Error> {
+    let (digest, rules) = (Some(sent.digest.as_str()), Rules::of(&app.saga));
     let mut tx = storage::begin(&app.saga.pool).await?;
+    let mut done = Done::Done;
     match act {
-        Act::Close => drop(orders::close(&mut tx, by, order, digest).await?),
-        Act::Redrive => drop(orders::redrive(&mut tx, by, order, digest).await?),
+        Act::Refund => {
+            let exceptions = order_refund::read(&sent.how)?;
+            let refunded = orders::refund(&mut tx, by, order, exceptions, digest, &rules).await?;
+            if refunded.approval.is_some() {
+                done = Done::Waits;
+            }
+        }
+        Act::Close => drop(orders::close(&mut tx, by, order, digest, &rules).await?),
+        Act::Redrive => drop(orders::redrive(&mut tx, by, order, digest, &rules).await?),
         Act::Note => drop(orders::note(&mut tx, by, order).await?),
     }
     tx.commit().await?;
-    Ok(())
+    Ok(done)
 }

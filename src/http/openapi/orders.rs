@@ -4,8 +4,16 @@ use super::builder::{
     Access::{Operator, Viewer},
     Operation, Schemas, operation,
 };
-use crate::{http::handlers::ops::orders as http_orders, ops::orders::OrderActs, orders::OrderView};
+use crate::{
+    http::handlers::ops::orders as http_orders,
+    ops::orders::{OrderActs, Refunded},
+    orders::OrderView,
+};
 use serde_json::json;
+
+/// The description of a refund's answer.
+const REFUNDED: &str = "The order. Its refund has begun, and a job carries it on; or it waits for the `approval` of a \
+    second operator, as an exception does and an amount beyond `wallets.approval_above`";
 
 /// Acts upon one order.
 pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
@@ -20,6 +28,16 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, "The closed order", s.gives::<OrderView>())
             .refuses("003070 006002 006071")
             .keyed(),
+        operation(
+            "post",
+            "/v1/ops/orders/{id}/refund",
+            Operator,
+            "Refund a paid order, by its rules or as an exception",
+        )
+        .takes(s.takes::<http_orders::OrderRefund>(), json!({ "reason": "the bus had no heating" }))
+        .gives(202, REFUNDED, s.gives::<Refunded>())
+        .refuses("003070 003092 006002 006009 006061 006071")
+        .keyed(),
         operation(
             "post",
             "/v1/ops/orders/{id}/redrive",

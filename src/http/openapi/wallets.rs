@@ -49,19 +49,24 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         .gives(202, WAITS, s.gives::<Approval>())
         .refuses("003070 003092 006060 006061")
         .keyed(),
-        operation("get", "/v1/ops/approvals", Viewer, "Changes that wait for a second operator, or did")
-            .query("state", "In this state", json!({ "type": "string", "enum": STATES }))
-            .paged()
-            .gives(200, "A page, newest first", s.gives::<Page<Approval>>()),
+        operation(
+            "get",
+            "/v1/ops/approvals",
+            Viewer,
+            "Changes and refunds that wait for a second operator, or did",
+        )
+        .query("state", "In this state", json!({ "type": "string", "enum": STATES }))
+        .paged()
+        .gives(200, "A page, newest first", s.gives::<Page<Approval>>()),
         operation(
             "post",
             "/v1/ops/approvals/{id}/approve",
             Operator,
-            "Approve a change as the second operator: the money moves",
+            "Approve a change or a refund as the second operator: the money moves",
         )
         .may_take(s.takes::<OptionalReason>(), json!({ "reason": "the bank's receipt is here" }))
-        .gives(200, "The approval, with its ledger entry", s.gives::<Approval>())
-        .refuses("003092 006060 006061 006062 006063")
+        .gives(200, "The approval; of a change, with its ledger entry", s.gives::<Approval>())
+        .refuses("003092 006002 006009 006060 006061 006062 006063")
         .keyed(),
         operation(
             "post",

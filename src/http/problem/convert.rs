@@ -55,7 +55,7 @@ impl From<Refusal> for Problem {
             }
             Refusal::BalanceTooLow { balance } => Self::balance_too_low(balance),
             Refusal::ReferenceUsed { rider, entry } => Self::reference_used(rider, entry),
-            Refusal::OwnWallet | Refusal::SecondPerson | Refusal::ApprovalOver { .. } => {
+            Refusal::OwnWallet | Refusal::OwnOrder | Refusal::SecondPerson | Refusal::ApprovalOver { .. } => {
                 Self::of_approval(&refusal)
             }
             Refusal::OrderExpired => {
@@ -138,6 +138,7 @@ impl Problem {
     fn of_approval(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::OwnWallet => Self::new(&OWN_WALLET, "another operator must change this wallet"),
+            Refusal::OwnOrder => Self::new(&OWN_WALLET, "another operator must refund this order"),
             Refusal::ApprovalOver { state } => {
                 Self::new(&APPROVAL_OVER, format!("it is {state}")).with("approval_state", json!(state))
             }

@@ -51,6 +51,8 @@ pub enum Action {
     ApprovalRefuse,
     /// An unpaid order is closed.
     OrderClose,
+    /// A paid order is refunded.
+    OrderRefund,
     /// A note is written on an order.
     OrderNote,
     /// An account of the operations side is added.
@@ -93,7 +95,7 @@ pub enum Action {
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -118,6 +120,7 @@ impl Action {
         Self::ApprovalGive,
         Self::ApprovalRefuse,
         Self::OrderClose,
+        Self::OrderRefund,
         Self::OrderNote,
         Self::OperatorAdd,
         Self::DemoData,
@@ -166,6 +169,7 @@ impl Action {
             Self::ApprovalGive => "approval_give",
             Self::ApprovalRefuse => "approval_refuse",
             Self::OrderClose => "order_close",
+            Self::OrderRefund => "order_refund",
             Self::OrderNote => "order_note",
             Self::OperatorAdd => "operator_add",
             Self::DemoData => "demo_data",

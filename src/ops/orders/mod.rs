@@ -1,11 +1,14 @@
-//! Acts upon one order: closing an unpaid one, redriving its dead letters, and notes.
+//! Acts upon one order: closing an unpaid one, refunding a paid one, redriving its dead letters, and notes.
 //!
 //! Each act locks the order's row first. So what an operator previewed is what the act is judged by, and
 //! of two acts at once the second sees the first.
 
 mod preview;
+mod refund;
 
-pub use preview::{ActedOrder, OrderActs, acts};
+pub use preview::{ActedOrder, OrderActs, RefundTerms, acts};
+pub(super) use refund::approve as approve_refund;
+pub use refund::{Refunded, refund};
 
 use super::{Attribution, jobs};
 use crate::{
@@ -13,10 +16,28 @@ use crate::{
     domain::{CloseReason, Error, OrderId, OrderStatus, Refusal},
     ops::audit::{Action, Subject},
     orders::{self, OrderView},
+    saga::SagaContext,
+    settings::{Booking, Wallets},
 };
 use farebox_jobs::queue::admin::JobView;
 use serde_json::json;
 use sqlx::PgConnection;
+
+/// The rules by which orders are refunded.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// When refunding ends for an order without a rule of its own.
+    pub booking: &'a Booking,
+    /// Beyond which amount a second operator approves, and how long it may take.
+    pub wallets: &'a Wallets,
+}
+
+impl<'a> Rules<'a> {
+    /// Those of this process.
+    pub fn of(saga: &'a SagaContext) -> Self {
+        Self { booking: &saga.rules, wallets: &saga.wallets }
+    }
+}
 
 /// What the order's history says of an order that an operator closed. The reason is in the audit log alone.
 const CLOSED_BY_OPERATOR: &str = "closed by an operator";
@@ -31,13 +52,14 @@ pub async fn close(
     by: &Attribution,
     order: OrderId,
     digest: Option<&str>,
+    rules: &Rules<'_>,
 ) -> Result<OrderView, Error> {
     by.reason()?;
     match orders::lock_status(&mut *conn, order).await?.ok_or(Refusal::NotFound("order"))? {
         OrderStatus::Unpaid => {}
         status => return Err(Refusal::WrongState(status).into()),
     }
-    let before = as_previewed(&mut *conn, order, digest).await?;
+    let before = as_previewed(&mut *conn, order, digest, rules).await?;
     unpaid::close_all(&mut *conn, &[order], CloseReason::CancelledBySystem, CLOSED_BY_OPERATOR).await?;
     let detail = json!({ "seats": before.order.map(|order| order.seats) });
     by.record(&mut *conn, Action::OrderClose, &subject(order), &detail).await?;
@@ -54,10 +76,11 @@ pub async fn redrive(
     by: &Attribution,
     order: OrderId,
     digest: Option<&str>,
+    rules: &Rules<'_>,
 ) -> Result<Vec<JobView>, Error> {
     by.reason()?;
     orders::lock_status(&mut *conn, order).await?;
-    let dead = as_previewed(&mut *conn, order, digest).await?.dead_letters;
+    let dead = as_previewed(&mut *conn, order, digest, rules).await?.dead_letters;
     let mut redriven = Vec::with_capacity(dead.len());
     // At most as many as a snapshot reads.
     for job in &dead {
@@ -90,8 +113,9 @@ async fn as_previewed(
     conn: &mut PgConnection,
     order: OrderId,
     digest: Option<&str>,
+    rules: &Rules<'_>,
 ) -> Result<OrderActs, Error> {
-    let now = acts(conn, order).await?;
+    let now = acts(conn, order, rules).await?;
     if digest.is_some_and(|seen| seen != now.digest) {
         return Err(Refusal::PreviewStale.into());
     }

@@ -3,7 +3,7 @@
 use super::{describe, enter, limits, mover};
 use crate::{
     accounts::Role,
-    domain::{Currency, Error, FieldError, Page, Reference, Refusal, RiderId, SignedMoney},
+    domain::{Currency, Error, FieldError, OrderId, Page, Reference, Refusal, RiderId, SignedMoney},
     ops::{
         Attribution,
         audit::{Action, Subject},
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// The states of an approval.
 pub const STATES: [&str; 4] = ["waiting", "approved", "refused", "expired"];
 
-/// A change of a wallet that waits for a second operator, or waited.
+/// A change of a wallet, or a refund, that waits for a second operator, or waited.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Approval {
     /// Its id.
@@ -33,9 +33,9 @@ pub struct Approval {
     pub state: &'static str,
     /// Whose wallet.
     pub rider_id: RiderId,
-    /// `top_up` or `correction`.
+    /// `top_up`, `correction` or `refund`.
     pub kind: String,
-    /// Signed.
+    /// Signed; of a refund, the order's amount.
     pub amount: SignedMoney,
     /// The currency of the amount.
     pub currency: Currency,
@@ -44,6 +44,15 @@ pub struct Approval {
     /// The entry that it corrects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrects: Option<Uuid>,
+    /// Of a refund: the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// Of a refund: it may begin after the time for refunds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<bool>,
+    /// Of a refund: no fee is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without_fee: Option<bool>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -77,6 +86,9 @@ struct Row {
     amount: Decimal,
     reference: String,
     corrects: Option<Uuid>,
+    order_id: Option<Uuid>,
+    late: Option<bool>,
+    without_fee: Option<bool>,
     reason: Option<String>,
     asked_by: Uuid,
     asked_at: DateTime<Utc>,
@@ -98,6 +110,9 @@ impl From<Row> for Approval {
             currency: Currency::installed(),
             reference: row.reference,
             corrects: row.corrects,
+            order_id: row.order_id.map(OrderId),
+            late: row.late,
+            without_fee: row.without_fee,
             reason: row.reason,
             asked_by: row.asked_by,
             asked_at: row.asked_at,
@@ -120,10 +135,21 @@ impl Approval {
     }
 
     fn describe(&self) -> Result<serde_json::Value, Error> {
-        let mut detail = describe(&self.change()?);
+        let mut detail = match self.refund() {
+            Some(refund) => refund.describe(None),
+            None => describe(&self.change()?),
+        };
         detail["approval"] = json!(self.id);
         detail["asked_by"] = json!(self.asked_by);
         Ok(detail)
+    }
+
+    /// What the audit log says that a decision is about.
+    fn subject(&self) -> Subject {
+        match self.order_id {
+            Some(order) => Subject { kind: "order", id: order.to_string(), order: Some(order) },
+            None => Subject::of("wallet", &self.rider_id),
+        }
     }
 }
 
@@ -144,6 +170,7 @@ pub(super) async fn waiting(
     let Some(id) = id else { return Ok(None) };
     let approval = show(conn, id).await?.ok_or(Refusal::NotFound("approval"))?;
     let same = approval.rider_id == change.rider
+        && approval.kind == change.kind.as_str()
         && approval.amount == change.amount
         && approval.corrects == change.kind.corrects();
     if same {
@@ -164,14 +191,7 @@ pub(super) async fn request(
 ) -> Result<Approval, Error> {
     by_hand::corrected(&mut *conn, change).await?;
     let id = Uuid::now_v7();
-    // One that has expired gives its reference free.
-    sqlx::query!(
-        "update wallet_approval set outcome = 'expired', decided_at = expires_at
-         where reference_key = $1 and outcome is null and expires_at <= now()",
-        change.reference.key()
-    )
-    .execute(&mut *conn)
-    .await?;
+    free_reference(&mut *conn, change.reference.key()).await?;
     let asked = sqlx::query!(
         "insert into wallet_approval
              (id, rider_id, kind, amount, reference, reference_key, corrects, reason, asked_by, expires_at)
@@ -202,6 +222,18 @@ pub(super) async fn request(
     Ok(approval)
 }
 
+/// One that has expired gives its reference free.
+pub(super) async fn free_reference(conn: &mut PgConnection, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update wallet_approval set outcome = 'expired', decided_at = expires_at
+         where reference_key = $1 and outcome is null and expires_at <= now()",
+        key
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Approves a change as the second operator: the money moves in this transaction, under the rules
 /// of now.
 ///
@@ -215,6 +247,9 @@ pub async fn approve(
     rules: &Wallets,
 ) -> Result<Approval, Error> {
     let asked = show(&mut *conn, id).await?.ok_or(Refusal::NotFound("approval"))?;
+    if asked.refund().is_some() {
+        return Err(Refusal::NotFound("change of a wallet").into());
+    }
     let (change, asker) = (asked.change()?, RiderId(asked.asked_by));
     let second = mover(by, asked.rider_id)?;
     if second == asker {
@@ -224,10 +259,7 @@ pub async fn approve(
     limits::lock_operator(&mut *conn, asker).await?;
     let wallet = by_hand::lock(&mut *conn, asked.rider_id).await?;
     let approval = lock_waiting(&mut *conn, id).await?;
-    if !may_operate(&mut *conn, asker).await? {
-        // Who asked is an operator no more.
-        return Err(Refusal::ApprovalOver { state: "expired" }.into());
-    }
+    asker_may_operate(&mut *conn, &asked).await?;
     limits::check(&mut *conn, asker, &change, &wallet, rules).await?;
     let entered = enter(&mut *conn, &change, &wallet, rules, asker, Some(second)).await?;
     decide(&mut *conn, by, id, "approved", Some(entered.entry.id)).await?;
@@ -245,13 +277,12 @@ pub async fn refuse(conn: &mut PgConnection, by: &Attribution, id: Uuid) -> Resu
     by.reason()?;
     let approval = lock_waiting(&mut *conn, id).await?;
     decide(&mut *conn, by, id, "refused", None).await?;
-    let subject = Subject::of("wallet", &approval.rider_id);
-    by.record(&mut *conn, Action::ApprovalRefuse, &subject, &approval.describe()?).await?;
+    by.record(&mut *conn, Action::ApprovalRefuse, &approval.subject(), &approval.describe()?).await?;
     show(conn, id).await?.ok_or_else(|| Refusal::NotFound("approval").into())
 }
 
 /// Locks an approval that still waits.
-async fn lock_waiting(conn: &mut PgConnection, id: Uuid) -> Result<Approval, Error> {
+pub(in crate::ops) async fn lock_waiting(conn: &mut PgConnection, id: Uuid) -> Result<Approval, Error> {
     sqlx::query!("select id from wallet_approval where id = $1 for update", id)
         .fetch_optional(&mut *conn)
         .await?
@@ -263,13 +294,23 @@ async fn lock_waiting(conn: &mut PgConnection, id: Uuid) -> Result<Approval, Err
     Ok(approval)
 }
 
-async fn may_operate(conn: &mut PgConnection, account: RiderId) -> Result<bool, sqlx::Error> {
-    let role =
-        sqlx::query_scalar!("select role from rider where id = $1", account.0).fetch_optional(conn).await?;
-    Ok(role.map(|role| decode::<Role>(&role)).transpose()?.is_some_and(Role::may_operate))
+/// Refuses an approval whose asker is an operator no more.
+pub(in crate::ops) async fn asker_may_operate(
+    conn: &mut PgConnection,
+    asked: &Approval,
+) -> Result<(), Error> {
+    let role = sqlx::query_scalar!("select role from rider where id = $1", asked.asked_by)
+        .fetch_optional(conn)
+        .await?;
+    let role = role.map(|role| decode::<Role>(&role)).transpose()?;
+    match role.is_some_and(Role::may_operate) {
+        true => Ok(()),
+        false => Err(Refusal::ApprovalOver { state: "expired" }.into()),
+    }
 }
 
-async fn decide(
+/// Ends an approval that waits and is locked.
+pub(in crate::ops) async fn decide(
     conn: &mut PgConnection,
     by: &Attribution,
     id: Uuid,
@@ -327,8 +368,9 @@ async fn page(
     let rows = sqlx::query_as!(
         Row,
         r#"select * from (
-               select id, coalesce(outcome, case when expires_at > now() then 'waiting' else 'expired' end) as "state!",
-                      rider_id, kind, amount, reference, corrects, reason, asked_by, asked_at, expires_at, decided_by,
+               select id, coalesce(case outcome when 'refunded' then 'approved' else outcome end,
+                                   case when expires_at > now() then 'waiting' else 'expired' end) as "state!",
+                      rider_id, kind, amount, reference, corrects, order_id, late, without_fee, reason, asked_by, asked_at, expires_at, decided_by,
                       decided_at, decision, entry_id
                from wallet_approval
                where id >= coalesce($1, '00000000-0000-0000-0000-000000000000'::uuid)

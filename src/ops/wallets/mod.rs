@@ -8,6 +8,7 @@
 
 pub mod approvals;
 mod limits;
+pub mod refunds;
 
 use super::Attribution;
 use crate::{

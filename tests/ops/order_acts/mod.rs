@@ -2,6 +2,8 @@
 
 mod close;
 mod jobs_and_notes;
+mod refunds;
+mod second_person;
 
 use crate::harness::{Answer, Client, World, command};
 use serde_json::{Value, json};

@@ -1,10 +1,9 @@
 //! Acts of operators upon one order.
 
-use super::by;
-use super::jobs::Job;
+use super::{by, jobs::Job, wallets::mover};
 use crate::http::{
     App,
-    extract::{OpsChange, Path, SignedIn, Viewer, order_id},
+    extract::{ConfirmedChange, OpsChange, Path, SignedIn, Viewer, order_id},
     idempotent::{IdempotentChange, Reply},
     problem::Problem,
 };
@@ -12,9 +11,10 @@ use crate::{
     domain::Reason,
     ops::{
         audit::Through,
-        orders::{self, OrderActs},
+        orders::{self, OrderActs, Rules},
         reads::{self, Read},
     },
+    payment::refund::Exceptions,
     storage,
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
@@ -29,7 +29,7 @@ pub(crate) async fn acts(
 ) -> Result<Json<OrderActs>, Problem> {
     let order = order_id(&id)?;
     let mut tx = storage::begin(&app.saga.pool).await?;
-    let now = orders::acts(&mut tx, order).await?;
+    let now = orders::acts(&mut tx, order, &Rules::of(&app.saga)).await?;
     tx.rollback().await?;
     reads::record(&app.saga.pool, &caller, Through::Api, &Read::Order(order)).await?;
     Ok(Json(now))
@@ -51,8 +51,38 @@ pub(crate) async fn close(
 ) -> Result<Response, Reply> {
     let (order, by) = (order_id(&id)?, by(&change.caller, Some(&change.body.reason))?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = orders::close(act.conn(), &by, order, change.body.digest.as_deref()).await;
+    let done =
+        orders::close(act.conn(), &by, order, change.body.digest.as_deref(), &Rules::of(&change.saga)).await;
     act.end(StatusCode::OK, done).await
+}
+
+/// Why an operator refunds an order, and how the refund departs from its rules.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderRefund {
+    #[schemars(with = "Reason")]
+    reason: String,
+    /// It may begin after the time for refunds.
+    #[serde(default)]
+    late: bool,
+    /// No fee is kept.
+    #[serde(default)]
+    without_fee: bool,
+    /// The digest of what the operator has seen: the act is refused if anything has changed since.
+    digest: Option<String>,
+}
+
+pub(crate) async fn refund(
+    Path(id): Path<String>,
+    ConfirmedChange(change): ConfirmedChange<OrderRefund>,
+) -> Result<Response, Reply> {
+    let OrderRefund { ref reason, late, without_fee, ref digest } = change.body;
+    let by = mover(&change.caller, Through::Api, Some(reason))?;
+    let (order, exceptions) = (order_id(&id)?, Exceptions { late, without_fee });
+    let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
+    let rules = Rules::of(&change.saga);
+    let done = orders::refund(act.conn(), &by, order, exceptions, digest.as_deref(), &rules).await;
+    act.end(StatusCode::ACCEPTED, done).await
 }
 
 /// The dead letters of an order that were redriven.
@@ -67,7 +97,9 @@ pub(crate) async fn redrive(
 ) -> Result<Response, Reply> {
     let (order, by) = (order_id(&id)?, by(&change.caller, Some(&change.body.reason))?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = orders::redrive(act.conn(), &by, order, change.body.digest.as_deref()).await;
+    let done =
+        orders::redrive(act.conn(), &by, order, change.body.digest.as_deref(), &Rules::of(&change.saga))
+            .await;
     let done = done.map(|jobs| RedrivenJobs { jobs: jobs.into_iter().map(Job::from).collect() });
     act.end(StatusCode::OK, done).await
 }

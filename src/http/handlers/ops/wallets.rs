@@ -12,9 +12,10 @@ use crate::{
     accounts::Caller,
     domain::{Error, FieldError, Id, Money, Page, Reference, SignedMoney},
     ops::{
-        Attribution,
+        Attribution, approve as approve_waiting,
         audit::{Actor, Through},
         checked,
+        orders::Rules,
         wallets::{
             self, Changed,
             approvals::{self, Approval},
@@ -118,7 +119,7 @@ pub(crate) async fn approve(
     let approval = id(&approval, "approval")?;
     let by = mover(&change.caller, Through::Api, change.body.reason.as_deref())?;
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = approvals::approve(act.conn(), &by, approval, &change.saga.wallets).await;
+    let done = approve_waiting(act.conn(), &by, approval, &Rules::of(&change.saga)).await;
     act.end(StatusCode::OK, done).await
 }
 
