@@ -1,5 +1,6 @@
 -- phase: expand
--- Dead letters are discarded in bulk, too. Those that still owe seats or money are left alone, and counted apart.
+-- Dead letters are discarded in bulk, too. Those that still owe seats or money are left alone, and
+-- counted apart.
 
 alter table bulk
     add column owes integer not null default 0,

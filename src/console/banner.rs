@@ -1,4 +1,4 @@
-//! The tags that are paused, on every page: by whom, why and since when.
+//! The tags that are paused, on every page: who paused each, why and since when.
 
 use super::{
     components::{LIVE_BEGIN, LIVE_END, when},

@@ -80,7 +80,7 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, foll
     let reads = request.method() == Method::GET;
     let lang = preferences.lang;
     let serving = async {
-        let (brought, response) = match refused::look(&console, request).await {
+        let (brought, response) = match refused::read(&console, request).await {
             Ok((request, brought)) => {
                 let response = following.run(request).await;
                 (brought, response)

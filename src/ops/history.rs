@@ -285,7 +285,7 @@ pub struct Pause {
     pub tag: String,
     /// Since when.
     pub since: DateTime<Utc>,
-    /// By whom.
+    /// Who paused it.
     pub who: String,
     /// Why.
     pub why: String,

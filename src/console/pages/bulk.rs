@@ -1,12 +1,13 @@
 //! Bulk operations on jobs: their list, preview, start and stop.
 
 use super::{
+    bulk_form::{Pairs, act_word, read, state, try_words, value},
     bulk_preview::preview_card,
     bulk_show::{chosen_or_one, is_trial, verdict_card},
 };
 use crate::console::{
-    components::{self, action_form, action_link, empty, live, older_page_link, when},
-    failure::{Failure, PageResult},
+    components::{action_form, action_link, empty, live, older_page_link, when},
+    failure::PageResult,
     form::{EmptyForm, OperatorForm, REPEATED},
     layout::{Nav, redirect_with_notice, with_nav},
     parameters::FILTERS,
@@ -18,10 +19,7 @@ use crate::{
         App,
         extract::{Params, Path, strict},
     },
-    ops::{
-        bulk::{self, BulkAction, Selection},
-        search::JobQuery,
-    },
+    ops::bulk::{self, BulkAction},
     storage,
 };
 use axum::{
@@ -29,15 +27,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use maud::{Markup, html};
-use std::str::FromStr;
+use maud::html;
 use uuid::Uuid;
 
 /// Operations on a page.
 const PAGE: u16 = 50;
-
-/// Names and values in their order: a selection by hand repeats `ids`.
-pub(super) type Pairs = Vec<(String, String)>;
 
 pub(crate) async fn list(
     State(app): State<App>,
@@ -170,11 +164,6 @@ fn ends(what: BulkAction) -> bool {
     matches!(what, BulkAction::Cancel | BulkAction::Discard)
 }
 
-/// The words for running one job before the rest.
-pub(super) fn try_words(context: &PageContext) -> &'static str {
-    context.t("Try one first", "先试一个")
-}
-
 /// Whether none of a list was chosen, nor a filter given.
 fn is_empty_choice(pairs: &Pairs) -> bool {
     value(pairs, "act").is_some() && pairs.iter().all(|(name, value)| name == "act" || value.is_empty())
@@ -188,66 +177,4 @@ fn nothing_chosen(context: &PageContext) -> Response {
     };
     let title = context.t("No job is chosen", "未选择任务");
     (StatusCode::UNPROCESSABLE_ENTITY, with_nav(context, Nav::Bulk, title, body)).into_response()
-}
-
-pub(super) fn act_word(context: &PageContext, act: &str) -> &'static str {
-    match act {
-        "retry" => context.t("Retry", "重试"),
-        "cancel" => context.t("Cancel", "取消"),
-        "discard" => context.t("Discard", "丢弃"),
-        _ => context.t("Redrive", "重新投递"),
-    }
-}
-
-pub(super) fn state(context: &PageContext, state: &str) -> Markup {
-    match state {
-        "waiting" => {
-            html! { span.badge.wait { span aria-hidden="true" { "◔" } " " (context.t("waiting", "等待中")) } }
-        }
-        "done" => {
-            html! { span.badge.run { span aria-hidden="true" { "→" } " " (context.t("all sent", "已全部发出")) } }
-        }
-        "stopped" => {
-            html! { span.badge.off { span aria-hidden="true" { "–" } " " (context.t("stopped", "已停止")) } }
-        }
-        other => components::state(context, other),
-    }
-}
-
-/// The action and its jobs: `ids` (separated by commas, or repeated), else the filters of the list
-/// of jobs under the same names.
-pub(super) fn chosen(pairs: &Pairs) -> Result<(BulkAction, Selection), Failure> {
-    let what: BulkAction = value(pairs, "act").unwrap_or_default().parse().map_err(Failure::from)?;
-    let named = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(','));
-    let ids: Result<Vec<Uuid>, _> =
-        named.filter(|id| !id.is_empty()).map(|id| id.parse().map(|Id(id)| id)).collect();
-    let ids = ids.map_err(|_| Failure::from(FieldError::new("ids", "ids of jobs, separated by commas")))?;
-    if !ids.is_empty() {
-        return Ok((what, Selection::Ids(ids)));
-    }
-    let text = |name: &str| value(pairs, name).map(str::to_owned);
-    let wanted = JobQuery {
-        tag: text("tag"),
-        state: text("state"),
-        key: text("key"),
-        serial: text("serial"),
-        error: text("error"),
-        order: read(pairs, "order")?,
-        rider: read(pairs, "rider")?,
-        trip: read(pairs, "trip")?,
-        since: read(pairs, "since")?,
-        before: read(pairs, "before")?,
-        failures: read(pairs, "failures")?,
-    };
-    Ok((what, Selection::Filter(wanted)))
-}
-
-/// The value of a field that is not empty.
-pub(super) fn value<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
-}
-
-pub(super) fn read<T: FromStr>(pairs: &Pairs, name: &'static str) -> Result<Option<T>, Failure> {
-    let rule = |_| Failure::from(FieldError::new(name, "this does not read"));
-    value(pairs, name).map(str::parse).transpose().map_err(rule)
 }

@@ -1,6 +1,6 @@
 //! What an operation on many jobs would do: its filter in words, and totals over all that it covers.
 
-use super::bulk::{Pairs, act_word, value};
+use super::bulk_form::{Pairs, act_word, value};
 use crate::console::{
     components::{link_order, money, tag},
     session::PageContext,

@@ -1,7 +1,7 @@
 //! The page of a bulk operation: what has become of its jobs, live, and the way on from a trial.
 
 use super::{
-    bulk::{Pairs, act_word, chosen, read, state, value},
+    bulk_form::{Pairs, act_word, chosen, read, state, value},
     bulk_preview::filter_words,
 };
 use crate::console::{

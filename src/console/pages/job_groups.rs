@@ -1,6 +1,6 @@
 //! Jobs that fail, grouped by their error: where a redrive begins.
 
-use super::bulk::try_words;
+use super::bulk_form::try_words;
 use crate::console::{
     components::{action_link, when},
     session::PageContext,

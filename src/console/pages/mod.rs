@@ -5,6 +5,7 @@ pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod beat;
 pub(crate) mod bulk;
+mod bulk_form;
 mod bulk_preview;
 pub(crate) mod bulk_show;
 pub(crate) mod confirm;

@@ -34,7 +34,7 @@ pub(super) struct KeptForm {
 }
 
 /// The header that keeps a form; `None` if it is too large.
-pub(super) fn keep(app: &App, headers: &HeaderMap, form: &SentForm) -> Option<HeaderValue> {
+pub(super) fn save(app: &App, headers: &HeaderMap, form: &SentForm) -> Option<HeaderValue> {
     let fields = form.fields.iter().filter(|(name, _)| comes_back(name)).cloned().collect();
     let kept = KeptForm { action: form.action.clone(), page: form.page.clone(), fields };
     let body = serde_json::to_vec(&kept).ok().filter(|body| body.len() <= MAX_BYTES)?;

@@ -59,7 +59,7 @@ impl Brought {
 ///
 /// # Errors
 /// The problem of a form's body, as a response.
-pub(super) async fn look(
+pub(super) async fn read(
     console: &Console,
     request: Request,
 ) -> Result<(Request, Brought), Box<(Brought, Response)>> {
@@ -142,7 +142,7 @@ fn detour(console: &Console, brought: &Brought, form: &SentForm, mut response: R
     if !matches!(path.as_str(), "/console/sign-in" | "/console/confirm") || path == form.action {
         return response;
     }
-    let Some(cookie) = kept::keep(&console.app, &brought.headers, form) else {
+    let Some(cookie) = kept::save(&console.app, &brought.headers, form) else {
         return page::too_large_to_wait(&brought.headers, form, &path);
     };
     response.headers_mut().append(header::SET_COOKIE, cookie);
