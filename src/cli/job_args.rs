@@ -81,6 +81,9 @@ pub(crate) struct List {
     /// Enqueued before then.
     #[arg(long, value_name = "TIME")]
     pub(super) before: Option<Instant>,
+    /// With at least this number of failed attempts: of live and dead jobs.
+    #[arg(long, value_name = "TIMES")]
+    pub(super) failures: Option<i32>,
     /// At most this many.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_LIST)))]
     pub(super) limit: u16,

@@ -113,6 +113,7 @@ impl List {
             trip: self.trip,
             since: self.since,
             before: self.before,
+            failures: self.failures,
         };
         let page = ops::search::list(pool, &query, self.after.map(|Id(id)| id), self.limit)
             .await

@@ -171,7 +171,8 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
         }
         form.search role="search" action="/console/search" {
             label.hidden for="q" { (context.t("Search", "搜索")) }
-            input #q name="q" type="search" placeholder=(context.t("Any id, or an e-mail address  /", "任意编号或邮箱  /")) required;
+            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…  /", "编号、姓名、电话、键、错误…  /"))
+                title=(context.t("Any id, also shortened; a name, a phone number or a part of them; a trace id, a key, an error, a departure", "任意编号（可缩短）、姓名、电话或其一部分；追踪编号、键、错误、班次")) required;
         }
         div.who {
             a href="/console/account" { span { @if !context.name.is_empty() { (context.name) " · " } (role(context)) } }

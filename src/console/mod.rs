@@ -16,6 +16,7 @@ mod components;
 mod cookies;
 mod csrf;
 mod failure;
+mod filters;
 mod form;
 mod layout;
 mod multipart;

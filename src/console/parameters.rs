@@ -2,9 +2,20 @@
 
 use super::form::REPEATED;
 
-/// The filters of the list of jobs, as `ops::search::Wanted` names them.
-pub(crate) const FILTERS: [&str; 10] =
-    ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before"];
+/// The filters of the list of jobs, as `ops::search::JobQuery` names them.
+pub(crate) const FILTERS: [&str; 11] =
+    ["tag", "state", "key", "serial", "error", "order", "rider", "trip", "since", "before", "failures"];
+/// The filters of the list of orders.
+pub(crate) const ORDER_FILTERS: [&str; 9] =
+    ["state", "departs", "booked", "from", "to", "owed", "rider", "trip", "seat"];
+
+/// Whether the page checks its parameters itself, to refuse them beside its form.
+pub(crate) fn refuses_itself(route: &str) -> bool {
+    matches!(
+        route,
+        "/console/search" | "/console/jobs" | "/console/orders" | "/console/riders" | "/console/audit"
+    )
+}
 
 /// When the jobs of a list ended: from a time, until before another.
 pub(crate) const ENDED: [&str; 2] = ["ended_from", "ended_to"];
@@ -19,7 +30,7 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
         "/console/bulk/{id}" => vec!["outcome", "after"],
         "/console/search" => vec!["q"],
         "/console/jobs" => [&FILTERS[..], &ENDED, &["after"]].concat(),
-        "/console/orders" => vec!["rider", "trip", "seat", "after"],
+        "/console/orders" => [&ORDER_FILTERS[..], &["after"]].concat(),
         "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
         "/console/trips/{id}/change" => vec!["bus", "price", "prices", "follow"],
         "/console/riders" => vec!["who"],

@@ -12,6 +12,7 @@ pub mod history;
 pub mod impact;
 pub mod jobs;
 pub mod networks;
+pub mod order_list;
 pub mod orders;
 pub mod overview;
 pub mod people;

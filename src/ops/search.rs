@@ -33,6 +33,8 @@ pub const STATES: [&str; 7] = [
 ];
 /// Groups of errors of a page: the default and the maximum.
 pub const MAX_GROUPS: u16 = 100;
+/// The values of the filter by failed attempts.
+pub const FAILURES: std::ops::RangeInclusive<i32> = 1..=1_000;
 /// How many of the newest orders of a rider or a trip are searched, and how many failed bookings.
 pub const MAX_ORDERS: i64 = 100;
 
@@ -71,6 +73,9 @@ pub struct JobQuery {
     /// Enqueued before then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Instant>,
+    /// With at least this number of failed attempts: live and dead jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<i32>,
 }
 
 impl JobQuery {
@@ -84,6 +89,10 @@ impl JobQuery {
         }
         if self.state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
             return Err(FieldError::new("state", format!("one of {}", STATES.join(", "))));
+        }
+        if self.failures.is_some_and(|least| !FAILURES.contains(&least)) {
+            let rule = format!("a whole number from {} to {}", FAILURES.start(), FAILURES.end());
+            return Err(FieldError::new("failures", rule));
         }
         for (name, text) in [("key", &self.key), ("serial", &self.serial), ("error", &self.error)] {
             text.as_deref().map(|text| Label::read(name, text)).transpose()?;
@@ -119,6 +128,7 @@ impl JobQuery {
             key: self.key.clone(),
             concurrency_key: self.serial.clone(),
             fingerprint: self.error.clone(),
+            min_failures: self.failures,
             key_filter: among,
             since: self.since.map(Instant::utc),
             before: self.before.map(Instant::utc),
@@ -165,6 +175,16 @@ pub async fn list(
     items.truncate(limit.into());
     let next = items.last().filter(|_| more).map(|job| job.id.to_string());
     Ok(Page { items, next })
+}
+
+/// How many jobs fit, counted up to one more than [`COUNT_MAX`](admin::COUNT_MAX).
+///
+/// # Errors
+/// A field that breaks a rule; the database's.
+pub async fn count(pool: &PgPool, query: &JobQuery) -> Result<usize, Error> {
+    let mut conn = pool.acquire().await?;
+    let filter = query.filter(&mut conn, JobTable::ALL).await?;
+    Ok(admin::ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?.len())
 }
 
 /// The jobs about a rider or a trip. The id is one of the two, and finds nothing as the other.

@@ -113,6 +113,7 @@ impl CachedUndoBacklog {
 
 /// What one undo changes.
 struct Change {
+    order: Option<Uuid>,
     rider: Option<Uuid>,
     frees: Vec<(Uuid, i32)>,
     money: Option<(Uuid, Decimal)>,
@@ -213,6 +214,31 @@ pub async fn backlog(pool: &PgPool, bound: Duration) -> Result<UndoBacklog, sqlx
     })
 }
 
+/// The orders to which something is owed: of the first [`MAX_COUNTED`] undos that are due and not
+/// done, and of as many dead letters of undos. An order that was never added has an id too.
+///
+/// # Errors
+/// The database's.
+pub async fn orders_owed(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut conn = pool.acquire().await?;
+    let due = due(&mut conn, Duration::ZERO, MAX_COUNTED).await?;
+    let dead = sqlx::query_scalar!(
+        "select payload from queue.dead_letter where tag = any($1) order by id desc limit $2",
+        &tags(),
+        MAX_COUNTED
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let payloads: Vec<&Value> = due.iter().map(|row| &row.payload).chain(&dead).collect();
+    let facts = impact::facts_of(&mut *conn, &payloads).await?;
+    let mut orders: BTreeSet<Uuid> = facts.iter().filter_map(|facts| facts.order_id).collect();
+    // The job of a cancelled trip speaks of no order.
+    let whole = facts.iter().filter(|facts| facts.order_id.is_none());
+    let trips: Vec<Uuid> = whole.filter_map(|facts| facts.trip_id).collect();
+    orders.extend(of_trips(&mut conn, &trips).await?.into_iter().filter_map(|change| change.order));
+    Ok(orders.into_iter().collect())
+}
+
 /// What these jobs, each with tag and payload, would change.
 async fn changes(conn: &mut PgConnection, jobs: &[(&str, &Value)]) -> Result<Vec<Change>, sqlx::Error> {
     let payloads: Vec<&Value> = jobs.iter().map(|(_, payload)| *payload).collect();
@@ -228,6 +254,7 @@ async fn changes(conn: &mut PgConnection, jobs: &[(&str, &Value)]) -> Result<Vec
         let trip = facts.trip_id.unwrap_or_default();
         let money = facts.undo.amount.filter(|_| effects.amount.is_some() || effects.marks_paid);
         changes.push(Change {
+            order: facts.order_id,
             rider: facts.rider_id,
             frees: effects.seats.into_iter().map(|seat| (trip, seat)).collect(),
             money: money.zip(facts.order_id).map(|(amount, order)| (order, amount.decimal())),
@@ -283,6 +310,7 @@ async fn of_trips(conn: &mut PgConnection, trips: &[Uuid]) -> Result<Vec<Change>
     .fetch_all(conn)
     .await?;
     let changes = rows.into_iter().map(|row| Change {
+        order: Some(row.id),
         rider: Some(row.rider_id),
         frees: row.seats.into_iter().map(|seat| (row.trip_id, seat)).collect(),
         money: row.paid.then_some((row.id, row.amount)),

@@ -45,7 +45,7 @@ pub async fn newest(
     };
     let more = ids.len() > usize::from(limit);
     let shown: Vec<Uuid> = ids.into_iter().take(limit.into()).collect();
-    let items = found(pool, &shown).await?;
+    let items = of_ids(pool, &shown).await?;
     let next = items.last().filter(|_| more).map(|found| found.order.id.to_string());
     Ok(Page { items, next })
 }
@@ -63,11 +63,14 @@ pub async fn of_trip(pool: &PgPool, trip: TripId, most: u16) -> Result<Vec<Found
     )
     .fetch_all(pool)
     .await?;
-    found(pool, &ids).await
+    of_ids(pool, &ids).await
 }
 
 /// These orders, newest first.
-async fn found(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
+///
+/// # Errors
+/// The database's.
+pub async fn of_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
     let rows = query_orders!(
         r#", o.rider_id as "rider_id!""#,
         " from order_shown o where o.id = any($1) order by o.id desc",

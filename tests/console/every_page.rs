@@ -29,7 +29,7 @@ const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauu
     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft 因为大雪封山所以全部班次取消";
 
 /// The routes that are no pages to open: forms before a session, files, and what only redirects.
-const NO_PAGES: [&str; 12] = [
+const NO_PAGES: [&str; 13] = [
     "/",
     "/console/sign-in",
     "/console/sign-in/code",
@@ -38,6 +38,7 @@ const NO_PAGES: [&str; 12] = [
     "/console/sign-out",
     "/console/preferences",
     "/console/assets/{name}",
+    "/console/beat",
     "/console/network.zip",
     "/console/trips/{id}/manifest.csv",
     "/console/account/password",

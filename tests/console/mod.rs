@@ -8,6 +8,7 @@ mod cookies;
 mod dead_rollback;
 mod errors;
 mod every_page;
+mod find;
 mod forms;
 mod freshness;
 mod harness_check;

@@ -27,7 +27,9 @@ async fn relations(conn: &mut PgConnection) -> BTreeMap<i64, (String, i64)> {
 
 /// Applies a migration, and looks before it commits.
 async fn taken(conn: &mut PgConnection, migration: &Migration) -> Taken {
-    assert!(!migration.no_tx, "a concurrent index: add its row by hand, and the case here");
+    if migration.no_tx {
+        return taken_concurrently(conn, migration).await;
+    }
     let before = relations(conn).await;
     let mut taken = Taken::new();
     // Counts of the transaction before would be taken for its own.
@@ -49,6 +51,17 @@ async fn taken(conn: &mut PgConnection, migration: &Migration) -> Taken {
         row.0 = row.0.max(mode);
     }
     taken
+}
+
+/// Builds an index beside writers. It commits in between, so its lock is that of PostgreSQL's
+/// documentation; it reads the table.
+async fn taken_concurrently(conn: &mut PgConnection, migration: &Migration) -> Taken {
+    let sql = migration.sql.as_str();
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *conn).await.unwrap();
+    let statement = sql.split_once("create index concurrently ").expect("the only kind that there is").1;
+    let table = statement.split_once(" on ").unwrap().1.split_whitespace().next().unwrap();
+    let table = if table.contains('.') { table.to_owned() } else { format!("public.{table}") };
+    Taken::from([(table, (LockMode::ShareUpdateExclusive, false, true))])
 }
 
 /// As `pg_locks` names it.

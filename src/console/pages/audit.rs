@@ -3,87 +3,50 @@
 use crate::console::{
     components::{empty, link_order, older_page_link, when},
     failure::PageResult,
+    filters::{Field, Given, Kind, answered, form},
     layout::{Nav, with_nav},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, Instant, OrderId},
-    http::{App, extract::Params},
+    domain::{Instant, Localized, OrderId},
+    http::App,
     ops::audit::{self, Action, Entry, Filter},
     storage::Freshness,
 };
 use axum::extract::State;
 use maud::{Markup, html};
-use serde::Deserialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Entries on a page.
 const PAGE: u16 = 50;
 
-#[derive(Deserialize)]
-pub(crate) struct Query {
-    #[serde(default)]
-    actor: String,
-    #[serde(default)]
-    act: String,
-    #[serde(default)]
-    subject: String,
-    #[serde(default)]
-    order: String,
-    #[serde(default)]
-    since: String,
-    #[serde(default)]
-    before: String,
-    #[serde(default)]
-    after: String,
-}
-
-pub(crate) async fn list(
-    State(app): State<App>,
-    context: PageContext,
-    Params(query): Params<Query>,
-) -> PageResult {
-    let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let id = |field: &'static str, text: &str| {
-        some(text)
-            .map(|text| text.parse().map(|Id(id)| id))
-            .transpose()
-            .map_err(|_| FieldError::new(field, "an id"))
-    };
-    let time = |field: &'static str, text: &str| {
-        some(text)
-            .map(|text| text.parse().map(Instant::utc))
-            .transpose()
-            .map_err(|rule| FieldError::new(field, rule))
-    };
+pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
     let filter = Filter {
-        actor: some(&query.actor),
-        act: some(&query.act),
+        actor: given.some("actor"),
+        act: given.choice("act", &Action::ALL.map(Action::as_str)),
         subject_kind: None,
-        subject: some(&query.subject),
-        order: id("order", &query.order)?.map(OrderId),
-        since: time("since", &query.since)?,
-        before: time("before", &query.before)?,
+        subject: given.some("subject"),
+        order: given.id("order").map(OrderId),
+        since: given.time("since").map(Instant::utc),
+        before: given.time("before").map(Instant::utc),
     };
-    let (filter, after) = (&filter, id("after", &query.after)?);
+    let after = given.id("after");
+    if let (Some(since), Some(before)) = (filter.since, filter.before)
+        && since >= before
+    {
+        given.refuse("before", Localized::new("later than the time since", "晚于起始时间"));
+    }
+    let form = filters(&context, &given);
+    if given.fault().is_some() {
+        let page = with_nav(&context, Nav::Audit, context.t("Audit log", "审计日志"), form);
+        return Ok(answered(&given, page));
+    }
+    let filter = &filter;
     let list = |pool: PgPool| async move { audit::list(&pool, filter, after, PAGE).await };
     let found = app.reads.read(Freshness::Current, list).await?;
-    let text = [
-        ("actor", &query.actor, "Actor", "操作人"),
-        ("subject", &query.subject, "Subject", "对象"),
-        ("order", &query.order, "Order id", "订单编号"),
-        ("since", &query.since, "Since", "不早于"),
-        ("before", &query.before, "Before", "早于"),
-    ];
     let body = html! {
-        form.card action="/console/audit" { div.filters {
-            div { label for="act" { (context.t("Act", "操作")) } select #act name="act" {
-                option value="" { (context.t("any", "任意")) }
-                @for act in Action::ALL { option value=(act.as_str()) selected[query.act == act.as_str()] { (act.as_str()) } }
-            } }
-            @for (name, value, en, zh) in text { div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; } }
-            } button.primary type="submit" { (context.t("Filter", "筛选")) } }
+        (form)
         @if found.items.is_empty() { (empty(&context, "No act fits.", "没有符合的记录。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Act", "操作")) }
@@ -93,6 +56,20 @@ pub(crate) async fn list(
         (older_page_link(&context, found.next))
     };
     Ok(with_nav(&context, Nav::Audit, context.t("Audit log", "审计日志"), body))
+}
+
+fn filters(context: &PageContext, given: &Given) -> Markup {
+    let time = "2026-01-31 07:50:00";
+    let acts = Action::ALL.map(|act| (act.as_str(), act.as_str()));
+    let fields = [
+        Field::new("act", context.t("Act", "操作"), Kind::Choice(acts.to_vec())),
+        Field::new("actor", context.t("Actor", "操作人"), Kind::Text("")),
+        Field::new("subject", context.t("Subject", "对象"), Kind::Text("")),
+        Field::new("order", context.t("Order id", "订单编号"), Kind::Text("")),
+        Field::new("since", context.t("Since (UTC)", "不早于（UTC）"), Kind::Text(time)),
+        Field::new("before", context.t("Before (UTC)", "早于（UTC）"), Kind::Text(time)),
+    ];
+    form(context, "/console/audit", &fields, given, context.t("Filter", "筛选"))
 }
 
 fn row(context: &PageContext, entry: &Entry) -> Markup {

@@ -67,6 +67,7 @@ pub(super) fn chosen(pairs: &Pairs) -> Result<(BulkAction, Selection), Failure> 
         trip: read(pairs, "trip")?,
         since: read(pairs, "since")?,
         before: read(pairs, "before")?,
+        failures: read(pairs, "failures")?,
     };
     Ok((what, Selection::Filter(wanted)))
 }

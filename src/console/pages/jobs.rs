@@ -1,37 +1,31 @@
 //! The list of jobs, and one job.
 
-use super::job_groups::groups;
+use super::{job_filters, job_groups::groups};
 use crate::console::{
     components::{
         action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
         older_page_link, span, state, tag, when,
     },
     failure::PageResult,
+    filters::{Given, answered},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
-    parameters::{ENDED, FILTERS},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, Instant, Refusal, list_seats},
-    http::{
-        App,
-        extract::{Params, Path, strict},
-    },
+    domain::{FieldError, Id, Refusal, list_seats},
+    http::{App, extract::Path},
     ops::{
         ended,
         impact::{self, Impact},
         jobs::{self, SnoozeLimit, Until, order_of},
-        search::{self, JobQuery, MAX_GROUPS, STATES},
+        search::{self, MAX_GROUPS},
     },
     storage::{self, Freshness},
 };
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use farebox_jobs::{
-    MqTag,
-    queue::admin::{self, JobView},
-};
+use farebox_jobs::queue::admin::{self, JobView};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,28 +35,16 @@ use sqlx::PgPool;
 const PAGE: u16 = 50;
 /// The minutes that the form for snoozing offers, unless the limit is lower.
 const DEFAULT_SNOOZE_MINUTES: i64 = 10;
-type Pairs = Vec<(String, String)>;
-/// From a time, until before another.
-type Times = (DateTime<Utc>, DateTime<Utc>);
 
-pub(crate) async fn list(
-    State(app): State<App>,
-    context: PageContext,
-    Params(pairs): Params<Pairs>,
-) -> PageResult {
-    // A browser also sends the empty fields of a form.
-    let given: Pairs = pairs
-        .iter()
-        .filter(|(name, value)| FILTERS.contains(&name.as_str()) && !value.trim().is_empty())
-        .map(|(name, value)| (name.clone(), value.trim().to_owned()))
-        .collect();
-    let query = serde_urlencoded::to_string(&given).unwrap_or_default();
-    let wanted: JobQuery = strict::read(&given)?;
-    let after = pairs.iter().find(|(name, _)| name == "after").map(|(_, id)| id.parse());
-    let after = after.transpose().map_err(|_| FieldError::new("after", "the id of a job"))?.map(|Id(id)| id);
-    wanted.check()?;
+pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
+    let (wanted, after) = job_filters::read(&mut given);
+    let ended = job_filters::ended(&mut given);
+    if given.fault().is_some() {
+        let form = job_filters::filters(&context, &given);
+        return Ok(answered(&given, with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), form)));
+    }
     let (wanted, tag) = (&wanted, wanted.tag.as_deref());
-    let ended = ended_between(&pairs)?;
+    let query = job_filters::query_string(wanted);
     let list = |pool: PgPool| async move {
         match ended {
             Some(times) => ended::ended(&pool, tag, wanted.state.as_deref(), times, after, PAGE).await,
@@ -70,10 +52,12 @@ pub(crate) async fn list(
         }
     };
     let found = app.reads.read(Freshness::Current, list).await?;
+    let count = |pool: PgPool| async move { search::count(&pool, wanted).await };
+    let count = app.reads.read(Freshness::Current, count).await?;
     let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
     let errors = app.reads.read(Freshness::Current, errors).await?.items;
     let body = html! {
-        (filters(&context, &given))
+        (job_filters::filters(&context, &given))
         @if let Some((from, to)) = ended { p.notice {
             (context.t("Jobs that ended from", "结束时间从")) " " (when(&context, from)) " " (context.t("until", "到")) " " (when(&context, to)) ". "
             span.quiet { (context.t("Those are listed that were enqueued at most this many hours before:", "仅列出在此之前不超过若干小时入队的任务：")) " " (ended::LOOK_BACK_HOURS) }
@@ -83,6 +67,7 @@ pub(crate) async fn list(
         @if ended.is_none() && !query.is_empty() { div.acts aria-label=(context.t("All that fit the filter", "符合筛选的全部")) role="group" {
             @for (act, en, zh) in BULK { (action_link(&context, &format!("/console/bulk/new?act={act}&{query}"), context.t(en, zh))) }
         } }
+        @if ended.is_none() { (live("count", &context, job_filters::count_words(&context, count))) }
         (live("jobs", &context, html! {
             @if found.items.is_empty() { (empty(&context, "No job fits.", "没有符合条件的任务。")) }
             @else { form action="/console/bulk/new" {
@@ -109,43 +94,6 @@ const CHOSEN: [(&str, &str, &str); 4] = [
     ("cancel", "Cancel the chosen", "取消所选"),
     ("discard", "Discard the chosen", "丢弃所选"),
 ];
-
-fn filters(context: &PageContext, given: &Pairs) -> Markup {
-    let value = |name: &str| {
-        given.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
-    };
-    let text = [
-        ("order", "Order id", "订单编号"),
-        ("rider", "Rider id", "乘客编号"),
-        ("trip", "Trip id", "班次编号"),
-        ("key", "Key", "键"),
-        ("serial", "Serial key", "串行键"),
-        ("error", "Error fingerprint", "错误指纹"),
-        ("since", "Enqueued since", "入队不早于"),
-        ("before", "Enqueued before", "入队早于"),
-    ];
-    html! {
-        form.card action="/console/jobs" {
-            div.filters {
-                div { label for="tag" { (context.t("Tag", "标签")) } select #tag name="tag" {
-                    option value="" { (context.t("any", "任意")) }
-                    @for one in MqTag::ALL { option value=(one.wire()) selected[value("tag") == one.wire()] { (one.wire()) } }
-                } }
-                div { label for="state" { (context.t("State", "状态")) } select #state name="state" {
-                    option value="" { (context.t("any", "任意")) }
-                    @for one in STATES { option value=(one) selected[value("state") == one] { (one) } }
-                } }
-                @for (name, en, zh) in text { div {
-                    label for=(name) { (context.t(en, zh)) }
-                    input id=(name) name=(name) type="text" value=(value(name)) autocomplete="off"
-                        placeholder=[(name == "since" || name == "before").then_some("2026-01-31T07:50:00Z")];
-                } }
-            }
-            button.primary type="submit" { (context.t("Filter", "筛选")) }
-            " " a href="/console/jobs" { (context.t("All jobs", "全部任务")) }
-        }
-    }
-}
 
 fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
     html! { div.scroll { table {
@@ -211,20 +159,6 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         },
     );
     Ok(with_nav(&context, Nav::Jobs, &format!("{} {}", context.t("Job", "任务"), job.tag), body))
-}
-
-/// The times between which the jobs of the list ended, if both are given.
-fn ended_between(pairs: &Pairs) -> Result<Option<Times>, FieldError> {
-    let given = |name| pairs.iter().find(|(known, value)| known == name && !value.is_empty());
-    let time = |name: &'static str| {
-        let time = given(name).map(|(_, text)| text.parse::<Instant>().map(Instant::utc));
-        time.transpose().map_err(|_| FieldError::new(name, "a time such as 2026-01-31T07:50:00Z"))
-    };
-    match (time(ENDED[0])?, time(ENDED[1])?) {
-        (Some(from), Some(to)) => Ok(Some((from, to))),
-        (None, None) => Ok(None),
-        _ => Err(FieldError::new(ENDED[0], "both ended_from and ended_to, or none")),
-    }
 }
 
 /// The meaning of the end of a running attempt's lease.

@@ -11,7 +11,7 @@
 use crate::console::{
     components::{LIVE_BEGIN, LIVE_END},
     form::REPEATED,
-    parameters::parameters,
+    parameters::{parameters, refuses_itself},
     session::{SelfUpdate, session_of},
 };
 use crate::{
@@ -175,7 +175,8 @@ pub(crate) async fn streams(State(streams): State<Streams>, request: Request, ne
         let route = request.extensions().get::<MatchedPath>().filter(|_| page).map(MatchedPath::as_str);
         let mut known = route.map(parameters).unwrap_or_default();
         known.extend(page.then_some("live"));
-        if let Err(error) = strict::check_query(query, &known, &REPEATED) {
+        let refuses_itself = route.is_some_and(refuses_itself) && without_live(request.uri()).is_none();
+        if !refuses_itself && let Err(error) = strict::check_query(query, &known, &REPEATED) {
             return Problem::field(&error).into_response();
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod home;
 mod home_charts;
 mod home_standby;
 mod home_tiles;
+mod job_filters;
 mod job_groups;
 pub(crate) mod jobs;
 pub(crate) mod live;

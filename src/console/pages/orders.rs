@@ -1,77 +1,145 @@
-//! Finding an order: by its id, its rider, or its seat.
+//! The list of orders, with its filters.
 
 use crate::console::{
-    components::{
-        amount, empty, link_order, link_rider, link_trip, money_head, older_page_link, state, when,
-    },
+    components::{amount, empty, link_order, link_rider, link_trip, money_head, next_page_link, state, when},
     failure::PageResult,
+    filters::{Field, Given, Kind, answered, form},
     layout::{Nav, with_nav},
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, OrderId, TripId, fault_of_label},
-    http::{App, extract::Params},
-    orders::search::{Found, newest, of_seat},
+    domain::{Localized, OrderId, OrderStatus, RiderId, TripId, fault_of_label, wall},
+    http::App,
+    ops::order_list::{self, OrderFilter, OrderPage, WALKED},
+    orders::search::{Found, of_seat},
     storage::Freshness,
 };
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use maud::{Markup, html};
-use serde::Deserialize;
 use sqlx::PgPool;
 
 /// Orders on a page.
 const PAGE: u16 = 50;
+/// The states to filter by, with their Chinese words.
+const STATES: [(OrderStatus, &str); 6] = [
+    (OrderStatus::Unpaid, "未支付"),
+    (OrderStatus::Paying, "支付中"),
+    (OrderStatus::Paid, "已支付"),
+    (OrderStatus::Refunding, "退款中"),
+    (OrderStatus::Refunded, "已退款"),
+    (OrderStatus::Closed, "已关闭"),
+];
 
-#[derive(Deserialize)]
-pub(crate) struct Query {
-    #[serde(default)]
-    rider: String,
-    #[serde(default)]
-    trip: String,
-    #[serde(default)]
-    seat: String,
-    #[serde(default)]
-    after: String,
-}
-
-pub(crate) async fn list(
-    State(app): State<App>,
-    context: PageContext,
-    Params(query): Params<Query>,
-) -> PageResult {
-    let id = |field: &'static str, text: &str| match text.trim() {
-        "" => Ok(None),
-        text => text.parse().map(|Id(id)| Some(id)).map_err(|_| FieldError::new(field, "an id")),
-    };
-    let (rider, trip, after) =
-        (id("rider", &query.rider)?, id("trip", &query.trip)?, id("after", &query.after)?);
-    if let (Some(trip), seat) = (trip, query.seat.trim()) {
-        if let Some(fault) = fault_of_label(seat) {
-            return Err(FieldError::new("seat", format!("the label of a seat: {fault}")).into());
-        }
-        if let Some(order) = of_seat(&app.saga.pool, TripId(trip), seat).await? {
-            return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
-        }
-        let nothing = empty(&context, "No order has this seat now.", "此座位目前没有订单。");
-        return Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), nothing));
+pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
+    let zone = app.itineraries.zone(&app.saga.pool, app.settings.trips.zone).await?;
+    let filter = &read(&mut given, zone);
+    if given.fault().is_some() {
+        let page =
+            with_nav(&context, Nav::Orders, context.t("Orders", "订单"), filters(&context, &given, zone));
+        return Ok(answered(&given, page));
     }
-    let newest = |pool: PgPool| async move { newest(&pool, rider, after.map(OrderId), PAGE).await };
-    let found = app.reads.read(Freshness::Current, newest).await?;
+    if let Some((trip, seat)) = only_seat(filter)
+        && let Some(order) = of_seat(&app.saga.pool, trip, seat).await?
+    {
+        return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
+    }
+    let list = |pool: PgPool| async move { order_list::list(&pool, filter, PAGE).await };
+    let found = app.reads.read(Freshness::Current, list).await?;
     let body = html! {
-        form.card action="/console/orders" { div.filters {
-            @for (name, value, en, zh) in [("rider", &query.rider, "Rider id", "乘客编号"), ("trip", &query.trip, "Trip id", "班次编号"), ("seat", &query.seat, "Seat of that trip", "该班次座位")] {
-                div { label for=(name) { (context.t(en, zh)) } input id=(name) name=(name) type="text" value=(value) autocomplete="off"; }
-            } }
-            button.primary type="submit" { (context.t("Find", "查找")) }
-            p.quiet { (context.t("By its id: the search box.", "按编号：使用搜索框。")) }
-        }
-        (table(&context, &found.items))
-        (older_page_link(&context, found.next))
+        (filters(&context, &given, zone))
+        @if found.items.is_empty() && found.next.is_none() { (empty(&context, "No order fits.", "没有符合条件的订单。")) }
+        @else if !found.items.is_empty() { (table(&context, &found.items)) }
+        (next(&context, &found))
     };
     Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), body))
+}
+
+/// Trip and seat, if nothing else is asked for: one order has the seat now.
+fn only_seat(filter: &OrderFilter) -> Option<(TripId, &str)> {
+    let OrderFilter { state, departs, booked, from, to, owed, rider, trip, seat, after } = filter;
+    let alone = state.is_none() && departs.is_none() && booked.is_none() && from.is_none() && to.is_none();
+    if !alone || *owed || rider.is_some() || after.is_some() {
+        return None;
+    }
+    (*trip).zip(seat.as_deref())
+}
+
+/// The filter; what breaks a rule is refused in `given`.
+fn read(given: &mut Given, zone: Tz) -> OrderFilter {
+    let state = given.choice("state", &STATES.map(|(state, _)| state.as_str()));
+    let (departs, booked) = (given.day("departs"), given.day("booked"));
+    let bounds = |day: Option<NaiveDate>| day.and_then(|day| day_in(zone, day));
+    let (from, to) = (given.amount("from"), given.amount("to"));
+    if let (Some(least), Some(most)) = (from, to)
+        && least > most
+    {
+        given.refuse(
+            "to",
+            Localized::new(
+                format!("at least {least}, as the amount from"),
+                format!("不小于起始金额 {least}"),
+            ),
+        );
+    }
+    let seat = given.some("seat");
+    if let Some(fault) = seat.as_deref().and_then(fault_of_label) {
+        let zh = "座位号，不含空格与逗号，如 12A";
+        given.refuse("seat", Localized::new(format!("the label of a seat, like 12A: {fault}"), zh));
+    }
+    OrderFilter {
+        state: state.and_then(|state| state.parse().ok()),
+        departs: bounds(departs),
+        booked: bounds(booked),
+        from,
+        to,
+        owed: given.choice("owed", &["yes"]).is_some(),
+        rider: given.id("rider").map(RiderId),
+        trip: given.id("trip").map(TripId),
+        seat,
+        after: given.id("after").map(OrderId),
+    }
+}
+
+/// When a day begins in the zone, and when the next one does.
+fn day_in(zone: Tz, day: NaiveDate) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    wall::instant(zone, day, 0).zip(wall::instant(zone, day.succ_opt()?, 0))
+}
+
+fn filters(context: &PageContext, given: &Given, zone: Tz) -> Markup {
+    let states = STATES.map(|(state, zh)| (state.as_str(), context.t(state.as_str(), zh)));
+    let owed = [("yes", context.t("something is owed", "有待退款项或座位"))];
+    let day = |en, zh| format!("{} ({zone})", context.t(en, zh));
+    let fields = [
+        Field::new("state", context.t("State", "状态"), Kind::Choice(states.to_vec())),
+        Field::new("departs", day("Day of departure", "发车日期"), Kind::Day),
+        Field::new("booked", day("Day of booking", "预订日期"), Kind::Day),
+        Field::new("from", context.t("Amount from", "金额不小于"), Kind::Text("")),
+        Field::new("to", context.t("Amount to", "金额不大于"), Kind::Text("")),
+        Field::new("owed", context.t("Owed", "待退"), Kind::Choice(owed.to_vec())),
+        Field::new("rider", context.t("Rider id", "乘客编号"), Kind::Text("")),
+        Field::new("trip", context.t("Trip id", "班次编号"), Kind::Text("")),
+        Field::new("seat", context.t("Seat", "座位"), Kind::Text("12A")),
+    ];
+    form(context, "/console/orders", &fields, given, context.t("Find", "查找"))
+}
+
+/// The way to older orders, also where a page looked at many and found few.
+fn next(context: &PageContext, found: &OrderPage) -> Markup {
+    let older = context.t("Older", "更早");
+    html! {
+        @if found.is_cut {
+            p.quiet role="status" { (context.t(
+                &format!("The {WALKED} orders up to here were searched."),
+                &format!("已查找至此的 {WALKED} 份订单。"),
+            )) }
+            (next_page_link(context, found.next, context.t("Search older ones", "继续查找更早的")))
+        } @else { (next_page_link(context, found.next, older)) }
+    }
 }
 
 /// A table of orders.

@@ -4,6 +4,7 @@ use super::{accounts::account_links, orders::table};
 use crate::console::{
     components::{action_link, amount, empty, link_order, live, money, money_head, when},
     failure::{Failure, PageResult},
+    filters::{Field, Given, Kind, answered, form},
     layout::{Nav, with_nav},
     session::PageContext,
 };
@@ -16,7 +17,7 @@ use crate::{
     },
     ops::{
         accounts as ops_accounts,
-        find::{self, AccountTimes, FoundRider, MAX_FOUND},
+        find::{self, AccountTimes, FoundBy, FoundRider, Hits, Reading},
         reads::Read,
     },
     orders::search::newest,
@@ -27,6 +28,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect},
 };
+use chrono::Utc;
 use maud::{Markup, html};
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -36,46 +38,58 @@ use uuid::Uuid;
 const PAGE: u16 = 25;
 
 #[derive(Deserialize)]
-pub(crate) struct Query {
-    #[serde(default)]
-    who: String,
-}
-
-#[derive(Deserialize)]
 pub(crate) struct Pages {
     orders: Option<OrderId>,
     entries: Option<i64>,
 }
 
-pub(crate) async fn search(
-    State(app): State<App>,
-    context: PageContext,
-    Params(Query { who }): Params<Query>,
-) -> PageResult {
-    let who = who.trim();
-    let (only, found) = match who.parse() {
-        _ if who.is_empty() => (None, Vec::new()),
-        Ok(id) => (accounts::find(&app.saga.pool, id).await?.map(|rider| rider.id), Vec::new()),
-        Err(_) => {
-            let riders = |pool: PgPool| async move { find::riders(&pool, who).await };
-            let found = app.reads.read(Freshness::Current, riders).await?;
-            context.reads(&app, &searched(who, &found)).await?;
-            (find::unmistakable(&found), found)
+pub(crate) async fn search(State(app): State<App>, context: PageContext, given: Given) -> PageResult {
+    let who = given.text("who").to_owned();
+    let found = if who.is_empty() || given.fault().is_some() {
+        Hits::default()
+    } else if let Ok(id) = who.parse() {
+        if let Some(rider) = accounts::find(&app.saga.pool, id).await? {
+            return Ok(Redirect::to(&format!("/console/riders/{}", rider.id)).into_response());
         }
+        Hits::default()
+    } else {
+        let zone = app.itineraries.zone(&app.saga.pool, app.settings.trips.zone).await?;
+        let reading = &Reading::of(&who, Utc::now().with_timezone(&zone).date_naive());
+        let riders = |pool: PgPool| async move { find::accounts(&pool, reading).await };
+        let found = app.reads.read(Freshness::Current, riders).await?;
+        context.reads(&app, &searched(&who, &found.items)).await?;
+        if let Some(rider) = find::unmistakable(&found.items) {
+            return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
+        }
+        found
     };
-    if let Some(rider) = only {
-        return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());
-    }
+    let label = context.t(
+        "Id, user name, e-mail address, phone number, or a part of a name",
+        "编号、用户名、邮箱、电话，或姓名的一部分",
+    );
+    let example = context
+        .t("mei, 王芳, 138 1234 5678, 5678, …0f4b8d2e7c31", "王芳、138 1234 5678、5678、…0f4b8d2e7c31");
+    let fields = [Field::new("who", label, Kind::Text(example))];
+    let claims = found.items.iter().any(|rider| rider.by != FoundBy::UserName);
     let body = html! {
-        form.card.act action="/console/riders" {
-            label for="who" { (context.t("Id, user name or e-mail address", "编号、用户名或邮箱")) }
-            input #who name="who" type="text" value=(who) required autocomplete="off";
-            button.primary type="submit" { (context.t("Find", "查找")) }
+        (form(&context, "/console/riders", &fields, &given, context.t("Find", "查找")))
+        @if !found.items.is_empty() {
+            p role="status" { (count_words(&context, &found)) }
+            (candidates(&context, &found.items, claims))
+        } @else if !who.is_empty() && given.fault().is_none() {
+            (empty(&context, "No rider is called so. A part of a name has 3 letters, the end of a phone number 4 digits.",
+                "没有此乘客。姓名至少两个汉字或 3 个字母，电话至少后 4 位。"))
         }
-        @if !found.is_empty() { (candidates(&context, &found)) }
-        @else if !who.is_empty() { (empty(&context, "No rider is called so.", "没有此乘客。")) }
     };
-    Ok(with_nav(&context, Nav::Riders, context.t("Riders", "乘客"), body))
+    Ok(answered(&given, with_nav(&context, Nav::Riders, context.t("Riders", "乘客"), body)))
+}
+
+fn count_words(context: &PageContext, found: &Hits<FoundRider>) -> String {
+    let count = found.items.len();
+    match found.more {
+        true => context.t(&format!("First {count} of more"), &format!("前 {count} 位，还有更多")).to_owned(),
+        false => context.t(&format!("Found: {count}"), &format!("找到 {count} 位")).to_owned(),
+    }
 }
 
 /// The read of a search.
@@ -83,24 +97,24 @@ pub(super) fn searched<'a>(text: &'a str, found: &[FoundRider]) -> Read<'a> {
     Read::Search(text, found.iter().map(|rider| rider.id).collect())
 }
 
-/// Accounts to choose from, as an e-mail address may match several.
-pub(crate) fn candidates(context: &PageContext, found: &[FoundRider]) -> Markup {
+/// Accounts to choose from. With claims, that nobody checks what some of them say of themselves.
+pub(crate) fn candidates(context: &PageContext, found: &[FoundRider], claims: bool) -> Markup {
     html! {
-        p.notice { (context.t(
-            "Unless it is marked, an e-mail address is not verified: anybody can give any. Make sure by user name and id who is meant.",
-            "未标记的邮箱未经验证，任何人都可以填写任意邮箱。请通过用户名和编号确认乘客。",
-        )) }
+        @if claims { p.notice { (context.t(
+            "Unless it is marked, an e-mail address is not verified, and a phone number never is: anybody can give any. Make sure by user name and id who is meant.",
+            "未标记的邮箱未经验证，电话也未经验证，任何人都可以填写任意内容。请通过用户名和编号确认乘客。",
+        )) } }
         div.scroll { table {
-            thead { tr { th scope="col" { (context.t("User name", "用户名")) } th scope="col" { (context.t("Id", "编号")) } th scope="col" { (context.t("Role", "角色")) }
-                th scope="col" { (context.t("Since", "注册于")) } th scope="col" { (context.t("E-mail", "邮箱")) } } }
+            thead { tr { th scope="col" { (context.t("User name", "用户名")) } th scope="col" { (context.t("Name", "昵称")) } th scope="col" { (context.t("Phone", "电话")) }
+                th scope="col" { (context.t("E-mail", "邮箱")) } th scope="col" { (context.t("Id", "编号")) } th scope="col" { (context.t("Role", "角色")) } th scope="col" { (context.t("Since", "注册于")) } } }
             tbody { @for rider in found { tr {
-                td { a href=(format!("/console/riders/{}", rider.id)) { (rider.user_name) } } td { code { (rider.id) } } td { (rider.role) }
-                td { (when(context, rider.created_at)) }
+                td { a href=(format!("/console/riders/{}", rider.id)) { (rider.user_name) } } td { (rider.nick_name.as_deref().unwrap_or_default()) }
+                td { (rider.phone.as_deref().unwrap_or_default()) }
                 td { (rider.email.as_deref().unwrap_or_default()) " "
                     @if rider.email.is_some() { @if rider.is_verified { (context.t("(verified)", "（已验证）")) } @else { (context.t("(unverified)", "（未验证）")) } } }
+                td { code { (rider.id) } } td { (rider.role) } td { (when(context, rider.created_at)) }
             } } }
         } }
-        @if found.len() as i64 == MAX_FOUND { p.quiet { (context.t("There may be more.", "可能还有更多。")) } }
     }
 }
 

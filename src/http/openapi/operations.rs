@@ -22,7 +22,7 @@ use crate::{
         audit,
         bulk::{Bulk, Item, Preview},
         impact::Impact,
-        search::{ErrorGroup, MAX_GROUPS, STATES},
+        search::{ErrorGroup, FAILURES, MAX_GROUPS, STATES},
     },
     orders::{Evaluation, ListedOrder, MOST_EVENTS, NewEvaluation, OrderDetail, OrderView},
     payment::authorization::Authorization,
@@ -227,6 +227,8 @@ fn ops_jobs(s: &mut Schemas) -> Vec<Operation> {
             .query("trip", "About this trip's newest 100 orders, and its own jobs", uuid())
             .query("since", "Enqueued since then", time())
             .query("before", "Enqueued before then", time())
+            .query("failures", "With at least this number of failed attempts; live and dead jobs",
+                json!({ "type": "integer", "minimum": FAILURES.start(), "maximum": FAILURES.end() }))
             .paged()
             .gives(200, "A page", s.gives::<Page<jobs::Job>>())
             .refuses("003070"),

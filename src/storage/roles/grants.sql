@@ -210,6 +210,10 @@ grant execute on function queue.fingerprint(text), queue.added(bigint[], bigint[
 grant execute on function queue.complete(uuid[], uuid[], text), queue.retire(uuid[]),
     queue.retire(text, text[]), queue.arm(uuid[], text[], text[], jsonb[], integer[], timestamptz[]),
     queue.enqueue_or_expedite(uuid[], text[], text[], jsonb[], integer[]) to {api}, {worker};
+-- The index of accounts calls them for the role that adds or changes one.
+grant execute on function folded(text), search_grams(text), digits_of(text),
+    rider_terms(uuid, text, text, text, text) to {api}, {worker}, {reader};
+grant execute on function orders_by_end(text, integer), orders_of_trips(uuid[], integer) to {api}, {reader};
 grant execute on function erase_rider(uuid, text), fit_seats(uuid[]) to {api};
 grant execute on function seats_without_place(uuid, bigint) to {api}, {worker};
 grant execute on function move_seats(uuid, uuid) to {worker};

@@ -77,7 +77,11 @@ async fn moments_are_cut_to_microseconds_and_bounded() {
         }
         for list in ["/console/jobs", "/console/audit"] {
             let (status, text) = page(&world, &format!("{list}?{query}")).await;
-            assert!(status == 422 && text.contains("since: "), "{odd}: {status} {text}");
+            if ["2030-01-01", "2030-01-01 08:00:00Z"].contains(&odd) {
+                assert_eq!(status, 200, "a page takes what people write: {odd}");
+                continue;
+            }
+            assert!(status == 422 && text.contains("(<code>since</code>): "), "{odd}: {status} {text}");
         }
     }
     for day in ["-4800-01-01", "+2026-01-01", "0000-01-01", "10000-01-01", "2026-1-1", "2026-02-30", ""] {

@@ -40,6 +40,8 @@ pub struct JobFilter {
     pub concurrency_key: Option<String>,
     /// Whose last error has this fingerprint: of live and dead jobs.
     pub fingerprint: Option<String>,
+    /// With at least this number of failed attempts: of live and dead jobs.
+    pub min_failures: Option<i32>,
     /// One of these.
     pub key_filter: Option<KeyFilter>,
     /// Enqueued since then: ids tell the time.
@@ -61,6 +63,7 @@ impl Default for JobFilter {
             key: None,
             concurrency_key: None,
             fingerprint: None,
+            min_failures: None,
             key_filter: None,
             since: None,
             before: None,
@@ -177,7 +180,8 @@ pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Res
 
 impl JobFilter {
     fn searched(&self) -> impl Iterator<Item = JobTable> {
-        let ended_too = self.concurrency_key.is_none() && self.fingerprint.is_none();
+        let ended_too =
+            self.concurrency_key.is_none() && self.fingerprint.is_none() && self.min_failures.is_none();
         let state = self.state.clone();
         self.tables
             .iter()
@@ -223,7 +227,7 @@ impl JobFilter {
             _ => "",
         };
         // Those that failed have an index of their own, in no order of time.
-        let failed = self.state.as_deref() == Some("retrying");
+        let failed = self.state.as_deref() == Some("retrying") || self.min_failures.is_some();
         if table != JobTable::Live || self.tags.is_empty() || self.key.is_some() || failed {
             sql.push(" from ").push(table_name(table)).push(" where ").push(self.in_state());
             return;
@@ -287,6 +291,12 @@ impl JobFilter {
                 }
             });
             sql.push_bind(fingerprint.clone());
+        }
+        if let Some(least) = self.min_failures {
+            if table == JobTable::Live {
+                sql.push(" and first_due_at is not null");
+            }
+            sql.push(" and failures <> '[]' and jsonb_array_length(failures) >= ").push(least);
         }
         for (compared, id) in [
             (" and id >= ", self.since.map(first_id)),

@@ -122,15 +122,17 @@ pub(crate) struct JobFilter {
     trip: Option<TripId>,
     since: Option<Instant>,
     before: Option<Instant>,
+    failures: Option<i32>,
 }
 
 impl TryFrom<JobFilter> for JobQuery {
     type Error = Problem;
 
     fn try_from(filter: JobFilter) -> Result<Self, Problem> {
-        let JobFilter { tag, state, key, serial, error, order, rider, trip, since, before } = filter;
+        let JobFilter { tag, state, key, serial, error, order, rider, trip, since, before, failures } =
+            filter;
         tag.as_deref().map(known_tag).transpose()?;
-        let wanted = Self { tag, state, key, serial, error, order, rider, trip, since, before };
+        let wanted = Self { tag, state, key, serial, error, order, rider, trip, since, before, failures };
         wanted.check().map_err(|error| Problem::field(&error))?;
         Ok(wanted)
     }

@@ -1,0 +1,213 @@
+//! Finding orders by what is known of them, in any combination.
+//!
+//! An order is added for every booking, so its table has few indexes. The most selective condition
+//! chooses the candidates: what is owed, a trip, a rider. Without one, orders are walked from the
+//! newest on, [`WALKED`] at a time, and the page says how far it came.
+
+use super::undos;
+use crate::{
+    domain::{Error, Money, OrderId, OrderStatus, RiderId, TripId},
+    orders::search::{Found, of_ids},
+};
+use chrono::{DateTime, Utc};
+use farebox_jobs::queue::admin::first_id;
+use sqlx::{PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+/// Orders that one page walks at most.
+pub const WALKED: i64 = 50_000;
+/// Most orders of the trips that choose the candidates.
+const MAX_CANDIDATES: i32 = 20_000;
+/// Most trips whose orders are looked up by trip; of more trips, orders are walked.
+const MAX_TRIPS: usize = 20;
+/// Most trips of the days of departure.
+const MAX_TRIPS_OF_DAYS: i64 = 20_000;
+
+/// Which orders; every given condition must hold.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// In this state.
+    pub state: Option<OrderStatus>,
+    /// Whose trip departs from then on, and before then.
+    pub departs: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Booked from then on, and before then.
+    pub booked: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Of this amount at least.
+    pub from: Option<Money>,
+    /// Of this amount at most.
+    pub to: Option<Money>,
+    /// To which something is owed: an undo that is due, failed or dead.
+    pub owed: bool,
+    /// Of this rider.
+    pub rider: Option<RiderId>,
+    /// Of this trip.
+    pub trip: Option<TripId>,
+    /// With the seat of this label.
+    pub seat: Option<String>,
+    /// Older than this one.
+    pub after: Option<OrderId>,
+}
+
+/// A page of orders, newest first.
+#[derive(Clone, Debug)]
+pub struct OrderPage {
+    /// The orders.
+    pub items: Vec<Found>,
+    /// The `after` of the next page, if there is one.
+    pub next: Option<OrderId>,
+    /// Whether the page ended because [`WALKED`] orders were looked at.
+    pub is_cut: bool,
+}
+
+/// Where the candidates come from.
+enum Source {
+    /// These orders.
+    Ids(Vec<Uuid>),
+    /// All of a rider.
+    Rider(Uuid),
+    /// All, from the newest on; of one of these trips, if there are any.
+    All(Option<Vec<Uuid>>),
+}
+
+/// A page of the orders that fit.
+///
+/// # Errors
+/// The database's.
+pub async fn list(pool: &PgPool, filter: &OrderFilter, limit: u16) -> Result<OrderPage, Error> {
+    let source = filter.source(pool).await?;
+    let mut sql = filter.select(&source, i64::from(limit) + 1);
+    let mut ids: Vec<Uuid> = sql.build_query_scalar().persistent(false).fetch_all(pool).await?;
+    let is_full = ids.len() > usize::from(limit);
+    ids.truncate(limit.into());
+    let reached = match (is_full, &source) {
+        (true, _) => ids.last().copied(),
+        (false, Source::Ids(_)) => None,
+        (false, _) => filter.walked_to(pool, &source).await?,
+    };
+    let items = of_ids(pool, &ids).await?;
+    Ok(OrderPage { items, next: reached.map(OrderId), is_cut: !is_full && reached.is_some() })
+}
+
+impl OrderFilter {
+    async fn source(&self, pool: &PgPool) -> Result<Source, sqlx::Error> {
+        if self.owed {
+            return Ok(Source::Ids(undos::orders_owed(pool).await?));
+        }
+        let mut trips = match self.departs {
+            Some((from, to)) => Some(departing(pool, from, to).await?),
+            None => None,
+        };
+        if let Some(TripId(trip)) = self.trip {
+            let departs = trips.is_none_or(|trips| trips.contains(&trip));
+            trips = Some(if departs { vec![trip] } else { Vec::new() });
+        }
+        Ok(match (self.rider, trips) {
+            (Some(RiderId(rider)), _) => Source::Rider(rider),
+            (None, Some(trips)) if trips.len() <= MAX_TRIPS => {
+                let ids = sqlx::query_scalar!(
+                    r#"select id as "id!" from orders_of_trips($1, $2) as found (id)"#,
+                    &trips,
+                    MAX_CANDIDATES
+                )
+                .fetch_all(pool)
+                .await?;
+                Source::Ids(ids)
+            }
+            (None, trips) => Source::All(trips),
+        })
+    }
+
+    /// The ids of a page. Candidates are chosen before the other conditions are looked at.
+    fn select(&self, source: &Source, most: i64) -> QueryBuilder<Postgres> {
+        let mut sql = QueryBuilder::new("select o.id from (");
+        self.candidates(&mut sql, source, "*");
+        sql.push(") as o where true");
+        self.conditions(&mut sql, source);
+        sql.push(" order by o.id desc limit ").push(most);
+        sql
+    }
+
+    fn candidates(&self, sql: &mut QueryBuilder<Postgres>, source: &Source, columns: &str) {
+        sql.push("select ").push(columns).push(" from orders where ");
+        match source {
+            Source::Ids(ids) => sql.push("id = any(").push_bind(ids.clone()).push(")"),
+            Source::Rider(rider) => sql.push("rider_id = ").push_bind(*rider),
+            Source::All(_) => sql.push("true"),
+        };
+        for (compared, id) in [
+            (" and id >= ", self.booked.map(|(from, _)| first_id(from))),
+            (" and id < ", self.booked.map(|(_, to)| first_id(to))),
+            // Nobody books a trip that has departed.
+            (" and id < ", self.departs.map(|(_, to)| first_id(to))),
+            (" and id < ", self.after.map(|order| order.0)),
+        ] {
+            if let Some(id) = id {
+                sql.push(compared).push_bind(id);
+            }
+        }
+        sql.push(" order by id desc");
+        if !matches!(source, Source::Ids(_)) {
+            sql.push(" limit ").push(WALKED);
+        }
+    }
+
+    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, source: &Source) {
+        const DEBITED: &str =
+            "exists (select from payment p where p.order_id = o.id and p.state = 'debited')";
+        match self.state {
+            Some(OrderStatus::Paying) => {
+                sql.push(" and o.status = 'unpaid' and ").push(DEBITED);
+            }
+            Some(OrderStatus::Unpaid) => {
+                sql.push(" and o.status = 'unpaid' and not ").push(DEBITED);
+            }
+            Some(state) => {
+                sql.push(" and o.status = ").push_bind(state.as_str());
+            }
+            None => {}
+        }
+        for (compared, amount) in [(" and o.amount >= ", self.from), (" and o.amount <= ", self.to)] {
+            if let Some(amount) = amount {
+                sql.push(compared).push_bind(amount.decimal());
+            }
+        }
+        if let Some(RiderId(rider)) = self.rider {
+            sql.push(" and o.rider_id = ").push_bind(rider);
+        }
+        if let Some(TripId(trip)) = self.trip {
+            sql.push(" and o.trip_id = ").push_bind(trip);
+        }
+        if let Some((from, to)) = self.departs {
+            // Of few trips the orders were looked up already; of a rider's orders each trip is.
+            if let Source::All(Some(trips)) = source {
+                sql.push(" and o.trip_id = any(").push_bind(trips.clone()).push(")");
+            } else {
+                sql.push(" and exists (select from trip t where t.id = o.trip_id and t.departs_at >= ");
+                sql.push_bind(from).push(" and t.departs_at < ").push_bind(to).push(")");
+            }
+        }
+        if let Some(seat) = &self.seat {
+            sql.push(" and ").push_bind(seat.clone()).push(" = any(coalesce(o.labels, o.seats::text[]))");
+        }
+    }
+
+    /// The last order that a page walked to, if there are more behind it.
+    async fn walked_to(&self, pool: &PgPool, source: &Source) -> Result<Option<Uuid>, sqlx::Error> {
+        let mut sql = QueryBuilder::new("select id from (");
+        self.candidates(&mut sql, source, "id");
+        sql.push(") as walked offset ").push(WALKED - 1);
+        sql.build_query_scalar().persistent(false).fetch_optional(pool).await
+    }
+}
+
+/// The trips that depart from then on and before then.
+async fn departing(pool: &PgPool, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from trip where departs_at >= $1 and departs_at < $2 order by departs_at, id limit $3",
+        from,
+        to,
+        MAX_TRIPS_OF_DAYS
+    )
+    .fetch_all(pool)
+    .await
+}
