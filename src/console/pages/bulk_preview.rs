@@ -9,7 +9,7 @@ use crate::ops::bulk::{BulkAction, MAX_JOBS, Preview};
 use maud::{Markup, html};
 
 /// The fields of a filter, in the order of the sentence.
-const WORDS: [(&str, &str, &str); 10] = [
+const WORDS: [(&str, &str, &str); 11] = [
     ("tag", "tag", "标签"),
     ("state", "state", "状态"),
     ("error", "error", "错误"),
@@ -20,6 +20,7 @@ const WORDS: [(&str, &str, &str); 10] = [
     ("trip", "trip", "班次"),
     ("since", "enqueued since", "入队不早于"),
     ("before", "enqueued before", "入队早于"),
+    ("failures", "failed at least so often:", "失败次数不少于"),
 ];
 
 /// The filter, in words.
