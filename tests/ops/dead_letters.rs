@@ -14,7 +14,8 @@ pub async fn dead_bookings(world: &World, rider: &Client, trip: &str, seats: &[&
     orders
 }
 
-async fn bury(world: &World, tag: &str) {
+/// Makes the live jobs of a tag dead letters.
+pub async fn bury(world: &World, tag: &str) {
     sqlx::query(
         "with gone as (delete from queue.job where tag = $1 returning *)
          insert into queue.dead_letter (id, tag, key, payload, max_attempts, attempt, reason, failures, run_at, created_at)

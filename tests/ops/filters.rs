@@ -1,11 +1,8 @@
 //! The filters of lists, over HTTP: each alone and all together, and what no filter means is refused by
 //! name inside the page.
 
-use super::dead_letters::{dead_bookings, many_dead};
-use crate::{
-    console::ConsoleSession,
-    harness::{World, count},
-};
+use super::dead_letters::{bury, dead_bookings, many_dead};
+use crate::{console::ConsoleSession, harness::World};
 use sqlx::AssertSqlSafe;
 
 /// Each page refuses what no filter means by name and rule, with its form and what was typed.
@@ -74,12 +71,10 @@ async fn orders_are_found_by_each_filter_and_by_all_of_them() {
     let unpaid = bob.booked(&trip, &["3"]).await;
     let cancelled = bob.booked(&other, &["1"]).await;
     bob.cancel(&cancelled).await.expect(200);
-    let refunded = ann.booked(&other, &["4"]).await;
-    ann.pay(&refunded).await.expect(200);
-    let back = ann.fault("pay_back.before=error").refund(&refunded).await;
-    drop(back);
+    let paying = ann.booked(&other, &["4"]).await;
+    ann.fault("pay_money_cancle.after=error").pay(&paying).await.problem(500, "003099");
     let ops = ConsoleSession::enter(&world, "ops").await;
-    let all = [&paid, &unpaid, &cancelled, &refunded];
+    let all = [&paid, &unpaid, &cancelled, &paying];
     let finds = async |query: &str| {
         let page = ops.page(&format!("/console/orders?{query}")).await;
         all.map(|order| page.contains(&format!("/console/orders/{order}\"")))
@@ -118,15 +113,13 @@ async fn orders_are_found_by_each_filter_and_by_all_of_them() {
         [true, false, false, false]
     );
     assert_eq!(finds(&format!("seat=1&rider={}", bob.id)).await, [false, false, true, false]);
-    // A refund that failed is owed until its job has done it.
-    sqlx::query("update queue.job set run_at = now() - interval '1 second' where tag = 'pay_back'")
-        .execute(&world.pool)
-        .await
-        .unwrap();
-    let owed = finds("owed=yes").await;
-    assert_eq!(owed[0..3], [false; 3]);
-    let is_owed = count(&world.pool, "select count(*) from queue.job where tag = 'pay_back'").await > 0;
-    assert!(owed[3] && is_owed, "what the queue owes");
+    assert_eq!(finds("state=paying").await, [false, false, false, true]);
+    // The money of a payment that failed is owed while its undo is due, and while that is dead.
+    assert_eq!(finds("owed=yes").await, [false, false, false, true]);
+    bury(&world, "pay_money_cancle").await;
+    assert_eq!(finds("owed=yes").await, [false, false, false, true]);
+    assert_eq!(finds(&format!("owed=yes&rider={}&from=4", ann.id)).await, [false, false, false, true]);
+    assert_eq!(finds(&format!("owed=yes&rider={}", bob.id)).await, [false; 4]);
     assert_eq!(finds("owed=yes&state=unpaid").await, [false; 4]);
     // Nothing fits, and the form is still there.
     let none = ops.page(&format!("/console/orders?trip={trip}&seat=7")).await;
