@@ -14,6 +14,7 @@ mod numbers;
 mod pages;
 mod pages_bench;
 mod riders;
+mod saga;
 mod screenshots;
 mod second_factor;
 pub mod session;

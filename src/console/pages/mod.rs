@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod approvals;
+mod attempts;
 pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod confirm;
@@ -15,6 +16,8 @@ pub(crate) mod money;
 pub(crate) mod network;
 mod network_imports;
 pub(crate) mod order;
+mod order_saga;
+mod order_story;
 pub(crate) mod orders;
 pub(crate) mod own_account;
 pub(crate) mod password_reset;
