@@ -36,9 +36,14 @@ pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
 
 /// The list of what happened. Live jobs that wait stand in [`next`].
 pub(super) fn story(context: &PageContext, events: &[Event]) -> Markup {
-    html! { ol.story { @for event in events.iter().filter(|event| !is_to_come(event)) {
-        li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) }
-    } } }
+    html! {
+        ol.story { @for event in events.iter().filter(|event| !is_to_come(event)) {
+            li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) }
+        } }
+        @if !events.iter().any(|event| event.kind == "act") {
+            (empty(context, "No operator has touched it.", "无操作员操作。"))
+        }
+    }
 }
 
 /// What is to come: the order's timers and the attempts that are due, the next one first.
