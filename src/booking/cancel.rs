@@ -28,6 +28,7 @@ pub async fn cancel(saga: &SagaContext, command: &Command) -> SagaResult<OrderVi
         replaces: None,
         key: command.key.clone(),
         subject: command.attempt,
+        error: String::new(),
     };
     or_roll_back(saga, result, rollback).await
 }

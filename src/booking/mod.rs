@@ -91,6 +91,7 @@ pub async fn book(saga: &SagaContext, request: Request) -> SagaResult<OrderView>
         replaces: Some((OrderAddSeats::TAG, booking.order_id.to_string())),
         key: request.key.clone(),
         subject: request.order_id.0,
+        error: String::new(),
     };
     or_roll_back(saga, result, rollback).await
 }

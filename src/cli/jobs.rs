@@ -155,7 +155,7 @@ impl One {
             let next = job.next_attempt_at().map(|at| format!(", tried again at {at}")).unwrap_or_default();
             println!("failed {} times{next}", job.failures());
         }
-        println!("undoes:         {}", impact.undoes.en);
+        println!("does:           {}", impact.undoes.en);
         println!("a run now:      {}", impact.run.en);
         println!("if cancelled:   {}", impact.cancel.en);
         if let Some(order) = impact.order_id {

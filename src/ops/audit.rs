@@ -20,8 +20,6 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-/// Most actions that are listed for one order.
-pub const MAX_PER_ORDER: usize = 200;
 /// Longest name of an operating system's user, characters.
 const MAX_NAME_CHARS: usize = 200;
 
@@ -238,29 +236,6 @@ pub async fn list(
     items.truncate(limit.into());
     let next = items.last().filter(|_| more).map(|entry| entry.id.to_string());
     Ok(Page { items, next })
-}
-
-/// What operators did about an order, oldest first, at most [`MAX_PER_ORDER`] rows: actions upon
-/// its jobs, and bulk operations that processed one of them.
-///
-/// # Errors
-/// The database's.
-pub async fn of_order(db: impl PgExecutor<'_>, order: OrderId) -> Result<Vec<Entry>, sqlx::Error> {
-    sqlx::query_as!(
-        Entry,
-        r#"select id as "id!", at as "at!", actor_id,
-                  coalesce((select user_name from rider where id = actor_id), actor) as "actor!", role as "role!", through as "through!", act as "act!",
-                  subject_kind as "subject_kind!", subject as "subject!", order_id, reason, detail as "detail!"
-           from (select * from audit where order_id = $1
-                 union all
-                 select * from audit where subject = any(array(
-                     select bulk_id::text from bulk_item where order_id = $1 and outcome is not null))) as acts
-           order by id limit $2"#,
-        order.0,
-        i64::try_from(MAX_PER_ORDER).unwrap_or(i64::MAX)
-    )
-    .fetch_all(db)
-    .await
 }
 
 /// Erases reasons and details of rows that are older than `days`, at most `most` of them; returns how

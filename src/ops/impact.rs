@@ -11,7 +11,7 @@ pub use subject::{UndoSubject, undo_subject};
 use crate::{
     booking,
     domain::{Currency, Effects, Localized, Money, TripId, UndoFacts, list_seats},
-    orders::jobs::order_of,
+    orders::{flows::describe_undo, jobs::order_of},
     payment,
     saga::recurring::PUT_BACK_WITHIN_MINUTES,
     storage,
@@ -32,7 +32,7 @@ pub struct Impact {
     pub job_id: Uuid,
     /// Its tag.
     pub tag: String,
-    /// The step it undoes, or what else it does.
+    /// What it does.
     pub undoes: Localized,
     /// What a run now would change.
     pub run: Localized,
@@ -96,7 +96,7 @@ pub async fn impact(pool: &PgPool, job: &JobView) -> Result<Impact, sqlx::Error>
     Ok(Impact {
         job_id: job.id,
         tag: job.tag.clone(),
-        undoes: describe_step(&job.tag),
+        undoes: describe_job(&job.tag),
         run,
         cancel,
         order_id: facts.order_id,
@@ -232,37 +232,12 @@ pub(super) fn effects(tag: &str, facts: &UndoFacts) -> Effects {
     }
 }
 
-/// The step that a tag's job undoes, or what else it does.
-pub fn describe_step(tag: &str) -> Localized {
-    let (en, zh) = match tag.parse() {
-        Ok(MqTag::OrderSeats) => ("booking: looking whether the seats are free", "预订：检查座位是否空闲"),
-        Ok(MqTag::OrderAddSeats) => ("booking: claiming the seats", "预订：占座"),
-        Ok(MqTag::OrderCalcMoney) => ("booking: working out the price", "预订：计算价格"),
-        Ok(MqTag::OrderAdd) => ("booking: adding the order", "预订：写入订单"),
-        Ok(MqTag::OrderCancel) => ("cancelling: finishes what was begun", "取消订单：完成已开始的取消"),
-        Ok(MqTag::PayCheck) => ("paying: checking password, order and balance", "支付：检查密码、订单和余额"),
-        Ok(MqTag::PayMoney) => ("paying: debiting the wallet", "支付：扣款"),
-        Ok(MqTag::Pay) => ("paying: marking the order paid", "支付：标记订单已支付"),
-        Ok(MqTag::PayBack) => ("refunding: finishes what was begun", "退款：完成已开始的退款"),
-        Ok(MqTag::OrderUnpaid) => {
-            ("undoes no step: closes the order if it is not paid in time", "不撤销步骤：订单超时未支付则关闭")
-        }
-        Ok(MqTag::Timetable) => {
-            ("undoes no step: makes the coming days' trips", "不撤销步骤：生成未来数日的场次")
-        }
-        Ok(MqTag::TripCancel) => {
-            ("undoes no step: ends the orders of a cancelled trip", "不撤销步骤：结束已取消场次的订单")
-        }
-        Ok(MqTag::Bulk) => {
-            ("undoes no step: carries an operator's bulk operation on", "不撤销步骤：继续批量操作")
-        }
-        Ok(MqTag::NetworkImport) => (
-            "undoes no step: moves and refunds the riders of trips that an import changed",
-            "不撤销步骤：为导入所更改场次的乘客换座或退款",
-        ),
-        Err(_) => ("a tag this build does not know", "未知的标签"),
-    };
-    Localized::new(en, zh)
+/// What the job of this tag does.
+pub fn describe_job(tag: &str) -> Localized {
+    match tag.parse() {
+        Ok(tag) => describe_undo(tag),
+        Err(_) => Localized::new("a tag this build does not know", "未知的标签"),
+    }
 }
 
 fn describe_run(tag: &str, effects: &Effects) -> Localized {

@@ -2,6 +2,7 @@
 
 mod detail;
 mod evaluation;
+pub mod flows;
 pub mod jobs;
 mod list;
 mod load;

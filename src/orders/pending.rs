@@ -31,6 +31,8 @@ pub enum PendingKind {
         amount: Money,
         /// Its currency.
         currency: Currency,
+        /// Whether the order can still become paid.
+        may_settle: bool,
     },
     /// A refund that has begun.
     Refund {
@@ -111,9 +113,13 @@ impl PendingWork {
                 "Its trip was cancelled: the order is to be closed or refunded".to_owned(),
                 "班次已取消：订单待关闭或退款".to_owned(),
             ),
-            PendingKind::Debit { amount, currency } => (
+            PendingKind::Debit { amount, currency, may_settle: true } => (
                 format!("A debit of {amount} {currency} is to be given back or settled"),
                 format!("一笔 {amount} {currency} 的扣款待退回或结清"),
+            ),
+            PendingKind::Debit { amount, currency, may_settle: false } => (
+                format!("A debit of {amount} {currency} is to be given back"),
+                format!("一笔 {amount} {currency} 的扣款待退回"),
             ),
             PendingKind::Refund { amount, currency } => (
                 format!("A refund of {amount} {currency} is under way"),
@@ -202,8 +208,11 @@ impl OrderSnapshot {
         for payment in self.payments.iter().filter(|payment| payment.state == PaymentState::Debited) {
             let key = payment.id.to_string();
             let (amount, currency) = (Money::from_database(payment.amount), Currency::installed());
+            let may_settle = self.facts.as_ref().is_some_and(|facts| {
+                matches!(facts.status, OrderStatus::Unpaid | OrderStatus::Paying) && !facts.overdue
+            });
             pending.push(PendingWork::of(
-                PendingKind::Debit { amount, currency },
+                PendingKind::Debit { amount, currency, may_settle },
                 self.job_for(|job| job.key == key),
             ));
         }

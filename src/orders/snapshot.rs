@@ -41,6 +41,28 @@ pub struct Payment {
     pub state: PaymentState,
 }
 
+/// A state that the order came into.
+#[derive(Clone, Debug)]
+pub struct StatusEvent {
+    /// The state.
+    pub status: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A ledger entry of one of the order's payments.
+#[derive(Clone, Debug)]
+pub struct PaymentEntry {
+    /// The payment.
+    pub payment: Uuid,
+    /// Its kind.
+    pub kind: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 /// The order's row.
 #[derive(Clone, Debug)]
 pub struct OrderFacts {
@@ -79,6 +101,10 @@ pub struct OrderSnapshot {
     pub barriers: Vec<Barrier>,
     /// Its payments.
     pub payments: Vec<Payment>,
+    /// Its states, the oldest first.
+    pub events: Vec<StatusEvent>,
+    /// The ledger entries of its payments, the oldest first.
+    pub entries: Vec<PaymentEntry>,
     /// Its jobs.
     pub jobs: Vec<JobView>,
     /// The labels of the seats that a booking without an order claimed; empty where their numbers are
@@ -86,6 +112,18 @@ pub struct OrderSnapshot {
     pub claimed_labels: Vec<String>,
     /// Whether the cancellation of its trip still has to reach it.
     pub trip_cancellation: TripCancellation,
+}
+
+impl OrderSnapshot {
+    /// The barrier row of a step.
+    pub fn barrier(&self, subject: Uuid, step: MqTag) -> Option<&Barrier> {
+        self.barriers.iter().find(|b| b.subject == subject && b.step == step.wire())
+    }
+
+    /// When the order first came into the state.
+    pub fn event(&self, status: &str) -> Option<DateTime<Utc>> {
+        self.events.iter().find(|event| event.status == status).map(|event| event.at)
+    }
 }
 
 /// The unfinished cancellation of an order's trip.
@@ -131,6 +169,20 @@ async fn read_all(conn: &mut PgConnection, order: OrderId) -> Result<OrderSnapsh
     )
     .fetch_all(&mut *conn)
     .await?;
+    let events = sqlx::query_as!(
+        StatusEvent,
+        r#"select status as "status!", reason as "reason!", at as "at!" from order_history where order_id = $1 order by at"#,
+        order.0
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let entries = sqlx::query_as!(
+        PaymentEntry,
+        r#"select payment_id as "payment!", kind, at from ledger_entry where payment_id = any($1) order by at"#,
+        &subjects
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     let of_order = JobFilter {
         tags: MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(),
         key_filter: Some(jobs::of(&mut *conn, order).await?),
@@ -154,8 +206,16 @@ async fn read_all(conn: &mut PgConnection, order: OrderId) -> Result<OrderSnapsh
             .await?
             .map_or(TripCancellation::WithoutJob, |job| TripCancellation::Job(Box::new(job))),
     };
-    let mut snapshot =
-        OrderSnapshot { facts, barriers, payments, jobs, claimed_labels: Vec::new(), trip_cancellation };
+    let mut snapshot = OrderSnapshot {
+        facts,
+        barriers,
+        payments,
+        events,
+        entries,
+        jobs,
+        claimed_labels: Vec::new(),
+        trip_cancellation,
+    };
     if snapshot.facts.is_none() {
         snapshot.claimed_labels = claimed_labels(conn, &snapshot).await?;
     }

@@ -1,6 +1,7 @@
-//! All that happened to one order, in order: requests, steps and undos, states, payments, ledger
-//! entries, jobs and attempts, the rider's evaluation.
+//! All that happened to one order, in order: requests with those that failed, steps and undos, states,
+//! payments, ledger entries, jobs with their attempts, the acts of operators, the rider's evaluation.
 
+use super::jobs;
 use crate::domain::{Currency, Money, OrderId, Page};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -19,9 +20,11 @@ pub struct Event {
     /// When.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
-    /// `request`, `step`, `undo`, `state`, `change`, `ledger`, `job`, or `evaluation`.
+    /// `request`, `failed_request`, `step`, `undo`, `state`, `change`, `ledger`, `job`, `attempt` (a failed
+    /// attempt at a job), `died` (a job that gave up and was redriven since), `act`, or `evaluation`.
     pub kind: String,
-    /// What was asked for, the tag, the state, what an import changed, the entry's kind, or the rating.
+    /// What was asked for, the tag, the state, what an import changed, the entry's kind, the act, or the
+    /// rating. Of a failed request, the tag of the step that failed.
     pub what: String,
     /// Details of the kind.
     pub detail: Value,
@@ -56,6 +59,7 @@ pub async fn timeline(
     skip: u32,
     limit: u16,
 ) -> Result<Page<Event>, sqlx::Error> {
+    let by_payload = jobs::of(&mut *pool.acquire().await?, order).await?.ids;
     let mut items = sqlx::query_file_as!(
         Event,
         "src/orders/timeline.sql",
@@ -63,7 +67,8 @@ pub async fn timeline(
         i64::from(limit) + 1,
         &farebox_jobs::MqTag::ALL.map(|tag| tag.wire().to_owned())[..],
         LONGEST_CHANGE_SECS,
-        i64::from(skip)
+        i64::from(skip),
+        &by_payload
     )
     .fetch_all(pool)
     .await?;

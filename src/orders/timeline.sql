@@ -1,10 +1,23 @@
 -- All events of order $1 and its payments, by time.
--- $2: limit, $3: tags, $4: longest change in seconds, $5: skip.
+-- $2: limit, $3: tags, $4: longest change in seconds, $5: skip, $6: jobs that only their payload ties to it.
 with subject as (
     select $1::uuid as id union all select id from payment where order_id = $1
 ), jobs as (
-    select id, tag, key, state, run_at, failures, created_at, started_at, ended_at, note
+    select id, tag, key, state, attempt, run_at, failures, created_at, started_at, ended_at, note, payload
     from queue.any_job where key in (select id::text from subject) and tag = any($3)
+    union all
+    -- A payment that failed before it was written down: only the payload names the order.
+    select id, tag, key, state, attempt, run_at, failures, created_at, started_at, ended_at, note, payload
+    from queue.any_job where id = any($6) and key not in (select id::text from subject)
+), attempts as (
+    select j.id, j.tag, f.failure, coalesce((f.failure ->> 'ended_at')::timestamptz, j.run_at) as at,
+           (f.failure ->> 'attempt')::int as attempt,
+           -- A redriven job counts its attempts from one again: what it failed before, it died of.
+           coalesce(lead((f.failure ->> 'attempt')::int) over (partition by j.id, j.state order by f.nr),
+                    case when j.state = 'dead' then null
+                         when j.state in ('done', 'running') then j.attempt
+                         else j.attempt + 1 end) <= (f.failure ->> 'attempt')::int as died
+    from jobs j cross join jsonb_array_elements(j.failures) with ordinality as f (failure, nr)
 ), changes as (
     -- A key is reserved in the transaction of the change, so both rows have the same time.
     select 'book' as what, id as subject, created_at as at from orders where id = $1
@@ -59,6 +72,30 @@ select at as "at!", kind as "kind!", what as "what!", detail as "detail!" from (
            jsonb_build_object('amount', amount::text, 'balance_after', balance_after::text,
                               'payment', payment_id)
     from ledger_entry e where payment_id in (select id from subject)
+    union all
+    select coalesce((payload -> 'failed' ->> 'at')::timestamptz, created_at), 'failed_request', tag,
+           jsonb_build_object('error', payload -> 'failed' ->> 'error', 'key', payload -> 'failed' ->> 'key',
+                              'trace', payload ->> 'trace', 'undo', id)
+    from jobs where payload ? 'failed'
+    union all
+    select at, 'attempt', tag,
+           jsonb_build_object('id', id, 'attempt', attempt, 'error', failure ->> 'error',
+                              'worker', failure ->> 'worker', 'trace', failure ->> 'trace_id',
+                              'started_at', failure ->> 'started_at')
+    from attempts
+    union all
+    select at, 'died', tag, jsonb_build_object('id', id, 'attempt', attempt)
+    from attempts where died
+    union all
+    select at, 'act', act,
+           jsonb_build_object('actor', coalesce((select user_name from rider where id = actor_id), actor),
+                              'role', role, 'through', through, 'subject_kind', subject_kind,
+                              'subject', subject, 'reason', reason, 'detail', detail)
+    from (select * from audit where order_id = $1
+          union all
+          select * from audit where subject = any(array(
+              select bulk_id::text from bulk_item where order_id = $1 and outcome is not null))) as acts
+    where act <> 'order_read'
     union all
     select coalesce(ended_at, started_at, run_at), 'job', tag,
            jsonb_build_object('id', id, 'key', key, 'state', state, 'run_at', run_at,

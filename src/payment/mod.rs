@@ -87,6 +87,7 @@ pub async fn pay(saga: &SagaContext, request: Request) -> SagaResult<OrderView> 
         replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
         key: request.key.clone(),
         subject: request.payment_id.0,
+        error: String::new(),
     };
     or_roll_back(saga, result, rollback).await
 }

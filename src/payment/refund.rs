@@ -29,6 +29,7 @@ pub async fn refund(saga: &SagaContext, command: &Command) -> SagaResult<OrderVi
         replaces: None,
         key: command.key.clone(),
         subject: command.attempt,
+        error: String::new(),
     };
     or_roll_back(saga, result, rollback).await
 }

@@ -2,7 +2,7 @@
 
 use super::{
     context::SagaContext,
-    step::{SagaError, SagaStep, StepFailure},
+    step::{SagaError, SagaStep, StepFailure, error_chain},
 };
 use crate::{
     statements::Rollback,
@@ -85,7 +85,8 @@ pub async fn or_roll_back<T, S: SagaStep>(
         Err(SagaError::Failed(StepFailure { step, cause, span })) => {
             let raised = span.as_ref().map(|failed| failed.child("rollback", Kind::Producer));
             // The undo is made within the span: it keeps what raised it.
-            let scheduling = async { schedule(saga, rollback(step), raised.as_ref()).await };
+            let error = error_chain(&*cause);
+            let scheduling = async { schedule(saga, rollback(step).after(&error), raised.as_ref()).await };
             let status = Box::pin(traces::within(raised.as_ref(), scheduling)).await;
             ROLLBACKS.count(step.tag(), status);
             Err((SagaError::Failed(StepFailure { step: step.tag(), cause, span }), Some(status)))

@@ -161,6 +161,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.as_deref().unwrap_or("no message"))
 }
 
-fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// The error with all its causes.
+pub(super) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

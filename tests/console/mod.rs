@@ -21,6 +21,7 @@ mod pages;
 mod pages_bench;
 mod redrive;
 mod riders;
+mod saga;
 mod screenshots;
 mod second_factor;
 pub mod session;

@@ -1,10 +1,10 @@
 //! The list of jobs, and one job.
 
-use super::{job_filters, job_groups::groups};
+use super::{attempts, job_filters, job_groups::groups};
 use crate::console::{
     components::{
         action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
-        older_page_link, span, state, tag, when,
+        older_page_link, state, tag, when,
     },
     failure::PageResult,
     filters::{Given, answered},
@@ -29,7 +29,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::queue::admin::{self, JobView};
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::Value;
 use sqlx::PgPool;
 
 /// Jobs on a page.
@@ -133,7 +132,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 dt { (context.t("If it runs now", "若现在执行")) } dd { (context.t(&impact.run.en, &impact.run.zh)) }
                 dt { (context.t("Key", "键")) } dd { code { (job.key) } }
                 @if let Some(serial) = &job.concurrency_key { dt { (context.t("Serial key", "串行键")) } dd { code { (serial) } } }
-                dt { (context.t("Attempts", "尝试")) } dd { (job.attempt) " / " (job.max_attempts) }
+                dt { (context.t("Attempts", "尝试")) } dd { (attempts::number(&context, &job)) }
                 dt { (context.t("Enqueued", "入队")) } dd { (when(&context, job.created_at)) }
                 @if job.failures() > 0 { dt { (context.t("Failed attempts", "失败次数")) } dd { (job.failures()) } }
                 @if let Some(at) = job.first_due_at { dt { (context.t("First due", "首次到期")) } dd { (when(&context, at)) } }
@@ -154,7 +153,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 (action_link(&context, &format!("/console/jobs/{id}/{act}"), label(&context, act).unwrap_or_default()))
             } }
             h2 { (context.t("Attempts", "尝试记录")) }
-            (attempts(&context, &job))
+            (attempts::list(&context, &job))
             h2 { (context.t("Payload", "内容")) }
             pre { (serde_json::to_string_pretty(&job.payload).unwrap_or_default()) }
         },
@@ -206,29 +205,6 @@ fn impact_card(context: &PageContext, impact: &Impact) -> Markup {
         dt { (context.t("Money it would give back", "将退回的款项")) }
         dd { @if let Some(amount) = impact.amount { (money(amount)) } @else { (context.t("none", "无")) } }
     } } }
-}
-
-fn attempts(context: &PageContext, job: &JobView) -> Markup {
-    let none = Vec::new();
-    let all = job.attempts.as_array().unwrap_or(&none);
-    let text = |attempt: &Value, key: &str| attempt[key].as_str().unwrap_or_default().to_owned();
-    let time = |attempt: &Value, key: &str| {
-        DateTime::parse_from_rfc3339(attempt[key].as_str()?).ok().map(|at| at.with_timezone(&Utc))
-    };
-    html! {
-        @if all.is_empty() { (empty(context, "None has failed.", "没有失败的尝试。")) }
-        ol.story { @for attempt in all { li.bad {
-            strong { (context.t("Attempt", "尝试")) " " (attempt["attempt"]) } " "
-            @if let Some(began) = time(attempt, "started_at") {
-                (when(context, began))
-                @if let Some(ended) = time(attempt, "ended_at") { " · " (span(context, (ended - began).as_seconds_f64())) }
-            }
-            div.quiet { (text(attempt, "worker")) " · " (text(attempt, "trace_id")) }
-            pre { (text(attempt, "error")) }
-        } } }
-        @if job.state == "running" { p { (state(context, "running")) " "
-            @if let Some(at) = job.started_at { (when(context, at)) } } }
-    }
 }
 
 /// The page that confirms an action, with its impact.

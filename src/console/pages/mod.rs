@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod approvals;
+mod attempts;
 pub(crate) mod audit;
 pub(crate) mod beat;
 pub(crate) mod bulk;
@@ -24,6 +25,8 @@ mod network_imports;
 pub(crate) mod order;
 pub(crate) mod order_acts;
 mod order_refund;
+mod order_saga;
+mod order_story;
 pub(crate) mod orders;
 pub(crate) mod own_account;
 pub(crate) mod password_reset;

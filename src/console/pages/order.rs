@@ -1,6 +1,6 @@
 //! One order: what it is owed, its steps and undos, its jobs, and its timeline.
 
-use super::order_acts;
+use super::{order_acts, order_saga, order_story};
 use crate::console::{
     components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
     failure::PageResult,
@@ -15,7 +15,6 @@ use crate::{
         extract::{Params, Path},
     },
     ops::{
-        audit,
         orders::{OrderActs, Rules},
         reads::Read,
     },
@@ -25,16 +24,8 @@ use crate::{
     },
 };
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use farebox_jobs::MqTag;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::Value;
-use uuid::Uuid;
-
-const BOOKING: [MqTag; 4] = MqTag::BOOKING;
-const PAYING: [MqTag; 3] = MqTag::PAYING;
-const ENDING: [MqTag; 2] = [MqTag::OrderCancel, MqTag::PayBack];
 
 /// The page of the timeline.
 #[derive(Deserialize)]
@@ -49,10 +40,9 @@ pub(crate) async fn show(
     Params(page_of): Params<Query>,
 ) -> PageResult {
     let (pool, id) = (&app.saga.pool, order.0);
-    let (whole, story, acts) = tokio::try_join!(
+    let (whole, story) = tokio::try_join!(
         snapshot::snapshot(pool, order),
-        orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS),
-        audit::of_order(pool, order)
+        orders::timeline(pool, order, page_of.after.unwrap_or(0), MOST_EVENTS)
     )?;
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
     context.reads(&app, &Read::Order(order)).await?;
@@ -64,27 +54,13 @@ pub(crate) async fn show(
             (owed(&context, order, &whole, &possible))
             (facts(&context, &whole))
             h2 { (context.t("Steps", "步骤")) }
-            (saga(&context, &whole, context.t("Booking", "预订"), id, &BOOKING))
-            @for payment in &whole.payments {
-                (saga(&context, &whole, &format!("{} {}", context.t("Payment", "支付"), Money::from_database(payment.amount).with_code()), payment.id, &PAYING))
-            }
-            (saga(&context, &whole, context.t("Ending", "结束"), id, &ENDING))
+            (order_saga::picture(&context, &whole.flows(id)))
             h2 { (context.t("Jobs", "任务")) }
             (jobs(&context, &whole))
             h2 { (context.t("Story", "经过")) }
-            ol.story {
-                @for event in &story.items { (timeline_event(&context, event.at, &event.kind, &event.what, &event.detail)) }
-            }
+            (order_story::story(&context, &story.items))
             (next_page_link(&context, story.next.as_ref(), context.t("Later", "更晚")))
-            h2 { (context.t("Operators' acts", "操作记录")) }
-            @if acts.is_empty() { (empty(&context, "No operator has touched it.", "无操作员操作。")) }
-            ol.story { @for act in &acts { li {
-                (when(&context, act.at)) " " strong { (act.act) } " " (act.actor) " (" (act.through) ")"
-                @if let Some(reason) = &act.reason { " — " (reason) }
-            } } }
-            @if acts.len() >= audit::MAX_PER_ORDER { p.more {
-                a.button href=(format!("/console/audit?order={id}")) { (context.t("The newest, in the audit log", "审计日志中的最新记录")) }
-            } }
+            (order_story::next(&context, &whole))
         },
     );
     Ok(with_nav(&context, Nav::Orders, &format!("{} {id}", context.t("Order", "订单")), body))
@@ -127,32 +103,6 @@ fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
     } }
 }
 
-/// The steps of a saga, each with the state of its barrier and of its undo's job.
-fn saga(context: &PageContext, whole: &OrderSnapshot, title: &str, subject: Uuid, steps: &[MqTag]) -> Markup {
-    let key = subject.to_string();
-    html! {
-        h3 { (title) }
-        ol.steps { @for step in steps {
-            @let barrier = whole.barriers.iter().find(|b| b.subject == subject && b.step == step.wire());
-            @let job = whole.jobs.iter().rev().find(|job| job.key == key && job.tag == step.wire());
-            li {
-                (tag(context, step.wire()))
-                div { (context.t("Step", "步骤")) ": " (state(context, match barrier {
-                    Some(b) if b.done_at.is_some() => "done",
-                    Some(_) => "barred",
-                    None => "none",
-                })) @if let Some(at) = barrier.and_then(|b| b.done_at) { " " (when(context, at)) } }
-                div { (context.t("Undo", "撤销")) ": "
-                    @match barrier.and_then(|b| b.undone_at) {
-                        Some(at) => { (state(context, if barrier.is_some_and(|b| b.done_at.is_some()) { "undone" } else { "barred" })) " " (when(context, at)) }
-                        None => @if let Some(job) = job { (state(context, &job.state)) " " (link_job(job.id)) } @else { (state(context, "none")) }
-                    }
-                }
-            }
-        } }
-    }
-}
-
 fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
     html! {
         @if whole.jobs.is_empty() { (empty(context, "None.", "无。")) }
@@ -166,46 +116,5 @@ fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
                     (job.note.as_deref().unwrap_or_default()) }
             } } }
         } } }
-    }
-}
-
-fn timeline_event(
-    context: &PageContext,
-    at: DateTime<Utc>,
-    kind: &str,
-    what: &str,
-    detail: &Value,
-) -> Markup {
-    let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
-    let bad = kind == "job" && detail["state"] == "dead";
-    html! { li class=(if bad { "bad" } else if kind == "ledger" || kind == "state" { "good" } else { "plain" }) {
-        (when(context, at)) " "
-        @match kind {
-            "step" => { (context.t("step done", "步骤完成")) ": " (tag(context, what)) }
-            "undo" => { @if detail["barred"] == true { (context.t("step barred", "步骤被阻止")) } @else { (context.t("step undone", "步骤已撤销")) } ": " (tag(context, what)) }
-            "state" => { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (text("reason")) ")" }
-            "change" => { (context.t("an import changed", "导入更改了")) ": " (what) }
-            "ledger" => { (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text("amount")) } " " (text("currency")) ", "
-                (context.t("then the wallet holds", "余额")) " " span.money { (text("balance_after")) } " " (text("currency")) }
-            "job" => { (context.t("job", "任务")) " " (tag(context, what)) " " (state(context, &text("state"))) " "
-                @if let Some(id) = detail["id"].as_str() { (link_job(id)) } " " (text("note")) }
-            "request" => { (request_words(context, what)) " · " (context.t("key", "幂等键")) " " code { (text("key")) } " · "
-                @if let Some(rider) = detail["actor"].as_str() { (link_rider(rider)) } " " (text("user_name")) " · "
-                @if let Some(status) = detail["status"].as_i64() { (context.t("answered", "应答")) " " (status) }
-                @else { (context.t("not answered", "未应答")) } }
-            "evaluation" => { (context.t("the rider's evaluation", "乘客评价")) ": " (what) " / 5" @if !text("comment").is_empty() { " — " (text("comment")) } }
-            other => { (other) " " (what) }
-        }
-    } }
-}
-
-/// The words for a request with an idempotency key.
-fn request_words(context: &PageContext, what: &str) -> &'static str {
-    match what {
-        "book" => context.t("asked to book", "请求预订"),
-        "pay" => context.t("asked to pay", "请求支付"),
-        "cancel" => context.t("asked to cancel", "请求取消"),
-        "refund" => context.t("asked for a refund", "请求退款"),
-        _ => context.t("asked to evaluate", "请求评价"),
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     ops::{
         history::{History, Range},
-        impact::describe_step,
+        impact::describe_job,
         queues,
     },
     storage,
@@ -166,7 +166,7 @@ pub(crate) async fn confirm(
 ) -> PageResult {
     let (tag_of, label) = (known(&wire)?, label(&context, &act).ok_or(Refusal::NotFound("act"))?);
     let queue = queues::view(&app.saga.pool, tag_of).await?;
-    let words = describe_step(&wire);
+    let words = describe_job(&wire);
     let preview = html! {
         p { (context.t(&words.en, &words.zh)) }
         p { (queue.ready) " " (context.t("ready", "就绪")) ", " (queue.delayed) " " (context.t("delayed", "延迟")) ", "

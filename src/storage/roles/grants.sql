@@ -168,7 +168,7 @@ grant select on chain_link, chain_seal to {api}, {worker}, {reader};
 
 -- The queue. The API enqueues, and does what operators do to jobs; workers claim, end and count.
 grant select, insert, delete on queue.job to {api}, {worker};
-grant update (run_at, first_due_at, cancel_asked) on queue.job to {api};
+grant update (run_at, first_due_at, cancel_asked, payload) on queue.job to {api};
 grant update (run_at, first_due_at, cancel_asked, attempt, lease_token, lease_until, leased_at, worker, failures,
               snoozed_attempt, max_attempts) on queue.job to {worker};
 grant select on queue.job to {reader};
@@ -214,7 +214,7 @@ grant execute on function queue.complete(uuid[], uuid[], text), queue.retire(uui
 grant execute on function folded(text), search_grams(text), digits_of(text),
     rider_terms(uuid, text, text, text, text) to {api}, {worker}, {reader};
 grant execute on function orders_by_end(text, integer), orders_of_trips(uuid[], integer) to {api}, {reader};
-grant execute on function erase_rider(uuid, text), fit_seats(uuid[]) to {api};
+grant execute on function erase_rider(uuid, text), fit_seats(uuid[]), keep_failures(text[], text[], jsonb[]) to {api};
 grant execute on function seats_without_place(uuid, bigint) to {api}, {worker};
 grant execute on function move_seats(uuid, uuid) to {worker};
 grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer),
