@@ -34,6 +34,14 @@ pub(crate) fn when(context: &PageContext, at: DateTime<Utc>) -> Markup {
     }
 }
 
+/// An event to the millisecond: several share a second.
+pub(crate) fn moment(context: &PageContext, at: DateTime<Utc>) -> Markup {
+    let (exact, local) = (exact(at), at.with_timezone(&context.zone));
+    html! {
+        time datetime=(exact) title=(exact) { (local.format("%Y-%m-%d %H:%M:%S%.3f")) " " (offset(context.zone, at)) }
+    }
+}
+
 /// A departure by the clock of this zone, with the day of the week and the zone.
 pub(crate) fn departure(context: &PageContext, at: DateTime<Utc>, zone: Tz) -> Markup {
     let (exact, local) = (exact(at), at.with_timezone(&zone));

@@ -1,9 +1,10 @@
 //! The failed attempts at a job, the newest first, and their number.
 
-use super::order_story::{duration, moment, trace_link};
+use super::order_story::{duration, trace_link};
 use crate::console::{
     components::{empty, state, when},
     session::PageContext,
+    time::moment,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::admin::JobView;

@@ -1,9 +1,10 @@
 //! The picture of an order: a row of steps for each flow, and below each step its undo.
 
-use super::order_story::{duration, moment, trace_link};
+use super::order_story::{duration, trace_link};
 use crate::console::{
     components::{link_job, money, tag},
     session::PageContext,
+    time::moment,
 };
 use crate::orders::flows::{Failure, Flow, FlowKind, Run, Step, Undo, UndoJob, describe_undo};
 use maud::{Markup, html};

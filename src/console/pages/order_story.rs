@@ -3,22 +3,17 @@
 use crate::console::{
     components::{empty, link_job, link_rider, span, state, tag},
     session::PageContext,
+    time::moment,
 };
 use crate::orders::{
     Event,
     flows::{describe_step, describe_undo},
     snapshot::OrderSnapshot,
 };
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::{MqTag, queue::admin::JobView};
 use maud::{Markup, html};
 use serde_json::Value;
-
-/// A time in UTC to the millisecond: several events share a second.
-pub(super) fn moment(_: &PageContext, at: DateTime<Utc>) -> Markup {
-    let exact = at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    html! { time datetime=(exact) title=(exact) { (at.format("%Y-%m-%d %H:%M:%S%.3f")) } }
-}
 
 /// A duration: milliseconds below a second.
 pub(super) fn duration(context: &PageContext, time: TimeDelta) -> String {
