@@ -136,16 +136,14 @@ async fn crowded() -> (World, VecDeque<String>) {
     (world, unlinked.into())
 }
 
-/// A page's kind: its address without ids and values.
-fn kind(address: &str) -> String {
+/// A page's kind: its path without ids, with filters or without.
+fn kind(address: &str) -> (String, bool) {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let plain = |part: &str| {
         let is_id = part.parse::<uuid::Uuid>().is_ok() || part.parse::<u64>().is_ok();
         if is_id { "{id}".to_owned() } else { part.to_owned() }
     };
-    let path: Vec<String> = path.split('/').map(plain).collect();
-    let names: BTreeSet<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
-    format!("{}?{}", path.join("/"), names.into_iter().collect::<Vec<_>>().join("&"))
+    (path.split('/').map(plain).collect::<Vec<_>>().join("/"), !query.is_empty())
 }
 
 /// The addresses of the console that a page leads to.
@@ -162,7 +160,7 @@ fn links(page: &str) -> Vec<String> {
 /// Every page that links lead to from these, a few of each kind.
 async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
     let ops = ConsoleSession::enter(world, "owner").await;
-    let (mut known, mut kinds) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
+    let (mut known, mut kinds) = (BTreeSet::new(), BTreeMap::<(String, bool), usize>::new());
     let (mut pages, mut refused) = (Vec::new(), Vec::new());
     while let Some(address) = waiting.pop_front() {
         let of_its_kind = kinds.entry(kind(&address)).or_default();

@@ -96,7 +96,7 @@ async fn a_running_jobs_page_shows_when_its_lease_ends() {
         ops.page(&page).await
     };
     let text = leased("2099-01-02T03:04:05Z").await;
-    assert!(text.contains("Lease ends") && text.contains("2099-01-02 03:04:05"), "{text}");
+    assert!(text.contains("Lease ends") && text.contains("2099-01-02 11:04:05 +08:00"), "{text}");
     assert!(text.contains("unless its worker renews it"), "{text}");
     let running = world.ops.get("/v1/ops/jobs?state=running").await;
     assert_eq!(running.expect(200)["items"][0]["lease_until"], "2099-01-02T03:04:05Z");
