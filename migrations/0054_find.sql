@@ -3,17 +3,15 @@
 -- server: no extension. The indexes are built by migrations of their own, beside writers.
 -- See docs/decisions/0027-search-without-extensions.md.
 
--- None of these is `parallel safe`: a search reads a few rows, and starting workers takes longer.
-
 -- Whatever the database's locale: only the case of ASCII letters is folded.
 create function folded(said text) returns text
-language sql immutable strict
+language sql immutable strict parallel safe
 return lower(normalize(said, nfkc) collate "C");
 comment on function folded is 'A text as searches compare it: in NFKC, ASCII letters in lower case.';
 
 -- A text that contains another has all of its grams. Two Chinese characters can be a whole name.
 create function search_grams(said text) returns text[]
-language sql immutable strict
+language sql immutable strict parallel safe
 return (
     select coalesce(array_agg(distinct gram), '{}')
     from (
@@ -27,12 +25,12 @@ comment on function search_grams is
     'Each three neighbouring characters of a text, and each two of which one is not ASCII.';
 
 create function digits_of(phone text) returns text
-language sql immutable strict
+language sql immutable strict parallel safe
 return regexp_replace(phone, '[^0-9]', '', 'g');
 comment on function digits_of is 'The digits of a phone number.';
 
 create function rider_terms(id uuid, user_name text, nick_name text, email text, phone text) returns text[]
-language sql immutable
+language sql immutable parallel safe
 return coalesce(search_grams(folded(user_name)), '{}') || coalesce(search_grams(folded(nick_name)), '{}')
     || coalesce(search_grams(folded(email)), '{}')
     || coalesce(array['+' || right(digits_of(phone), 4)], '{}')
@@ -40,7 +38,8 @@ return coalesce(search_grams(folded(user_name)), '{}') || coalesce(search_grams(
 comment on function rider_terms is
     'What an account is found by: grams of its names, the last four digits of its phone, the end of its id.';
 
--- The settings leave the planner one way, since it cannot know how few blocks such an index leaves.
+-- The settings leave the planner one way, since it cannot know how few blocks such an index leaves. A
+-- function with settings cannot run in a parallel worker.
 create function orders_by_end(digits text, most integer) returns setof uuid
 language sql stable strict
 set enable_seqscan = off set enable_indexscan = off set enable_indexonlyscan = off

@@ -9,6 +9,7 @@ use super::{
     preferences::{LOCAL, Lang, Preferences, Theme},
     refused::{self, Brought, Console},
     session::{PageContext, error_page_context, is_inside, next},
+    standing::Standing,
     time::clock,
 };
 use crate::http::middleware::context::with_language;
@@ -166,6 +167,17 @@ fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Mark
 
 /// A page with the navigation, for a signed-in account.
 pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Markup) -> Response {
+    with_standing(context, nav, title, &Standing::plain(title), body)
+}
+
+/// The same, with a tab that shows how things stand.
+pub(crate) fn with_standing(
+    context: &PageContext,
+    nav: Nav,
+    title: &str,
+    tab: &Standing,
+    body: Markup,
+) -> Response {
     let top = html! {
         nav aria-label=(context.t("Main", "主导航")) {
             @for (entry, address, en, zh) in NAVIGATION {
@@ -200,7 +212,7 @@ pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Marku
         @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
         (body)
     };
-    let mut response = document(&context.preferences, title, top, main).into_response();
+    let mut response = document(&context.preferences, tab, top, main).into_response();
     if context.notice.is_some() {
         response.headers_mut().append(header::SET_COOKIE, context.notices.remove());
     }
@@ -229,10 +241,10 @@ fn staleness(context: &PageContext) -> Markup {
 
 /// A page without the navigation, for anyone.
 pub(crate) fn without_nav(preferences: &Preferences, title: &str, body: Markup) -> Html<String> {
-    document(preferences, title, html! {}, body)
+    document(preferences, &Standing::plain(title), html! {}, body)
 }
 
-fn document(preferences: &Preferences, title: &str, top: Markup, main: Markup) -> Html<String> {
+fn document(preferences: &Preferences, tab: &Standing, top: Markup, main: Markup) -> Html<String> {
     let lang = preferences.lang;
     let page = html! {
         (DOCTYPE)
@@ -241,8 +253,8 @@ fn document(preferences: &Preferences, title: &str, top: Markup, main: Markup) -
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · Farebox" }
-                link rel="icon" href="data:,";
+                title { (tab.title) }
+                link #icon rel="icon" href=(tab.icon);
                 link rel="stylesheet" href=(*STYLE_ADDRESS);
                 script src=(*SCRIPT_ADDRESS) defer {}
             }

@@ -27,6 +27,7 @@ mod parameters;
 mod preferences;
 mod refused;
 mod session;
+mod standing;
 mod ticket;
 mod time;
 mod upload;
@@ -40,7 +41,7 @@ use axum::{
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
     order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
-    search, second_factor, sign_in, trip_change, trips,
+    search, second_factor, sign_in, trip_acts, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/trips/{id}/manifest", get(trips::manifest))
         .route("/console/trips/{id}/manifest.csv", get(trips::manifest_csv))
         .route("/console/trips/{id}/change", get(trip_change::show).post(trip_change::apply))
-        .route("/console/trips/{id}/{act}", get(trips::confirm).post(trips::act))
+        .route("/console/trips/{id}/{act}", get(trip_acts::confirm).post(trip_acts::act))
         .route("/console/network", get(network::show))
         .route("/console/network.zip", get(network::download))
         .route("/console/network/upload", get(network::choose).post(network::upload))

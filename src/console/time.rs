@@ -14,7 +14,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 
@@ -45,14 +47,24 @@ pub(crate) fn moment(context: &PageContext, at: DateTime<Utc>) -> Markup {
 /// A departure by the clock of this zone, with the day of the week and the zone.
 pub(crate) fn departure(context: &PageContext, at: DateTime<Utc>, zone: Tz) -> Markup {
     let (exact, local) = (exact(at), at.with_timezone(&zone));
-    let weekday = local.weekday().num_days_from_monday() as usize;
-    let chinese = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"];
     html! {
         time datetime=(exact) title=(exact) {
-            @if context.lang == Lang::Chinese { (local.format("%Y-%m-%d ")) (chinese[weekday]) (local.format(" %H:%M")) "（" (zone) "）" }
+            @if context.lang == Lang::Chinese { (local.format("%Y-%m-%d ")) (weekday(local.date_naive())) (local.format(" %H:%M")) "（" (zone) "）" }
             @else { (local.format("%a %-d %b %Y %H:%M")) " (" (zone) ")" }
         }
     }
+}
+
+/// A day as people say it: the day of the week, the day and the month.
+pub(crate) fn day_words(context: &PageContext, day: NaiveDate) -> String {
+    match context.lang {
+        Lang::Chinese => format!("{} {}", day.format("%-m月%-d日"), weekday(day)),
+        Lang::English => day.format("%a %-d %b").to_string(),
+    }
+}
+
+fn weekday(day: NaiveDate) -> &'static str {
+    ["周一", "周二", "周三", "周四", "周五", "周六", "周日"][day.weekday().num_days_from_monday() as usize]
 }
 
 /// The minute of the day by the viewer's clock.

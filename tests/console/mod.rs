@@ -26,6 +26,7 @@ mod screenshots;
 mod second_factor;
 pub mod session;
 mod sign_in;
+mod standing;
 mod timeline;
 mod times;
 mod trips;

@@ -291,8 +291,15 @@ async fn a_trip_is_cancelled_with_a_preview_and_the_search_finds_everything() {
     assert!(ops.page(&format!("/console/trips/{trip}")).await.contains("blocked"));
     let cancel = format!("/console/trips/{trip}/cancel");
     let preview = ops.page(&cancel).await;
-    assert!(preview.contains("2 orders of 1 riders end") && preview.contains("4.00"), "{preview}");
-    assert_eq!(ops.status("POST", &cancel, Some(&format!("csrf={csrf}&reason=snow"))).await, 303);
+    assert!(preview.contains("2 orders of 1 rider end") && preview.contains("4.00"), "{preview}");
+    let departure = preview.split("Type the departure: <strong>").nth(1).unwrap().split('<').next().unwrap();
+    let form = |departure: &str| format!("csrf={csrf}&reason=snow&departure={}", departure.replace(' ', "+"));
+    assert_eq!(ops.status("POST", &cancel, Some(&form("another"))).await, 422, "the wrong bus");
+    for _ in 0..2 {
+        assert_eq!(ops.status("POST", &cancel, Some(&form(departure))).await, 303);
+    }
+    let acts = "select count(*) from audit where act = 'trip_cancel'";
+    assert_eq!(count(&world.pool, acts).await, 1, "cancelled twice, done and recorded once");
     let _worker = Process::worker(&world.db.url, &[], &RETRY_NOTHING);
     until("its orders have ended", || async {
         ops.page(&format!("/console/trips/{trip}")).await.contains("2 / 2 orders ended")

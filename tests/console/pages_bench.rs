@@ -40,6 +40,16 @@ const WINDOW: Duration = Duration::from_secs(6);
 const PACE: Duration = Duration::from_secs(1);
 /// What a page may take, at its 95th percentile.
 const LIMIT: Duration = Duration::from_millis(100);
+/// Searches, filters and charts whose addresses hold no ids.
+const WITHOUT_IDS: [&str; 7] = [
+    "/console/search?q=oad7",
+    "/console/orders?state=paid",
+    "/console/orders?owed=yes",
+    "/console/queues/order_cancel/pause",
+    "/console/search?q=load77",
+    "/console?range=24h",
+    "/console?range=7d",
+];
 /// Tables that are too large to be read as a whole for a page.
 const LARGE: [&str; 12] = [
     "idempotency",
@@ -152,7 +162,6 @@ async fn pages(pool: &PgPool) -> Vec<String> {
         format!("/console/riders/{rider}"),
         format!("/console/search?q={paid}"),
         format!("/console/search?q={dead}"),
-        "/console/search?q=load77".to_owned(),
         "/console/jobs".to_owned(),
         format!("/console/jobs?key={paid}"),
         format!("/console/jobs?order={paid}"),
@@ -169,7 +178,6 @@ async fn pages(pool: &PgPool) -> Vec<String> {
         "/console/trips?direction=1&state=cancelled".to_owned(),
         format!("/console/trips?day={long_ago}&bus=3&state=departed"),
         format!("/console/riders/{rider}/top-up"),
-        "/console/queues/order_cancel/pause".to_owned(),
         "/console/bulk/new?act=redrive&state=dead&tag=order_cancel".to_owned(),
         "/console/jobs?state=dead&tag=order_cancel".to_owned(),
         "/console/jobs?state=done&tag=pay_cancle".to_owned(),
@@ -183,6 +191,14 @@ async fn pages(pool: &PgPool) -> Vec<String> {
     let before = since + chrono::Duration::hours(1);
     let time = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     pages.push(format!("/console/jobs?since={}&before={}", time(since), time(before)));
+    pages.extend([
+        format!("/console/search?q={}", &paid[paid.len() - 12..]),
+        format!("/console/search?q={error}"),
+        format!("/console/orders?trip={trip}"),
+        format!("/console/orders?departs={long_ago}"),
+        format!("/console/orders?rider={rider}&state=refunded"),
+    ]);
+    pages.extend(WITHOUT_IDS.map(str::to_owned));
     pages
 }
 

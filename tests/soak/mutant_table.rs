@@ -345,8 +345,8 @@ pub const MUTANTS: [Mutant; 34] = [
         edits: &[
             (
                 "src/payment/refund.rs",
-                "o.amount * coalesce(o.refund_percent, 100)",
-                "o.amount * coalesce(t.refund_percent, 100)",
+                "nullif(o.amount - round(o.amount * coalesce(o.refund_percent, 100)",
+                "nullif(o.amount - round(o.amount * coalesce(t.refund_percent, 100)",
             ),
             (
                 "src/payment/refund.rs",

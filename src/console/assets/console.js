@@ -100,6 +100,14 @@ function merge(id, markup) {
   else if (href) part.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus();
 }
 
+// The tab shows how things stand, as the page does.
+function tell() {
+  const tab = document.getElementById("tab");
+  if (!tab || document.title === tab.dataset.title) return;
+  document.title = tab.dataset.title;
+  document.getElementById("icon").href = tab.dataset.icon;
+}
+
 function show(why) {
   if (!bar || (root.dataset.stale || "") === why) return;
   if (!why) { delete root.dataset.stale; bar.replaceChildren(); return; }
@@ -216,6 +224,7 @@ async function listen() {
   source.addEventListener("part", (event) => {
     const { id, html } = JSON.parse(event.data);
     merge(id, html);
+    tell();
     root.dataset.seen = String(Number(root.dataset.seen || 0) + 1);
   });
   source.addEventListener("beat", (event) => {

@@ -9,10 +9,11 @@ use crate::console::{
     banner::because_paused,
     components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
     failure::PageResult,
-    layout::{Nav, with_nav},
+    layout::{Nav, with_standing},
     outage::LastHealth,
     preferences::Lang,
     session::PageContext,
+    standing::Standing,
 };
 use crate::{
     domain::Money,
@@ -61,6 +62,8 @@ pub(crate) async fn show(
     let many_failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
     let standing = overview::health_level(verdict.as_ref(), &owed, many_dead, many_failing);
     health.remember(standing, verdict.as_ref().map(|verdict| verdict.at));
+    let heading = context.t("Are seats and money safe?", "座位与资金是否安全？");
+    let tab = Standing::of(&context, standing, heading);
     let stuck = [
         Stuck { jobs: dead.iter().map(|job| (job, None)).collect(), all: all_dead, state: "dead" },
         Stuck { jobs: failing.iter().map(|job| (job, None)).collect(), all: all_failing, state: "retrying" },
@@ -71,7 +74,7 @@ pub(crate) async fn show(
         },
     ];
     let body = html! {
-        (live("verdict", &context, verdict_card(&context, standing, verdict.as_ref(), &owed, (many_dead, many_failing))))
+        (live("verdict", &context, html! { div #tab data-title=(tab.title) data-icon=(tab.icon) { (verdict_card(&context, standing, verdict.as_ref(), &owed, (many_dead, many_failing))) } }))
         (live("tiles", &context, tiles(&context, &queues, &workers, &owed, all_late)))
         (live("stuck", &context, listed(&context, &stuck)))
         h2 { (context.t("What happened", "运行情况")) }
@@ -79,7 +82,7 @@ pub(crate) async fn show(
         (live("queues", &context, ages(&context, &queues)))
         @if let Some(replica) = app.reads.replica() { (live("standby", &context, standby(&context, replica))) }
     };
-    Ok(with_nav(&context, Nav::Home, context.t("Are seats and money safe?", "座位与资金是否安全？"), body))
+    Ok(with_standing(&context, Nav::Home, heading, &tab, body))
 }
 
 /// The verdict of the verifier, what is owed in counts, money and riders, and the broken

@@ -20,7 +20,7 @@ use crate::{
         ended,
         impact::{self, Impact},
         jobs::{self, SnoozeLimit, Until, order_of},
-        search::{self, MAX_GROUPS},
+        search::{self, JobQuery, MAX_GROUPS},
     },
     storage::{self, Freshness},
 };
@@ -79,7 +79,15 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
         }))
         (older_page_link(&context, found.next))
     };
-    Ok(with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), body))
+    Ok(with_nav(&context, Nav::Jobs, &title(&context, wanted), body))
+}
+
+/// A list is named by what it lists, so that the tabs of a browser differ.
+fn title(context: &PageContext, wanted: &JobQuery) -> String {
+    let by =
+        [wanted.tag.as_deref(), wanted.state.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let jobs = context.t("Jobs", "任务");
+    if by.is_empty() { jobs.to_owned() } else { format!("{jobs}: {by}") }
 }
 
 const BULK: [(&str, &str, &str); 4] = [

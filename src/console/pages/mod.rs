@@ -38,6 +38,7 @@ pub(crate) mod search;
 mod seat_map;
 pub(crate) mod second_factor;
 pub(crate) mod sign_in;
+pub(crate) mod trip_acts;
 pub(crate) mod trip_change;
 mod trip_words;
 pub(crate) mod trips;

@@ -1,14 +1,28 @@
 //! The words of trips on pages: names of routes and stops in the page's language where the network has
 //! it, and states.
 
-use crate::console::{components::state, session::PageContext, time::departure};
+use crate::console::{
+    components::state,
+    failure::Failure,
+    session::PageContext,
+    time::{day_words, departure},
+};
 use crate::{
+    domain::{Refusal, TripId},
     http::App,
     network::Language,
-    trips::{Itineraries, JourneyContext, Trip, TripState},
+    trips::{self, Itineraries, JourneyContext, Trip, TripDetail, TripState, Viewer},
 };
+use chrono_tz::Tz;
 use maud::{Markup, html};
 use std::{collections::BTreeSet, sync::Arc};
+use uuid::Uuid;
+
+/// A trip with its seats, as operators see it.
+pub(super) async fn known(app: &App, id: Uuid) -> Result<TripDetail, Failure> {
+    let mut conn = app.saga.pool.acquire().await?;
+    Ok(trips::detail(&mut conn, TripId(id), Viewer::Staff).await?.ok_or(Refusal::NotFound("trip"))?)
+}
 
 /// The names of routes for one page.
 pub(crate) struct RouteNames {
@@ -53,8 +67,33 @@ pub(crate) fn route_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String 
 
 /// When a trip departs by the clock of its first stop; by the network's for a trip of no route.
 pub(crate) fn departs(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Markup {
-    let zone = journeys.of_trip(trip).zone.parse().unwrap_or(context.timetable_zone);
-    departure(context, trip.departs_at, zone)
+    departure(context, trip.departs_at, zone(context, journeys, trip))
+}
+
+/// The bus of a trip, as people call it.
+pub(crate) fn bus(context: &PageContext, trip: &Trip) -> String {
+    context.t(&format!("Bus {}", trip.bus_id), &format!("{} 号车", trip.bus_id)).to_owned()
+}
+
+/// The time of departure by the clock of the first stop.
+pub(crate) fn clock(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    trip.departs_at.with_timezone(&zone(context, journeys, trip)).format("%H:%M").to_string()
+}
+
+/// What people call a trip: bus, day, time, and where it goes.
+pub(crate) fn name(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    let (bus, clock) = (bus(context, trip), clock(context, journeys, trip));
+    let day = day_words(context, trip.departs_at.with_timezone(&zone(context, journeys, trip)).date_naive());
+    let journey = journeys.of_trip(trip);
+    let to = match (journey.route, journey.direction_name) {
+        (Some(route), Some(direction)) => format!("{} → {direction}", route.name),
+        _ => format!("{} {}", context.t("direction", "方向"), trip.direction),
+    };
+    format!("{bus}, {day} {clock}, {to}")
+}
+
+fn zone(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Tz {
+    journeys.of_trip(trip).zone.parse().unwrap_or(context.timetable_zone)
 }
 
 /// A state to filter by.

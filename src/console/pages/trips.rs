@@ -1,34 +1,28 @@
 //! Trips: the list of a day, the seat map with its riders, the manifest, blocking, cancelling.
 
 use super::{
-    orders,
     seat_map::{map, prices},
-    trip_words,
+    trip_acts,
+    trip_words::{self, known},
 };
 use crate::console::{
-    components::{
-        action_form, action_link, empty, link_order, link_trip, live, money, money_head, next_page_link,
-        state, when,
-    },
+    components::{empty, link_order, link_trip, live, money_head, next_page_link, state, when},
     failure::{Failure, PageResult},
-    form::{OperatorForm, password_page},
-    layout::{Nav, redirect_with_notice, with_nav},
+    layout::{Nav, with_nav},
     session::PageContext,
 };
 use crate::{
-    domain::{Day, FieldError, Id, Money, Page, Refusal, SeatSet, TripId, csv},
+    domain::{Day, FieldError, Id, Page, Refusal, TripId, csv},
     http::{
         App,
         extract::{Params, Path},
         problem::Problem,
     },
-    ops::{self, reads::Read},
-    orders::search::{at_stake, of_trip},
-    storage::{self, Freshness},
+    ops::reads::Read,
+    storage::Freshness,
     trips::{
-        self, JourneyContext, NotMade, Trip, TripDetail, TripQuery, Viewer, cancel,
+        self, JourneyContext, NotMade, Trip, TripQuery, cancel,
         manifest::{self, Line, Manifest},
-        seats::SeatBlock,
     },
 };
 use axum::{extract::State, http::header, response::IntoResponse};
@@ -40,11 +34,6 @@ use sqlx::PgPool;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Most seats of one form.
-const MAX_SEATS: usize = 1_000;
-
-/// Most orders in the preview of a cancellation.
-const MAX_ORDERS: u16 = 100;
 /// Trips on a page.
 const PAGE: u16 = 50;
 /// Most departures in the list of those that could not be made.
@@ -65,13 +54,6 @@ pub(crate) struct Query {
     state: String,
     #[serde(default)]
     after: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Seats {
-    #[serde(default)]
-    seats: String,
 }
 
 pub(crate) async fn list(
@@ -185,11 +167,6 @@ fn table(context: &PageContext, trips: &[Trip], journeys: &JourneyContext<'_>) -
     }
 }
 
-async fn known(app: &App, id: Uuid) -> Result<TripDetail, Failure> {
-    let mut conn = app.saga.pool.acquire().await?;
-    Ok(trips::detail(&mut conn, TripId(id), Viewer::Staff).await?.ok_or(Refusal::NotFound("trip"))?)
-}
-
 pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(id)): Path<Id>) -> PageResult {
     let detail = known(&app, id).await?;
     let names = trip_words::RouteNames::of(&app, &context, Some(&detail.trip)).await?;
@@ -216,14 +193,12 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             h2 { (context.t("Seats", "座位")) }
             (map(&context, &detail, manifest.as_ref()))
         }))
-        div.acts { a.button href=(format!("/console/trips/{id}/manifest")) { (context.t("Who rides", "乘客名单")) }
-            @for act in ["block", "release", "cancel"] {
-            (action_link(&context, &format!("/console/trips/{id}/{act}"), label(&context, act).unwrap_or_default()))
-            }
-            (action_link(&context, &format!("/console/trips/{id}/change"), context.t("Another bus or price", "更换车辆或票价")))
+        div.acts { a.button href=(format!("/console/trips/{id}/manifest")) {
+                @if cancelling.is_some() { (context.t("Riders to call", "需要联系的乘客")) } @else { (context.t("Who rides", "乘客名单")) } }
+            (trip_acts::links(&context, trip))
         }
     };
-    Ok(with_nav(&context, Nav::Trips, &format!("{} {id}", context.t("Trip", "班次")), body))
+    Ok(with_nav(&context, Nav::Trips, &trip_words::name(&context, &names.journeys(&app), trip), body))
 }
 
 /// The page of a manifest.
@@ -308,80 +283,4 @@ pub(crate) async fn manifest_csv(
     let saved = format!("attachment; filename=\"{}\"", manifest.file_name());
     let headers = [(header::CONTENT_TYPE, csv::MEDIA_TYPE.to_owned()), (header::CONTENT_DISPOSITION, saved)];
     Ok((headers, text).into_response())
-}
-
-fn label(context: &PageContext, act: &str) -> Option<&'static str> {
-    match act {
-        "block" => Some(context.t("Block seats", "停售座位")),
-        "release" => Some(context.t("Release seats", "恢复座位")),
-        "cancel" => Some(context.t("Cancel the trip", "取消班次")),
-        _ => None,
-    }
-}
-
-pub(crate) async fn confirm(
-    State(app): State<App>,
-    context: PageContext,
-    Path((Id(id), act)): Path<(Id, String)>,
-) -> PageResult {
-    let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
-    // Cancelling refunds every order.
-    if act == "cancel"
-        && let Some(elsewhere) = password_page(&app, &context.caller, &context.path).await?
-    {
-        return Ok(elsewhere);
-    }
-    let detail = known(&app, id).await?;
-    context.reads(&app, &Read::Manifest(TripId(id))).await?;
-    let manifest = manifest::of(&app.saga.pool, TripId(id), false).await?;
-    let stake = at_stake(&app.saga.pool, TripId(id)).await?;
-    let ending = of_trip(&app.saga.pool, TripId(id), MAX_ORDERS).await?;
-    let preview = html! {
-        @if act == "cancel" {
-            p { strong { (stake.orders) " " (context.t("orders of", "个订单，涉及")) " " (stake.riders) " " (context.t("riders end:", "位乘客：")) " "
-                (money(Money::from_database(stake.paid))) " " (context.t("is given back, unpaid orders are closed, every seat is blocked.", "将退回，未支付订单关闭，所有座位停售。")) } }
-        } @else {
-            p { (context.t("Seats that are held or sold stay their riders'; the others can be blocked.", "已占或已售座位不变，其余可停售。")) }
-        }
-        @if act == "cancel" && !ending.is_empty() {
-            (orders::table(&context, &ending))
-            @if stake.orders > i64::from(MAX_ORDERS) { p.quiet { (context.t("The newest are shown: ", "仅显示最新的：")) (MAX_ORDERS) } }
-        }
-        (map(&context, &detail, manifest.as_ref()))
-    };
-    let fields = html! { @if act != "cancel" {
-        label for="seats" { (context.t("Seats, separated by commas", "座位，以逗号分隔")) }
-        input #seats name="seats" type="text" required autocomplete="off";
-    } };
-    let (action, danger) = (format!("/console/trips/{id}/{act}"), act == "cancel");
-    let form = action_form(&context, &action, label, fields, Some(preview), danger);
-    Ok(with_nav(&context, Nav::Trips, label, form))
-}
-
-pub(crate) async fn act(
-    State(app): State<App>,
-    Path((Id(id), act)): Path<(Id, String)>,
-    form: OperatorForm<Seats>,
-) -> PageResult {
-    let (context, by, form) = form.into_parts();
-    let label = label(&context, &act).ok_or(Refusal::NotFound("act"))?;
-    if act == "cancel"
-        && let Some(elsewhere) =
-            password_page(&app, &context.caller, &format!("/console/trips/{id}/cancel")).await?
-    {
-        return Ok(elsewhere);
-    }
-    let labels: Vec<String> =
-        form.seats.split([',', ' ']).filter(|seat| !seat.is_empty()).map(str::to_owned).collect();
-    let mut tx = storage::begin(&app.saga.pool).await?;
-    match act.as_str() {
-        "cancel" => drop(ops::trips::cancel(&mut tx, &by, TripId(id)).await?),
-        _ => {
-            let keep = if act == "block" { SeatBlock::Block } else { SeatBlock::Release };
-            let seats = SeatSet::parse(&labels, MAX_SEATS)?;
-            ops::trips::set_blocked(&mut tx, &by, TripId(id), &seats, keep).await?;
-        }
-    }
-    tx.commit().await?;
-    Ok(redirect_with_notice(&context, &format!("/console/trips/{id}"), &format!("{label} ✓")))
 }
