@@ -102,7 +102,7 @@ fn lock(planned: &PlannedLock) -> String {
 }
 
 fn bounds(pending: &Pending) -> String {
-    let wait = format!("waits {} s for a lock, at most {LOCK_TRIES} times", LOCK_WAIT.as_secs());
+    let wait = format!("waits {} ms for a lock, at most {LOCK_TRIES} times", LOCK_WAIT.as_millis());
     match pending.hold {
         _ if !pending.in_transaction => {
             format!(

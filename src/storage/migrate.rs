@@ -4,7 +4,7 @@
 //! behind it. Then it is taken back and tried again.
 
 use super::{
-    is_contended,
+    is_contended, lock_wait,
     migrations::{self, MIGRATIONS, Phase, longest_hold, phase},
     note_outage, roles,
 };
@@ -29,17 +29,10 @@ const TURN_LOOK: Duration = Duration::from_millis(200);
 /// How often at most: for an hour, since another process may validate a large table.
 const TURN_LOOKS: u32 = 18_000;
 
-/// How long a migration waits for one lock. Other statements wait behind it for as long, so it is a
-/// part of what they wait for a lock (`database.lock_timeout_ms`, 5 s).
-pub const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// How often a migration is tried until it has its locks.
-pub const LOCK_TRIES: u32 = 60;
+pub const LOCK_TRIES: u32 = 120;
 /// The pause between two tries, in which what waited goes on.
 const LOCK_PAUSE: Duration = Duration::from_secs(1);
-/// How long a concurrent index waits for transactions that were there before it. Nothing waits
-/// behind it.
-pub const CONCURRENT_WAIT: Duration = Duration::from_secs(600);
-
 /// Which migrations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
@@ -177,7 +170,7 @@ pub async fn migrate_steps(pool: &PgPool, steps: Steps) -> Result<i64, SchemaErr
     // Builds of before take this lock alone, without a bound. The turn comes first: a statement that
     // waits for a lock holds a snapshot, and a concurrent index waits for all snapshots.
     wait_for_turn(&mut conn).await?;
-    set_lock_timeout(&mut conn, Duration::ZERO).await?;
+    lock_wait::set(&mut conn, Duration::ZERO).await?;
     conn.lock().await?;
     let table = &MIGRATIONS.table_name;
     conn.ensure_migrations_table(table).await?;
@@ -269,11 +262,12 @@ async fn apply(
     hold: Option<Duration>,
 ) -> Result<(), SchemaError> {
     let version = migration.version;
+    let wait = lock_wait::of(conn, migration).await?;
     for attempt in 1..=LOCK_TRIES {
         if migration.no_tx {
             drop_half_built(conn, migration.sql.as_str()).await?;
         }
-        set_lock_timeout(conn, if migration.no_tx { CONCURRENT_WAIT } else { LOCK_WAIT }).await?;
+        lock_wait::set(conn, wait).await?;
         match within_its_time(conn, options, migration, hold).await {
             Err(SchemaError::Migration(error)) if waited_in_vain(&error) => {
                 tracing::warn!(version, attempt, "the migration waited for a lock; trying again");
@@ -345,11 +339,6 @@ async fn wait_for_turn(conn: &mut PgConnection) -> Result<(), SchemaError> {
         tokio::time::sleep(TURN_LOOK).await;
     }
     Err(SchemaError::NoTurn)
-}
-
-async fn set_lock_timeout(conn: &mut PgConnection, time: Duration) -> Result<(), sqlx::Error> {
-    let set = AssertSqlSafe(format!("set lock_timeout = {}", time.as_millis()));
-    sqlx::raw_sql(set).execute(conn).await.map(drop)
 }
 
 /// The oldest newest migration of a build that the schema still runs; 0 for a schema of before it.

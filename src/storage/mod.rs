@@ -9,6 +9,7 @@
 
 mod commit;
 pub mod currency;
+mod lock_wait;
 mod locks;
 mod migrate;
 mod migrations;
@@ -24,8 +25,9 @@ mod tls;
 mod waiting;
 
 pub use commit::begin_async_commit;
+pub use lock_wait::{CONCURRENT_WAIT, LOCK_WAIT};
 pub use locks::{LockMode, RelationLock};
-pub use migrate::{CONCURRENT_WAIT, LOCK_TRIES, LOCK_WAIT, SchemaError, Steps, migrate, migrate_steps};
+pub use migrate::{LOCK_TRIES, SchemaError, Steps, migrate, migrate_steps};
 pub use migrations::{LONGEST_HOLD, MIGRATIONS, Phase, lowest, newest, phase};
 pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
 pub(crate) use outage::{predates_outage, responds};

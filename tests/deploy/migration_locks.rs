@@ -160,7 +160,7 @@ async fn the_plan_is_printed_and_changes_nothing() {
         "The database is at migration 30.",
         "0031 account state: expand",
         "    public.rider ACCESS EXCLUSIVE: readers and writers wait (about 500 rows, ",
-        "waits 1 s for a lock, at most 60 times; holds locks for at most 4 s",
+        "waits 500 ms for a lock, at most 120 times; holds locks for at most 4 s",
         "0049 rules of routes checked: expand",
         "SHARE UPDATE EXCLUSIVE: nothing waits; reads all rows",
     ] {

@@ -114,6 +114,33 @@ async fn a_migration_lets_others_pass_while_it_waits_for_a_lock() {
     assert_eq!(count(&pool, "select max(version) from _sqlx_migrations").await, storage::newest());
 }
 
+/// The migration of version 44 locks trips, then orders. A transaction that has read orders reads trips
+/// meanwhile: each waits for the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_gives_way_before_a_deadlock_ends_a_statement() {
+    let (db, pool) = of_before().await;
+    let mut reader = PgConnection::connect(&db.url).await.unwrap();
+    // Its session looks for deadlocks sooner than a server does, and later than a migration waits.
+    sqlx::raw_sql("set deadlock_timeout = '750ms'; begin; lock table orders in access share mode")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    let migrating = {
+        let pool = pool.clone();
+        tokio::spawn(async move { storage::migrate(&pool).await })
+    };
+    let has_trips = "select count(*) from pg_locks held join pg_locks wanted using (pid)
+                     where held.relation = 'trip'::regclass and held.mode = 'AccessExclusiveLock' and held.granted
+                       and wanted.relation = 'orders'::regclass and not wanted.granted";
+    until("the migration has trips and waits for orders", || async { count(&pool, has_trips).await == 1 })
+        .await;
+    let read: i64 = sqlx::query_scalar("select count(*) from trip").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(read, 0, "the statement is not ended");
+    sqlx::raw_sql("commit").execute(&mut reader).await.unwrap();
+    migrating.await.unwrap().unwrap();
+    assert_eq!(count(&pool, "select max(version) from _sqlx_migrations").await, storage::newest());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_holds_locks_too_long_is_taken_back() {
     let (_db, pool) = of_before().await;
