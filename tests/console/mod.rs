@@ -29,6 +29,7 @@ mod sign_in;
 mod standing;
 mod timeline;
 mod times;
+mod totals;
 mod trips;
 mod viewer_role;
 
