@@ -8,10 +8,11 @@ use super::undos;
 use crate::{
     domain::{Error, Money, OrderId, OrderStatus, RiderId, TripId},
     orders::search::{Found, of_ids},
+    storage,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::admin::first_id;
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// Orders that one page walks at most.
@@ -74,27 +75,29 @@ enum Source {
 /// # Errors
 /// The database's.
 pub async fn list(pool: &PgPool, filter: &OrderFilter, limit: u16) -> Result<OrderPage, Error> {
-    let source = filter.source(pool).await?;
+    let mut tx = storage::begin_search(pool).await?;
+    let conn = &mut *tx;
+    let source = filter.source(conn).await?;
     let mut sql = filter.select(&source, i64::from(limit) + 1);
-    let mut ids: Vec<Uuid> = sql.build_query_scalar().persistent(false).fetch_all(pool).await?;
+    let mut ids: Vec<Uuid> = sql.build_query_scalar().persistent(false).fetch_all(&mut *conn).await?;
     let is_full = ids.len() > usize::from(limit);
     ids.truncate(limit.into());
     let reached = match (is_full, &source) {
         (true, _) => ids.last().copied(),
         (false, Source::Ids(_)) => None,
-        (false, _) => filter.walked_to(pool, &source).await?,
+        (false, _) => filter.walked_to(conn, &source).await?,
     };
-    let items = of_ids(pool, &ids).await?;
+    let items = of_ids(&mut *conn, &ids).await?;
     Ok(OrderPage { items, next: reached.map(OrderId), is_cut: !is_full && reached.is_some() })
 }
 
 impl OrderFilter {
-    async fn source(&self, pool: &PgPool) -> Result<Source, sqlx::Error> {
+    async fn source(&self, conn: &mut PgConnection) -> Result<Source, sqlx::Error> {
         if self.owed {
-            return Ok(Source::Ids(undos::orders_owed(pool).await?));
+            return Ok(Source::Ids(undos::orders_owed(conn).await?));
         }
         let mut trips = match self.departs {
-            Some((from, to)) => Some(departing(pool, from, to).await?),
+            Some((from, to)) => Some(departing(conn, from, to).await?),
             None => None,
         };
         if let Some(TripId(trip)) = self.trip {
@@ -109,7 +112,7 @@ impl OrderFilter {
                     &trips,
                     MAX_CANDIDATES
                 )
-                .fetch_all(pool)
+                .fetch_all(&mut *conn)
                 .await?;
                 Source::Ids(ids)
             }
@@ -192,22 +195,26 @@ impl OrderFilter {
     }
 
     /// The last order that a page walked to, if there are more behind it.
-    async fn walked_to(&self, pool: &PgPool, source: &Source) -> Result<Option<Uuid>, sqlx::Error> {
+    async fn walked_to(&self, conn: &mut PgConnection, source: &Source) -> Result<Option<Uuid>, sqlx::Error> {
         let mut sql = QueryBuilder::new("select id from (");
         self.candidates(&mut sql, source, "id");
         sql.push(") as walked offset ").push(WALKED - 1);
-        sql.build_query_scalar().persistent(false).fetch_optional(pool).await
+        sql.build_query_scalar().persistent(false).fetch_optional(conn).await
     }
 }
 
 /// The trips that depart from then on and before then.
-async fn departing(pool: &PgPool, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
+async fn departing(
+    conn: &mut PgConnection,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "select id from trip where departs_at >= $1 and departs_at < $2 order by departs_at, id limit $3",
         from,
         to,
         MAX_TRIPS_OF_DAYS
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use axum::{
     extract::State,
-    response::{IntoResponse, Redirect},
+    response::{IntoResponse, Redirect, Response},
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -39,9 +39,7 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     let zone = app.itineraries.zone(&app.saga.pool, app.settings.trips.zone).await?;
     let filter = &read(&mut given, zone);
     if given.fault().is_some() {
-        let page =
-            with_nav(&context, Nav::Orders, context.t("Orders", "订单"), filters(&context, &given, zone));
-        return Ok(answered(&given, page));
+        return Ok(refused(&context, &given, zone));
     }
     if let Some((trip, seat)) = only_seat(filter)
         && let Some(order) = of_seat(&app.saga.pool, trip, seat).await?
@@ -49,7 +47,13 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
         return Ok(Redirect::to(&format!("/console/orders/{order}")).into_response());
     }
     let list = |pool: PgPool| async move { order_list::list(&pool, filter, PAGE).await };
-    let found = app.reads.read(Freshness::Current, list).await?;
+    let found = match app.reads.read(Freshness::Current, list).await {
+        Ok(found) => found,
+        Err(error) => {
+            given.refuse_stopped(error)?;
+            return Ok(refused(&context, &given, zone));
+        }
+    };
     let body = html! {
         (filters(&context, &given, zone))
         @if found.items.is_empty() && found.next.is_none() { (empty(&context, "No order fits.", "没有符合条件的订单。")) }
@@ -57,6 +61,12 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
         (next(&context, &found))
     };
     Ok(with_nav(&context, Nav::Orders, context.t("Orders", "订单"), body))
+}
+
+/// The form, with what is wrong.
+fn refused(context: &PageContext, given: &Given, zone: Tz) -> Response {
+    let form = filters(context, given, zone);
+    answered(given, with_nav(context, Nav::Orders, context.t("Orders", "订单"), form))
 }
 
 /// Trip and seat, if nothing else is asked for: one order has the seat now.
