@@ -2,6 +2,7 @@
 
 pub mod a11y;
 mod accounts;
+mod bench_pages;
 mod bulk;
 mod charts;
 mod cookies;
