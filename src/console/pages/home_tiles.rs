@@ -44,7 +44,7 @@ pub(super) fn tiles(
         }
     };
     html! {
-        div.grid {
+        div.grid.tiles {
             (tile(due > 0, open, context.t("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
                   format!("{armed} {}", context.t("armed, in case a flow dies", "已预置，以防流程中断")), "/console/queues"))
             (tile(failing > 0, count_failing(queues), context.t("failed, tried again", "失败，正在重试"),

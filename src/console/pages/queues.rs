@@ -58,7 +58,7 @@ pub(crate) async fn list(
         app.history.read(pool, range)
     )?;
     let body = html! {
-        (live("queues", &context, html! { div.scroll { table {
+        (live("queues", &context, html! { div.scroll { table.dense {
             thead { tr {
                 th scope="col" { (context.t("Tag", "标签")) } th scope="col" { (context.t("State", "状态")) }
                 th scope="col" { (context.t("Failed, retrying", "失败，重试中")) }
