@@ -97,6 +97,11 @@ impl<'a> Panel<'a> {
         Self { series, top, height, most: rounded_up(most) }
     }
 
+    /// The values at which a line is drawn, each once.
+    fn lines(&self) -> impl Iterator<Item = f64> {
+        [0.0, self.most / 2.0, self.most].into_iter().take(if self.most > 0.0 { 3 } else { 1 })
+    }
+
     fn y(&self, value: f64) -> f64 {
         self.top + self.height - if self.most > 0.0 { value / self.most * self.height } else { 0.0 }
     }
@@ -137,12 +142,12 @@ impl Chart<'_> {
         let wide = (WIDTH - LEFT) / self.history.beginnings.len().max(1) as f64;
         let bottom = panel.top + panel.height;
         html! {
-            @for value in [panel.most, panel.most / 2.0, 0.0] { @if value > 0.0 || value.to_bits() == 0 {
+            @for value in panel.lines() {
                 line.axis x1=(LEFT) x2=(WIDTH) y1=(panel.y(value)) y2=(panel.y(value)) {}
                 @if value >= 1.0 || value.to_bits() == 0 || panel.most < 2.0 {
                     text.tick x=(LEFT - 4.0) y=(panel.y(value) + 3.0) text-anchor="end" { (short(value)) }
                 }
-            } }
+            }
             @for bar in 0..self.history.beginnings.len() {
                 @let x = LEFT + bar as f64 * wide;
                 @for (one, (from, to)) in panel.series.iter().zip(stacked(panel.series, bar)) {
