@@ -11,7 +11,7 @@ use crate::console::{
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
     session::PageContext,
-    time::departure,
+    time::{departure, moment},
 };
 use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
@@ -145,14 +145,14 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 @if job.failures() > 0 { dt { (context.t("Failed attempts", "失败次数")) } dd { (job.failures()) } }
                 @if let Some(at) = job.first_due_at { dt { (context.t("First due", "首次到期")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.next_attempt_at() {
-                    dt { (context.t("Next attempt", "下次尝试")) } dd { (when(&context, at)) " " span.quiet { (ahead(&context, at)) } }
+                    dt { (context.t("Next attempt", "下次尝试")) } dd { (moment(&context, at)) " " span.quiet { (ahead(&context, at)) } }
                 } @else {
                     dt { (context.t("Due", "到期")) } dd { (when(&context, job.run_at)) }
                 }
                 @if let Some(at) = job.ended_at { dt { (context.t("Ended", "结束")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.lease_until { dt { (context.t("Lease ends", "租约到期")) } dd { (when(&context, at)) " " span.quiet { (lease(&context, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (context.t("Worker", "工作进程")) } dd { code { (worker) } } }
-                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { code { (trace) } } }
+                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { a href=(format!("/console/search?q={trace}")) { code { (trace) } } } }
                 @if let Some(print) = &job.fingerprint { dt { (context.t("Error fingerprint", "错误指纹")) } dd { a href=(format!("/console/jobs?error={print}")) { code { (print) } } } }
                 @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (note) } }
             } }

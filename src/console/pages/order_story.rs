@@ -32,13 +32,43 @@ pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
 /// The list of what happened. Live jobs that wait stand in [`next`].
 pub(super) fn story(context: &PageContext, events: &[Event]) -> Markup {
     html! {
-        ol.story { @for event in events.iter().filter(|event| !is_to_come(event)) {
-            li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) }
-        } }
+        ol.story { @for run in runs(events) { @match run.as_slice() {
+            [first, alike @ .., last] if alike.len() > 1 => {
+                (line(context, first))
+                li.bad { details id=(format!("alike-{}", first.at.timestamp_micros())) {
+                    summary { (alike.len()) " " (context.t("more attempts failed in the same way", "次尝试以同样的方式失败")) }
+                    ol.story { @for event in alike { (line(context, event)) } }
+                } }
+                (line(context, last))
+            }
+            few => @for event in few { (line(context, event)) }
+        } } }
         @if !events.iter().any(|event| event.kind == "act") {
             (empty(context, "No operator has touched it.", "无操作员操作。"))
         }
     }
+}
+
+/// What has happened, one after the other. Attempts of a job that failed with one error in a row are
+/// one run.
+fn runs(events: &[Event]) -> Vec<Vec<&Event>> {
+    let mut runs: Vec<Vec<&Event>> = Vec::new();
+    for event in events.iter().filter(|event| !is_to_come(event)) {
+        match runs.last_mut().filter(|run| run.last().is_some_and(|last| are_alike(last, event))) {
+            Some(run) => run.push(event),
+            None => runs.push(vec![event]),
+        }
+    }
+    runs
+}
+
+fn are_alike(one: &Event, other: &Event) -> bool {
+    let same = |key: &str| one.detail[key] == other.detail[key];
+    one.kind == "attempt" && other.kind == "attempt" && same("id") && same("error")
+}
+
+fn line(context: &PageContext, event: &Event) -> Markup {
+    html! { li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) } }
 }
 
 /// What is to come: the order's timers and the attempts that are due, the next one first.
