@@ -1,7 +1,10 @@
 //! The parts that pages are made of: action forms, links, times, badges, live parts.
 
-use super::session::PageContext;
 pub(crate) use super::time::when;
+use super::{
+    numbers::{grouped, money_words},
+    session::PageContext,
+};
 use crate::domain::{Currency, MAX_REASON, Money};
 use chrono::{DateTime, Utc};
 use maud::{Markup, PreEscaped, html};
@@ -80,12 +83,12 @@ pub(crate) fn ahead(context: &PageContext, at: DateTime<Utc>) -> String {
 
 /// An amount of money, with its currency.
 pub(crate) fn money(amount: Money) -> Markup {
-    html! { span.money { (amount) } " " (Currency::installed()) }
+    html! { span.money { (money_words(amount)) } }
 }
 
 /// An amount of money in a table, whose head names the currency ([`money_head`]).
 pub(crate) fn amount(amount: impl Display) -> Markup {
-    html! { span.money { (amount) } }
+    html! { span.money { (grouped(amount)) } }
 }
 
 /// The head of a column of amounts, with their currency.

@@ -21,6 +21,7 @@ mod form;
 mod layout;
 mod multipart;
 mod notice;
+mod numbers;
 mod outage;
 mod pages;
 mod parameters;

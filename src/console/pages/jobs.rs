@@ -10,6 +10,7 @@ use crate::console::{
     filters::{Given, answered},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::in_words,
     session::PageContext,
     time::departure,
 };
@@ -137,7 +138,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             div.card { dl.facts {
                 dt { (context.t("State", "状态")) } dd { (state(&context, &job.state)) }
                 dt { (context.t("What it does", "作用")) } dd { (context.t(&impact.undoes.en, &impact.undoes.zh)) }
-                dt { (context.t("If it runs now", "若现在执行")) } dd { (context.t(&impact.run.en, &impact.run.zh)) }
+                dt { (context.t("If it runs now", "若现在执行")) } dd { (in_words(context.t(&impact.run.en, &impact.run.zh))) }
                 dt { (context.t("Key", "键")) } dd { code { (job.key) } }
                 @if let Some(serial) = &job.concurrency_key { dt { (context.t("Serial key", "串行键")) } dd { code { (serial) } } }
                 dt { (context.t("Attempts", "尝试")) } dd { (attempts::number(&context, &job)) }
@@ -228,8 +229,7 @@ pub(crate) async fn confirm(
         return Err(Refusal::NotFound("act for a job in this state").into());
     }
     let impact = impact::impact(&app.saga.pool, &job).await?;
-    let preview =
-        html! { p { strong { (consequence(&context, &act, &impact)) } } (impact_card(&context, &impact)) };
+    let preview = html! { p { strong { (in_words(consequence(&context, &act, &impact))) } } (impact_card(&context, &impact)) };
     let latest = if act == "snooze" {
         let mut conn = app.saga.pool.acquire().await?;
         Some(jobs::latest_snooze(&mut conn, &job).await?)

@@ -6,6 +6,7 @@ use crate::console::{
     failure::{Failure, PageResult},
     form::{ConfirmedForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::money_words,
     session::PageContext,
 };
 use crate::{
@@ -147,12 +148,12 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
             return Ok(redirect_with_notice(
                 context,
                 "/console/approvals",
-                &format!("{words} {}", change.amount.with_code()),
+                &format!("{words} {}", money_words(change.amount)),
             ));
         }
         (Changed::Entered(_), ChangeKind::TopUp) => context.t("Topped up", "已充值"),
         (Changed::Entered(_), ChangeKind::Correction { .. }) => context.t("Corrected by", "已更正"),
     };
-    let notice = format!("{notice} {} ✓", change.amount.with_code());
+    let notice = format!("{notice} {} ✓", money_words(change.amount));
     Ok(redirect_with_notice(context, &format!("/console/riders/{}", change.rider), &notice))
 }

@@ -5,6 +5,7 @@ use crate::console::{
     components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_nav},
+    numbers::in_words,
     session::PageContext,
     time::departure,
 };
@@ -81,7 +82,7 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: 
         @if pending.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
         @for work in &pending {
             @let sentence = work.sentence();
-            p { strong { (context.t(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
+            p { strong { (in_words(context.t(&sentence.en, &sentence.zh))) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
         (order_acts::links(context, order, possible))
     } }

@@ -6,6 +6,7 @@ use crate::console::{
     failure::{Failure, PageResult},
     form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::in_words,
     session::PageContext,
 };
 use crate::{
@@ -239,7 +240,7 @@ async fn dead_letters(app: &App, context: &PageContext, whole: &OrderSnapshot) -
     let more = dead.len() - runs.len();
     Ok(html! {
         ul { @for (job, run) in &runs { li {
-            (link_job(job.id)) " " (tag(context, &job.tag)) ": " (context.t(&run.en, &run.zh))
+            (link_job(job.id)) " " (tag(context, &job.tag)) ": " (in_words(context.t(&run.en, &run.zh)))
             @if let Some(error) = job.last_error() { " (" (error) ")" }
         } } }
         @if more > 0 { p { "+ " (more) } }

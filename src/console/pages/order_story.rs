@@ -2,6 +2,7 @@
 
 use crate::console::{
     components::{empty, link_job, link_rider, span, state, tag},
+    numbers::with_currency,
     session::PageContext,
     time::moment,
 };
@@ -99,8 +100,8 @@ fn words(context: &PageContext, event: &Event) -> Markup {
         }
         "change" => html! { (context.t("an import changed", "导入更改了")) ": " (what) },
         "ledger" => html! {
-            (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text(detail, "amount")) } " " (text(detail, "currency")) ", "
-            (context.t("then the wallet holds", "余额")) " " span.money { (text(detail, "balance_after")) } " " (text(detail, "currency"))
+            (context.t("ledger entry", "账目")) ": " (what) " " span.money { (with_currency(text(detail, "amount"), text(detail, "currency"))) } ", "
+            (context.t("then the wallet holds", "余额")) " " span.money { (with_currency(text(detail, "balance_after"), text(detail, "currency"))) }
         },
         "job" => html! {
             (context.t("job", "任务")) " " (step_of_job(context, what)) " " (state(context, text(detail, "state")))

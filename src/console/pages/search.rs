@@ -9,6 +9,7 @@ use crate::console::{
     failure::PageResult,
     filters::{Given, answered},
     layout::{Nav, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -100,7 +101,7 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
                 thead { tr { th scope="col" { (context.t("Error", "错误")) } th scope="col" { (context.t("Dead", "死信")) } th scope="col" { (context.t("Live", "存活")) } th scope="col" { (context.t("Last", "最近")) } } }
                 tbody { @for group in groups { tr {
                     td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { (group.sample) } }
-                    td.number { (group.dead) } td.number { (group.live) } td { (when(context, group.last_at)) }
+                    td.number { (grouped(group.dead)) } td.number { (grouped(group.live)) } td { (when(context, group.last_at)) }
                 } } }
             }
         }))

@@ -6,6 +6,7 @@ use crate::console::{
     failure::{Failure, PageResult},
     form::{ConfirmedForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -163,8 +164,8 @@ fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
             div { dt { (context.t("Paid", "已支付")) } dd { (money(trip.money)) } }
         }
         @if trip.kind == "changes" {
-            p { (preview.orders_moved) " " (context.t("orders stay", "个订单保留")) ", "
-                (preview.orders_ended) " " (context.t("end", "个订单结束")) "; "
+            p { (grouped(preview.orders_moved)) " " (context.t("orders stay", "个订单保留")) ", "
+                (grouped(preview.orders_ended)) " " (context.t("end", "个订单结束")) "; "
                 (money(preview.refunded)) " " (context.t("is refunded", "将退款")) }
         }
     }

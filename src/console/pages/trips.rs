@@ -9,6 +9,7 @@ use crate::console::{
     components::{empty, link_order, link_trip, live, money_head, next_page_link, state, when},
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -181,7 +182,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             @if let Some(progress) = &cancelling { div.card.verdict.(if progress.finished_at.is_some() { "good" } else { "wait" }) {
                 strong { (context.t("Cancelled", "已取消")) } " — " (progress.reason)
                 progress aria-label=(context.t("Orders ended", "已处理订单")) max=(progress.orders.max(1)) value=(progress.orders - progress.left) {}
-                div { (progress.orders - progress.left) " / " (progress.orders) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
+                div { (grouped(progress.orders - progress.left)) " / " (grouped(progress.orders)) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
             } }
             div.card { dl.facts {
                 dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
@@ -233,7 +234,7 @@ pub(crate) async fn manifest(
             @if let Some(reason) = &manifest.cancelled_reason { " — " (reason) }
             p { (context.t("Who had which seat then, and what became of the order.", "取消时的座位归属及订单去向。")) }
         } }
-        p { (context.t("Trip", "班次")) " " (link_trip(TripId(id))) " · " (manifest.seats.len()) " " (context.t("seats", "个座位")) }
+        p { (context.t("Trip", "班次")) " " (link_trip(TripId(id))) " · " (grouped(manifest.seats.len())) " " (context.t("seats", "个座位")) }
         @if !context.can_write() { p.quiet { (context.t("Phone numbers and e-mail addresses are for operators only.", "电话和邮箱仅限操作员查看。")) } }
         (live("manifest", &context, manifest_table(&context, shown)))
         (next_page_link(&context, next, context.t("More seats", "更多座位")))
