@@ -15,6 +15,9 @@ pub(crate) const LIVE_BEGIN: &str = "<!--live:";
 /// After a live part.
 pub(crate) const LIVE_END: &str = "<!--/live-->";
 
+/// How much of a shortened id is shown, from its end.
+const SHOWN_OF_ID: usize = 12;
+
 /// A part of a page that is updated while the page is open. The id is unique on the page.
 pub(crate) fn live(id: &str, _: &PageContext, body: Markup) -> Markup {
     html! {
@@ -96,6 +99,30 @@ pub(crate) fn money_head(title: &str) -> Markup {
     html! { th scope="col" { (title) ", " (Currency::installed()) } }
 }
 
+/// An id in full, with a button that copies it.
+pub(crate) fn copied(context: &PageContext, id: impl Display) -> Markup {
+    let id = id.to_string();
+    html! { span.copied { code { (id) } " " (copy_button(context, &id)) } }
+}
+
+/// The end of an id, with a button that copies the whole.
+pub(crate) fn copied_end(context: &PageContext, id: impl Display) -> Markup {
+    let id = id.to_string();
+    let end = id.len().saturating_sub(SHOWN_OF_ID);
+    html! { span.copied { code title=(id) { "…" (id[end..]) } " " (copy_button(context, &id)) } }
+}
+
+/// The button beside a `code`; the script shows it, and says in the status that it has copied.
+pub(crate) fn copy_button(context: &PageContext, id: &str) -> Markup {
+    let copy = context.t("Copy", "复制");
+    html! {
+        button.copy type="button" data-copy=(id) aria-label=(format!("{copy} {id}"))
+            data-copied=(context.t("copied", "已复制"))
+            data-selected=(context.t("selected: copy it by hand", "已选中，请手动复制")) { (copy) }
+        " " span role="status" {}
+    }
+}
+
 /// A tag as it is on the wire.
 pub(crate) fn tag(_: &PageContext, wire: &str) -> Markup {
     html! { code.tag { (wire) } }
@@ -152,7 +179,7 @@ pub(crate) fn link_trip(id: impl Display) -> Markup {
 
 fn link(path: &str, id: impl Display) -> Markup {
     let id = id.to_string();
-    let end = id.len().saturating_sub(12);
+    let end = id.len().saturating_sub(SHOWN_OF_ID);
     html! { a.id href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
 }
 

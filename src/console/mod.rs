@@ -12,6 +12,7 @@ mod assets;
 mod banner;
 mod cards;
 mod chart;
+mod chinese;
 mod components;
 mod cookies;
 mod csrf;
@@ -35,7 +36,7 @@ mod upload;
 
 use crate::http::{App, Pages};
 use axum::{
-    Router,
+    Extension, Router,
     middleware::from_fn_with_state,
     routing::{get, post},
 };
@@ -64,6 +65,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/sign-in/code", post(second_factor::code))
         .route("/console/sign-in/enrol", post(second_factor::enrol))
         .route("/console/sign-in/reset", get(password_reset::form).post(password_reset::set))
+        .route("/console/sign-in/beat", get(beat::without_session))
         .route("/console/preferences", post(preferences_form::choose))
         .route("/console/assets/{name}", get(assets::serve))
         // bulk operations
@@ -113,5 +115,6 @@ fn router(app: &App) -> Router<App> {
         // Inside of the streams, whose renderings pass it too.
         .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
+        .layer(Extension(beat::LastAnswer::default()))
         .layer(from_fn_with_state(app.clone(), time::local_times))
 }

@@ -29,9 +29,10 @@ const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauu
     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft 因为大雪封山所以全部班次取消";
 
 /// The routes that are no pages to open: forms before a session, files, and what only redirects.
-const NO_PAGES: [&str; 13] = [
+const NO_PAGES: [&str; 14] = [
     "/",
     "/console/sign-in",
+    "/console/sign-in/beat",
     "/console/sign-in/code",
     "/console/sign-in/enrol",
     "/console/sign-in/reset",

@@ -13,8 +13,9 @@ fn routes() -> Vec<(String, bool)> {
     lines.map(|line| (line.split('"').next().unwrap().to_owned(), line.contains("post("))).collect()
 }
 
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 7] = [
     "/console/sign-in",
+    "/console/sign-in/beat",
     "/console/sign-in/code",
     "/console/sign-in/enrol",
     "/console/sign-in/reset",

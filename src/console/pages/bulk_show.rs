@@ -5,7 +5,7 @@ use super::{
     bulk_preview::filter_words,
 };
 use crate::console::{
-    components::{action_link, ahead, empty, link_job, link_order, live, next_page_link, tag, when},
+    components::{action_link, ahead, copied, empty, link_job, link_order, live, next_page_link, tag, when},
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
     numbers::grouped,
@@ -216,6 +216,7 @@ fn pairs_of(selection: &Selection) -> Pairs {
 fn facts(context: &PageContext, operation: &Bulk) -> Markup {
     html! {
         div.card { dl.facts {
+            dt { (context.t("Id", "编号")) } dd { (copied(context, operation.id)) }
             dt { (context.t("By", "操作人")) } dd { (operation.actor) }
             dt { (context.t("Reason", "原因")) } dd { (operation.reason) }
             dt { (context.t("Started", "开始")) } dd { (when(context, operation.created_at)) }

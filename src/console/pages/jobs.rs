@@ -2,9 +2,10 @@
 
 use super::{attempts, job_filters, job_groups::groups};
 use crate::console::{
+    chinese,
     components::{
-        action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
-        older_page_link, state, tag, when,
+        action_form, action_link, ahead, copied, empty, link_job, link_order, link_rider, link_trip, live,
+        money, older_page_link, state, tag, when,
     },
     failure::PageResult,
     filters::{Given, answered},
@@ -121,7 +122,7 @@ fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
             td.number { (job.attempt) " / " (job.max_attempts) }
             td { (when(context, job.run_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (job.last_error().or(job.note.as_deref()).unwrap_or_default()) }
+            td { (chinese::note(context.lang, job.last_error().or(job.note.as_deref()).unwrap_or_default())) }
         } } }
     } } }
 }
@@ -136,6 +137,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         &context,
         html! {
             div.card { dl.facts {
+                dt { (context.t("Id", "编号")) } dd { (copied(&context, id)) }
                 dt { (context.t("State", "状态")) } dd { (state(&context, &job.state)) }
                 dt { (context.t("What it does", "作用")) } dd { (context.t(&impact.undoes.en, &impact.undoes.zh)) }
                 dt { (context.t("If it runs now", "若现在执行")) } dd { (in_words(context.t(&impact.run.en, &impact.run.zh))) }
@@ -153,9 +155,9 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 @if let Some(at) = job.ended_at { dt { (context.t("Ended", "结束")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.lease_until { dt { (context.t("Lease ends", "租约到期")) } dd { (when(&context, at)) " " span.quiet { (lease(&context, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (context.t("Worker", "工作进程")) } dd { code { (worker) } } }
-                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { code { (trace) } } }
+                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { (copied(&context, trace)) } }
                 @if let Some(print) = &job.fingerprint { dt { (context.t("Error fingerprint", "错误指纹")) } dd { a href=(format!("/console/jobs?error={print}")) { code { (print) } } } }
-                @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (note) } }
+                @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (chinese::note(context.lang, note)) } }
             } }
             (impact_card(&context, &impact))
             div.acts { @for act in acts_of(&job.state).iter().filter(|act| **act != "discard" || may_discard) {

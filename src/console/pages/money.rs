@@ -2,7 +2,8 @@
 
 use super::riders::{account, known};
 use crate::console::{
-    components::{action_form, money, when},
+    chinese,
+    components::{action_form, copied, money, when},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
@@ -76,8 +77,8 @@ pub(crate) async fn confirm_correction(
     let (name, account) = preview(&app, &context, id).await?;
     let preview = html! {
         (account)
-        p { strong { (context.t("The entry that was wrong", "有误的账目")) } ": " (when(&context, wrong.at)) " " (wrong.kind) " "
-            (money(wrong.amount)) }
+        p { strong { (context.t("The entry that was wrong", "有误的账目")) } ": " (when(&context, wrong.at)) " " (chinese::word(context.lang, &wrong.kind)) " "
+            (money(wrong.amount)) " " (copied(&context, wrong.id)) }
     };
     let fields = html! {
         (reference())

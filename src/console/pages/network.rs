@@ -1,6 +1,7 @@
 //! The network: what is sold, and the import of another one.
 
 use crate::console::{
+    chinese,
     components::{action_form, action_link, amount, empty, link_trip, money, money_head, when},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, password_page},
@@ -251,7 +252,7 @@ fn touched(context: &PageContext, trips: &[TouchedTrip]) -> Markup {
             } }
             tbody { @for trip in trips.iter().take(MAX_SHOWN) { tr {
                 td { (link_trip(trip.trip_id)) } (departure(trip))
-                td { (kind(trip.kind)) @if !trip.what.is_empty() { ": " (trip.what.join(", ")) } }
+                td { (kind(trip.kind)) @if !trip.what.is_empty() { ": " (chinese::changes(context.lang, &trip.what)) } }
                 td.number { (trip.seats_sold) } td.number { (trip.seats_held) } td.number { (trip.riders) }
                 td.number { (amount(trip.money)) }
             } } }

@@ -2,7 +2,10 @@
 
 use super::{order_acts, order_saga, order_story};
 use crate::console::{
-    components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
+    chinese,
+    components::{
+        copied, empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when,
+    },
     failure::PageResult,
     layout::{Nav, with_nav},
     numbers::in_words,
@@ -53,7 +56,7 @@ pub(crate) async fn show(
         &context,
         html! {
             (owed(&context, order, &whole, &possible))
-            (facts(&context, &whole))
+            (facts(&context, order, &whole))
             h2 { (context.t("Steps", "步骤")) }
             (order_saga::picture(&context, &whole.flows(id)))
             h2 { (context.t("Jobs", "任务")) }
@@ -88,9 +91,11 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: 
     } }
 }
 
-fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
+fn facts(context: &PageContext, id: OrderId, whole: &OrderSnapshot) -> Markup {
+    let id = html! { dt { (context.t("Id", "编号")) } dd { (copied(context, id)) } };
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
+            (id)
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
             dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure(context, order.departs_at, context.timetable_zone)) }
@@ -99,7 +104,7 @@ fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
             dt { (context.t("Booked", "预订于")) } dd { (when(context, order.created_at)) }
             dt { (context.t("To be paid until", "支付期限")) } dd { (when(context, order.expires_at)) }
-        } } @else { p { (context.t("This order was never added: its booking failed or has not come so far.",
+        } } @else { dl.facts { (id) } p { (context.t("This order was never added: its booking failed or has not come so far.",
                                    "此订单从未创建：预订失败或尚未完成。")) } }
     } }
 }
@@ -114,7 +119,7 @@ fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
                 td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) }
                 td.number { (job.attempt) " / " (job.max_attempts) } td { (when(context, job.run_at)) }
                 td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (attempt["error"].as_str().unwrap_or_default()) } }
-                    (job.note.as_deref().unwrap_or_default()) }
+                    (chinese::note(context.lang, job.note.as_deref().unwrap_or_default())) }
             } } }
         } } }
     }

@@ -168,7 +168,7 @@ async fn page(
         _ => html! {},
     };
     let body = html! {
-        (complaint(problem))
+        (complaint(context.lang, problem))
         form.act.card method="post" action=(address(order, act)) {
             div.preview { (facts(context, &acts)) (jobs) (effect(context, act, &acts)) }
             (fieldset(context, act, &acts, entered))

@@ -2,6 +2,7 @@
 
 use super::order_story::{duration, trace_link};
 use crate::console::{
+    chinese,
     components::{link_job, money, tag},
     session::PageContext,
     time::moment,
@@ -114,7 +115,7 @@ fn undo(context: &PageContext, step: &Step) -> Markup {
 }
 
 fn undo_state(context: &PageContext, undo: &Undo) -> Markup {
-    let says = |job: &UndoJob| html! { @if let Some(note) = &job.note { div.quiet { (note) } } };
+    let says = |job: &UndoJob| html! { @if let Some(note) = &job.note { div.quiet { (chinese::note(context.lang, note)) } } };
     match undo {
         Undo::NotNeeded => badge("off", "–", context.t("not needed", "无需撤销")),
         Undo::Armed(job) => html! {

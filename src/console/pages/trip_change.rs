@@ -2,6 +2,7 @@
 
 use super::{network_imports::without_place, trips::given};
 use crate::console::{
+    chinese,
     components::{action_form, link_trip, money},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, password_page},
@@ -156,7 +157,7 @@ fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
             }
             div { dt { (context.t("What changes", "变更内容")) } dd {
                 @if trip.what.is_empty() { (context.t("later imports change it again", "以后的导入将重新应用于该班次")) }
-                @else { (trip.what.join(", ")) }
+                @else { (chinese::changes(context.lang, &trip.what)) }
             } }
             div { dt { (context.t("Sold", "已售")) } dd { (trip.seats_sold) } }
             div { dt { (context.t("Held", "保留")) } dd { (trip.seats_held) } }

@@ -6,7 +6,7 @@ use super::{
     trip_words::{self, known},
 };
 use crate::console::{
-    components::{empty, link_order, link_trip, live, money_head, next_page_link, state, when},
+    components::{copied, empty, link_order, link_trip, live, money_head, next_page_link, state, when},
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
     numbers::grouped,
@@ -185,6 +185,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 div { (grouped(progress.orders - progress.left)) " / " (grouped(progress.orders)) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
             } }
             div.card { dl.facts {
+                dt { (context.t("Id", "编号")) } dd { (copied(&context, id)) }
                 dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
                 dt { (context.t("Leaves", "发车")) } dd { (trip_words::departs(&context, &names.journeys(&app), trip)) @if let Some(stop) = names.journeys(&app).of_trip(trip).from { " · " (stop.name) } }
                 dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }

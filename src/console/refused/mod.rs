@@ -101,12 +101,14 @@ pub(super) async fn refused(
             fields: &form.fields,
             fault: reason.fault(),
             notice: reason.notice(&form.page),
+            choose_again: page::choose_again(context.lang),
         };
         if let Some(response) = with_fields(console, brought, &form.page, &refill).await {
             return Some(response);
         }
     }
-    Some(page::alone(&context, form, &reason))
+    // Without its page it has no field for a file.
+    (!form.has_file).then(|| page::alone(&context, form, &reason))
 }
 
 /// Sends a form of an ended session on its way, and brings back one that waited.
@@ -127,6 +129,7 @@ pub(super) async fn returned(console: &Console, brought: &Brought, mut response:
         fields: &kept.fields,
         fault: None,
         notice: page::waited(lang),
+        choose_again: page::choose_again(lang),
     };
     let gone = kept::remove(&console.app, &brought.headers);
     response = filled_response(response, &refill).await;
