@@ -113,6 +113,8 @@ mod tests {
             ("the order is closed", "订单状态为：已关闭"),
             ("1 to 500 characters, this has 0", "1 至 500 个字符，现有 0 个"),
             ("at most 50.00 at once", "每次最多 50.00"),
+            ("3 trips made", "已生成 3 个场次"),
+            ("3 trips made; 1 departures not made: 7 on", "已生成 3 个场次；1 个班次时刻未生成：7 on"),
             ("what a person wrote", "what a person wrote"),
             ("", ""),
         ] {

@@ -40,9 +40,8 @@ pub(super) const TEXTS: super::Table = &[
     ("order closed, seats given back", "订单已关闭，座位已释放"),
     ("the order was closed already", "订单此前已关闭"),
     ("finished: the order is paid", "已完成：订单已支付"),
-    ("{} trips made; {}", "已生成 {} 个场次；{}"),
-    ("{} trips made", "已生成 {} 个场次"),
-    ("{} departures not made: {}", "{} 个班次时刻未生成：{}"),
+    ("{} trips made{}", "已生成 {} 个场次{}"),
+    ("; {} departures not made: {}", "；{} 个班次时刻未生成：{}"),
 ];
 
 /// What an import or a change does to a trip. See [`super`].
