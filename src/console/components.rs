@@ -154,7 +154,24 @@ pub(crate) fn state(context: &PageContext, state: &str) -> Markup {
         "none" => ("off", "·", "not begun", "未开始"),
         other => return html! { span.badge.off { (other) } },
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
+    badge(kind, mark, context.t(en, zh))
+}
+
+/// A badge of a kind (`good`, `bad`, `wait`, `run`, `off`): a mark that is readable without colours,
+/// and words.
+pub(crate) fn badge(kind: &str, mark: &str, words: &str) -> Markup {
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
+}
+
+/// What a program said, in English on every page: an error with its causes.
+pub(crate) fn program_text(text: &str) -> Markup {
+    html! { @if !text.is_empty() { span lang="en" { (text) } } }
+}
+
+/// What a page says of an act or a refusal. Of the kinds `good`, `bad` and `wait`; the role is `status`,
+/// or `alert` for what has gone wrong.
+pub(crate) fn notice(kind: &str, role: &str, words: Markup) -> Markup {
+    html! { div class=(format!("notice {kind}")) role=(role) { (words) } }
 }
 
 /// A link to an order, by its shortened id; the whole id is the title.

@@ -5,7 +5,7 @@ use super::{
     banner,
     cards::label_cells,
     chinese,
-    components::LIVE_BEGIN,
+    components::{LIVE_BEGIN, notice},
     numbers::in_words,
     outage::{self, LastHealth},
     preferences::{LOCAL, Lang, Preferences, Theme},
@@ -211,7 +211,7 @@ pub(crate) fn with_standing(
                 { (context.t("Pause updates", "暂停更新")) } }
         }
         (banner::pauses(context))
-        @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
+        @if let Some(words) = &context.notice { (notice("good", "status", html! { (words) })) }
         (body)
     };
     let mut response = document(&context.preferences, tab, top, main).into_response();

@@ -43,7 +43,7 @@ use axum::{
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
     order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
-    search, second_factor, sign_in, trip_acts, trip_change, trips,
+    search, second_factor, sign_in, styleguide, trip_acts, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -111,6 +111,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/account/sessions", post(own_account::end_others))
         .route("/console/account/second-factor", get(own_account::second_factor))
         .route("/console/confirm", get(confirm::form).post(confirm::confirm))
+        .route("/console/styleguide", get(styleguide::show))
         .route("/console/sign-out", post(sign_in::leave))
         // Inside of the streams, whose renderings pass it too.
         .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))

@@ -15,6 +15,7 @@ mod server;
 
 pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub(crate) use openapi::pages::ICON;
 pub use server::require_files;
 
 use crate::{

@@ -2,7 +2,7 @@
 //! from a form with a file, or with a reason of blanks.
 
 use super::ConsoleSession;
-use crate::harness::{Browser, Frozen, OwnServer, World};
+use crate::harness::{Browser, Frozen, OwnServer, PRODUCTION, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_is_led_to_the_console_and_a_client_is_not() {
@@ -70,4 +70,24 @@ async fn a_reason_of_blanks_and_a_refused_file_bring_their_forms_back() {
     {
         assert!(page.contains(part), "{part} in {page}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_styleguide_is_for_those_who_sign_in_and_not_in_production() {
+    let world = World::new().await;
+    let page = "/console/styleguide";
+    assert_eq!(ConsoleSession::stranger(&world).status("GET", page, None).await, 303);
+    let shown = ConsoleSession::enter(&world, "ops").await.page(page).await;
+    for part in [
+        "class=\"fault\"",
+        "badge wait",
+        "figure class=\"chart\"",
+        "class=\"flow\"",
+        "1,234,567",
+        "data-copy=",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let sold = World::with(&PRODUCTION).await;
+    assert_eq!(ConsoleSession::enter(&sold, "ops").await.status("GET", page, None).await, 404);
 }

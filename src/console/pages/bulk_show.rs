@@ -5,7 +5,10 @@ use super::{
     bulk_preview::filter_words,
 };
 use crate::console::{
-    components::{action_link, ahead, copied, empty, link_job, link_order, live, next_page_link, tag, when},
+    components::{
+        self, action_link, ahead, copied, empty, link_job, link_order, live, next_page_link, program_text,
+        tag, when,
+    },
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
     numbers::grouped,
@@ -132,7 +135,7 @@ fn badge(context: &PageContext, verdict: Verdict) -> Markup {
         Verdict::Cancelled | Verdict::LeftAlone => ("off", "–"),
         Verdict::Open => ("off", "○"),
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words(context, verdict)) } }
+    components::badge(kind, mark, words(context, verdict))
 }
 
 fn tabs(context: &PageContext, id: Uuid, shown: Option<Verdict>, outcomes: &Outcomes) -> Markup {
@@ -274,7 +277,7 @@ fn attempt(context: &PageContext, item: &Outcome) -> Markup {
             @if let Some(at) = item.run_at { (when(context, at)) " " span.quiet { (ahead(context, at)) } }
         }
         @else { (context.t("gave up after", "放弃，尝试次数")) " " (begun) " " (context.t("attempts", "")) }
-        @if begun > 0 { @if let Some(error) = &item.error { div.bad_text { (error) } } }
+        @if begun > 0 { @if let Some(error) = &item.error { div.bad_text { (program_text(error)) } } }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::console::{
     banner::because_paused,
-    components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
+    components::{empty, link_job, link_order, link_rider, live, program_text, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_standing},
     numbers::{grouped, money_words, with_currency},
@@ -321,7 +321,7 @@ fn row(context: &PageContext, job: &JobView, late_secs: Option<f64>) -> Markup {
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
         td {
             @if job.failures() > 1 { (job.failures()) "× " }
-            (job.last_error().unwrap_or_default())
+            (program_text(job.last_error().unwrap_or_default()))
         }
     } }
 }

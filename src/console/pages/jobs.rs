@@ -122,7 +122,7 @@ fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
             td.number { (job.attempt) " / " (job.max_attempts) }
             td { (when(context, job.run_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (chinese::note(context.lang, job.last_error().or(job.note.as_deref()).unwrap_or_default())) }
+            td { (attempts::error_or_note(context, job)) }
         } } }
     } } }
 }

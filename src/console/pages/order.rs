@@ -4,7 +4,8 @@ use super::{order_acts, order_saga, order_story};
 use crate::console::{
     chinese,
     components::{
-        copied, empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when,
+        copied, empty, link_job, link_rider, link_trip, live, money, next_page_link, program_text, state,
+        tag, when,
     },
     failure::PageResult,
     layout::{Nav, with_nav},
@@ -118,7 +119,7 @@ fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
             tbody { @for job in &whole.jobs { tr {
                 td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) }
                 td.number { (job.attempt) " / " (job.max_attempts) } td { (when(context, job.run_at)) }
-                td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (attempt["error"].as_str().unwrap_or_default()) } }
+                td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (program_text(attempt["error"].as_str().unwrap_or_default())) } }
                     (chinese::note(context.lang, job.note.as_deref().unwrap_or_default())) }
             } } }
         } } }

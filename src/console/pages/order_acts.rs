@@ -2,7 +2,7 @@
 
 use super::{order_refund, second_factor::complaint};
 use crate::console::{
-    components::{link_job, link_rider, link_trip, money, state, tag, when},
+    components::{link_job, link_rider, link_trip, money, program_text, state, tag, when},
     failure::{Failure, PageResult},
     form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
@@ -241,7 +241,7 @@ async fn dead_letters(app: &App, context: &PageContext, whole: &OrderSnapshot) -
     Ok(html! {
         ul { @for (job, run) in &runs { li {
             (link_job(job.id)) " " (tag(context, &job.tag)) ": " (in_words(context.t(&run.en, &run.zh)))
-            @if let Some(error) = job.last_error() { " (" (error) ")" }
+            @if let Some(error) = job.last_error() { " (" (program_text(error)) ")" }
         } } }
         @if more > 0 { p { "+ " (more) } }
     })

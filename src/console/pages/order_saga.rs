@@ -3,7 +3,7 @@
 use super::order_story::{duration, trace_link};
 use crate::console::{
     chinese,
-    components::{link_job, money, tag},
+    components::{badge, link_job, money, tag},
     session::PageContext,
     time::moment,
 };
@@ -47,11 +47,6 @@ fn stage(context: &PageContext, step: &Step) -> Markup {
         }
         div.back { (undo(context, step)) }
     } }
-}
-
-/// A state: a mark that is readable without colours, and words.
-fn badge(kind: &str, mark: &str, words: &str) -> Markup {
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
 }
 
 fn run(context: &PageContext, step: &Step) -> Markup {

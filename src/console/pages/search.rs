@@ -1,12 +1,13 @@
 //! The search box: all that a text may mean, by sections. What it means beyond doubt is opened.
 
 use super::{
+    attempts::error_or_note,
     orders::table as order_table,
     riders::{candidates, searched},
 };
 use crate::console::{
     chinese,
-    components::{amount, link_job, link_order, link_rider, money_head, state, tag, when},
+    components::{amount, link_job, link_order, link_rider, money_head, program_text, state, tag, when},
     failure::PageResult,
     filters::{Given, answered},
     layout::{Nav, with_nav},
@@ -101,7 +102,7 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
             table {
                 thead { tr { th scope="col" { (context.t("Error", "错误")) } th scope="col" { (context.t("Dead", "死信")) } th scope="col" { (context.t("Live", "存活")) } th scope="col" { (context.t("Last", "最近")) } } }
                 tbody { @for group in groups { tr {
-                    td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { (group.sample) } }
+                    td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { (program_text(&group.sample)) } }
                     td.number { (grouped(group.dead)) } td.number { (grouped(group.live)) } td { (when(context, group.last_at)) }
                 } } }
             }
@@ -164,7 +165,7 @@ fn job_table(context: &PageContext, jobs: &[JobView]) -> Markup {
         tbody { @for job in jobs { tr {
             td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) } td { (when(context, job.created_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (chinese::note(context.lang, job.last_error().or(job.note.as_deref()).unwrap_or_default())) }
+            td { (error_or_note(context, job)) }
         } } }
     } }
 }

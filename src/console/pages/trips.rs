@@ -6,7 +6,9 @@ use super::{
     trip_words::{self, known},
 };
 use crate::console::{
-    components::{copied, empty, link_order, link_trip, live, money_head, next_page_link, state, when},
+    components::{
+        copied, empty, link_order, link_trip, live, money_head, next_page_link, program_text, state, when,
+    },
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
     numbers::grouped,
@@ -148,7 +150,7 @@ fn missing(context: &PageContext, departures: &Page<NotMade>) -> Markup {
     html! { @if !departures.items.is_empty() { div.card {
         h2 { (context.t("Departures that could not be made", "未能生成的班次")) }
         ul { @for one in &departures.items { li {
-            (one.service_date) " · " (context.t("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(context, one.at))
+            (one.service_date) " · " (context.t("departure", "时刻")) " " (one.timetable_id) ": " (program_text(&one.error)) " · " (when(context, one.at))
         } } }
         @if departures.next.is_some() { p { (context.t("There are more: ", "还有更多：")) code { "GET /v1/ops/departures-not-made" } } }
     } } }

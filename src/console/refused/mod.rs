@@ -15,8 +15,11 @@ mod sent;
 
 pub(super) use fill::PAGE;
 
-use super::session::{error_page_context, next, signed_in};
-use crate::http::{App, middleware::client_address::Peer};
+use super::session::{PageContext, error_page_context, next, signed_in};
+use crate::{
+    domain::FieldError,
+    http::{App, middleware::client_address::Peer, problem::Problem},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -25,6 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fill::{Refill, fill};
+use maud::{Markup, PreEscaped};
 use sent::SentForm;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -109,6 +113,28 @@ pub(super) async fn refused(
     }
     // Without its page it has no field for a file.
     (!form.has_file).then(|| page::alone(&context, form, &reason))
+}
+
+/// The first form of this address as it is shown after a refusal of its amount.
+pub(super) fn sample_refusal(
+    context: &PageContext,
+    shown: &Markup,
+    action: &str,
+    fields: &[(&str, &str)],
+) -> Markup {
+    let problem = Problem::field(&FieldError::new("amount", "an amount above zero"));
+    let reason = page::Reason::of(context.lang, &problem.body);
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let refill = Refill {
+        action,
+        page: &context.path,
+        fields: &fields,
+        fault: reason.fault(),
+        notice: reason.notice(&context.path),
+        choose_again: page::choose_again(context.lang),
+    };
+    // A sample does not take the focus.
+    PreEscaped(fill(&shown.0, &refill).unwrap_or_default().replace(" autofocus=\"\"", ""))
 }
 
 /// Sends a form of an ended session on its way, and brings back one that waited.
