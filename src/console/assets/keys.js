@@ -1,21 +1,25 @@
 // The keys, and the buttons that copy. It follows console.js in the same script.
 
 // Copies an id. Where the clipboard cannot be used, the id is selected instead.
+const COPY_MS = 1000;
+const SAID_MS = 4000;
 root.dataset.script = "";
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
   const { copy, copied, selected } = button.dataset;
   const [id, said] = ["code", "[role=status]"].map((part) => button.parentElement.querySelector(part));
+  clearTimeout(said.forget);
   try {
-    await navigator.clipboard.writeText(copy);
+    // A browser that has to ask for leave may never answer.
+    await Promise.race([navigator.clipboard.writeText(copy), new Promise((_, late) => setTimeout(late, COPY_MS))]);
     said.textContent = copied;
   } catch {
     id.textContent = copy;
     getSelection().selectAllChildren(id);
     said.textContent = selected;
   }
-  setTimeout(() => { said.textContent = ""; }, 4000);
+  said.forget = setTimeout(() => { said.textContent = ""; }, SAID_MS);
 });
 
 // Moves the focus to the first link of the row after the focused one, or before it; Enter opens it.

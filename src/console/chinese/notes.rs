@@ -47,10 +47,13 @@ pub(super) const TEXTS: super::Table = &[
 /// What an import or a change does to a trip. See [`super`].
 pub(super) const CHANGES: super::Table = &[
     ("{}; seats without a place: {}", "{}；没有对应座位：{}"),
+    ("the departure does not run", "该班次时刻不运行"),
     ("departs {} to {}", "发车 {} 改为 {}"),
     ("arrives {} to {}", "到达 {} 改为 {}"),
     ("bus {} to {}", "车辆 {} 改为 {}"),
     ("price {} to {}", "票价 {} 改为 {}"),
     ("other stops", "站点变更"),
+    ("stays as it is, and its bus {} ends", "保持不变，但 {} 号车停用"),
+    ("keeps its seats, and its bus {} gets those of {}", "座位不变，但 {} 号车改用 {} 的座位"),
     ("other seats, of {}", "座位变更，车型 {}"),
 ];

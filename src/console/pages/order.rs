@@ -25,6 +25,7 @@ use crate::{
     },
     orders::{
         self, MOST_EVENTS,
+        pending::PendingWork,
         snapshot::{self, OrderSnapshot},
     },
 };
@@ -85,11 +86,21 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: 
     html! { div class=(format!("card verdict {kind}")) {
         @if pending.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
         @for work in &pending {
-            @let sentence = work.sentence();
-            p { strong { (in_words(context.t(&sentence.en, &sentence.zh))) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
+            p { strong { (owed_words(context, work)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
         (order_acts::links(context, order, possible))
     } }
+}
+
+/// What is pending, in a sentence. Its error is a program's, so it stands apart.
+fn owed_words(context: &PageContext, work: &PendingWork) -> Markup {
+    let sentence = work.sentence();
+    let words = in_words(context.t(&sentence.en, &sentence.zh));
+    let error = work.error.as_deref().unwrap_or_default();
+    match words.split_once(&format!(" ({error})")).filter(|_| !error.is_empty()) {
+        Some((before, after)) => html! { (before) " (" (program_text(error)) ")" (after) },
+        None => html! { (words) },
+    }
 }
 
 fn facts(context: &PageContext, id: OrderId, whole: &OrderSnapshot) -> Markup {

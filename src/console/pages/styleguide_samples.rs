@@ -68,7 +68,7 @@ pub(super) fn owed(some: bool) -> UndoBacklog {
 pub(super) fn pauses() -> Vec<Pause> {
     let tag = MqTag::PayBack.wire().to_owned();
     let since = Utc::now() - TimeDelta::minutes(13);
-    vec![Pause { tag, since, who: "ops".to_owned(), why: "the bank is closed".to_owned() }]
+    vec![Pause { tag, since, who: "ops".to_owned(), why: "bank closed".to_owned() }]
 }
 
 /// An hour with a pause and a new build.
@@ -79,7 +79,7 @@ pub(super) fn history() -> History {
         kind: kind.to_owned(),
         subject: subject.to_owned(),
         who: "ops".to_owned(),
-        why: "the bank is closed".to_owned(),
+        why: "bank closed".to_owned(),
     };
     let tag = MqTag::PayBack.wire();
     let marks = vec![mark("build", "0.0.0", 50), mark("paused", tag, 30), mark("resumed", tag, 20)];
