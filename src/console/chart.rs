@@ -7,6 +7,7 @@
 
 use super::{
     components::when,
+    numbers::short,
     session::PageContext,
     time::{minute, offset},
 };
@@ -348,24 +349,6 @@ fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// A number without needless decimal places, with separated thousands.
-pub(crate) fn short(value: f64) -> String {
-    if value.fract() != 0.0 && value < 100.0 {
-        return format!("{value:.2}");
-    }
-    let digits = format!("{value:.0}");
-    let mut parts: Vec<&str> = Vec::new();
-    let mut rest = digits.as_str();
-    while rest.len() > 3 {
-        let (before, three) = rest.split_at(rest.len() - 3);
-        parts.push(three);
-        rest = before;
-    }
-    parts.push(rest);
-    parts.reverse();
-    parts.join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,11 +358,6 @@ mod tests {
         for (most, end) in [(0.0, 0.0), (1.0, 1.0), (3.0, 4.0), (78.0, 80.0), (4_245.0, 6_000.0), (0.3, 0.4)]
         {
             assert!((rounded_up(most) - end).abs() < 1e-9, "{most}: {}", rounded_up(most));
-        }
-        for (value, text) in
-            [(0.0, "0"), (4_245.0, "4,245"), (1_000_000.0, "1,000,000"), (0.25, "0.25"), (78.0, "78")]
-        {
-            assert_eq!(short(value), text);
         }
     }
 

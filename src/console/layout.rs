@@ -4,7 +4,9 @@ use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     banner,
     cards::label_cells,
-    components::LIVE_BEGIN,
+    chinese,
+    components::{LIVE_BEGIN, notice},
+    numbers::in_words,
     outage::{self, LastHealth},
     preferences::{LOCAL, Lang, Preferences, Theme},
     refused::{self, Brought, Console},
@@ -154,7 +156,7 @@ async fn problem_as_page(
 fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Markup {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     html! {
-        p { (text("detail")) }
+        p { (in_words(&chinese::detail(lang, body))) }
         p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
         @if returns {
             p role="status" data-retry hidden {
@@ -209,7 +211,7 @@ pub(crate) fn with_standing(
                 { (context.t("Pause updates", "暂停更新")) } }
         }
         (banner::pauses(context))
-        @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
+        @if let Some(words) = &context.notice { (notice("good", "status", html! { (words) })) }
         (body)
     };
     let mut response = document(&context.preferences, tab, top, main).into_response();
@@ -239,8 +241,19 @@ fn staleness(context: &PageContext) -> Markup {
     }
 }
 
+/// The same bar for a page without a session, which asks for the database alone.
+fn staleness_without_session(lang: Lang) -> Markup {
+    html! {
+        p #stale role="status" data-beat="/console/sign-in/beat"
+            data-server=(lang.t("The server does not answer. Nothing can be sent just now.", "服务器没有响应，暂时无法提交。"))
+            data-database=(lang.t("The database does not answer. Nothing can be sent just now.", "数据库没有响应，暂时无法提交。"))
+            data-busy=(lang.t("The server is busy. Nothing can be sent just now.", "服务器繁忙，暂时无法提交。")) {}
+    }
+}
+
 /// A page without the navigation, for anyone.
 pub(crate) fn without_nav(preferences: &Preferences, title: &str, body: Markup) -> Html<String> {
+    let body = html! { (staleness_without_session(preferences.lang)) (body) };
     document(preferences, &Standing::plain(title), html! {}, body)
 }
 
@@ -308,6 +321,7 @@ fn keyboard_help(lang: Lang) -> Markup {
         ("j", "next row", "下一行"),
         ("k", "row before", "上一行"),
         ("Enter", "open the row", "打开该行"),
+        ("a", "the page's first act", "本页首个操作"),
         ("p", "pause updates", "暂停更新"),
         ("?", "these keys", "快捷键"),
     ];

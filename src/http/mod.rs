@@ -15,6 +15,7 @@ mod server;
 
 pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub(crate) use openapi::pages::ICON;
 pub use server::require_files;
 
 use crate::{
@@ -38,7 +39,7 @@ use axum::{
     routing::{MethodRouter, any, delete, get, post, put},
 };
 use handlers::{
-    account, health, live,
+    account, health, live, missing,
     ops::{
         self, bulk, jobs, network, orders as ops_orders, queues, riders as ops_riders, trip_changes,
         trips as ops_trips, wallets,
@@ -230,7 +231,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages.routes)
-        .fallback(problem::no_such_route)
+        .fallback(missing::missing)
         .method_not_allowed_fallback(problem::no_such_method)
         // In the order in which a request passes them. One call, because each call boxes and clones
         // everything below it.

@@ -19,19 +19,20 @@ const MAX_PAGES: usize = 160;
 const WIDTHS: [u32; 6] = [390, 768, 1_200, 1_920, 640, 320];
 /// The longest that may be written of each kind.
 const NAME: &str = "Wolfeschlegelsteinhausenbergerdorff.2026";
-const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick Gerald Hubert Irvin John Kenneth Lloyd \
+pub(super) const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick Gerald Hubert Irvin John Kenneth Lloyd \
     Martin Nero Oliver Paul Quincy Randolph Sherman Thomas Uncas Victor William Xerxes Yancy \
     Wolfeschlegelsteinhausen";
 const PHONE: &str = "+86 (0)28 5550-0101/5550-0102/5550-0103";
 const LARGEST: &str = "1000000000.00";
 const MAILBOX: &str = "wolfeschlegelsteinhausenbergerdorff.wolfeschlegelsteinhausenber";
-const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
+pub(super) const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft 因为大雪封山所以全部班次取消";
 
 /// The routes that are no pages to open: forms before a session, files, and what only redirects.
-const NO_PAGES: [&str; 13] = [
+const NO_PAGES: [&str; 14] = [
     "/",
     "/console/sign-in",
+    "/console/sign-in/beat",
     "/console/sign-in/code",
     "/console/sign-in/enrol",
     "/console/sign-in/reset",
@@ -81,7 +82,7 @@ return [...bad].slice(0, 8);
 
 /// A world with things in every state, under names and amounts as long as they may be; and where to
 /// begin: home, and what no link leads to.
-async fn crowded() -> (World, VecDeque<String>) {
+pub(super) async fn crowded() -> (World, VecDeque<String>) {
     let world = World::with(&[
         ("FAREBOX__WALLETS__APPROVAL_ABOVE", "50.00"),
         ("FAREBOX__WALLETS__MAX_BALANCE", LARGEST),
@@ -130,6 +131,7 @@ async fn crowded() -> (World, VecDeque<String>) {
         "/console/search?q=nobody".to_owned(),
         format!("/console/network/previews/{preview}"),
         "/console/confirm?next=%2Fconsole".to_owned(),
+        "/console/styleguide".to_owned(),
         format!("/console/trips/{trip}/change?price=5.00"),
         "/console/bulk/new?act=redrive&tag=order_add_seats_cancle".to_owned(),
     ];
@@ -158,7 +160,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 /// Every page that links lead to from these, a few of each kind.
-async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
+pub(super) async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
     let ops = ConsoleSession::enter(world, "owner").await;
     let (mut known, mut kinds) = (BTreeSet::new(), BTreeMap::<(String, bool), usize>::new());
     let (mut pages, mut refused) = (Vec::new(), Vec::new());

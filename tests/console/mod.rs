@@ -6,6 +6,7 @@ mod bulk;
 mod charts;
 mod cookies;
 mod dead_rollback;
+mod entry;
 mod errors;
 mod every_page;
 mod find;

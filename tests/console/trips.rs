@@ -140,7 +140,7 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     browser.click(&short(&trip)).await;
     browser.sees("595 / 600").await;
     browser.click("Cancel the trip").await;
-    browser.sees("4 orders of 2 riders end: 12.00 CNY is given back").await;
+    browser.sees("4 orders of 2 riders end: 12.00\u{a0}CNY is given back").await;
     the_preview_names_riders(
         &browser,
         &[(&paid, "rider0"), (&unpaid, "rider0"), (&far_paid, "rider1"), (&far_unpaid, "rider1")],

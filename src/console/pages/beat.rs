@@ -1,13 +1,15 @@
 //! The heartbeat of open pages: whether the session and the database are there. One page of a browser
-//! asks for all of them.
+//! asks for all of them. Pages without a session ask for the database alone.
 
 use crate::console::session::signed_in;
 use crate::{http::App, storage::responds};
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Mutex, time::Instant};
 
 /// How long the database may take. The script waits longer, and shows a page as old after 4.5 s.
 const BEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -23,5 +25,39 @@ pub(crate) async fn beat(State(app): State<App>, headers: HeaderMap) -> (StatusC
         Ok(Ok(true)) if responds(&app.operator_pool, BEAT_TIMEOUT).await => (StatusCode::NO_CONTENT, ""),
         Ok(Ok(false)) => ended,
         _ => (StatusCode::SERVICE_UNAVAILABLE, "database"),
+    }
+}
+
+/// How long an answer holds for all pages without a session: anyone may ask.
+const HOLDS: Duration = Duration::from_millis(500);
+
+/// Whether the database answered last, and when it was asked. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastAnswer(Arc<Mutex<Option<(Instant, bool)>>>);
+
+impl LastAnswer {
+    /// One statement at a time, however many ask. Safe to drop: the next one asks again.
+    async fn responds(&self, app: &App) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, answer)) = *last
+            && at.elapsed() < HOLDS
+        {
+            return answer;
+        }
+        let answer = responds(&app.operator_pool, BEAT_TIMEOUT).await;
+        *last = Some((Instant::now(), answer));
+        answer
+    }
+}
+
+/// 204, or 503 with the word `database`, for a page without a session.
+pub(crate) async fn without_session(
+    State(app): State<App>,
+    Extension(last): Extension<LastAnswer>,
+) -> (StatusCode, &'static str) {
+    if last.responds(&app).await {
+        (StatusCode::NO_CONTENT, "")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "database")
     }
 }

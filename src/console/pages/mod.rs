@@ -38,6 +38,8 @@ pub(crate) mod search;
 mod seat_map;
 pub(crate) mod second_factor;
 pub(crate) mod sign_in;
+pub(crate) mod styleguide;
+mod styleguide_samples;
 pub(crate) mod trip_acts;
 pub(crate) mod trip_change;
 mod trip_words;

@@ -1,7 +1,9 @@
 //! The story of an order: all that happened, by time; and, apart, what is to come.
 
 use crate::console::{
-    components::{empty, link_job, link_rider, span, state, tag},
+    chinese,
+    components::{copy_button, empty, link_job, link_rider, span, state, tag},
+    numbers::with_currency,
     session::PageContext,
     time::moment,
 };
@@ -26,7 +28,7 @@ pub(super) fn duration(context: &PageContext, time: TimeDelta) -> String {
 /// The trace id of a request or an attempt, as a link to all that has it.
 pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
     html! { div.quiet { (context.t("Trace", "追踪")) " "
-    a href=(format!("/console/search?q={trace}")) { code { (trace) } } } }
+    span.copied { a href=(format!("/console/search?q={trace}")) { code { (trace) } } " " (copy_button(context, trace)) } } }
 }
 
 /// The list of what happened. Live jobs that wait stand in [`next`].
@@ -125,16 +127,18 @@ fn words(context: &PageContext, event: &Event) -> Markup {
             ": " (step(context, what))
         },
         "state" => {
-            html! { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (text(detail, "reason")) ")" }
+            html! { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (chinese::note(context.lang, text(detail, "reason"))) ")" }
         }
-        "change" => html! { (context.t("an import changed", "导入更改了")) ": " (what) },
+        "change" => {
+            html! { (context.t("an import changed", "导入更改了")) ": " (chinese::change(context.lang, what)) }
+        }
         "ledger" => html! {
-            (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text(detail, "amount")) } " " (text(detail, "currency")) ", "
-            (context.t("then the wallet holds", "余额")) " " span.money { (text(detail, "balance_after")) } " " (text(detail, "currency"))
+            (context.t("ledger entry", "账目")) ": " (chinese::word(context.lang, what)) " " span.money { (with_currency(text(detail, "amount"), text(detail, "currency"))) } ", "
+            (context.t("then the wallet holds", "余额")) " " span.money { (with_currency(text(detail, "balance_after"), text(detail, "currency"))) }
         },
         "job" => html! {
             (context.t("job", "任务")) " " (step_of_job(context, what)) " " (state(context, text(detail, "state")))
-            (job()) " " (text(detail, "note"))
+            (job()) " " (chinese::note(context.lang, text(detail, "note")))
         },
         "attempt" => attempt(context, event),
         "died" => html! {
@@ -144,7 +148,7 @@ fn words(context: &PageContext, event: &Event) -> Markup {
         "request" => request(context, what, detail),
         "failed_request" => failed_request(context, what, detail),
         "act" => html! {
-            strong { (what) } " " (text(detail, "actor")) " (" (text(detail, "through")) ")"
+            strong { (chinese::word(context.lang, what)) } " " (text(detail, "actor")) " (" (chinese::word(context.lang, text(detail, "through"))) ")"
             @if let Some(reason) = detail["reason"].as_str() { " — " (reason) }
             @if let Some(note) = detail["detail"]["note"].as_str() { " — " (note) }
         },
