@@ -28,6 +28,7 @@ pub mod session;
 mod sign_in;
 mod standing;
 mod timeline;
+mod tasks;
 mod times;
 mod trips;
 mod viewer_role;
