@@ -81,7 +81,7 @@ return [...bad].slice(0, 8);
 
 /// A world with things in every state, under names and amounts as long as they may be; and where to
 /// begin: home, and what no link leads to.
-async fn crowded() -> (World, VecDeque<String>) {
+pub(super) async fn crowded() -> (World, VecDeque<String>) {
     let world = World::with(&[
         ("FAREBOX__WALLETS__APPROVAL_ABOVE", "50.00"),
         ("FAREBOX__WALLETS__MAX_BALANCE", LARGEST),
@@ -137,7 +137,7 @@ async fn crowded() -> (World, VecDeque<String>) {
 }
 
 /// A page's kind: its path without ids, with filters or without.
-fn kind(address: &str) -> (String, bool) {
+pub(super) fn kind(address: &str) -> (String, bool) {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let plain = |part: &str| {
         let is_id = part.parse::<uuid::Uuid>().is_ok() || part.parse::<u64>().is_ok();
@@ -158,7 +158,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 /// Every page that links lead to from these, a few of each kind.
-async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
+pub(super) async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
     let ops = ConsoleSession::enter(world, "owner").await;
     let (mut known, mut kinds) = (BTreeSet::new(), BTreeMap::<(String, bool), usize>::new());
     let (mut pages, mut refused) = (Vec::new(), Vec::new());
@@ -215,7 +215,7 @@ fn every_route_is_among(pages: &[String]) {
     assert_eq!(missed, Vec::<&str>::new(), "no link leads there");
 }
 
-async fn speaks(browser: &Browser, language: &str) {
+pub(super) async fn speaks(browser: &Browser, language: &str) {
     browser.goto("/console").await;
     browser.click(language).await;
     let code = if language == "English" { "en" } else { "zh" };

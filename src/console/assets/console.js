@@ -6,6 +6,9 @@ const refused = document.querySelector("[data-page]");
 if (refused) history.replaceState(null, "", refused.dataset.page);
 
 const root = document.documentElement;
+root.dataset.scripted = ""; // what works by the script alone is shown
+const find = document.getElementById("q");
+if (find) find.placeholder += "  /";
 const pause = document.getElementById("pause");
 const bar = document.getElementById("stale");
 const asOf = document.getElementById("as-of");
@@ -344,7 +347,7 @@ document.addEventListener("keydown", (event) => {
   going = false;
   if (was && pages[key]) { location.assign(pages[key]); return; }
   if (key === "g") { going = true; return; }
-  if (key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
+  if (key === "/") { event.preventDefault(); find?.focus(); }
   if (key === "j") step(1);
   if (key === "k") step(-1);
   if (key === "p" && pause && !pause.hidden) toggle();
