@@ -31,6 +31,7 @@ mod sign_in;
 mod standing;
 mod timeline;
 mod tasks;
+mod ten_tabs;
 mod times;
 mod trips;
 mod viewer_role;
