@@ -12,7 +12,7 @@ use super::{
     standing::Standing,
     time::clock,
 };
-use crate::http::middleware::context::with_language;
+use crate::http::{middleware::context::with_language, problem::PoolExhausted};
 use axum::{
     body::to_bytes,
     extract::{Request, State},
@@ -139,6 +139,8 @@ async fn problem_as_page(
         let words =
             outage::words(&preferences, context.as_ref().map_or(Tz::UTC, |context| context.zone), health);
         details = html! { (words) (details) };
+    } else if parts.extensions.get::<PoolExhausted>().is_some() {
+        details = html! { (outage::busy_words(preferences.lang)) (details) };
     }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
