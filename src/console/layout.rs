@@ -14,7 +14,7 @@ use super::{
     standing::Standing,
     time::clock,
 };
-use crate::http::middleware::context::with_language;
+use crate::http::{middleware::context::with_language, problem::PoolExhausted};
 use axum::{
     body::to_bytes,
     extract::{Request, State},
@@ -141,6 +141,8 @@ async fn problem_as_page(
         let words =
             outage::words(&preferences, context.as_ref().map_or(Tz::UTC, |context| context.zone), health);
         details = html! { (words) (details) };
+    } else if parts.extensions.get::<PoolExhausted>().is_some() {
+        details = html! { (outage::busy_words(preferences.lang)) (details) };
     }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
@@ -190,7 +192,7 @@ pub(crate) fn with_standing(
         }
         form.search role="search" action="/console/search" {
             label.hidden for="q" { (context.t("Search", "搜索")) }
-            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…  /", "编号、姓名、电话、键、错误…  /"))
+            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…", "编号、姓名、电话、键、错误…"))
                 title=(context.t("Any id, also shortened; a name, a phone number or a part of them; a trace id, a key, an error, a departure", "任意编号（可缩短）、姓名、电话或其一部分；追踪编号、键、错误、班次")) required;
         }
         div.who {
@@ -326,7 +328,7 @@ fn keyboard_help(lang: Lang) -> Markup {
         ("?", "these keys", "快捷键"),
     ];
     html! {
-        details #keys {
+        details.scripted #keys {
             summary { (lang.t("Keys", "快捷键")) }
             dl.keys { @for (key, en, zh) in keys { div { dt { kbd { (key) } } dd { (lang.t(en, zh)) } } } }
         }

@@ -29,7 +29,7 @@ use crate::{
     },
     saga::SagaContext,
     settings::Settings,
-    storage::{Reads, redis::RedisLink},
+    storage::{Probe, Reads, redis::RedisLink},
     telemetry::{metrics::Metrics, traffic::TrafficCounters},
     trips::{Itineraries, ItineraryCache, JourneyContext, TripLists, live::Live, seat_map::ReadSeatMaps},
 };
@@ -83,8 +83,10 @@ pub struct Parts {
     pub limits: Limits,
     /// Bounds the requests in flight.
     pub admission: Admission,
-    /// The connections of health, metrics, operators and the list of revoked sessions.
+    /// The connections of metrics, operators and the list of revoked sessions.
     pub operator_pool: PgPool,
+    /// Asks whether the database answers, on a connection of its own.
+    pub probe: Probe,
     /// Counts the outcomes of bookings and payments.
     pub tally: TrafficCounters,
     /// Cancelled when the process is asked to stop: ends streams, which have no end of their own, and

@@ -139,7 +139,7 @@ pub(super) async fn crowded() -> (World, VecDeque<String>) {
 }
 
 /// A page's kind: its path without ids, with filters or without.
-fn kind(address: &str) -> (String, bool) {
+pub(super) fn kind(address: &str) -> (String, bool) {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let plain = |part: &str| {
         let is_id = part.parse::<uuid::Uuid>().is_ok() || part.parse::<u64>().is_ok();
@@ -217,7 +217,7 @@ fn every_route_is_among(pages: &[String]) {
     assert_eq!(missed, Vec::<&str>::new(), "no link leads there");
 }
 
-async fn speaks(browser: &Browser, language: &str) {
+pub(super) async fn speaks(browser: &Browser, language: &str) {
     browser.goto("/console").await;
     browser.click(language).await;
     let code = if language == "English" { "en" } else { "zh" };

@@ -6,6 +6,9 @@ const refused = document.querySelector("[data-page]");
 if (refused) history.replaceState(null, "", refused.dataset.page);
 
 const root = document.documentElement;
+root.dataset.scripted = ""; // what works by the script alone is shown
+const find = document.getElementById("q");
+if (find) find.placeholder += "  /";
 const pause = document.getElementById("pause");
 const bar = document.getElementById("stale");
 const asOf = document.getElementById("as-of");

@@ -2,29 +2,35 @@
 //! asks for all of them. Pages without a session ask for the database alone.
 
 use crate::console::session::signed_in;
-use crate::{http::App, storage::responds};
+use crate::http::App;
 use axum::{
     Extension,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 /// How long the database may take. The script waits longer, and shows a page as old after 4.5 s.
 const BEAT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// 204, or the word for what is missing: `session` (401) or `database` (503). It is no use of the
-/// session.
+/// 204, or the word for what is missing: `session` (401), `database` (503), or `busy` (503) if the
+/// database answers and no connection was free to ask for the session. It is no use of the session.
 pub(crate) async fn beat(State(app): State<App>, headers: HeaderMap) -> (StatusCode, &'static str) {
     let ended = (StatusCode::UNAUTHORIZED, "session");
     let Some(caller) = signed_in(&headers, &app) else { return ended };
     let rule = app.settings.accounts.operator_sessions();
     let in_use = app.sessions.is_in_use(&app.operator_pool, &caller, rule, false);
-    match tokio::time::timeout(BEAT_TIMEOUT, in_use).await {
-        Ok(Ok(true)) if responds(&app.operator_pool, BEAT_TIMEOUT).await => (StatusCode::NO_CONTENT, ""),
-        Ok(Ok(false)) => ended,
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "database"),
+    // Side by side: the script waits for little longer than one of them may take.
+    let asked = tokio::join!(timeout(BEAT_TIMEOUT, in_use), app.probe.responds(BEAT_TIMEOUT));
+    match asked {
+        (Ok(Ok(false)), _) => ended,
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "database"),
+        (Ok(Ok(true)), true) => (StatusCode::NO_CONTENT, ""),
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
     }
 }
 
@@ -44,7 +50,7 @@ impl LastAnswer {
         {
             return answer;
         }
-        let answer = responds(&app.operator_pool, BEAT_TIMEOUT).await;
+        let answer = app.probe.responds(BEAT_TIMEOUT).await;
         *last = Some((Instant::now(), answer));
         answer
     }

@@ -108,7 +108,7 @@ const CHOSEN: [(&str, &str, &str); 4] = [
 fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
     html! { div.scroll { table {
         thead { tr {
-            th scope="col" { @if context.can_write() { input type="checkbox" data-all="ids" aria-label=(context.t("Choose all", "全选")); } }
+            th scope="col" { @if context.can_write() { input.scripted type="checkbox" data-all="ids" aria-label=(context.t("Choose all", "全选")); } }
             th scope="col" { (context.t("Job", "任务")) } th scope="col" { (context.t("Tag", "标签")) }
             th scope="col" { (context.t("State", "状态")) } th scope="col" { (context.t("Attempt", "尝试")) }
             th scope="col" { (context.t("Due", "到期")) } th scope="col" { (context.t("Order", "订单")) }

@@ -201,6 +201,7 @@ pub(crate) async fn act(
         _ => queues::resume(&mut tx, &by, tag_of).await?,
     };
     tx.commit().await?;
+    app.pauses.forget().await;
     Ok(redirect_with_notice(&context, "/console/queues", &format!("{label}: {wire} ✓")))
 }
 

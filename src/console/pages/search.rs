@@ -80,9 +80,9 @@ fn finds(context: &PageContext) -> &'static str {
     context.t(
         "Ids, whole or as shown (…0f4b8d2e7c31); user names, e-mail addresses and parts of names of 3 letters; \
          phone numbers or their last 4 digits; trace ids; idempotency keys; keys of jobs; texts of errors; \
-         references of payments; departures (bus 3 tomorrow 8:00).",
+         references and entries of payments; departures (bus 3 tomorrow 8:00).",
         "编号（完整或如页面所示 …0f4b8d2e7c31）；用户名、邮箱、姓名中的两个汉字或 3 个字母；电话或其后 4 位；追踪编号；\
-         幂等键；任务的键；错误文字；付款凭证号；班次（3路 明天 8:00）。",
+         幂等键；任务的键；错误文字；付款凭证号与账目编号；班次（3路 明天 8:00）。",
     )
 }
 
@@ -184,9 +184,10 @@ fn request_table(context: &PageContext, requests: &[FoundRequest]) -> Markup {
 
 fn entry_table(context: &PageContext, entries: &[FoundEntry]) -> Markup {
     html! { table {
-        thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Rider", "乘客")) } } }
+        thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Order", "订单")) } } }
         tbody { @for entry in entries { tr {
             td { (when(context, entry.at)) } td { (chinese::word(context.lang, &entry.kind)) } td.number { (amount(Money::from_database(entry.amount))) } td { (link_rider(entry.rider)) }
+            td { @if let Some(order) = entry.order { (link_order(order)) } }
         } } }
     } }
 }
