@@ -3,6 +3,7 @@
 pub mod a11y;
 mod accounts;
 mod bulk;
+mod bus_map;
 mod charts;
 mod cookies;
 mod dead_rollback;
