@@ -16,7 +16,7 @@ const OF_A_KIND: usize = 3;
 const MAX_PAGES: usize = 160;
 /// The widths of screens that the console is made for, CSS pixels; the last two are a screen of 1,280
 /// at a zoom of 200 % and of 400 %.
-const WIDTHS: [u32; 6] = [390, 768, 1_200, 1_920, 640, 320];
+pub(super) const WIDTHS: [u32; 6] = [390, 768, 1_200, 1_920, 640, 320];
 /// The longest that may be written of each kind.
 const NAME: &str = "Wolfeschlegelsteinhausenbergerdorff.2026";
 pub(super) const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick Gerald Hubert Irvin John Kenneth Lloyd \
@@ -48,7 +48,7 @@ const NO_PAGES: [&str; 14] = [
 
 /// What is measured on a page: text that leaves a box it stands in, whatever is drawn as one, and
 /// anything that scrolls sideways.
-const MEASURE: &str = r"
+pub(super) const MEASURE: &str = r"
 const bad = new Set(), root = document.documentElement;
 if (root.scrollWidth > root.clientWidth) bad.add(`the page scrolls sideways: ${root.scrollWidth} in ${root.clientWidth}`);
 const name = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + [...e.classList].map(c => '.' + c).join('');

@@ -3,6 +3,7 @@
 pub mod a11y;
 mod accounts;
 mod bulk;
+mod bus_map;
 mod busy;
 mod charts;
 mod cookies;

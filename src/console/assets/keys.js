@@ -24,7 +24,7 @@ document.addEventListener("click", async (event) => {
 
 // Moves the focus to the first link of the row after the focused one, or before it; Enter opens it.
 function step(by) {
-  const rows = [...document.querySelectorAll("main tbody tr")].filter((row) => row.querySelector("a[href]"));
+  const rows = [...document.querySelectorAll("main table:not(.bus) tbody tr")].filter((row) => row.querySelector("a[href]"));
   if (rows.length === 0) return;
   const at = rows.findIndex((row) => row.contains(document.activeElement));
   const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1);

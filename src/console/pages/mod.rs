@@ -36,6 +36,7 @@ pub(crate) mod queues;
 pub(crate) mod riders;
 pub(crate) mod search;
 mod seat_map;
+mod seat_plan;
 pub(crate) mod second_factor;
 pub(crate) mod sign_in;
 pub(crate) mod styleguide;
