@@ -197,7 +197,7 @@ pub(crate) fn link_trip(id: impl Display) -> Markup {
 fn link(path: &str, id: impl Display) -> Markup {
     let id = id.to_string();
     let end = id.len().saturating_sub(SHOWN_OF_ID);
-    html! { a.id href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
+    html! { a.id.short href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
 }
 
 /// The text of an empty list.
