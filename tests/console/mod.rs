@@ -7,6 +7,7 @@ mod bus_map;
 mod charts;
 mod cookies;
 mod dead_rollback;
+mod departures;
 mod errors;
 mod every_page;
 mod find;

@@ -1,12 +1,11 @@
 //! One order: what it is owed, its steps and undos, its jobs, and its timeline.
 
-use super::{order_acts, order_saga, order_story};
+use super::{order_acts, order_saga, order_story, trip_words::departures_of};
 use crate::console::{
     components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_nav},
     session::PageContext,
-    time::departure,
 };
 use crate::{
     domain::{Money, OrderId, Refusal, list_seats},
@@ -47,12 +46,14 @@ pub(crate) async fn show(
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
     context.reads(&app, &Read::Order(order)).await?;
     let possible = OrderActs::of(&mut *pool.acquire().await?, order, &whole, &Rules::of(&app.saga)).await?;
+    let trip = whole.facts.as_ref().map(|facts| facts.trip_id);
+    let departs = departures_of(&app, &context, trip.as_slice()).await?.into_values().next();
     let body = live(
         "order",
         &context,
         html! {
             (owed(&context, order, &whole, &possible))
-            (facts(&context, &whole))
+            (facts(&context, &whole, departs))
             h2 { (context.t("Steps", "步骤")) }
             (order_saga::picture(&context, &whole.flows(id)))
             h2 { (context.t("Jobs", "任务")) }
@@ -87,12 +88,12 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: 
     } }
 }
 
-fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
+fn facts(context: &PageContext, whole: &OrderSnapshot, departs: Option<Markup>) -> Markup {
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
-            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure(context, order.departs_at, context.timetable_zone)) }
+            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " @if let Some(departs) = departs { (departs) } }
             dt { (context.t("Seats", "座位")) } dd { (order.seats.join(", ")) }
             dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (list_seats(&order.owns, &order.owned_labels)) } }
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
