@@ -8,6 +8,7 @@ mod busy;
 mod charts;
 mod cookies;
 mod dead_rollback;
+mod departures;
 mod entry;
 mod errors;
 mod every_page;
