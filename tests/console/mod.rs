@@ -4,6 +4,7 @@ pub mod a11y;
 mod accounts;
 mod bulk;
 mod charts;
+mod chinese;
 mod cookies;
 mod dead_rollback;
 mod entry;
