@@ -6,6 +6,7 @@ mod bulk;
 mod bus_map;
 mod busy;
 mod charts;
+mod chinese;
 mod cookies;
 mod dead_rollback;
 mod departures;

@@ -78,7 +78,7 @@ fn row(context: &PageContext, entry: &Entry) -> Markup {
     html! { tr {
         td { (when(context, entry.at)) }
         td { (entry.actor) " · " (word(context.lang, &entry.role)) " · " (word(context.lang, &entry.through)) }
-        td { (word(context.lang, &entry.act)) }
+        td.word { (word(context.lang, &entry.act)) }
         td { (word(context.lang, &entry.subject_kind)) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }
         td { @if let Some(order) = entry.order_id { (link_order(order)) } }
         td { (entry.reason.as_deref().unwrap_or_default()) }
