@@ -4,7 +4,7 @@ use crate::harness::{World, command, count};
 use serde_json::{Value, json};
 use std::process::Output;
 
-const REASON: &str = "the driver is on strike";
+const REASON: &str = "the driver is ill";
 const MESSAGE: &str = "No bus today. Please take the one at ten.";
 
 async fn cancelled(world: &World, trip: &str, message: &Value) -> Value {

@@ -12,6 +12,7 @@ const PAGE: usize = 50;
 
 /// The departure is typed; another bus's name cancels nothing, and the reason stays in the form.
 async fn is_cancelled_by_its_name(world: &World, browser: &Browser, trip: &str) {
+    the_preview_says_what_riders_read(browser).await;
     browser.fill("Reason", "snow on the pass").await;
     browser.fill("Type the departure:", "Bus 9 99:99").await;
     browser.click("Cancel the trip").await;
@@ -25,6 +26,7 @@ async fn is_cancelled_by_its_name(world: &World, browser: &Browser, trip: &str) 
     browser.click("Cancel the trip").await;
     browser.sees("Cancel the trip ✓").await;
     browser.sees("Riders to call").await;
+    browser.sees("Riders read: The pass is closed").await;
     nothing_more_can_be_done(browser, trip).await;
 }
 
@@ -161,9 +163,7 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     )
     .await;
     accessibility.at(&browser, "cancel the trip").await;
-    the_preview_says_what_riders_read(&browser).await;
     is_cancelled_by_its_name(&world, &browser, &trip).await;
-    browser.sees("Riders read: The pass is closed").await;
     browser.sees("0 / 4 orders ended").await;
     browser.sees("snow on the pass").await;
     accessibility.on_every_screen(&browser, "a trip that is being cancelled").await;
