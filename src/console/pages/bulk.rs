@@ -10,6 +10,7 @@ use crate::console::{
     failure::PageResult,
     form::{EmptyForm, OperatorForm, REPEATED},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     parameters::FILTERS,
     session::PageContext,
 };
@@ -55,7 +56,7 @@ pub(crate) async fn list(
                         td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&context, operation.created_at)) } }
                         td { (act_word(&context, &operation.act)) }
                         td { (state(&context, &operation.state)) }
-                        td { (operation.reached) " / " (operation.covers) }
+                        td.number { (grouped(operation.reached)) " / " (grouped(operation.covers)) }
                         td { (operation.actor) }
                         td { (operation.reason) }
                     } } }
@@ -82,7 +83,7 @@ pub(crate) async fn new(
     let counted = app.previews.read(&app.saga.pool, what, &selection).await?;
     let label = if one { try_words(&context) } else { act_word(&context, what.as_str()) };
     let covers = counted.value.as_ref().map(|preview| preview.covers);
-    let title = covers.map_or_else(|| label.to_owned(), |covers| format!("{label} · {covers}"));
+    let title = covers.map_or_else(|| label.to_owned(), |covers| format!("{label} · {}", grouped(covers)));
     let body = if covers == Some(0) {
         empty(&context, "No job fits that this could be done to.", "没有符合条件且可执行此操作的任务。")
     } else {

@@ -3,6 +3,7 @@
 use super::bulk_form::{Pairs, act_word, counted_at, value};
 use crate::console::{
     components::{link_order, money, tag},
+    numbers::{grouped, in_words},
     session::PageContext,
 };
 use crate::ops::{
@@ -30,7 +31,7 @@ const WORDS: [(&str, &str, &str); 11] = [
 pub(super) fn filter_words(context: &PageContext, pairs: &Pairs) -> Markup {
     let chosen = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(',')).count();
     html! {
-        @if chosen > 0 { (chosen) " " (context.t("jobs that were chosen one by one", "个逐一选择的任务")) }
+        @if chosen > 0 { (grouped(chosen)) " " (context.t("jobs that were chosen one by one", "个逐一选择的任务")) }
         @else {
             (context.t("all jobs with", "全部任务，条件为")) " "
             @for (at, (name, en, zh)) in WORDS.iter().filter(|(name, ..)| value(pairs, name).is_some()).enumerate() {
@@ -57,10 +58,10 @@ pub(super) fn preview_card(
             @if let Some(preview) = &counted.value {
                 dt { (context.t("Jobs", "任务")) }
                 dd {
-                    strong { (preview.covers) }
+                    strong { (grouped(preview.covers)) }
                     @if preview.more && !one {
                         " " (context.t("(the oldest; there are more, for another operation: one covers at most", "（最早的；其余须另行操作：每次最多"))
-                        " " (MAX_JOBS) (context.t(")", "）"))
+                        " " (grouped(MAX_JOBS)) (context.t(")", "）"))
                     }
                 }
             }
@@ -80,11 +81,11 @@ pub(super) fn preview_card(
 fn totals(context: &PageContext, what: BulkAction, preview: &Preview) -> Markup {
     let stays = matches!(what, BulkAction::Cancel | BulkAction::Discard);
     html! {
-        @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (many) } }
-        dt { (context.t("Orders", "订单")) } dd { (preview.orders) }
-        dt { (context.t("Riders", "乘客")) } dd { (preview.riders) }
+        @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (grouped(many)) } }
+        dt { (context.t("Orders", "订单")) } dd { (grouped(preview.orders)) }
+        dt { (context.t("Riders", "乘客")) } dd { (grouped(preview.riders)) }
         dt { (if stays { context.t("Seats that stay taken", "仍被占用的座位") } else { context.t("Seats that would be freed", "将释放的座位") }) }
-        dd { (preview.seats) }
+        dd { (grouped(preview.seats)) }
         dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
         dd { (money(preview.amount)) }
     }
@@ -97,7 +98,7 @@ fn progress(context: &PageContext, so_far: Option<&Preview>) -> Markup {
         p { (context.t("Orders, riders, seats and money of all jobs are being counted. Then the act can begin.", "正在统计全部任务的订单、乘客、座位和款项，完成后即可执行。")) }
         progress max=(covers) value=(counted) aria-label=(context.t("Jobs that are counted", "已统计的任务")) {}
         p.quiet {
-            @if so_far.is_some() { (context.t("Counted so far:", "已统计：")) " " (counted) " / " (covers) " " }
+            @if so_far.is_some() { (context.t("Counted so far:", "已统计：")) " " (grouped(counted)) " / " (grouped(covers)) " " }
             a href=(context.path) { (context.t("Look again", "刷新")) }
         }
     }
@@ -105,7 +106,7 @@ fn progress(context: &PageContext, so_far: Option<&Preview>) -> Markup {
 
 fn warnings_and_orders(context: &PageContext, preview: &Preview) -> Markup {
     html! {
-        @for words in &preview.comes_back { p { strong { (context.t(&words.en, &words.zh)) } } }
+        @for words in &preview.comes_back { p { strong { (in_words(context.t(&words.en, &words.zh))) } } }
         @if !preview.order_ids.is_empty() {
             details {
                 summary { (context.t("Which orders", "哪些订单")) }
