@@ -3,6 +3,7 @@
 pub mod a11y;
 mod accounts;
 mod bench_pages;
+mod bounded;
 mod bulk;
 mod bus_map;
 mod busy;
