@@ -1,4 +1,5 @@
-//! The addresses that the benchmark of the console opens: every page, with each filter and each kind of search.
+//! The addresses that the benchmark of the console opens: every page, with each filter and each kind of
+//! search.
 
 use sqlx::PgPool;
 
@@ -124,15 +125,22 @@ pub async fn pages(pool: &PgPool) -> Vec<String> {
     pages.extend([
         format!("/console/search?q={}", &paid[paid.len() - 12..]),
         format!("/console/search?q={error}"),
-        format!("/console/orders?trip={trip}"),
-        format!("/console/orders?rider={rider}"),
-        format!("/console/orders?departs={long_ago}"),
-        format!("/console/orders?rider={rider}&state=refunded"),
     ]);
+    pages.extend(lists_of_orders(&trip, &rider, long_ago));
     pages.extend(lists_of_jobs());
     pages.extend(WITHOUT_IDS.map(str::to_owned));
     pages.retain(|page| some_pages().is_none_or(|some| page.contains(&some)));
     pages
+}
+
+/// The lists of orders with their filters.
+fn lists_of_orders(trip: &str, rider: &str, day: chrono::NaiveDate) -> [String; 4] {
+    [
+        format!("/console/orders?trip={trip}"),
+        format!("/console/orders?rider={rider}"),
+        format!("/console/orders?departs={day}"),
+        format!("/console/orders?rider={rider}&state=refunded"),
+    ]
 }
 
 /// The lists of jobs by state, by tag, and by an hour of ten days ago.
