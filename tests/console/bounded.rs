@@ -12,7 +12,6 @@ async fn a_search_that_takes_too_long_is_stopped_and_keeps_its_form() {
         ("queue.dead_letter", "/console/jobs?state=dead&failures=7", "value=\"7\""),
         ("orders", "/console/orders?from=4.00", "value=\"4.00\""),
         ("audit", "/console/audit?actor=nobody", "value=\"nobody\""),
-        ("rider", "/console/riders?who=somebody", "value=\"somebody\""),
     ] {
         // Waiting for a lock is the surest way to take long.
         let mut holder = world.pool.begin().await.unwrap();

@@ -29,11 +29,11 @@ async fn a_large_act_begins_when_all_of_it_is_counted_and_covers_what_was_counte
     until("it is counted", || async { ops.page(page).await.contains("name=\"digest\"") }).await;
     let counted = ops.page(page).await;
     for part in [
-        "<strong>2303</strong>",
-        "<dt>Orders</dt><dd>2302</dd>",
+        "<strong>2,303</strong>",
+        "<dt>Orders</dt><dd>2,302</dd>",
         // Two undos of one order free its seat once.
         "<dt>Seats that would be freed</dt><dd>2</dd>",
-        "and 2202 more",
+        "and 2,202 more",
         "It is counted again every",
     ] {
         assert!(counted.contains(part), "{part} in {counted}");
@@ -101,7 +101,7 @@ async fn the_outcomes_of_a_large_operation_are_counted_over_all_of_it() {
     until("it is counted", || async { ops.page(&page).await.contains("! Needs you: jobs failed again.") })
         .await;
     let shown = ops.page(&page).await;
-    for part in ["healed 5200", "failed again 100", "all 5300", "It is counted again every"] {
+    for part in ["healed 5,200", "failed again 100", "all 5,300", "It is counted again every"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let failed = ops.page(&format!("{page}?outcome=failed")).await;

@@ -112,7 +112,7 @@ fn warnings_and_orders(context: &PageContext, preview: &Preview) -> Markup {
                 summary { (context.t("Which orders", "哪些订单")) }
                 ul.ids { @for order in &preview.order_ids { li { (link_order(order)) } } }
                 @let others = preview.orders - i64::try_from(preview.order_ids.len()).unwrap_or(i64::MAX);
-                @if others > 0 { p.quiet { (context.t(&format!("and {others} more"), &format!("另有 {others} 个"))) } }
+                @if others > 0 { p.quiet { (context.t(&format!("and {} more", grouped(others)), &format!("另有 {} 个", grouped(others)))) } }
             }
         }
     }
