@@ -12,7 +12,7 @@ use farebox_jobs::{
 };
 use sqlx::PgPool;
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
@@ -159,25 +159,66 @@ pub struct History {
 /// What was read last, and when.
 type Cached<T> = Mutex<Option<(Instant, Arc<T>)>>;
 
+/// A history that is this many times as old as it may be is not shown any more.
+const OUTDATED: u32 = 5;
+
 /// The histories of the ranges, each read at most as often as its bars change: charts are rendered
 /// each second for every operator who has them open. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct CachedHistory(Arc<[Cached<History>; 3]>);
+pub struct CachedHistory(Arc<[Kept; 3]>);
+
+/// The history of one range.
+#[derive(Debug, Default)]
+struct Kept {
+    last: std::sync::Mutex<Option<(Instant, Arc<History>)>>,
+    /// One reading at a time.
+    turn: Mutex<()>,
+}
+
+impl Kept {
+    /// What was read last, unless it is older than this.
+    fn last(&self, max_age: Duration) -> Option<Arc<History>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(at, _)| at.elapsed() < max_age).map(|(_, history)| Arc::clone(history))
+    }
+
+    async fn read(&self, pool: &PgPool, range: Range) -> Result<Arc<History>, sqlx::Error> {
+        let at = Instant::now();
+        let history = Arc::new(history(pool, range).await?);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((at, Arc::clone(&history)));
+        Ok(history)
+    }
+}
 
 impl CachedHistory {
-    /// A range. Concurrent callers wait for one reading.
+    /// A range. What is a little too old is shown once more, while a task reads it again; it reads one
+    /// history at a time, and ends with it. Otherwise concurrent callers wait for one reading.
     ///
     /// # Errors
     /// The database's; nothing is cached then.
     pub async fn read(&self, pool: &PgPool, range: Range) -> Result<Arc<History>, sqlx::Error> {
-        let mut last = self.0[range as usize].lock().await;
-        if let Some((_, history)) = last.as_ref().filter(|(at, _)| at.elapsed() < range.max_age()) {
-            return Ok(Arc::clone(history));
+        let kept = &self.0[range as usize];
+        if let Some(history) = kept.last(range.max_age()) {
+            return Ok(history);
         }
-        let at = Instant::now();
-        let history = Arc::new(history(pool, range).await?);
-        *last = Some((at, Arc::clone(&history)));
-        Ok(history)
+        if let Some(history) = kept.last(range.max_age() * OUTDATED) {
+            let (all, pool) = (Arc::clone(&self.0), pool.clone());
+            tokio::spawn(async move {
+                let kept = &all[range as usize];
+                let Ok(_turn) = kept.turn.try_lock() else { return };
+                if kept.last(range.max_age()).is_none() {
+                    // The next reader tries again, and has the error once this one is outdated.
+                    drop(kept.read(&pool, range).await);
+                }
+            });
+            return Ok(history);
+        }
+        let _turn = kept.turn.lock().await;
+        match kept.last(range.max_age()) {
+            Some(history) => Ok(history),
+            None => kept.read(pool, range).await,
+        }
     }
 }
 
@@ -251,12 +292,16 @@ async fn waits(pool: &PgPool, since: DateTime<Utc>, secs: f64) -> Result<Vec<Wai
 async fn marks(pool: &PgPool, since: DateTime<Utc>) -> Result<Vec<Mark>, sqlx::Error> {
     let acts =
         [Action::QueuePause, Action::QueueDrain, Action::QueueResume].map(|act| act.as_str().to_owned());
+    // planner fence: `between` and the order by act leave the index by act, so that other acts are not read.
     let mut marks = sqlx::query_as!(
         Mark,
         r#"select a.at, case when a.act = $4 then 'resumed' else 'paused' end as "kind!", a.subject as "subject!",
                   coalesce((select user_name from rider where id = a.actor_id), a.actor) as "who!",
                   coalesce(a.reason, '') as "why!"
-           from audit a where a.act = any($1) and a.id >= $2 order by a.id desc limit $3"#,
+           from unnest($1::text[]) as of (act) cross join lateral (
+               select * from audit where act between of.act and of.act and id >= $2
+               order by act desc, id desc limit $3) as a
+           order by a.id desc limit $3"#,
         &acts,
         first_id(since),
         MAX_MARKS,

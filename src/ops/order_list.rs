@@ -17,7 +17,7 @@ use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// Orders that one page walks at most.
-pub const WALKED: i64 = 50_000;
+pub const WALKED: i64 = 10_000;
 /// Most orders of the trips that choose the candidates.
 const MAX_CANDIDATES: i32 = 20_000;
 /// Most trips whose orders are looked up by trip; of more trips, orders are walked.

@@ -170,21 +170,40 @@ pub async fn list(
 ) -> Result<Page<JobView>, Error> {
     let mut conn = storage::begin_search(pool).await?;
     let filter = JobFilter { after, ..query.filter(&mut conn, JobTable::ALL).await? };
-    let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
-    let more = items.len() > usize::from(limit);
-    items.truncate(limit.into());
-    let next = items.last().filter(|_| more).map(|job| job.id.to_string());
-    Ok(Page { items, next })
+    Ok(page_of(admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?, limit))
 }
 
-/// How many jobs fit, counted up to one more than [`COUNT_MAX`](admin::COUNT_MAX).
+/// A page of jobs, newest first, with how many fit, counted up to one more than
+/// [`COUNT_MAX`](admin::COUNT_MAX).
 ///
 /// # Errors
 /// A field that breaks a rule; the database's.
-pub async fn count(pool: &PgPool, query: &JobQuery) -> Result<usize, Error> {
+pub async fn list_counted(
+    pool: &PgPool,
+    query: &JobQuery,
+    after: Option<Uuid>,
+    limit: u16,
+) -> Result<(Page<JobView>, usize), Error> {
     let mut conn = storage::begin_search(pool).await?;
-    let filter = query.filter(&mut conn, JobTable::ALL).await?;
-    Ok(admin::ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?.len())
+    let mut filter = query.filter(&mut conn, JobTable::ALL).await?;
+    let fitting = admin::ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?;
+    let count = fitting.len();
+    if filter.key_filter.is_some() && i64::try_from(count).is_ok_and(|count| count <= admin::COUNT_MAX) {
+        // All are known: those of the page are read by their ids, without looking for all keys again.
+        let older = fitting.into_iter().rev().filter(|id| after.is_none_or(|after| *id < after));
+        let ids = older.take(usize::from(limit) + 1).collect();
+        filter.key_filter = Some(KeyFilter { keys: Vec::new(), ids });
+    }
+    let filter = JobFilter { after, ..filter };
+    let items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
+    Ok((page_of(items, limit), count))
+}
+
+fn page_of(mut items: Vec<JobView>, limit: u16) -> Page<JobView> {
+    let more = items.len() > usize::from(limit);
+    items.truncate(limit.into());
+    let next = items.last().filter(|_| more).map(|job| job.id.to_string());
+    Page { items, next }
 }
 
 /// The jobs about a rider or a trip. The id is one of the two, and finds nothing as the other.

@@ -48,15 +48,16 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     let query = job_filters::query_string(wanted);
     let list = |pool: PgPool| async move {
         match ended {
-            Some(times) => ended::ended(&pool, tag, wanted.state.as_deref(), times, after, PAGE).await,
-            None => search::list(&pool, wanted, after, PAGE).await,
+            Some(times) => {
+                let found = ended::ended(&pool, tag, wanted.state.as_deref(), times, after, PAGE).await?;
+                Ok((found, 0))
+            }
+            None => search::list_counted(&pool, wanted, after, PAGE).await,
         }
     };
-    let count = |pool: PgPool| async move { search::count(&pool, wanted).await };
     let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
     let read = async {
-        let found = app.reads.read(Freshness::Current, list).await?;
-        let count = app.reads.read(Freshness::Current, count).await?;
+        let (found, count) = app.reads.read(Freshness::Current, list).await?;
         Ok::<_, Error>((found, count, app.reads.read(Freshness::Current, errors).await?.items))
     };
     let (found, count, errors) = match read.await {

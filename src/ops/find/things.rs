@@ -15,13 +15,13 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Live jobs, dead letters and trips among which the end of an id is looked for: the newest.
-const NEWEST: i64 = 50_000;
+const NEWEST: i64 = 20_000;
 /// Ended jobs of each tag among which the end of an id is looked for: the newest.
-const NEWEST_ENDED: i64 = 20_000;
+const NEWEST_ENDED: i64 = 5_000;
 /// Live jobs and dead letters among which a trace is looked for: the newest.
-const NEWEST_TRACED: i64 = 20_000;
+const NEWEST_TRACED: i64 = 5_000;
 /// Ended jobs of each tag among which a trace is looked for: the newest.
-const NEWEST_ENDED_TRACED: i64 = 5_000;
+const NEWEST_ENDED_TRACED: i64 = 1_000;
 /// Pages of [`MAX_GROUPS`] groups of errors that are looked through.
 const ERROR_PAGES: usize = 10;
 /// Fewest characters of an error's text.
@@ -39,7 +39,7 @@ pub(super) async fn trips_by_end(
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select id from (select id from trip order by id desc limit $2) as newest
-           where right(id::text, 12) = $1 limit $3"#,
+           where substring(uuid_send(id) from 11) = decode($1, 'hex') limit $3"#,
         end,
         NEWEST,
         limit
@@ -71,15 +71,15 @@ pub(super) async fn jobs_by_end(
     let ids = sqlx::query_scalar!(
         r#"select id as "id!" from (
                select id from (select id from queue.job order by id desc limit $2) as live
-               where right(id::text, 12) = $1
+               where substring(uuid_send(id) from 11) = decode($1, 'hex')
                union all
                select id from (select id from queue.dead_letter order by id desc limit $2) as dead
-               where right(id::text, 12) = $1
+               where substring(uuid_send(id) from 11) = decode($1, 'hex')
                union all
                select ended.id from unnest($4::text[]) as of (tag) cross join lateral (
                    select id from queue.finished where tag between of.tag and of.tag
                    order by tag desc, id desc limit $3) as ended
-               where right(ended.id::text, 12) = $1
+               where substring(uuid_send(ended.id) from 11) = decode($1, 'hex')
            ) as found order by id desc limit $5"#,
         end,
         NEWEST,
