@@ -68,7 +68,8 @@ pub fn decode<T: FromStr<Err = String>>(word: &str) -> Result<T, sqlx::Error> {
 /// scans are off here; `verify`, which reads whole tables, switches them on. A join that
 /// was planned on an empty table can also read a whole index: hot statements prevent that by
 /// `lateral (… offset 0)`. Each statement is planned once per connection, since planning a step
-/// takes longer than executing it. Connections are not pinged before use, which would cost each
+/// takes longer than executing it. Such plans guess how much they read: parallel workers, which take longer
+/// to start than a page may take, are off. Connections are not pinged before use, which would cost each
 /// request a round trip. Those that were made before the last outage ([`note_outage`]) are not used
 /// again.
 ///
@@ -100,7 +101,8 @@ fn session_settings(settings: &Database) -> String {
     format!(
         "set statement_timeout = {statement_timeout_ms}; set lock_timeout = {lock_timeout_ms}; \
          set idle_in_transaction_session_timeout = {statement_timeout_ms}; \
-         set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off"
+         set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off; \
+         set max_parallel_workers_per_gather = 0"
     )
 }
 
