@@ -78,7 +78,8 @@ async fn migrating_again_and_at_once_changes_nothing() {
 fn the_queues_migrations_name_no_domain() {
     let text = concat!(
         include_str!("../../jobs/queue/migrations/0001_queue.sql"),
-        include_str!("../../jobs/queue/migrations/0002_partitions_by_the_owner.sql")
+        include_str!("../../jobs/queue/migrations/0002_partitions_by_the_owner.sql"),
+        include_str!("../../jobs/queue/migrations/0003_dead_letters_by_failures_and_end.sql")
     )
     .to_lowercase();
     for word in ["seat", "rider", "trip", "wallet", "payment", "booking", "farebox", "_cancle", "order_"] {
