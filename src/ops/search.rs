@@ -186,11 +186,11 @@ pub async fn list_counted(
 ) -> Result<(Page<JobView>, usize), Error> {
     let mut conn = storage::begin_search(pool).await?;
     let mut filter = query.filter(&mut conn, JobTable::ALL).await?;
-    let fitting = admin::ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?;
+    let fitting = admin::newest_ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?;
     let count = fitting.len();
     if filter.key_filter.is_some() && i64::try_from(count).is_ok_and(|count| count <= admin::COUNT_MAX) {
         // All are known: those of the page are read by their ids, without looking for all keys again.
-        let older = fitting.into_iter().rev().filter(|id| after.is_none_or(|after| *id < after));
+        let older = fitting.into_iter().filter(|id| after.is_none_or(|after| *id < after));
         let ids = older.take(usize::from(limit) + 1).collect();
         filter.key_filter = Some(KeyFilter { keys: Vec::new(), ids });
     }

@@ -20,7 +20,7 @@ use crate::QueueConnection;
 use change::{busy_or_gone, lock, restore};
 
 pub use change::{AdminOutcome, JobRef, discard};
-pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id, ids, list};
+pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id, ids, list, newest_ids};
 pub use table::JobTable;
 pub use views::{
     COUNT_MAX, FAILED_MAX, JobView, Minute, QueueView, WorkerCursor, WorkerView, find, minutes, queues,

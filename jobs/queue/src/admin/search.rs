@@ -6,13 +6,16 @@ use super::{
     views::{COUNT_MAX, JobView},
 };
 use crate::Priority;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgExecutor, Postgres, QueryBuilder};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// Dead letters, and as many live jobs that failed, that [`errors`] looks at: the newest.
 const GROUPED_MAX: i64 = 500;
+
+/// By how much the clock that makes ids may be ahead of the database's.
+const MAX_SKEW: TimeDelta = TimeDelta::days(1);
 
 /// Jobs by their keys or by their ids.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +24,25 @@ pub struct KeyFilter {
     pub keys: Vec<String>,
     /// Or one of these.
     pub ids: Vec<Uuid>,
+}
+
+impl KeyFilter {
+    /// Those that ended. A key or an id that tells when it was made leaves out the partitions of earlier
+    /// days; one that does not is looked for in all.
+    fn finished(&self, sql: &mut QueryBuilder<Postgres>) {
+        let first = |id: Option<Uuid>| id.and_then(first_end).unwrap_or(DateTime::UNIX_EPOCH);
+        let of_keys: Vec<_> = self.keys.iter().map(|key| first(key.parse().ok())).collect();
+        let of_ids: Vec<_> = self.ids.iter().map(|id| first(Some(*id))).collect();
+        sql.push("select job.* from unnest(").push_bind(self.keys.clone()).push("::text[], ");
+        sql.push_bind(of_keys).push("::timestamptz[]) as of (of_key, first_end) cross join lateral (");
+        sql.push("select * from queue.finished where key = of_key and ended_at >= first_end offset 0) job");
+        sql.push(" union all select job.* from unnest(").push_bind(self.ids.clone()).push("::uuid[], ");
+        sql.push_bind(of_ids).push("::timestamptz[]) as of (of_id, first_end) cross join lateral (");
+        sql.push(
+            "select * from queue.finished where id = of_id and ended_at >= first_end and not key = any(",
+        );
+        sql.push_bind(self.keys.clone()).push(") offset 0) job");
+    }
 }
 
 /// Which jobs; all that is given must fit.
@@ -168,13 +190,32 @@ pub async fn list(
 
 /// The ids of what fits, oldest first.
 pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids_by(db, filter, limit, JobFilter::oldest_first, " order by id").await
+}
+
+/// The ids of what fits, newest first.
+pub async fn newest_ids(
+    db: impl PgExecutor<'_>,
+    filter: &JobFilter,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids_by(db, filter, limit, JobFilter::newest_first, " order by id desc").await
+}
+
+async fn ids_by(
+    db: impl PgExecutor<'_>,
+    filter: &JobFilter,
+    limit: i64,
+    order_in: fn(&JobFilter, JobTable) -> &'static str,
+    order: &'static str,
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
     for table in filter.searched() {
         sql.push(" union all (select id");
         filter.from(&mut sql, table, limit);
-        sql.push(filter.oldest_first(table)).push(" limit ").push(limit).push(")");
+        sql.push(order_in(filter, table)).push(" limit ").push(limit).push(")");
     }
-    sql.push(") as job order by id limit ").push(limit);
+    sql.push(") as job").push(order).push(" limit ").push(limit);
     sql.build_query_scalar().fetch_all(db).await
 }
 
@@ -219,23 +260,22 @@ impl JobFilter {
         self.conditions(sql, table);
     }
 
-    /// A few jobs, found by their keys and ids before anything else is asked of them: `offset 0`
-    /// keeps the planner from walking all jobs in the order of the page instead, until it has met
-    /// enough of these.
-    fn by_key_filter(
-        &self,
-        sql: &mut QueryBuilder<Postgres>,
-        table: JobTable,
-        KeyFilter { keys, ids }: &KeyFilter,
-    ) {
-        sql.push(" from (select * from ").push(table_name(table));
-        sql.push(" where (key = any(").push_bind(keys.clone()).push(")");
-        if table == JobTable::Live {
-            sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
+    /// A few jobs, found by their keys and ids before anything else is asked of them.
+    fn by_key_filter(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, filter: &KeyFilter) {
+        if table == JobTable::Finished {
+            sql.push(" from (");
+            filter.finished(sql);
+        } else {
+            sql.push(" from (select * from ").push(table_name(table));
+            sql.push(" where (key = any(").push_bind(filter.keys.clone()).push(")");
+            if table == JobTable::Live {
+                sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
+            }
+            sql.push(") or id = any(").push_bind(filter.ids.clone()).push(") offset 0");
         }
-        // planner fence: the jobs are found by their keys before the other conditions are looked at.
-        sql.push(") or id = any(").push_bind(ids.clone()).push(") offset 0) found where ");
-        sql.push(self.in_state());
+        // planner fence: the jobs are found by their keys before the other conditions are looked at. Without
+        // `offset 0` all jobs are walked in the order of the page until enough of these were met.
+        sql.push(") found where ").push(self.in_state());
     }
 
     fn all_in(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
@@ -329,6 +369,12 @@ impl JobFilter {
             }
         }
     }
+}
+
+/// No job with this id or key ended earlier, since the id was made before. Unknown if it tells no time.
+fn first_end(id: Uuid) -> Option<DateTime<Utc>> {
+    let (secs, _) = id.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(secs).ok()?, 0)?.checked_sub_signed(MAX_SKEW)
 }
 
 /// The least UUIDv7 of this moment: ids from it on were made since then.
