@@ -142,6 +142,22 @@ pub(super) async fn facts_of(
     db: impl PgExecutor<'_>,
     payloads: &[&Value],
 ) -> Result<Vec<Facts>, sqlx::Error> {
+    read_facts(db, payloads, true).await
+}
+
+/// The same without names, labels of seats and departures: for what is counted and not shown.
+pub(super) async fn nameless_facts_of(
+    db: impl PgExecutor<'_>,
+    payloads: &[&Value],
+) -> Result<Vec<Facts>, sqlx::Error> {
+    read_facts(db, payloads, false).await
+}
+
+async fn read_facts(
+    db: impl PgExecutor<'_>,
+    payloads: &[&Value],
+    named: bool,
+) -> Result<Vec<Facts>, sqlx::Error> {
     let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
         paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
     };
@@ -166,8 +182,8 @@ pub(super) async fn facts_of(
            left join orders o on o.id = j.order_id
            cross join lateral (select coalesce(o.rider_id, j.rider_id) as rider_id,
                                       coalesce(o.trip_id, j.trip_id) as trip_id) a
-           left join rider r on r.id = a.rider_id
-           left join trip t on t.id = a.trip_id
+           left join rider r on r.id = case when $6 then a.rider_id end
+           left join trip t on t.id = case when $6 then a.trip_id end
            cross join lateral (
                select array(select s.seat from seat s
                             where s.trip_id = a.trip_id and s.seat = any(coalesce(o.seats, j.seats::int[]))
@@ -180,6 +196,7 @@ pub(super) async fn facts_of(
         &trips as &[Option<Uuid>],
         &payments as &[Option<Uuid>],
         &seats,
+        named,
     )
     .fetch_all(db)
     .await?;

@@ -229,7 +229,7 @@ pub async fn orders_owed(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Err
     .fetch_all(&mut *conn)
     .await?;
     let payloads: Vec<&Value> = due.iter().map(|row| &row.payload).chain(&dead).collect();
-    let facts = impact::facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::nameless_facts_of(&mut *conn, &payloads).await?;
     let mut orders: BTreeSet<Uuid> = facts.iter().filter_map(|facts| facts.order_id).collect();
     // The job of a cancelled trip speaks of no order.
     let whole = facts.iter().filter(|facts| facts.order_id.is_none());
@@ -241,7 +241,7 @@ pub async fn orders_owed(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Err
 /// What these jobs, each with tag and payload, would change.
 async fn changes(conn: &mut PgConnection, jobs: &[(&str, &Value)]) -> Result<Vec<Change>, sqlx::Error> {
     let payloads: Vec<&Value> = jobs.iter().map(|(_, payload)| *payload).collect();
-    let facts = impact::facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::nameless_facts_of(&mut *conn, &payloads).await?;
     let mut changes: Vec<Change> = Vec::with_capacity(facts.len());
     let mut trips: Vec<Uuid> = Vec::new();
     for ((tag, _), facts) in jobs.iter().zip(facts) {

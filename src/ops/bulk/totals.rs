@@ -16,7 +16,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    time::Instant,
+};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 /// Jobs that a page counts before it is sent.
@@ -114,7 +118,8 @@ async fn whole(
 }
 
 /// As [`whole`], showing how far it is; nothing if nobody wants to know any more. A connection is held
-/// for a statement at a time, since a process has few for operators.
+/// for a statement at a time, since a process has few for operators. It rests as long as it reads, so that
+/// it has half of one core of the database, and riders and pages have the other half.
 async fn many(
     pool: &PgPool,
     action: BulkAction,
@@ -127,7 +132,9 @@ async fn many(
         if !progress.show(Some(totals.preview(action, &selected))) {
             return Ok(None);
         }
+        let began = Instant::now();
         totals.add(&mut *pool.acquire().await?, chunk).await?;
+        sleep(began.elapsed()).await;
     }
     Ok(Some(totals.preview(action, &selected)))
 }
@@ -158,7 +165,7 @@ impl Totals {
         .fetch_all(&mut *conn)
         .await?;
         let payloads: Vec<&Value> = jobs.iter().map(|job| &job.payload).collect();
-        let facts = impact::facts_of(conn, &payloads).await?;
+        let facts = impact::nameless_facts_of(conn, &payloads).await?;
         self.jobs += count(jobs.len());
         for (job, facts) in jobs.iter().zip(facts) {
             let Effects { seats, amount, .. } = impact::effects(&job.tag, &facts.undo);
