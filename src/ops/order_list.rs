@@ -177,7 +177,8 @@ impl OrderFilter {
             sql.push(" and o.trip_id = ").push_bind(trip);
         }
         if let Some(day) = &self.departs {
-            sql.push(" and o.trip_id = any(").push_bind(day.trips.clone()).push(")");
+            // A list is looked through for each order, a subquery is hashed.
+            sql.push(" and o.trip_id in (select unnest(").push_bind(day.trips.clone()).push("))");
         }
         if let Some(seat) = &self.seat {
             sql.push(" and ").push_bind(seat.clone()).push(" = any(coalesce(o.labels, o.seats::text[]))");

@@ -14,14 +14,18 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Live jobs, dead letters and trips among which the end of an id is looked for: the newest.
-const NEWEST: i64 = 20_000;
+/// Trips among which the end of an id is looked for: the newest.
+const NEWEST_TRIPS: i64 = 20_000;
+/// Live jobs among which the end of an id is looked for: the newest.
+const NEWEST: i64 = 5_000;
+/// Ended jobs are looked for among those of the last days: partitions of earlier ones are not opened.
+const DAYS: i32 = 3;
 /// Ended jobs of each tag among which the end of an id is looked for: the newest.
-const NEWEST_ENDED: i64 = 5_000;
+const NEWEST_ENDED: i64 = 1_000;
 /// Live jobs and dead letters among which a trace is looked for: the newest.
 const NEWEST_TRACED: i64 = 1_000;
 /// Ended jobs of each tag among which a trace is looked for: the newest.
-const NEWEST_ENDED_TRACED: i64 = 300;
+const NEWEST_ENDED_TRACED: i64 = 1_000;
 /// Pages of [`MAX_GROUPS`] groups of errors that are looked through.
 const ERROR_PAGES: usize = 10;
 /// Fewest characters of an error's text.
@@ -39,9 +43,9 @@ pub(super) async fn trips_by_end(
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select id from (select id from trip order by id desc limit $2) as newest
-           where substring(uuid_send(id) from 11) = decode($1, 'hex') limit $3"#,
+           where substring(uuid_send(id) from 11) = (select decode($1, 'hex')) limit $3"#,
         end,
-        NEWEST,
+        NEWEST_TRIPS,
         limit
     )
     .fetch_all(&mut *conn)
@@ -59,8 +63,8 @@ pub(super) async fn orders_by_end(
         .await
 }
 
-/// The jobs whose ids end in these digits, among the newest. Jobs are added and ended too often to
-/// have an index for it.
+/// The jobs whose ids end in these digits: all dead letters, of the others the newest. Jobs are added and
+/// ended too often to have an index for it.
 pub(super) async fn jobs_by_end(
     conn: &mut PgConnection,
     end: &str,
@@ -71,21 +75,22 @@ pub(super) async fn jobs_by_end(
     let ids = sqlx::query_scalar!(
         r#"select id as "id!" from (
                select id from (select id from queue.job order by id desc limit $2) as live
-               where substring(uuid_send(id) from 11) = decode($1, 'hex')
+               where substring(uuid_send(id) from 11) = (select decode($1, 'hex'))
                union all
-               select id from (select id from queue.dead_letter order by id desc limit $2) as dead
-               where substring(uuid_send(id) from 11) = decode($1, 'hex')
+               select id from queue.dead_letter where substring(uuid_send(id) from 11) = decode($1, 'hex')
                union all
                select ended.id from unnest($4::text[]) as of (tag) cross join lateral (
-                   select id from queue.finished where tag between of.tag and of.tag
+                   select id from queue.finished
+                   where tag between of.tag and of.tag and ended_at >= now() - make_interval(days => $6)
                    order by tag desc, id desc limit $3) as ended
-               where substring(uuid_send(ended.id) from 11) = decode($1, 'hex')
+               where substring(uuid_send(ended.id) from 11) = (select decode($1, 'hex'))
            ) as found order by id desc limit $5"#,
         end,
         NEWEST,
         NEWEST_ENDED,
         &tags(),
-        limit
+        limit,
+        DAYS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -93,7 +98,7 @@ pub(super) async fn jobs_by_end(
 }
 
 /// The jobs of this trace: those that its request enqueued, and those with an attempt in it. Among
-/// the newest, as [`jobs_by_end`].
+/// the newest.
 pub(super) async fn jobs_by_trace(
     conn: &mut PgConnection,
     trace: &str,
@@ -109,7 +114,8 @@ pub(super) async fn jobs_by_trace(
                union all
                select ended.id, ended.payload, ended.failures
                from unnest($4::text[]) as of (tag) cross join lateral (
-                   select * from queue.finished where tag between of.tag and of.tag
+                   select * from queue.finished
+                   where tag between of.tag and of.tag and ended_at >= now() - make_interval(days => $6)
                    order by tag desc, id desc limit $3) as ended
            ) as found
            where payload ->> 'trace' = $1
@@ -119,7 +125,8 @@ pub(super) async fn jobs_by_trace(
         NEWEST_TRACED,
         NEWEST_ENDED_TRACED,
         &tags(),
-        limit
+        limit,
+        DAYS
     )
     .fetch_all(&mut *conn)
     .await?;
