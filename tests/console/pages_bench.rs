@@ -228,9 +228,11 @@ impl Load {
         let ops = Client::sign_in(base, "ops").await;
         let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut bookers = Vec::new();
+        // Behind the trips of the data, and of earlier runs on them.
+        let last: chrono::DateTime<chrono::Utc> =
+            sqlx::query_scalar("select max(arrives_at) from trip").fetch_one(pool).await.unwrap();
         for n in 0..BOOKERS {
-            let departs =
-                chrono::Utc::now() + chrono::Duration::days(9) + chrono::Duration::hours((n / 8) as i64);
+            let departs = last + chrono::Duration::hours(1 + (n / 8) as i64);
             let trip = json!({"bus_id": 1 + n % 8, "direction": 0, "departs_at": departs, "price": "4.00", "capacity": 40,
                 "arrives_at": departs + chrono::Duration::hours(1)});
             let trip = ops.post("/v1/ops/trips", &trip).await.expect(201)["id"].as_str().unwrap().to_owned();
