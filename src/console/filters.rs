@@ -4,7 +4,7 @@
 use super::{
     parameters::parameters,
     session::PageContext,
-    time::{presets, time_field},
+    time::{presets, time_field, without},
 };
 use crate::{
     domain::{Currency, Day, Error, Id, Instant, Localized, Money},
@@ -210,8 +210,8 @@ pub(crate) struct Field<'a> {
 pub(crate) enum Kind<'a> {
     /// A text, with an example.
     Text(&'a str),
-    /// A day.
-    Day,
+    /// A day, with the days that are asked for most, by name.
+    Day(Vec<(NaiveDate, &'a str)>),
     /// A time by the viewer's clock.
     Time,
     /// One of these words, each with what is shown for it.
@@ -244,10 +244,19 @@ pub(crate) fn form(
                 } }
             } }
             @if fields.iter().any(|field| matches!(field.kind, Kind::Time)) { (presets(context)) }
+            @for field in fields { @if let Kind::Day(near) = &field.kind { (days(context, field, near)) } }
             button.primary type="submit" { (button) }
             @if is_given || given.fault.is_some() { " " a href=(action) { (context.t("Without filters", "清除筛选")) } }
         }
     }
+}
+
+/// Links to this page with one of these days in the field.
+fn days(context: &PageContext, field: &Field<'_>, near: &[(NaiveDate, &str)]) -> Markup {
+    let name = field.name;
+    html! { @if !near.is_empty() { div.acts role="group" aria-label=(field.label) {
+        @for (day, words) in near { a.button href=(format!("{}{name}={day}", without(context, &[name, "after"]))) { (words) } }
+    } } }
 }
 
 /// Whether a field is shown as a picker of times: one that holds anything else is a text, which a browser
@@ -282,7 +291,7 @@ fn input(context: &PageContext, field: &Field<'_>, given: &Given) -> Markup {
             @if !value.is_empty() && words.iter().all(|(word, _)| *word != value) { option value=(value) selected { (value) } }
         } }
         // A browser empties a field for days that holds anything else.
-        Kind::Day if value.is_empty() || value.parse::<Day>().is_ok() => {
+        Kind::Day(_) if value.is_empty() || value.parse::<Day>().is_ok() => {
             input id=(name) name=(name) type="date" value=(value);
         }
         kind => {

@@ -133,18 +133,20 @@ pub(crate) fn presets(context: &PageContext) -> Markup {
         (Some(now - TimeDelta::hours(24)), context.t("Last 24 h", "最近 24 小时")),
         (Some(now - TimeDelta::days(7)), context.t("Last 7 days", "最近 7 天")),
     ];
-    let (path, query) = context.path.split_once('?').unwrap_or((&context.path, ""));
-    let is_time = |pair: &&str| ["since=", "before=", "after="].iter().any(|name| pair.starts_with(name));
-    let others: String = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !is_time(pair))
-        .flat_map(|pair| [pair, "&"])
-        .collect();
+    let page = without(context, &["since", "before", "after"]);
     html! { div.acts role="group" aria-label=(context.t("Time", "时间")) {
         @for (at, words) in since { @if let Some(at) = at {
-            a.button href=(format!("{path}?{others}since={}", at.to_rfc3339_opts(SecondsFormat::Secs, true))) { (words) }
+            a.button href=(format!("{page}since={}", at.to_rfc3339_opts(SecondsFormat::Secs, true))) { (words) }
         } }
     } }
+}
+
+/// The address of this page without these parameters, for one more at its end.
+pub(crate) fn without(context: &PageContext, names: &[&str]) -> String {
+    let (path, query) = context.path.split_once('?').unwrap_or((&context.path, ""));
+    let is_named = |pair: &str| names.contains(&pair.split('=').next().unwrap_or_default());
+    let others = query.split('&').filter(|pair| !pair.is_empty() && !is_named(pair));
+    format!("{path}?{}", others.flat_map(|pair| [pair, "&"]).collect::<String>())
 }
 
 /// The moment of a local time. Of the two of an hour that is repeated, the later one if `later`. A

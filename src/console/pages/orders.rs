@@ -136,14 +136,28 @@ fn filters(context: &PageContext, given: &Given, zone: Tz) -> Markup {
     let states = STATES.map(|(state, zh)| (state.as_str(), context.t(state.as_str(), zh)));
     let owed = [("yes", context.t("something is owed", "有待退款项或座位"))];
     let day = |en, zh| format!("{} ({zone})", context.t(en, zh));
+    let today = Utc::now().with_timezone(&zone).date_naive();
+    let near = |days: [(Option<NaiveDate>, &'static str); 2]| {
+        Kind::Day(days.into_iter().filter_map(|(day, words)| Some((day?, words))).collect())
+    };
     let fields = [
         Field::new("state", context.t("State", "状态"), Kind::Choice(states.to_vec())),
         Field::new(
             "departs",
             context.t("Day of departure (by the first stop's clock)", "发车日期（按首站当地时间）"),
-            Kind::Day,
+            near([
+                (Some(today), context.t("Leaves today", "今天发车")),
+                (today.succ_opt(), context.t("Leaves tomorrow", "明天发车")),
+            ]),
         ),
-        Field::new("booked", day("Day of booking", "预订日期"), Kind::Day),
+        Field::new(
+            "booked",
+            day("Day of booking", "预订日期"),
+            near([
+                (Some(today), context.t("Booked today", "今天预订")),
+                (today.pred_opt(), context.t("Booked yesterday", "昨天预订")),
+            ]),
+        ),
         Field::new("from", context.t("Amount from", "金额不小于"), Kind::Text("")),
         Field::new("to", context.t("Amount to", "金额不大于"), Kind::Text("")),
         Field::new("owed", context.t("Owed", "待退"), Kind::Choice(owed.to_vec())),

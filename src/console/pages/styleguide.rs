@@ -179,7 +179,7 @@ fn forms(context: &PageContext) -> Markup {
     let refused = sample_refusal(context, &refused, &format!("{ADDRESS}/top-up-refused"), &fields);
     let list = [
         Field::new("find", context.t("Find", "查找"), Kind::Text("mei")),
-        Field::new("day", context.t("Day", "日期"), Kind::Day),
+        Field::new("day", context.t("Day", "日期"), Kind::Day(Vec::new())),
     ];
     let mut given = Given::of("find=x&day=yesterday", &["find", "day"]);
     given.refuse("day", Localized::new("a day, like 2026-01-31", "日期，如 2026-01-31"));
