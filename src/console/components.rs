@@ -122,6 +122,14 @@ pub(crate) fn copied(context: &PageContext, id: impl Display) -> Markup {
     html! { span.copied { code { (id) } " " (copy_button(context, &id)) } }
 }
 
+/// A trace id as a link to all that has it, with a button that copies it.
+pub(crate) fn link_trace(context: &PageContext, trace: &str) -> Markup {
+    html! { span.copied {
+        a href=(format!("/console/search?q={}", form_urlencoded::byte_serialize(trace.as_bytes()).collect::<String>())) { code { (trace) } }
+        " " (copy_button(context, trace))
+    } }
+}
+
 /// The end of an id, with a button that copies the whole.
 pub(crate) fn copied_end(context: &PageContext, id: impl Display) -> Markup {
     let id = id.to_string();
@@ -147,7 +155,19 @@ pub(crate) fn tag(_: &PageContext, wire: &str) -> Markup {
 
 /// A state as a badge: a word, and a mark that is readable without colours.
 pub(crate) fn state(context: &PageContext, state: &str) -> Markup {
-    let (kind, mark, en, zh) = match state {
+    let (kind, mark, ..) = badge_of(state);
+    badge(kind, mark, state_word(context, state))
+}
+
+/// The word of a state.
+pub(crate) fn state_word<'a>(context: &PageContext, state: &'a str) -> &'a str {
+    let (_, _, en, zh) = badge_of(state);
+    if en.is_empty() { state } else { context.t(en, zh) }
+}
+
+/// The kind of a state's badge, its mark, and its words; no words for a state that has none.
+fn badge_of(state: &str) -> (&'static str, &'static str, &'static str, &'static str) {
+    match state {
         "ready" => ("wait", "○", "ready", "就绪"),
         "delayed" => ("wait", "◔", "delayed", "延迟"),
         "retrying" => ("bad", "↻", "failed, retrying", "失败，重试中"),
@@ -169,15 +189,14 @@ pub(crate) fn state(context: &PageContext, state: &str) -> Markup {
         "barred" => ("off", "⊘", "barred", "已阻止"),
         "due" => ("bad", "!", "undo due", "待撤销"),
         "none" => ("off", "·", "not begun", "未开始"),
-        other => return html! { span.badge.off { (other) } },
-    };
-    badge(kind, mark, context.t(en, zh))
+        _ => ("off", "", "", ""),
+    }
 }
 
 /// A badge of a kind (`good`, `bad`, `wait`, `run`, `off`): a mark that is readable without colours,
 /// and words.
 pub(crate) fn badge(kind: &str, mark: &str, words: &str) -> Markup {
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
+    html! { span class=(format!("badge {kind}")) { @if !mark.is_empty() { span aria-hidden="true" { (mark) } " " } (words) } }
 }
 
 /// What a program said, in English on every page: an error with its causes.

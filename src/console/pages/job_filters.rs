@@ -1,6 +1,7 @@
 //! The filters of the list of jobs: what they mean, and their form.
 
 use crate::console::{
+    components::state_word,
     filters::{Field, Given, Kind, form},
     numbers::grouped,
     parameters::ENDED,
@@ -72,7 +73,11 @@ pub(super) fn filters(context: &PageContext, given: &Given) -> Markup {
             context.t("Tag", "标签"),
             Kind::Choice(MqTag::ALL.map(|tag| same(tag.wire())).to_vec()),
         ),
-        Field::new("state", context.t("State", "状态"), Kind::Choice(STATES.map(same).to_vec())),
+        Field::new(
+            "state",
+            context.t("State", "状态"),
+            Kind::Choice(STATES.map(|state| (state, state_word(context, state))).to_vec()),
+        ),
         Field::new("order", context.t("Order id", "订单编号"), Kind::Text("")),
         Field::new("rider", context.t("Rider id", "乘客编号"), Kind::Text("")),
         Field::new("trip", context.t("Trip id", "班次编号"), Kind::Text("")),

@@ -1,19 +1,19 @@
 //! The list of jobs, and one job.
 
-use super::{attempts, job_filters, job_groups::groups};
+use super::{attempts, job_filters, job_groups::groups, trip_words::departure_of};
 use crate::console::{
     chinese,
     components::{
-        action_form, action_link, ahead, copied, empty, link_job, link_order, link_rider, link_trip, live,
-        money, older_page_link, state, tag, when,
+        action_form, action_link, ahead, copied, empty, link_job, link_order, link_rider, link_trace,
+        link_trip, live, money, older_page_link, state, tag, when,
     },
-    failure::PageResult,
+    failure::{Failure, PageResult},
     filters::{Given, answered},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
     numbers::in_words,
     session::PageContext,
-    time::{departure, moment},
+    time::moment,
 };
 use crate::{
     domain::{Error, FieldError, Id, Refusal, list_seats},
@@ -145,6 +145,7 @@ fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
 pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(id)): Path<Id>) -> PageResult {
     let job = admin::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("job"))?;
     let impact = impact::impact(&app.saga.pool, &job).await?;
+    let impact_card = impact_card(&app, &context, &impact).await?;
     let may_discard =
         job.state == "dead" && !jobs::may_owe(&mut *app.saga.pool.acquire().await?, &job).await?;
     let body = live(
@@ -170,11 +171,11 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 @if let Some(at) = job.ended_at { dt { (context.t("Ended", "结束")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.lease_until { dt { (context.t("Lease ends", "租约到期")) } dd { (when(&context, at)) " " span.quiet { (lease(&context, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (context.t("Worker", "工作进程")) } dd { code { (worker) } } }
-                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { (copied(&context, trace)) } }
+                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { (link_trace(&context, trace)) } }
                 @if let Some(print) = &job.fingerprint { dt { (context.t("Error fingerprint", "错误指纹")) } dd { a href=(format!("/console/jobs?error={print}")) { code { (print) } } } }
                 @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (chinese::note(context.lang, note)) } }
             } }
-            (impact_card(&context, &impact))
+            (impact_card)
             div.acts { @for act in acts_of(&job.state).iter().filter(|act| **act != "discard" || may_discard) {
                 (action_link(&context, &format!("/console/jobs/{id}/{act}"), label(&context, act).unwrap_or_default()))
             } }
@@ -217,20 +218,24 @@ fn label(context: &PageContext, act: &str) -> Option<&'static str> {
 }
 
 /// The impact: seats, money and their rider.
-fn impact_card(context: &PageContext, impact: &Impact) -> Markup {
-    html! { div.card { dl.facts {
+async fn impact_card(app: &App, context: &PageContext, impact: &Impact) -> Result<Markup, Failure> {
+    let departure = match impact.trip_id {
+        Some(trip) => Some(departure_of(app, context, trip).await?),
+        None => None,
+    };
+    Ok(html! { div.card { dl.facts {
         @if let Some(order) = impact.order_id {
             dt { (context.t("Order", "订单")) }
             dd { (link_order(order)) " "
                 @if let Some(status) = &impact.order_status { (state(context, status)) } @else { (context.t("never added", "未创建")) } }
         }
         @if let Some(rider) = impact.rider_id { dt { (context.t("Rider", "乘客")) } dd { (link_rider(rider)) " " (impact.rider.as_deref().unwrap_or_default()) } }
-        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(at) = impact.departs_at { (departure(context, at, context.timetable_zone)) } } }
+        @if let Some(trip) = impact.trip_id { dt { (context.t("Trip", "班次")) } dd { (link_trip(trip)) " " @if let Some(departure) = departure { (departure) } } }
         dt { (context.t("Seats it would free", "将释放的座位")) }
         dd { @if impact.seats.is_empty() { (context.t("none", "无")) } @else { (list_seats(&impact.seats, &impact.labels)) } }
         dt { (context.t("Money it would give back", "将退回的款项")) }
         dd { @if let Some(amount) = impact.amount { (money(amount)) } @else { (context.t("none", "无")) } }
-    } } }
+    } } })
 }
 
 /// The page that confirms an action, with its impact.
@@ -246,7 +251,8 @@ pub(crate) async fn confirm(
         return Err(Refusal::NotFound("act for a job in this state").into());
     }
     let impact = impact::impact(&app.saga.pool, &job).await?;
-    let preview = html! { p { strong { (in_words(consequence(&context, &act, &impact))) } } (impact_card(&context, &impact)) };
+    let facts = impact_card(&app, &context, &impact).await?;
+    let preview = html! { p { strong { (in_words(consequence(&context, &act, &impact))) } } (facts) };
     let latest = if act == "snooze" {
         let mut conn = app.saga.pool.acquire().await?;
         Some(jobs::latest_snooze(&mut conn, &job).await?)

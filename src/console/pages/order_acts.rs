@@ -1,8 +1,8 @@
 //! Acts upon one order: the links on its page, the previews, and the forms.
 
-use super::{order_refund, second_factor::complaint};
+use super::{order_refund, second_factor::complaint, trip_words::departure_of};
 use crate::console::{
-    components::{link_job, link_rider, link_trip, money, program_text, state, tag, when},
+    components::{link_job, link_rider, link_trip, money, program_text, state, tag},
     failure::{Failure, PageResult},
     form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
@@ -170,7 +170,7 @@ async fn page(
     let body = html! {
         (complaint(context.lang, problem))
         form.act.card method="post" action=(address(order, act)) {
-            div.preview { (facts(context, &acts)) (jobs) (effect(context, act, &acts)) }
+            div.preview { (facts(app, context, &acts).await?) (jobs) (effect(context, act, &acts)) }
             (fieldset(context, act, &acts, entered))
         }
         p.more { a.button href=(format!("/console/orders/{order}")) { (context.t("Back to the order", "返回订单")) } }
@@ -201,17 +201,18 @@ fn fieldset(context: &PageContext, act: Act, acts: &OrderActs, entered: &Entered
     }
 }
 
-fn facts(context: &PageContext, acts: &OrderActs) -> Markup {
+async fn facts(app: &App, context: &PageContext, acts: &OrderActs) -> Result<Markup, Failure> {
     let Some(order) = &acts.order else {
-        return html! { p { (context.t("This order was never added.", "此订单从未创建。")) } };
+        return Ok(html! { p { (context.t("This order was never added.", "此订单从未创建。")) } });
     };
-    html! { dl.facts {
+    let departure = departure_of(app, context, order.trip_id.0).await?;
+    Ok(html! { dl.facts {
         dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
         dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
-        dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (when(context, order.departs_at)) }
+        dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure) }
         dt { (context.t("Seats", "座位")) } dd { @if order.seats.is_empty() { (context.t("none", "无")) } @else { (order.seats) } }
         dt { (context.t("Amount", "金额")) } dd { (money(order.amount)) }
-    } }
+    } })
 }
 
 /// What the act changes, as a sentence.

@@ -2,7 +2,7 @@
 
 use crate::console::{
     chinese,
-    components::{copy_button, empty, link_job, link_rider, span, state, tag},
+    components::{empty, link_job, link_rider, link_trace, span, state, tag},
     numbers::with_currency,
     session::PageContext,
     time::moment,
@@ -27,8 +27,7 @@ pub(super) fn duration(context: &PageContext, time: TimeDelta) -> String {
 
 /// The trace id of a request or an attempt, as a link to all that has it.
 pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
-    html! { div.quiet { (context.t("Trace", "追踪")) " "
-    span.copied { a href=(format!("/console/search?q={trace}")) { code { (trace) } } " " (copy_button(context, trace)) } } }
+    html! { div.quiet { (context.t("Trace", "追踪")) " " (link_trace(context, trace)) } }
 }
 
 /// The list of what happened. Live jobs that wait stand in [`next`].

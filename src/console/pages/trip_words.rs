@@ -112,6 +112,15 @@ pub(crate) async fn departures_of(
     Ok(times.iter().map(|trip| (trip.trip, words(trip))).collect())
 }
 
+/// When the trip of this id departs, by the clock of its first stop.
+pub(super) async fn departure_of(
+    app: &App,
+    context: &PageContext,
+    trip: Uuid,
+) -> Result<Markup, sqlx::Error> {
+    Ok(departures_of(app, context, &[trip]).await?.remove(&trip).unwrap_or_default())
+}
+
 /// When a trip departs by the clock of its first stop; by the network's for a trip of no route.
 pub(crate) fn departs(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Markup {
     departure(context, trip.departs_at, zone(journeys, trip))
