@@ -38,8 +38,12 @@ const DEAD: u64 = 100_000;
 const ACCOUNTS: u64 = 100_000;
 /// Acts in the audit log.
 const ACTS: u64 = 100_000;
-/// Riders who book and cancel as fast as they are answered.
+/// Riders who book and cancel. Without a pace they do so as fast as they are answered, which takes all that
+/// the machine has.
 const BOOKERS: usize = 8;
+/// What the load takes of that while pages are timed. `BENCH_PERCENT` makes it another; at 100 the queue for
+/// the processors is measured, too.
+const PERCENT: u64 = 50;
 /// How often each page is asked for its figures.
 const ASKED: usize = 40;
 /// How long the load is counted with and without readers, in turns.
@@ -89,7 +93,9 @@ async fn pages_beside_a_load() {
         (time_pages(&api.base(), &cookie, &pages).await, 0.0)
     } else {
         let load = Load::start(&pool, &api.base()).await;
+        load.slow_to(scale("BENCH_PERCENT", PERCENT)).await;
         let slow = time_pages(&api.base(), &cookie, &pages).await;
+        load.pace.store(0, Ordering::Relaxed);
         let lost = alternate(&load, &api.base(), &cookie, &pages).await;
         println!("the load loses {lost:.1} % while a page is opened every {} ms", PACE.as_millis());
         load.stop().await;
@@ -220,6 +226,8 @@ fn pages_read(plans: &str) -> String {
 struct Load {
     done: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
+    /// Microseconds from one booking of a rider to the next; 0 without a pace.
+    pace: Arc<AtomicU64>,
     bookers: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -227,6 +235,7 @@ impl Load {
     async fn start(pool: &PgPool, base: &str) -> Self {
         let ops = Client::sign_in(base, "ops").await;
         let (done, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let pace = Arc::new(AtomicU64::new(0));
         let mut bookers = Vec::new();
         // Behind the trips of the data, and of earlier runs on them.
         let last: chrono::DateTime<chrono::Utc> =
@@ -242,7 +251,7 @@ impl Load {
                 .await
                 .unwrap();
             let rider = Client::sign_in(base, &name).await;
-            let (done, over) = (Arc::clone(&done), Arc::clone(&over));
+            let (done, over, pace) = (Arc::clone(&done), Arc::clone(&over), Arc::clone(&pace));
             let mut wire = Wire::to(base).await;
             bookers.push(tokio::spawn(async move {
                 let say = |line: &str, body: &str| {
@@ -257,6 +266,7 @@ impl Load {
                     if over.load(Ordering::Relaxed) {
                         break;
                     }
+                    let due = Instant::now() + Duration::from_micros(pace.load(Ordering::Relaxed));
                     let body = json!({"trip_id": trip, "seats": [seat.to_string()]}).to_string();
                     wire.send(&say("POST /v1/orders", &body)).await;
                     let booked = wire.reply().await.unwrap();
@@ -265,10 +275,21 @@ impl Load {
                     wire.send(&say(&format!("POST /v1/orders/{}/cancel", order["id"].as_str().unwrap()), "{}")).await;
                     assert_eq!(wire.reply().await.unwrap().status, 200);
                     done.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep_until(due.into()).await;
                 }
             }));
         }
-        Self { done, over, bookers }
+        Self { done, over, pace, bookers }
+    }
+
+    /// Measures what the machine does, and has the riders do this part of it.
+    async fn slow_to(&self, percent: u64) {
+        let most = self.rate().await;
+        if percent < 100 {
+            let each = BOOKERS as f64 * 1e6 / (most * percent as f64 / 100.0);
+            self.pace.store(each as u64, Ordering::Relaxed);
+        }
+        println!("{most:.0} bookings/s at most; pages are timed at {percent} % of that");
     }
 
     /// Bookings a second over a window.
