@@ -18,6 +18,7 @@ pub mod limits;
 pub mod network;
 pub mod ops;
 pub mod orders;
+pub mod outbound;
 pub mod payment;
 pub mod saga;
 pub mod security;

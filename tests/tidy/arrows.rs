@@ -16,6 +16,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             &["network"],
             &["settings"],
             &["storage", "embedded", "security"],
+            &["outbound"],
             &["traces"],
             &["batch", "limits"],
             &["accounts", "idempotency"],
