@@ -26,6 +26,7 @@ pub mod trips;
 pub mod undos;
 pub mod verifier;
 pub mod wallets;
+pub mod webhooks;
 
 pub use approve::approve;
 

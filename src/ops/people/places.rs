@@ -90,6 +90,12 @@ pub const PLACES: &[Place] = &[
     nothing("chain_seal", "digests of intervals"),
     rows("bulk", "t.actor_id = $1"),
     rows("bulk_item", OF_ORDERS),
+    nothing("webhook_endpoint", "addresses of other services"),
+    rows("webhook_event", "t.subject in (select o.id from orders o where o.rider_id = $1)"),
+    rows(
+        "webhook_delivery",
+        "t.event_id in (select v.id from webhook_event v join orders o on o.id = v.subject where o.rider_id = $1)",
+    ),
     // The queue.
     rows("queue.job", JOBS),
     rows("queue.finished", JOBS),

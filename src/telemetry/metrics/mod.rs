@@ -15,7 +15,7 @@ use crate::{
         POOL_TIMEOUTS, POOL_WAITING, STALE_PLANS, note_outage,
         replica::{REPLICA_LAG, REPLICA_READS},
     },
-    traces,
+    traces, webhooks,
 };
 use farebox_jobs::queue;
 use process::ProcessMetrics;
@@ -137,6 +137,7 @@ impl Metrics {
         if sources.program != Program::Worker {
             flows::register(farebox);
             ROLLBACKS.register(farebox);
+            webhooks::ATTEMPTS.register(farebox);
         }
         let build = Family::<Build, Gauge>::default();
         build
