@@ -5,6 +5,7 @@ mod events;
 mod failures;
 mod kills;
 mod log;
+mod shell;
 
 use crate::harness::{Client, Process, Receiver, World};
 use serde_json::{Value, json};
