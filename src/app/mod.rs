@@ -20,6 +20,7 @@ use crate::{
     http::{self, Admission, App},
     limits::Limits,
     ops::{
+        bulk::{CachedJudgements, CachedPreviews},
         history::{CachedHistory, CachedPauses},
         undos::CachedUndoBacklog,
     },
@@ -27,7 +28,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, Reads, Replica, Schema, SchemaError, SessionError, redis::RedisLink},
+    storage::{self, Probe, Reads, Replica, Schema, SchemaError, SessionError, redis::RedisLink},
     telemetry::{
         self,
         metrics::{Metrics, Program, Sources, WatchedPool},
@@ -165,6 +166,7 @@ pub fn app(
         .map_err(|error| format!("redis.url: {error}"))?;
     let admission = Admission::new(settings.admission);
     let operator_pool = storage::operator_pool(&saga.pool, settings.database.reserved_connections);
+    let probe = Probe::of(&saga.pool);
     let metrics = Metrics::new(Sources {
         program,
         pools: vec![pool_of_steps(&saga), WatchedPool::of_operators(operator_pool.clone())],
@@ -180,12 +182,15 @@ pub fn app(
         limits: Limits::new(&settings, redis.clone()),
         admission,
         operator_pool,
+        probe,
         redis,
         live,
         tally: TrafficCounters::default(),
         owed: CachedUndoBacklog::default(),
         history: CachedHistory::default(),
         pauses: CachedPauses::default(),
+        previews: CachedPreviews::default(),
+        judgements: CachedJudgements::default(),
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         saga,

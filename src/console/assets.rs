@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 /// Browsers cache the assets for a year.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
-const STYLE: &str = include_str!("assets/console.css");
-const SCRIPT: &str = include_str!("assets/console.js");
+const STYLE: &str = concat!(include_str!("assets/console.css"), include_str!("assets/parts.css"));
+const SCRIPT: &str = concat!(include_str!("assets/console.js"), include_str!("assets/keys.js"));
 
 /// The address of the style sheet.
 pub(crate) static STYLE_ADDRESS: LazyLock<String> = LazyLock::new(|| address(STYLE, "css"));

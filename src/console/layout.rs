@@ -1,45 +1,22 @@
-//! The page around every page's content, with the navigation; problems as pages; headers.
+//! The page around every page's content, with the navigation.
 
 use super::{
     assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
     banner,
     cards::label_cells,
-    components::LIVE_BEGIN,
-    outage::{self, LastHealth},
+    components::{LIVE_BEGIN, notice},
     preferences::{LOCAL, Lang, Preferences, Theme},
-    refused::{self, Brought, Console},
-    session::{PageContext, error_page_context, is_inside, next},
+    session::{PageContext, next},
     standing::Standing,
     time::clock,
 };
-use crate::http::middleware::context::with_language;
 use axum::{
-    body::to_bytes,
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
-    middleware::Next,
+    http::header,
     response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::Utc;
 use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
-use serde_json::{Map, Value};
-
-/// What pages may do in a browser: nothing from other origins, no inline script or style.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    // With `no-referrer`, the origin of a form would be null.
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-];
-
-/// The largest problem body that is shown as a page, bytes.
-const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 
 /// Where in the navigation a page is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,100 +48,6 @@ const NAVIGATION: [(Nav, &str, &str, &str); 10] = [
     (Nav::Operators, "/console/accounts", "Operators", "操作员"),
 ];
 
-/// Applies to every response under /console, also those of limits: problems become pages in the
-/// chosen language, and the security headers are set.
-pub(crate) async fn guard(State(console): State<Console>, request: Request, following: Next) -> Response {
-    if !is_inside(request.uri().path()) {
-        return following.run(request).await;
-    }
-    let preferences = preferences_of(&request);
-    let reads = request.method() == Method::GET;
-    let lang = preferences.lang;
-    let serving = async {
-        let (brought, response) = match refused::read(&console, request).await {
-            Ok((request, brought)) => {
-                let response = following.run(request).await;
-                (brought, response)
-            }
-            Err(refused) => *refused,
-        };
-        let response = refused::returned(&console, &brought, response).await;
-        problem_as_page(&console, &brought, preferences, reads, response).await
-    };
-    let mut response = with_language(lang == Lang::Chinese, serving).await;
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
-    }
-    let is_page = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/html");
-    if response.headers().get(header::CONTENT_TYPE).is_some_and(is_page) {
-        response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.code()));
-    }
-    response
-}
-
-/// The preferences of a request. A change of language shows a page again; after a form it leads to
-/// the home page.
-fn preferences_of(request: &Request) -> Preferences {
-    let path = request.uri().path_and_query().filter(|_| request.method() == Method::GET);
-    Preferences::of(request.headers(), path.map_or("/console", PathAndQuery::as_str))
-}
-
-/// Turns a problem into a page, with the navigation if there is a session.
-async fn problem_as_page(
-    console: &Console,
-    brought: &Brought,
-    preferences: Preferences,
-    reads: bool,
-    response: Response,
-) -> Response {
-    let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem+json");
-    if !response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem) {
-        return response;
-    }
-    let (mut parts, body) = response.into_parts();
-    let body = to_bytes(body, MAX_PROBLEM_BYTES).await.unwrap_or_default();
-    let body: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
-    if let Some(form) = refused::refused(console, brought, parts.status, &body).await {
-        let (of_page, form) = form.into_parts();
-        parts.headers.remove(header::CONTENT_LENGTH);
-        parts.headers.extend(of_page.headers);
-        return Response::from_parts(parts, form);
-    }
-    let context = error_page_context(brought.headers(), preferences.path.clone(), &console.app).await;
-    let title = body.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // Only reading is retried by the browser itself.
-    let returns = reads && parts.status == StatusCode::SERVICE_UNAVAILABLE;
-    let mut details = problem_details(preferences.lang, &body, returns);
-    if let Some(health) = parts.extensions.get::<LastHealth>() {
-        let words =
-            outage::words(&preferences, context.as_ref().map_or(Tz::UTC, |context| context.zone), health);
-        details = html! { (words) (details) };
-    }
-    let page = match context {
-        Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
-        None => without_nav(&preferences, &title, html! { div.card.narrow { h1 { (title) } (details) } })
-            .into_response(),
-    };
-    parts.headers.remove(header::CONTENT_LENGTH);
-    let (of_page, page) = page.into_parts();
-    parts.headers.extend(of_page.headers);
-    Response::from_parts(parts, page)
-}
-
-fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Markup {
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
-    html! {
-        p { (text("detail")) }
-        p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
-        @if returns {
-            p role="status" data-retry hidden {
-                (lang.t("This page tries again by itself every two seconds.", "本页每两秒自动重试。"))
-            }
-        }
-        p { a href="/console" { (lang.t("To the home page", "返回首页")) } }
-    }
-}
-
 /// A page with the navigation, for a signed-in account.
 pub(crate) fn with_nav(context: &PageContext, nav: Nav, title: &str, body: Markup) -> Response {
     with_standing(context, nav, title, &Standing::plain(title), body)
@@ -188,7 +71,7 @@ pub(crate) fn with_standing(
         }
         form.search role="search" action="/console/search" {
             label.hidden for="q" { (context.t("Search", "搜索")) }
-            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…  /", "编号、姓名、电话、键、错误…  /"))
+            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…", "编号、姓名、电话、键、错误…"))
                 title=(context.t("Any id, also shortened; a name, a phone number or a part of them; a trace id, a key, an error, a departure", "任意编号（可缩短）、姓名、电话或其一部分；追踪编号、键、错误、班次")) required;
         }
         div.who {
@@ -209,7 +92,7 @@ pub(crate) fn with_standing(
                 { (context.t("Pause updates", "暂停更新")) } }
         }
         (banner::pauses(context))
-        @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
+        @if let Some(words) = &context.notice { (notice("good", "status", html! { (words) })) }
         (body)
     };
     let mut response = document(&context.preferences, tab, top, main).into_response();
@@ -239,8 +122,19 @@ fn staleness(context: &PageContext) -> Markup {
     }
 }
 
+/// The same bar for a page without a session, which asks for the database alone.
+fn staleness_without_session(lang: Lang) -> Markup {
+    html! {
+        p #stale role="status" data-beat="/console/sign-in/beat"
+            data-server=(lang.t("The server does not answer. Nothing can be sent just now.", "服务器没有响应，暂时无法提交。"))
+            data-database=(lang.t("The database does not answer. Nothing can be sent just now.", "数据库没有响应，暂时无法提交。"))
+            data-busy=(lang.t("The server is busy. Nothing can be sent just now.", "服务器繁忙，暂时无法提交。")) {}
+    }
+}
+
 /// A page without the navigation, for anyone.
 pub(crate) fn without_nav(preferences: &Preferences, title: &str, body: Markup) -> Html<String> {
+    let body = html! { (staleness_without_session(preferences.lang)) (body) };
     document(preferences, &Standing::plain(title), html! {}, body)
 }
 
@@ -308,11 +202,12 @@ fn keyboard_help(lang: Lang) -> Markup {
         ("j", "next row", "下一行"),
         ("k", "row before", "上一行"),
         ("Enter", "open the row", "打开该行"),
+        ("a", "the page's first act", "本页首个操作"),
         ("p", "pause updates", "暂停更新"),
         ("?", "these keys", "快捷键"),
     ];
     html! {
-        details #keys {
+        details.scripted #keys {
             summary { (lang.t("Keys", "快捷键")) }
             dl.keys { @for (key, en, zh) in keys { div { dt { kbd { (key) } } dd { (lang.t(en, zh)) } } } }
         }

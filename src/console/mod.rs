@@ -12,15 +12,18 @@ mod assets;
 mod banner;
 mod cards;
 mod chart;
+mod chinese;
 mod components;
 mod cookies;
 mod csrf;
 mod failure;
 mod filters;
 mod form;
+mod guard;
 mod layout;
 mod multipart;
 mod notice;
+mod numbers;
 mod outage;
 mod pages;
 mod parameters;
@@ -34,14 +37,14 @@ mod upload;
 
 use crate::http::{App, Pages};
 use axum::{
-    Router,
+    Extension, Router,
     middleware::from_fn_with_state,
     routing::{get, post},
 };
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
     order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
-    search, second_factor, sign_in, trip_acts, trip_change, trips, webhook_acts, webhooks,
+    search, second_factor, sign_in, styleguide, trip_acts, trip_change, trips, webhook_acts, webhooks,
 };
 use std::sync::Arc;
 
@@ -50,7 +53,7 @@ pub fn pages(app: &App) -> Pages {
     let layer = |all: Router<App>, app: &App| {
         let own = app.on_operator_pool();
         let routes = all.clone().with_state(own.clone());
-        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, layout::guard))
+        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, guard::guard))
     };
     Pages { routes: router(app), layer }
 }
@@ -63,6 +66,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/sign-in/code", post(second_factor::code))
         .route("/console/sign-in/enrol", post(second_factor::enrol))
         .route("/console/sign-in/reset", get(password_reset::form).post(password_reset::set))
+        .route("/console/sign-in/beat", get(beat::without_session))
         .route("/console/preferences", post(preferences_form::choose))
         .route("/console/assets/{name}", get(assets::serve))
         // bulk operations
@@ -111,9 +115,11 @@ fn router(app: &App) -> Router<App> {
         .route("/console/account/sessions", post(own_account::end_others))
         .route("/console/account/second-factor", get(own_account::second_factor))
         .route("/console/confirm", get(confirm::form).post(confirm::confirm))
+        .route("/console/styleguide", get(styleguide::show))
         .route("/console/sign-out", post(sign_in::leave))
         // Inside of the streams, whose renderings pass it too.
         .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
+        .layer(Extension(beat::LastAnswer::default()))
         .layer(from_fn_with_state(app.clone(), time::local_times))
 }

@@ -15,6 +15,7 @@ mod server;
 
 pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub(crate) use openapi::pages::ICON;
 pub use server::require_files;
 
 use crate::{
@@ -23,12 +24,13 @@ use crate::{
     limits::Limits,
     network::Language,
     ops::{
+        bulk::{CachedJudgements, CachedPreviews},
         history::{CachedHistory, CachedPauses},
         undos::CachedUndoBacklog,
     },
     saga::SagaContext,
     settings::Settings,
-    storage::{Reads, redis::RedisLink},
+    storage::{Probe, Reads, redis::RedisLink},
     telemetry::{metrics::Metrics, traffic::TrafficCounters},
     trips::{Itineraries, ItineraryCache, JourneyContext, TripLists, live::Live, seat_map::ReadSeatMaps},
 };
@@ -38,7 +40,7 @@ use axum::{
     routing::{MethodRouter, any, delete, get, post, put},
 };
 use handlers::{
-    account, health, live,
+    account, health, live, missing,
     ops::{
         self, bulk, jobs, network, orders as ops_orders, queues, riders as ops_riders, trip_changes,
         trips as ops_trips, wallets, webhooks,
@@ -82,8 +84,10 @@ pub struct Parts {
     pub limits: Limits,
     /// Bounds the requests in flight.
     pub admission: Admission,
-    /// The connections of health, metrics, operators and the list of revoked sessions.
+    /// The connections of metrics, operators and the list of revoked sessions.
     pub operator_pool: PgPool,
+    /// Asks whether the database answers, on a connection of its own.
+    pub probe: Probe,
     /// Counts the outcomes of bookings and payments.
     pub tally: TrafficCounters,
     /// Cancelled when the process is asked to stop: ends streams, which have no end of their own, and
@@ -95,6 +99,10 @@ pub struct Parts {
     pub history: CachedHistory,
     /// The tags that are paused, cached for pages.
     pub pauses: CachedPauses,
+    /// What operations on many jobs would do, counted for pages.
+    pub previews: CachedPreviews,
+    /// What has become of the jobs of large operations, counted for pages.
+    pub judgements: CachedJudgements,
     /// The connection to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }
@@ -241,7 +249,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages.routes)
-        .fallback(problem::no_such_route)
+        .fallback(missing::missing)
         .method_not_allowed_fallback(problem::no_such_method)
         // In the order in which a request passes them. One call, because each call boxes and clones
         // everything below it.

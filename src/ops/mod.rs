@@ -7,6 +7,7 @@ mod approve;
 pub mod audit;
 pub mod bulk;
 pub mod chain;
+mod counts;
 pub mod ended;
 pub mod find;
 pub mod history;
@@ -29,6 +30,7 @@ pub mod wallets;
 pub mod webhooks;
 
 pub use approve::approve;
+pub use counts::Counted;
 
 use crate::domain::{FieldError, Reason, Refusal};
 use audit::{Action, Actor, Subject};

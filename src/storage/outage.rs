@@ -1,7 +1,7 @@
 //! Classes of database errors, and when the last outage was.
 
 use super::waiting::POOL_TIMEOUTS;
-use sqlx::{PgPool, postgres::PgDatabaseError};
+use sqlx::postgres::PgDatabaseError;
 use std::{
     sync::{PoisonError, RwLock},
     time::{Duration, Instant},
@@ -62,6 +62,12 @@ pub fn is_contended(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["55P03", "40P01", "40001"].contains(&&*code))
 }
 
+/// Whether the database stopped the statement because it took too long.
+pub fn is_stopped(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "57014")
+}
+
 /// The kind of an error without its text, which may quote a value: the SQLSTATE, or what is at fault
 /// on this side.
 pub fn error_type(error: &sqlx::Error) -> String {
@@ -116,8 +122,4 @@ pub fn is_stale_plan(error: &sqlx::Error) -> bool {
         "XX000" => refused.message().starts_with("cache lookup failed"),
         _ => false,
     })
-}
-/// Whether the database answers a statement that does no work. Safe to drop: it only reads.
-pub(crate) async fn responds(pool: &PgPool, within: Duration) -> bool {
-    tokio::time::timeout(within, sqlx::query("select 1").execute(pool)).await.is_ok_and(|done| done.is_ok())
 }

@@ -32,7 +32,9 @@ async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
             .await;
     }
     browser.press("?").await;
-    browser.until("the keys are shown", "document.getElementById('keys').open").await;
+    browser.until("the keys are shown", "document.getElementById('keys').open && scrollY === 0").await;
+    browser.press("\u{e00c}").await;
+    browser.until("Escape hides them", "!document.getElementById('keys').open").await;
     browser.goto("/console/queues").await;
     let rows = "[...document.querySelectorAll('main tbody tr')].filter(row => row.querySelector('a[href]'))";
     for (key, row) in [("j", 0), ("j", 1), ("k", 0)] {
@@ -42,6 +44,11 @@ async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
     }
     browser.press("\u{e007}").await;
     browser.until("Enter opens it", "location.pathname !== '/console/queues'").await;
+    browser.goto("/console/queues").await;
+    browser.press("a").await;
+    browser.until("a opens the first act", "location.pathname.startsWith('/console/queues/')").await;
+    browser.press("a").await;
+    browser.until("a leads into its form", "document.activeElement.name === 'reason'").await;
     browser.goto("/console").await;
     browser.press("/").await;
     browser.until("the search has the focus", "document.activeElement.id === 'q'").await;
@@ -93,4 +100,24 @@ async fn the_language_is_switched_and_a_session_that_ends_elsewhere_ends_here() 
     browser.sees("The session has ended.").await;
     browser.goto("/console/jobs").await;
     assert_eq!(browser.path().await, "/console/sign-in?next=%2Fconsole%2Fjobs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_copied_by_keyboard_and_selected_where_there_is_no_clipboard() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("0").await;
+    let order = rider.booked(&trip, &["3"]).await;
+    let browser = Browser::signed_in(&world, "ops").await;
+    browser.goto(&format!("/console/orders/{order}")).await;
+    let said = "document.querySelector('.copied [role=status]').textContent";
+    browser.until("the page is live", "document.documentElement.dataset.live === 'on'").await;
+    browser.run("document.querySelector('[data-copy]').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until("it says so", &format!("{said} !== ''")).await;
+    browser.run("Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.querySelector('[data-copy]').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until("the id is selected", &format!("getSelection().toString() === '{order}'")).await;
+    browser.until("it says that", &format!("{said}.startsWith('selected')")).await;
+    browser.check().await;
 }

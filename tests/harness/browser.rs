@@ -153,11 +153,12 @@ impl Browser {
         self.waits(what, holds).await;
     }
 
-    /// Waits until the page says this.
+    /// Waits until the page says this. To a reader, a no-break space is a space.
     pub async fn sees(&self, text: &str) {
+        let text = text.replace('\u{a0}', " ");
         self.until(
             &format!("the page says {text:?}"),
-            &format!("document.body.innerText.includes({})", json!(text)),
+            &format!("document.body.innerText.replaceAll('\u{a0}', ' ').includes({})", json!(text)),
         )
         .await;
     }
@@ -276,6 +277,11 @@ impl Browser {
     pub async fn wide(&self, width: u32) {
         let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
+    }
+
+    /// Pages run no script of theirs from now on; the test's still do.
+    pub async fn without_scripts(&self) {
+        self.debug("Emulation.setScriptExecutionDisabled", &json!({ "value": true })).await;
     }
 
     /// What the machine would say it prefers: `light` or `dark`.

@@ -1,10 +1,15 @@
 //! What the pages of bulk operations share: the fields of their forms, and their words.
 
-use crate::console::{components, failure::Failure, session::PageContext};
+use crate::console::{
+    components::{self, badge, form_of_act, live, send_button, when},
+    failure::Failure,
+    session::PageContext,
+};
 use crate::{
     domain::{FieldError, Id},
     ops::{
-        bulk::{BulkAction, Selection},
+        Counted,
+        bulk::{BulkAction, Preview, Selection},
         search::JobQuery,
     },
 };
@@ -14,6 +19,49 @@ use uuid::Uuid;
 
 /// Names and values in their order: a selection by hand repeats `ids`.
 pub(super) type Pairs = Vec<(String, String)>;
+
+/// The form that starts an operation. It can be sent once all jobs are counted, and names them: what
+/// the preview did not show is not acted upon.
+pub(super) fn start_form(
+    context: &PageContext,
+    label: &str,
+    pairs: &Pairs,
+    counted: &Counted<Option<Preview>>,
+    card: Markup,
+    danger: bool,
+) -> Markup {
+    let whole = counted.value.as_ref().filter(|_| counted.is_whole);
+    let fields = html! {
+        input type="hidden" name="id" value=(Uuid::now_v7());
+        @for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            input type="hidden" name=(name) value=(value);
+        }
+    };
+    let end = html! {
+        @if let Some(preview) = whole { (exactly(preview)) }
+        (send_button(label, danger, whole.is_some()))
+    };
+    form_of_act(context, "/console/bulk", label, fields, Some(card), live("start", context, end))
+}
+
+/// The fields that name the jobs of a preview.
+pub(super) fn exactly(preview: &Preview) -> Markup {
+    html! {
+        input type="hidden" name="expected" value=(preview.covers);
+        input type="hidden" name="digest" value=(preview.digest);
+    }
+}
+
+/// When something was counted, if that was not just now, and for how long it stands.
+pub(super) fn counted_at<T>(context: &PageContext, counted: &Counted<T>) -> Markup {
+    let secs = counted.max_age.as_secs();
+    html! { @if let Some(at) = counted.at {
+        p.quiet {
+            (context.t("Counted", "统计于")) " " (when(context, at)) ". "
+            (context.t(&format!("It is counted again every {secs} s."), &format!("每 {secs} 秒重新统计。")))
+        }
+    } }
+}
 
 /// The words for running one job before the rest.
 pub(super) fn try_words(context: &PageContext) -> &'static str {
@@ -31,15 +79,9 @@ pub(super) fn act_word(context: &PageContext, act: &str) -> &'static str {
 
 pub(super) fn state(context: &PageContext, state: &str) -> Markup {
     match state {
-        "waiting" => {
-            html! { span.badge.wait { span aria-hidden="true" { "◔" } " " (context.t("waiting", "等待中")) } }
-        }
-        "done" => {
-            html! { span.badge.run { span aria-hidden="true" { "→" } " " (context.t("all sent", "已全部发出")) } }
-        }
-        "stopped" => {
-            html! { span.badge.off { span aria-hidden="true" { "–" } " " (context.t("stopped", "已停止")) } }
-        }
+        "waiting" => badge("wait", "◔", context.t("waiting", "等待中")),
+        "done" => badge("run", "→", context.t("all sent", "已全部发出")),
+        "stopped" => badge("off", "–", context.t("stopped", "已停止")),
         other => components::state(context, other),
     }
 }
