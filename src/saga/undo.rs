@@ -86,7 +86,7 @@ impl JobContext {
         delivery: &Delivery,
         note: &str,
     ) -> Result<Outcome, JobError> {
-        if MqTag::STEPS.iter().any(|step| step.wire() == delivery.lease.tag) {
+        if is_rollback(&delivery.lease.tag) {
             announce_rollback(&mut tx, delivery, note).await?;
         }
         delivery.lease.complete(&mut tx, Some(note)).await?;
@@ -120,4 +120,10 @@ impl JobContext {
         }
         Ok(Outcome::Settled)
     }
+}
+
+/// Whether the end of a job of this tag is the end of a rollback. The job of a refund carries the refund
+/// on, also one that no failure interrupted; its end has an event of its own.
+fn is_rollback(tag: &str) -> bool {
+    MqTag::STEPS.into_iter().any(|step| step != MqTag::PayBack && step.wire() == tag)
 }

@@ -10,8 +10,12 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
 };
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use std::time::Duration;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::TlsConnector;
 
 /// Most bytes of an answer that are read. Only its status counts; it is read so that the connection can be
@@ -64,9 +68,12 @@ impl Sender {
         body: &Bytes,
     ) -> Result<Answer, String> {
         let reused = idle.take().filter(|connection| !connection.is_closed());
-        match timeout(self.limit, self.exchange(target, reused, headers, body)).await {
-            Ok(Ok((answer, connection))) => {
-                *idle = connection;
+        let deadline = Instant::now() + self.limit;
+        match timeout_at(deadline, self.exchange(target, reused, headers, body)).await {
+            Ok(Ok((answer, connection, rest))) => {
+                // A receiver that has the event is not sent it again for a body that does not end.
+                let read = timeout_at(deadline, Limited::new(rest, MAX_ANSWER_BYTES).collect()).await;
+                *idle = read.is_ok_and(|read| read.is_ok()).then_some(connection);
                 Ok(answer)
             }
             Ok(Err(error)) => Err(error.to_string()),
@@ -82,7 +89,7 @@ impl Sender {
         reused: Option<Connection>,
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<(Answer, Option<Connection>), BoxError> {
+    ) -> Result<(Answer, Connection, Incoming), BoxError> {
         if let Some(connection) = reused {
             match send(connection, target, headers, body).await {
                 Err(error) if was_not_taken(&*error) => {}
@@ -109,7 +116,7 @@ async fn send(
     target: &Target,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<(Answer, Option<Connection>), BoxError> {
+) -> Result<(Answer, Connection, Incoming), BoxError> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.path.clone();
@@ -122,6 +129,5 @@ async fn send(
     let retry_after =
         head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let answer = Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs) };
-    let whole = Limited::new(rest, MAX_ANSWER_BYTES).collect().await.is_ok();
-    Ok((answer, whole.then_some(connection)))
+    Ok((answer, connection, rest))
 }

@@ -37,7 +37,7 @@ pub use port::free_port;
 pub use process::{Process, command, restricted};
 pub use production::{PRODUCTION, production};
 pub use proxy::{Cut, Proxy};
-pub use receiver::{Answers, Receiver};
+pub use receiver::{Answers, Hook, Receiver};
 pub use redis::{RedisServer, need_redis};
 pub use service_manager::ServiceManager;
 pub use signal::Frozen;

@@ -2,9 +2,14 @@
 
 use super::until;
 use axum::body::Bytes;
-use http_body_util::{BodyExt, Full};
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    Request, Response, body::Incoming, header::HeaderValue, server::conn::http1, service::service_fn,
+    Request, Response,
+    body::{Frame, Incoming},
+    header::HeaderValue,
+    server::conn::http1,
+    service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -13,7 +18,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -26,6 +31,10 @@ pub enum Answers {
     Slowly(Duration),
     /// With 302, to this path.
     Elsewhere(&'static str),
+    /// With 200, and a body that has no end.
+    Endlessly,
+    /// With 200, and a body whose second byte never comes.
+    Haltingly,
     /// It reads the request, and answers when its mood changes.
     Never,
 }
@@ -39,7 +48,8 @@ pub struct Hook {
     pub body: Value,
     /// The status that it was answered with; none if the receiver was killed before.
     pub status: Option<u16>,
-    pub at: Instant,
+    /// Whether its signature was right when it came; none while the receiver knows no secret.
+    pub signed: Option<bool>,
 }
 
 impl Hook {
@@ -60,6 +70,7 @@ impl Hook {
 
 struct Shared {
     hooks: Mutex<Vec<Hook>>,
+    secret: Mutex<Option<String>>,
     answers: watch::Sender<Answers>,
 }
 
@@ -75,7 +86,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (answers, _) = watch::channel(Answers::With(204));
-        let shared = Arc::new(Shared { hooks: Mutex::default(), answers });
+        let shared = Arc::new(Shared { hooks: Mutex::default(), secret: Mutex::default(), answers });
         let running = Some(run(listener, &shared));
         Self { address, shared, running }
     }
@@ -86,6 +97,11 @@ impl Receiver {
 
     pub fn now_answers(&self, answers: Answers) {
         self.shared.answers.send_replace(answers);
+    }
+
+    /// Gives it the secret that all requests from now on are to be signed by.
+    pub fn knows(&self, secret: &str) {
+        *self.shared.secret.lock().unwrap() = Some(secret.to_owned());
     }
 
     /// Ends it with its connections, as a kill would.
@@ -148,27 +164,29 @@ fn run(listener: TcpListener, shared: &Arc<Shared>) -> JoinSet<()> {
     running
 }
 
-async fn receive(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+async fn receive(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let mut response = Response::new(Empty::new().boxed_unsync());
     let (head, body) = request.into_parts();
-    let Ok(bytes) = body.collect().await.map(|body| body.to_bytes()) else { return Ok(Response::default()) };
-    let hook = Hook {
+    let Ok(bytes) = body.collect().await.map(|body| body.to_bytes()) else { return Ok(response) };
+    let mut hook = Hook {
         path: head.uri.path().to_owned(),
         headers: head.headers,
         body: serde_json::from_slice(&bytes).unwrap_or_default(),
         bytes,
         status: None,
-        at: Instant::now(),
+        signed: None,
     };
+    // The library refuses a signature that is older than five minutes, so it is asked now.
+    let secret = shared.secret.lock().unwrap().clone();
+    hook.signed = secret.map(|secret| hook.is_signed_by(&secret));
     let nr = {
         let mut hooks = shared.hooks.lock().unwrap();
         hooks.push(hook);
         hooks.len() - 1
     };
     let mut answers = shared.answers.subscribe();
-    let mut response = Response::new(Full::default());
     let status = loop {
         let now = *answers.borrow_and_update();
         match now {
@@ -180,6 +198,16 @@ async fn receive(
             Answers::Elsewhere(path) => {
                 response.headers_mut().insert("location", HeaderValue::from_static(path));
                 break 302;
+            }
+            Answers::Endlessly => {
+                let part = || Ok(Frame::data(Bytes::from_static(&[b'x'; 4_096])));
+                *response.body_mut() = StreamBody::new(stream::repeat_with(part)).boxed_unsync();
+                break 200;
+            }
+            Answers::Haltingly => {
+                let first = stream::iter([Ok(Frame::data(Bytes::from_static(b"x")))]);
+                *response.body_mut() = StreamBody::new(first.chain(stream::pending())).boxed_unsync();
+                break 200;
             }
             Answers::Never => answers.changed().await.unwrap(),
         }

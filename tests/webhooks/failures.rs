@@ -1,7 +1,7 @@
 //! Receivers that are wrong, slow, gone or dead.
 
 use super::{Webhook, paid, quick_worker};
-use crate::harness::{Answers, Receiver, World, until};
+use crate::harness::{Answers, Receiver, World, count, until};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,6 +63,45 @@ async fn a_redirect_is_not_followed() {
     .await;
 }
 
+/// What a receiver sends back is bounded, by size and by time, and its status counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_an_end_is_one_delivery() {
+    let world = World::new().await;
+    let (endless, halting) = (Receiver::start().await, Receiver::start().await);
+    endless.now_answers(Answers::Endlessly);
+    halting.now_answers(Answers::Haltingly);
+    let webhooks = [
+        Webhook::add(&world, &endless, &["order.paid"]).await,
+        Webhook::add(&world, &halting, &["order.paid"]).await,
+    ];
+    let (rider, trip) = (world.rider("100.00").await, world.trip(5).await);
+    let _worker = quick_worker(&world, &[("FAREBOX__WEBHOOKS__TIMEOUT_MS", "1000")]);
+    paid(&rider, &trip, 1..=3).await;
+    world.drained().await;
+    for (webhook, receiver) in webhooks.iter().zip([&endless, &halting]) {
+        let log = webhook.log(&world, "delivered").await;
+        assert_eq!((log.len(), receiver.hooks().len()), (3, 3), "{log:?}");
+        assert!(log.iter().all(|one| one["attempts"] == 1 && one["last_status"] == 200), "{log:?}");
+    }
+}
+
+/// A silent receiver is given up on in time, and its log says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_receiver_is_left_after_the_limit() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    receiver.now_answers(Answers::Never);
+    let webhook = Webhook::add(&world, &receiver, &["order.paid"]).await;
+    let (rider, trip) = (world.rider("100.00").await, world.trip(5).await);
+    let _worker = quick_worker(&world, &[("FAREBOX__WEBHOOKS__TIMEOUT_MS", "300")]);
+    paid(&rider, &trip, 1..=1).await;
+    receiver.has(2).await;
+    let log = webhook.log(&world, "pending").await;
+    assert_eq!(log[0]["last_error"], "no answer within 300 ms");
+    receiver.now_answers(Answers::With(204));
+    receiver.has_taken(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_is_in_the_log_and_can_be_sent_again() {
     let world = World::with(&[("FAREBOX__WEBHOOKS__GIVE_UP_SECS", "60")]).await;
@@ -114,6 +153,9 @@ async fn a_dead_or_slow_receiver_delays_nobody() {
     let overdue = rider.booked(&trip, &["40"]).await;
     world.pass_deadline(&overdue).await;
     until("the timer has run", || async { world.order(&overdue).await["status"] == "closed" }).await;
+    rider.fault("order_calc_money_cancle.before=error").book(&trip, &["41"]).await.problem(500, "003099");
+    let undo = "select count(*) from queue.job where tag = 'order_calc_money_cancle'";
+    until("the undo is done", || async { count(&world.pool, undo).await == 0 }).await;
     let took = begun.elapsed();
     assert!(silent.taken().is_empty() && other.taken().is_empty(), "they are still asked: {took:?}");
     assert!(slow.taken().len() < 30, "the slow one is behind: {took:?}");

@@ -1,5 +1,8 @@
 //! Events that leave the service: what is sent, how often, and what a bad receiver costs.
 
+mod addresses;
+mod bench;
+mod book;
 mod endpoints;
 mod events;
 mod failures;
@@ -11,7 +14,7 @@ use crate::harness::{Client, Process, Receiver, World};
 use serde_json::{Value, json};
 
 /// Waits of milliseconds instead of seconds and hours: the order of what happens stays the same.
-const QUICK: [(&str, &str); 3] = [
+pub const QUICK: [(&str, &str); 3] = [
     ("FAREBOX__WEBHOOKS__FIRST_WAIT_MS", "20"),
     ("FAREBOX__WEBHOOKS__LONGEST_WAIT_SECS", "1"),
     ("FAREBOX__WEBHOOKS__LONGEST_PAUSE_MS", "200"),

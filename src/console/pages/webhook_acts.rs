@@ -5,7 +5,7 @@ use super::{
     webhooks::facts,
 };
 use crate::console::{
-    components::action_form,
+    components::{action_form, copied},
     failure::{Failure, PageResult},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
@@ -85,7 +85,7 @@ pub(crate) async fn confirm(
     Params(which): Params<Which>,
 ) -> PageResult {
     let act: Act = act.parse()?;
-    if let Some(elsewhere) = act.password_page(&app, &context).await? {
+    if let Some(elsewhere) = act.password_page(&app, &context, id).await? {
         return Ok(elsewhere);
     }
     let one = webhooks::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("webhook"))?;
@@ -113,7 +113,7 @@ pub(crate) async fn act(
 ) -> PageResult {
     let act: Act = act.parse()?;
     let (context, by, form) = form.into_parts();
-    if let Some(elsewhere) = act.password_page(&app, &context).await? {
+    if let Some(elsewhere) = act.password_page(&app, &context, id).await? {
         return Ok(elsewhere);
     }
     let give_up = app.settings.webhooks.give_up();
@@ -149,7 +149,7 @@ pub(crate) async fn act(
 fn secret_page(context: &PageContext, id: Uuid, secret: &Secret) -> Response {
     let body = html! { div.card {
         p { (Act::Secret.explained(context)) }
-        dl.facts { dt { (context.t("Secret", "密钥")) } dd { code #secret { (secret.secret) } } }
+        dl.facts { dt { (context.t("Secret", "密钥")) } dd { (copied(context, &secret.secret)) } }
         p { a href=(format!("/console/webhooks/{id}")) { (context.t("Back to the webhook", "返回")) } }
     } };
     with_nav(context, Nav::Queues, context.t("Secret of a webhook", "Webhook 密钥"), body)

@@ -10,6 +10,7 @@ use axum::response::Response;
 use farebox_jobs::EventKind;
 use maud::{Markup, html};
 use std::str::FromStr;
+use uuid::Uuid;
 
 /// What is done to a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +116,12 @@ impl Act {
         self,
         app: &App,
         context: &PageContext,
+        id: Uuid,
     ) -> Result<Option<Response>, Failure> {
         match self {
-            Self::Secret => password_page(app, &context.caller, &context.path).await,
+            Self::Secret => {
+                password_page(app, &context.caller, &format!("/console/webhooks/{id}/secret")).await
+            }
             _ => Ok(None),
         }
     }
@@ -140,8 +144,14 @@ pub(super) fn fields(context: &PageContext, one: Option<&Endpoint>) -> Markup {
         input #name name="name" type="text" maxlength="100" required autocomplete="off" value=(name);
         label for="url" { (context.t("Address", "地址")) }
         input #url name="url" type="url" maxlength="2000" required autocomplete="off" placeholder="https://" value=(url);
-        @for kind in EventKind::ALL {
-            label { input type="checkbox" name=(field(kind)) value="yes" checked[takes(kind)]; " " (kind.wire()) }
+        fieldset.choices {
+            legend { (context.t("Events", "事件")) }
+            @for kind in EventKind::ALL {
+                label for=(field(kind)) {
+                    input id=(field(kind)) name=(field(kind)) type="checkbox" value="yes" checked[takes(kind)];
+                    " " code { (kind.wire()) }
+                }
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use super::webhook_form::{Act, fields};
 use crate::console::{
-    components::{action_form, action_link, ahead, empty, live, older_page_link, span, when},
+    components::{
+        action_form, action_link, ahead, badge, copied_end, empty, live, older_page_link, program_text, span,
+        when,
+    },
     failure::PageResult,
     layout::{Nav, with_nav},
     session::PageContext,
@@ -50,7 +53,7 @@ fn table(context: &PageContext, all: &[Endpoint]) -> Markup {
             } }
             tbody { @for one in all { tr {
                 td { a href=(format!("/console/webhooks/{}", one.id)) { (one.name) } }
-                td { (one.url) } td { (one.kinds.join(", ")) } td { (standing(context, one)) }
+                td { code { (one.url) } } td { (kinds(one)) } td { (standing(context, one)) }
                 td.number { (one.pending) }
             } } }
         } } }
@@ -58,10 +61,12 @@ fn table(context: &PageContext, all: &[Endpoint]) -> Markup {
 }
 
 /// A webhook's state with a mark that is readable without colours.
+/// The kinds of events that it takes.
+fn kinds(one: &Endpoint) -> Markup {
+    html! { @for (nr, kind) in one.kinds.iter().enumerate() { @if nr > 0 { ", " } code { (kind) } } }
+}
+
 fn standing(context: &PageContext, one: &Endpoint) -> Markup {
-    let badge = |kind: &str, mark: &str, text: &str| {
-        html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (text) } }
-    };
     match (one.state.as_str(), one.disabled_because.as_deref(), one.failing_since) {
         ("enabled", _, None) => badge("good", "✓", context.t("enabled", "已启用")),
         ("enabled", _, Some(since)) => html! {
@@ -108,8 +113,8 @@ fn link(context: &PageContext, one: &Endpoint, act: Act) -> Markup {
 
 pub(super) fn facts(context: &PageContext, one: &Endpoint) -> Markup {
     html! { dl.facts {
-        dt { (context.t("Address", "地址")) } dd { (one.url) }
-        dt { (context.t("Events", "事件")) } dd { (one.kinds.join(", ")) }
+        dt { (context.t("Address", "地址")) } dd { code { (one.url) } }
+        dt { (context.t("Events", "事件")) } dd { (kinds(one)) }
         dt { (context.t("State", "状态")) } dd { (standing(context, one)) }
         dt { (context.t("Waiting", "待发送")) } dd { (one.pending) }
         @if one.failures > 0 { dt { (context.t("Failures in a row", "连续失败")) } dd { (one.failures) } }
@@ -149,11 +154,11 @@ fn row(context: &PageContext, one: &Endpoint, sent: &Delivery) -> Markup {
     let again = format!("/console/webhooks/{}/again?event={}", one.id, sent.event_id);
     html! { tr {
         td { (when(context, sent.created_at)) }
-        td { (sent.kind) " " code.tag title=(sent.event_id) { "…" (sent.event_id[sent.event_id.len().saturating_sub(12)..]) } }
+        td { code { (sent.kind) } " " (copied_end(context, &sent.event_id)) }
         td { (state(context, &sent.state)) @if let Some(due) = sent.due_at { " " (ahead(context, due)) } }
         td.number { (sent.attempts) }
         td { @match (&sent.last_error, sent.last_status) {
-            (Some(error), _) => (error),
+            (Some(error), _) => (program_text(error)),
             (None, Some(status)) => { (status) @if let Some(ms) = sent.last_ms { ", " (ms) " ms" } },
             (None, None) => "–",
         } }
@@ -167,5 +172,5 @@ fn state(context: &PageContext, state: &str) -> Markup {
         "delivered" => ("good", "✓", context.t("delivered", "已送达")),
         _ => ("bad", "✗", context.t("given up", "已放弃")),
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
+    badge(kind, mark, words)
 }
