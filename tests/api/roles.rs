@@ -125,12 +125,13 @@ impl Scene<'_> {
         waits.expect(202)["id"].as_str().unwrap().to_owned()
     }
 
-    /// A webhook that nothing was sent to: one of its own, if it is to be removed.
+    /// An enabled webhook that nothing was sent to: one of its own, if it is to be removed.
     async fn webhook(&self, path: &str) -> String {
         let all = self.world.ops.get("/v1/ops/webhooks").await;
-        let there = all.expect(200)["items"][0]["id"].as_str().filter(|_| !path.ends_with("remove"));
-        if let Some(id) = there {
-            return id.to_owned();
+        let enabled =
+            all.expect(200)["items"].as_array().unwrap().iter().find(|one| one["state"] == "enabled");
+        if let Some(one) = enabled.filter(|_| !path.ends_with("remove")) {
+            return one["id"].as_str().unwrap().to_owned();
         }
         let added = self.world.ops.post("/v1/ops/webhooks", &a_webhook()).await;
         added.expect(201)["id"].as_str().unwrap().to_owned()

@@ -103,7 +103,7 @@ async fn every_rollback_that_dies_is_announced() {
 async fn without_a_webhook_of_the_kind_nothing_is_enqueued() {
     let world = World::new().await;
     let (rider, trip) = (world.rider("100.00").await, world.trip(20).await);
-    let enqueued = "select count(*) from queue.job where tag like 'webhook%'";
+    let enqueued = "select count(*) from queue.job where tag = 'webhook_event'";
     paid(&rider, &trip, 1..=2).await;
     assert_eq!(count(&world.pool, enqueued).await, 0);
     let receiver = Receiver::start().await;

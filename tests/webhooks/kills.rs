@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Webhook, quick_worker};
-use crate::harness::{Answers, Client, Process, Receiver, World, signal, until};
+use crate::harness::{Answer, Answers, Client, Process, Receiver, World, signal, until};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,23 +31,42 @@ struct Sale {
     seat: AtomicU32,
     paid: AtomicUsize,
     wanted: usize,
+    /// The last answer that was neither what was asked for nor a lost seat.
+    odd: Mutex<String>,
 }
 
-/// Books and pays one seat after another. What fails because the API died is left to the undos.
-async fn buy(rider: Client, trip: String, sale: Arc<Sale>) {
-    let mut seat = sale.seat.fetch_add(1, Ordering::Relaxed).to_string();
-    while sale.paid.load(Ordering::Relaxed) < sale.wanted {
-        let rider = rider.toward(&sale.base.lock().unwrap().clone());
-        let body = serde_json::json!({ "trip_id": trip, "seats": [seat] });
-        let Ok(booked) = rider.try_post("/v1/orders", &body).await else {
+impl Sale {
+    /// The answer of the API that is there; of a refusal of the moment and of a dead API there is none.
+    async fn answer(&self, rider: &Client, path: &str, body: &Value) -> Answer {
+        loop {
+            let rider = rider.toward(&self.base.lock().unwrap().clone());
+            match rider.try_post(path, body).await {
+                Ok(answer) if !answer.status.is_server_error() && answer.status != 429 => {
+                    if !answer.status.is_success() {
+                        *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text);
+                    }
+                    return answer;
+                }
+                Ok(answer) => {
+                    *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text)
+                }
+                Err(_) => {}
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        };
-        seat = sale.seat.fetch_add(1, Ordering::Relaxed).to_string();
+        }
+    }
+}
+
+/// Books and pays one seat after another, as a client does that asks again with its key until it is answered.
+async fn buy(rider: Client, trip: String, sale: Arc<Sale>) {
+    let pay = serde_json::json!({ "pay_password": crate::harness::PAY_PASSWORD });
+    while sale.paid.load(Ordering::Relaxed) < sale.wanted {
+        let seat = sale.seat.fetch_add(1, Ordering::Relaxed).to_string();
+        let book = serde_json::json!({ "trip_id": trip, "seats": [seat] });
+        let booked = sale.answer(&rider.key(&format!("book {seat}")), "/v1/orders", &book).await;
         let Some(order) = booked.body["id"].as_str().filter(|_| booked.status == 201) else { continue };
         let path = format!("/v1/orders/{order}/pay");
-        let body = serde_json::json!({ "pay_password": crate::harness::PAY_PASSWORD });
-        if rider.try_post(&path, &body).await.is_ok_and(|paid| paid.status == 200) {
+        if sale.answer(&rider.key(&format!("pay {seat}")), &path, &pay).await.status == 200 {
             sale.paid.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -81,11 +100,7 @@ async fn trouble(
         }
         let before = sale.paid.load(Ordering::Relaxed);
         let step = (sale.wanted / 20).max(5);
-        until_within(PATIENCE, || async {
-            let paid = sale.paid.load(Ordering::Relaxed);
-            paid >= (before + step).min(sale.wanted)
-        })
-        .await;
+        sold(sale, (before + step).min(sale.wanted)).await;
         worker.kill();
         *worker = quick_worker(world, env);
         if round % 2 == 0 {
@@ -102,7 +117,18 @@ async fn trouble(
     }
     // The last API lives until its requests are answered.
     receiver.now_answers(Answers::With(204));
-    until_within(PATIENCE, || async { sale.paid.load(Ordering::Relaxed) >= sale.wanted }).await;
+    sold(sale, sale.wanted).await;
+}
+
+/// Waits until as many orders are paid.
+async fn sold(sale: &Sale, many: usize) {
+    let begun = Instant::now();
+    let patience = if sale.wanted > 1_000 { PATIENCE } else { Duration::from_secs(180) };
+    while sale.paid.load(Ordering::Relaxed) < many {
+        let (paid, odd) = (sale.paid.load(Ordering::Relaxed), sale.odd.lock().unwrap().clone());
+        assert!(begun.elapsed() < patience, "{paid} of {many} are paid; {odd}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn until_within<F: Future<Output = bool>>(limit: Duration, mut holds: impl FnMut() -> F) {
@@ -124,6 +150,7 @@ async fn events_survive(wanted: usize, env: &[(&str, &str)], limit: Duration) {
         seat: AtomicU32::new(1),
         paid: AtomicUsize::new(0),
         wanted,
+        odd: Mutex::default(),
     });
     let mut riders = JoinSet::new();
     for _ in 0..RIDERS {
@@ -134,7 +161,7 @@ async fn events_survive(wanted: usize, env: &[(&str, &str)], limit: Duration) {
     riders.join_all().await;
     let well = Instant::now();
     let orders = paid_orders(&world).await;
-    until_within(PATIENCE, || async { receiver.taken().len() >= orders.len() }).await;
+    until_within(limit * 2, || async { receiver.taken().len() >= orders.len() }).await;
     let took = well.elapsed();
     // Payments that the last kill has cut in two are finished by their undos, which makes events too.
     world.drained().await;

@@ -133,11 +133,11 @@ impl Metrics {
         let queue = queue::Metrics::default();
         if sources.program != Program::Api {
             queue.register(farebox);
+            webhooks::ATTEMPTS.register(farebox);
         }
         if sources.program != Program::Worker {
             flows::register(farebox);
             ROLLBACKS.register(farebox);
-            webhooks::ATTEMPTS.register(farebox);
         }
         let build = Family::<Build, Gauge>::default();
         build
