@@ -154,7 +154,7 @@ async fn events_survive(wanted: usize, env: &[(&str, &str)], limit: Duration) {
     });
     let mut riders = JoinSet::new();
     for _ in 0..RIDERS {
-        riders.spawn(buy(world.rider("1000000.00").await, trip.clone(), Arc::clone(&sale)));
+        riders.spawn(buy(world.rider("100000.00").await, trip.clone(), Arc::clone(&sale)));
     }
     let mut worker = quick_worker(&world, env);
     trouble(&world, &sale, &mut receiver, &mut worker, env).await;
