@@ -5,6 +5,7 @@
 //! enqueue and those who run.
 
 mod bulk;
+mod event_kind;
 pub mod ids;
 mod network_import;
 mod order_add;
@@ -22,8 +23,11 @@ mod retry;
 mod tag;
 mod timetable;
 mod trip_cancel;
+mod webhook_delivery;
+mod webhook_event;
 
 pub use bulk::Bulk;
+pub use event_kind::{EventKind, UnknownKind};
 pub use network_import::NetworkImport;
 pub use order_add::OrderAdd;
 pub use order_add_seats::OrderAddSeats;
@@ -39,6 +43,8 @@ pub use payload::{Booking, Paying};
 pub use tag::{MqTag, UnknownTag};
 pub use timetable::Timetable;
 pub use trip_cancel::TripCancel;
+pub use webhook_delivery::WebhookDelivery;
+pub use webhook_event::WebhookEvent;
 
 pub use farebox_queue as queue;
 
@@ -61,5 +67,7 @@ pub fn retry_policy(tag: MqTag) -> RetryPolicy {
         MqTag::TripCancel => TripCancel::RETRY,
         MqTag::Bulk => Bulk::RETRY,
         MqTag::NetworkImport => NetworkImport::RETRY,
+        MqTag::WebhookEvent => WebhookEvent::RETRY,
+        MqTag::WebhookDelivery => WebhookDelivery::RETRY,
     }
 }

@@ -34,6 +34,10 @@ pub enum MqTag {
     Bulk,
     /// Moving and refunding the riders of trips that an import changed.
     NetworkImport,
+    /// Writing down an event for webhooks.
+    WebhookEvent,
+    /// Sending events to an endpoint.
+    WebhookDelivery,
 }
 
 /// A tag this build does not know.
@@ -43,7 +47,7 @@ pub struct UnknownTag(String);
 
 impl MqTag {
     /// Every tag, in the order of the sagas.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::OrderSeats,
         Self::OrderAddSeats,
         Self::OrderCalcMoney,
@@ -58,6 +62,8 @@ impl MqTag {
         Self::TripCancel,
         Self::Bulk,
         Self::NetworkImport,
+        Self::WebhookEvent,
+        Self::WebhookDelivery,
     ];
 
     /// The steps of sagas, in their order. A failure in one of them schedules the job of its tag. The
@@ -131,6 +137,8 @@ impl MqTag {
             Self::TripCancel => "trip_cancel",
             Self::Bulk => "bulk",
             Self::NetworkImport => "network_import",
+            Self::WebhookEvent => "webhook_event",
+            Self::WebhookDelivery => "webhook_delivery",
         }
     }
 }
@@ -158,7 +166,15 @@ mod tests {
         let others = MqTag::ALL.into_iter().filter(|tag| !tag.is_debt()).collect::<Vec<_>>();
         assert_eq!(
             others,
-            [MqTag::OrderSeats, MqTag::PayCheck, MqTag::OrderUnpaid, MqTag::Timetable, MqTag::Bulk]
+            [
+                MqTag::OrderSeats,
+                MqTag::PayCheck,
+                MqTag::OrderUnpaid,
+                MqTag::Timetable,
+                MqTag::Bulk,
+                MqTag::WebhookEvent,
+                MqTag::WebhookDelivery
+            ]
         );
     }
 
@@ -178,7 +194,9 @@ mod tests {
                 | MqTag::Timetable
                 | MqTag::TripCancel
                 | MqTag::Bulk
-                | MqTag::NetworkImport => (false, false, false, false, false),
+                | MqTag::NetworkImport
+                | MqTag::WebhookEvent
+                | MqTag::WebhookDelivery => (false, false, false, false, false),
             };
             assert_eq!(MqTag::STEPS.contains(&tag), step, "{tag}");
             assert_eq!(MqTag::BOOKING.contains(&tag), booking, "{tag}");

@@ -42,7 +42,9 @@ impl MqTag {
             | Self::OrderUnpaid
             | Self::TripCancel
             | Self::Bulk
-            | Self::NetworkImport => None,
+            | Self::NetworkImport
+            | Self::WebhookEvent
+            | Self::WebhookDelivery => None,
         }
     }
 }

@@ -136,6 +136,14 @@ impl Passwords {
         self.0.peppers.digests(&bytes)
     }
 
+    /// The digests of [`Self::digests`] by keys that were derived from the peppers alone: for what no version
+    /// up to 0.2.0 has made.
+    pub fn derived(&self, purpose: &str, parts: &[&str]) -> Vec<Vec<u8>> {
+        let mut digests = self.digests(purpose, parts);
+        digests.pop();
+        digests
+    }
+
     async fn is_hashed(&self, password: &str, hash: &str) -> Result<bool, BoxError> {
         let stored = StoredHash::read(hash)?;
         self.run_bounded(password, move |inner, memory, password| {

@@ -7,8 +7,9 @@ use crate::{
     ops::{audit, networks, people},
     payment::authorization,
     saga::barrier,
-    settings::{Idempotency, Retention, Settings},
+    settings::{Idempotency, Retention, Settings, Webhooks},
     storage::note_outage,
+    webhooks,
 };
 use farebox_jobs::queue;
 use sqlx::PgPool;
@@ -34,11 +35,13 @@ pub struct Pruning {
     pub idempotency: Idempotency,
     /// Barriers, and how rows are deleted.
     pub retention: Retention,
+    /// Events of webhooks.
+    pub webhooks: Webhooks,
 }
 
 impl From<&Settings> for Pruning {
     fn from(settings: &Settings) -> Self {
-        Self { idempotency: settings.idempotency, retention: settings.retention }
+        Self { idempotency: settings.idempotency, retention: settings.retention, webhooks: settings.webhooks }
     }
 }
 
@@ -59,6 +62,10 @@ pub struct Pruned {
     pub accounts: u64,
     /// Networks that were uploaded a day ago.
     pub uploads: u64,
+    /// Deliveries of webhooks whose time was over, given up.
+    pub given_up: u64,
+    /// Events of webhooks, with their deliveries.
+    pub events: u64,
 }
 
 /// Deletes old rows when it is due, for as long as the process lives.
@@ -104,11 +111,16 @@ async fn prune(pool: &PgPool, pruning: Pruning) -> Result<Pruned, sqlx::Error> {
         let barriers = barrier::prune(pool, days, batch).await?;
         let sessions = sessions::prune(pool, batch).await?;
         let authorizations = authorization::prune(pool, batch).await?;
+        let given_up = webhooks::give_up(pool, batch).await?;
+        let events = webhooks::prune(pool, pruning.webhooks.retention_days, batch).await?;
         pruned.answers += answers;
         pruned.barriers += barriers;
         pruned.sessions += sessions;
         pruned.authorizations += authorizations;
-        if [answers, barriers, sessions, authorizations].into_iter().all(|rows| rows < u64::from(batch)) {
+        pruned.given_up += given_up;
+        pruned.events += events;
+        let rows = [answers, barriers, sessions, authorizations, given_up, events];
+        if rows.into_iter().all(|rows| rows < u64::from(batch)) {
             break;
         }
     }

@@ -7,10 +7,11 @@ use crate::{
     domain::FieldError,
     ops, payment,
     saga::{FaultPoint, JobContext, SagaContext, recurring},
-    settings::Worker as WorkerSettings,
+    settings::Settings,
     storage::{again, note_outage},
     telemetry::metrics::Metrics,
     trips,
+    webhooks::{self, Webhooks},
 };
 use farebox_jobs::{
     MqTag,
@@ -24,7 +25,11 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 /// What the queue does with the job: retry it, or leave it to an operator.
-pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, JobError> {
+pub async fn run(
+    context: &JobContext,
+    webhooks: &Webhooks,
+    delivery: &Delivery,
+) -> Result<Outcome, JobError> {
     let tag: MqTag = delivery.lease.tag.parse().map_err(JobError::undecodable)?;
     context.faults().in_undo(tag, FaultPoint::Before).await.map_err(JobError::Retry)?;
     if delivery.is_cancelled() {
@@ -45,6 +50,8 @@ pub async fn run(context: &JobContext, delivery: &Delivery) -> Result<Outcome, J
         MqTag::TripCancel => trips::cancel::run(context, delivery).await?,
         MqTag::Bulk => ops::bulk::run(context, delivery).await?,
         MqTag::NetworkImport => trips::network::run(context, delivery).await?,
+        MqTag::WebhookEvent => webhooks::run_event(webhooks, context, delivery).await?,
+        MqTag::WebhookDelivery => webhooks::run_delivery(webhooks, context, delivery).await?,
     };
     context.faults().in_undo(tag, FaultPoint::After).await.map_err(JobError::Retry)?;
     Ok(outcome)
@@ -67,11 +74,12 @@ pub fn read_tags(text: Option<&str>) -> Result<Vec<MqTag>, FieldError> {
 /// apalis's own, if its worker cannot run.
 pub async fn work(
     saga: &SagaContext,
-    settings: &WorkerSettings,
+    settings: &Settings,
     tags: &[MqTag],
     metrics: &Metrics,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), WorkerError> {
+    let Settings { worker: settings, webhooks, environment, .. } = settings;
     let names: Vec<&str> = tags.iter().map(|tag| tag.wire()).collect();
     let config = WorkerConfig {
         host: gethostname::gethostname().to_string_lossy().into_owned(),
@@ -89,12 +97,13 @@ pub async fn work(
         ..WorkerConfig::new("farebox-worker", &names)
     };
     let context = JobContext::new(saga, OverduePacer::new(settings.overdue_per_sec));
+    let webhooks = Webhooks::new(*webhooks, *environment, saga.passwords.clone(), settings.concurrency);
     let tracer = saga.tracer.clone();
     let handler = move |delivery: Delivery| {
-        let (context, tracer) = (context.clone(), tracer.clone());
+        let (context, webhooks, tracer) = (context.clone(), webhooks.clone(), tracer.clone());
         // A stale plan does not cost an attempt: the job is run again at once.
         async move {
-            let attempt = again(|| run(&context, &delivery));
+            let attempt = again(|| run(&context, &webhooks, &delivery));
             traced(tracer.as_ref(), context.pool(), &delivery, attempt).await
         }
     };

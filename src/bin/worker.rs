@@ -73,7 +73,7 @@ async fn run() -> Result<ExitCode, BoxError> {
         app::stop_signal().await;
         stopping.cancel();
     };
-    let worked = worker::work(&saga, &settings.worker, &tags, &metrics, shutdown).await;
+    let worked = worker::work(&saga, &settings, &tags, &metrics, shutdown).await;
     app::close_traces(&saga).await;
     worked?;
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use super::{
     audit, database::Data, doctor, job_args, migrate, network, operator_args::Operators, order_args, restore,
-    roles, trip_args,
+    roles, trip_args, webhook_args,
 };
 use crate::settings;
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +60,9 @@ pub(super) enum Command {
     /// List tags; pause, resume or drain one.
     #[command(subcommand)]
     Queues(job_args::Queues),
+    /// Where events are sent to: add, change or remove an address, read its log, send events again.
+    #[command(subcommand)]
+    Webhooks(webhook_args::Webhooks),
     /// Measure how long hashing a password takes on this machine: it bounds sign-ins and payments
     /// per second.
     Hashes,

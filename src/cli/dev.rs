@@ -69,7 +69,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     let (pool, reads) = (undoing.pool.clone(), app.reads.on(undoing.pool.clone()));
     pruning.spawn(ops::verifier::run_verifier_loop(pool, reads, settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
-    let works = worker::work(&undoing, &settings.worker, &MqTag::ALL, &app.metrics, until(stopped.clone()));
+    let works = worker::work(&undoing, &settings, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
     let signal = async {
         app::stop_signal().await;

@@ -24,6 +24,8 @@ mod trip_args;
 mod trips;
 mod verdicts;
 mod verify;
+mod webhook_args;
+mod webhooks;
 
 pub use args::Cli;
 
@@ -84,6 +86,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
             let settings = app::settings(&[])?;
             let database = Database::open(queues.data(), &settings, Open::Existing).await?;
             queues.run(&database.current(&settings).await?).await?;
+        }
+        Command::Webhooks(webhooks) => {
+            let mut settings = app::settings(&[])?;
+            let database = Database::open(webhooks.data(), &settings, Open::Existing).await?;
+            add_dev_secrets(&mut settings, &database.folder)?;
+            webhooks.run(&database.current(&settings).await?, &settings).await?;
         }
         Command::Hashes => measure_hashes().await?,
         Command::Url(data) => {

@@ -44,7 +44,7 @@ use axum::{
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
     order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
-    search, second_factor, sign_in, styleguide, trip_acts, trip_change, trips,
+    search, second_factor, sign_in, styleguide, trip_acts, trip_change, trips, webhook_acts, webhooks,
 };
 use std::sync::Arc;
 
@@ -102,6 +102,9 @@ fn router(app: &App) -> Router<App> {
         .route("/console/riders/{id}/{act}", get(people::confirm).post(people::act))
         .route("/console/approvals", get(approvals::list))
         .route("/console/approvals/{id}/{act}", get(approvals::confirm).post(approvals::act))
+        .route("/console/webhooks", get(webhooks::list).post(webhook_acts::add))
+        .route("/console/webhooks/{id}", get(webhooks::show))
+        .route("/console/webhooks/{id}/{act}", get(webhook_acts::confirm).post(webhook_acts::act))
         .route("/console/audit", get(audit::list))
         .route("/console/accounts", get(accounts::list))
         .route("/console/accounts/{id}/{act}", get(accounts::confirm).post(accounts::act))

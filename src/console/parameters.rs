@@ -37,6 +37,8 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
         "/console/riders" => vec!["who"],
         "/console/orders/{id}" | "/console/trips/{id}/manifest" => vec!["after"],
         "/console/riders/{id}" => vec!["orders", "entries"],
+        "/console/webhooks/{id}" => vec!["state", "after"],
+        "/console/webhooks/{id}/{act}" => vec!["event"],
         "/console/audit" => vec!["actor", "act", "subject", "order", "since", "before", "after"],
         _ => Vec::new(),
     }

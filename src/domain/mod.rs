@@ -40,7 +40,7 @@ pub use refusal::{FieldError, Refusal};
 pub use seats::{MAX_SEAT_LABEL, SeatSet, fault_of_label, list_seats, place_of, seat_number};
 pub use text::{
     Comment, Email, Label, MAX_REASON, MAX_RIDER_MESSAGE, NewUserName, NickName, Password, PayPassword,
-    Phone, Reason, RiderMessage, UserName,
+    Phone, Reason, RiderMessage, UserName, WebhookName,
 };
 pub use text_rules::fault_of_name;
 pub use time::{Day, Instant};

@@ -17,6 +17,8 @@ const MAX_PASSWORD_BYTES: usize = 800;
 const PAY_PASSWORD: usize = 6;
 /// Most characters of a nick name.
 const MAX_NICK_NAME: usize = 200;
+/// Most characters of a webhook's name.
+const MAX_WEBHOOK_NAME: usize = 100;
 /// Most characters of an e-mail address, and of the part before its `@`.
 const MAX_EMAIL: usize = 200;
 const MAX_MAILBOX: usize = 64;
@@ -71,6 +73,10 @@ fn pay_password(text: &str) -> Result<String, String> {
 
 fn nick_name(text: &str) -> Result<String, String> {
     trimmed(text, Shape::Name, MAX_NICK_NAME)
+}
+
+fn webhook_name(text: &str) -> Result<String, String> {
+    trimmed(text, Shape::Name, MAX_WEBHOOK_NAME)
 }
 
 fn email(text: &str) -> Result<String, String> {
@@ -220,6 +226,11 @@ texts! {
         "type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": "\\S",
         "description": "One line; blanks around it are dropped.",
     };
+    /// What operators call a webhook; blanks around it are dropped.
+    WebhookName: webhook_name, {
+        "type": "string", "minLength": 1, "maxLength": MAX_WEBHOOK_NAME, "pattern": "\\S",
+        "description": "Without control characters; blanks around it are dropped.",
+    };
     /// What riders read of an operator's act; blanks around it are dropped.
     RiderMessage: rider_message, {
         "type": "string", "minLength": 1, "maxLength": MAX_RIDER_MESSAGE, "pattern": "\\S",
@@ -241,7 +252,7 @@ macro_rules! shown {
     )* };
 }
 
-shown!(UserName NewUserName NickName Reason RiderMessage Comment Label);
+shown!(UserName NewUserName NickName Reason RiderMessage Comment Label WebhookName);
 
 macro_rules! hidden {
     ($($name:ident)*) => { $(

@@ -43,7 +43,7 @@ use handlers::{
     account, health, live, missing,
     ops::{
         self, bulk, jobs, network, orders as ops_orders, queues, riders as ops_riders, trip_changes,
-        trips as ops_trips, wallets,
+        trips as ops_trips, wallets, webhooks,
     },
     orders, riders, trips,
 };
@@ -235,6 +235,17 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/queues/{tag}/minutes", get(queues::minutes))
         .route("/v1/ops/dead-letters/redrive", post(queues::redrive))
         .route("/v1/ops/workers", get(queues::workers))
+        .route("/v1/ops/webhooks", get(webhooks::list).post(webhooks::add))
+        .route("/v1/ops/webhooks/{id}", get(webhooks::show))
+        .route("/v1/ops/webhooks/{id}/change", post(webhooks::change))
+        .route("/v1/ops/webhooks/{id}/enable", post(webhooks::enable))
+        .route("/v1/ops/webhooks/{id}/disable", post(webhooks::disable))
+        .route("/v1/ops/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/ops/webhooks/{id}/remove", post(webhooks::remove))
+        .route("/v1/ops/webhooks/{id}/secret", post(webhooks::secret))
+        .route("/v1/ops/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/v1/ops/webhooks/{id}/deliveries/{event_id}/redeliver", post(webhooks::redeliver))
+        .route("/v1/ops/webhooks/{id}/redeliver", post(webhooks::redeliver_failed))
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages.routes)

@@ -89,7 +89,7 @@ impl Actor {
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// `job`, `queue`, `dead_letters`, `bulk`, `trip`, `timetable`, `network`, `wallet`, `account`,
-    /// `order` or `search`.
+    /// `order`, `search` or `webhook`.
     pub kind: &'static str,
     /// Its id or its name.
     pub id: String,

@@ -4,6 +4,7 @@
 
 mod comes_back;
 mod subject;
+mod webhooks;
 
 pub(super) use comes_back::comes_back;
 pub use subject::{UndoSubject, undo_subject};
@@ -243,7 +244,9 @@ pub(super) fn effects(tag: &str, facts: &UndoFacts) -> Effects {
             | MqTag::Timetable
             | MqTag::TripCancel
             | MqTag::Bulk
-            | MqTag::NetworkImport,
+            | MqTag::NetworkImport
+            | MqTag::WebhookEvent
+            | MqTag::WebhookDelivery,
         )
         | Err(_) => Effects::default(),
     }
@@ -258,6 +261,9 @@ pub fn describe_job(tag: &str) -> Localized {
 }
 
 fn describe_run(tag: &str, effects: &Effects) -> Localized {
+    if let Some((run, _)) = webhooks::run_and_cancel(tag) {
+        return run;
+    }
     if tag == MqTag::Timetable.wire() {
         return Localized::new(
             "makes the trips of the coming days that are missing",
@@ -290,6 +296,9 @@ fn describe_run(tag: &str, effects: &Effects) -> Localized {
 }
 
 fn describe_cancel(tag: &str, effects: &Effects) -> Localized {
+    if let Some((_, cancel)) = webhooks::run_and_cancel(tag) {
+        return cancel;
+    }
     let (seats, currency) = (list_seats(&effects.seats, &effects.labels), Currency::installed());
     let timer = tag == MqTag::OrderUnpaid.wire();
     if tag == MqTag::Timetable.wire() {

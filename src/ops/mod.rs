@@ -27,6 +27,7 @@ pub mod trips;
 pub mod undos;
 pub mod verifier;
 pub mod wallets;
+pub mod webhooks;
 
 pub use approve::approve;
 pub use counts::Counted;

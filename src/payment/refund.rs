@@ -13,7 +13,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
-    MqTag, PayBack, Paying,
+    EventKind, MqTag, PayBack, Paying,
     queue::{self, Delivery, Due, Job, JobError, NewJob, Outcome},
 };
 use sqlx::PgConnection;
@@ -244,10 +244,13 @@ async fn free_seats(conn: &mut PgConnection, order: OrderId) -> Result<(), sqlx:
              returning o.id, o.trip_id, o.seats
          ), freed as materialized (
              select free_seats(array_agg(id), array_agg(trip_id), array_agg(seats::text)) from refunded
+         ), announced as materialized (
+             select announce($2, array_agg(id), null) from refunded
          )
          insert into order_event (order_id, status, reason)
-         select id, 'refunded', 'money back, seats free' from refunded cross join freed",
-        order.0
+         select id, 'refunded', 'money back, seats free' from refunded cross join freed cross join announced",
+        order.0,
+        EventKind::OrderRefunded.wire(),
     )
     .execute(conn);
     traces::statement("end_refund", work).await.map(drop)

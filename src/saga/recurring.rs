@@ -1,19 +1,20 @@
 //! Jobs that must not go missing. One worker at a time checks two things: that each recurring job is in
 //! the queue, since every run enqueues the next; and that the job of each cancelled trip, bulk
-//! operation and import is, until it has ended. A job that was cancelled or deleted is put back; a dead
-//! letter of a trip, an operation or an import is left to be redriven.
+//! operation, import and webhook is, until it has ended. A job that was cancelled or deleted is put
+//! back; a dead letter of a trip, an operation, an import or a webhook is left to be redriven.
 //!
 //! The workers that have recurring jobs switched on record them (`recurring_job`), so that any process
 //! can see that one is missing.
 
 use crate::{saga::SagaContext, storage::note_outage};
 use farebox_jobs::{
-    Bulk, MqTag, NetworkImport, TripCancel,
+    Bulk, MqTag, NetworkImport, TripCancel, WebhookDelivery,
     ids::TripId,
     queue::{self, Due, Enqueued, NewJob},
 };
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The name of this maintenance task in the queue.
 const TASK: &str = "farebox_recurring";
@@ -145,8 +146,27 @@ async fn interrupted(conn: &mut PgConnection) -> Result<Vec<NewJob>, sqlx::Error
     let trips = without_job!(conn, MqTag::TripCancel, "trip_cancellation", "trip_id", "started_at").await?;
     let operations = without_job!(conn, MqTag::Bulk, "bulk", "id", "id").await?;
     let imports = without_job!(conn, MqTag::NetworkImport, "network_import", "id", "id").await?;
+    let webhooks = unsent_webhooks(conn).await?;
     let trips = trips.into_iter().map(|trip| NewJob::of(&TripCancel::new(TripId(trip))));
     let operations = operations.into_iter().map(|id| NewJob::of(&Bulk::new(id)));
     let imports = imports.into_iter().map(|id| NewJob::of(&NetworkImport::new(id)));
-    Ok(trips.chain(operations).chain(imports).collect())
+    let webhooks = webhooks.into_iter().map(|id| NewJob::of(&WebhookDelivery::new(id)));
+    Ok(trips.chain(operations).chain(imports).chain(webhooks).collect())
+}
+
+/// The webhooks with deliveries that wait, and neither a live job nor a dead letter.
+async fn unsent_webhooks(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select e.id from webhook_endpoint e
+         where e.state = 'enabled'
+           and exists(select from webhook_delivery d
+                      where d.endpoint_id = e.id and d.state = 'pending' and d.give_up_at > now())
+           and not exists(select from queue.job j where j.tag = $1 and j.key = e.id::text)
+           and not exists(select from queue.dead_letter l where l.tag = $1 and l.key = e.id::text)
+         order by e.id limit $2",
+        MqTag::WebhookDelivery.wire(),
+        MAX_PUT_BACK
+    )
+    .fetch_all(conn)
+    .await
 }

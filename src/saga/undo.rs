@@ -4,12 +4,15 @@ use super::{context::SagaContext, faults::Faults};
 use crate::{
     batch::OverduePacer,
     settings::{Booking as BookingRules, Trips as TripRules},
-    statements::Batchers,
+    statements::{Batchers, announce_rollback},
     storage::begin_async_commit,
     traces,
 };
 use chrono::{DateTime, Utc};
-use farebox_jobs::queue::{Delivery, JobError, Outcome};
+use farebox_jobs::{
+    MqTag,
+    queue::{Delivery, JobError, Outcome},
+};
 use sqlx::{PgPool, Postgres, Transaction};
 use std::sync::Arc;
 
@@ -83,6 +86,9 @@ impl JobContext {
         delivery: &Delivery,
         note: &str,
     ) -> Result<Outcome, JobError> {
+        if is_rollback(&delivery.lease.tag) {
+            announce_rollback(&mut tx, delivery, note).await?;
+        }
         delivery.lease.complete(&mut tx, Some(note)).await?;
         tx.commit().await?;
         self.log_done(delivery, note);
@@ -114,4 +120,10 @@ impl JobContext {
         }
         Ok(Outcome::Settled)
     }
+}
+
+/// Whether the end of a job of this tag is the end of a rollback. The job of a refund carries the refund
+/// on, also one that no failure interrupted; its end has an event of its own.
+fn is_rollback(tag: &str) -> bool {
+    MqTag::STEPS.into_iter().any(|step| step != MqTag::PayBack && step.wire() == tag)
 }

@@ -19,6 +19,7 @@ mod time;
 mod variables;
 mod verify;
 mod wallets;
+mod webhooks;
 
 pub use accounts::{Accounts, OperatorSessions, SecondFactorRule};
 pub use booking::Booking;
@@ -37,6 +38,7 @@ pub use time::hold_secs;
 pub use variables::database_url;
 pub use verify::{DEFAULT_OVERDUE_BOUND, OverdueBound, Verify};
 pub use wallets::{Units, Wallets};
+pub use webhooks::Webhooks;
 
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -72,6 +74,8 @@ pub struct Settings {
     pub faults: FaultSettings,
     /// The worker.
     pub worker: Worker,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// The invariants.
     pub verify: Verify,
     /// Accounts.

@@ -2,7 +2,7 @@
 
 use crate::batch::{BatchContext, BatchStatement, ConflictKey};
 use chrono::{DateTime, Utc};
-use farebox_jobs::MqTag;
+use farebox_jobs::{EventKind, MqTag};
 use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -87,14 +87,18 @@ pub async fn mark_paid(
                    cross join lateral (
                        -- planner fence: a timer is looked up by its key, docs/decisions/0009-planner-fences.md
                        select id from queue.job where tag = $5 and key = m.id::text offset 0) as j))
+           ), announced as materialized (
+               select announce($6, array_agg(id), null) from marked
            )
-           -- The function is called because its result is read here.
-           select id, paid_at as "paid_at!" from marked cross join (select count(*) from retired) as r"#,
+           -- The functions are called because their results are read here.
+           select id, paid_at as "paid_at!" from marked cross join (select count(*) from retired) as r
+               cross join announced"#,
         &batch.iter().map(|r| r.payment).collect::<Vec<_>>(),
         &batch.iter().map(|r| r.order).collect::<Vec<_>>(),
         &batch.iter().map(|r| r.armed).collect::<Vec<_>>() as &[Option<Uuid>],
         MqTag::Pay.wire(),
         MqTag::OrderUnpaid.wire(),
+        EventKind::OrderPaid.wire(),
     )
     .fetch_all(db)
     .await?;

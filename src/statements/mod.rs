@@ -5,6 +5,7 @@
 //! Long statements stand in files of their own, `*.sql`.
 
 mod add_orders;
+mod announce;
 mod cancel_orders;
 mod check_payments;
 mod check_seats;
@@ -17,6 +18,7 @@ mod release_seats;
 mod schedule_rollbacks;
 
 pub use add_orders::{AddOrders, Request as NewOrder};
+pub use announce::announce_rollback;
 pub use cancel_orders::{CancelOrders, Output as CancelOutput, Request as CancelRequest};
 pub use check_payments::{CheckPayments, Output as PaymentFacts, Request as CheckPaymentRequest};
 pub use check_seats::{CheckSeats, Output as SeatFacts, Request as CheckSeatsRequest};

@@ -3,7 +3,7 @@
 
 use super::array_literal;
 use crate::batch::{BatchContext, BatchStatement, ConflictKey};
-use farebox_jobs::{Booking, MqTag, queue::Lease};
+use farebox_jobs::{Booking, EventKind, MqTag, queue::Lease};
 use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -48,8 +48,8 @@ async fn release(conn: &mut PgConnection, batch: &[Request]) -> Result<Vec<Uuid>
     sqlx::query_scalar!(
         r#"with undo as materialized (
                select u.*
-               from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
-                         as u (order_id, trip_id, seats, job, token)
+               from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $11::text[])
+                         as u (order_id, trip_id, seats, job, token, tag)
                      order by order_id) as u
                cross join lateral (
                    select from queue.job where id = u.job and lease_token = u.token for update
@@ -76,10 +76,13 @@ async fn release(conn: &mut PgConnection, batch: &[Request]) -> Result<Vec<Uuid>
                -- The timers. Each function sees what was written before its own call, also by this
                -- statement; they change different rows, so their order does not matter.
                select queue.retire($9, array_agg(order_id::text)) from back
+           ), announced as materialized (
+               select announce($12, array_agg(job), array_agg(jsonb_build_object(
+                   'tag', tag, 'key', order_id, 'order_id', order_id, 'result', $10::text))) from back
            )
            -- The functions are called because their results are read here.
            select queue.complete(array_agg(job), array_agg(token), $10) as "job!" from back
-               cross join freed cross join (select count(*) from retired) as r"#,
+               cross join freed cross join announced cross join (select count(*) from retired) as r"#,
         &bookings().map(|booking| booking.order_id.0).collect::<Vec<_>>(),
         &bookings().map(|booking| booking.trip_id.0).collect::<Vec<_>>(),
         &bookings().map(|booking| array_literal(&booking.seats)).collect::<Vec<_>>(),
@@ -90,6 +93,8 @@ async fn release(conn: &mut PgConnection, batch: &[Request]) -> Result<Vec<Uuid>
         MqTag::OrderAdd.wire(),
         MqTag::OrderUnpaid.wire(),
         GIVEN_BACK,
+        &batch.iter().map(|request| request.lease.tag.clone()).collect::<Vec<_>>(),
+        EventKind::RollbackDone.wire(),
     )
     .fetch_all(conn)
     .await

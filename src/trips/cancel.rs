@@ -21,7 +21,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
-    TripCancel,
+    EventKind, TripCancel,
     queue::{self, Delivery, Due, Enqueued, JobError, NewJob, Outcome},
 };
 use schemars::JsonSchema;
@@ -86,12 +86,15 @@ pub async fn cancel(
                returning trip_id
            ), recorded as (
                insert into trip_event (trip_id, what, reason, operator) select trip_id, 'cancelled', $2, $3 from begun
+           ), announced as materialized (
+               select announce($5, array_agg(trip_id), null) from begun
            )
-           select exists(select from marked) as "known!", exists(select from begun) as "begun!""#,
+           select exists(select from marked) as "known!", exists(select from begun) as "begun!" from announced"#,
         trip.0,
         reason,
         operator.0,
         message.map(RiderMessage::as_str),
+        EventKind::TripCancelled.wire(),
     )
     .fetch_one(&mut *conn)
     .await?;

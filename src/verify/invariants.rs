@@ -1,12 +1,12 @@
 //! The table of invariants, one query each.
 
-use super::{Level, imports, invariant::Invariant};
+use super::{Level, imports, invariant::Invariant, webhooks};
 
 /// The invariant whose breaches list the seats and the money of each undo.
 pub(super) const OVERDUE_UNDOS: &str = "debts_are_paid_in_time";
 
 /// All invariants.
-pub(super) const INVARIANTS: [Invariant; 29] = [
+pub(super) const INVARIANTS: [Invariant; 30] = [
     Invariant {
         name: "seats_have_live_owners",
         sentence: "No held seat belongs to an order that has ended.",
@@ -273,6 +273,7 @@ pub(super) const INVARIANTS: [Invariant; 29] = [
     },
     imports::CARRIED_ON,
     imports::WHOLE,
+    webhooks::CARRIED_ON,
     Invariant {
         name: "recurring_jobs_are_scheduled",
         sentence: "Every recurring job that a worker runs is in the queue, and so enqueues the next one.",

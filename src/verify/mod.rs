@@ -5,6 +5,7 @@ mod imports;
 mod invariant;
 mod invariants;
 mod overdue;
+mod webhooks;
 
 pub use overdue::OverdueUndo;
 

@@ -24,6 +24,7 @@ mod own_password;
 mod paying;
 mod retries;
 mod rider_messages;
+mod role_table;
 mod roles;
 mod rotation;
 pub mod second_factor;

@@ -1,6 +1,9 @@
 //! Every route with every role: which may call it, which may not, and that a refused call changes nothing.
 
-use super::tokens::{expired, forged};
+use super::{
+    role_table::TABLE,
+    tokens::{expired, forged},
+};
 use crate::harness::{Client, PAY_PASSWORD, World, new_rider};
 use farebox::accounts::{self, Role};
 use serde_json::{Value, json};
@@ -12,98 +15,6 @@ use std::{
 /// Who calls, in the order of the table's columns. `owner` is the rider whose order, wallet and
 /// jobs the addresses name.
 const ACTORS: [&str; 6] = ["nobody", "other", "owner", "viewer", "operator", "admin"];
-
-/// The expected statuses. A revoked or an expired token gets the status of a request without one.
-const TABLE: &[(&str, [u16; 6])] = &[
-    ("GET /health/live", [200; 6]),
-    ("GET /health/ready", [200; 6]),
-    ("GET /metrics", [200; 6]),
-    ("GET /openapi.json", [200; 6]),
-    ("GET /docs", [200; 6]),
-    ("POST /v1/riders", [201; 6]),
-    ("POST /v1/sessions", [201; 6]),
-    ("GET /v1/trips", [200; 6]),
-    ("GET /v1/trips/{id}", [200; 6]),
-    // Open to all, but of no trip: a stream would not end.
-    ("GET /v1/trips/{id}/seats/events", [404; 6]),
-    // One's own.
-    ("DELETE /v1/sessions/current", [401, 204, 204, 204, 204, 204]),
-    ("GET /v1/riders/me", [401, 200, 200, 200, 200, 200]),
-    ("PATCH /v1/riders/me", [401, 200, 200, 403, 200, 200]),
-    ("PUT /v1/riders/me/pay-password", [401, 204, 204, 403, 204, 204]),
-    ("GET /v1/wallet", [401, 200, 200, 200, 200, 200]),
-    ("GET /v1/wallet/entries", [401, 200, 200, 200, 200, 200]),
-    ("GET /v1/orders", [401, 200, 200, 200, 200, 200]),
-    ("POST /v1/orders", [401, 201, 201, 403, 201, 201]),
-    // The owner's order: for anybody else there is none, operators included.
-    ("GET /v1/orders/{id}", [401, 404, 200, 404, 404, 404]),
-    ("POST /v1/orders/{id}/pay", [401, 404, 200, 403, 404, 404]),
-    ("POST /v1/payment-authorizations", [401, 404, 201, 403, 404, 404]),
-    ("POST /v1/orders/{id}/cancel", [401, 404, 200, 403, 404, 404]),
-    ("POST /v1/orders/{id}/refund", [401, 404, 200, 403, 404, 404]),
-    ("POST /v1/orders/{id}/evaluation", [401, 404, 201, 403, 404, 404]),
-    // The operations side.
-    ("POST /v1/ops/trips", [401, 403, 403, 403, 201, 201]),
-    ("POST /v1/ops/trips/{id}/seats/block", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/trips/{id}/seats/release", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/trips/{id}/manifest", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/trips/{id}/cancel", [401, 403, 403, 403, 202, 202]),
-    ("GET /v1/ops/trips/{id}/cancellation", [401, 403, 403, 200, 200, 200]),
-    // A preview that nobody made is stale.
-    ("POST /v1/ops/trips/{id}/change-previews", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/trips/{id}/changes", [401, 403, 403, 403, 409, 409]),
-    ("GET /v1/ops/departures-not-made", [401, 403, 403, 200, 200, 200]),
-    // No network is there, an object is no zip, and nothing was previewed.
-    ("GET /v1/ops/network", [401, 403, 403, 404, 404, 404]),
-    ("POST /v1/ops/network/previews", [401, 403, 403, 403, 422, 422]),
-    ("GET /v1/ops/network/imports", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/network/imports", [401, 403, 403, 403, 404, 404]),
-    ("GET /v1/ops/network/imports/{id}", [401, 403, 403, 404, 404, 404]),
-    ("POST /v1/ops/wallets/{rider_id}/top-ups", [401, 403, 403, 403, 201, 201]),
-    ("POST /v1/ops/wallets/{rider_id}/corrections", [401, 403, 403, 403, 201, 201]),
-    ("GET /v1/ops/approvals", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/approvals/{id}/approve", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/approvals/{id}/refuse", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/orders/{id}/timeline", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/orders/{id}/acts", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/orders/{id}/redrive", [401, 403, 403, 403, 404, 404]),
-    ("POST /v1/ops/orders/{id}/refund", [401, 403, 403, 403, 202, 202]),
-    ("POST /v1/ops/orders/{id}/close", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/orders/{id}/notes", [401, 403, 403, 403, 201, 201]),
-    ("GET /v1/ops/jobs", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/jobs/{id}", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/jobs/{id}/impact", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/jobs/{id}/snooze", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/errors", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/bulk", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/bulk", [401, 403, 403, 403, 202, 202]),
-    ("GET /v1/ops/bulk/{id}", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/bulk/{id}/items", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/bulk/{id}/stop", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/audit", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/jobs/{id}/retry", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/jobs/{id}/cancel", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/jobs/{id}/discard", [401, 403, 403, 403, 404, 404]),
-    ("GET /v1/ops/queues", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/queues/{tag}/pause", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/queues/{tag}/resume", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/queues/{tag}/drain", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/queues/{tag}/cancel", [401, 403, 403, 403, 200, 200]),
-    ("POST /v1/ops/queues/{tag}/redrive", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/queues/{tag}/minutes", [401, 403, 403, 200, 200, 200]),
-    ("POST /v1/ops/dead-letters/redrive", [401, 403, 403, 403, 200, 200]),
-    ("GET /v1/ops/workers", [401, 403, 403, 200, 200, 200]),
-    ("GET /v1/ops/verify", [401, 403, 403, 200, 200, 200]),
-    // Passwords and sessions: last, since some of them end the owner's session.
-    ("POST /v1/password-resets", [204; 6]),
-    ("POST /v1/ops/riders/{id}/password-reset", [401, 403, 403, 403, 201, 201]),
-    ("POST /v1/sessions/current/confirmation", [401, 204, 204, 204, 204, 204]),
-    ("GET /v1/sessions", [401, 200, 200, 200, 200, 200]),
-    ("DELETE /v1/sessions/{id}", [401, 404, 404, 404, 404, 404]),
-    ("DELETE /v1/sessions", [401, 204, 204, 204, 204, 204]),
-    // The last: nobody signs in with the old password after it.
-    ("PUT /v1/riders/me/password", [401, 204, 204, 204, 204, 204]),
-];
 
 /// The routes as the API describes them; a unit test beside the description compares it with the router.
 async fn routes_of_the_code(world: &World) -> BTreeSet<String> {
@@ -122,6 +33,11 @@ async fn the_table_has_every_route_of_the_code_and_no_other() {
     let table: BTreeSet<String> = TABLE.iter().map(|(route, _)| (*route).to_owned()).collect();
     assert_eq!(table.len(), TABLE.len(), "a route is in the table twice");
     assert_eq!(table, routes_of_the_code(&world).await);
+}
+
+/// A webhook as it is added.
+fn a_webhook() -> Value {
+    json!({"name": "books", "url": "https://example.com/in", "kinds": ["order.paid"], "reason": "a test"})
 }
 
 /// What a route's address and body name, made afresh for each call.
@@ -178,11 +94,13 @@ impl Scene<'_> {
             _ if path.starts_with("/v1/ops/jobs") => self.timer(&order).await,
             _ if path.starts_with("/v1/ops/bulk/") => self.bulk(&order).await,
             _ if path.starts_with("/v1/ops/approvals/") => self.approval().await,
+            _ if path.starts_with("/v1/ops/webhooks/") => self.webhook(path).await,
             _ => order.clone(),
         };
         let address = path
             .replace("{id}", &id)
             .replace("{rider_id}", &self.owner.id.to_string())
+            .replace("{event_id}", "evt_00000000000000000000000000000000")
             .replace("{tag}", "order_unpaid");
         (address, self.body(route, &trip, &order).await)
     }
@@ -205,6 +123,18 @@ impl Scene<'_> {
         let reference = format!("large {}", self.fresh());
         let waits = self.world.top_up(self.owner.id, "600.00", &reference).await;
         waits.expect(202)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An enabled webhook that nothing was sent to: one of its own, if it is to be removed.
+    async fn webhook(&self, path: &str) -> String {
+        let all = self.world.ops.get("/v1/ops/webhooks").await;
+        let enabled =
+            all.expect(200)["items"].as_array().unwrap().iter().find(|one| one["state"] == "enabled");
+        if let Some(one) = enabled.filter(|_| !path.ends_with("remove")) {
+            return one["id"].as_str().unwrap().to_owned();
+        }
+        let added = self.world.ops.post("/v1/ops/webhooks", &a_webhook()).await;
+        added.expect(201)["id"].as_str().unwrap().to_owned()
     }
 
     /// The first entry of the owner's ledger.
@@ -269,6 +199,8 @@ impl Scene<'_> {
             }
             "POST /v1/ops/bulk" => json!({"act": "retry", "filter": {"key": order}, "reason": "try"}),
             "POST /v1/ops/queues/{tag}/cancel" => json!({"key": order}),
+            "POST /v1/ops/webhooks" => a_webhook(),
+            _ if route.starts_with("POST /v1/ops/webhooks/") => json!({"reason": "a test"}),
             _ if route.starts_with("POST") => json!({}),
             _ => return None,
         })
@@ -305,6 +237,8 @@ impl Scene<'_> {
             "audit",
             "bulk",
             "bulk_item",
+            "webhook_endpoint",
+            "webhook_delivery",
         ];
         let each = tables.map(|table| {
             format!("coalesce((select string_agg(t::text, E'\\n' order by t::text) from {table} t), '')")

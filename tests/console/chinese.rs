@@ -134,6 +134,11 @@ async fn refusals_on_chinese_pages_are_chinese() {
         ("/console/bulk", "act=redrive&reason=x&id=1"),
         ("/console/bulk", "act=redrive&reason=x"),
         ("/console/riders/none/top-up", "reason=x"),
+        ("/console/webhooks", "name=a&url=http://10.0.0.1/&order_paid=yes&reason=x"),
+        ("/console/webhooks", "name=a&url=ftp://a/&order_paid=yes&reason=x"),
+        ("/console/webhooks", "name=a&url=https://a:b@c/&order_paid=yes&reason=x"),
+        ("/console/webhooks", "name=a&url=http://localhost/&reason=x"),
+        ("/console/webhooks", "name=&url=http://localhost/&order_paid=yes&reason=x"),
     ] {
         let answer = ops.send("POST", path, Some(format!("csrf={csrf}&{form}"))).await;
         let status = answer.status().as_u16();

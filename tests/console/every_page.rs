@@ -125,6 +125,7 @@ pub(super) async fn crowded() -> (World, VecDeque<String>) {
     let large = json!({ "amount": "999999000.00", "reference": "large", "reason": REASON });
     till.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &large).await.expect(202);
     let preview = super::viewer_role::uploaded(&world).await;
+    super::viewer_role::webhook(&world).await;
     accounts::register(&world.pool, &world.saga.passwords, &new_rider("owner"), Role::Admin).await.unwrap();
     let unlinked = [
         "/console".to_owned(),

@@ -43,6 +43,7 @@ mod times;
 mod totals;
 mod trips;
 mod viewer_role;
+mod webhooks;
 
 pub use session::ConsoleSession;
 

@@ -29,7 +29,7 @@ const HARMLESS: [&str; 9] = [
 /// What can be used on a page and acts: buttons, but for the pause and for forms that look
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
-    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|refund|note)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
+    e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|refund|note|rotate|secret|redeliver|again|remove)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
     : !e.matches(':disabled') && e.id !== 'pause' && !e.matches('[data-copy]') && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
@@ -62,9 +62,11 @@ async fn a_viewer_reads_every_page_and_changes_nothing() {
     let preview = uploaded(&world).await;
     let rider = rider.id.to_string();
     let failed = failed[0].clone();
-    let things = Things { trip, rider, order, paid, failed, dead, waiting, bulk, entry, approval, preview };
+    let webhook = webhook(&world).await;
+    let things =
+        Things { trip, rider, order, paid, failed, dead, waiting, bulk, entry, approval, preview, webhook };
     let (acts, pages) = (acts(&things), pages(&things));
-    assert_eq!(acts.len(), 29, "{acts:?}");
+    assert_eq!(acts.len(), 37, "{acts:?}");
 
     let browser = Browser::signed_in(&world, "watcher").await;
     browser.sees("watcher · viewer").await;
@@ -109,6 +111,31 @@ struct Things {
     approval: String,
     /// A network that was uploaded.
     preview: String,
+    /// A webhook that an event was sent to.
+    webhook: String,
+}
+
+/// The id of a webhook with a delivery that was given up.
+pub async fn webhook(world: &World) -> String {
+    let body = json!({
+        "name": "accounting", "url": "https://example.com/a/path/as/long/as/they/are",
+        "kinds": ["order.paid", "order.refunded", "rollback.failed"], "reason": "the books",
+    });
+    let added = world.ops.post("/v1/ops/webhooks", &body).await;
+    let id = added.expect(201)["id"].as_str().unwrap().to_owned();
+    sqlx::query(
+        "with event as (
+             insert into webhook_event (id, kind, subject, at, data)
+             values (gen_random_uuid(), 'order.paid', gen_random_uuid(), now(), '{}') returning id
+         )
+         insert into webhook_delivery (endpoint_id, event_id, state, attempts, due_at, give_up_at, last_at, last_error)
+         select $1::uuid, id, 'failed', 21, null, now(), now(), 'no answer within 10000 ms' from event",
+    )
+    .bind(&id)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    id
 }
 
 /// The id of a preview of the demo's network, which changes something.
@@ -171,13 +198,18 @@ fn acts(things: &Things) -> Vec<String> {
             "/console/accounts/{id}/{act}" => {
                 each("accounts", &["reset", "sessions", "disable"].map(|act| (things.rider.as_str(), act)))
             }
+            "/console/webhooks" => vec![route.to_owned()],
+            "/console/webhooks/{id}/{act}" => {
+                let acts = ["change", "enable", "disable", "rotate", "secret", "redeliver", "remove"];
+                each("webhooks", &acts.map(|act| (things.webhook.as_str(), act)))
+            }
             other => panic!("{other} acts: say here how"),
         });
     }
     acts
 }
 
-fn pages(things: &Things) -> [String; 16] {
+fn pages(things: &Things) -> [String; 18] {
     let Things { trip, rider, order, dead, waiting, bulk, .. } = things;
     let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
     [
@@ -197,6 +229,8 @@ fn pages(things: &Things) -> [String; 16] {
         format!("/console/riders/{rider}"),
         "/console/approvals".to_owned(),
         "/console/audit".to_owned(),
+        "/console/webhooks".to_owned(),
+        format!("/console/webhooks/{}", things.webhook),
     ]
 }
 
@@ -211,7 +245,9 @@ async fn nothing_can_be_used(browser: &Browser, pages: &[String], acts: &[String
         let page = match act.as_str() {
             "/console/bulk" => "/console/bulk/new?act=redrive&tag=order_add_seats_cancle".to_owned(),
             // The form that acts stands below the preview.
-            change if change.ends_with("/change") => format!("{change}?price=5.00"),
+            change if change.starts_with("/console/trips/") && change.ends_with("/change") => {
+                format!("{change}?price=5.00")
+            }
             other => other.to_owned(),
         };
         browser.goto(&page).await;

@@ -151,7 +151,7 @@ fn overdue_pending_work_fires_an_alert_within_two_minutes() {
     let failing = alert(&rules, "RollbackFailing");
     let attempts: i32 = after(failing, "expr: ").rsplit(">= ").next().unwrap().parse().unwrap();
     assert_eq!(attempts, 5);
-    let others = ["order_unpaid", "timetable", "bulk"];
+    let others = ["order_unpaid", "timetable", "bulk", "webhook_event", "webhook_delivery"];
     assert!(failing.contains(&format!("tag!~\"{}\"", others.join("|"))), "{failing}");
     for tag in MqTag::ALL.into_iter().filter(|tag| !others.contains(&tag.wire())) {
         let policy = retry_policy(tag);

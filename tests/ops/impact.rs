@@ -63,7 +63,11 @@ fn cases(tag: MqTag) -> &'static [(Setup, Effect)] {
         MqTag::OrderUnpaid => &[(Unpaid, Nothing), (Overdue, Frees), (Held, Nothing), (Lapsed, Frees)],
         MqTag::TripCancel => &[(TripCancelled, Ends(2))],
         // They undo nothing, and are about no order.
-        MqTag::Timetable | MqTag::Bulk | MqTag::NetworkImport => &[],
+        MqTag::Timetable
+        | MqTag::Bulk
+        | MqTag::NetworkImport
+        | MqTag::WebhookEvent
+        | MqTag::WebhookDelivery => &[],
     }
 }
 

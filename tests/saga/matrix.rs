@@ -53,7 +53,13 @@ fn expected(tag: MqTag, after: bool, aborts: bool) -> Expected {
         (MqTag::PayBack, false, _) => PAID,
         (MqTag::PayBack, true, _) => REFUNDED,
         (
-            MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk | MqTag::NetworkImport,
+            MqTag::OrderUnpaid
+            | MqTag::Timetable
+            | MqTag::TripCancel
+            | MqTag::Bulk
+            | MqTag::NetworkImport
+            | MqTag::WebhookEvent
+            | MqTag::WebhookDelivery,
             ..,
         ) => {
             unreachable!("no step")
@@ -71,7 +77,13 @@ fn pending(tag: MqTag, after: bool) -> Option<&'static str> {
         (MqTag::PayMoney, true) | (MqTag::Pay, false) => Some("debit"),
         (MqTag::OrderCancel | MqTag::Pay, true) | (MqTag::PayBack, _) => None,
         (
-            MqTag::OrderUnpaid | MqTag::Timetable | MqTag::TripCancel | MqTag::Bulk | MqTag::NetworkImport,
+            MqTag::OrderUnpaid
+            | MqTag::Timetable
+            | MqTag::TripCancel
+            | MqTag::Bulk
+            | MqTag::NetworkImport
+            | MqTag::WebhookEvent
+            | MqTag::WebhookDelivery,
             _,
         ) => {
             unreachable!("no step")

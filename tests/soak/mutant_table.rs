@@ -174,7 +174,7 @@ pub const MUTANTS: [Mutant; 34] = [
         name: "an order is closed whatever it has become",
         short: false,
         edits: &[(
-            "migrations/0027_one_rule.sql",
+            "migrations/0070_webhooks.sql",
             "where id = any(order_ids) and status = 'unpaid' and",
             "where id = any(order_ids) and",
         )],

@@ -16,6 +16,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             &["network"],
             &["settings"],
             &["storage", "embedded", "security"],
+            &["outbound"],
             &["traces"],
             &["batch", "limits"],
             &["accounts", "idempotency"],
@@ -24,6 +25,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             &["saga"],
             &["booking", "payment"],
             &["trips"],
+            &["webhooks"],
             &["verify"],
             &["ops"],
             &["telemetry"],
@@ -37,7 +39,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
     (
         "jobs/src/",
         &[
-            &["ids", "retry"],
+            &["event_kind", "ids", "retry"],
             &["payload"],
             &["tag"],
             &[
@@ -50,6 +52,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             ],
             &["pay", "pay_back", "pay_check", "pay_money"],
             &["bulk", "network_import", "timetable", "trip_cancel"],
+            &["webhook_delivery", "webhook_event"],
         ],
     ),
     (

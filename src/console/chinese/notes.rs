@@ -40,6 +40,10 @@ pub(super) const TEXTS: super::Table = &[
     ("order closed, seats given back", "订单已关闭，座位已释放"),
     ("the order was closed already", "订单此前已关闭"),
     ("finished: the order is paid", "已完成：订单已支付"),
+    ("no webhook takes it any more", "已没有接收该事件的 Webhook"),
+    ("written down for its webhooks", "已为 Webhook 记录"),
+    ("nothing to do: it is written down", "无需处理：事件已记录"),
+    ("nothing is left to send", "没有待发送的事件"),
     ("{} trips made{}", "已生成 {} 个场次{}"),
     ("; {} departures not made: {}", "；{} 个班次时刻未生成：{}"),
 ];

@@ -176,6 +176,22 @@ pub(super) const TEXTS: super::Table = &[
         "import {} is not finished, so nothing was changed: {} of its {} trips with riders are done",
         "导入 {} 尚未完成，未做任何变更：有乘客的场次已完成 {} / {}",
     ),
+    // Webhooks.
+    ("delivery", "发送记录"),
+    ("at most {} bytes", "最多 {} 字节"),
+    ("a URL that begins with https://", "以 https:// 开头的网址"),
+    ("in production a URL that begins with https://", "生产环境须为以 https:// 开头的网址"),
+    ("a URL like https://host/path", "网址，如 https://host/path"),
+    ("a URL without a user or a password", "不含用户名和密码的网址"),
+    ("a URL with a host", "含主机名的网址"),
+    ("a URL with a path", "含路径的网址"),
+    (
+        "a public address: webhooks.private_addresses permits others",
+        "公网地址：其他地址须由 webhooks.private_addresses 允许",
+    ),
+    ("at least one kind of event", "至少一种事件"),
+    ("one of at most {} webhooks: remove another one first", "最多 {} 个 Webhook：请先移除一个"),
+    ("an enabled webhook: a disabled one is sent nothing", "已启用的 Webhook：已停用的不发送任何事件"),
     // Accounts.
     ("a disabled account is enabled first", "请先启用已停用的账户"),
     ("a forgotten account is nobody's any more", "账户已注销，不再属于任何人"),

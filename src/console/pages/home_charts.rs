@@ -89,6 +89,5 @@ pub(super) fn range(pairs: &[(String, String)]) -> Result<Range, FieldError> {
 
 /// Whether the jobs of a tag undo a step.
 pub(super) fn undoes(tag: &str) -> bool {
-    let other = [MqTag::OrderUnpaid, MqTag::Timetable, MqTag::TripCancel, MqTag::Bulk, MqTag::NetworkImport];
-    !other.into_iter().any(|other| other.wire() == tag)
+    MqTag::STEPS.into_iter().any(|step| step.wire() == tag)
 }

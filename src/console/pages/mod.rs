@@ -45,3 +45,6 @@ pub(crate) mod trip_acts;
 pub(crate) mod trip_change;
 mod trip_words;
 pub(crate) mod trips;
+pub(crate) mod webhook_acts;
+mod webhook_form;
+pub(crate) mod webhooks;

@@ -75,6 +75,7 @@ pub(crate) async fn list(
             p.quiet { (context.t("A minute: the mean of the last five. Slots: of the living workers, shared by their tags.",
                                  "每分钟：最近五分钟的平均值。槽位：存活工作进程的槽位，由其各标签共用。")) }
         }))
+        p { a href="/console/webhooks" { (context.t("Webhooks and what they were sent", "Webhook 及其发送记录")) } }
         h2 { (context.t("What happened", "运行情况")) }
         (live("throughput", &context, throughput(&context, &history)))
         h2 { (context.t("Workers", "工作进程")) }

@@ -347,6 +347,8 @@ fn name_of(schema: &Value) -> String {
 fn path_parameter(name: &str) -> Value {
     let schema = if name == "tag" {
         json!({ "type": "string", "enum": farebox_jobs::MqTag::ALL.map(|tag| tag.wire()) })
+    } else if name == "event_id" {
+        json!({ "type": "string", "pattern": "^evt_[0-9a-f]{32}$" })
     } else {
         json!({ "type": "string", "format": "uuid" })
     };

@@ -9,6 +9,7 @@ mod operations;
 mod orders;
 pub(crate) mod pages;
 mod wallets;
+mod webhooks;
 
 pub(crate) use builder::{Access, Operation};
 
@@ -27,6 +28,7 @@ fn build() -> (Vec<Operation>, Value) {
     for operation in &operations {
         paths.entry(operation.path).or_default().insert(operation.method.to_owned(), operation.describe());
     }
+    let events = webhooks::events(&mut schemas);
     let mut schemas = schemas.all();
     for (name, example) in examples() {
         if let Some(schema) = schemas.get_mut(&name) {
@@ -44,6 +46,7 @@ fn build() -> (Vec<Operation>, Value) {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "paths": paths,
+        "webhooks": events,
         "components": {
             "schemas": schemas,
             "parameters": { "IdempotencyKey": {

@@ -6,7 +6,7 @@ use super::{
         Access::{Anyone, Operator, SignedIn, Viewer},
         Operation, Schemas, bounded_text, operation, text, time, uuid,
     },
-    network, orders as ops_orders, wallets,
+    network, orders as ops_orders, wallets, webhooks,
 };
 use crate::{
     accounts::password_reset::ResetCode,
@@ -62,6 +62,7 @@ pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
         ops_jobs,
         ops_bulk,
         ops_queues,
+        webhooks::operations,
         ops_reports,
     ];
     groups.into_iter().flat_map(|group| group(s)).collect()

@@ -91,11 +91,27 @@ pub enum Action {
     AccountReset,
     /// An account sets up its own second factor.
     SecondFactorEnrol,
+    /// A webhook is added.
+    WebhookAdd,
+    /// A webhook is changed.
+    WebhookChange,
+    /// A webhook is enabled.
+    WebhookEnable,
+    /// A webhook is disabled.
+    WebhookDisable,
+    /// A webhook gets another secret.
+    WebhookRotate,
+    /// A webhook is removed.
+    WebhookRemove,
+    /// Events are sent to a webhook again.
+    WebhookRedeliver,
+    /// The secret of a webhook is read.
+    WebhookSecretRead,
 }
 
 impl Action {
     /// All.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 52] = [
         Self::JobRetry,
         Self::JobCancel,
         Self::JobSnooze,
@@ -140,6 +156,14 @@ impl Action {
         Self::AccountSessionsEnd,
         Self::AccountReset,
         Self::SecondFactorEnrol,
+        Self::WebhookAdd,
+        Self::WebhookChange,
+        Self::WebhookEnable,
+        Self::WebhookDisable,
+        Self::WebhookRotate,
+        Self::WebhookRemove,
+        Self::WebhookRedeliver,
+        Self::WebhookSecretRead,
     ];
 
     /// The word for it.
@@ -189,6 +213,14 @@ impl Action {
             Self::AccountSessionsEnd => "account_sessions_end",
             Self::AccountReset => "account_reset",
             Self::SecondFactorEnrol => "second_factor_enrol",
+            Self::WebhookAdd => "webhook_add",
+            Self::WebhookChange => "webhook_change",
+            Self::WebhookEnable => "webhook_enable",
+            Self::WebhookDisable => "webhook_disable",
+            Self::WebhookRotate => "webhook_rotate",
+            Self::WebhookRemove => "webhook_remove",
+            Self::WebhookRedeliver => "webhook_redeliver",
+            Self::WebhookSecretRead => "webhook_secret_read",
         }
     }
 }

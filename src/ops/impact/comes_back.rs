@@ -8,6 +8,7 @@ pub(in crate::ops) fn comes_back(tag: &str, count: i64) -> Option<Localized> {
     let (en, zh) = match tag.parse() {
         Ok(MqTag::TripCancel) => ("carry cancelled trips on", "处理已取消的场次"),
         Ok(MqTag::NetworkImport) => ("carry imports on", "继续导入"),
+        Ok(MqTag::WebhookDelivery) => ("send webhooks", "发送 Webhook"),
         Ok(MqTag::Timetable) => ("make the trips of the coming days", "生成未来数日的场次"),
         _ => return None,
     };

@@ -90,6 +90,13 @@ pub const PLACES: &[Place] = &[
     nothing("chain_seal", "digests of intervals"),
     rows("bulk", "t.actor_id = $1"),
     rows("bulk_item", OF_ORDERS),
+    nothing("webhook_endpoint", "addresses of other services"),
+    rows("webhook_event", "t.data ->> 'order_id' in (select o.id::text from orders o where o.rider_id = $1)"),
+    rows(
+        "webhook_delivery",
+        "t.event_id in (select v.id from webhook_event v where v.data ->> 'order_id' in
+             (select o.id::text from orders o where o.rider_id = $1))",
+    ),
     // The queue.
     rows("queue.job", JOBS),
     rows("queue.finished", JOBS),

@@ -20,6 +20,8 @@ pub fn describe_step(tag: MqTag) -> Localized {
         MqTag::TripCancel => ("end the orders of a cancelled trip", "结束已取消场次的订单"),
         MqTag::Bulk => ("carry an operator's bulk operation on", "继续批量操作"),
         MqTag::NetworkImport => ("move and refund riders after an import", "导入后为乘客换座或退款"),
+        MqTag::WebhookEvent => ("write an event down for webhooks", "为 Webhook 记录事件"),
+        MqTag::WebhookDelivery => ("send a webhook its events", "向 Webhook 发送事件"),
     };
     Localized::new(en, zh)
 }
@@ -62,6 +64,8 @@ pub fn describe_undo(tag: MqTag) -> Localized {
             "moves and refunds the riders of trips that an import changed",
             "为导入所更改场次的乘客换座或退款",
         ),
+        MqTag::WebhookEvent => ("writes an event down for webhooks", "为 Webhook 记录事件"),
+        MqTag::WebhookDelivery => ("sends a webhook its events", "向 Webhook 发送事件"),
     };
     Localized::new(en, zh)
 }

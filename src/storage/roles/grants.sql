@@ -166,6 +166,22 @@ grant select, insert, delete on recurring_job to {worker};
 -- The chain. Links are added by triggers and by chain_order_events, with the owner's rights.
 grant select on chain_link, chain_seal to {api}, {worker}, {reader};
 
+-- Webhooks. Operators keep the endpoints; workers write events down and send them. A nonce is of no use
+-- without the pepper, which the reader does not have either.
+grant select, insert on webhook_endpoint to {api};
+grant update (name, url, kinds, state, place, disabled_because, nonce, old_nonce, old_until, failures, failing_since,
+              paused_until, changed_at) on webhook_endpoint to {api};
+grant select, delete on webhook_endpoint to {worker};
+grant update (state, disabled_because, failures, failing_since, paused_until, changed_at) on webhook_endpoint to {worker};
+grant select (id, place, name, url, kinds, state, disabled_because, old_until, failures, failing_since, paused_until,
+              created_at, changed_at) on webhook_endpoint to {reader};
+grant select, insert, delete on webhook_event, webhook_delivery to {worker};
+grant select on webhook_event, webhook_delivery to {api}, {reader};
+grant update (state, attempts, due_at, last_at, last_status, last_error, last_ms, delivered_at) on webhook_delivery
+    to {worker};
+grant update (state, attempts, due_at, give_up_at, last_at, last_status, last_error, last_ms, delivered_at)
+    on webhook_delivery to {api};
+
 -- The queue. The API enqueues, and does what operators do to jobs; workers claim, end and count.
 grant select, insert, delete on queue.job to {api}, {worker};
 grant update (run_at, first_due_at, cancel_asked, payload) on queue.job to {api};
@@ -192,14 +208,15 @@ grant update (next_at) on queue.maintenance_task to {worker};
 grant select on queue.maintenance_task to {api}, {reader};
 grant select on queue.any_job to {api}, {worker}, {reader};
 
--- Functions. Those that change something do it with the caller's rights, except those of the worker alone.
+-- Functions. Those that change something do it with the caller's rights, except `announce` and those of the
+-- worker alone.
 grant execute on function seat_state(boolean, uuid, timestamptz), order_of(jsonb), rider_of(jsonb),
     trip_of(jsonb), seat_labels(uuid, integer[]), sum_of(numeric[]),
     change_under_way(uuid, timestamptz) to {api}, {worker}, {reader};
 grant execute on function key_is_abandoned(smallint, timestamptz, uuid, float8),
     with_room(uuid[], timestamptz[], uuid[], timestamptz[], integer, text),
     free_seats(uuid[], uuid[], text[]), close_orders(uuid[], text, text),
-    class_prices_begin_at(jsonb, numeric) to {api}, {worker};
+    announce(text, uuid[], jsonb[]), class_prices_begin_at(jsonb, numeric) to {api}, {worker};
 grant execute on function micros(timestamptz), audit_text(audit, uuid), audit_payload(audit, uuid),
     audit_record(audit, text), trip_event_text(trip_event, uuid), trip_event_payload(trip_event, uuid),
     trip_event_record(trip_event, text), order_event_text(order_event), order_event_digest(order_event),

@@ -15,7 +15,7 @@ use crate::{
         POOL_TIMEOUTS, POOL_WAITING, STALE_PLANS, note_outage,
         replica::{REPLICA_LAG, REPLICA_READS},
     },
-    traces,
+    traces, webhooks,
 };
 use farebox_jobs::queue;
 use process::ProcessMetrics;
@@ -133,6 +133,7 @@ impl Metrics {
         let queue = queue::Metrics::default();
         if sources.program != Program::Api {
             queue.register(farebox);
+            webhooks::ATTEMPTS.register(farebox);
         }
         if sources.program != Program::Worker {
             flows::register(farebox);

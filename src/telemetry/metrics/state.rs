@@ -4,7 +4,7 @@ use crate::{
     ops::{self, undos, verifier},
     saga::recurring,
     settings::DEFAULT_OVERDUE_BOUND,
-    trips,
+    trips, webhooks,
 };
 use farebox_jobs::{MqTag, queue::admin};
 use prometheus_client::{
@@ -53,6 +53,8 @@ pub(super) struct DatabaseState {
     workers: Family<OfTag, Gauge>,
     missing: Family<OfTag, Gauge>,
     not_made: Gauge,
+    webhook_failing: Decimals,
+    webhook_pending: Gauge,
     /// These three are absent while the facts of undos cannot be read.
     owed_seats: Family<NoLabels, Gauge>,
     owed_riders: Family<NoLabels, Gauge>,
@@ -84,6 +86,11 @@ impl DatabaseState {
         registry.register("recurring_job_missing", help, self.missing.clone());
         let help = "Departures of the timetable's coming days that could not be made";
         registry.register("departures_not_made", help, self.not_made.clone());
+        let help =
+            "For how long every attempt at an enabled webhook has failed; of the one that fails longest";
+        registry.register_with_unit("webhook_failing", help, Unit::Seconds, self.webhook_failing.clone());
+        let help = "Events that wait to be sent to enabled webhooks, counted up to 10,000";
+        registry.register("webhook_pending", help, self.webhook_pending.clone());
         let help = "Seats that undos will free which are due or have given up, of 1,000 of each";
         registry.register("owed_seats", help, self.owed_seats.clone());
         let help = "Money of these undos, in the network's currency";
@@ -104,6 +111,9 @@ impl DatabaseState {
             self.missing.get_or_create(&OfTag { tag: tag.wire() }).set(is_missing.into());
         }
         self.not_made.set(trips::count_not_made(pool).await?);
+        let webhooks = webhooks::standing(pool).await?;
+        self.webhook_failing.set(webhooks.failing_secs);
+        self.webhook_pending.set(webhooks.pending);
         self.read_owed(pool).await;
         if let Some(stored) = verifier::verdict(pool).await? {
             self.checked.get_or_create(&[]).set(stored.age_secs);

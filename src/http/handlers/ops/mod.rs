@@ -9,6 +9,7 @@ pub(crate) mod riders;
 pub(crate) mod trip_changes;
 pub(crate) mod trips;
 pub(crate) mod wallets;
+pub(crate) mod webhooks;
 
 use crate::http::{
     App,
