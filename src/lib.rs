@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod app;
 pub mod batch;
 pub mod booking;
+mod browser;
 pub mod cli;
 pub mod console;
 pub mod domain;

@@ -1,22 +1,26 @@
 //! The page around every page's content, with the navigation; problems as pages; headers.
 
 use super::{
-    assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    assets::{SCRIPT, STYLE},
     banner,
     cards::label_cells,
     components::LIVE_BEGIN,
     outage::{self, LastHealth},
-    preferences::{LOCAL, Lang, Preferences, Theme},
+    preferences::{LOCAL, Preferences},
     refused::{self, Brought, Console},
     session::{PageContext, error_page_context, is_inside, next},
     standing::Standing,
     time::clock,
 };
+use crate::browser::{
+    headers::secure,
+    language::{Lang, Theme},
+};
 use crate::http::middleware::context::with_language;
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
+    http::{HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -24,19 +28,6 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
-
-/// What pages may do in a browser: nothing from other origins, no inline script or style.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    // With `no-referrer`, the origin of a form would be null.
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-];
 
 /// The largest problem body that is shown as a page, bytes.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
@@ -92,13 +83,7 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, foll
         problem_as_page(&console, &brought, preferences, reads, response).await
     };
     let mut response = with_language(lang == Lang::Chinese, serving).await;
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
-    }
-    let is_page = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/html");
-    if response.headers().get(header::CONTENT_TYPE).is_some_and(is_page) {
-        response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.code()));
-    }
+    secure(response.headers_mut(), lang.code());
     response
 }
 
@@ -255,8 +240,8 @@ fn document(preferences: &Preferences, tab: &Standing, top: Markup, main: Markup
                 meta name="color-scheme" content="light dark";
                 title { (tab.title) }
                 link #icon rel="icon" href=(tab.icon);
-                link rel="stylesheet" href=(*STYLE_ADDRESS);
-                script src=(*SCRIPT_ADDRESS) defer {}
+                link rel="stylesheet" href=(STYLE.address);
+                script src=(SCRIPT.address) defer {}
             }
             body {
                 a.skip href="#main" { (lang.t("Skip to the content", "跳到正文")) }

@@ -13,8 +13,6 @@ mod banner;
 mod cards;
 mod chart;
 mod components;
-mod cookies;
-mod csrf;
 mod failure;
 mod filters;
 mod form;

@@ -1,10 +1,8 @@
 //! Pages while the database does not answer: they say so within seconds, with the last verdict that
 //! the process remembers, instead of waiting as long as any request may.
 
-use super::{
-    preferences::{Lang, Preferences},
-    time::clock,
-};
+use super::{preferences::Preferences, time::clock};
+use crate::browser::language::Lang;
 use crate::{
     http::{
         App,

@@ -28,6 +28,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             &["ops"],
             &["telemetry"],
             &["http"],
+            &["browser"],
             &["console"],
             &["app"],
             &["cli"],

@@ -5,13 +5,13 @@ use super::{
     home_standby::standby,
     home_tiles::{ages, count_dead, count_failing, counted, tiles},
 };
+use crate::browser::language::Lang;
 use crate::console::{
     banner::because_paused,
     components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_standing},
     outage::LastHealth,
-    preferences::Lang,
     session::PageContext,
     standing::Standing,
 };

@@ -4,9 +4,10 @@ use super::{
     fill::{PAGE, comes_back},
     sent::SentForm,
 };
+use crate::browser::language::Lang;
 use crate::console::{
     layout::{Nav, with_nav, without_nav},
-    preferences::{Lang, Preferences},
+    preferences::Preferences,
     session::{PageContext, next},
 };
 use axum::{
