@@ -29,3 +29,4 @@ pub mod telemetry;
 pub mod traces;
 pub mod trips;
 pub mod verify;
+pub mod web;

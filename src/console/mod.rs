@@ -45,12 +45,12 @@ use std::sync::Arc;
 
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
-    let layer = |all: Router<App>, app: &App| {
+    let around = |all: Router<App>, app: &App| {
         let own = app.on_operator_pool();
         let routes = all.clone().with_state(own.clone());
         all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, layout::guard))
     };
-    Pages { routes: router(app), layer }
+    Pages { routes: router(app), around: vec![around] }
 }
 
 /// The route table, by subject.

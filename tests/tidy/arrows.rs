@@ -29,7 +29,7 @@ const ROWS: [(&str, &[&[&str]]); 3] = [
             &["telemetry"],
             &["http"],
             &["browser"],
-            &["console"],
+            &["console", "web"],
             &["app"],
             &["cli"],
             &["main", "bin"],
