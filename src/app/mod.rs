@@ -27,7 +27,7 @@ use crate::{
     security,
     settings::{self, Environment, Settings},
     statements::Batchers,
-    storage::{self, Reads, Replica, Schema, SchemaError, SessionError, redis::RedisLink},
+    storage::{self, Probe, Reads, Replica, Schema, SchemaError, SessionError, redis::RedisLink},
     telemetry::{
         self,
         metrics::{Metrics, Program, Sources, WatchedPool},
@@ -165,6 +165,7 @@ pub fn app(
         .map_err(|error| format!("redis.url: {error}"))?;
     let admission = Admission::new(settings.admission);
     let operator_pool = storage::operator_pool(&saga.pool, settings.database.reserved_connections);
+    let probe = Probe::of(&saga.pool);
     let metrics = Metrics::new(Sources {
         program,
         pools: vec![pool_of_steps(&saga), WatchedPool::of_operators(operator_pool.clone())],
@@ -180,6 +181,7 @@ pub fn app(
         limits: Limits::new(&settings, redis.clone()),
         admission,
         operator_pool,
+        probe,
         redis,
         live,
         tally: TrafficCounters::default(),

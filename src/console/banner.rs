@@ -9,15 +9,19 @@ use maud::{Markup, PreEscaped, html};
 
 /// The banner. It is updated with the live parts of a page, and makes no page live by itself.
 pub(crate) fn pauses(context: &PageContext) -> Markup {
-    let shown = html! { @if !context.pauses.is_empty() {
+    html! { div #pauses { (PreEscaped(LIVE_BEGIN)) "pauses" (PreEscaped("-->")) (paused(context)) (PreEscaped(LIVE_END)) } }
+}
+
+/// What stands in the banner; nothing while no tag is paused.
+pub(crate) fn paused(context: &PageContext) -> Markup {
+    html! { @if !context.pauses.is_empty() {
         div.pauses role="status" { ul { @for pause in context.pauses.iter() { li {
             span aria-hidden="true" { "‖ " }
             a href=(format!("/console/queues/{}/resume", pause.tag)) { (pause.tag) } " "
             (context.t("is paused by", "已暂停，操作人")) " " strong { (pause.who) } " "
             (context.t("since", "自")) " " (when(context, pause.since)) ": " (pause.why)
         } } } }
-    } };
-    html! { div #pauses { (PreEscaped(LIVE_BEGIN)) "pauses" (PreEscaped("-->")) (shown) (PreEscaped(LIVE_END)) } }
+    } }
 }
 
 fn of_tag<'a>(context: &'a PageContext, tag: &str) -> Option<&'a Pause> {

@@ -1,7 +1,10 @@
 //! The parts that pages are made of: action forms, links, times, badges, live parts.
 
-use super::session::PageContext;
 pub(crate) use super::time::when;
+use super::{
+    numbers::{grouped, money_words},
+    session::PageContext,
+};
 use crate::domain::{Currency, MAX_REASON, Money};
 use chrono::{DateTime, Utc};
 use maud::{Markup, PreEscaped, html};
@@ -11,6 +14,9 @@ use std::fmt::Display;
 pub(crate) const LIVE_BEGIN: &str = "<!--live:";
 /// After a live part.
 pub(crate) const LIVE_END: &str = "<!--/live-->";
+
+/// How much of a shortened id is shown, from its end.
+const SHOWN_OF_ID: usize = 12;
 
 /// A part of a page that is updated while the page is open. The id is unique on the page.
 pub(crate) fn live(id: &str, _: &PageContext, body: Markup) -> Markup {
@@ -80,17 +86,41 @@ pub(crate) fn ahead(context: &PageContext, at: DateTime<Utc>) -> String {
 
 /// An amount of money, with its currency.
 pub(crate) fn money(amount: Money) -> Markup {
-    html! { span.money { (amount) } " " (Currency::installed()) }
+    html! { span.money { (money_words(amount)) } }
 }
 
 /// An amount of money in a table, whose head names the currency ([`money_head`]).
 pub(crate) fn amount(amount: impl Display) -> Markup {
-    html! { span.money { (amount) } }
+    html! { span.money { (grouped(amount)) } }
 }
 
 /// The head of a column of amounts, with their currency.
 pub(crate) fn money_head(title: &str) -> Markup {
     html! { th scope="col" { (title) ", " (Currency::installed()) } }
+}
+
+/// An id in full, with a button that copies it.
+pub(crate) fn copied(context: &PageContext, id: impl Display) -> Markup {
+    let id = id.to_string();
+    html! { span.copied { code { (id) } " " (copy_button(context, &id)) } }
+}
+
+/// The end of an id, with a button that copies the whole.
+pub(crate) fn copied_end(context: &PageContext, id: impl Display) -> Markup {
+    let id = id.to_string();
+    let end = id.len().saturating_sub(SHOWN_OF_ID);
+    html! { span.copied { code title=(id) { "…" (id[end..]) } " " (copy_button(context, &id)) } }
+}
+
+/// The button beside a `code`; the script shows it, and says in the status that it has copied.
+pub(crate) fn copy_button(context: &PageContext, id: &str) -> Markup {
+    let copy = context.t("Copy", "复制");
+    html! {
+        button.copy type="button" data-copy=(id) aria-label=(format!("{copy} {id}"))
+            data-copied=(context.t("copied", "已复制"))
+            data-selected=(context.t("selected: copy it by hand", "已选中，请手动复制")) { (copy) }
+        " " span role="status" {}
+    }
 }
 
 /// A tag as it is on the wire.
@@ -124,7 +154,24 @@ pub(crate) fn state(context: &PageContext, state: &str) -> Markup {
         "none" => ("off", "·", "not begun", "未开始"),
         other => return html! { span.badge.off { (other) } },
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
+    badge(kind, mark, context.t(en, zh))
+}
+
+/// A badge of a kind (`good`, `bad`, `wait`, `run`, `off`): a mark that is readable without colours,
+/// and words.
+pub(crate) fn badge(kind: &str, mark: &str, words: &str) -> Markup {
+    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
+}
+
+/// What a program said, in English on every page: an error with its causes.
+pub(crate) fn program_text(text: &str) -> Markup {
+    html! { @if !text.is_empty() { span lang="en" { (text) } } }
+}
+
+/// What a page says of an act or a refusal. Of the kinds `good`, `bad` and `wait`; the role is `status`,
+/// or `alert` for what has gone wrong.
+pub(crate) fn notice(kind: &str, role: &str, words: Markup) -> Markup {
+    html! { div class=(format!("notice {kind}")) role=(role) { (words) } }
 }
 
 /// A link to an order, by its shortened id; the whole id is the title.
@@ -149,8 +196,8 @@ pub(crate) fn link_trip(id: impl Display) -> Markup {
 
 fn link(path: &str, id: impl Display) -> Markup {
     let id = id.to_string();
-    let end = id.len().saturating_sub(12);
-    html! { a.id href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
+    let end = id.len().saturating_sub(SHOWN_OF_ID);
+    html! { a.id.short href=(format!("{path}/{id}")) title=(id) { "…" (id[end..]) } }
 }
 
 /// The text of an empty list.

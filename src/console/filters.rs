@@ -53,7 +53,7 @@ impl FromRequestParts<App> for Given {
 
 impl Given {
     /// Reads a query string; the fault is the first that its text has, whatever the values mean.
-    fn of(query: &str, known: &[&str]) -> Self {
+    pub(crate) fn of(query: &str, known: &[&str]) -> Self {
         let decoded = form_urlencoded::parse(query.as_bytes());
         let pairs: strict::Pairs =
             decoded.map(|(name, value)| (name.into_owned(), value.trim().to_owned())).collect();

@@ -4,7 +4,9 @@ use super::{
     assets::{SCRIPT, STYLE},
     banner,
     cards::label_cells,
-    components::LIVE_BEGIN,
+    chinese,
+    components::{LIVE_BEGIN, notice},
+    numbers::in_words,
     outage::{self, LastHealth},
     preferences::{LOCAL, Preferences},
     refused::{self, Brought, Console},
@@ -16,7 +18,7 @@ use crate::browser::{
     headers::secure,
     language::{Lang, Theme},
 };
-use crate::http::middleware::context::with_language;
+use crate::http::{middleware::context::with_language, problem::PoolExhausted};
 use axum::{
     body::to_bytes,
     extract::{Request, State},
@@ -124,6 +126,8 @@ async fn problem_as_page(
         let words =
             outage::words(&preferences, context.as_ref().map_or(Tz::UTC, |context| context.zone), health);
         details = html! { (words) (details) };
+    } else if parts.extensions.get::<PoolExhausted>().is_some() {
+        details = html! { (outage::busy_words(preferences.lang)) (details) };
     }
     let page = match context {
         Some(context) => with_nav(&context, Nav::Elsewhere, &title, html! { div.card { (details) } }),
@@ -139,7 +143,7 @@ async fn problem_as_page(
 fn problem_details(lang: Lang, body: &Map<String, Value>, returns: bool) -> Markup {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     html! {
-        p { (text("detail")) }
+        p { (in_words(&chinese::detail(lang, body))) }
         p.quiet { (body.get("status").unwrap_or(&Value::Null)) " · " (text("code")) " · " (text("trace_id")) }
         @if returns {
             p role="status" data-retry hidden {
@@ -173,7 +177,7 @@ pub(crate) fn with_standing(
         }
         form.search role="search" action="/console/search" {
             label.hidden for="q" { (context.t("Search", "搜索")) }
-            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…  /", "编号、姓名、电话、键、错误…  /"))
+            input #q name="q" type="search" placeholder=(context.t("Id, name, phone, key, error…", "编号、姓名、电话、键、错误…"))
                 title=(context.t("Any id, also shortened; a name, a phone number or a part of them; a trace id, a key, an error, a departure", "任意编号（可缩短）、姓名、电话或其一部分；追踪编号、键、错误、班次")) required;
         }
         div.who {
@@ -194,7 +198,7 @@ pub(crate) fn with_standing(
                 { (context.t("Pause updates", "暂停更新")) } }
         }
         (banner::pauses(context))
-        @if let Some(notice) = &context.notice { p.notice.good role="status" { (notice) } }
+        @if let Some(words) = &context.notice { (notice("good", "status", html! { (words) })) }
         (body)
     };
     let mut response = document(&context.preferences, tab, top, main).into_response();
@@ -224,8 +228,19 @@ fn staleness(context: &PageContext) -> Markup {
     }
 }
 
+/// The same bar for a page without a session, which asks for the database alone.
+fn staleness_without_session(lang: Lang) -> Markup {
+    html! {
+        p #stale role="status" data-beat="/console/sign-in/beat"
+            data-server=(lang.t("The server does not answer. Nothing can be sent just now.", "服务器没有响应，暂时无法提交。"))
+            data-database=(lang.t("The database does not answer. Nothing can be sent just now.", "数据库没有响应，暂时无法提交。"))
+            data-busy=(lang.t("The server is busy. Nothing can be sent just now.", "服务器繁忙，暂时无法提交。")) {}
+    }
+}
+
 /// A page without the navigation, for anyone.
 pub(crate) fn without_nav(preferences: &Preferences, title: &str, body: Markup) -> Html<String> {
+    let body = html! { (staleness_without_session(preferences.lang)) (body) };
     document(preferences, &Standing::plain(title), html! {}, body)
 }
 
@@ -293,11 +308,12 @@ fn keyboard_help(lang: Lang) -> Markup {
         ("j", "next row", "下一行"),
         ("k", "row before", "上一行"),
         ("Enter", "open the row", "打开该行"),
+        ("a", "the page's first act", "本页首个操作"),
         ("p", "pause updates", "暂停更新"),
         ("?", "these keys", "快捷键"),
     ];
     html! {
-        details #keys {
+        details.scripted #keys {
             summary { (lang.t("Keys", "快捷键")) }
             dl.keys { @for (key, en, zh) in keys { div { dt { kbd { (key) } } dd { (lang.t(en, zh)) } } } }
         }

@@ -12,6 +12,7 @@ mod assets;
 mod banner;
 mod cards;
 mod chart;
+mod chinese;
 mod components;
 mod failure;
 mod filters;
@@ -19,6 +20,7 @@ mod form;
 mod layout;
 mod multipart;
 mod notice;
+mod numbers;
 mod outage;
 mod pages;
 mod parameters;
@@ -32,14 +34,14 @@ mod upload;
 
 use crate::http::{App, Pages};
 use axum::{
-    Router,
+    Extension, Router,
     middleware::from_fn_with_state,
     routing::{get, post},
 };
 use pages::{
     accounts, approvals, audit, beat, bulk, bulk_show, confirm, home, jobs, live, money, network, order,
     order_acts, orders, own_account, password_reset, people, preferences as preferences_form, queues, riders,
-    search, second_factor, sign_in, trip_acts, trip_change, trips,
+    search, second_factor, sign_in, styleguide, trip_acts, trip_change, trips,
 };
 use std::sync::Arc;
 
@@ -61,6 +63,7 @@ fn router(app: &App) -> Router<App> {
         .route("/console/sign-in/code", post(second_factor::code))
         .route("/console/sign-in/enrol", post(second_factor::enrol))
         .route("/console/sign-in/reset", get(password_reset::form).post(password_reset::set))
+        .route("/console/sign-in/beat", get(beat::without_session))
         .route("/console/preferences", post(preferences_form::choose))
         .route("/console/assets/{name}", get(assets::serve))
         // bulk operations
@@ -106,9 +109,11 @@ fn router(app: &App) -> Router<App> {
         .route("/console/account/sessions", post(own_account::end_others))
         .route("/console/account/second-factor", get(own_account::second_factor))
         .route("/console/confirm", get(confirm::form).post(confirm::confirm))
+        .route("/console/styleguide", get(styleguide::show))
         .route("/console/sign-out", post(sign_in::leave))
         // Inside of the streams, whose renderings pass it too.
         .layer(from_fn_with_state(outage::Watch::new(app), outage::watch))
         .layer(from_fn_with_state(live::Streams::new(app), live::streams))
+        .layer(Extension(beat::LastAnswer::default()))
         .layer(from_fn_with_state(app.clone(), time::local_times))
 }

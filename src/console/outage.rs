@@ -1,15 +1,16 @@
 //! Pages while the database does not answer: they say so within seconds, with the last verdict that
-//! the process remembers, instead of waiting as long as any request may.
+//! the process remembers, instead of waiting as long as any request may. A page that gets no
+//! connection from a database that answers says that the server is busy.
 
 use super::{preferences::Preferences, time::clock};
 use crate::browser::language::Lang;
 use crate::{
     http::{
         App,
-        problem::{DatabaseOutage, Problem},
+        problem::{DatabaseOutage, PoolExhausted, Problem},
     },
     ops::overview::HealthLevel,
-    storage::responds,
+    storage::Probe,
 };
 use axum::{
     Extension,
@@ -21,7 +22,6 @@ use axum::{
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
-use sqlx::PgPool;
 use std::{
     convert::Infallible,
     pin::pin,
@@ -75,25 +75,26 @@ impl<S: Send + Sync> FromRequestParts<S> for LastHealth {
 /// What [`watch`] needs.
 #[derive(Clone)]
 pub(super) struct Watch {
-    pool: PgPool,
+    probe: Probe,
     health: LastHealth,
 }
 
 impl Watch {
     pub(super) fn new(app: &App) -> Self {
-        Self { pool: app.operator_pool.clone(), health: LastHealth::default() }
+        Self { probe: app.probe.clone(), health: LastHealth::default() }
     }
 
     /// Returns once the database does not answer.
     async fn no_answer(&self) {
         // The time limit of the request bounds the rounds.
-        while responds(&self.pool, PROBE_TIMEOUT).await {
+        while self.probe.responds(PROBE_TIMEOUT).await {
             sleep(PROBE_EVERY).await;
         }
     }
 }
 
-/// Answers for a page whose database does not. Safe to drop: the page only reads.
+/// Answers for a page whose database does not, or that gets no connection. Safe to drop: what the
+/// page does is not touched.
 pub(super) async fn watch(State(watch): State<Watch>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(watch.health.clone());
     let reads = request.method() == Method::GET;
@@ -102,7 +103,11 @@ pub(super) async fn watch(State(watch): State<Watch>, mut request: Request, next
         response = &mut page => response,
         () = patience(&watch), if reads => Problem::outage().into_response(),
     };
-    if reads && response.extensions().get::<DatabaseOutage>().is_some() {
+    // No connection was had, so nothing was begun.
+    if response.extensions().get::<PoolExhausted>().is_some() && watch.probe.responds(PROBE_TIMEOUT).await {
+        response = Problem::no_connection().into_response();
+        response.extensions_mut().insert(PoolExhausted);
+    } else if reads && response.extensions().get::<DatabaseOutage>().is_some() {
         response.extensions_mut().insert(watch.health);
     }
     response
@@ -122,6 +127,16 @@ pub(super) fn words(preferences: &Preferences, zone: Tz, health: &LastHealth) ->
             Some(seen) => { p { (last_verdict(lang, zone, seen)) } }
             None => { p.quiet { (lang.t("This process has not read a verdict yet.", "本进程尚未读到检查结果。")) } }
         }
+    }
+}
+
+/// What the page says when the console has no connection left, though the database answers.
+pub(super) fn busy_words(lang: Lang) -> Markup {
+    html! {
+        p { (lang.t(
+            "All connections of the console are in use. The database answers.",
+            "控制台的所有连接都在使用中。数据库有响应。",
+        )) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How things stand, in the title and the icon of a browser's tab: it is seen when its page is not.
 
 use super::session::PageContext;
-use crate::ops::overview::HealthLevel;
+use crate::{http::ICON, ops::overview::HealthLevel};
 
 /// A shape of its own for each state, so that no colour has to tell them apart.
 macro_rules! icon {
@@ -16,8 +16,6 @@ macro_rules! icon {
     };
 }
 
-/// The icon of pages that tell no state: a bus.
-pub(super) const PLAIN: &str = icon!("M2 3h12v9H2zM4 12h2v2H4zM10 12h2v2h-2z", "0b5cad");
 const ROUND: &str = icon!("M8 1a7 7 0 1 0 .01 0z", "14683a");
 const DIAMOND: &str = icon!("M8 0l8 8-8 8-8-8z", "d9822b");
 const CROSS: &str = icon!("M3 0l5 5 5-5 3 3-5 5 5 5-3 3-5-5-5 5-3-3 5-5-5-5z", "a8171f");
@@ -44,6 +42,6 @@ impl Standing {
 
     /// Of a page that tells no state.
     pub(super) fn plain(heading: &str) -> Self {
-        Self { title: format!("{heading} · Farebox"), icon: PLAIN }
+        Self { title: format!("{heading} · Farebox"), icon: ICON }
     }
 }

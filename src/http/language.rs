@@ -58,8 +58,8 @@ fn weight(ranges: &[(&str, u16)], language: &str) -> (u16, usize) {
     of(language).or_else(|| of("*")).unwrap_or((0, usize::MAX))
 }
 
-/// Parses a range with its weight.
-fn parse_range(item: &str) -> Option<(&str, u16)> {
+/// Parses a range with its weight, thousandths.
+pub(super) fn parse_range(item: &str) -> Option<(&str, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
     let Some(parameter) = parts.next() else { return Some((range, 1_000)) };

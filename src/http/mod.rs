@@ -15,6 +15,7 @@ mod server;
 
 pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub(crate) use openapi::pages::ICON;
 pub use server::require_files;
 
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
     },
     saga::SagaContext,
     settings::Settings,
-    storage::{Reads, redis::RedisLink},
+    storage::{Probe, Reads, redis::RedisLink},
     telemetry::{metrics::Metrics, traffic::TrafficCounters},
     trips::{Itineraries, ItineraryCache, JourneyContext, TripLists, live::Live, seat_map::ReadSeatMaps},
 };
@@ -38,7 +39,7 @@ use axum::{
     routing::{MethodRouter, any, delete, get, post, put},
 };
 use handlers::{
-    account, health, live,
+    account, health, live, missing,
     ops::{
         self, bulk, jobs, network, orders as ops_orders, queues, riders as ops_riders, trip_changes,
         trips as ops_trips, wallets,
@@ -82,8 +83,10 @@ pub struct Parts {
     pub limits: Limits,
     /// Bounds the requests in flight.
     pub admission: Admission,
-    /// The connections of health, metrics, operators and the list of revoked sessions.
+    /// The connections of metrics, operators and the list of revoked sessions.
     pub operator_pool: PgPool,
+    /// Asks whether the database answers, on a connection of its own.
+    pub probe: Probe,
     /// Counts the outcomes of bookings and payments.
     pub tally: TrafficCounters,
     /// Cancelled when the process is asked to stop: ends streams, which have no end of their own, and
@@ -231,7 +234,7 @@ pub fn router(app: &App, pages: Pages) -> Router {
         .route("/v1/ops/audit", get(ops::audit))
         .route("/v1/ops/verify", get(ops::verify))
         .merge(pages.routes)
-        .fallback(problem::no_such_route)
+        .fallback(missing::missing)
         .method_not_allowed_fallback(problem::no_such_method)
         // In the order in which a request passes them. One call, because each call boxes and clones
         // everything below it.

@@ -310,6 +310,11 @@ impl CachedPauses {
         *last = Some((at, Arc::clone(&pauses)));
         Ok(pauses)
     }
+
+    /// Has them read again: after a change of them, the next page shows it. Safe to drop.
+    pub async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
 }
 
 /// The tags that are paused, the first one first.

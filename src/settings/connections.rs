@@ -40,7 +40,7 @@ pub struct Database {
     pub replica_max_lag_ms: u64,
     /// Connections of one process.
     pub max_connections: u32,
-    /// Further connections for health checks and operators.
+    /// Further connections for operators and metrics.
     pub reserved_connections: u32,
     /// How long a request waits for one, milliseconds.
     pub acquire_timeout_ms: u64,

@@ -16,6 +16,7 @@ mod migrations;
 mod outage;
 mod plan;
 mod pooler;
+mod probe;
 pub mod redis;
 pub mod replica;
 pub mod roles;
@@ -29,10 +30,11 @@ pub use lock_wait::{CONCURRENT_WAIT, LOCK_WAIT};
 pub use locks::{LockMode, RelationLock};
 pub use migrate::{LOCK_TRIES, SchemaError, Steps, migrate, migrate_steps};
 pub use migrations::{LONGEST_HOLD, MIGRATIONS, Phase, lowest, newest, phase};
+pub(crate) use outage::predates_outage;
 pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
-pub(crate) use outage::{predates_outage, responds};
 pub use plan::{Pending, Plan, PlannedLock, RelationSize, plan};
 pub use pooler::{SessionError, require_sessions};
+pub use probe::{PROBE_CONNECTIONS, Probe};
 pub use replica::{Freshness, Reads, Replica};
 pub use schema::{Schema, require_schema};
 pub use stale_plan::{STALE_PLANS, again, is_unsettled};
@@ -102,7 +104,7 @@ fn session_settings(settings: &Database) -> String {
     )
 }
 
-/// A second pool with the options of `pool`, for operators, health checks and metrics: requests
+/// A second pool with the options of `pool`, for operators and metrics: requests
 /// cannot exhaust it.
 pub fn operator_pool(pool: &PgPool, connections: u32) -> PgPool {
     let options = pool.options().clone().max_connections(connections.max(1));

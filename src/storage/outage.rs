@@ -1,7 +1,7 @@
 //! Classes of database errors, and when the last outage was.
 
 use super::waiting::POOL_TIMEOUTS;
-use sqlx::{PgPool, postgres::PgDatabaseError};
+use sqlx::postgres::PgDatabaseError;
 use std::{
     sync::{PoisonError, RwLock},
     time::{Duration, Instant},
@@ -116,8 +116,4 @@ pub fn is_stale_plan(error: &sqlx::Error) -> bool {
         "XX000" => refused.message().starts_with("cache lookup failed"),
         _ => false,
     })
-}
-/// Whether the database answers a statement that does no work. Safe to drop: it only reads.
-pub(crate) async fn responds(pool: &PgPool, within: Duration) -> bool {
-    tokio::time::timeout(within, sqlx::query("select 1").execute(pool)).await.is_ok_and(|done| done.is_ok())
 }

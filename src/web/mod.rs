@@ -18,12 +18,10 @@ mod session;
 mod views;
 mod words;
 
-use crate::http::{App, Pages, problem::no_such_route};
+use crate::http::{App, Pages};
 use axum::{
     Router,
-    http::{HeaderMap, header},
     middleware::from_fn,
-    response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
 use pages::{account, order, orders, preferences, sign_in, trip, trips, wallet};
@@ -52,7 +50,6 @@ fn beside(api: Router<App>, app: &App) -> Router<App> {
     let own = app.on_operator_pool();
     let web = Web { api: api.clone().with_state(own.clone()), app: Arc::new(own) };
     let routes = Router::new()
-        .route("/", get(home))
         .route("/ride", get(trips::list))
         .route("/ride/trips/{id}", get(trip::show).post(trip::hold))
         .route("/ride/orders", get(orders::list))
@@ -71,13 +68,4 @@ fn beside(api: Router<App>, app: &App) -> Router<App> {
         .layer(from_fn(frame::headers))
         .with_state::<App>(web);
     api.merge(routes)
-}
-
-/// A browser is led to the rider's pages; a client of the API learns that there is nothing.
-async fn home(headers: HeaderMap) -> Response {
-    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accepts.split(',').any(|kind| kind.trim().starts_with("text/html")) {
-        return Redirect::to(RIDE).into_response();
-    }
-    no_such_route().await.into_response()
 }

@@ -19,16 +19,16 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     browser.click("Filter").await;
     browser.until("the list is filtered", "location.search.includes('state=dead')").await;
     browser.click("Redrive all that fit").await;
-    browser.sees("Redrive · 1000").await;
+    browser.sees("Redrive · 1,000").await;
     browser.fill("Reason", "the bank is back").await;
     browser.click("Redrive").await;
     browser.sees("The operation has begun.").await;
-    browser.sees("0 / 1000").await;
+    browser.sees("0 / 1,000").await;
     accessibility.on_every_screen(&browser, "an operation that waits").await;
 
     let holder = hold_redriving(&world, 450).await;
     let _worker = world.worker();
-    browser.sees("400 / 1000").await;
+    browser.sees("400 / 1,000").await;
     accessibility.at(&browser, "an operation under way").await;
     browser.run("window.untouched = true").await;
     let base = world.api.base();
@@ -41,7 +41,7 @@ async fn a_bulk_redrive_survives_the_death_of_the_api_and_its_page_goes_on_by_it
     .await;
     let address = base.trim_start_matches("http://");
     world.api = Process::api(&world.db.url, &[("FAREBOX__HTTP__LISTEN", address)]);
-    browser.sees("1000 / 1000").await;
+    browser.sees("1,000 / 1,000").await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
     browser.sees("✓ Done: all jobs have healed.").await;
     accessibility.barriers(&browser, "an operation that is done").await;

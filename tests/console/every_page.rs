@@ -16,22 +16,23 @@ const OF_A_KIND: usize = 3;
 const MAX_PAGES: usize = 160;
 /// The widths of screens that the console is made for, CSS pixels; the last two are a screen of 1,280
 /// at a zoom of 200 % and of 400 %.
-const WIDTHS: [u32; 6] = [390, 768, 1_200, 1_920, 640, 320];
+pub(super) const WIDTHS: [u32; 6] = [390, 768, 1_200, 1_920, 640, 320];
 /// The longest that may be written of each kind.
 const NAME: &str = "Wolfeschlegelsteinhausenbergerdorff.2026";
-const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick Gerald Hubert Irvin John Kenneth Lloyd \
+pub(super) const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick Gerald Hubert Irvin John Kenneth Lloyd \
     Martin Nero Oliver Paul Quincy Randolph Sherman Thomas Uncas Victor William Xerxes Yancy \
     Wolfeschlegelsteinhausen";
 const PHONE: &str = "+86 (0)28 5550-0101/5550-0102/5550-0103";
 const LARGEST: &str = "1000000000.00";
 const MAILBOX: &str = "wolfeschlegelsteinhausenbergerdorff.wolfeschlegelsteinhausenber";
-const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
+pub(super) const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft 因为大雪封山所以全部班次取消";
 
 /// The routes that are no pages to open: forms before a session, files, and what only redirects.
-const NO_PAGES: [&str; 13] = [
+const NO_PAGES: [&str; 14] = [
     "/",
     "/console/sign-in",
+    "/console/sign-in/beat",
     "/console/sign-in/code",
     "/console/sign-in/enrol",
     "/console/sign-in/reset",
@@ -47,7 +48,7 @@ const NO_PAGES: [&str; 13] = [
 
 /// What is measured on a page: text that leaves a box it stands in, whatever is drawn as one, and
 /// anything that scrolls sideways.
-const MEASURE: &str = r"
+pub(super) const MEASURE: &str = r"
 const bad = new Set(), root = document.documentElement;
 if (root.scrollWidth > root.clientWidth) bad.add(`the page scrolls sideways: ${root.scrollWidth} in ${root.clientWidth}`);
 const name = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + [...e.classList].map(c => '.' + c).join('');
@@ -81,7 +82,7 @@ return [...bad].slice(0, 8);
 
 /// A world with things in every state, under names and amounts as long as they may be; and where to
 /// begin: home, and what no link leads to.
-async fn crowded() -> (World, VecDeque<String>) {
+pub(super) async fn crowded() -> (World, VecDeque<String>) {
     let world = World::with(&[
         ("FAREBOX__WALLETS__APPROVAL_ABOVE", "50.00"),
         ("FAREBOX__WALLETS__MAX_BALANCE", LARGEST),
@@ -130,6 +131,7 @@ async fn crowded() -> (World, VecDeque<String>) {
         "/console/search?q=nobody".to_owned(),
         format!("/console/network/previews/{preview}"),
         "/console/confirm?next=%2Fconsole".to_owned(),
+        "/console/styleguide".to_owned(),
         format!("/console/trips/{trip}/change?price=5.00"),
         "/console/bulk/new?act=redrive&tag=order_add_seats_cancle".to_owned(),
     ];
@@ -137,7 +139,7 @@ async fn crowded() -> (World, VecDeque<String>) {
 }
 
 /// A page's kind: its path without ids, with filters or without.
-fn kind(address: &str) -> (String, bool) {
+pub(super) fn kind(address: &str) -> (String, bool) {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let plain = |part: &str| {
         let is_id = part.parse::<uuid::Uuid>().is_ok() || part.parse::<u64>().is_ok();
@@ -158,7 +160,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 /// Every page that links lead to from these, a few of each kind.
-async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
+pub(super) async fn found(world: &World, mut waiting: VecDeque<String>) -> Vec<String> {
     let ops = ConsoleSession::enter(world, "owner").await;
     let (mut known, mut kinds) = (BTreeSet::new(), BTreeMap::<(String, bool), usize>::new());
     let (mut pages, mut refused) = (Vec::new(), Vec::new());
@@ -215,7 +217,7 @@ fn every_route_is_among(pages: &[String]) {
     assert_eq!(missed, Vec::<&str>::new(), "no link leads there");
 }
 
-async fn speaks(browser: &Browser, language: &str) {
+pub(super) async fn speaks(browser: &Browser, language: &str) {
     browser.goto("/console").await;
     browser.click(language).await;
     let code = if language == "English" { "en" } else { "zh" };

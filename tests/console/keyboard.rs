@@ -32,7 +32,9 @@ async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
             .await;
     }
     browser.press("?").await;
-    browser.until("the keys are shown", "document.getElementById('keys').open").await;
+    browser.until("the keys are shown", "document.getElementById('keys').open && scrollY === 0").await;
+    browser.press("\u{e00c}").await;
+    browser.until("Escape hides them", "!document.getElementById('keys').open").await;
     browser.goto("/console/queues").await;
     let rows = "[...document.querySelectorAll('main tbody tr')].filter(row => row.querySelector('a[href]'))";
     for (key, row) in [("j", 0), ("j", 1), ("k", 0)] {
@@ -42,6 +44,11 @@ async fn shortcuts_open_every_page_and_a_pause_stops_updates() {
     }
     browser.press("\u{e007}").await;
     browser.until("Enter opens it", "location.pathname !== '/console/queues'").await;
+    browser.goto("/console/queues").await;
+    browser.press("a").await;
+    browser.until("a opens the first act", "location.pathname.startsWith('/console/queues/')").await;
+    browser.press("a").await;
+    browser.until("a leads into its form", "document.activeElement.name === 'reason'").await;
     browser.goto("/console").await;
     browser.press("/").await;
     browser.until("the search has the focus", "document.activeElement.id === 'q'").await;

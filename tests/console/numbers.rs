@@ -41,7 +41,7 @@ async fn home_counts_what_is_beyond_the_ten_it_shows() {
     many_dead(&world, 1_000).await;
     many_late(&world, 1_000).await;
     let page = home().await;
-    for said in ["10 of 1000+ dead letters are shown", "10 of 1000+ late jobs are shown"] {
+    for said in ["10 of 1,000+ dead letters are shown", "10 of 1,000+ late jobs are shown"] {
         assert!(page.contains(said), "{said}: {page}");
     }
 }

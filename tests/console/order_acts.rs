@@ -29,7 +29,7 @@ async fn an_unpaid_order_is_closed_in_three_clicks_from_the_list() {
     browser.click("Close the order").await;
     browser.sees("The order is closed and its seats are free. No money moves.").await;
     browser.sees("2, 3").await;
-    browser.sees("8.00 CNY").await;
+    browser.sees("8.00\u{a0}CNY").await;
     browser.sees("rider0").await;
     accessibility.on_every_screen(&browser, "closing an order").await;
     browser.fill("Reason", "booked twice").await;
@@ -142,7 +142,9 @@ async fn a_paid_order_is_refunded_in_three_clicks_from_the_list() {
     browser.click(&short(&order)).await;
     assert_eq!(offered(&browser).await, json!(["Refund", "Write a note"]));
     browser.click("Refund").await;
-    for text in ["rider0", "2, 3", "By its rules: 6.40 CNY, fee 1.60 CNY", "without the fee: 8.00 CNY"] {
+    for text in
+        ["rider0", "2, 3", "By its rules: 6.40\u{a0}CNY, fee 1.60\u{a0}CNY", "without the fee: 8.00\u{a0}CNY"]
+    {
         browser.sees(text).await;
     }
     accessibility.on_every_screen(&browser, "refunding an order").await;

@@ -13,8 +13,9 @@ fn routes() -> Vec<(String, bool)> {
     lines.map(|line| (line.split('"').next().unwrap().to_owned(), line.contains("post("))).collect()
 }
 
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 7] = [
     "/console/sign-in",
+    "/console/sign-in/beat",
     "/console/sign-in/code",
     "/console/sign-in/enrol",
     "/console/sign-in/reset",
@@ -217,7 +218,7 @@ async fn the_order_page_shows_pending_work() {
     let debited = rider.booked(&trip, &["5"]).await;
     rider.fault("pay_money_cancle.after=error").pay(&debited).await.problem(500, "003099");
     let page = order_page(&debited).await;
-    assert!(page.contains("A debit of 4.00 CNY is to be given back or settled: its job is"), "{page}");
+    assert!(page.contains("A debit of 4.00\u{a0}CNY is to be given back or settled: its job is"), "{page}");
     // Made dead by the test: no worker processes it until it is redriven.
     sqlx::query(
         "with gone as (delete from queue.job where tag = 'pay_money_cancle' returning *)

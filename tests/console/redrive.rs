@@ -10,13 +10,18 @@ use crate::{
 const STILL_BROKEN: (&str, &str) = ("FAREBOX_FAULTS", "undo.order_add_seats_cancle.before=error");
 
 /// A person at the console, whose clicks are counted.
-struct Person {
-    browser: Browser,
-    clicks: u32,
+pub(super) struct Person {
+    pub browser: Browser,
+    pub clicks: u32,
 }
 
 impl Person {
-    async fn clicks(&mut self, words: &str) {
+    /// An operator, at home.
+    pub async fn new(world: &World) -> Self {
+        Self { browser: Browser::signed_in(world, "ops").await, clicks: 0 }
+    }
+
+    pub async fn clicks(&mut self, words: &str) {
         self.clicks += 1;
         self.browser.click(words).await;
     }
@@ -26,7 +31,7 @@ impl Person {
 async fn one_is_tried_watched_and_then_the_rest_in_four_clicks_and_a_reason() {
     let world = World::new().await;
     many_dead(&world, 12).await;
-    let mut person = Person { browser: Browser::signed_in(&world, "ops").await, clicks: 0 };
+    let mut person = Person::new(&world).await;
     let mut accessibility = Accessibility::default();
     person.clicks("Jobs").await;
     person.clicks("Try one first").await;

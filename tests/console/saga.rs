@@ -156,6 +156,7 @@ async fn a_job_that_died_stays_in_the_story_after_its_redrive() {
     let moments = [
         line(&lines, &["asked to pay", "the request failed", "debit the wallet"]),
         line(&lines, &["attempt 1 failed", "gives the debited money back"]),
+        line(&lines, &["5 more attempts failed in the same way"]),
         line(&lines, &["attempt 7 failed"]),
         line(&lines, &["the job gave up"]),
         line(&lines, &["job_redrive", "ops", reason]),

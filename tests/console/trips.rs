@@ -140,7 +140,7 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     browser.click(&short(&trip)).await;
     browser.sees("595 / 600").await;
     browser.click("Cancel the trip").await;
-    browser.sees("4 orders of 2 riders end: 12.00 CNY is given back").await;
+    browser.sees("4 orders of 2 riders end: 12.00\u{a0}CNY is given back").await;
     the_preview_names_riders(
         &browser,
         &[(&paid, "rider0"), (&unpaid, "rider0"), (&far_paid, "rider1"), (&far_unpaid, "rider1")],
@@ -168,7 +168,9 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     holder.rollback().await.unwrap();
     browser.sees("4 / 4 orders ended").await;
     browser.until("it is over", "document.querySelector('#trip .verdict').classList.contains('good')").await;
-    browser.until("no seat is left", "document.querySelectorAll('.seats li.blocked').length === 600").await;
+    browser
+        .until("no seat is left", "document.querySelectorAll('.bus td.seat.blocked').length === 600")
+        .await;
     browser.until("nobody loaded it again", "window.untouched === true").await;
     accessibility.at(&browser, "a cancelled trip").await;
 
@@ -191,7 +193,7 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
 async fn the_preview_names_riders(browser: &Browser, orders: &[(&str, &str)]) {
     for (order, name) in orders {
         let seat = format!(
-            "[...document.querySelectorAll('.seats li')].some(seat => seat.innerText.includes('{}') && seat.innerText.includes('{name}'))",
+            "[...document.querySelectorAll('#riders tbody tr')].some(seat => seat.textContent.includes('{}') && seat.textContent.includes('{name}'))",
             short(order)
         );
         browser.until("the preview says whose the seats are", &seat).await;

@@ -30,10 +30,10 @@ const HARMLESS: [&str; 9] = [
 /// something up; links to acts.
 const USABLE: &str = "return [...document.querySelectorAll('main button, main input[type=submit], main a[href]')].filter(e => \
     e.tagName === 'A' ? /\\/(retry|snooze|cancel|redrive|pause|resume|drain|block|release|top-up|approve|refuse|export|forget|verify-email|stop|disable|enable|reset|sessions|change|close|refund|note)$|\\/correct\\/|bulk\\/new|network\\/upload/.test(e.pathname) \
-    : !e.matches(':disabled') && e.id !== 'pause' && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
+    : !e.matches(':disabled') && e.id !== 'pause' && !e.matches('[data-copy]') && !(e.form?.method === 'get' && !e.form.action.includes('bulk/new'))).map(e => e.innerText)";
 /// The forms that act, and of these the fields and buttons that can be used.
 const FORMS: &str = "const forms = [...document.querySelectorAll('main form[method=post]')]; \
-    return [forms.length, forms.flatMap(f => [...f.elements]).filter(e => !e.matches(':disabled')).length]";
+    return [forms.length, forms.flatMap(f => [...f.elements]).filter(e => !e.matches(':disabled, [data-copy]')).length]";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_reads_every_page_and_changes_nothing() {

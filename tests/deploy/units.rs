@@ -70,7 +70,7 @@ fn stops_and_limits_fit_the_settings() {
     assert!(stop("farebox-api@.service") > secs(settings.http.grace_ms));
     assert!(stop("farebox-worker@.service") > secs(settings.worker.grace_ms) + 10);
     let files: usize = setting(&units["farebox-api@.service"], "LimitNOFILE").parse().unwrap();
-    assert!(files > settings.http.max_connections + 64 + 28);
+    assert!(files > settings.http.max_connections + 64 + 29);
     for file in ["api.yml", "worker.yml"] {
         let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes").join(file);
         let text = fs::read_to_string(at).unwrap();

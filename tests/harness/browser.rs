@@ -278,6 +278,11 @@ impl Browser {
         self.debug("Emulation.setDeviceMetricsOverride", &metrics).await;
     }
 
+    /// Pages run no script of theirs from now on; the test's still do.
+    pub async fn without_scripts(&self) {
+        self.debug("Emulation.setScriptExecutionDisabled", &json!({ "value": true })).await;
+    }
+
     /// What the machine would say it prefers: `light` or `dark`.
     pub async fn prefers(&self, scheme: &str) {
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});

@@ -172,12 +172,22 @@ async fn buys(case: &Case, world: &World, rider: &Client, trip: &str) -> String 
     order
 }
 
+/// As pages write it. No amount of these cases has more than four digits before the point.
+fn apart(amount: &str) -> String {
+    let digits = amount.trim_start_matches('-').chars().take_while(char::is_ascii_digit).count();
+    let mut text = amount.to_owned();
+    if digits == 4 {
+        text.insert(amount.len() - amount.trim_start_matches('-').len() + 1, ',');
+    }
+    text
+}
+
 /// Pages, commands and tables while the seats are paid.
 async fn is_shown(case: &Case, world: &World, rider: &Client, (trip, order): (&str, &str)) {
     let Case { code, fare, two, top_up, rest, nothing, .. } = case;
     let ops = ConsoleSession::enter(world, "ops").await;
-    let money = |amount: &str| format!("<span class=\"money\">{amount}</span>");
-    let with_code = |amount: &str| format!("{} {code}", money(amount));
+    let money = |amount: &str| format!("<span class=\"money\">{}</span>", apart(amount));
+    let with_code = |amount: &str| money(&format!("{amount}\u{a0}{code}"));
     let head = format!("Amount, {code}</th>");
     says(
         &ops.page(&format!("/console/orders/{order}")).await,
@@ -274,7 +284,7 @@ async fn operators_see_and_give_amounts_in_the_currency_in_a_browser() {
         browser.fill("Amount", case.top_up).await;
         browser.fill("Reason", "at the till").await;
         browser.click("Top up").await;
-        browser.sees(&format!("Topped up {} {}", case.top_up, case.code)).await;
+        browser.sees(&format!("Topped up {}\u{a0}{}", apart(case.top_up), case.code)).await;
         assert_eq!(rider.balance().await, case.top_up);
         world.verify().await;
     }

@@ -17,7 +17,7 @@ mod feed_out;
 mod feed_zones;
 mod hostile_files;
 mod hostile_zips;
-mod import;
+pub mod import;
 mod import_list;
 mod import_progress;
 mod mappings;

@@ -138,18 +138,18 @@ impl FailingUndo {
             &home,
             &[
                 "Working it off",
-                "8.00 CNY of 1 rider and 0 seats are owed.",
+                "8.00\u{a0}CNY of 1 rider and 0 seats are owed.",
                 "1 undo is failing and is tried again (8th time, next in",
             ],
         );
         let home = in_chinese(ops).page("/console").await;
         says_none(&home, &SAFE);
-        says(&home, &["欠 1 位乘客共 8.00 CNY", "1 个撤销任务失败并正在重试（最多已失败 8 次"]);
+        says(&home, &["欠 1 位乘客共 8.00\u{a0}CNY", "1 个撤销任务失败并正在重试（最多已失败 8 次"]);
         let page = ops.page(&format!("/console/orders/{order}")).await;
         says(
             &page,
             &[
-                "A debit of 8.00 CNY is to be given back or settled: its job failed 8 times, tried again in",
+                "A debit of 8.00\u{a0}CNY is to be given back or settled: its job failed 8 times, tried again in",
                 "simulated",
             ],
         );
@@ -209,9 +209,13 @@ impl FailingUndo {
         says_none(&home, &SAFE);
         says(
             &home,
-            &["Needs you", "8.00 CNY of 1 rider", "1 undo has been due for too long, the oldest for 1 min"],
+            &[
+                "Needs you",
+                "8.00\u{a0}CNY of 1 rider",
+                "1 undo has been due for too long, the oldest for 1 min",
+            ],
         );
-        says(&home, &["rider0", "8.00</span> CNY · seats 3, 4 · owed for 1 min", "simulated"]);
+        says(&home, &["rider0", "8.00\u{a0}CNY</span> · seats 3, 4 · owed for 1 min", "simulated"]);
         let home = in_chinese(ops).page("/console").await;
         says(
             &home,

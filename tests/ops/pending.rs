@@ -52,7 +52,7 @@ async fn an_undo_is_overdue(world: &World, rider: &Client, trip: &str) -> String
     assert!(debt.get("amount").is_none(), "{debt}");
     says(debt["why"]["en"].as_str().unwrap(), &["no living worker takes its tag"]);
     let home = ConsoleSession::enter(world, "ops").await.page("/console").await;
-    says(&home, &["Needs you", "0.00 CNY of 1 rider and 2 seats are owed."]);
+    says(&home, &["Needs you", "0.00\u{a0}CNY of 1 rider and 2 seats are owed."]);
     says_none(&home, &SAFE);
     debt["job_id"].as_str().unwrap().to_owned()
 }

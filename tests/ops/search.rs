@@ -159,6 +159,52 @@ async fn what_people_have_of_a_thing_leads_to_it() {
     assert!(search.lists(&whole).await.contains("/console/jobs?error="), "another order's error");
 }
 
+/// Its trace leads to the order and to the job of a request that failed, before its payment was written
+/// down or after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_leads_to_the_order_and_an_entry_to_its_wallet() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(8).await, world.rider("40.00").await);
+    let ops = ConsoleSession::enter(&world, "ops").await;
+    let search = Search(&ops);
+    for fault in ["pay_money_cancle.before=error", "pay_money_cancle.after=error"] {
+        let seat = if fault.contains("before") { "1" } else { "2" };
+        let order = rider.booked(&trip, &[seat]).await;
+        let failed = rider.fault(fault).pay(&order).await;
+        let trace = failed.problem(500, "003099")["trace_id"].as_str().unwrap().to_owned();
+        let sql = "select id::text from queue.any_job where payload ->> 'trace' = $1";
+        let job: String = sqlx::query_scalar(sql).bind(&trace).fetch_one(&world.pool).await.unwrap();
+        let found = search.lists(&trace).await;
+        for part in [format!("/console/orders/{order}"), format!("/console/jobs/{job}")] {
+            assert!(found.contains(&part), "{fault}: {part} in {found}");
+        }
+        // The story of the order has the payment, its error and its trace: before its undo and after.
+        for undone in [false, true] {
+            if undone {
+                let _worker = world.worker();
+                world.pass_undo_delay().await;
+                world.drained().await;
+            }
+            let page = ops.page(&format!("/console/orders/{order}")).await;
+            assert!(page.contains("simulated system exception") && page.contains(&trace), "{fault}: {page}");
+            let found = search.lists(&trace).await;
+            assert!(found.contains(&format!("/console/orders/{order}")), "{fault}, {undone}: {found}");
+        }
+    }
+    let paid = rider.booked(&trip, &["3"]).await;
+    rider.pay(&paid).await.expect(200);
+    let entries = rider.get("/v1/wallet/entries").await;
+    let entries = entries.expect(200)["items"].as_array().unwrap();
+    assert!(entries.len() >= 4, "a top-up, a debit that was given back, and a payment: {entries:?}");
+    for entry in entries {
+        let found = search.lists(entry["id"].as_str().unwrap()).await;
+        assert!(found.contains(&format!("/console/riders/{}", rider.id)), "{entry}: {found}");
+        let order = entry["order_id"].as_str().map(|order| format!("/console/orders/{order}"));
+        assert!(order.is_none_or(|order| found.contains(&order)), "{entry}: {found}");
+    }
+    world.verify().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn departures_are_found_in_peoples_words_by_the_timetables_clock() {
     let world = World::new().await;
@@ -251,12 +297,26 @@ async fn each_search_is_by_an_index() {
                 now(), 'expired' from generate_series(1, {MANY}) as n;
          insert into idempotency (actor, key, fingerprint, subject)
          select rider_id, id::text, '\\x00', id from orders;
-         analyze rider; analyze orders; analyze idempotency;"
+         insert into ledger_entry (rider_id, seq, id, kind, amount, balance_after, reference)
+         select gen_random_uuid(), 1, lpad(to_hex(n), 32, '0')::uuid, 'top_up', 1, 1, 'first ' || n
+         from generate_series(1, {MANY}) as n;
+         analyze rider; analyze orders; analyze idempotency; analyze ledger_entry;"
     );
-    // A connection without the bound of the application's statements.
+    // Connections without the bound of the application's statements. What the first one read is counted
+    // when it ends.
+    let mut filling = PgConnection::connect(&world.db.url).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut filling).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut filling).await.unwrap();
+    for vacuum in ["vacuum orders", "vacuum ledger_entry"] {
+        sqlx::raw_sql(vacuum).execute(&mut filling).await.unwrap();
+    }
+    filling.close().await.unwrap();
+    let is_open = "select count(*) from pg_stat_activity where pid = $1";
+    until("it has ended", async || {
+        sqlx::query_scalar::<_, i64>(is_open).bind(pid).fetch_one(&world.pool).await.unwrap() == 0
+    })
+    .await;
     let mut db = PgConnection::connect(&world.db.url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut db).await.unwrap();
-    sqlx::raw_sql("vacuum orders").execute(&mut db).await.unwrap();
     let ops = ConsoleSession::enter(&world, "ops").await;
     let search = Search(&ops);
     let order: String =
@@ -268,15 +328,17 @@ async fn each_search_is_by_an_index() {
         drop(ops.send("GET", &format!("/console/search?q={}", encoded(text)), None).await);
     }
     drop(ops.page(&format!("/console/orders?trip={trip}&state=paid")).await);
+    let entry = search.lists("00000000-0000-0000-0000-000000000007").await;
+    assert!(entry.contains("Wallet entries"), "{entry}");
     // Connections report what they read when they end.
     let hang_up = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                    where datname = current_database() and pid <> pg_backend_pid() and application_name like 'farebox%'";
     sqlx::query(hang_up).execute(&mut db).await.unwrap();
     let used = "select count(*) from pg_stat_user_indexes where idx_scan > 0
-                and indexrelname in ('rider_by_terms', 'orders_by_blocks', 'idempotency_by_key')";
-    until("the indexes were used", async || count(&world.pool, used).await == 3).await;
+                and indexrelname in ('rider_by_terms', 'orders_by_blocks', 'idempotency_by_key', 'ledger_by_blocks')";
+    until("the indexes were used", async || count(&world.pool, used).await == 4).await;
     let whole = "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_user_tables
-                 where relname in ('rider', 'orders', 'idempotency')";
+                 where relname in ('rider', 'orders', 'idempotency', 'ledger_entry')";
     assert_eq!(count(&world.pool, whole).await, 0, "read from end to end");
     let walked = "select idx_tup_fetch from pg_stat_user_indexes where indexrelname = 'orders_pkey'";
     assert!(count(&world.pool, walked).await < 1_000, "no walk over all orders");

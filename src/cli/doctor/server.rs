@@ -1,7 +1,10 @@
 //! Checks of the database's server, which need no schema.
 
 use super::finding::{CLOCK, CONNECTIONS, DATABASE, DURABILITY, ENCRYPTION, Finding};
-use crate::settings::{Settings, is_loopback};
+use crate::{
+    settings::{Settings, is_loopback},
+    storage::PROBE_CONNECTIONS,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::queue::admin::WorkerView;
 use sqlx::{PgPool, postgres::PgSslMode};
@@ -122,7 +125,7 @@ pub(super) async fn connections(
 ) -> Finding {
     let database = &settings.database;
     // A notifier; a worker also has two connections of its driver and one that listens.
-    let api = database.max_connections + database.reserved_connections + 1;
+    let api = database.max_connections + database.reserved_connections + PROBE_CONNECTIONS + 1;
     let worker = database.max_connections + 3 + u32::from(settings.worker.listen);
     let apis = u32::from(apis);
     let workers = workers.map_or_else(|| u32::try_from(live.len()).unwrap_or(u32::MAX).max(1), u32::from);

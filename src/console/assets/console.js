@@ -6,6 +6,9 @@ const refused = document.querySelector("[data-page]");
 if (refused) history.replaceState(null, "", refused.dataset.page);
 
 const root = document.documentElement;
+root.dataset.scripted = ""; // what works by the script alone is shown
+const find = document.getElementById("q");
+if (find) find.placeholder += "  /";
 const pause = document.getElementById("pause");
 const bar = document.getElementById("stale");
 const asOf = document.getElementById("as-of");
@@ -17,7 +20,9 @@ const RETRY_MS = 2000;
 const ASK_MS = 2500; // the server's own limit is 1.5 s
 const STREAMS = 3; // of one browser, which has six connections to an origin
 const address = location.pathname + (location.search ? location.search + "&" : "?") + "live=1";
-const beats = new BroadcastChannel("farebox-beat");
+// Pages without a session hear of the database alone, and only from each other.
+const beatAddress = bar?.dataset.beat || "/console/beat";
+const beats = new BroadcastChannel(beatAddress);
 let stream = null;
 let release = null;
 let timer = 0;
@@ -79,7 +84,8 @@ function morph(old, fresh) {
       if (at.data !== want.data) at.data = want.data;
     } else {
       morphAttributes(at, want);
-      if (at.nodeName !== "TEXTAREA") morph(at, want);
+      // What a button has said of itself is the page's own.
+      if (!at.matches("textarea, .copied [role=status]")) morph(at, want);
     }
     at = at.nextSibling;
   }
@@ -133,7 +139,7 @@ async function ask() {
   const abort = new AbortController();
   const limit = setTimeout(() => abort.abort(), ASK_MS);
   try {
-    const answer = await fetch("/console/beat", { cache: "no-store", signal: abort.signal });
+    const answer = await fetch(beatAddress, { cache: "no-store", signal: abort.signal });
     if (answer.ok) return "ok";
     if (answer.status === 401) return "session";
     if (answer.status === 503 && await answer.text() === "database") return "database";
@@ -163,7 +169,7 @@ async function beat() {
   const work = async () => { const said = await ask(); hear(said); beats.postMessage(said); };
   try {
     if (!navigator.locks) await work();
-    else await navigator.locks.request("farebox-beat", { ifAvailable: true }, (lock) => lock && work());
+    else await navigator.locks.request(beatAddress, { ifAvailable: true }, (lock) => lock && work());
   } finally { asking = false; }
 }
 
@@ -321,32 +327,4 @@ document.addEventListener("change", (event) => {
   const all = event.target.closest?.("[data-all]");
   if (!all) return;
   all.closest("form").querySelectorAll(`input[name="${all.dataset.all}"]`).forEach((box) => { box.checked = all.checked; });
-});
-
-// Moves the focus to the first link of the row after the focused one, or before it; Enter opens it.
-function step(by) {
-  const rows = [...document.querySelectorAll("main tbody tr")].filter((row) => row.querySelector("a[href]"));
-  if (rows.length === 0) return;
-  const at = rows.findIndex((row) => row.contains(document.activeElement));
-  const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1);
-  rows[next].querySelector("a[href]").focus();
-}
-
-const pages = { h: "/console", j: "/console/jobs", q: "/console/queues", b: "/console/bulk", o: "/console/orders",
-  t: "/console/trips", r: "/console/riders", a: "/console/audit" };
-let going = false;
-
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches?.("input, select, textarea");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const key = event.key;
-  const was = going;
-  going = false;
-  if (was && pages[key]) { location.assign(pages[key]); return; }
-  if (key === "g") { going = true; return; }
-  if (key === "/") { event.preventDefault(); document.getElementById("q")?.focus(); }
-  if (key === "j") step(1);
-  if (key === "k") step(-1);
-  if (key === "p" && pause && !pause.hidden) toggle();
-  if (key === "?") { const keys = document.getElementById("keys"); keys.open = !keys.open; keys.scrollIntoView(); }
 });

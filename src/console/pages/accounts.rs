@@ -127,10 +127,10 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext) -> PageRe
     }
     let listed = ops_accounts::list(&app.saga.pool).await?;
     let body = html! {
-        p.quiet { (context.t(
-            "Accounts of viewers, operators and admins. They are added by `farebox operators add`.",
-            "观察员、操作员和管理员账户。通过 farebox operators add 添加。",
-        )) }
+        p.quiet {
+            (context.t("Accounts of viewers, operators and admins. They are added by", "观察员、操作员和管理员账户。添加账户的命令：")) " "
+            code { "farebox operators add" }
+        }
         @if listed.is_empty() { (empty(&context, "No account.", "没有账户。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("User name", "用户名")) } th scope="col" { (context.t("Role", "角色")) }

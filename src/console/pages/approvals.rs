@@ -8,6 +8,7 @@ use crate::console::{
     failure::{Failure, PageResult},
     form::{EmptyForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::{money_words, with_currency},
     session::PageContext,
 };
 use crate::{
@@ -157,7 +158,7 @@ pub(crate) async fn confirm(
     let preview = html! { dl.facts {
         dt { (context.t("Rider", "乘客")) } dd { (link_rider(one.rider_id)) }
         dt { (context.t("Kind", "类型")) } dd { (kind(&context, &one)) }
-        dt { (context.t("Amount", "金额")) } dd { (amount(one.amount)) " " (one.currency) }
+        dt { (context.t("Amount", "金额")) } dd.money { (with_currency(one.amount, one.currency)) }
         @if let Some(order) = one.order_id {
             dt { (context.t("Order", "订单")) } dd { (link_order(order)) }
             dt { (context.t("Exception", "例外")) } dd { (exception(&context, &one)) }
@@ -184,7 +185,7 @@ pub(crate) async fn act(
     }
     let by = mover(&context.caller, Through::Console, Some(&reason))?;
     let decided = decide(&app, &by, id, decision).await?;
-    let notice = format!("{} {}", state(&context, decided.state), decided.amount.with_code());
+    let notice = format!("{} {}", state(&context, decided.state), money_words(decided.amount));
     Ok(redirect_with_notice(&context, "/console/approvals", &notice))
 }
 

@@ -2,7 +2,8 @@
 
 use super::order_story::{duration, trace_link};
 use crate::console::{
-    components::{empty, state, when},
+    chinese,
+    components::{empty, program_text, state, when},
     session::PageContext,
     time::moment,
 };
@@ -33,6 +34,14 @@ pub(super) fn number(context: &PageContext, job: &JobView) -> Markup {
             (job.attempt) " / " (job.max_attempts)
             @if before > 0 { " " (context.t("since it was redriven;", "（重投以来）；")) " " (before) " " (context.t("failed before", "次此前失败")) }
         }
+    }
+}
+
+/// The last error of a job, or its note.
+pub(super) fn error_or_note(context: &PageContext, job: &JobView) -> Markup {
+    match job.last_error() {
+        Some(error) => program_text(error),
+        None => html! { (chinese::note(context.lang, job.note.as_deref().unwrap_or_default())) },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The audit log: who did what, and why.
 
 use crate::console::{
+    chinese::word,
     components::{empty, link_order, older_page_link, when},
     failure::PageResult,
     filters::{Field, Given, Kind, answered, form},
@@ -59,9 +60,11 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
 }
 
 fn filters(context: &PageContext, given: &Given) -> Markup {
-    let acts = Action::ALL.map(|act| (act.as_str(), act.as_str()));
+    let words = Action::ALL.map(|act| word(context.lang, act.as_str()));
+    let acts: Vec<_> =
+        Action::ALL.iter().zip(&words).map(|(act, words)| (act.as_str(), words.as_ref())).collect();
     let fields = [
-        Field::new("act", context.t("Act", "操作"), Kind::Choice(acts.to_vec())),
+        Field::new("act", context.t("Act", "操作"), Kind::Choice(acts)),
         Field::new("actor", context.t("Actor", "操作人"), Kind::Text("")),
         Field::new("subject", context.t("Subject", "对象"), Kind::Text("")),
         Field::new("order", context.t("Order id", "订单编号"), Kind::Text("")),
@@ -74,9 +77,9 @@ fn filters(context: &PageContext, given: &Given) -> Markup {
 fn row(context: &PageContext, entry: &Entry) -> Markup {
     html! { tr {
         td { (when(context, entry.at)) }
-        td { (entry.actor) " · " (entry.role) " · " (entry.through) }
-        td { (entry.act) }
-        td { (entry.subject_kind) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }
+        td { (entry.actor) " · " (word(context.lang, &entry.role)) " · " (word(context.lang, &entry.through)) }
+        td { (word(context.lang, &entry.act)) }
+        td { (word(context.lang, &entry.subject_kind)) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }
         td { @if let Some(order) = entry.order_id { (link_order(order)) } }
         td { (entry.reason.as_deref().unwrap_or_default()) }
         td { code { (entry.detail) } }

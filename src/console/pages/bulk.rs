@@ -10,6 +10,7 @@ use crate::console::{
     failure::PageResult,
     form::{EmptyForm, OperatorForm, REPEATED},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     parameters::FILTERS,
     session::PageContext,
 };
@@ -56,7 +57,7 @@ pub(crate) async fn list(
                         td { a href=(format!("/console/bulk/{}", operation.id)) { (when(&context, operation.created_at)) } }
                         td { (act_word(&context, &operation.act)) }
                         td { (state(&context, &operation.state)) }
-                        td { (operation.reached) " / " (operation.covers) }
+                        td.number { (grouped(operation.reached)) " / " (grouped(operation.covers)) }
                         td { (operation.actor) }
                         td { (operation.reason) }
                     } } }
@@ -82,7 +83,7 @@ pub(crate) async fn new(
     let (what, selection) = chosen_or_one(&pairs)?;
     let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED_ON_PAGE).await?;
     let label = if one { try_words(&context) } else { act_word(&context, what.as_str()) };
-    let title = format!("{label} · {}", preview.covers);
+    let title = format!("{label} · {}", grouped(preview.covers));
     let fields = html! {
         input type="hidden" name="id" value=(Uuid::now_v7());
         input type="hidden" name="expected" value=(preview.covers);

@@ -1,6 +1,10 @@
 //! What the pages of bulk operations share: the fields of their forms, and their words.
 
-use crate::console::{components, failure::Failure, session::PageContext};
+use crate::console::{
+    components::{self, badge},
+    failure::Failure,
+    session::PageContext,
+};
 use crate::{
     domain::{FieldError, Id},
     ops::{
@@ -8,7 +12,7 @@ use crate::{
         search::JobQuery,
     },
 };
-use maud::{Markup, html};
+use maud::Markup;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -31,15 +35,9 @@ pub(super) fn act_word(context: &PageContext, act: &str) -> &'static str {
 
 pub(super) fn state(context: &PageContext, state: &str) -> Markup {
     match state {
-        "waiting" => {
-            html! { span.badge.wait { span aria-hidden="true" { "◔" } " " (context.t("waiting", "等待中")) } }
-        }
-        "done" => {
-            html! { span.badge.run { span aria-hidden="true" { "→" } " " (context.t("all sent", "已全部发出")) } }
-        }
-        "stopped" => {
-            html! { span.badge.off { span aria-hidden="true" { "–" } " " (context.t("stopped", "已停止")) } }
-        }
+        "waiting" => badge("wait", "◔", context.t("waiting", "等待中")),
+        "done" => badge("run", "→", context.t("all sent", "已全部发出")),
+        "stopped" => badge("off", "–", context.t("stopped", "已停止")),
         other => components::state(context, other),
     }
 }

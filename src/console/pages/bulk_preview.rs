@@ -3,6 +3,7 @@
 use super::bulk_form::{Pairs, act_word, value};
 use crate::console::{
     components::{link_order, money, tag},
+    numbers::{grouped, in_words},
     session::PageContext,
 };
 use crate::ops::bulk::{BulkAction, MAX_JOBS, Preview};
@@ -27,7 +28,7 @@ const WORDS: [(&str, &str, &str); 11] = [
 pub(super) fn filter_words(context: &PageContext, pairs: &Pairs) -> Markup {
     let chosen = pairs.iter().filter(|(name, _)| name == "ids").flat_map(|(_, ids)| ids.split(',')).count();
     html! {
-        @if chosen > 0 { (chosen) " " (context.t("jobs that were chosen one by one", "个逐一选择的任务")) }
+        @if chosen > 0 { (grouped(chosen)) " " (context.t("jobs that were chosen one by one", "个逐一选择的任务")) }
         @else {
             (context.t("all jobs with", "全部任务，条件为")) " "
             @for (at, (name, en, zh)) in WORDS.iter().filter(|(name, ..)| value(pairs, name).is_some()).enumerate() {
@@ -55,17 +56,17 @@ pub(super) fn preview_card(
             dd { (act_word(context, what.as_str())) ": " @if one { (context.t("the oldest one of", "最早的一个，属于")) " " } (filter_words(context, pairs)) }
             dt { (context.t("Jobs", "任务")) }
             dd {
-                strong { (preview.covers) }
+                strong { (grouped(preview.covers)) }
                 @if preview.more && !one {
                     " " (context.t("(the oldest; there are more, for another operation: one covers at most", "（最早的；其余须另行操作：每次最多"))
-                    " " (MAX_JOBS) (context.t(")", "）"))
+                    " " (grouped(MAX_JOBS)) (context.t(")", "）"))
                 }
             }
-            @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (many) } }
-            dt { (context.t("Orders", "订单")) } dd { (least()) (preview.orders) }
-            dt { (context.t("Riders", "乘客")) } dd { (least()) (preview.riders) }
+            @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (grouped(many)) } }
+            dt { (context.t("Orders", "订单")) } dd { (least()) (grouped(preview.orders)) }
+            dt { (context.t("Riders", "乘客")) } dd { (least()) (grouped(preview.riders)) }
             dt { (if stays { context.t("Seats that stay taken", "仍被占用的座位") } else { context.t("Seats that would be freed", "将释放的座位") }) }
-            dd { (least()) (preview.seats) }
+            dd { (least()) (grouped(preview.seats)) }
             dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
             dd { (least()) (money(preview.amount)) }
         }
@@ -73,11 +74,11 @@ pub(super) fn preview_card(
             "Those that still owe seats or money are left alone. The others can never be redriven.",
             "仍欠座位或款项的任务不会被丢弃。其余任务将无法再次重投。",
         )) } } }
-        @for words in &preview.comes_back { p { strong { (context.t(&words.en, &words.zh)) } } }
+        @for words in &preview.comes_back { p { strong { (in_words(context.t(&words.en, &words.zh))) } } }
         @if at_least {
             p.quiet {
                 (context.t("At least: orders, riders, seats and money are read of the oldest", "至少：仅读取最早的任务的订单、乘客、座位和款项，数量为"))
-                " " (preview.looked_at) " " (context.t("jobs, so that the page loads in time.", "，以保证页面及时加载。"))
+                " " (grouped(preview.looked_at)) " " (context.t("jobs, so that the page loads in time.", "，以保证页面及时加载。"))
             }
         }
         @if !preview.order_ids.is_empty() {

@@ -5,9 +5,13 @@ use super::{
     bulk_preview::filter_words,
 };
 use crate::console::{
-    components::{action_link, ahead, empty, link_job, link_order, live, next_page_link, tag, when},
+    components::{
+        self, action_link, ahead, copied, empty, link_job, link_order, live, next_page_link, program_text,
+        tag, when,
+    },
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -41,7 +45,7 @@ pub(crate) async fn show(
     let items = bulk::judged(pool, id, verdict, after, PAGE).await?;
     let trial =
         serde_json::from_value::<Selection>(operation.selection.clone()).ok().and_then(Selection::rest);
-    let title = format!("{} · {}", act_word(&context, &operation.act), operation.covers);
+    let title = format!("{} · {}", act_word(&context, &operation.act), grouped(operation.covers));
     let shown = html! {
         (verdict_card(&context, &operation, &outcomes))
         @if operation.finished_at.is_none() {
@@ -95,9 +99,9 @@ pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, outcomes: &O
             div.outcomes {
                 @for verdict in Verdict::ALL {
                     @let many = outcomes.of(verdict);
-                    @if many > 0 { span { (badge(context, verdict)) " " strong { (many) } } }
+                    @if many > 0 { span { (badge(context, verdict)) " " strong { (grouped(many)) } } }
                 }
-                span { (context.t("of", "共")) " " strong { (outcomes.all()) } }
+                span { (context.t("of", "共")) " " strong { (grouped(outcomes.all())) } }
             }
             @if outcomes.trying > 0 {
                 div {
@@ -107,7 +111,7 @@ pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, outcomes: &O
             }
             progress max=(operation.covers) value=(outcomes.healed + outcomes.cancelled)
                 aria-label=(context.t("Jobs that have healed", "已恢复的任务")) {}
-            div.quiet { (context.t("Sent", "已发出")) " " (operation.reached) " / " (operation.covers) " · " (state(context, &operation.state)) }
+            div.quiet { (context.t("Sent", "已发出")) " " (grouped(operation.reached)) " / " (grouped(operation.covers)) " · " (state(context, &operation.state)) }
         }
     }
 }
@@ -131,17 +135,17 @@ fn badge(context: &PageContext, verdict: Verdict) -> Markup {
         Verdict::Cancelled | Verdict::LeftAlone => ("off", "–"),
         Verdict::Open => ("off", "○"),
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words(context, verdict)) } }
+    components::badge(kind, mark, words(context, verdict))
 }
 
 fn tabs(context: &PageContext, id: Uuid, shown: Option<Verdict>, outcomes: &Outcomes) -> Markup {
     html! {
         a href=(format!("/console/bulk/{id}")) aria-current=[shown.is_none().then_some("true")] {
-            (context.t("all", "全部")) " " (outcomes.all())
+            (context.t("all", "全部")) " " (grouped(outcomes.all()))
         }
         @for verdict in Verdict::ALL {
             a href=(format!("/console/bulk/{id}?outcome={}", verdict.as_str())) aria-current=[(shown == Some(verdict)).then_some("true")] {
-                (words(context, verdict)) " " (outcomes.of(verdict))
+                (words(context, verdict)) " " (grouped(outcomes.of(verdict)))
             }
         }
     }
@@ -171,7 +175,7 @@ async fn rest_form(
     let label = format!(
         "{} {}",
         context.t("Redrive the remaining", "重投其余").replace("Redrive", act_word(context, &operation.act)),
-        covers
+        grouped(covers)
     );
     Ok(html! {
         form.act.card method="post" action="/console/bulk" {
@@ -215,6 +219,7 @@ fn pairs_of(selection: &Selection) -> Pairs {
 fn facts(context: &PageContext, operation: &Bulk) -> Markup {
     html! {
         div.card { dl.facts {
+            dt { (context.t("Id", "编号")) } dd { (copied(context, operation.id)) }
             dt { (context.t("By", "操作人")) } dd { (operation.actor) }
             dt { (context.t("Reason", "原因")) } dd { (operation.reason) }
             dt { (context.t("Started", "开始")) } dd { (when(context, operation.created_at)) }
@@ -272,7 +277,7 @@ fn attempt(context: &PageContext, item: &Outcome) -> Markup {
             @if let Some(at) = item.run_at { (when(context, at)) " " span.quiet { (ahead(context, at)) } }
         }
         @else { (context.t("gave up after", "放弃，尝试次数")) " " (begun) " " (context.t("attempts", "")) }
-        @if begun > 0 { @if let Some(error) = &item.error { div.bad_text { (error) } } }
+        @if begun > 0 { @if let Some(error) = &item.error { div.bad_text { (program_text(error)) } } }
     }
 }
 

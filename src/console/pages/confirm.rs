@@ -72,7 +72,7 @@ async fn page(app: &App, context: &PageContext, next: &str, problem: Option<&Pro
     let title = context.t("Your password, once more", "请再次输入密码");
     let body = html! {
         form.card.act method="post" action="/console/confirm" {
-            (complaint(problem))
+            (complaint(context.lang, problem))
             p { (context.t("The next act needs it. Then you are led back to the form.", "接下来的操作需要确认密码，之后将返回表单。")) }
             label for="password" { (context.t("Password", "密码")) }
             input #password name="password" type="password" autocomplete="current-password" required;

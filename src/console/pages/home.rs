@@ -8,9 +8,10 @@ use super::{
 use crate::browser::language::Lang;
 use crate::console::{
     banner::because_paused,
-    components::{empty, link_job, link_order, link_rider, live, span, state, tag, when},
+    components::{empty, link_job, link_order, link_rider, live, program_text, span, state, tag, when},
     failure::PageResult,
     layout::{Nav, with_standing},
+    numbers::{grouped, money_words, with_currency},
     outage::LastHealth,
     session::PageContext,
     standing::Standing,
@@ -139,14 +140,17 @@ fn verdict_card(
 /// What is owed and what is failing, in one sentence each.
 fn sentences(context: &PageContext, owed: &UndoBacklog, dead: i64, retrying: i64) -> Vec<String> {
     let chinese = context.lang == Lang::Chinese;
-    let some = |many: i64, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
+    let some = |many: i64, one: &str, more: &str| {
+        format!("{} {}", grouped(many), if many == 1 { one } else { more })
+    };
     let size = |many: usize| i64::try_from(many).unwrap_or(i64::MAX);
     let mut said = Vec::new();
     if !owed.is_empty() {
-        let amount = Money::from_database(owed.amount).with_code();
+        let amount = money_words(Money::from_database(owed.amount));
         let (riders, seats) = (size(owed.riders), size(owed.seats));
         said.push(if chinese {
             let least = if owed.more { "至少" } else { "" };
+            let (riders, seats) = (grouped(riders), grouped(seats));
             format!("{least}欠 {riders} 位乘客共 {amount}，另有 {seats} 个座位待释放。")
         } else {
             let least = if owed.more { "At least " } else { "" };
@@ -157,29 +161,29 @@ fn sentences(context: &PageContext, owed: &UndoBacklog, dead: i64, retrying: i64
     }
     if owed.failing > 0 {
         let next = span(context, owed.next_secs.unwrap_or(0.0));
-        let (many, times) = (owed.failing, owed.failures);
+        let (many, times) = (grouped(owed.failing), owed.failures);
         said.push(if chinese {
             format!("{many} 个撤销任务失败并正在重试（最多已失败 {times} 次，{next}后再试）。")
         } else {
-            let are = if many == 1 { "undo is failing and is" } else { "undos are failing and are" };
+            let are = if owed.failing == 1 { "undo is failing and is" } else { "undos are failing and are" };
             format!("{many} {are} tried again ({} time, next in {next}).", ordinal(times))
         });
     }
     let others = retrying - owed.failing;
     if others > 0 {
         said.push(if chinese {
-            format!("另有 {others} 个其他任务失败并正在重试。")
+            format!("另有 {} 个其他任务失败并正在重试。", grouped(others))
         } else {
             let are =
                 if others == 1 { "other job is failing and is" } else { "other jobs are failing and are" };
-            format!("{others} {are} tried again.")
+            format!("{} {are} tried again.", grouped(others))
         });
     }
     if owed.overdue > 0 {
         let oldest = span(context, owed.oldest_secs.unwrap_or(0.0));
         let many = owed.overdue;
         said.push(if chinese {
-            format!("{many} 个撤销任务逾期过久，最久 {oldest}。")
+            format!("{} 个撤销任务逾期过久，最久 {oldest}。", grouped(many))
         } else {
             format!(
                 "{} been due for too long, the oldest for {oldest}.",
@@ -188,7 +192,7 @@ fn sentences(context: &PageContext, owed: &UndoBacklog, dead: i64, retrying: i64
         });
     }
     if dead > 0 {
-        let many = if dead >= COUNT_MAX { counted(dead) } else { dead.to_string() };
+        let many = counted(dead);
         said.push(if chinese {
             format!("{many} 个任务已放弃。")
         } else {
@@ -219,11 +223,14 @@ fn breach(context: &PageContext, broken: &BrokenInvariant) -> Markup {
         "debts_are_paid_in_time" => Some("/console/queues"),
         _ => None,
     };
-    let rest =
-        if context.lang == Lang::Chinese { format!("另有 {more} 处") } else { format!("and {more} more") };
+    let rest = if context.lang == Lang::Chinese {
+        format!("另有 {} 处", grouped(more))
+    } else {
+        format!("and {} more", grouped(more))
+    };
     html! { div {
         @if let Some((words, _)) = &words { (context.t(&words.en, &words.zh)) }
-        @else { (broken.name) ": " (broken.count) }
+        @else { (broken.name) ": " (grouped(broken.count)) }
         " "
         @if broken.debts.is_empty() { @for id in &broken.samples { (sample(id)) " " } }
         @else { ul { @for one in &broken.debts { li { (debt(context, one)) } } } }
@@ -244,7 +251,7 @@ fn debt(context: &PageContext, debt: &Value) -> Markup {
         (link_job(text("job_id"))) " " (tag(context, &text("tag"))) " · "
         @if let Some(order) = debt["order_id"].as_str() { (context.t("order", "订单")) " " (link_order(order)) " · " }
         @if let Some(rider) = debt["rider_id"].as_str() { (context.t("rider", "乘客")) " " (link_rider(rider)) " " (text("rider")) " · " }
-        @if let Some(amount) = debt["amount"].as_str() { span.money { (amount) } " " (text("currency")) " · " }
+        @if let Some(amount) = debt["amount"].as_str() { span.money { (with_currency(amount, text("currency"))) } " · " }
         @if !seats.is_empty() { (context.t("seats", "座位")) " " (seats.join(", ")) " · " }
         (context.t("owed for", "已欠")) " " (span(context, debt["owed_secs"].as_f64().unwrap_or(0.0))) " · " (why)
     }
@@ -314,7 +321,7 @@ fn row(context: &PageContext, job: &JobView, late_secs: Option<f64>) -> Markup {
         td { @if let Some(order) = crate::ops::jobs::order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
         td {
             @if job.failures() > 1 { (job.failures()) "× " }
-            (job.last_error().unwrap_or_default())
+            (program_text(job.last_error().unwrap_or_default()))
         }
     } }
 }

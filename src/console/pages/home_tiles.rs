@@ -4,6 +4,7 @@ use super::{home_charts::undoes, queues::retrying};
 use crate::console::{
     chart::{class_of, swatch},
     components::{span, state, tag},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::ops::undos::UndoBacklog;
@@ -24,7 +25,7 @@ pub(super) fn tiles(
     let undos = |queue: &&QueueView| undoes(&queue.tag);
     let dead = count_dead(queues);
     let due = owed.due + owed.dead;
-    let open = format!("{due}{}", if owed.more { "+" } else { "" });
+    let open = format!("{}{}", grouped(due), if owed.more { "+" } else { "" });
     let armed: i64 = queues.iter().filter(undos).map(|queue| queue.delayed).sum();
     let failing: i64 = queues.iter().map(|queue| queue.retrying).sum();
     let failures = queues.iter().map(|queue| queue.most_failures).max().unwrap_or(0);
@@ -44,19 +45,19 @@ pub(super) fn tiles(
         }
     };
     html! {
-        div.grid {
+        div.grid.tiles {
             (tile(due > 0, open, context.t("open debts: undos due and not yet done", "未清债务：到期而未完成的撤销"),
-                  format!("{armed} {}", context.t("armed, in case a flow dies", "已预置，以防流程中断")), "/console/queues"))
+                  format!("{} {}", grouped(armed), context.t("armed, in case a flow dies", "已预置，以防流程中断")), "/console/queues"))
             (tile(failing > 0, count_failing(queues), context.t("failed, tried again", "失败，正在重试"),
                   if failing > 0 { often } else { String::new() }, "/console/jobs?state=retrying"))
             (tile(dead != "0", dead, context.t("dead letters", "死信"), String::new(), "/console/jobs?state=dead"))
             (tile(late > 0, counted(late), context.t("jobs late by 5 s or more", "延迟 5 秒以上的任务"), String::new(), "/console/jobs?state=ready"))
-            (tile(overdue > 0 && latest > 5.0, holds.map_or(0, |queue| queue.delayed).to_string(),
+            (tile(overdue > 0 && latest > 5.0, grouped(holds.map_or(0, |queue| queue.delayed)),
                   context.t("holds: orders waiting to be paid", "占座：等待支付的订单"),
-                  format!("{overdue} {} {}", context.t("overdue, latest by", "已逾期，最久"), span(context, latest)),
+                  format!("{} {} {}", grouped(overdue), context.t("overdue, latest by", "已逾期，最久"), span(context, latest)),
                   &format!("/console/jobs?tag={}", MqTag::OrderUnpaid.wire())))
-            (tile(alive == 0, alive.to_string(), context.t("workers alive", "存活的工作进程"),
-                  format!("{slots} {}", context.t("slots", "槽位")), "/console/queues"))
+            (tile(alive == 0, grouped(alive), context.t("workers alive", "存活的工作进程"),
+                  format!("{} {}", grouped(slots), context.t("slots", "槽位")), "/console/queues"))
         }
     }
 }
@@ -65,18 +66,18 @@ pub(super) fn tiles(
 pub(super) fn count_dead(queues: &[QueueView]) -> String {
     let all: i64 = queues.iter().map(|queue| queue.dead).sum();
     let more = queues.iter().any(|queue| queue.dead >= COUNT_MAX);
-    format!("{all}{}", if more { "+" } else { "" })
+    format!("{}{}", grouped(all), if more { "+" } else { "" })
 }
 
 /// A number that is counted up to [`COUNT_MAX`].
 pub(super) fn counted(many: i64) -> String {
-    format!("{many}{}", if many >= COUNT_MAX { "+" } else { "" })
+    format!("{}{}", grouped(many), if many >= COUNT_MAX { "+" } else { "" })
 }
 
 /// The number of retrying jobs, up to the counting limit.
 pub(super) fn count_failing(queues: &[QueueView]) -> String {
     let all: i64 = queues.iter().map(|queue| queue.retrying).sum();
-    format!("{all}{}", if all >= FAILED_MAX { "+" } else { "" })
+    format!("{}{}", grouped(all), if all >= FAILED_MAX { "+" } else { "" })
 }
 
 /// The tags with anything; those without are folded.
@@ -97,7 +98,7 @@ pub(super) fn ages(context: &PageContext, queues: &[QueueView]) -> Markup {
 fn table(context: &PageContext, queues: &[&QueueView]) -> Markup {
     let link = |queue: &QueueView, state: &str, many: i64| {
         html! {
-            @if many > 0 { a href=(format!("/console/jobs?tag={}&state={state}", queue.tag)) { (many) } } @else { (many) }
+            @if many > 0 { a href=(format!("/console/jobs?tag={}&state={state}", queue.tag)) { (grouped(many)) } } @else { (many) }
         }
     };
     html! {

@@ -2,6 +2,7 @@
 
 use crate::console::{
     filters::{Field, Given, Kind, form},
+    numbers::grouped,
     parameters::ENDED,
     session::PageContext,
 };
@@ -89,7 +90,9 @@ pub(super) fn filters(context: &PageContext, given: &Given) -> Markup {
 pub(super) fn count_words(context: &PageContext, count: usize) -> Markup {
     let most = usize::try_from(COUNT_MAX).unwrap_or(usize::MAX);
     let (en, zh) = match count {
-        count if count > most => ("1,000+ jobs fit.".to_owned(), "符合条件的任务超过 1,000 个。".to_owned()),
+        count if count > most => {
+            (format!("{}+ jobs fit.", grouped(most)), format!("符合条件的任务超过 {} 个。", grouped(most)))
+        }
         1 => ("1 job fits.".to_owned(), "符合条件的任务有 1 个。".to_owned()),
         count => (format!("{count} jobs fit."), format!("符合条件的任务有 {count} 个。")),
     };

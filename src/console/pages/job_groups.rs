@@ -2,7 +2,8 @@
 
 use super::bulk_form::try_words;
 use crate::console::{
-    components::{action_link, when},
+    components::{action_link, program_text, when},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::ops::search::ErrorGroup;
@@ -31,7 +32,7 @@ fn row(context: &PageContext, group: &ErrorGroup) -> Markup {
     let redrive = format!("/console/bulk/new?act=redrive&error={print}");
     html! { tr {
         td { a href=(format!("/console/jobs?error={print}")) { code { (print) } } }
-        td.number { (group.dead) } td.number { (group.live) } td { (when(context, group.last_at)) } td { (group.sample) }
+        td.number { (grouped(group.dead)) } td.number { (grouped(group.live)) } td { (when(context, group.last_at)) } td { (program_text(&group.sample)) }
         td { @if group.dead > 0 { div.acts {
             (action_link(context, &format!("{redrive}&one=1"), try_words(context)))
             (action_link(context, &redrive, context.t("Redrive all", "重投全部")))

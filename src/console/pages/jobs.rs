@@ -2,16 +2,18 @@
 
 use super::{attempts, job_filters, job_groups::groups};
 use crate::console::{
+    chinese,
     components::{
-        action_form, action_link, ahead, empty, link_job, link_order, link_rider, link_trip, live, money,
-        older_page_link, state, tag, when,
+        action_form, action_link, ahead, copied, empty, link_job, link_order, link_rider, link_trip, live,
+        money, older_page_link, state, tag, when,
     },
     failure::PageResult,
     filters::{Given, answered},
     form::OperatorForm,
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::in_words,
     session::PageContext,
-    time::departure,
+    time::{departure, moment},
 };
 use crate::{
     domain::{FieldError, Id, Refusal, list_seats},
@@ -106,7 +108,7 @@ const CHOSEN: [(&str, &str, &str); 4] = [
 fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
     html! { div.scroll { table {
         thead { tr {
-            th scope="col" { @if context.can_write() { input type="checkbox" data-all="ids" aria-label=(context.t("Choose all", "全选")); } }
+            th scope="col" { @if context.can_write() { input.scripted type="checkbox" data-all="ids" aria-label=(context.t("Choose all", "全选")); } }
             th scope="col" { (context.t("Job", "任务")) } th scope="col" { (context.t("Tag", "标签")) }
             th scope="col" { (context.t("State", "状态")) } th scope="col" { (context.t("Attempt", "尝试")) }
             th scope="col" { (context.t("Due", "到期")) } th scope="col" { (context.t("Order", "订单")) }
@@ -120,7 +122,7 @@ fn table(context: &PageContext, jobs: &[JobView]) -> Markup {
             td.number { (job.attempt) " / " (job.max_attempts) }
             td { (when(context, job.run_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (job.last_error().or(job.note.as_deref()).unwrap_or_default()) }
+            td { (attempts::error_or_note(context, job)) }
         } } }
     } } }
 }
@@ -135,9 +137,10 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         &context,
         html! {
             div.card { dl.facts {
+                dt { (context.t("Id", "编号")) } dd { (copied(&context, id)) }
                 dt { (context.t("State", "状态")) } dd { (state(&context, &job.state)) }
                 dt { (context.t("What it does", "作用")) } dd { (context.t(&impact.undoes.en, &impact.undoes.zh)) }
-                dt { (context.t("If it runs now", "若现在执行")) } dd { (context.t(&impact.run.en, &impact.run.zh)) }
+                dt { (context.t("If it runs now", "若现在执行")) } dd { (in_words(context.t(&impact.run.en, &impact.run.zh))) }
                 dt { (context.t("Key", "键")) } dd { code { (job.key) } }
                 @if let Some(serial) = &job.concurrency_key { dt { (context.t("Serial key", "串行键")) } dd { code { (serial) } } }
                 dt { (context.t("Attempts", "尝试")) } dd { (attempts::number(&context, &job)) }
@@ -145,16 +148,16 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
                 @if job.failures() > 0 { dt { (context.t("Failed attempts", "失败次数")) } dd { (job.failures()) } }
                 @if let Some(at) = job.first_due_at { dt { (context.t("First due", "首次到期")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.next_attempt_at() {
-                    dt { (context.t("Next attempt", "下次尝试")) } dd { (when(&context, at)) " " span.quiet { (ahead(&context, at)) } }
+                    dt { (context.t("Next attempt", "下次尝试")) } dd { (moment(&context, at)) " " span.quiet { (ahead(&context, at)) } }
                 } @else {
                     dt { (context.t("Due", "到期")) } dd { (when(&context, job.run_at)) }
                 }
                 @if let Some(at) = job.ended_at { dt { (context.t("Ended", "结束")) } dd { (when(&context, at)) } }
                 @if let Some(at) = job.lease_until { dt { (context.t("Lease ends", "租约到期")) } dd { (when(&context, at)) " " span.quiet { (lease(&context, at)) } } }
                 @if let Some(worker) = &job.worker { dt { (context.t("Worker", "工作进程")) } dd { code { (worker) } } }
-                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { code { (trace) } } }
+                @if let Some(trace) = job.payload["trace"].as_str() { dt { (context.t("Trace id", "追踪编号")) } dd { (copied(&context, trace)) } }
                 @if let Some(print) = &job.fingerprint { dt { (context.t("Error fingerprint", "错误指纹")) } dd { a href=(format!("/console/jobs?error={print}")) { code { (print) } } } }
-                @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (note) } }
+                @if let Some(note) = &job.note { dt { (context.t("Note", "备注")) } dd { (chinese::note(context.lang, note)) } }
             } }
             (impact_card(&context, &impact))
             div.acts { @for act in acts_of(&job.state).iter().filter(|act| **act != "discard" || may_discard) {
@@ -228,8 +231,7 @@ pub(crate) async fn confirm(
         return Err(Refusal::NotFound("act for a job in this state").into());
     }
     let impact = impact::impact(&app.saga.pool, &job).await?;
-    let preview =
-        html! { p { strong { (consequence(&context, &act, &impact)) } } (impact_card(&context, &impact)) };
+    let preview = html! { p { strong { (in_words(consequence(&context, &act, &impact))) } } (impact_card(&context, &impact)) };
     let latest = if act == "snooze" {
         let mut conn = app.saga.pool.acquire().await?;
         Some(jobs::latest_snooze(&mut conn, &job).await?)

@@ -23,7 +23,6 @@ use crate::{
         middleware::stale_plan,
         problem::{DatabaseOutage, Problem},
     },
-    storage::responds,
 };
 use axum::{
     body::{Body, to_bytes},
@@ -298,7 +297,7 @@ impl Open {
     }
 
     async fn database_responds(&self) -> bool {
-        responds(&self.streams.app.operator_pool, PROBE_TIMEOUT).await
+        self.streams.app.probe.responds(PROBE_TIMEOUT).await
     }
 
     /// Renders the page, and returns what to send, the last message first.

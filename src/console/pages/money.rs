@@ -2,10 +2,12 @@
 
 use super::riders::{account, known};
 use crate::console::{
-    components::{action_form, money, when},
+    chinese,
+    components::{action_form, copied, money, when},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::money_words,
     session::PageContext,
 };
 use crate::{
@@ -75,8 +77,8 @@ pub(crate) async fn confirm_correction(
     let (name, account) = preview(&app, &context, id).await?;
     let preview = html! {
         (account)
-        p { strong { (context.t("The entry that was wrong", "有误的账目")) } ": " (when(&context, wrong.at)) " " (wrong.kind) " "
-            (money(wrong.amount)) }
+        p { strong { (context.t("The entry that was wrong", "有误的账目")) } ": " (when(&context, wrong.at)) " " (chinese::word(context.lang, &wrong.kind)) " "
+            (money(wrong.amount)) " " (copied(&context, wrong.id)) }
     };
     let fields = html! {
         (reference())
@@ -147,12 +149,12 @@ async fn act(app: &App, context: &PageContext, reason: &str, change: &WalletChan
             return Ok(redirect_with_notice(
                 context,
                 "/console/approvals",
-                &format!("{words} {}", change.amount.with_code()),
+                &format!("{words} {}", money_words(change.amount)),
             ));
         }
         (Changed::Entered(_), ChangeKind::TopUp) => context.t("Topped up", "已充值"),
         (Changed::Entered(_), ChangeKind::Correction { .. }) => context.t("Corrected by", "已更正"),
     };
-    let notice = format!("{notice} {} ✓", change.amount.with_code());
+    let notice = format!("{notice} {} ✓", money_words(change.amount));
     Ok(redirect_with_notice(context, &format!("/console/riders/{}", change.rider), &notice))
 }

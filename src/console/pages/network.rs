@@ -1,10 +1,12 @@
 //! The network: what is sold, and the import of another one.
 
 use crate::console::{
+    chinese,
     components::{action_form, action_link, amount, empty, link_trip, money, money_head, when},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     pages::network_imports::{departure, imports, without_place},
     session::PageContext,
     upload::UploadForm,
@@ -169,7 +171,7 @@ fn summary(context: &PageContext, summary: &Summary, more: Markup) -> Markup {
             div { dt { (context.t("Name", "名称")) } dd { (name) } }
             div { dt { (context.t("Zone", "时区")) } dd { (zone) } }
             div { dt { (context.t("Currency", "货币")) } dd { (currency) } }
-            @for (what, count) in counts { div { dt { (what) } dd { (count) } } }
+            @for (what, many) in counts { div { dt { (what) } dd { (grouped(many)) } } }
             (more)
         }
     }
@@ -196,7 +198,7 @@ fn preview_card(context: &PageContext, preview: &PreviewView) -> Markup {
             }
             (codes(context.t("Departures added", "新增班次时刻"), &preview.added))
             @if preview.changed_count > 0 {
-                div { dt { (context.t("Departures changed", "变更班次时刻")) } dd { (preview.changed_count) ": "
+                div { dt { (context.t("Departures changed", "变更班次时刻")) } dd { (grouped(preview.changed_count)) ": "
                     @for (nr, one) in preview.changed.iter().take(MAX_SHOWN).enumerate() {
                         @if nr > 0 { ", " } (one.code) " (" (one.what.join(", ")) ")"
                     } } }
@@ -204,18 +206,18 @@ fn preview_card(context: &PageContext, preview: &PreviewView) -> Markup {
             (codes(context.t("Departures ended", "停开班次时刻"), &preview.ended))
             @for part in &preview.parts {
                 div { dt { (part.part) } dd {
-                    (part.added) " " (context.t("added", "新增")) ", " (part.changed) " " (context.t("changed", "变更")) ", "
-                    (part.ended) " " (context.t("ended", "停用"))
+                    (grouped(part.added)) " " (context.t("added", "新增")) ", " (grouped(part.changed)) " " (context.t("changed", "变更")) ", "
+                    (grouped(part.ended)) " " (context.t("ended", "停用"))
                 } }
             }
-            @for (what, count) in counts { @if count > 0 { div { dt { (what) } dd { (count) } } } }
+            @for (what, count) in counts { @if count > 0 { div { dt { (what) } dd { (grouped(count)) } } } }
         }
         @if riders.trips > 0 {
-            p { strong { (context.t("Riders have seats of trips that end or change: ", "有乘客持有以下场次的座位：")) (riders.trips) } " · "
-                (riders.seats_sold) " " (context.t("seats sold", "已售座位")) ", " (riders.seats_held) " " (context.t("held", "保留")) ", "
+            p { strong { (context.t("Riders have seats of trips that end or change: ", "有乘客持有以下场次的座位：")) (grouped(riders.trips)) } " · "
+                (grouped(riders.seats_sold)) " " (context.t("seats sold", "已售座位")) ", " (grouped(riders.seats_held)) " " (context.t("held", "保留")) ", "
                 (money(riders.money)) " " (context.t("paid", "已支付")) }
-            p { (riders.orders_moved) " " (context.t("orders stay", "个订单保留")) ", "
-                (riders.orders_ended) " " (context.t("end", "个订单结束")) "; "
+            p { (grouped(riders.orders_moved)) " " (context.t("orders stay", "个订单保留")) ", "
+                (grouped(riders.orders_ended)) " " (context.t("end", "个订单结束")) "; "
                 (money(riders.refunded)) " " (context.t("is refunded", "将退款")) }
         }
         (without_place(context, &preview.touched))
@@ -227,7 +229,7 @@ fn codes(what: &str, codes: &Codes) -> Markup {
     let shown = codes.first.iter().take(MAX_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     html! {
         @if codes.count > 0 {
-            div { dt { (what) } dd { (codes.count) ": " (shown) @if codes.count > MAX_SHOWN { "…" } } }
+            div { dt { (what) } dd { (grouped(codes.count)) ": " (shown) @if codes.count > MAX_SHOWN { "…" } } }
         }
     }
 }
@@ -250,7 +252,7 @@ fn touched(context: &PageContext, trips: &[TouchedTrip]) -> Markup {
             } }
             tbody { @for trip in trips.iter().take(MAX_SHOWN) { tr {
                 td { (link_trip(trip.trip_id)) } (departure(trip))
-                td { (kind(trip.kind)) @if !trip.what.is_empty() { ": " (trip.what.join(", ")) } }
+                td { (kind(trip.kind)) @if !trip.what.is_empty() { ": " (chinese::changes(context.lang, &trip.what)) } }
                 td.number { (trip.seats_sold) } td.number { (trip.seats_held) } td.number { (trip.riders) }
                 td.number { (amount(trip.money)) }
             } } }

@@ -2,6 +2,7 @@
 
 use crate::console::{
     components::{amount, link_order, link_trip, live, money_head, when},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -51,8 +52,8 @@ fn row(context: &PageContext, import: &Progress) -> Markup {
     html! {
         tr {
             td { (when(context, import.started_at)) } td { (import.operator) } td { (import.reason) @if let Some(trip) = import.trip_id { " · " (link_trip(trip)) } } td { (state) }
-            td { (import.done) " " (context.t("of", "/")) " " (import.trips) " " (context.t("trips", "个场次")) }
-            td.number { (import.moved) } td.number { (import.refunded) } td.number { (import.closed) }
+            td { (grouped(import.done)) " " (context.t("of", "/")) " " (grouped(import.trips)) " " (context.t("trips", "个场次")) }
+            @for many in [import.moved, import.refunded, import.closed] { td.number { (grouped(many)) } }
         }
     }
 }

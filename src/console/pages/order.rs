@@ -2,9 +2,14 @@
 
 use super::{order_acts, order_saga, order_story};
 use crate::console::{
-    components::{empty, link_job, link_rider, link_trip, live, money, next_page_link, state, tag, when},
+    chinese,
+    components::{
+        copied, empty, link_job, link_rider, link_trip, live, money, next_page_link, program_text, state,
+        tag, when,
+    },
     failure::PageResult,
     layout::{Nav, with_nav},
+    numbers::in_words,
     session::PageContext,
     time::departure,
 };
@@ -20,6 +25,7 @@ use crate::{
     },
     orders::{
         self, MOST_EVENTS,
+        pending::PendingWork,
         snapshot::{self, OrderSnapshot},
     },
 };
@@ -52,7 +58,7 @@ pub(crate) async fn show(
         &context,
         html! {
             (owed(&context, order, &whole, &possible))
-            (facts(&context, &whole))
+            (facts(&context, order, &whole))
             h2 { (context.t("Steps", "步骤")) }
             (order_saga::picture(&context, &whole.flows(id)))
             h2 { (context.t("Jobs", "任务")) }
@@ -80,16 +86,28 @@ fn owed(context: &PageContext, order: OrderId, whole: &OrderSnapshot, possible: 
     html! { div class=(format!("card verdict {kind}")) {
         @if pending.is_empty() { strong { (context.t("✓ Nothing is owed.", "✓ 没有未清事项。")) } }
         @for work in &pending {
-            @let sentence = work.sentence();
-            p { strong { (context.t(&sentence.en, &sentence.zh)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
+            p { strong { (owed_words(context, work)) } " " @if let Some(job) = work.job_id { (link_job(job)) } }
         }
         (order_acts::links(context, order, possible))
     } }
 }
 
-fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
+/// What is pending, in a sentence. Its error is a program's, so it stands apart.
+fn owed_words(context: &PageContext, work: &PendingWork) -> Markup {
+    let sentence = work.sentence();
+    let words = in_words(context.t(&sentence.en, &sentence.zh));
+    let error = work.error.as_deref().unwrap_or_default();
+    match words.split_once(&format!(" ({error})")).filter(|_| !error.is_empty()) {
+        Some((before, after)) => html! { (before) " (" (program_text(error)) ")" (after) },
+        None => html! { (words) },
+    }
+}
+
+fn facts(context: &PageContext, id: OrderId, whole: &OrderSnapshot) -> Markup {
+    let id = html! { dt { (context.t("Id", "编号")) } dd { (copied(context, id)) } };
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
+            (id)
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
             dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure(context, order.departs_at, context.timetable_zone)) }
@@ -98,7 +116,7 @@ fn facts(context: &PageContext, whole: &OrderSnapshot) -> Markup {
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }
             dt { (context.t("Booked", "预订于")) } dd { (when(context, order.created_at)) }
             dt { (context.t("To be paid until", "支付期限")) } dd { (when(context, order.expires_at)) }
-        } } @else { p { (context.t("This order was never added: its booking failed or has not come so far.",
+        } } @else { dl.facts { (id) } p { (context.t("This order was never added: its booking failed or has not come so far.",
                                    "此订单从未创建：预订失败或尚未完成。")) } }
     } }
 }
@@ -112,8 +130,8 @@ fn jobs(context: &PageContext, whole: &OrderSnapshot) -> Markup {
             tbody { @for job in &whole.jobs { tr {
                 td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) }
                 td.number { (job.attempt) " / " (job.max_attempts) } td { (when(context, job.run_at)) }
-                td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (attempt["error"].as_str().unwrap_or_default()) } }
-                    (job.note.as_deref().unwrap_or_default()) }
+                td { @for attempt in job.attempts.as_array().into_iter().flatten().rev().take(3) { div { (program_text(attempt["error"].as_str().unwrap_or_default())) } }
+                    (chinese::note(context.lang, job.note.as_deref().unwrap_or_default())) }
             } } }
         } } }
     }

@@ -2,10 +2,11 @@
 
 use super::{order_refund, second_factor::complaint};
 use crate::console::{
-    components::{link_job, link_rider, link_trip, money, state, tag, when},
+    components::{link_job, link_rider, link_trip, money, program_text, state, tag, when},
     failure::{Failure, PageResult},
     form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::in_words,
     session::PageContext,
 };
 use crate::{
@@ -167,7 +168,7 @@ async fn page(
         _ => html! {},
     };
     let body = html! {
-        (complaint(problem))
+        (complaint(context.lang, problem))
         form.act.card method="post" action=(address(order, act)) {
             div.preview { (facts(context, &acts)) (jobs) (effect(context, act, &acts)) }
             (fieldset(context, act, &acts, entered))
@@ -239,8 +240,8 @@ async fn dead_letters(app: &App, context: &PageContext, whole: &OrderSnapshot) -
     let more = dead.len() - runs.len();
     Ok(html! {
         ul { @for (job, run) in &runs { li {
-            (link_job(job.id)) " " (tag(context, &job.tag)) ": " (context.t(&run.en, &run.zh))
-            @if let Some(error) = job.last_error() { " (" (error) ")" }
+            (link_job(job.id)) " " (tag(context, &job.tag)) ": " (in_words(context.t(&run.en, &run.zh)))
+            @if let Some(error) = job.last_error() { " (" (program_text(error)) ")" }
         } } }
         @if more > 0 { p { "+ " (more) } }
     })

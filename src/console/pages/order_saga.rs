@@ -2,7 +2,8 @@
 
 use super::order_story::{duration, trace_link};
 use crate::console::{
-    components::{link_job, money, tag},
+    chinese,
+    components::{badge, link_job, money, tag},
     session::PageContext,
     time::moment,
 };
@@ -46,11 +47,6 @@ fn stage(context: &PageContext, step: &Step) -> Markup {
         }
         div.back { (undo(context, step)) }
     } }
-}
-
-/// A state: a mark that is readable without colours, and words.
-fn badge(kind: &str, mark: &str, words: &str) -> Markup {
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (words) } }
 }
 
 fn run(context: &PageContext, step: &Step) -> Markup {
@@ -114,7 +110,7 @@ fn undo(context: &PageContext, step: &Step) -> Markup {
 }
 
 fn undo_state(context: &PageContext, undo: &Undo) -> Markup {
-    let says = |job: &UndoJob| html! { @if let Some(note) = &job.note { div.quiet { (note) } } };
+    let says = |job: &UndoJob| html! { @if let Some(note) = &job.note { div.quiet { (chinese::note(context.lang, note)) } } };
     match undo {
         Undo::NotNeeded => badge("off", "–", context.t("not needed", "无需撤销")),
         Undo::Armed(job) => html! {

@@ -1,7 +1,9 @@
 //! The story of an order: all that happened, by time; and, apart, what is to come.
 
 use crate::console::{
-    components::{empty, link_job, link_rider, span, state, tag},
+    chinese,
+    components::{copy_button, empty, link_job, link_rider, span, state, tag},
+    numbers::with_currency,
     session::PageContext,
     time::moment,
 };
@@ -26,19 +28,49 @@ pub(super) fn duration(context: &PageContext, time: TimeDelta) -> String {
 /// The trace id of a request or an attempt, as a link to all that has it.
 pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
     html! { div.quiet { (context.t("Trace", "追踪")) " "
-    a href=(format!("/console/search?q={trace}")) { code { (trace) } } } }
+    span.copied { a href=(format!("/console/search?q={trace}")) { code { (trace) } } " " (copy_button(context, trace)) } } }
 }
 
 /// The list of what happened. Live jobs that wait stand in [`next`].
 pub(super) fn story(context: &PageContext, events: &[Event]) -> Markup {
     html! {
-        ol.story { @for event in events.iter().filter(|event| !is_to_come(event)) {
-            li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) }
-        } }
+        ol.story { @for run in runs(events) { @match run.as_slice() {
+            [first, alike @ .., last] if alike.len() > 1 => {
+                (line(context, first))
+                li.bad { details id=(format!("alike-{}", first.at.timestamp_micros())) {
+                    summary { (alike.len()) " " (context.t("more attempts failed in the same way", "次尝试以同样的方式失败")) }
+                    ol.story { @for event in alike { (line(context, event)) } }
+                } }
+                (line(context, last))
+            }
+            few => @for event in few { (line(context, event)) }
+        } } }
         @if !events.iter().any(|event| event.kind == "act") {
             (empty(context, "No operator has touched it.", "无操作员操作。"))
         }
     }
+}
+
+/// What has happened, one after the other. Attempts of a job that failed with one error in a row are
+/// one run.
+fn runs(events: &[Event]) -> Vec<Vec<&Event>> {
+    let mut runs: Vec<Vec<&Event>> = Vec::new();
+    for event in events.iter().filter(|event| !is_to_come(event)) {
+        match runs.last_mut().filter(|run| run.last().is_some_and(|last| are_alike(last, event))) {
+            Some(run) => run.push(event),
+            None => runs.push(vec![event]),
+        }
+    }
+    runs
+}
+
+fn are_alike(one: &Event, other: &Event) -> bool {
+    let same = |key: &str| one.detail[key] == other.detail[key];
+    one.kind == "attempt" && other.kind == "attempt" && same("id") && same("error")
+}
+
+fn line(context: &PageContext, event: &Event) -> Markup {
+    html! { li class=(kind_of(event)) { (moment(context, event.at)) " " (words(context, event)) } }
 }
 
 /// What is to come: the order's timers and the attempts that are due, the next one first.
@@ -95,16 +127,18 @@ fn words(context: &PageContext, event: &Event) -> Markup {
             ": " (step(context, what))
         },
         "state" => {
-            html! { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (text(detail, "reason")) ")" }
+            html! { (context.t("the order is", "订单状态")) " " (state(context, what)) " (" (chinese::note(context.lang, text(detail, "reason"))) ")" }
         }
-        "change" => html! { (context.t("an import changed", "导入更改了")) ": " (what) },
+        "change" => {
+            html! { (context.t("an import changed", "导入更改了")) ": " (chinese::change(context.lang, what)) }
+        }
         "ledger" => html! {
-            (context.t("ledger entry", "账目")) ": " (what) " " span.money { (text(detail, "amount")) } " " (text(detail, "currency")) ", "
-            (context.t("then the wallet holds", "余额")) " " span.money { (text(detail, "balance_after")) } " " (text(detail, "currency"))
+            (context.t("ledger entry", "账目")) ": " (chinese::word(context.lang, what)) " " span.money { (with_currency(text(detail, "amount"), text(detail, "currency"))) } ", "
+            (context.t("then the wallet holds", "余额")) " " span.money { (with_currency(text(detail, "balance_after"), text(detail, "currency"))) }
         },
         "job" => html! {
             (context.t("job", "任务")) " " (step_of_job(context, what)) " " (state(context, text(detail, "state")))
-            (job()) " " (text(detail, "note"))
+            (job()) " " (chinese::note(context.lang, text(detail, "note")))
         },
         "attempt" => attempt(context, event),
         "died" => html! {
@@ -114,7 +148,7 @@ fn words(context: &PageContext, event: &Event) -> Markup {
         "request" => request(context, what, detail),
         "failed_request" => failed_request(context, what, detail),
         "act" => html! {
-            strong { (what) } " " (text(detail, "actor")) " (" (text(detail, "through")) ")"
+            strong { (chinese::word(context.lang, what)) } " " (text(detail, "actor")) " (" (chinese::word(context.lang, text(detail, "through"))) ")"
             @if let Some(reason) = detail["reason"].as_str() { " — " (reason) }
             @if let Some(note) = detail["detail"]["note"].as_str() { " — " (note) }
         },

@@ -100,7 +100,7 @@ async fn page(app: &App, context: &PageContext, problem: Option<&Problem>) -> Pa
     let body = html! {
         form.card.act method="post" action="/console/account/password" {
             h2 { (context.t("Password", "密码")) }
-            (complaint(problem))
+            (complaint(context.lang, problem))
             label for="current" { (context.t("Present password", "当前密码")) }
             input #current name="current" type="password" autocomplete="current-password" required;
             label for="new" { (context.t("New password", "新密码")) }

@@ -56,7 +56,7 @@ fn page(preferences: &Preferences, problem: Option<&Problem>) -> Response {
     let body = html! {
         form.card.narrow method="post" action="/console/sign-in/reset" {
             h1 { (title) }
-            (complaint(problem))
+            (complaint(lang, problem))
             label for="user_name" { (lang.t("User name", "用户名")) }
             input #user_name name="user_name" type="text" autocomplete="username" autocapitalize="none" required;
             label for="code" { (lang.t("One-time code", "一次性代码")) }

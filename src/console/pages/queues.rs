@@ -3,11 +3,12 @@
 use super::home_charts::{of_one_tag, range};
 use crate::console::{
     banner::paused_words,
-    chart::{Chart, class_of, marks_legend, of_tag, ranges, short, swatch},
+    chart::{Chart, class_of, marks_legend, of_tag, ranges, swatch},
     components::{action_form, action_link, empty, live, span, state, tag, when},
     failure::PageResult,
     form::{EmptyForm, OperatorForm},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::{grouped, short},
     session::PageContext,
 };
 use crate::{
@@ -58,7 +59,7 @@ pub(crate) async fn list(
         app.history.read(pool, range)
     )?;
     let body = html! {
-        (live("queues", &context, html! { div.scroll { table {
+        (live("queues", &context, html! { div.scroll { table.dense {
             thead { tr {
                 th scope="col" { (context.t("Tag", "标签")) } th scope="col" { (context.t("State", "状态")) }
                 th scope="col" { (context.t("Failed, retrying", "失败，重试中")) }
@@ -115,7 +116,7 @@ fn row(context: &PageContext, queue: &QueueView, rates: &TagRates) -> Markup {
         th scope="row" { (swatch(&class_of(&queue.tag))) a href=(format!("/console/jobs?tag={}", queue.tag)) { (tag(context, &queue.tag)) } }
         td { (paused_words(context, &queue.tag)) (state(context, if !queue.paused { "working" } else if queue.running > 0 { "draining" } else { "paused" })) }
         td { (retrying(context, queue)) }
-        td.number { (queue.ready) } td.number { (queue.delayed) } td.number { (queue.running) } td.number { (rates.slots) } td.number { (queue.dead) }
+        @for many in [queue.ready, queue.delayed, queue.running, i64::from(rates.slots), queue.dead] { td.number { (grouped(many)) } }
         td { @if let Some(secs) = queue.oldest_ready_secs { (span(context, secs)) } }
         td { @if let Some(secs) = queues::oldest_undo_secs(queue) { (span(context, secs)) } }
         td.number { (short(rates.done)) } td.number { (short(rates.failed)) }
@@ -129,7 +130,7 @@ fn row(context: &PageContext, queue: &QueueView, rates: &TagRates) -> Markup {
 /// The number of retrying jobs as a link to them, with the most failures of one job.
 pub(crate) fn retrying(context: &PageContext, queue: &QueueView) -> Markup {
     html! { @if queue.retrying > 0 {
-        a href=(format!("/console/jobs?tag={}&state=retrying", queue.tag)) { (queue.retrying) }
+        a href=(format!("/console/jobs?tag={}&state=retrying", queue.tag)) { (grouped(queue.retrying)) }
         " " span.quiet { (context.t("failed up to", "最多失败")) " " (queue.most_failures) " " (context.t("times", "次")) }
     } }
 }
@@ -169,9 +170,9 @@ pub(crate) async fn confirm(
     let words = describe_job(&wire);
     let preview = html! {
         p { (context.t(&words.en, &words.zh)) }
-        p { (queue.ready) " " (context.t("ready", "就绪")) ", " (queue.delayed) " " (context.t("delayed", "延迟")) ", "
-            (queue.retrying) " " (context.t("failed and retrying", "失败重试中")) ", "
-            (queue.running) " " (context.t("running", "运行中")) "." }
+        p { (grouped(queue.ready)) " " (context.t("ready", "就绪")) ", " (grouped(queue.delayed)) " " (context.t("delayed", "延迟")) ", "
+            (grouped(queue.retrying)) " " (context.t("failed and retrying", "失败重试中")) ", "
+            (grouped(queue.running)) " " (context.t("running", "运行中")) "." }
         p { (match act.as_str() {
             "pause" => context.t("Workers take no more of these jobs; running attempts end. What they would do waits.",
                                  "工作进程不再领取此类任务；正在执行的会结束，其余等待。"),
@@ -200,6 +201,7 @@ pub(crate) async fn act(
         _ => queues::resume(&mut tx, &by, tag_of).await?,
     };
     tx.commit().await?;
+    app.pauses.forget().await;
     Ok(redirect_with_notice(&context, "/console/queues", &format!("{label}: {wire} ✓")))
 }
 

@@ -2,7 +2,8 @@
 
 use super::{accounts::account_links, orders::table};
 use crate::console::{
-    components::{action_link, amount, empty, link_order, live, money, money_head, when},
+    chinese,
+    components::{action_link, amount, copied, copied_end, empty, link_order, live, money, money_head, when},
     failure::{Failure, PageResult},
     filters::{Field, Given, Kind, answered, form},
     layout::{Nav, with_nav},
@@ -112,7 +113,7 @@ pub(crate) fn candidates(context: &PageContext, found: &[FoundRider], claims: bo
                 td { (rider.phone.as_deref().unwrap_or_default()) }
                 td { (rider.email.as_deref().unwrap_or_default()) " "
                     @if rider.email.is_some() { @if rider.is_verified { (context.t("(verified)", "（已验证）")) } @else { (context.t("(unverified)", "（未验证）")) } } }
-                td { code { (rider.id) } } td { (rider.role) } td { (when(context, rider.created_at)) }
+                td { code { (rider.id) } } td { (chinese::word(context.lang, &rider.role)) } td { (when(context, rider.created_at)) }
             } } }
         } }
     }
@@ -164,11 +165,11 @@ fn ledger(context: &PageContext, rider: Uuid, entries: &[Entry]) -> Markup {
     html! {
         @if entries.is_empty() { (empty(context, "No entry.", "没有账目。")) }
         @else { div.scroll { table {
-            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额")))
+            thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Entry", "账目")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额")))
                 (money_head(context.t("Balance after", "余额"))) th scope="col" { (context.t("Order", "订单")) }
                 @if context.can_write() { th scope="col" { (context.t("Wrong?", "有误？")) } } } }
             tbody { @for entry in entries { tr {
-                td { (when(context, entry.at)) } td { (entry.kind) } td.number { (amount(entry.amount)) } td.number { (amount(entry.balance_after)) }
+                td { (when(context, entry.at)) } td { (copied_end(context, entry.id)) } td { (chinese::word(context.lang, &entry.kind)) } td.number { (amount(entry.amount)) } td.number { (amount(entry.balance_after)) }
                 td { @if let Some(order) = entry.order_id { (link_order(order)) } }
                 @if context.can_write() { td { a href=(format!("/console/riders/{rider}/correct/{}", entry.id)) { (context.t("Correct it", "更正")) } } }
             } } }
@@ -183,9 +184,9 @@ pub(super) fn account(
     balance: Option<Money>,
 ) -> Markup {
     html! { div.card { dl.facts {
-        dt { (context.t("Id", "编号")) } dd { code { (rider.id) } }
+        dt { (context.t("Id", "编号")) } dd { (copied(context, rider.id)) }
         dt { (context.t("User name", "用户名")) } dd { (rider.user_name) }
-        dt { (context.t("Role", "角色")) } dd { (rider.role.as_str()) }
+        dt { (context.t("Role", "角色")) } dd { (chinese::word(context.lang, rider.role.as_str())) }
         @if let Some(times) = times {
             dt { (context.t("Since", "注册于")) } dd { (when(context, times.created_at)) }
             @if let Some(at) = times.forgotten_at { dt { (context.t("Forgotten", "已注销")) } dd { (when(context, at)) } }

@@ -1,14 +1,17 @@
 //! The search box: all that a text may mean, by sections. What it means beyond doubt is opened.
 
 use super::{
+    attempts::error_or_note,
     orders::table as order_table,
     riders::{candidates, searched},
 };
 use crate::console::{
-    components::{amount, link_job, link_order, link_rider, money_head, state, tag, when},
+    chinese,
+    components::{amount, link_job, link_order, link_rider, money_head, program_text, state, tag, when},
     failure::PageResult,
     filters::{Given, answered},
     layout::{Nav, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -77,9 +80,9 @@ fn finds(context: &PageContext) -> &'static str {
     context.t(
         "Ids, whole or as shown (…0f4b8d2e7c31); user names, e-mail addresses and parts of names of 3 letters; \
          phone numbers or their last 4 digits; trace ids; idempotency keys; keys of jobs; texts of errors; \
-         references of payments; departures (bus 3 tomorrow 8:00).",
+         references and entries of payments; departures (bus 3 tomorrow 8:00).",
         "编号（完整或如页面所示 …0f4b8d2e7c31）；用户名、邮箱、姓名中的两个汉字或 3 个字母；电话或其后 4 位；追踪编号；\
-         幂等键；任务的键；错误文字；付款凭证号；班次（3路 明天 8:00）。",
+         幂等键；任务的键；错误文字；付款凭证号与账目编号；班次（3路 明天 8:00）。",
     )
 }
 
@@ -99,8 +102,8 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
             table {
                 thead { tr { th scope="col" { (context.t("Error", "错误")) } th scope="col" { (context.t("Dead", "死信")) } th scope="col" { (context.t("Live", "存活")) } th scope="col" { (context.t("Last", "最近")) } } }
                 tbody { @for group in groups { tr {
-                    td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { (group.sample) } }
-                    td.number { (group.dead) } td.number { (group.live) } td { (when(context, group.last_at)) }
+                    td { a href=(format!("/console/jobs?error={}", group.fingerprint)) { (program_text(&group.sample)) } }
+                    td.number { (grouped(group.dead)) } td.number { (grouped(group.live)) } td { (when(context, group.last_at)) }
                 } } }
             }
         }))
@@ -113,7 +116,7 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
                 thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Act", "操作")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Reason", "原因")) } } }
                 tbody { @for act in acts { tr {
                     td { (when(context, act.at)) }
-                    td { a href=(format!("/console/audit?{}", serde_urlencoded::to_string([("subject", &act.subject)]).unwrap_or_default())) { (act.act) } }
+                    td { a href=(format!("/console/audit?{}", serde_urlencoded::to_string([("subject", &act.subject)]).unwrap_or_default())) { (chinese::word(context.lang, &act.act)) } }
                     td { (act.actor) } td { (act.reason.as_deref().unwrap_or_default()) }
                 } } }
             }
@@ -162,7 +165,7 @@ fn job_table(context: &PageContext, jobs: &[JobView]) -> Markup {
         tbody { @for job in jobs { tr {
             td { (link_job(job.id)) } td { (tag(context, &job.tag)) } td { (state(context, &job.state)) } td { (when(context, job.created_at)) }
             td { @if let Some(order) = order_of(&job.payload) { (link_order(order)) } @else { code { (job.key) } } }
-            td { (job.last_error().or(job.note.as_deref()).unwrap_or_default()) }
+            td { (error_or_note(context, job)) }
         } } }
     } }
 }
@@ -181,9 +184,10 @@ fn request_table(context: &PageContext, requests: &[FoundRequest]) -> Markup {
 
 fn entry_table(context: &PageContext, entries: &[FoundEntry]) -> Markup {
     html! { table {
-        thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Rider", "乘客")) } } }
+        thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Kind", "类型")) } (money_head(context.t("Amount", "金额"))) th scope="col" { (context.t("Rider", "乘客")) } th scope="col" { (context.t("Order", "订单")) } } }
         tbody { @for entry in entries { tr {
-            td { (when(context, entry.at)) } td { (entry.kind) } td.number { (amount(Money::from_database(entry.amount))) } td { (link_rider(entry.rider)) }
+            td { (when(context, entry.at)) } td { (chinese::word(context.lang, &entry.kind)) } td.number { (amount(Money::from_database(entry.amount))) } td { (link_rider(entry.rider)) }
+            td { @if let Some(order) = entry.order { (link_order(order)) } }
         } } }
     } }
 }

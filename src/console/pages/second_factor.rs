@@ -3,6 +3,7 @@
 use super::entry::{let_in, session_cookie, sign_in_page};
 use crate::browser::language::Lang;
 use crate::console::{
+    chinese,
     failure::{Failure, PageResult},
     form::PlainForm,
     layout::without_nav,
@@ -155,7 +156,7 @@ fn code_page(preferences: &Preferences, ticket: &str, next: &str, problem: Optio
     let body = html! {
         form.card.narrow method="post" action="/console/sign-in/code" {
             h1 { (lang.t("Second factor", "第二因素")) }
-            (complaint(problem))
+            (complaint(lang, problem))
             (code_field(lang, lang.t("Code of your authenticator, or a recovery code", "验证器代码或恢复代码")))
             input type="hidden" name="ticket" value=(ticket);
             input type="hidden" name="next" value=(next);
@@ -180,7 +181,7 @@ fn enrol_page(
     let body = html! {
         form.card.narrow method="post" action="/console/sign-in/enrol" {
             h1 { (lang.t("Set up your second factor", "设置第二因素")) }
-            (complaint(problem))
+            (complaint(lang, problem))
             p { (lang.t(
                 "Scan this with an authenticator app, or type the secret into it. Then give the code that it shows.",
                 "请用验证器应用扫描二维码，或手动输入密钥，然后输入其显示的代码。",
@@ -215,10 +216,10 @@ fn recovery_page(preferences: &Preferences, codes: &[String], next: &str) -> Res
 }
 
 /// What is wrong, if something is.
-pub(super) fn complaint(problem: Option<&Problem>) -> Markup {
+pub(super) fn complaint(lang: Lang, problem: Option<&Problem>) -> Markup {
     let text = |key: &str| problem.and_then(|problem| problem.body.get(key)).and_then(|text| text.as_str());
     html! { @if let Some(title) = text("title") {
-        p.notice.bad role="alert" { (title) @if let Some(rule) = text("rule") { ": " (rule) } }
+        p.notice.bad role="alert" { (title) @if let Some(rule) = text("rule") { (lang.t(": ", "：")) (chinese::problem(lang, rule)) } }
     } }
 }
 

@@ -10,6 +10,7 @@ use crate::console::{
     failure::{Failure, PageResult},
     form::{OperatorForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -131,12 +132,14 @@ fn impossible(context: &PageContext, trip: &Trip, name: &str) -> Markup {
 async fn ending(app: &App, context: &PageContext, trip: TripId) -> Result<Markup, Failure> {
     let stake = at_stake(&app.saga.pool, trip).await?;
     let orders = of_trip(&app.saga.pool, trip, MAX_ORDERS).await?;
-    let count = |many: i64, one: &str, more: &str| format!("{many} {}", if many == 1 { one } else { more });
+    let count = |many: i64, one: &str, more: &str| {
+        format!("{} {}", grouped(many), if many == 1 { one } else { more })
+    };
     Ok(html! {
         p { strong {
             (context.t(
                 &format!("{} of {} end:", count(stake.orders, "order", "orders"), count(stake.riders, "rider", "riders")),
-                &format!("{} 位乘客的 {} 个订单将终止：", stake.riders, stake.orders),
+                &format!("{} 位乘客的 {} 个订单将终止：", grouped(stake.riders), grouped(stake.orders)),
             )) " "
             (money(Money::from_database(stake.paid))) " " (context.t("is given back, unpaid orders are closed, every seat is blocked.", "将退回，未支付订单关闭，所有座位停售。"))
         } }

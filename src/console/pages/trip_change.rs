@@ -2,10 +2,12 @@
 
 use super::{network_imports::without_place, trips::given};
 use crate::console::{
+    chinese,
     components::{action_form, link_trip, money},
     failure::{Failure, PageResult},
     form::{ConfirmedForm, password_page},
     layout::{Nav, redirect_with_notice, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -155,7 +157,7 @@ fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
             }
             div { dt { (context.t("What changes", "变更内容")) } dd {
                 @if trip.what.is_empty() { (context.t("later imports change it again", "以后的导入将重新应用于该班次")) }
-                @else { (trip.what.join(", ")) }
+                @else { (chinese::changes(context.lang, &trip.what)) }
             } }
             div { dt { (context.t("Sold", "已售")) } dd { (trip.seats_sold) } }
             div { dt { (context.t("Held", "保留")) } dd { (trip.seats_held) } }
@@ -163,8 +165,8 @@ fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
             div { dt { (context.t("Paid", "已支付")) } dd { (money(trip.money)) } }
         }
         @if trip.kind == "changes" {
-            p { (preview.orders_moved) " " (context.t("orders stay", "个订单保留")) ", "
-                (preview.orders_ended) " " (context.t("end", "个订单结束")) "; "
+            p { (grouped(preview.orders_moved)) " " (context.t("orders stay", "个订单保留")) ", "
+                (grouped(preview.orders_ended)) " " (context.t("end", "个订单结束")) "; "
                 (money(preview.refunded)) " " (context.t("is refunded", "将退款")) }
         }
     }

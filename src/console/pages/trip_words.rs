@@ -2,7 +2,7 @@
 //! it, and states.
 
 use crate::console::{
-    components::state,
+    components::{badge, state},
     failure::Failure,
     session::PageContext,
     time::{day_words, departure},
@@ -14,7 +14,7 @@ use crate::{
     trips::{self, Itineraries, JourneyContext, Trip, TripDetail, TripState, Viewer},
 };
 use chrono_tz::Tz;
-use maud::{Markup, html};
+use maud::Markup;
 use std::{collections::BTreeSet, sync::Arc};
 use uuid::Uuid;
 
@@ -113,5 +113,5 @@ pub(crate) fn trip_state(context: &PageContext, status: &str) -> Markup {
         "arrived" => ("off", "✓", "arrived", "已到达"),
         other => return state(context, other),
     };
-    html! { span class=(format!("badge {kind}")) { span aria-hidden="true" { (mark) } " " (context.t(en, zh)) } }
+    badge(kind, mark, context.t(en, zh))
 }

@@ -6,9 +6,12 @@ use super::{
     trip_words::{self, known},
 };
 use crate::console::{
-    components::{empty, link_order, link_trip, live, money_head, next_page_link, state, when},
+    components::{
+        copied, empty, link_order, link_trip, live, money_head, next_page_link, program_text, state, when,
+    },
     failure::{Failure, PageResult},
     layout::{Nav, with_nav},
+    numbers::grouped,
     session::PageContext,
 };
 use crate::{
@@ -147,7 +150,7 @@ fn missing(context: &PageContext, departures: &Page<NotMade>) -> Markup {
     html! { @if !departures.items.is_empty() { div.card {
         h2 { (context.t("Departures that could not be made", "未能生成的班次")) }
         ul { @for one in &departures.items { li {
-            (one.service_date) " · " (context.t("departure", "时刻")) " " (one.timetable_id) ": " (one.error) " · " (when(context, one.at))
+            (one.service_date) " · " (context.t("departure", "时刻")) " " (one.timetable_id) ": " (program_text(&one.error)) " · " (when(context, one.at))
         } } }
         @if departures.next.is_some() { p { (context.t("There are more: ", "还有更多：")) code { "GET /v1/ops/departures-not-made" } } }
     } } }
@@ -181,9 +184,10 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
             @if let Some(progress) = &cancelling { div.card.verdict.(if progress.finished_at.is_some() { "good" } else { "wait" }) {
                 strong { (context.t("Cancelled", "已取消")) } " — " (progress.reason)
                 progress aria-label=(context.t("Orders ended", "已处理订单")) max=(progress.orders.max(1)) value=(progress.orders - progress.left) {}
-                div { (progress.orders - progress.left) " / " (progress.orders) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
+                div { (grouped(progress.orders - progress.left)) " / " (grouped(progress.orders)) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
             } }
             div.card { dl.facts {
+                dt { (context.t("Id", "编号")) } dd { (copied(&context, id)) }
                 dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
                 dt { (context.t("Leaves", "发车")) } dd { (trip_words::departs(&context, &names.journeys(&app), trip)) @if let Some(stop) = names.journeys(&app).of_trip(trip).from { " · " (stop.name) } }
                 dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }
@@ -233,7 +237,7 @@ pub(crate) async fn manifest(
             @if let Some(reason) = &manifest.cancelled_reason { " — " (reason) }
             p { (context.t("Who had which seat then, and what became of the order.", "取消时的座位归属及订单去向。")) }
         } }
-        p { (context.t("Trip", "班次")) " " (link_trip(TripId(id))) " · " (manifest.seats.len()) " " (context.t("seats", "个座位")) }
+        p { (context.t("Trip", "班次")) " " (link_trip(TripId(id))) " · " (grouped(manifest.seats.len())) " " (context.t("seats", "个座位")) }
         @if !context.can_write() { p.quiet { (context.t("Phone numbers and e-mail addresses are for operators only.", "电话和邮箱仅限操作员查看。")) } }
         (live("manifest", &context, manifest_table(&context, shown)))
         (next_page_link(&context, next, context.t("More seats", "更多座位")))

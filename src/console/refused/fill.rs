@@ -22,6 +22,8 @@ pub(super) struct Refill<'a> {
     pub(super) fault: Option<(&'a str, &'a str)>,
     /// What is said before the form.
     pub(super) notice: Markup,
+    /// What is said beside a field of a file.
+    pub(super) choose_again: &'a str,
 }
 
 /// The page with the fields in the first form of this address; `None` if it holds no such form.
@@ -123,6 +125,9 @@ fn fields(body: &str, refill: &Refill<'_>, filled: &mut String) {
             "input" => {
                 filled.push_str(&input(&tag, &name, refill));
                 filled.push_str(&fault(&name, refill, tag.get("type").as_deref() != Some("hidden")));
+                if tag.get("type").as_deref() == Some("file") {
+                    filled.push_str(&html! { p.fault { (refill.choose_again) } }.0);
+                }
             }
             "textarea" => {
                 let end = rest.find("</textarea>").unwrap_or(rest.len());
@@ -157,7 +162,8 @@ fn input(tag: &Tag<'_>, name: &str, refill: &Refill<'_>) -> String {
     let mut sent = refill.fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let kind = tag.get("type").unwrap_or_default();
     match kind.as_str() {
-        "password" | "file" | "submit" => tag.text.to_owned(),
+        "file" => tag.with(&marks(name, refill)),
+        "password" | "submit" => tag.text.to_owned(),
         "checkbox" | "radio" => {
             let own = tag.get("value").unwrap_or_else(|| "on".to_owned());
             tag.with(&[("checked", sent.any(|value| value == own).then_some(""))])
@@ -210,6 +216,7 @@ mod tests {
             fields: &fields,
             fault,
             notice: html! { "!" },
+            choose_again: "again",
         };
         fill(page, &refill)
     }
@@ -224,6 +231,7 @@ mod tests {
                 input type="checkbox" name="all" checked; input type="radio" name="one" value="x>";
                 select name="tag" { option value="a" selected { "a" } option value="b\"" { "b" } }
                 textarea name="note" { "before" }
+                input name="file" type="file" accept=".zip" required;
             }
         }
         .0;
@@ -251,6 +259,7 @@ mod tests {
             "<select name=\"tag\" aria-invalid=\"true\"",
             "</select><p class=\"fault\" id=\"fault\">a rule</p>",
             "name=\"note\">&lt;/textarea&gt;</textarea>",
+            "type=\"file\" accept=\".zip\" required><p class=\"fault\">again</p>",
         ] {
             assert!(all.contains(part), "{part} in {all}");
         }

@@ -15,8 +15,11 @@ mod sent;
 
 pub(super) use fill::PAGE;
 
-use super::session::{error_page_context, next, signed_in};
-use crate::http::{App, middleware::client_address::Peer};
+use super::session::{PageContext, error_page_context, next, signed_in};
+use crate::{
+    domain::FieldError,
+    http::{App, middleware::client_address::Peer, problem::Problem},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -25,6 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fill::{Refill, fill};
+use maud::{Markup, PreEscaped};
 use sent::SentForm;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -101,12 +105,36 @@ pub(super) async fn refused(
             fields: &form.fields,
             fault: reason.fault(),
             notice: reason.notice(&form.page),
+            choose_again: page::choose_again(context.lang),
         };
         if let Some(response) = with_fields(console, brought, &form.page, &refill).await {
             return Some(response);
         }
     }
-    Some(page::alone(&context, form, &reason))
+    // Without its page it has no field for a file.
+    (!form.has_file).then(|| page::alone(&context, form, &reason))
+}
+
+/// The first form of this address as it is shown after a refusal of its amount.
+pub(super) fn sample_refusal(
+    context: &PageContext,
+    shown: &Markup,
+    action: &str,
+    fields: &[(&str, &str)],
+) -> Markup {
+    let problem = Problem::field(&FieldError::new("amount", "an amount above zero"));
+    let reason = page::Reason::of(context.lang, &problem.body);
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let refill = Refill {
+        action,
+        page: &context.path,
+        fields: &fields,
+        fault: reason.fault(),
+        notice: reason.notice(&context.path),
+        choose_again: page::choose_again(context.lang),
+    };
+    // A sample does not take the focus.
+    PreEscaped(fill(&shown.0, &refill).unwrap_or_default().replace(" autofocus=\"\"", ""))
 }
 
 /// Sends a form of an ended session on its way, and brings back one that waited.
@@ -127,6 +155,7 @@ pub(super) async fn returned(console: &Console, brought: &Brought, mut response:
         fields: &kept.fields,
         fault: None,
         notice: page::waited(lang),
+        choose_again: page::choose_again(lang),
     };
     let gone = kept::remove(&console.app, &brought.headers);
     response = filled_response(response, &refill).await;

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::browser::language::Lang;
 use crate::console::{
+    chinese,
     layout::{Nav, with_nav, without_nav},
+    numbers::in_words,
     preferences::Preferences,
     session::{PageContext, next},
 };
@@ -48,10 +50,10 @@ impl Reason {
         // A pointer into a body names the form's field first.
         let name = text("field").trim_start_matches("/filter/").trim_start_matches('/');
         let name = name.split('/').next().unwrap_or_default().to_owned();
-        let field = (!name.is_empty()).then(|| (name, text("rule").to_owned()));
+        let field = (!name.is_empty()).then(|| (name, chinese::problem(lang, text("rule")).into_owned()));
         let status = body.get("status").map(Value::to_string).unwrap_or_default();
         let footer = format!("{status} · {} · {}", text("code"), text("trace_id"));
-        let (title, detail) = (text("title").to_owned(), text("detail").to_owned());
+        let (title, detail) = (text("title").to_owned(), in_words(&chinese::detail(lang, body)));
         let uncertain = body.get("status").and_then(Value::as_u64).is_some_and(|status| status >= 500);
         Self { lang, title, detail, field, footer, uncertain }
     }
@@ -82,6 +84,11 @@ impl Reason {
             }
         }
     }
+}
+
+/// What is said beside the field of a file, which no page can fill in.
+pub(super) fn choose_again(lang: Lang) -> &'static str {
+    lang.t("Choose the file again: a page cannot keep it.", "请重新选择文件：页面无法保留文件。")
 }
 
 /// What is said before a form that waited.

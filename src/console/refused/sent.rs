@@ -3,7 +3,7 @@
 use super::fill::PAGE;
 use crate::browser::csrf::owner;
 use crate::{
-    console::session::{inside, is_inside},
+    console::session::{inside, is_inside, signed_in},
     domain::RiderId,
     http::{
         App,
@@ -29,12 +29,15 @@ pub(super) struct SentForm {
     pub(super) action: String,
     /// The path and query of the page that holds it.
     pub(super) page: String,
-    /// Its fields, without secrets.
+    /// Its fields, without secrets; none of a form with a file.
     pub(super) fields: Pairs,
+    /// Whether a file came with it.
+    pub(super) has_file: bool,
 }
 
-/// Reads the body of a form, and returns the request with it; forms of signing in and files are not
-/// looked at. The request's own time limit begins after it.
+/// Reads the body of a form, and returns the request with it; forms of signing in are not looked at.
+/// Neither is the body of a form with a file: its page refuses those who may not send it before it
+/// reads any, and has no fields beside the file. The request's own time limit begins after it.
 ///
 /// # Errors
 /// A body that is too large, or too slow.
@@ -42,6 +45,10 @@ pub(super) async fn read(request: Request, app: &App) -> Result<(Request, Option
     let path = request.uri().path();
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if request.method() == Method::POST && kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
+        let form = with_file(&request, app);
+        return Ok((request, form));
+    }
     if request.method() != Method::POST || !is_form || path.starts_with("/console/sign-in") {
         return Ok((request, None));
     }
@@ -51,16 +58,23 @@ pub(super) async fn read(request: Request, app: &App) -> Result<(Request, Option
     Ok((Request::from_parts(parts, Body::from(body)), form))
 }
 
+/// A form with a file, of the session's own account: without its body its token is not known.
+fn with_file(request: &Request, app: &App) -> Option<SentForm> {
+    let owner = signed_in(request.headers(), app)?.rider_id;
+    let action = request.uri().path().to_owned();
+    let page = referer(request.headers()).filter(is_page).unwrap_or_else(|| action.clone());
+    Some(SentForm { owner, action, page, fields: Pairs::new(), has_file: true })
+}
+
 fn form_of(body: &[u8], uri: &Uri, headers: &HeaderMap, app: &App) -> Option<SentForm> {
     let mut fields: Pairs = form_urlencoded::parse(body).into_owned().collect();
     let value = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let owner = owner(value("csrf")?, app)?;
     let action = uri.path().to_owned();
     let named = value(PAGE).map(str::to_owned).or_else(|| referer(headers));
-    let is_page = |page: &String| inside(page) == page && !page.contains("live=") && !is_sign_in(page);
     let page = named.filter(is_page).unwrap_or_else(|| action.clone());
     fields.retain(|(name, _)| name != PAGE && !SECRET.contains(&name.as_str()));
-    Some(SentForm { owner, action, page, fields })
+    Some(SentForm { owner, action, page, fields, has_file: false })
 }
 
 /// The path and query of the page that a browser names.
@@ -69,6 +83,8 @@ fn referer(headers: &HeaderMap) -> Option<String> {
     is_inside(uri.path()).then(|| uri.path_and_query().map(ToString::to_string)).flatten()
 }
 
-fn is_sign_in(page: &str) -> bool {
-    ["/console/sign-in", "/console/confirm"].iter().any(|path| page.starts_with(path))
+/// Whether a form can be shown there.
+fn is_page(page: &String) -> bool {
+    let is_sign_in = ["/console/sign-in", "/console/confirm"].iter().any(|path| page.starts_with(path));
+    inside(page) == page && !page.contains("live=") && !is_sign_in
 }

@@ -40,6 +40,9 @@ const WORKER_HEAD_TIME: Duration = Duration::from_secs(20);
 /// How long a connection is kept there.
 const WORKER_LIFETIME: Duration = Duration::from_secs(600);
 
+/// How long the database may take to answer before a process is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
+
 type Scrape = ([(HeaderName, &'static str); 1], String);
 
 pub(crate) async fn live() -> Json<Value> {
@@ -55,7 +58,11 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem
     if !app.sessions.is_loaded() {
         return Err(Problem::not_ready());
     }
-    can_serve(&app.saga.pool).await
+    if storage::is_unsettled() {
+        return Err(Problem::not_ready());
+    }
+    // Not on the operators' pool: one that is exhausted would take the process out of service.
+    if app.probe.responds(READY_TIMEOUT).await { Ok(is_ready()) } else { Err(Problem::outage()) }
 }
 
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Scrape {
@@ -67,7 +74,11 @@ async fn can_serve(pool: &PgPool) -> Result<Json<Value>, Problem> {
         return Err(Problem::not_ready());
     }
     sqlx::query("select 1").execute(pool).await?;
-    Ok(Json(json!({ "status": "ready" })))
+    Ok(is_ready())
+}
+
+fn is_ready() -> Json<Value> {
+    Json(json!({ "status": "ready" }))
 }
 
 /// In OpenMetrics, unless the reader names Prometheus's text format alone.

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod health;
 pub(crate) mod live;
+pub(in crate::http) mod missing;
 pub(crate) mod ops;
 pub(crate) mod orders;
 pub(crate) mod riders;

@@ -18,11 +18,14 @@ pub(crate) fn class_of(method: &str, route: &str) -> Option<RequestClass> {
         | ("PUT", "/v1/riders/me/pay-password") => Some(RequestClass::Pay),
         ("POST", "/v1/orders/{id}/cancel" | "/v1/orders/{id}/refund") => Some(RequestClass::Refund),
         // Assets and heartbeats are part of each page and cost nothing.
-        (_, "/console/sign-in" | "/console/sign-in/reset" | "/console/assets/{name}" | "/console/beat")
-            if reads =>
-        {
-            Some(RequestClass::Read)
-        }
+        (
+            _,
+            "/console/sign-in"
+            | "/console/sign-in/beat"
+            | "/console/sign-in/reset"
+            | "/console/assets/{name}"
+            | "/console/beat",
+        ) if reads => Some(RequestClass::Read),
         _ if is_operations(route) => Some(if reads { RequestClass::Search } else { RequestClass::Operate }),
         _ => Some(if reads { RequestClass::Read } else { RequestClass::Change }),
     }

@@ -28,8 +28,12 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     page
 });
 
-/// The page contains its style and loads nothing.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// A bus: the icon of pages that tell no state.
+pub(crate) const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+    %3Cpath fill='%230b5cad' d='M2 3h12v9H2zM4 12h2v2H4zM10 12h2v2h-2z'/%3E%3C/svg%3E";
+
+/// The page contains its style and its icon, and loads nothing.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 pub(crate) async fn page() -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, POLICY), (header::CONTENT_LANGUAGE, "en")], Html(PAGE.as_str()))
@@ -39,7 +43,7 @@ fn write(page: &mut String) -> std::fmt::Result {
     write!(
         page,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>Farebox API</title><style>{STYLE}</style><h1>Farebox API {}</h1>\
+         <title>Farebox API</title><link rel=icon href=\"{ICON}\"><style>{STYLE}</style><h1>Farebox API {}</h1>\
          <p>For machines: <a href=/openapi.json>openapi.json</a> (OpenAPI 3.1).</p>",
         env!("CARGO_PKG_VERSION")
     )?;

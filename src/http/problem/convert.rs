@@ -173,7 +173,8 @@ impl From<sqlx::Error> for Problem {
         }
         if note_outage(&error) {
             tracing::warn!(%error, "database unavailable");
-            return Self::outage();
+            let exhausted = matches!(error, sqlx::Error::PoolTimedOut);
+            return if exhausted { Self::pool_exhausted() } else { Self::outage() };
         }
         if is_unfit(&error) {
             return Self::unfit(&error);

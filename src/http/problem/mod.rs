@@ -33,6 +33,10 @@ const RETRY_AFTER_RUNNING: i64 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DatabaseOutage;
 
+/// Marks the response to a request that waited in vain for a connection of its pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolExhausted;
+
 /// An error response.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -40,6 +44,8 @@ pub(crate) struct Problem {
     pub(crate) body: Map<String, Value>,
     /// Whether the cause is a query plan older than the schema: the request may be served again.
     pub(crate) stale: bool,
+    /// Whether the pool had no connection.
+    pool_exhausted: bool,
 }
 
 impl Problem {
@@ -48,7 +54,7 @@ impl Problem {
         let (trace_id, title) = CONTEXT
             .try_with(|c| (c.trace_id.clone(), if c.chinese { chinese } else { english }))
             .unwrap_or_else(|_| (String::new(), english));
-        let mut problem = Self { status: *status, body: Map::new(), stale: false };
+        let mut problem = Self { status: *status, body: Map::new(), stale: false, pool_exhausted: false };
         problem.set("type", json!(format!("urn:farebox:problem:{code}")));
         problem.set("title", json!(title));
         problem.set("status", json!(status.as_u16()));
@@ -217,6 +223,17 @@ impl Problem {
         Self::new(&DATABASE, "the database cannot be reached just now")
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
+
+    /// 503: the pool had no connection, perhaps because the database makes none.
+    fn pool_exhausted() -> Self {
+        Self { pool_exhausted: true, ..Self::outage() }
+    }
+
+    /// 503: the pool had no connection, and the database answers.
+    pub(crate) fn no_connection() -> Self {
+        Self::new(&OVERLOADED, "all connections of the operators are in use; nothing was done")
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
 }
 
 pub(crate) async fn no_such_route() -> Problem {
@@ -238,6 +255,9 @@ impl IntoResponse for Problem {
         }
         if outage {
             response.extensions_mut().insert(DatabaseOutage);
+        }
+        if self.pool_exhausted {
+            response.extensions_mut().insert(PoolExhausted);
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

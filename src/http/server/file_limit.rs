@@ -1,6 +1,6 @@
 //! The process's limit on open files, which each connection counts against.
 
-use crate::{domain::BoxError, settings::Settings};
+use crate::{domain::BoxError, settings::Settings, storage::PROBE_CONNECTIONS};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files besides connections: the listener, logs, Redis, resolvers, the runtime's own.
@@ -12,7 +12,8 @@ const OTHER_FILES: u64 = 64;
 /// # Errors
 /// Both numbers, if the limit cannot be raised so far.
 pub fn require_files(settings: &Settings, connections: usize) -> Result<(), BoxError> {
-    let database = settings.database.max_connections + settings.database.reserved_connections;
+    let database =
+        settings.database.max_connections + settings.database.reserved_connections + PROBE_CONNECTIONS;
     let needed = connections as u64 + u64::from(database) + OTHER_FILES;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {

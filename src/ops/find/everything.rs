@@ -10,6 +10,7 @@ use crate::{
     domain::{Error, Id},
     ops::{
         audit::{self, Entry},
+        jobs::order_of,
         search::ErrorGroup,
     },
     orders::search::{Found, of_ids},
@@ -18,6 +19,8 @@ use chrono::Utc;
 use chrono_tz::Tz;
 use farebox_jobs::queue::admin::JobView;
 use sqlx::PgPool;
+use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// Hits of a section; there may be more.
 pub const SHOWN: u16 = 20;
@@ -66,7 +69,7 @@ pub struct Findings {
     pub errors: Hits<ErrorGroup>,
     /// Requests by their idempotency key.
     pub requests: Hits<FoundRequest>,
-    /// The entry of a wallet by its reference.
+    /// The entry of a wallet by its reference or its id.
     pub entry: Option<FoundEntry>,
     /// Acts upon a subject of this name.
     pub acts: Hits<Entry>,
@@ -129,10 +132,21 @@ pub async fn search(pool: &PgPool, zone: Tz, text: &str) -> Result<Findings, Err
         found.trips = Hits::of(departure::departures(pool, zone, wanted, ASKED).await?);
     }
     found.jobs = Hits::of(jobs(pool, &reading).await?);
+    if reading.trace.is_some() {
+        // A trace is kept with the jobs of its request alone: its order is theirs.
+        let orders: BTreeSet<Uuid> =
+            found.jobs.items.iter().filter_map(|job| order_of(&job.payload)).map(|order| order.0).collect();
+        found.orders = Hits::of(of_ids(pool, &Vec::from_iter(orders)).await?);
+    }
+    if let Some(id) = reading.id {
+        found.entry = things::entry_by_id(pool, id).await?;
+    }
     found.errors = Hits::of(things::errors_with(pool, &reading.text, usize::from(SHOWN) + 1).await?);
     if reading.is_key {
         found.requests = Hits::of(things::requests(pool, &reading.text, ASKED).await?);
-        found.entry = things::entry(pool, &reading.text).await?;
+        if found.entry.is_none() {
+            found.entry = things::entry(pool, &reading.text).await?;
+        }
         let subject = Some(reading.text.clone());
         let filter = audit::Filter { subject, ..audit::Filter::default() };
         let acts = audit::list(pool, &filter, None, SHOWN).await?;

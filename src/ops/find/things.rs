@@ -205,11 +205,13 @@ pub(super) async fn requests(pool: &PgPool, key: &str, limit: i64) -> Result<Vec
     Ok(request.collect())
 }
 
-/// An entry of a wallet that a reference names.
+/// An entry of a wallet that a reference names, or an id.
 #[derive(Clone, Debug)]
 pub struct FoundEntry {
     /// Whose wallet.
     pub rider: RiderId,
+    /// The order that it is about; none for what an operator entered.
+    pub order: Option<OrderId>,
     /// What it is.
     pub kind: String,
     /// The amount.
@@ -222,7 +224,7 @@ pub struct FoundEntry {
 pub(super) async fn entry(pool: &PgPool, text: &str) -> Result<Option<FoundEntry>, sqlx::Error> {
     let Ok(reference) = text.parse::<Reference>() else { return Ok(None) };
     let row = sqlx::query!(
-        "select e.rider_id, e.kind, e.amount, e.at from top_up_reference r
+        "select e.rider_id, e.order_id, e.kind, e.amount, e.at from top_up_reference r
          join ledger_entry e on e.rider_id = r.rider_id and e.seq = r.seq where r.key = $1",
         reference.key()
     )
@@ -230,6 +232,22 @@ pub(super) async fn entry(pool: &PgPool, text: &str) -> Result<Option<FoundEntry
     .await?;
     Ok(row.map(|row| FoundEntry {
         rider: RiderId(row.rider_id),
+        order: row.order_id.map(OrderId),
+        kind: row.kind,
+        amount: row.amount,
+        at: row.at,
+    }))
+}
+
+/// The entry with this id. Entries have their wallet's key, and ids that grow with time: the index of
+/// blocks leaves a few of the blocks to read, and no debit has a row to add to it.
+pub(super) async fn entry_by_id(pool: &PgPool, id: Uuid) -> Result<Option<FoundEntry>, sqlx::Error> {
+    let row = sqlx::query!("select rider_id, order_id, kind, amount, at from ledger_entry where id = $1", id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(|row| FoundEntry {
+        rider: RiderId(row.rider_id),
+        order: row.order_id.map(OrderId),
         kind: row.kind,
         amount: row.amount,
         at: row.at,
