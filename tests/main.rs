@@ -24,3 +24,4 @@ mod restore;
 mod saga;
 mod soak;
 mod traces;
+mod web;
