@@ -20,6 +20,7 @@ use crate::{
     http::{self, Admission, App},
     limits::Limits,
     ops::{
+        bulk::{CachedJudgements, CachedPreviews},
         history::{CachedHistory, CachedPauses},
         undos::CachedUndoBacklog,
     },
@@ -188,6 +189,8 @@ pub fn app(
         owed: CachedUndoBacklog::default(),
         history: CachedHistory::default(),
         pauses: CachedPauses::default(),
+        previews: CachedPreviews::default(),
+        judgements: CachedJudgements::default(),
         stopping: CancellationToken::new(),
         settings: Arc::new(settings),
         saga,

@@ -2,9 +2,9 @@
 
 use super::{
     audit, database::Data, doctor, job_args, migrate, network, operator_args::Operators, order_args, restore,
-    roles,
+    roles, trip_args,
 };
-use crate::{settings, trips};
+use crate::settings;
 use clap::{Args, Parser, Subcommand};
 
 /// The command line of `farebox`.
@@ -37,8 +37,8 @@ pub(super) enum Command {
     /// After a restore to a moment of the past: check every invariant, and list what is left to do. Exit
     /// code 3 if an invariant is broken, 4 if something is left to do.
     RestoreCheck(restore::RestoreCheck),
-    /// Make the trips of the coming days from the timetable.
-    Trips(Trips),
+    /// Make the trips of the coming days from the timetable; show a trip, cancel it.
+    Trips(trip_args::Trips),
     /// The operator's network: check its files, import and export it, make it of a GTFS feed.
     #[command(subcommand)]
     Network(network::Files),
@@ -106,15 +106,6 @@ pub(super) struct Verify {
     /// Only orders and payments of this many last hours, without the sums over all wallets.
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) recent: Option<u16>,
-}
-
-#[derive(Args)]
-pub(super) struct Trips {
-    #[command(flatten)]
-    pub(super) data: Data,
-    /// From today on, in the timetable's zone.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=i64::from(trips::MAX_DAYS)))]
-    pub(super) days: u16,
 }
 
 #[derive(Subcommand)]

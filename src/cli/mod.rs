@@ -20,6 +20,8 @@ mod restore;
 mod riders;
 mod roles;
 mod shell;
+mod trip_args;
+mod trips;
 mod verdicts;
 mod verify;
 
@@ -30,9 +32,8 @@ use crate::{
     app,
     domain::BoxError,
     ops::{self, Attribution},
-    storage, trips,
 };
-use args::{Command, Secrets, Trips};
+use args::{Command, Secrets};
 use database::{Data, Database, Open, add_dev_secrets};
 use secrecy::ExposeSecret;
 use std::process::ExitCode;
@@ -66,7 +67,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, BoxError> {
         Command::Roles(args) => roles::run(args).await?,
         Command::Verify(args) => return verify::verify(args).await,
         Command::RestoreCheck(args) => return restore::run(args).await,
-        Command::Trips(args) => make_trips(&args).await?,
+        Command::Trips(trips) => trips.run().await?,
         Command::Operators(operators) => operators::run(operators).await?,
         Command::Riders(riders) => riders.run().await?,
         Command::Jobs(jobs) => {
@@ -105,24 +106,6 @@ async fn measure_hashes() -> Result<(), BoxError> {
     for clients in [1, cost.parallel] {
         let (rate, wait) = passwords.measure(clients, MEASURE_TIME).await?;
         println!("{clients} at once: {rate:.1} a second, {:.1} ms each", wait.as_secs_f64() * 1e3);
-    }
-    Ok(())
-}
-
-/// Makes the trips of the coming days, and prints how many and which departures could not be made.
-async fn make_trips(args: &Trips) -> Result<(), BoxError> {
-    let settings = app::settings(&[])?;
-    let database = Database::open(&args.data, &settings, Open::Existing).await?;
-    let pool = database.current(&settings).await?;
-    let zone = trips::zone_of_days(&pool, settings.trips.zone).await?;
-    let today = chrono::Utc::now().with_timezone(&zone).date_naive();
-    let mut tx = storage::begin(&pool).await?;
-    let by = Attribution::new(shell::user(), None);
-    let made = ops::trips::generate(&mut tx, &by, zone, today, args.days).await.map_err(jobs::sentence)?;
-    tx.commit().await?;
-    println!("{} trips made", made.trips);
-    for skipped in &made.skipped {
-        println!("not made: departure {} on {}: {}", skipped.timetable_id, skipped.day, skipped.error);
     }
     Ok(())
 }

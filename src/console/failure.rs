@@ -1,4 +1,4 @@
-//! The error type of pages: a problem, which [`guard`](super::layout::guard) turns into a page.
+//! The error type of pages: a problem, which [`guard`](super::guard::guard) turns into a page.
 
 use crate::{
     domain::{Error, FieldError, Refusal},

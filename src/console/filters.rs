@@ -7,8 +7,9 @@ use super::{
     time::{presets, time_field},
 };
 use crate::{
-    domain::{Currency, Day, Id, Instant, Localized, Money},
+    domain::{Currency, Day, Error, Id, Instant, Localized, Money},
     http::{App, extract::strict},
+    storage,
 };
 use axum::{
     extract::{FromRequestParts, MatchedPath},
@@ -87,6 +88,19 @@ impl Given {
     /// Refuses a filter, unless one is refused already.
     pub(crate) fn refuse(&mut self, name: &str, rule: Localized) {
         self.fault.get_or_insert_with(|| Fault { name: name.to_owned(), rule });
+    }
+
+    /// Refuses what took the database too long; passes any other error on.
+    pub(crate) fn refuse_stopped(&mut self, error: impl Into<Error>) -> Result<(), Error> {
+        let error = error.into();
+        let is_stopped = matches!(&error, Error::Broken(cause)
+            if cause.downcast_ref::<sqlx::Error>().is_some_and(storage::is_stopped));
+        if !is_stopped {
+            return Err(error);
+        }
+        let en = "this searches too much and was stopped: add a filter, or a time";
+        self.refuse("", Localized::new(en, "查找范围过大，已停止：请增加条件或缩小时间范围"));
+        Ok(())
     }
 
     /// What is refused.
@@ -249,7 +263,9 @@ fn refusal(context: &PageContext, fields: &[Field<'_>], given: &Given) -> Markup
     let label = fields.iter().find(|field| field.name == name).map_or(name.as_str(), |field| &field.label);
     html! {
         p.notice.bad #refused role="alert" {
-            strong { (label) } @if label != name { " (" code { (name) } ")" } ": " (context.t(&rule.en, &rule.zh))
+            @if !name.is_empty() { strong { (label) } }
+            @if label != name { " (" code { (name) } ")" }
+            @if !name.is_empty() { ": " } (context.t(&rule.en, &rule.zh))
         }
     }
 }

@@ -17,6 +17,7 @@ mod components;
 mod failure;
 mod filters;
 mod form;
+mod guard;
 mod layout;
 mod multipart;
 mod notice;
@@ -50,7 +51,7 @@ pub fn pages(app: &App) -> Pages {
     let around = |all: Router<App>, app: &App| {
         let own = app.on_operator_pool();
         let routes = all.clone().with_state(own.clone());
-        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, layout::guard))
+        all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, guard::guard))
     };
     Pages { routes: router(app), around: vec![around] }
 }

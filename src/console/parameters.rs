@@ -33,6 +33,7 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
         "/console/orders" => [&ORDER_FILTERS[..], &["after"]].concat(),
         "/console/trips" => vec!["day", "direction", "bus", "state", "after"],
         "/console/trips/{id}/change" => vec!["bus", "price", "prices", "follow"],
+        "/console/trips/{id}/{act}" => vec!["message"],
         "/console/riders" => vec!["who"],
         "/console/orders/{id}" | "/console/trips/{id}/manifest" => vec!["after"],
         "/console/riders/{id}" => vec!["orders", "entries"],

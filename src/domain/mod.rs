@@ -39,7 +39,8 @@ pub use reference::Reference;
 pub use refusal::{FieldError, Refusal};
 pub use seats::{MAX_SEAT_LABEL, SeatSet, fault_of_label, list_seats, place_of, seat_number};
 pub use text::{
-    Comment, Email, Label, MAX_REASON, NewUserName, NickName, Password, PayPassword, Phone, Reason, UserName,
+    Comment, Email, Label, MAX_REASON, MAX_RIDER_MESSAGE, NewUserName, NickName, Password, PayPassword,
+    Phone, Reason, RiderMessage, UserName,
 };
 pub use text_rules::fault_of_name;
 pub use time::{Day, Instant};

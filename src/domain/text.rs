@@ -24,6 +24,8 @@ const MAX_MAILBOX: usize = 64;
 const PHONE: RangeInclusive<usize> = 3..=40;
 /// Most characters of a reason.
 pub const MAX_REASON: usize = 500;
+/// Most characters of a message to riders.
+pub const MAX_RIDER_MESSAGE: usize = 200;
 /// Most characters of a comment.
 const MAX_COMMENT: usize = 1_000;
 /// Most characters of a label: a key, a fingerprint, a name of a filter.
@@ -109,6 +111,10 @@ fn phone(text: &str) -> Result<String, String> {
 
 fn reason(text: &str) -> Result<String, String> {
     trimmed(text, Shape::Line, MAX_REASON)
+}
+
+fn rider_message(text: &str) -> Result<String, String> {
+    trimmed(text, Shape::Name, MAX_RIDER_MESSAGE)
 }
 
 fn comment(text: &str) -> Result<String, String> {
@@ -214,6 +220,11 @@ texts! {
         "type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": "\\S",
         "description": "One line; blanks around it are dropped.",
     };
+    /// What riders read of an operator's act; blanks around it are dropped.
+    RiderMessage: rider_message, {
+        "type": "string", "minLength": 1, "maxLength": MAX_RIDER_MESSAGE, "pattern": "\\S",
+        "description": "One line that riders read, without control characters; blanks around it are dropped.",
+    };
     /// A rider's comment on a trip.
     Comment: comment, { "type": "string", "minLength": 1, "maxLength": MAX_COMMENT, "pattern": "\\S" };
     /// A key, a fingerprint or a name of a filter.
@@ -230,7 +241,7 @@ macro_rules! shown {
     )* };
 }
 
-shown!(UserName NewUserName NickName Reason Comment Label);
+shown!(UserName NewUserName NickName Reason RiderMessage Comment Label);
 
 macro_rules! hidden {
     ($($name:ident)*) => { $(

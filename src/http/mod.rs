@@ -24,6 +24,7 @@ use crate::{
     limits::Limits,
     network::Language,
     ops::{
+        bulk::{CachedJudgements, CachedPreviews},
         history::{CachedHistory, CachedPauses},
         undos::CachedUndoBacklog,
     },
@@ -98,6 +99,10 @@ pub struct Parts {
     pub history: CachedHistory,
     /// The tags that are paused, cached for pages.
     pub pauses: CachedPauses,
+    /// What operations on many jobs would do, counted for pages.
+    pub previews: CachedPreviews,
+    /// What has become of the jobs of large operations, counted for pages.
+    pub judgements: CachedJudgements,
     /// The connection to Redis, if the settings name one.
     pub redis: Option<RedisLink>,
 }

@@ -17,7 +17,7 @@ use farebox_jobs::queue::admin::first_id;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// Longest name of an operating system's user, characters.
@@ -201,41 +201,63 @@ pub async fn list(
     after: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<Entry>, sqlx::Error> {
-    let mut sql = sqlx::QueryBuilder::<sqlx::Postgres>::new(
+    let mut sql = QueryBuilder::<Postgres>::new(
         "select a.id, a.at, a.actor_id, coalesce((select user_name from rider where id = a.actor_id), a.actor) as actor,
                 a.role, a.through, a.act, a.subject_kind, a.subject, a.order_id, a.reason, a.detail
-         from audit a where true",
+         from ",
     );
-    if let Some(actor) = &filter.actor {
-        sql.push(" and actor = any(array[").push_bind(actor.clone());
-        sql.push(", (select id::text from rider where lower(user_name collate \"C\") = ");
-        sql.push_bind(user_name::folded(actor)).push(")])");
-    }
-    for (column, text) in
-        [("act", &filter.act), ("subject_kind", &filter.subject_kind), ("subject", &filter.subject)]
-    {
-        if let Some(text) = text {
-            sql.push(" and ").push(column).push(" = ").push_bind(text.clone());
+    let most = i64::from(limit) + 1;
+    match &filter.actor {
+        // The acts of each name are found by its index, however many there are of others.
+        Some(actor) => {
+            sql.push("unnest(array[").push_bind(actor.clone());
+            sql.push(", (select id::text from rider where lower(user_name collate \"C\") = ");
+            sql.push_bind(user_name::folded(actor)).push(")]) as by (name) cross join lateral (");
+            filter.matching(&mut sql, Some("by.name"), after, most);
+            sql.push(") as a");
+        }
+        None => {
+            sql.push("(");
+            filter.matching(&mut sql, None, after, most);
+            sql.push(") as a");
         }
     }
-    if let Some(order) = filter.order {
-        sql.push(" and order_id = ").push_bind(order.0);
-    }
-    for (compared, id) in [
-        (" and id >= ", filter.since.map(first_id)),
-        (" and id < ", filter.before.map(first_id)),
-        (" and id < ", after),
-    ] {
-        if let Some(id) = id {
-            sql.push(compared).push_bind(id);
-        }
-    }
-    sql.push(" order by id desc limit ").push_bind(i64::from(limit) + 1);
+    sql.push(" order by a.id desc limit ").push(most);
     let mut items: Vec<Entry> = sql.build_query_as().persistent(false).fetch_all(db).await?;
     let more = items.len() > usize::from(limit);
     items.truncate(limit.into());
     let next = items.last().filter(|_| more).map(|entry| entry.id.to_string());
     Ok(Page { items, next })
+}
+
+impl Filter {
+    /// The newest rows that fit, of this column's name if there is one.
+    fn matching(&self, sql: &mut QueryBuilder<Postgres>, name: Option<&str>, after: Option<Uuid>, most: i64) {
+        sql.push("select * from audit where true");
+        if let Some(name) = name {
+            sql.push(" and actor = ").push(name);
+        }
+        for (column, text) in
+            [("act", &self.act), ("subject_kind", &self.subject_kind), ("subject", &self.subject)]
+        {
+            if let Some(text) = text {
+                sql.push(" and ").push(column).push(" = ").push_bind(text.clone());
+            }
+        }
+        if let Some(order) = self.order {
+            sql.push(" and order_id = ").push_bind(order.0);
+        }
+        for (compared, id) in [
+            (" and id >= ", self.since.map(first_id)),
+            (" and id < ", self.before.map(first_id)),
+            (" and id < ", after),
+        ] {
+            if let Some(id) = id {
+                sql.push(compared).push_bind(id);
+            }
+        }
+        sql.push(" order by id desc limit ").push(most);
+    }
 }
 
 /// Erases reasons and details of rows that are older than `days`, at most `most` of them; returns how

@@ -1,6 +1,9 @@
 //! Jobs by when they ended: what a bar of a chart stands for.
 
-use crate::domain::{Error, Page};
+use crate::{
+    domain::{Error, Page},
+    storage,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::{
     MqTag,
@@ -28,6 +31,7 @@ pub async fn ended(
 ) -> Result<Page<JobView>, Error> {
     let tags =
         tag.map_or_else(|| MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec(), |tag| vec![tag.to_owned()]);
+    let mut conn = storage::begin_search(pool).await?;
     let (oldest, before) =
         (admin::first_id(from - TimeDelta::hours(LOOK_BACK_HOURS)), after.unwrap_or(admin::first_id(to)));
     // Each tag is read by its index on ids, in the partitions of these times alone.
@@ -51,7 +55,7 @@ pub async fn ended(
         state,
         i64::from(limit) + 1
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     let more = ids.len() > usize::from(limit);
     ids.truncate(limit.into());
@@ -61,6 +65,6 @@ pub async fn ended(
         key_filter: Some(KeyFilter { keys: Vec::new(), ids }),
         ..JobFilter::default()
     };
-    let items = admin::list(pool, &filter, i64::from(limit)).await?;
+    let items = admin::list(&mut *conn, &filter, i64::from(limit)).await?;
     Ok(Page { items, next })
 }

@@ -7,6 +7,7 @@ mod approve;
 pub mod audit;
 pub mod bulk;
 pub mod chain;
+mod counts;
 pub mod ended;
 pub mod find;
 pub mod history;
@@ -28,6 +29,7 @@ pub mod verifier;
 pub mod wallets;
 
 pub use approve::approve;
+pub use counts::Counted;
 
 use crate::domain::{FieldError, Reason, Refusal};
 use audit::{Action, Actor, Subject};

@@ -8,10 +8,12 @@ use super::undos;
 use crate::{
     domain::{Error, Money, OrderId, OrderStatus, RiderId, TripId},
     orders::search::{Found, of_ids},
+    storage,
+    trips::times::Departing,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::queue::admin::first_id;
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 /// Orders that one page walks at most.
@@ -20,16 +22,14 @@ pub const WALKED: i64 = 50_000;
 const MAX_CANDIDATES: i32 = 20_000;
 /// Most trips whose orders are looked up by trip; of more trips, orders are walked.
 const MAX_TRIPS: usize = 20;
-/// Most trips of the days of departure.
-const MAX_TRIPS_OF_DAYS: i64 = 20_000;
 
 /// Which orders; every given condition must hold.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
     /// In this state.
     pub state: Option<OrderStatus>,
-    /// Whose trip departs from then on, and before then.
-    pub departs: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Whose trip departs on a day.
+    pub departs: Option<Departing>,
     /// Booked from then on, and before then.
     pub booked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Of this amount at least.
@@ -65,8 +65,8 @@ enum Source {
     Ids(Vec<Uuid>),
     /// All of a rider.
     Rider(Uuid),
-    /// All, from the newest on; of one of these trips, if there are any.
-    All(Option<Vec<Uuid>>),
+    /// All, from the newest on.
+    All,
 }
 
 /// A page of the orders that fit.
@@ -74,29 +74,28 @@ enum Source {
 /// # Errors
 /// The database's.
 pub async fn list(pool: &PgPool, filter: &OrderFilter, limit: u16) -> Result<OrderPage, Error> {
-    let source = filter.source(pool).await?;
+    let mut tx = storage::begin_search(pool).await?;
+    let conn = &mut *tx;
+    let source = filter.source(conn).await?;
     let mut sql = filter.select(&source, i64::from(limit) + 1);
-    let mut ids: Vec<Uuid> = sql.build_query_scalar().persistent(false).fetch_all(pool).await?;
+    let mut ids: Vec<Uuid> = sql.build_query_scalar().persistent(false).fetch_all(&mut *conn).await?;
     let is_full = ids.len() > usize::from(limit);
     ids.truncate(limit.into());
     let reached = match (is_full, &source) {
         (true, _) => ids.last().copied(),
         (false, Source::Ids(_)) => None,
-        (false, _) => filter.walked_to(pool, &source).await?,
+        (false, _) => filter.walked_to(conn, &source).await?,
     };
-    let items = of_ids(pool, &ids).await?;
+    let items = of_ids(&mut *conn, &ids).await?;
     Ok(OrderPage { items, next: reached.map(OrderId), is_cut: !is_full && reached.is_some() })
 }
 
 impl OrderFilter {
-    async fn source(&self, pool: &PgPool) -> Result<Source, sqlx::Error> {
+    async fn source(&self, conn: &mut PgConnection) -> Result<Source, sqlx::Error> {
         if self.owed {
-            return Ok(Source::Ids(undos::orders_owed(pool).await?));
+            return Ok(Source::Ids(undos::orders_owed(conn).await?));
         }
-        let mut trips = match self.departs {
-            Some((from, to)) => Some(departing(pool, from, to).await?),
-            None => None,
-        };
+        let mut trips = self.departs.as_ref().map(|day| day.trips.clone());
         if let Some(TripId(trip)) = self.trip {
             let departs = trips.is_none_or(|trips| trips.contains(&trip));
             trips = Some(if departs { vec![trip] } else { Vec::new() });
@@ -109,11 +108,11 @@ impl OrderFilter {
                     &trips,
                     MAX_CANDIDATES
                 )
-                .fetch_all(pool)
+                .fetch_all(&mut *conn)
                 .await?;
                 Source::Ids(ids)
             }
-            (None, trips) => Source::All(trips),
+            (None, _) => Source::All,
         })
     }
 
@@ -122,7 +121,7 @@ impl OrderFilter {
         let mut sql = QueryBuilder::new("select o.id from (");
         self.candidates(&mut sql, source, "*");
         sql.push(") as o where true");
-        self.conditions(&mut sql, source);
+        self.conditions(&mut sql);
         sql.push(" order by o.id desc limit ").push(most);
         sql
     }
@@ -132,13 +131,13 @@ impl OrderFilter {
         match source {
             Source::Ids(ids) => sql.push("id = any(").push_bind(ids.clone()).push(")"),
             Source::Rider(rider) => sql.push("rider_id = ").push_bind(*rider),
-            Source::All(_) => sql.push("true"),
+            Source::All => sql.push("true"),
         };
         for (compared, id) in [
             (" and id >= ", self.booked.map(|(from, _)| first_id(from))),
             (" and id < ", self.booked.map(|(_, to)| first_id(to))),
             // Nobody books a trip that has departed.
-            (" and id < ", self.departs.map(|(_, to)| first_id(to))),
+            (" and id < ", self.departs.as_ref().map(|day| first_id(day.before))),
             (" and id < ", self.after.map(|order| order.0)),
         ] {
             if let Some(id) = id {
@@ -151,7 +150,7 @@ impl OrderFilter {
         }
     }
 
-    fn conditions(&self, sql: &mut QueryBuilder<Postgres>, source: &Source) {
+    fn conditions(&self, sql: &mut QueryBuilder<Postgres>) {
         const DEBITED: &str =
             "exists (select from payment p where p.order_id = o.id and p.state = 'debited')";
         match self.state {
@@ -177,14 +176,8 @@ impl OrderFilter {
         if let Some(TripId(trip)) = self.trip {
             sql.push(" and o.trip_id = ").push_bind(trip);
         }
-        if let Some((from, to)) = self.departs {
-            // Of few trips the orders were looked up already; of a rider's orders each trip is.
-            if let Source::All(Some(trips)) = source {
-                sql.push(" and o.trip_id = any(").push_bind(trips.clone()).push(")");
-            } else {
-                sql.push(" and exists (select from trip t where t.id = o.trip_id and t.departs_at >= ");
-                sql.push_bind(from).push(" and t.departs_at < ").push_bind(to).push(")");
-            }
+        if let Some(day) = &self.departs {
+            sql.push(" and o.trip_id = any(").push_bind(day.trips.clone()).push(")");
         }
         if let Some(seat) = &self.seat {
             sql.push(" and ").push_bind(seat.clone()).push(" = any(coalesce(o.labels, o.seats::text[]))");
@@ -192,22 +185,10 @@ impl OrderFilter {
     }
 
     /// The last order that a page walked to, if there are more behind it.
-    async fn walked_to(&self, pool: &PgPool, source: &Source) -> Result<Option<Uuid>, sqlx::Error> {
+    async fn walked_to(&self, conn: &mut PgConnection, source: &Source) -> Result<Option<Uuid>, sqlx::Error> {
         let mut sql = QueryBuilder::new("select id from (");
         self.candidates(&mut sql, source, "id");
         sql.push(") as walked offset ").push(WALKED - 1);
-        sql.build_query_scalar().persistent(false).fetch_optional(pool).await
+        sql.build_query_scalar().persistent(false).fetch_optional(conn).await
     }
-}
-
-/// The trips that depart from then on and before then.
-async fn departing(pool: &PgPool, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "select id from trip where departs_at >= $1 and departs_at < $2 order by departs_at, id limit $3",
-        from,
-        to,
-        MAX_TRIPS_OF_DAYS
-    )
-    .fetch_all(pool)
-    .await
 }

@@ -9,7 +9,7 @@
 
 use crate::{
     domain::{Error, FieldError, Instant, JobState, Label, OrderId, Page, Refusal, RiderId, TripId},
-    orders,
+    orders, storage,
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -168,7 +168,7 @@ pub async fn list(
     after: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<JobView>, Error> {
-    let mut conn = pool.acquire().await?;
+    let mut conn = storage::begin_search(pool).await?;
     let filter = JobFilter { after, ..query.filter(&mut conn, JobTable::ALL).await? };
     let mut items = admin::list(&mut *conn, &filter, i64::from(limit) + 1).await?;
     let more = items.len() > usize::from(limit);
@@ -182,7 +182,7 @@ pub async fn list(
 /// # Errors
 /// A field that breaks a rule; the database's.
 pub async fn count(pool: &PgPool, query: &JobQuery) -> Result<usize, Error> {
-    let mut conn = pool.acquire().await?;
+    let mut conn = storage::begin_search(pool).await?;
     let filter = query.filter(&mut conn, JobTable::ALL).await?;
     Ok(admin::ids(&mut *conn, &filter, admin::COUNT_MAX + 1).await?.len())
 }
@@ -267,7 +267,17 @@ pub async fn errors(
     after: Option<&ErrorCursor>,
     limit: u16,
 ) -> Result<Page<ErrorGroup>, sqlx::Error> {
-    let mut groups = admin::errors(pool, tag, after, i64::from(limit) + 1).await?;
+    errors_on(&mut *storage::begin_search(pool).await?, tag, after, limit).await
+}
+
+/// As [`errors`], on a connection.
+pub(super) async fn errors_on(
+    conn: &mut PgConnection,
+    tag: Option<&str>,
+    after: Option<&ErrorCursor>,
+    limit: u16,
+) -> Result<Page<ErrorGroup>, sqlx::Error> {
+    let mut groups = admin::errors(conn, tag, after, i64::from(limit) + 1).await?;
     let more = groups.len() > usize::from(limit);
     groups.truncate(limit.into());
     let next = groups.last().filter(|_| more).map(|last| ErrorCursor::from(last).to_string());

@@ -2,7 +2,7 @@
 
 use super::Attribution;
 use crate::{
-    domain::{Error, Refusal, RiderId, SeatSet, TripId},
+    domain::{Error, Localized, Refusal, RiderId, RiderMessage, SeatSet, TripId},
     ops::audit::{Action, Subject},
     trips::{
         self, GeneratedTrips, NewTrip, TripDetail, Viewer,
@@ -74,21 +74,38 @@ pub async fn set_blocked(
     Ok(done.blocked)
 }
 
-/// Cancels a trip, for a reason.
+/// Cancels a trip, for a reason. Riders read `message`, and never the reason.
 ///
 /// # Errors
 /// As [`cancel::cancel`]; no reason.
-pub async fn cancel(conn: &mut PgConnection, by: &Attribution, trip: TripId) -> Result<Progress, Error> {
-    let (progress, changed) = cancel::cancel(&mut *conn, trip, by.reason()?, operator(by)).await?;
+pub async fn cancel(
+    conn: &mut PgConnection,
+    by: &Attribution,
+    trip: TripId,
+    message: Option<&RiderMessage>,
+) -> Result<Progress, Error> {
+    let (progress, changed) = cancel::cancel(&mut *conn, trip, by.reason()?, message, operator(by)).await?;
     if !changed {
         return Ok(progress);
     }
-    let detail = json!({ "orders": progress.orders, "left": progress.left });
+    let mut detail = json!({ "orders": progress.orders, "left": progress.left });
+    if let Some(message) = &progress.message {
+        detail["message"] = json!(message);
+    }
     by.record(conn, Action::TripCancel, &Subject::of("trip", &trip), &detail).await?;
     Ok(progress)
 }
 
-/// The account that the trip's history names. The command line has no action that needs it.
+/// What riders read of a cancelled trip.
+pub fn riders_read(message: Option<&RiderMessage>) -> Localized {
+    let after = |mark: &str| message.map(|message| format!("{mark}{}", message.as_str())).unwrap_or_default();
+    Localized::new(
+        format!("Riders read: the trip is cancelled{}", after(": ")),
+        format!("乘客看到：班次已取消{}", after("：")),
+    )
+}
+
+/// The account that the trip's history names; none at the command line.
 fn operator(by: &Attribution) -> RiderId {
     by.actor.rider.unwrap_or(RiderId(uuid::Uuid::nil()))
 }

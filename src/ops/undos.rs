@@ -219,9 +219,8 @@ pub async fn backlog(pool: &PgPool, bound: Duration) -> Result<UndoBacklog, sqlx
 ///
 /// # Errors
 /// The database's.
-pub async fn orders_owed(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
-    let mut conn = pool.acquire().await?;
-    let due = due(&mut conn, Duration::ZERO, MAX_COUNTED).await?;
+pub async fn orders_owed(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Error> {
+    let due = due(&mut *conn, Duration::ZERO, MAX_COUNTED).await?;
     let dead = sqlx::query_scalar!(
         "select payload from queue.dead_letter where tag = any($1) order by id desc limit $2",
         &tags(),
@@ -235,7 +234,7 @@ pub async fn orders_owed(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
     // The job of a cancelled trip speaks of no order.
     let whole = facts.iter().filter(|facts| facts.order_id.is_none());
     let trips: Vec<Uuid> = whole.filter_map(|facts| facts.trip_id).collect();
-    orders.extend(of_trips(&mut conn, &trips).await?.into_iter().filter_map(|change| change.order));
+    orders.extend(of_trips(&mut *conn, &trips).await?.into_iter().filter_map(|change| change.order));
     Ok(orders.into_iter().collect())
 }
 

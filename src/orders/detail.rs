@@ -78,6 +78,8 @@ pub async fn detail(
     let row = query_orders!(
         r#", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
            coalesce(o.refund_percent, 100::smallint) as "refund_percent!",
+           case when t.cancelled_at is not null
+                then (select c.message from trip_cancellation c where c.trip_id = t.id) end as cancelled_message,
            (select imported_at from network where is_there) as imported_at,
            (select coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'status', e.status, 'reason', e.reason)
                                       order by e.at), '[]')

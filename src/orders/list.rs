@@ -72,6 +72,9 @@ pub struct Ride {
     /// What a refund has kept of the amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refund_fee: Option<Money>,
+    /// Of a cancelled trip: what its operator says to riders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_message: Option<String>,
     /// The code of the trip's route; `None` for a trip of no network.
     #[serde(skip)]
     pub route: Option<String>,
@@ -93,6 +96,7 @@ macro_rules! ride {
             arrives_at: $row.arrives_at,
             refund_percent: $row.refund_percent,
             refund_fee: $row.refund_fee.map($crate::domain::Money::from_database),
+            cancelled_message: $row.cancelled_message,
             route: $row.route,
             refund_secs: $row.refund_secs,
             imported_at: $row.imported_at,
@@ -121,6 +125,7 @@ struct ListedRow {
     arrives_at: DateTime<Utc>,
     refund_percent: i16,
     refund_fee: Option<Decimal>,
+    cancelled_message: Option<String>,
     route: Option<String>,
     refund_secs: Option<i32>,
     imported_at: Option<DateTime<Utc>>,
@@ -180,6 +185,8 @@ async fn newest(
     query_orders!(
         ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
            coalesce(o.refund_percent, 100::smallint) as \"refund_percent!\",
+           case when t.cancelled_at is not null
+                then (select c.message from trip_cancellation c where c.trip_id = t.id) end as cancelled_message,
            (select imported_at from network where is_there) as imported_at",
         " from order_listed o join trip t on t.id = o.trip_id
            where o.rider_id = $1 and ($2::text is null or o.list = $2) and ($3::uuid is null or o.id < $3)
@@ -206,6 +213,8 @@ async fn by_time(
     query_orders!(
         ListedRow: ", t.bus_id, t.direction, t.departs_at, t.arrives_at, t.route, o.refund_secs, o.refund_fee,
            coalesce(o.refund_percent, 100::smallint) as \"refund_percent!\",
+           case when t.cancelled_at is not null
+                then (select c.message from trip_cancellation c where c.trip_id = t.id) end as cancelled_message,
            (select imported_at from network where is_there) as imported_at",
         " from order_listed o join trip t on t.id = o.trip_id
            cross join lateral (

@@ -2,7 +2,7 @@
 
 use super::{OrderView, order_row, query_orders};
 use crate::domain::{OrderId, Page, TripId, seat_number};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// An order and whose it is.
@@ -70,13 +70,13 @@ pub async fn of_trip(pool: &PgPool, trip: TripId, most: u16) -> Result<Vec<Found
 ///
 /// # Errors
 /// The database's.
-pub async fn of_ids(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
+pub async fn of_ids(db: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Found>, sqlx::Error> {
     let rows = query_orders!(
         r#", o.rider_id as "rider_id!""#,
         " from order_shown o where o.id = any($1) order by o.id desc",
         ids
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     let items = rows.into_iter().map(|row| {
         let rider_id = row.rider_id;

@@ -31,7 +31,7 @@ pub use locks::{LockMode, RelationLock};
 pub use migrate::{LOCK_TRIES, SchemaError, Steps, migrate, migrate_steps};
 pub use migrations::{LONGEST_HOLD, MIGRATIONS, Phase, lowest, newest, phase};
 pub(crate) use outage::predates_outage;
-pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_unfit, note_outage};
+pub use outage::{error_type, is_contended, is_outage, is_stale_plan, is_stopped, is_unfit, note_outage};
 pub use plan::{Pending, Plan, PlannedLock, RelationSize, plan};
 pub use pooler::{SessionError, require_sessions};
 pub use probe::{PROBE_CONNECTIONS, Probe};
@@ -41,7 +41,7 @@ pub use stale_plan::{STALE_PLANS, again, is_unsettled};
 pub(crate) use stale_plan::{met_stale_plan, stale_plan_persists};
 pub use tls::{check_database_url, check_replica_url};
 pub(crate) use waiting::waits_for_connection;
-pub use waiting::{POOL_TIMEOUTS, POOL_WAITING, begin, begin_with};
+pub use waiting::{POOL_TIMEOUTS, POOL_WAITING, begin, begin_search, begin_with};
 
 use crate::settings::Database;
 use sqlx::{

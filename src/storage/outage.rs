@@ -62,6 +62,12 @@ pub fn is_contended(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["55P03", "40P01", "40001"].contains(&&*code))
 }
 
+/// Whether the database stopped the statement because it took too long.
+pub fn is_stopped(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "57014")
+}
+
 /// The kind of an error without its text, which may quote a value: the SQLSTATE, or what is at fault
 /// on this side.
 pub fn error_type(error: &sqlx::Error) -> String {

@@ -28,10 +28,10 @@ impl Probe {
     /// Safe to drop: a connection whose answer has not come is closed, so a slow answer of one probe
     /// is not in the way of the next.
     pub(crate) async fn responds(&self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.ask()).await.unwrap_or(false)
+        tokio::time::timeout(within, self.request()).await.unwrap_or(false)
     }
 
-    async fn ask(&self) -> bool {
+    async fn request(&self) -> bool {
         let mut kept = self.kept.lock().await;
         // One that was kept may be from before a restart: only a new one is proof.
         if let Some(connection) = kept.take()

@@ -38,6 +38,15 @@ pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx
     waits_for_connection(queue::begin(pool)).await
 }
 
+/// Begins a transaction for what people search for: it only reads, and each of its statements is stopped
+/// after 2 s, whatever the filter. Counted while it waits. Safe to drop at any moment.
+///
+/// # Errors
+/// The pool's and the database's.
+pub async fn begin_search(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    begin_with(pool, "begin read only; set local statement_timeout = 2000").await
+}
+
 /// [`queue::begin_with`], counted while it waits. Safe to drop at any moment.
 ///
 /// # Errors

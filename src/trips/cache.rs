@@ -24,7 +24,7 @@ use std::{
 use tokio::sync::OnceCell;
 
 /// Part of the keys: different builds beside each other never read each other's lists.
-const LAYOUT: &str = concat!("3:", env!("CARGO_PKG_VERSION"));
+const LAYOUT: &str = concat!("4:", env!("CARGO_PKG_VERSION"));
 
 /// Trips of a page, the default and the maximum: an ordinary day fits on its first page.
 pub const PAGE: u16 = 500;

@@ -15,7 +15,7 @@
 use super::passes;
 use crate::{
     booking::unpaid,
-    domain::{CloseReason, Error, OrderId, OrderStatus, Refusal, RiderId, TripId},
+    domain::{CloseReason, Error, OrderId, OrderStatus, Refusal, RiderId, RiderMessage, TripId},
     payment::refund,
     saga::JobContext,
 };
@@ -40,6 +40,9 @@ pub struct Progress {
     pub trip_id: TripId,
     /// Why it was cancelled.
     pub reason: String,
+    /// What riders read of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// When.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub cancelled_at: DateTime<Utc>,
@@ -57,8 +60,9 @@ pub struct Progress {
 }
 
 /// Cancels a trip that has not arrived yet, and enqueues the job that ends its orders, in the
-/// caller's transaction. Of a cancelled trip it returns the progress, and enqueues the job again if
-/// it is missing. Also returns whether it did either of the two.
+/// caller's transaction. Riders read `message`, never the reason. Of a cancelled trip it returns the
+/// progress, and enqueues the job again if it is missing; the first message stays. Also returns whether
+/// it did either of the two.
 ///
 /// # Errors
 /// An unknown trip, one that has arrived; the database's.
@@ -66,6 +70,7 @@ pub async fn cancel(
     conn: &mut PgConnection,
     trip: TripId,
     reason: &str,
+    message: Option<&RiderMessage>,
     operator: RiderId,
 ) -> Result<(Progress, bool), Error> {
     let marked = sqlx::query!(
@@ -74,8 +79,8 @@ pub async fn cancel(
                where id = $1 and (cancelled_at is not null or arrives_at > now())
                returning id
            ), begun as (
-               insert into trip_cancellation (trip_id, reason, order_ids)
-               select id, $2, array(select distinct s.order_id from seat s where s.trip_id = id and s.order_id is not null)
+               insert into trip_cancellation (trip_id, reason, message, order_ids)
+               select id, $2, $4, array(select distinct s.order_id from seat s where s.trip_id = id and s.order_id is not null)
                from marked
                on conflict (trip_id) do nothing
                returning trip_id
@@ -86,6 +91,7 @@ pub async fn cancel(
         trip.0,
         reason,
         operator.0,
+        message.map(RiderMessage::as_str),
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -111,7 +117,7 @@ pub async fn cancel(
 /// The database's.
 pub async fn progress(conn: &mut PgConnection, trip: TripId) -> Result<Option<Progress>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select c.reason, t.cancelled_at as "cancelled_at!", c.finished_at, ended.refunded as "refunded!",
+        r#"select c.reason, c.message, t.cancelled_at as "cancelled_at!", c.finished_at, ended.refunded as "refunded!",
                   ended.closed as "closed!",
                   (select count(distinct s.order_id) from seat s where s.trip_id = c.trip_id) as "left!"
            from trip_cancellation c join trip t on t.id = c.trip_id, lateral (
@@ -127,6 +133,7 @@ pub async fn progress(conn: &mut PgConnection, trip: TripId) -> Result<Option<Pr
     Ok(row.map(|row| Progress {
         trip_id: trip,
         reason: row.reason,
+        message: row.message,
         cancelled_at: row.cancelled_at,
         finished_at: row.finished_at,
         orders: row.refunded + row.closed + row.left,

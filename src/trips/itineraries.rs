@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgExecutor, PgPool, types::Json};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -86,6 +86,26 @@ impl Itineraries {
     /// The numbers of the directions that routes have, and 0 and 1, which trips of no route have.
     pub fn directions(&self) -> BTreeSet<i16> {
         self.by_route.values().flat_map(|directions| directions.keys().copied()).chain([0, 1]).collect()
+    }
+
+    /// The directions of all routes, by the code of the route and their number, in the order of both.
+    pub fn of_all_routes(&self) -> Vec<(&str, i16, &Itinerary)> {
+        let directions = self.by_route.iter().flat_map(|(route, directions)| {
+            directions.iter().map(|(number, itinerary)| (route.as_str(), *number, itinerary))
+        });
+        let mut all: Vec<_> = directions.collect();
+        all.sort_unstable_by_key(|(route, number, _)| (*route, *number));
+        all
+    }
+
+    /// The zones that first stops are in, and the network's.
+    pub fn zones(&self) -> HashSet<Tz> {
+        let directions = self.by_route.values().flat_map(BTreeMap::values);
+        let stops = directions.flat_map(|itinerary| {
+            let before = itinerary.before.iter().map(|(_, stops)| stops);
+            before.chain([&itinerary.stops]).filter_map(|stops| stops.first())
+        });
+        stops.map(|stop| stop.zone).chain(self.zone).collect()
     }
 
     /// The languages of names, the default first.

@@ -1,7 +1,7 @@
 //! Where and when a trip goes, as people read it: names in their language, and local times.
 
 use super::{
-    itineraries::{Itineraries, RunsAs, ServedStop},
+    itineraries::{Itineraries, Itinerary, RunsAs, ServedStop},
     seat_map::TripDetail,
     views::Trip,
 };
@@ -122,6 +122,18 @@ impl<'a> JourneyContext<'a> {
             departs_local: local(departs_at, zone(from)),
             arrives_local: local(arrives_at, zone(to)),
         }
+    }
+
+    /// The zone of the first stop of a trip; the network's for a trip of no route.
+    pub fn zone_of(&self, route: Option<&str>, direction: i16, departs_at: DateTime<Utc>) -> Tz {
+        let itinerary = route.and_then(|route| self.itineraries.of(route, direction));
+        let first = itinerary.and_then(|itinerary| itinerary.stops(departs_at).first());
+        first.map_or_else(|| self.itineraries.zone().unwrap_or(self.trips.zone), |stop| stop.zone)
+    }
+
+    /// What a direction of a route is called: the route and what the bus shows.
+    pub fn direction_words(&self, itinerary: &'a Itinerary) -> String {
+        format!("{} → {}", self.name(&itinerary.route), self.name(&itinerary.direction))
     }
 
     /// Until when a rider may have a seat refunded, with the rule of its trip or order if it has one.

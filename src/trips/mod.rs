@@ -20,6 +20,7 @@ mod prices;
 pub mod seat_map;
 pub mod seats;
 mod single_flight;
+pub mod times;
 mod timetable;
 mod views;
 

@@ -64,6 +64,9 @@ pub struct Trip {
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
     pub status: &'static str,
+    /// Of a cancelled trip: what its operator says to riders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled_message: Option<String>,
     /// By which its journey is found, with the rules that it is sold by.
     #[serde(skip)]
     pub route: TripRoute,
@@ -129,6 +132,7 @@ pub(super) struct TripRow {
     pub(super) capacity: i32,
     pub(super) free_seats: i64,
     pub(super) cancelled: bool,
+    pub(super) cancelled_message: Option<String>,
     pub(super) now: DateTime<Utc>,
     pub(super) route: Option<String>,
     pub(super) departure: Option<i32>,
@@ -158,6 +162,7 @@ impl From<TripRow> for Trip {
             capacity: row.capacity,
             free_seats: row.free_seats,
             status,
+            cancelled_message: row.cancelled_message,
             route: TripRoute {
                 code: row.route,
                 departure: row.departure,
@@ -215,6 +220,8 @@ async fn find(
                   (select count(*) from seat s
                    where s.trip_id = t.id and seat_state(s.blocked, s.order_id, s.held_until) = 'f') as "free_seats!",
                   t.cancelled_at is not null as "cancelled!", now() as "now!",
+                  case when t.cancelled_at is not null
+                       then (select c.message from trip_cancellation c where c.trip_id = t.id) end as cancelled_message,
                   t.route, t.timetable_id as departure, t.cut_off_secs, t.refund_secs, t.refund_percent,
                   (select imported_at from network where is_there) as imported_at
            from trip t

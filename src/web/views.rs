@@ -55,7 +55,7 @@ pub(super) struct Trip {
     pub(super) refundable_until: DateTime<Utc>,
     pub(super) refund_percent: u8,
     /// What the operator says to the riders of a cancelled trip.
-    pub(super) message: Option<String>,
+    pub(super) cancelled_message: Option<String>,
 }
 
 /// A trip with its seats.

@@ -23,6 +23,7 @@ mod orders;
 mod own_password;
 mod paying;
 mod retries;
+mod rider_messages;
 mod roles;
 mod rotation;
 pub mod second_factor;

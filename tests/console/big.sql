@@ -1,7 +1,8 @@
 -- A database as it is after a busy month, by statements over sets: :orders orders (a fiftieth as
 -- many riders, a twenty-second as many trips), :jobs finished jobs, :live unpaid orders with their
--- timers and as many ready jobs of a paused tag, :dead dead letters, a day of roll-ups. Each part
--- between two lines of `-- part` is one transaction.
+-- timers and as many ready jobs of a paused tag, :dead dead letters, :accounts accounts that never
+-- booked, a bulk operation of as many jobs as one may cover, a week of roll-ups, :acts acts in the audit
+-- log. Each part between two lines of `-- part` is one transaction.
 --
 -- `farebox verify` holds on it, but for nothing_is_dead: dead letters are what is asked for.
 -- Left out: sessions, which live
@@ -38,11 +39,22 @@ begin
     end loop;
 end $$;
 
+-- part: the index of names is built at the end
+drop index rider_by_terms;
+
 -- part: riders and their wallets
 create temp table r as
 select n, pg_temp.uuid7(now() - interval '40 days' + n * interval '1 s') as id from generate_series(0, :orders / 50 - 1) n;
-insert into rider (id, user_name, password_hash, created_at)
-select r.id, 'load' || n, m.password_hash, now() - interval '40 days' from r, rider m where m.user_name = 'model';
+insert into rider (id, user_name, password_hash, created_at, nick_name, email, phone)
+select r.id, 'load' || n, m.password_hash, now() - interval '40 days',
+       case when n % 3000 = 7 then '王小明' when n % 100 = 0 then '李小明' else 'Rider ' || n end,
+       'load' || n || '@example.com', '+86 138' || lpad((n * 7919 % 100000000)::text, 8, '0')
+from r, rider m where m.user_name = 'model';
+insert into rider (id, user_name, password_hash, created_at, nick_name, email)
+select pg_temp.uuid7(now() - interval '39 days' + n * interval '1 s'), 'user' || n, m.password_hash,
+       now() - interval '39 days', case when n % 3000 = 7 then '王小明' else 'Somebody ' || n end,
+       'user' || n || case when n % 3 = 0 then '@example.com' else '@example.org' end
+from rider m cross join generate_series(0, :accounts - 1) n where m.user_name = 'model';
 insert into pay_password (rider_id, hash)
 select r.id, p.hash from r, rider m join pay_password p on p.rider_id = m.id where m.user_name = 'model';
 create unique index on r (n);
@@ -207,15 +219,52 @@ from (select o.*, j.j, o.i * (:jobs / :orders) + j.j as nr,
                     'order_unpaid'])[1 + j.j % 10] as tag
       from o cross join generate_series(0, :jobs / :orders - 1) j (j) where o.i < :orders) x;
 
--- part: a day of roll-ups
+-- part: a bulk operation that has ended: of five jobs one is live, one dead again, the others are done
+insert into bulk (id, act, selection, actor, reason, covers, more, reached, done, created_at, started_at, finished_at)
+select pg_temp.uuid7(now() - interval '1 hour'), 'redrive', '{"filter": {"state": "dead"}}', 'the benchmark', 'a large one',
+       many, false, many, many, now() - interval '1 hour', now() - interval '1 hour', now() - interval '50 min'
+from (select least(:dead, 100000) as many) x where many > 0;
+insert into bulk_item (bulk_id, nr, job_id, tag, key, order_id, outcome)
+select b.id, row_number() over (order by j.id), j.id, j.tag, j.key, j.key::uuid, 'done'
+from bulk b cross join lateral (
+    (select id, tag, key from queue.job limit b.covers / 5) union all
+    (select id, tag, key from queue.dead_letter limit b.covers / 5) union all
+    (select id, tag, key from queue.finished where tag = 'order_cancel' and ended_at > now() - interval '10 days'
+     limit b.covers - 2 * (b.covers / 5))
+) j;
+
+-- part: a week of roll-ups
 insert into queue.tally (tag, minute, done, failed, run_secs, pickup, lateness, run)
 select tag, m, 20 + (extract(minute from m)::int * 7) % 30, extract(minute from m)::int % 5, 1.5,
        array[0,0,0,10,10,5,2,0,0,0,0,0,0,0,0]::bigint[], array[0,0,0,10,10,5,2,0,0,0,0,0,0,0,0]::bigint[],
        array[0,0,10,10,5,2,0,0,0,0,0,0,0,0,0]::bigint[]
 from unnest(array['order_seats_cancel', 'order_add_seats_cancle', 'order_calc_money_cancle', 'order_add_cancle',
     'order_cancel', 'pay_check_cancle', 'pay_money_cancle', 'pay_cancle', 'pay_back_cancle', 'order_unpaid']) tag,
-     generate_series(date_trunc('minute', now()) - interval '1 day', date_trunc('minute', now()) - interval '1 min', interval '1 min') m
+     generate_series(date_trunc('minute', now()) - interval '7 days', date_trunc('minute', now()) - interval '1 min', interval '1 min') m
 on conflict do nothing;
+insert into minute_tally (minute, booked, paid, refused, failed)
+select m, 20, 15, 2, extract(minute from m)::int % 7
+from generate_series(date_trunc('minute', now()) - interval '7 days', date_trunc('minute', now()) - interval '1 min',
+                     interval '1 min') m
+on conflict do nothing;
+
+-- part: acts of operators, each with its link of the chain
+set session_replication_role = origin;
+insert into audit (id, at, actor_id, actor, role, through, act, subject_kind, subject, order_id, reason)
+select pg_temp.uuid7(at), at, ops.id, 'ops', 'operator', 'console', case when nr % 10 = 0 then 'job_redrive' else 'order_read' end,
+       'order', o.id, case when nr % 10 = 0 then o.id end, case when nr % 10 = 0 then 'the bank is back' end
+from (select o.id, o.at, row_number() over (order by o.i desc) as nr from o order by o.i desc limit :acts) o, rider ops
+where ops.user_name = 'ops';
+set session_replication_role = replica;
+
+-- part: what waits for a second operator
+insert into wallet_approval (id, rider_id, kind, amount, reference, reference_key, reason, asked_by, asked_at, expires_at)
+select pg_temp.uuid7(now()), r.id, 'top_up', 5000, 'wire ' || n, 'wire ' || n, 'a large one', ops.id, now(), now() + interval '1 day'
+from r, rider ops where n < 1000 and ops.user_name = 'ops';
+
+-- part: the index of names
+create index rider_by_terms on rider
+    using gin (rider_terms(id, user_name, nick_name, email, phone)) with (fastupdate = off);
 
 -- part: what the planner knows
 set session_replication_role = origin;

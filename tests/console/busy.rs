@@ -27,13 +27,13 @@ async fn pages_without_a_free_connection_say_busy_and_heal() {
     browser.goto("/console/queues").await;
     browser.until("the page is fresh", FRESH).await;
     browser.run(WATCH).await;
-    // Readers of the log wait for its lock, each on a connection of the operators.
+    // Readers of the approvals wait for a lock, each on a connection of the operators.
     let mut lock = world.pool.begin().await.unwrap();
-    sqlx::query("lock table audit in access exclusive mode").execute(&mut *lock).await.unwrap();
+    sqlx::query("lock table wallet_approval in access exclusive mode").execute(&mut *lock).await.unwrap();
     let readers = [0, 1].map(|_| {
         let ConsoleSession { http, base, cookie } = &plain;
         let reader = ConsoleSession { http: http.clone(), base: base.clone(), cookie: cookie.clone() };
-        tokio::spawn(async move { reader.status("GET", "/console/audit", None).await })
+        tokio::spawn(async move { reader.status("GET", "/console/approvals", None).await })
     });
     until("all connections are in use", || async { world.waiting_for_locks().await == 2 }).await;
 

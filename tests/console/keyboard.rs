@@ -101,3 +101,23 @@ async fn the_language_is_switched_and_a_session_that_ends_elsewhere_ends_here() 
     browser.goto("/console/jobs").await;
     assert_eq!(browser.path().await, "/console/sign-in?next=%2Fconsole%2Fjobs");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_copied_by_keyboard_and_selected_where_there_is_no_clipboard() {
+    let world = World::new().await;
+    let trip = world.trip(4).await;
+    let rider = world.rider("0").await;
+    let order = rider.booked(&trip, &["3"]).await;
+    let browser = Browser::signed_in(&world, "ops").await;
+    browser.goto(&format!("/console/orders/{order}")).await;
+    let said = "document.querySelector('.copied [role=status]').textContent";
+    browser.until("the page is live", "document.documentElement.dataset.live === 'on'").await;
+    browser.run("document.querySelector('[data-copy]').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until("it says so", &format!("{said} !== ''")).await;
+    browser.run("Object.defineProperty(navigator, 'clipboard', { value: undefined }); document.querySelector('[data-copy]').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until("the id is selected", &format!("getSelection().toString() === '{order}'")).await;
+    browser.until("it says that", &format!("{said}.startsWith('selected')")).await;
+    browser.check().await;
+}

@@ -144,7 +144,7 @@ async fn orders_riders_and_trips_need_no_mouse() {
     hands.uses("Block seats", ENTER).await;
     hands.0.until("the form is there", "document.querySelector('#seats')").await;
     hands.content().await;
-    hands.types("Seats", "19, 20").await;
+    hands.types("Seats, separated by commas", "19, 20").await;
     hands.types("Reason", "the belts are worn").await;
     hands.uses("Block seats", SPACE).await;
     hands.0.sees("Block seats ✓").await;

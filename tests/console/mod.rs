@@ -2,12 +2,16 @@
 
 pub mod a11y;
 mod accounts;
+mod bench_pages;
+mod bounded;
 mod bulk;
 mod bus_map;
 mod busy;
 mod charts;
+mod chinese;
 mod cookies;
 mod dead_rollback;
+mod departures;
 mod entry;
 mod errors;
 mod every_page;
@@ -36,6 +40,7 @@ mod tasks;
 mod ten_tabs;
 mod timeline;
 mod times;
+mod totals;
 mod trips;
 mod viewer_role;
 

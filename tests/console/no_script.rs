@@ -46,7 +46,9 @@ async fn plain(world: &World, name: &str) -> Browser {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_has_its_content_and_offers_nothing_that_needs_a_script() {
     let (world, from) = every_page::crowded().await;
-    let pages = every_page::found(&world, from).await;
+    let mut pages = every_page::found(&world, from).await;
+    // Its samples are for looking at.
+    pages.retain(|page| page != "/console/styleguide");
     let browser = plain(&world, "owner").await;
     let mut wrong = Vec::new();
     for language in ["中文", "English"] {
@@ -151,7 +153,7 @@ async fn orders_riders_and_trips_are_acted_upon() {
     browser.click("Write a note").await;
     done(&browser, "the rider called").await;
     browser.click("Refund").await;
-    browser.sees("4.00 CNY").await;
+    browser.sees("4.00\u{a0}CNY").await;
     browser.fill("Reason", "no heating").await;
     browser.click("Refund").await;
     done(&browser, "The refund has begun ✓").await;

@@ -12,6 +12,7 @@ const PAGE: usize = 50;
 
 /// The departure is typed; another bus's name cancels nothing, and the reason stays in the form.
 async fn is_cancelled_by_its_name(world: &World, browser: &Browser, trip: &str) {
+    the_preview_says_what_riders_read(browser).await;
     browser.fill("Reason", "snow on the pass").await;
     browser.fill("Type the departure:", "Bus 9 99:99").await;
     browser.click("Cancel the trip").await;
@@ -25,6 +26,7 @@ async fn is_cancelled_by_its_name(world: &World, browser: &Browser, trip: &str) 
     browser.click("Cancel the trip").await;
     browser.sees("Cancel the trip ✓").await;
     browser.sees("Riders to call").await;
+    browser.sees("Riders read: The pass is closed").await;
     nothing_more_can_be_done(browser, trip).await;
 }
 
@@ -112,6 +114,15 @@ async fn trips_are_found_by_direction_bus_and_state_page_by_page() {
     let link = format!("/console/trips?day={tomorrow}&amp;direction=1&amp;bus=2&amp;state=open");
     assert!(page.contains(&link), "another day of the same: {page}");
     assert!(page.contains("<option value=\"open\" selected>"), "the form says what is shown: {page}");
+    let listed = ops.page("/console/trips?direction=1&bus=2").await;
+    for (ahead, words) in [(-1, "Yesterday"), (0, "Today"), (1, "Tomorrow"), (6, "")] {
+        let day = today + Duration::days(ahead);
+        let named = if words.is_empty() { day.format("%a %-d %b").to_string() } else { words.to_owned() };
+        let link = format!("<a class=\"button\" href=\"/console/trips?day={day}&amp;direction=1&amp;bus=2\"");
+        let link = listed.split(&link).nth(1).unwrap_or_else(|| panic!("no {named}: {listed}"));
+        assert!(link.split("</a>").next().unwrap().ends_with(&format!(">{named}")), "{named}: {listed}");
+    }
+    assert!(listed.contains("<option value=\"1\" selected>return</option>"), "a name: {listed}");
     for bad in ["direction=up", "bus=red", "state=late", "after=the+last"] {
         assert_eq!(ops.status("GET", &format!("/console/trips?{bad}"), None).await, 422, "{bad}");
     }
@@ -189,6 +200,18 @@ async fn a_cancelled_trips_orders_end_live_on_its_page() {
     accessibility.found_nothing();
 }
 
+/// What riders would read; the message that breaks the rule stays in its field.
+async fn the_preview_says_what_riders_read(browser: &Browser) {
+    browser.sees("Riders read: the trip is cancelled").await;
+    browser.fill("Message to riders", "\u{202e}backwards").await;
+    browser.click("Preview").await;
+    browser.until("the rule is said", "document.querySelector('.fault')?.innerText.length > 0").await;
+    browser.fill("Message to riders", " The pass is closed ").await;
+    browser.click("Preview").await;
+    browser.sees("Riders read: the trip is cancelled: The pass is closed").await;
+    browser.sees("4 orders of 2 riders end: 12.00 CNY is given back").await;
+}
+
 /// Orders and the riders whose the seats are.
 async fn the_preview_names_riders(browser: &Browser, orders: &[(&str, &str)]) {
     for (order, name) in orders {
@@ -222,5 +245,8 @@ async fn the_log_tells_of_it(world: &World, browser: &Browser, trip: &str) {
         browser.sees(said).await;
     }
     let about = world.ops.get("/v1/ops/audit?act=trip_cancel").await;
-    assert_eq!(about.expect(200)["items"][0]["detail"], json!({"orders": 4, "left": 4}));
+    assert_eq!(
+        about.expect(200)["items"][0]["detail"],
+        json!({"orders": 4, "left": 4, "message": "The pass is closed"})
+    );
 }

@@ -37,6 +37,8 @@ impl Month {
             .replace(":orders", &self.orders.to_string())
             .replace(":jobs", &(self.orders * 5).to_string())
             .replace(":live", &self.unpaid.to_string())
+            .replace(":accounts", "0")
+            .replace(":acts", "0")
             .replace(":dead", "0");
         let mut db = PgConnection::connect(&own.url).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut db).await.unwrap();

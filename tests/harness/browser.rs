@@ -165,11 +165,12 @@ impl Browser {
         self.waits(what, holds).await;
     }
 
-    /// Waits until the page says this.
+    /// Waits until the page says this. To a reader, a no-break space is a space.
     pub async fn sees(&self, text: &str) {
+        let text = text.replace('\u{a0}', " ");
         self.until(
             &format!("the page says {text:?}"),
-            &format!("document.body.innerText.includes({})", json!(text)),
+            &format!("document.body.innerText.replaceAll('\u{a0}', ' ').includes({})", json!(text)),
         )
         .await;
     }

@@ -30,7 +30,7 @@ async fn an_operator_previews_another_bus_and_applies_it() {
     browser.sees("Seats without a place").await;
     browser.sees("12C").await;
     browser.sees("bus 1 to 3, other seats, of n, price 1.50 to 2.50").await;
-    browser.sees("1 orders stay, 1 end; 1.50 EUR is refunded").await;
+    browser.sees("1 order stays, 1 ends; 1.50 EUR is refunded").await;
     accessibility.on_every_screen(&browser, "the preview").await;
     assert_eq!(count(&world.pool, "select count(*) from network_import where trip_id is not null").await, 0);
     browser.fill("Reason", "a flat tyre").await;

@@ -97,6 +97,8 @@ function merge(id, markup) {
   if (!part) return;
   const active = document.activeElement;
   const href = part.contains(active) ? active.getAttribute("href") : null;
+  // The server's marks stand in the page alone: beside them nothing would fit what is sent.
+  for (const node of [...part.childNodes]) if (node.nodeType === Node.COMMENT_NODE) node.remove();
   const fresh = document.createElement("template");
   fresh.innerHTML = markup;
   morph(part, fresh.content);

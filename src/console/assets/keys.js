@@ -3,7 +3,6 @@
 // Copies an id. Where the clipboard cannot be used, the id is selected instead.
 const COPY_MS = 1000;
 const SAID_MS = 4000;
-root.dataset.script = "";
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;

@@ -51,6 +51,7 @@ pub(super) const TEXTS: super::Table = &[
     ("viewer", "观察员"),
     ("operator", "操作员"),
     ("admin", "管理员"),
+    ("shell", "系统用户"),
     ("api", "接口"),
     ("console", "控制台"),
     ("cli", "命令行"),

@@ -12,9 +12,9 @@ use crate::{
     domain::{Instant, Localized, OrderId},
     http::App,
     ops::audit::{self, Action, Entry, Filter},
-    storage::Freshness,
+    storage::{self, Freshness},
 };
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use maud::{Markup, html};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -38,16 +38,23 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     {
         given.refuse("before", Localized::new("later than the time since", "晚于起始时间"));
     }
-    let form = filters(&context, &given);
     if given.fault().is_some() {
-        let page = with_nav(&context, Nav::Audit, context.t("Audit log", "审计日志"), form);
-        return Ok(answered(&given, page));
+        return Ok(refused(&context, &given));
     }
     let filter = &filter;
-    let list = |pool: PgPool| async move { audit::list(&pool, filter, after, PAGE).await };
-    let found = app.reads.read(Freshness::Current, list).await?;
+    let list = |pool: PgPool| async move {
+        let mut conn = storage::begin_search(&pool).await?;
+        audit::list(&mut *conn, filter, after, PAGE).await
+    };
+    let found = match app.reads.read(Freshness::Current, list).await {
+        Ok(found) => found,
+        Err(error) => {
+            given.refuse_stopped(error)?;
+            return Ok(refused(&context, &given));
+        }
+    };
     let body = html! {
-        (form)
+        (filters(&context, &given))
         @if found.items.is_empty() { (empty(&context, "No act fits.", "没有符合的记录。")) }
         @else { div.scroll { table {
             thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Act", "操作")) }
@@ -57,6 +64,12 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
         (older_page_link(&context, found.next))
     };
     Ok(with_nav(&context, Nav::Audit, context.t("Audit log", "审计日志"), body))
+}
+
+/// The form, with what is wrong.
+fn refused(context: &PageContext, given: &Given) -> Response {
+    let form = filters(context, given);
+    answered(given, with_nav(context, Nav::Audit, context.t("Audit log", "审计日志"), form))
 }
 
 fn filters(context: &PageContext, given: &Given) -> Markup {
@@ -78,7 +91,7 @@ fn row(context: &PageContext, entry: &Entry) -> Markup {
     html! { tr {
         td { (when(context, entry.at)) }
         td { (entry.actor) " · " (word(context.lang, &entry.role)) " · " (word(context.lang, &entry.through)) }
-        td { (word(context.lang, &entry.act)) }
+        td.word { (word(context.lang, &entry.act)) }
         td { (word(context.lang, &entry.subject_kind)) " " @if entry.subject.parse::<Uuid>().is_ok() { a.id href=(format!("/console/search?q={}", entry.subject)) { (entry.subject) } } @else { code { (entry.subject) } } }
         td { @if let Some(order) = entry.order_id { (link_order(order)) } }
         td { (entry.reason.as_deref().unwrap_or_default()) }

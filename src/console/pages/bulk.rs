@@ -1,7 +1,7 @@
 //! Bulk operations on jobs: their list, preview, start and stop.
 
 use super::{
-    bulk_form::{Pairs, act_word, read, state, try_words, value},
+    bulk_form::{Pairs, act_word, read, start_form, state, try_words, value},
     bulk_preview::preview_card,
     bulk_show::{chosen_or_one, is_trial, verdict_card},
 };
@@ -20,7 +20,7 @@ use crate::{
         App,
         extract::{Params, Path, strict},
     },
-    ops::bulk::{self, BulkAction},
+    ops::bulk::{self, BulkAction, Expected},
     storage,
 };
 use axum::{
@@ -29,7 +29,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use maud::html;
-use uuid::Uuid;
 
 /// Operations on a page.
 const PAGE: u16 = 50;
@@ -70,7 +69,7 @@ pub(crate) async fn list(
 }
 
 /// The preview and the form that starts the operation. The form holds the operation's id, so that
-/// sending it twice starts one operation.
+/// sending it twice starts one operation, and the digest of the jobs that were counted.
 pub(crate) async fn new(
     State(app): State<App>,
     context: PageContext,
@@ -81,22 +80,16 @@ pub(crate) async fn new(
     }
     let one = is_trial(&pairs);
     let (what, selection) = chosen_or_one(&pairs)?;
-    let preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED_ON_PAGE).await?;
+    let counted = app.previews.read(&app.saga.pool, what, &selection).await?;
     let label = if one { try_words(&context) } else { act_word(&context, what.as_str()) };
-    let title = format!("{label} · {}", grouped(preview.covers));
-    let fields = html! {
-        input type="hidden" name="id" value=(Uuid::now_v7());
-        input type="hidden" name="expected" value=(preview.covers);
-        @for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            input type="hidden" name=(name) value=(value);
-        }
-    };
-    let body = if preview.covers == 0 {
+    let covers = counted.value.as_ref().map(|preview| preview.covers);
+    let title = covers.map_or_else(|| label.to_owned(), |covers| format!("{label} · {}", grouped(covers)));
+    let body = if covers == Some(0) {
         empty(&context, "No job fits that this could be done to.", "没有符合条件且可执行此操作的任务。")
     } else {
-        let card = preview_card(&context, what, &preview, &pairs, one);
-        let form = action_form(&context, "/console/bulk", label, fields, Some(card), ends(what));
-        let offers_trial = !one && !ends(what) && preview.covers > 1;
+        let card = live("preview", &context, preview_card(&context, what, &counted, &pairs, one));
+        let form = start_form(&context, label, &pairs, &counted, card, ends(what));
+        let offers_trial = !one && !ends(what) && covers != Some(1);
         html! {
             @if offers_trial { p { (action_link(&context, &format!("{}&one=1", context.path), try_words(&context))) " "
                 span.quiet { (context.t("The oldest one is run, and its page shows whether it heals.", "先执行最早的一个，并显示其是否恢复。")) } } }
@@ -107,7 +100,7 @@ pub(crate) async fn new(
 }
 
 pub(crate) async fn start(State(app): State<App>, form: OperatorForm<Pairs>) -> PageResult {
-    let known = [&["act", "id", "expected", "one", REPEATED[0]], &FILTERS[..]].concat();
+    let known = [&["act", "id", "expected", "digest", "one", REPEATED[0]], &FILTERS[..]].concat();
     if let Some((name, _)) = form.form.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(strict::unknown(name, &known).into());
     }
@@ -115,8 +108,11 @@ pub(crate) async fn start(State(app): State<App>, form: OperatorForm<Pairs>) -> 
     let id = read(&form.form, "id")?
         .map(|Id(id)| id)
         .ok_or_else(|| FieldError::new("id", "this field is required"))?;
-    let expected = read::<i64>(&form.form, "expected")?;
+    let counting = "the jobs are still being counted: look at the totals, and send it again";
+    let covers = read::<i64>(&form.form, "expected")?.ok_or_else(|| FieldError::new("expected", counting))?;
+    let digest = value(&form.form, "digest").map(str::to_owned);
     let (context, by, _) = form.into_parts();
+    let expected = Expected { covers: Some(covers), digest: digest.as_deref() };
     let mut tx = storage::begin(&app.saga.pool).await?;
     let begun = bulk::start(&mut tx, &by, id, what, &selection, expected).await?;
     tx.commit().await?;
@@ -133,9 +129,9 @@ pub(crate) async fn confirm_stop(
     Path(Id(id)): Path<Id>,
 ) -> PageResult {
     let operation = bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    let outcomes = bulk::outcomes(&app.saga.pool, id).await?;
+    let judged = app.judgements.read(&app.saga.pool, &operation).await?;
     let preview = html! {
-        (verdict_card(&context, &operation, &outcomes))
+        (verdict_card(&context, &operation, &judged))
         p { (context.t("What was done stays done; the rest is left alone.", "已执行的保持不变，其余不再处理。")) }
     };
     let stop = context.t("Stop", "停止");

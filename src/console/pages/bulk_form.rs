@@ -1,23 +1,77 @@
 //! What the pages of bulk operations share: the fields of their forms, and their words.
 
 use crate::console::{
-    components::{self, badge},
+    components::{self, badge, live, when},
     failure::Failure,
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id},
+    domain::{FieldError, Id, MAX_REASON},
     ops::{
-        bulk::{BulkAction, Selection},
+        Counted,
+        bulk::{BulkAction, Preview, Selection},
         search::JobQuery,
     },
 };
-use maud::Markup;
+use maud::{Markup, html};
 use std::str::FromStr;
 use uuid::Uuid;
 
 /// Names and values in their order: a selection by hand repeats `ids`.
 pub(super) type Pairs = Vec<(String, String)>;
+
+/// The form that starts an operation. It can be sent once all jobs are counted, and names them: what
+/// the preview did not show is not acted upon.
+pub(super) fn start_form(
+    context: &PageContext,
+    label: &str,
+    pairs: &Pairs,
+    counted: &Counted<Option<Preview>>,
+    card: Markup,
+    danger: bool,
+) -> Markup {
+    let disabled = !context.can_write();
+    let whole = counted.value.as_ref().filter(|_| counted.is_whole);
+    html! {
+        form.act.card method="post" action="/console/bulk" {
+            div.preview { (card) }
+            fieldset disabled[disabled] {
+                legend.hidden { (label) }
+                input type="hidden" name="csrf" value=(context.csrf);
+                input type="hidden" name="id" value=(Uuid::now_v7());
+                @for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+                    input type="hidden" name=(name) value=(value);
+                }
+                label for="reason-bulk" { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) }
+                input #reason-bulk name="reason" type="text" maxlength=(MAX_REASON) required autocomplete="off";
+                (live("start", context, html! {
+                    @if let Some(preview) = whole { (exactly(preview)) }
+                    button.primary.danger[danger] type="submit" disabled[whole.is_none()] { (label) }
+                }))
+                @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
+            }
+        }
+    }
+}
+
+/// The fields that name the jobs of a preview.
+pub(super) fn exactly(preview: &Preview) -> Markup {
+    html! {
+        input type="hidden" name="expected" value=(preview.covers);
+        input type="hidden" name="digest" value=(preview.digest);
+    }
+}
+
+/// When something was counted, if that was not just now, and for how long it stands.
+pub(super) fn counted_at<T>(context: &PageContext, counted: &Counted<T>) -> Markup {
+    let secs = counted.max_age.as_secs();
+    html! { @if let Some(at) = counted.at {
+        p.quiet {
+            (context.t("Counted", "统计于")) " " (when(context, at)) ". "
+            (context.t(&format!("It is counted again every {secs} s."), &format!("每 {secs} 秒重新统计。")))
+        }
+    } }
+}
 
 /// The words for running one job before the rest.
 pub(super) fn try_words(context: &PageContext) -> &'static str {

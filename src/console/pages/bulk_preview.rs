@@ -1,12 +1,15 @@
 //! What an operation on many jobs would do: its filter in words, and totals over all that it covers.
 
-use super::bulk_form::{Pairs, act_word, value};
+use super::bulk_form::{Pairs, act_word, counted_at, value};
 use crate::console::{
     components::{link_order, money, tag},
     numbers::{grouped, in_words},
     session::PageContext,
 };
-use crate::ops::bulk::{BulkAction, MAX_JOBS, Preview};
+use crate::ops::{
+    Counted,
+    bulk::{BulkAction, MAX_JOBS, Preview},
+};
 use maud::{Markup, html};
 
 /// The fields of a filter, in the order of the sentence.
@@ -39,52 +42,77 @@ pub(super) fn filter_words(context: &PageContext, pairs: &Pairs) -> Markup {
     }
 }
 
-/// The totals. Each is over all jobs that the operation covers; a bound is named where there is one.
+/// The totals over all jobs that the operation covers; before all of them are counted, how far that is.
 pub(super) fn preview_card(
     context: &PageContext,
     what: BulkAction,
-    preview: &Preview,
+    counted: &Counted<Option<Preview>>,
     pairs: &Pairs,
     one: bool,
 ) -> Markup {
-    let stays = matches!(what, BulkAction::Cancel | BulkAction::Discard);
-    let at_least = preview.looked_at < preview.covers;
-    let least = || html! { @if at_least { (context.t("at least", "至少")) " " } };
+    let whole = counted.value.as_ref().filter(|_| counted.is_whole);
     html! {
         dl.facts {
             dt { (context.t("What", "操作")) }
             dd { (act_word(context, what.as_str())) ": " @if one { (context.t("the oldest one of", "最早的一个，属于")) " " } (filter_words(context, pairs)) }
-            dt { (context.t("Jobs", "任务")) }
-            dd {
-                strong { (grouped(preview.covers)) }
-                @if preview.more && !one {
-                    " " (context.t("(the oldest; there are more, for another operation: one covers at most", "（最早的；其余须另行操作：每次最多"))
-                    " " (grouped(MAX_JOBS)) (context.t(")", "）"))
+            @if let Some(preview) = &counted.value {
+                dt { (context.t("Jobs", "任务")) }
+                dd {
+                    strong { (grouped(preview.covers)) }
+                    @if preview.more && !one {
+                        " " (context.t("(the oldest; there are more, for another operation: one covers at most", "（最早的；其余须另行操作：每次最多"))
+                        " " (grouped(MAX_JOBS)) (context.t(")", "）"))
+                    }
                 }
             }
-            @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (grouped(many)) } }
-            dt { (context.t("Orders", "订单")) } dd { (least()) (grouped(preview.orders)) }
-            dt { (context.t("Riders", "乘客")) } dd { (least()) (grouped(preview.riders)) }
-            dt { (if stays { context.t("Seats that stay taken", "仍被占用的座位") } else { context.t("Seats that would be freed", "将释放的座位") }) }
-            dd { (least()) (grouped(preview.seats)) }
-            dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
-            dd { (least()) (money(preview.amount)) }
+            @if let Some(preview) = whole { (totals(context, what, preview)) }
         }
+        @if whole.is_none() { (progress(context, counted.value.as_ref())) }
+        (counted_at(context, counted))
         @if what == BulkAction::Discard { p { strong { (context.t(
             "Those that still owe seats or money are left alone. The others can never be redriven.",
             "仍欠座位或款项的任务不会被丢弃。其余任务将无法再次重投。",
         )) } } }
-        @for words in &preview.comes_back { p { strong { (in_words(context.t(&words.en, &words.zh))) } } }
-        @if at_least {
-            p.quiet {
-                (context.t("At least: orders, riders, seats and money are read of the oldest", "至少：仅读取最早的任务的订单、乘客、座位和款项，数量为"))
-                " " (grouped(preview.looked_at)) " " (context.t("jobs, so that the page loads in time.", "，以保证页面及时加载。"))
-            }
+        @if let Some(preview) = whole { (warnings_and_orders(context, preview)) }
+    }
+}
+
+/// The sums. None is over a sample.
+fn totals(context: &PageContext, what: BulkAction, preview: &Preview) -> Markup {
+    let stays = matches!(what, BulkAction::Cancel | BulkAction::Discard);
+    html! {
+        @for (wire, many) in &preview.by_tag { dt { (tag(context, wire)) } dd { (grouped(many)) } }
+        dt { (context.t("Orders", "订单")) } dd { (grouped(preview.orders)) }
+        dt { (context.t("Riders", "乘客")) } dd { (grouped(preview.riders)) }
+        dt { (if stays { context.t("Seats that stay taken", "仍被占用的座位") } else { context.t("Seats that would be freed", "将释放的座位") }) }
+        dd { (grouped(preview.seats)) }
+        dt { (if stays { context.t("Money not given back", "不会退回的款项") } else { context.t("Money that would go back", "将退回的款项") }) }
+        dd { (money(preview.amount)) }
+    }
+}
+
+/// How many jobs are counted so far.
+fn progress(context: &PageContext, so_far: Option<&Preview>) -> Markup {
+    let (counted, covers) = so_far.map_or((0, 1), |preview| (preview.looked_at, preview.covers));
+    html! {
+        p { (context.t("Orders, riders, seats and money of all jobs are being counted. Then the act can begin.", "正在统计全部任务的订单、乘客、座位和款项，完成后即可执行。")) }
+        progress max=(covers) value=(counted) aria-label=(context.t("Jobs that are counted", "已统计的任务")) {}
+        p.quiet {
+            @if so_far.is_some() { (context.t("Counted so far:", "已统计：")) " " (grouped(counted)) " / " (grouped(covers)) " " }
+            a href=(context.path) { (context.t("Look again", "刷新")) }
         }
+    }
+}
+
+fn warnings_and_orders(context: &PageContext, preview: &Preview) -> Markup {
+    html! {
+        @for words in &preview.comes_back { p { strong { (in_words(context.t(&words.en, &words.zh))) } } }
         @if !preview.order_ids.is_empty() {
             details {
                 summary { (context.t("Which orders", "哪些订单")) }
                 ul.ids { @for order in &preview.order_ids { li { (link_order(order)) } } }
+                @let others = preview.orders - i64::try_from(preview.order_ids.len()).unwrap_or(i64::MAX);
+                @if others > 0 { p.quiet { (context.t(&format!("and {} more", grouped(others)), &format!("另有 {} 个", grouped(others)))) } }
             }
         }
     }

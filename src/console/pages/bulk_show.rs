@@ -1,7 +1,7 @@
 //! The page of a bulk operation: what has become of its jobs, live, and the way on from a trial.
 
 use super::{
-    bulk_form::{Pairs, act_word, chosen, read, state, value},
+    bulk_form::{Pairs, act_word, chosen, counted_at, exactly, read, state, value},
     bulk_preview::filter_words,
 };
 use crate::console::{
@@ -20,7 +20,10 @@ use crate::{
         App,
         extract::{Params, Path},
     },
-    ops::bulk::{self, Bulk, BulkAction, Outcome, Outcomes, Selection, Verdict},
+    ops::{
+        Counted,
+        bulk::{self, Bulk, BulkAction, Judgement, Outcome, Outcomes, Selection, Verdict},
+    },
 };
 use axum::extract::State;
 use maud::{Markup, html};
@@ -41,21 +44,22 @@ pub(crate) async fn show(
     let verdict = wanted.map(|word| Verdict::named(word).ok_or_else(|| FieldError::new("outcome", rule())));
     let verdict = verdict.transpose()?;
     let after = read::<i32>(&pairs, "after")?;
-    let outcomes = bulk::outcomes(pool, id).await?;
-    let items = bulk::judged(pool, id, verdict, after, PAGE).await?;
+    let judged = app.judgements.read(pool, &operation).await?;
+    let outcomes = &judged.value.outcomes;
+    let items = bulk::judged(pool, id, &judged.value, verdict, after, PAGE).await?;
     let trial =
         serde_json::from_value::<Selection>(operation.selection.clone()).ok().and_then(Selection::rest);
     let title = format!("{} · {}", act_word(&context, &operation.act), grouped(operation.covers));
     let shown = html! {
-        (verdict_card(&context, &operation, &outcomes))
+        (verdict_card(&context, &operation, &judged))
         @if operation.finished_at.is_none() {
             p { (action_link(&context, &format!("/console/bulk/{id}/stop"), context.t("Stop", "停止"))) }
         }
-        nav.tabs aria-label=(context.t("Outcome", "结果")) { (tabs(&context, id, verdict, &outcomes)) }
-        (jobs(&context, &items.items))
+        nav.tabs aria-label=(context.t("Outcome", "结果")) { (tabs(&context, &operation, verdict, &judged)) }
+        @if judged.is_whole || verdict.is_none() { (jobs(&context, &items.items)) }
     };
     let rest = match trial {
-        Some(selection) => Some(rest_form(&app, &context, &operation, &outcomes, &selection).await?),
+        Some(selection) => Some(rest_form(&app, &context, &operation, outcomes, &selection).await?),
         None => None,
     };
     let body = html! {
@@ -72,10 +76,17 @@ fn rule() -> String {
 }
 
 /// Whether it helped: not before all jobs have healed.
-pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, outcomes: &Outcomes) -> Markup {
+pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, judged: &Counted<Judgement>) -> Markup {
+    let outcomes = &judged.value.outcomes;
     let ran = matches!(operation.act.as_str(), "retry" | "redrive");
     let (kind, headline) = if operation.finished_at.is_none() {
         ("wait", context.t("The operation is under way.", "操作进行中。"))
+    } else if !judged.is_whole {
+        (
+            "wait",
+            context
+                .t("Ended. What has become of its jobs is being counted.", "已结束。正在统计各任务的结果。"),
+        )
     } else if ran && outcomes.failed > 0 {
         ("bad", context.t("! Needs you: jobs failed again.", "! 需要您处理：有任务再次失败。"))
     } else if ran && outcomes.trying > 0 {
@@ -101,7 +112,7 @@ pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, outcomes: &O
                     @let many = outcomes.of(verdict);
                     @if many > 0 { span { (badge(context, verdict)) " " strong { (grouped(many)) } } }
                 }
-                span { (context.t("of", "共")) " " strong { (grouped(outcomes.all())) } }
+                span { (context.t("of", "共")) " " strong { (grouped(operation.covers)) } }
             }
             @if outcomes.trying > 0 {
                 div {
@@ -112,6 +123,7 @@ pub(super) fn verdict_card(context: &PageContext, operation: &Bulk, outcomes: &O
             progress max=(operation.covers) value=(outcomes.healed + outcomes.cancelled)
                 aria-label=(context.t("Jobs that have healed", "已恢复的任务")) {}
             div.quiet { (context.t("Sent", "已发出")) " " (grouped(operation.reached)) " / " (grouped(operation.covers)) " · " (state(context, &operation.state)) }
+            (counted_at(context, judged))
         }
     }
 }
@@ -138,14 +150,20 @@ fn badge(context: &PageContext, verdict: Verdict) -> Markup {
     components::badge(kind, mark, words(context, verdict))
 }
 
-fn tabs(context: &PageContext, id: Uuid, shown: Option<Verdict>, outcomes: &Outcomes) -> Markup {
+fn tabs(
+    context: &PageContext,
+    operation: &Bulk,
+    shown: Option<Verdict>,
+    judged: &Counted<Judgement>,
+) -> Markup {
+    let (id, outcomes) = (operation.id, &judged.value.outcomes);
     html! {
         a href=(format!("/console/bulk/{id}")) aria-current=[shown.is_none().then_some("true")] {
-            (context.t("all", "全部")) " " (grouped(outcomes.all()))
+            (context.t("all", "全部")) " " (grouped(operation.covers))
         }
         @for verdict in Verdict::ALL {
             a href=(format!("/console/bulk/{id}?outcome={}", verdict.as_str())) aria-current=[(shown == Some(verdict)).then_some("true")] {
-                (words(context, verdict)) " " (grouped(outcomes.of(verdict)))
+                (words(context, verdict)) @if judged.is_whole { " " (grouped(outcomes.of(verdict))) }
             }
         }
     }
@@ -165,18 +183,18 @@ async fn rest_form(
         let words = context.t("The rest: see what has become of it", "其余任务：查看结果");
         return Ok(html! { p { a.button href=(format!("/console/bulk/{begun}")) { (words) } } });
     }
-    let covers = bulk::covers(&app.saga.pool, what, selection).await?;
-    if covers == 0 {
+    let counted = app.previews.read(&app.saga.pool, what, selection).await?;
+    let whole = counted.value.as_ref().filter(|_| counted.is_whole);
+    let covers = whole.map(|preview| preview.covers);
+    if covers == Some(0) {
         return Ok(
             html! { p.quiet { (context.t("No other job fits the filter any more.", "没有其他符合条件的任务。")) } },
         );
     }
     let pairs = pairs_of(selection);
-    let label = format!(
-        "{} {}",
-        context.t("Redrive the remaining", "重投其余").replace("Redrive", act_word(context, &operation.act)),
-        grouped(covers)
-    );
+    let label =
+        context.t("Redrive the remaining", "重投其余").replace("Redrive", act_word(context, &operation.act));
+    let label = covers.map_or_else(|| label.clone(), |covers| format!("{label} {}", grouped(covers)));
     Ok(html! {
         form.act.card method="post" action="/console/bulk" {
             p {
@@ -190,12 +208,14 @@ async fn rest_form(
                 legend.hidden { (label) }
                 input type="hidden" name="csrf" value=(context.csrf);
                 input type="hidden" name="id" value=(begun);
-                input type="hidden" name="expected" value=(covers);
+                @if let Some(preview) = whole { (exactly(preview)) }
                 input type="hidden" name="act" value=(operation.act);
                 input type="hidden" name="reason" value=(operation.reason);
                 @for (name, value) in &pairs { input type="hidden" name=(name) value=(value); }
-                button.primary.danger[outcomes.failed > 0] type="submit" { (label) }
+                button.primary.danger[outcomes.failed > 0] type="submit" disabled[whole.is_none()] { (label) }
             }
+            @if whole.is_none() { p.quiet { (context.t("The rest is being counted.", "正在统计其余任务。")) } }
+            (counted_at(context, &counted))
         }
     })
 }

@@ -16,7 +16,7 @@ use crate::console::{
     time::{departure, moment},
 };
 use crate::{
-    domain::{FieldError, Id, Refusal, list_seats},
+    domain::{Error, FieldError, Id, Refusal, list_seats},
     http::{App, extract::Path},
     ops::{
         ended,
@@ -26,7 +26,7 @@ use crate::{
     },
     storage::{self, Freshness},
 };
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use farebox_jobs::queue::admin::{self, JobView};
 use maud::{Markup, html};
@@ -42,8 +42,7 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
     let (wanted, after) = job_filters::read(&mut given);
     let ended = job_filters::ended(&mut given);
     if given.fault().is_some() {
-        let form = job_filters::filters(&context, &given);
-        return Ok(answered(&given, with_nav(&context, Nav::Jobs, context.t("Jobs", "任务"), form)));
+        return Ok(refused(&context, &given));
     }
     let (wanted, tag) = (&wanted, wanted.tag.as_deref());
     let query = job_filters::query_string(wanted);
@@ -53,11 +52,20 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
             None => search::list(&pool, wanted, after, PAGE).await,
         }
     };
-    let found = app.reads.read(Freshness::Current, list).await?;
     let count = |pool: PgPool| async move { search::count(&pool, wanted).await };
-    let count = app.reads.read(Freshness::Current, count).await?;
     let errors = |pool: PgPool| async move { search::errors(&pool, tag, None, MAX_GROUPS).await };
-    let errors = app.reads.read(Freshness::Current, errors).await?.items;
+    let read = async {
+        let found = app.reads.read(Freshness::Current, list).await?;
+        let count = app.reads.read(Freshness::Current, count).await?;
+        Ok::<_, Error>((found, count, app.reads.read(Freshness::Current, errors).await?.items))
+    };
+    let (found, count, errors) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            given.refuse_stopped(error)?;
+            return Ok(refused(&context, &given));
+        }
+    };
     let body = html! {
         (job_filters::filters(&context, &given))
         @if let Some((from, to)) = ended { p.notice {
@@ -82,6 +90,12 @@ pub(crate) async fn list(State(app): State<App>, context: PageContext, mut given
         (older_page_link(&context, found.next))
     };
     Ok(with_nav(&context, Nav::Jobs, &title(&context, wanted), body))
+}
+
+/// The form, with what is wrong.
+fn refused(context: &PageContext, given: &Given) -> Response {
+    let form = job_filters::filters(context, given);
+    answered(given, with_nav(context, Nav::Jobs, context.t("Jobs", "任务"), form))
 }
 
 /// A list is named by what it lists, so that the tabs of a browser differ.

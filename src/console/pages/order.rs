@@ -1,6 +1,6 @@
 //! One order: what it is owed, its steps and undos, its jobs, and its timeline.
 
-use super::{order_acts, order_saga, order_story};
+use super::{order_acts, order_saga, order_story, trip_words::departures_of};
 use crate::console::{
     chinese,
     components::{
@@ -11,7 +11,6 @@ use crate::console::{
     layout::{Nav, with_nav},
     numbers::in_words,
     session::PageContext,
-    time::departure,
 };
 use crate::{
     domain::{Money, OrderId, Refusal, list_seats},
@@ -53,12 +52,14 @@ pub(crate) async fn show(
     let whole = whole.ok_or(Refusal::NotFound("order"))?;
     context.reads(&app, &Read::Order(order)).await?;
     let possible = OrderActs::of(&mut *pool.acquire().await?, order, &whole, &Rules::of(&app.saga)).await?;
+    let trip = whole.facts.as_ref().map(|facts| facts.trip_id);
+    let departs = departures_of(&app, &context, trip.as_slice()).await?.into_values().next();
     let body = live(
         "order",
         &context,
         html! {
             (owed(&context, order, &whole, &possible))
-            (facts(&context, order, &whole))
+            (facts(&context, order, &whole, departs))
             h2 { (context.t("Steps", "步骤")) }
             (order_saga::picture(&context, &whole.flows(id)))
             h2 { (context.t("Jobs", "任务")) }
@@ -103,14 +104,14 @@ fn owed_words(context: &PageContext, work: &PendingWork) -> Markup {
     }
 }
 
-fn facts(context: &PageContext, id: OrderId, whole: &OrderSnapshot) -> Markup {
+fn facts(context: &PageContext, id: OrderId, whole: &OrderSnapshot, departs: Option<Markup>) -> Markup {
     let id = html! { dt { (context.t("Id", "编号")) } dd { (copied(context, id)) } };
     html! { div.card {
         @if let Some(order) = &whole.facts { dl.facts {
             (id)
             dt { (context.t("State", "状态")) } dd { (state(context, order.status.as_str())) }
             dt { (context.t("Rider", "乘客")) } dd { (link_rider(order.rider_id)) " " (order.rider) }
-            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " (departure(context, order.departs_at, context.timetable_zone)) }
+            dt { (context.t("Trip", "班次")) } dd { (link_trip(order.trip_id)) " " @if let Some(departs) = departs { (departs) } }
             dt { (context.t("Seats", "座位")) } dd { (order.seats.join(", ")) }
             dt { (context.t("Its own now", "目前占有")) } dd { @if order.owns.is_empty() { (context.t("none", "无")) } @else { (list_seats(&order.owns, &order.owned_labels)) } }
             dt { (context.t("Amount", "金额")) } dd { (money(Money::from_database(order.amount))) }

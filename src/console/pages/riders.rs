@@ -44,7 +44,7 @@ pub(crate) struct Pages {
     entries: Option<i64>,
 }
 
-pub(crate) async fn search(State(app): State<App>, context: PageContext, given: Given) -> PageResult {
+pub(crate) async fn search(State(app): State<App>, context: PageContext, mut given: Given) -> PageResult {
     let who = given.text("who").to_owned();
     let found = if who.is_empty() || given.fault().is_some() {
         Hits::default()
@@ -57,7 +57,13 @@ pub(crate) async fn search(State(app): State<App>, context: PageContext, given: 
         let zone = app.itineraries.zone(&app.saga.pool, app.settings.trips.zone).await?;
         let reading = &Reading::of(&who, Utc::now().with_timezone(&zone).date_naive());
         let riders = |pool: PgPool| async move { find::accounts(&pool, reading).await };
-        let found = app.reads.read(Freshness::Current, riders).await?;
+        let found = match app.reads.read(Freshness::Current, riders).await {
+            Ok(found) => found,
+            Err(error) => {
+                given.refuse_stopped(error)?;
+                Hits::default()
+            }
+        };
         context.reads(&app, &searched(&who, &found.items)).await?;
         if let Some(rider) = find::unmistakable(&found.items) {
             return Ok(Redirect::to(&format!("/console/riders/{rider}")).into_response());

@@ -47,7 +47,15 @@ pub(crate) async fn go(State(app): State<App>, context: PageContext, mut given: 
         return Ok(Redirect::to(&format!("/console/{}/{}", place.list, place.id)).into_response());
     }
     let zone = app.itineraries.zone(pool, app.settings.trips.zone).await?;
-    let found = find::search(pool, zone, &text).await?;
+    let found = match find::search(pool, zone, &text).await {
+        Ok(found) => found,
+        Err(error) => {
+            given.refuse_stopped(error)?;
+            let page =
+                with_nav(&context, Nav::Elsewhere, context.t("Search", "搜索"), form(&context, &given));
+            return Ok(answered(&given, page));
+        }
+    };
     context.reads(&app, &searched(&text, &found.riders.items)).await?;
     if let Some((list, id)) = found.only() {
         return Ok(Redirect::to(&format!("/console/{list}/{id}")).into_response());
@@ -62,7 +70,7 @@ fn form(context: &PageContext, given: &Given) -> Markup {
         form.card.search_filters action="/console/search" {
             @if let Some(fault) = given.fault() {
                 p.notice.bad #refused role="alert" {
-                    @if fault.name != "q" { strong { (fault.name) } ": " }
+                    @if !["", "q"].contains(&fault.name.as_str()) { strong { (fault.name) } ": " }
                     (context.t(&fault.rule.en, &fault.rule.zh))
                 }
             }

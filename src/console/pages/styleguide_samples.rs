@@ -68,7 +68,7 @@ pub(super) fn owed(some: bool) -> UndoBacklog {
 pub(super) fn pauses() -> Vec<Pause> {
     let tag = MqTag::PayBack.wire().to_owned();
     let since = Utc::now() - TimeDelta::minutes(13);
-    vec![Pause { tag, since, who: "ops".to_owned(), why: "bank closed".to_owned() }]
+    vec![Pause { tag, since, who: "ops".to_owned(), why: "maintenance".to_owned() }]
 }
 
 /// An hour with a pause and a new build.
@@ -79,7 +79,7 @@ pub(super) fn history() -> History {
         kind: kind.to_owned(),
         subject: subject.to_owned(),
         who: "ops".to_owned(),
-        why: "bank closed".to_owned(),
+        why: "maintenance".to_owned(),
     };
     let tag = MqTag::PayBack.wire();
     let marks = vec![mark("build", "0.0.0", 50), mark("paused", tag, 30), mark("resumed", tag, 20)];
@@ -131,6 +131,11 @@ pub(super) fn flows() -> Vec<Flow> {
                 ran(MqTag::PayMoney, Undo::Retrying(job(3))),
                 step(Run::Failed { committed: None, failure }, Undo::Dead(job(25))),
                 step(Run::NotReached, Undo::NotNeeded),
+            ],
+        },
+        Flow {
+            kind: FlowKind::Refunding,
+            steps: vec![
                 step(Run::Barred { at: now }, Undo::NothingToUndo(job(0))),
                 step(Run::Unknown, Undo::Running(job(0))),
             ],

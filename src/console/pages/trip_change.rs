@@ -148,6 +148,8 @@ fn form(context: &PageContext, trip: Uuid) -> Markup {
 
 fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
     let trip = &preview.trip;
+    let orders =
+        |many: i64| format!("{many} {}", context.t(if many == 1 { "order" } else { "orders" }, "个订单"));
     html! {
         (without_place(context, slice::from_ref(trip)))
         dl.facts {
@@ -165,8 +167,8 @@ fn preview_card(context: &PageContext, preview: &TripChangePreview) -> Markup {
             div { dt { (context.t("Paid", "已支付")) } dd { (money(trip.money)) } }
         }
         @if trip.kind == "changes" {
-            p { (grouped(preview.orders_moved)) " " (context.t("orders stay", "个订单保留")) ", "
-                (grouped(preview.orders_ended)) " " (context.t("end", "个订单结束")) "; "
+            p { (orders(preview.orders_moved)) " " (context.t(if preview.orders_moved == 1 { "stays" } else { "stay" }, "保留")) ", "
+                (grouped(preview.orders_ended)) " " (context.t(if preview.orders_ended == 1 { "ends" } else { "end" }, "结束")) "; "
                 (money(preview.refunded)) " " (context.t("is refunded", "将退款")) }
         }
     }

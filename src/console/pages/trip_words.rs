@@ -11,12 +11,19 @@ use crate::{
     domain::{Refusal, TripId},
     http::App,
     network::Language,
-    trips::{self, Itineraries, JourneyContext, Trip, TripDetail, TripState, Viewer},
+    trips::{
+        self, Itineraries, JourneyContext, Trip, TripDetail, TripState, Viewer,
+        times::{self, DepartureTime},
+    },
 };
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use maud::Markup;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
+
+/// Most directions to choose from by name.
+const MAX_DIRECTIONS: usize = 200;
 
 /// A trip with its seats, as operators see it.
 pub(super) async fn known(app: &App, id: Uuid) -> Result<TripDetail, Failure> {
@@ -38,16 +45,31 @@ impl RouteNames {
         context: &PageContext,
         trip: Option<&Trip>,
     ) -> Result<Self, sqlx::Error> {
-        let imported_at = trip.and_then(|trip| trip.route.imported_at);
+        Self::of_import(app, context, trip.and_then(|trip| trip.route.imported_at)).await
+    }
+
+    /// The names of the network that was imported at this time; the last ones that were read without one.
+    pub(crate) async fn of_import(
+        app: &App,
+        context: &PageContext,
+        imported_at: Option<DateTime<Utc>>,
+    ) -> Result<Self, sqlx::Error> {
         let itineraries = app.itineraries.of_import(&app.saga.pool, imported_at).await?;
         let is_it = |tag: &&Language| tag.as_str().split('-').next() == Some(context.lang.code());
         let language = itineraries.languages().iter().find(is_it).cloned();
         Ok(Self { itineraries, language })
     }
 
-    /// The numbers of directions.
-    pub(crate) fn directions(&self) -> BTreeSet<i16> {
-        self.itineraries.directions()
+    /// The directions to choose from: the value of each, and its words. Without routes, or with more
+    /// directions than a list holds, they are those of all trips, by number.
+    pub(crate) fn directions(&self, app: &App, context: &PageContext) -> Vec<(String, String)> {
+        let (journeys, named) = (self.journeys(app), self.itineraries.of_all_routes());
+        if named.is_empty() || named.len() > MAX_DIRECTIONS {
+            let numbers = self.itineraries.directions().into_iter();
+            return numbers.map(|number| (number.to_string(), number_words(context, number))).collect();
+        }
+        let words = |itinerary| journeys.direction_words(itinerary);
+        named.into_iter().map(|(route, number, way)| (format!("{route} {number}"), words(way))).collect()
     }
 
     /// What shows journeys.
@@ -56,18 +78,43 @@ impl RouteNames {
     }
 }
 
-/// The route of a trip and what its bus shows; the number of its direction for a trip of no route.
-pub(crate) fn route_words(journeys: &JourneyContext<'_>, trip: &Trip) -> String {
-    let journey = journeys.of_trip(trip);
-    match (journey.route, journey.direction_name) {
-        (Some(route), Some(direction)) => format!("{} → {direction}", route.name),
-        _ => trip.direction.to_string(),
+/// The route of a trip and what its bus shows; its direction for a trip of no route.
+pub(crate) fn route_words(
+    context: &PageContext,
+    journeys: &JourneyContext<'_>,
+    route: Option<&str>,
+    direction: i16,
+) -> String {
+    let way = route.and_then(|route| journeys.itineraries.of(route, direction));
+    way.map_or_else(|| number_words(context, direction), |way| journeys.direction_words(way))
+}
+
+/// A direction of trips of no route, or of any. The first two lead there and back.
+pub(crate) fn number_words(context: &PageContext, direction: i16) -> String {
+    match direction {
+        0 => context.t("outbound", "去程").to_owned(),
+        1 => context.t("return", "返程").to_owned(),
+        other => format!("{} {other}", context.t("direction", "方向")),
     }
+}
+
+/// When the trips of these orders depart, by the clocks of their first stops.
+pub(crate) async fn departures_of(
+    app: &App,
+    context: &PageContext,
+    trips: &[Uuid],
+) -> Result<HashMap<Uuid, Markup>, sqlx::Error> {
+    let times = times::of_trips(&app.saga.pool, trips).await?;
+    let imported_at = times.first().and_then(|trip| trip.imported_at);
+    let names = RouteNames::of_import(app, context, imported_at).await?;
+    let journeys = names.journeys(app);
+    let words = |trip: &DepartureTime| departure(context, trip.departs_at, trip.zone(&journeys));
+    Ok(times.iter().map(|trip| (trip.trip, words(trip))).collect())
 }
 
 /// When a trip departs by the clock of its first stop; by the network's for a trip of no route.
 pub(crate) fn departs(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Markup {
-    departure(context, trip.departs_at, zone(context, journeys, trip))
+    departure(context, trip.departs_at, zone(journeys, trip))
 }
 
 /// The bus of a trip, as people call it.
@@ -76,24 +123,20 @@ pub(crate) fn bus(context: &PageContext, trip: &Trip) -> String {
 }
 
 /// The time of departure by the clock of the first stop.
-pub(crate) fn clock(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> String {
-    trip.departs_at.with_timezone(&zone(context, journeys, trip)).format("%H:%M").to_string()
+pub(crate) fn clock(journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    trip.departs_at.with_timezone(&zone(journeys, trip)).format("%H:%M").to_string()
 }
 
 /// What people call a trip: bus, day, time, and where it goes.
 pub(crate) fn name(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> String {
-    let (bus, clock) = (bus(context, trip), clock(context, journeys, trip));
-    let day = day_words(context, trip.departs_at.with_timezone(&zone(context, journeys, trip)).date_naive());
-    let journey = journeys.of_trip(trip);
-    let to = match (journey.route, journey.direction_name) {
-        (Some(route), Some(direction)) => format!("{} → {direction}", route.name),
-        _ => format!("{} {}", context.t("direction", "方向"), trip.direction),
-    };
+    let (bus, clock) = (bus(context, trip), clock(journeys, trip));
+    let day = day_words(context, trip.departs_at.with_timezone(&zone(journeys, trip)).date_naive());
+    let to = route_words(context, journeys, trip.route.code.as_deref(), trip.direction);
     format!("{bus}, {day} {clock}, {to}")
 }
 
-fn zone(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> Tz {
-    journeys.of_trip(trip).zone.parse().unwrap_or(context.timetable_zone)
+fn zone(journeys: &JourneyContext<'_>, trip: &Trip) -> Tz {
+    journeys.zone_of(trip.route.code.as_deref(), trip.direction, trip.departs_at)
 }
 
 /// A state to filter by.

@@ -13,6 +13,7 @@ use crate::console::{
     layout::{Nav, with_nav},
     numbers::grouped,
     session::PageContext,
+    time::day_words,
 };
 use crate::{
     domain::{Day, FieldError, Id, Page, Refusal, TripId, csv},
@@ -29,14 +30,16 @@ use crate::{
     },
 };
 use axum::{extract::State, http::header, response::IntoResponse};
-use chrono::{NaiveDate, Utc};
+use chrono::{NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde::Deserialize;
 use sqlx::PgPool;
-use std::str::FromStr;
+use std::{ops::RangeInclusive, str::FromStr};
 use uuid::Uuid;
 
+/// The days that are one click away, from today.
+const DAYS: RangeInclusive<i64> = -1..=6;
 /// Trips on a page.
 const PAGE: u16 = 50;
 /// Most departures in the list of those that could not be made.
@@ -75,7 +78,8 @@ pub(crate) async fn list(
     let names = trip_words::RouteNames::of(&app, &context, found.items.first()).await?;
     let not_made = trips::not_made(&app.saga.pool, None, MAX_NOT_MADE).await?;
     let body = html! {
-        (filters(&context, &query, zone, day, &names))
+        (filters(&context, &query, zone, day, &names.directions(&app, &context)))
+        (presets(&context, &query, zone, day))
         (missing(&context, &not_made))
         (live("trips", &context, table(&context, &found.items, &names.journeys(&app))))
         (next_page_link(&context, found.next, context.t("Later", "更晚")))
@@ -85,9 +89,12 @@ pub(crate) async fn list(
 
 impl Query {
     fn wanted(&self) -> Result<TripQuery, FieldError> {
+        // Of one route, the value names the route before the number; codes have no blanks.
+        let (route, number) =
+            self.direction.trim().rsplit_once(' ').map_or((None, &*self.direction), |(r, n)| (Some(r), n));
         Ok(TripQuery {
-            route: None,
-            direction: given("direction", &self.direction, "the number of a direction")?,
+            route: route.map(str::to_owned),
+            direction: given("direction", number, "the number of a direction")?,
             bus_id: given("bus", &self.bus, "the number of a bus")?,
             state: given("state", &self.state, "open, departed or cancelled")?,
             after: given("after", &self.after, "the id of a trip")?,
@@ -120,18 +127,21 @@ fn filters(
     query: &Query,
     zone: Tz,
     day: NaiveDate,
-    names: &trip_words::RouteNames,
+    directions: &[(String, String)],
 ) -> Markup {
-    let other = |day: Option<NaiveDate>, words: &str| {
-        html! { @if let Some(day) = day.filter(|day| Day::of(*day).is_some()) { a.button href=(query.of(day)) { (words) } } }
-    };
+    let chosen = query.direction.trim();
+    // An address of before may name a direction that the list does not have.
+    let is_listed = chosen.is_empty() || directions.iter().any(|(value, _)| value == chosen);
+    let unlisted =
+        || chosen.parse().map_or_else(|_| chosen.to_owned(), |n| trip_words::number_words(context, n));
     html! {
         form.card action="/console/trips" {
             div.filters {
                 div { label for="day" { (context.t("Day of departure", "发车日期")) " (" (zone) ")" } input #day name="day" type="date" value=(day); }
                 div { label for="direction" { (context.t("Direction", "方向")) } select #direction name="direction" {
                     option value="" { (context.t("all", "全部")) }
-                    @for one in names.directions() { option value=(one) selected[query.direction == one.to_string()] { (one) } }
+                    @if !is_listed { option value=(chosen) selected { (unlisted()) } }
+                    @for (value, words) in directions { option value=(value) selected[chosen == value] { (words) } }
                 } }
                 div { label for="bus" { (context.t("Bus", "车辆")) } input #bus name="bus" type="number" min="1" value=(query.bus); }
                 div { label for="state" { (context.t("State", "状态")) } select #state name="state" {
@@ -140,8 +150,31 @@ fn filters(
                 } }
             }
             button.primary type="submit" { (context.t("Show", "显示")) }
-            div.acts { (other(day.pred_opt(), context.t("The day before", "前一天"))) (other(day.succ_opt(), context.t("The day after", "后一天"))) }
         }
+    }
+}
+
+/// Links to the days that are looked at most, by the network's calendar, and to those beside the shown one.
+fn presets(context: &PageContext, query: &Query, zone: Tz, shown: NaiveDate) -> Markup {
+    let today = Utc::now().with_timezone(&zone).date_naive();
+    let words = |ahead: i64, day: NaiveDate| match ahead {
+        -1 => context.t("Yesterday", "昨天").to_owned(),
+        0 => context.t("Today", "今天").to_owned(),
+        1 => context.t("Tomorrow", "明天").to_owned(),
+        _ => day_words(context, day),
+    };
+    let near = DAYS.filter_map(|ahead| Some((today.checked_add_signed(TimeDelta::days(ahead))?, ahead)));
+    let beside = [
+        (shown.pred_opt(), context.t("The day before", "前一天")),
+        (shown.succ_opt(), context.t("The day after", "后一天")),
+    ];
+    html! {
+        div.acts role="group" aria-label=(context.t("Day", "日期")) {
+            @for (day, ahead) in near { a.button href=(query.of(day)) aria-current=[(day == shown).then_some("date")] { (words(ahead, day)) } }
+        }
+        div.acts { @for (day, words) in beside { @if let Some(day) = day.filter(|day| Day::of(*day).is_some()) {
+            a.button href=(query.of(day)) { (words) }
+        } } }
     }
 }
 
@@ -156,6 +189,10 @@ fn missing(context: &PageContext, departures: &Page<NotMade>) -> Markup {
     } } }
 }
 
+fn route(context: &PageContext, journeys: &JourneyContext<'_>, trip: &Trip) -> String {
+    trip_words::route_words(context, journeys, trip.route.code.as_deref(), trip.direction)
+}
+
 fn table(context: &PageContext, trips: &[Trip], journeys: &JourneyContext<'_>) -> Markup {
     html! {
         @if trips.is_empty() { (empty(context, "No trip of this day fits.", "当日没有符合条件的班次。")) }
@@ -163,7 +200,7 @@ fn table(context: &PageContext, trips: &[Trip], journeys: &JourneyContext<'_>) -
             thead { tr { th scope="col" { (context.t("Trip", "班次")) } th scope="col" { (context.t("Leaves", "发车")) } th scope="col" { (context.t("Bus", "车辆")) }
                 th scope="col" { (context.t("Route", "线路")) } (money_head(context.t("Price", "票价"))) th scope="col" { (context.t("Free", "余座")) } th scope="col" { (context.t("State", "状态")) } } }
             tbody { @for trip in trips { tr {
-                td { (link_trip(trip.id)) } td { (trip_words::departs(context, journeys, trip)) } td.number { (trip.bus_id) } td { (trip_words::route_words(journeys, trip)) }
+                td { (link_trip(trip.id)) } td { (trip_words::departs(context, journeys, trip)) } td.number { (trip.bus_id) } td { (route(context, journeys, trip)) }
                 td.number { (prices(trip)) } td.number { (trip.free_seats) " / " (trip.capacity) } td { (trip_words::trip_state(context, trip.status)) }
             } } }
         } } }
@@ -183,12 +220,16 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         (live("trip", &context, html! {
             @if let Some(progress) = &cancelling { div.card.verdict.(if progress.finished_at.is_some() { "good" } else { "wait" }) {
                 strong { (context.t("Cancelled", "已取消")) } " — " (progress.reason)
+                p { @match &progress.message {
+                    Some(message) => { (context.t("Riders read: ", "乘客看到：")) (message) },
+                    None => (context.t("Riders read no message.", "乘客没有看到消息。")),
+                } }
                 progress aria-label=(context.t("Orders ended", "已处理订单")) max=(progress.orders.max(1)) value=(progress.orders - progress.left) {}
                 div { (grouped(progress.orders - progress.left)) " / " (grouped(progress.orders)) " " (context.t("orders ended: refunded or closed", "个订单已退款或关闭")) }
             } }
             div.card { dl.facts {
                 dt { (context.t("Id", "编号")) } dd { (copied(&context, id)) }
-                dt { (context.t("Route", "线路")) } dd { (trip_words::route_words(&names.journeys(&app), trip)) }
+                dt { (context.t("Route", "线路")) } dd { (route(&context, &names.journeys(&app), trip)) }
                 dt { (context.t("Leaves", "发车")) } dd { (trip_words::departs(&context, &names.journeys(&app), trip)) @if let Some(stop) = names.journeys(&app).of_trip(trip).from { " · " (stop.name) } }
                 dt { (context.t("Bus", "车辆")) } dd { (trip.bus_id) " · " (detail.bus.driver_name.as_deref().unwrap_or_default()) }
                 dt { (context.t("Price", "票价")) } dd { (prices(trip)) }
@@ -199,7 +240,7 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
         }))
         div.acts { a.button href=(format!("/console/trips/{id}/manifest")) {
                 @if cancelling.is_some() { (context.t("Riders to call", "需要联系的乘客")) } @else { (context.t("Who rides", "乘客名单")) } }
-            (trip_acts::links(&context, trip))
+            (trip_acts::links(&context, &detail))
         }
     };
     Ok(with_nav(&context, Nav::Trips, &trip_words::name(&context, &names.journeys(&app), trip), body))

@@ -198,7 +198,7 @@ fn ops_trips(s: &mut Schemas) -> Vec<Operation> {
             .gives(200, MANIFEST, s.gives::<Manifest>())
             .or_text("text/csv"),
         operation("post", "/v1/ops/trips/{id}/cancel", Operator, "Cancel a trip: its orders are closed or refunded")
-            .takes(s.takes::<ops_trips::CancelTrip>(), json!({ "reason": "snow" }))
+            .takes(s.takes::<ops_trips::CancelTrip>(), json!({ "reason": "snow", "message": "The pass is closed. Please take the bus at noon." }))
             .gives(202, "The progress", s.gives::<Progress>())
             .refuses("003092 006020").keyed(),
         operation("get", "/v1/ops/trips/{id}/cancellation", Viewer, "The progress of a cancellation")

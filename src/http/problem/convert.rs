@@ -13,7 +13,7 @@ use super::{
 use crate::{
     accounts::passwords::Busy,
     domain::{Currency, Error, Money, Refusal, RiderId, TripId},
-    storage::{is_contended, is_stale_plan, is_unfit, met_stale_plan, note_outage},
+    storage::{is_contended, is_stale_plan, is_stopped, is_unfit, met_stale_plan, note_outage},
 };
 use chrono::Utc;
 use serde_json::json;
@@ -182,6 +182,10 @@ impl From<sqlx::Error> for Problem {
         if is_contended(&error) {
             tracing::warn!(%error, "transaction failed: locks were held for too long");
             return Self::overloaded();
+        }
+        if is_stopped(&error) {
+            tracing::warn!(%error, "a statement took too long");
+            return Self::stopped();
         }
         tracing::error!(%error, "database error");
         Self::broken()

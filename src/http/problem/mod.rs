@@ -164,6 +164,12 @@ impl Problem {
             .with("retry_after", json!(RETRY_AFTER_OUTAGE))
     }
 
+    /// 503: the database stopped a statement, so that it does not go on without a reader.
+    pub(super) fn stopped() -> Self {
+        Self::new(&OVERLOADED, "reading took too long and was stopped: ask for less, or later")
+            .with("retry_after", json!(RETRY_AFTER_OUTAGE))
+    }
+
     /// 421: a request for another host, as a page of that host can make a browser send it.
     pub(super) fn misdirected() -> Self {
         let rule = "not a host of this API; its operator lists them in http.hosts";

@@ -9,13 +9,12 @@
 mod outcome;
 mod run;
 mod selection;
+mod totals;
 
-pub use outcome::{Outcome, Outcomes, Verdict, judged, outcomes};
+pub use outcome::{CachedJudgements, Judgement, Outcome, Outcomes, Verdict, judged};
 pub use run::run;
-pub use selection::{
-    BulkAction, MAX_IDS, MAX_JOBS, MAX_NAMED, MAX_PREVIEWED, MAX_PREVIEWED_ON_PAGE, Preview, Selection,
-    covers, preview,
-};
+pub use selection::{BulkAction, MAX_IDS, MAX_JOBS, Selection};
+pub use totals::{CachedPreviews, Preview, preview};
 
 use super::Attribution;
 use crate::{
@@ -28,7 +27,7 @@ use farebox_jobs::{
     queue::{self, Due, NewJob},
 };
 use schemars::JsonSchema;
-use selection::{count, select_jobs};
+use selection::{Wanted, count};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgExecutor};
@@ -101,30 +100,41 @@ pub struct Item {
     pub now: String,
 }
 
+/// What a preview said that an operation would cover.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected<'a> {
+    /// How many jobs.
+    pub covers: Option<i64>,
+    /// Which ones: [`Preview::digest`].
+    pub digest: Option<&'a str>,
+}
+
 /// Stores an operation with the jobs that it covers, and enqueues its job, all in the caller's
 /// transaction. `id` is fresh, or comes from a form: a second start with the same id returns the
-/// first operation. With `expected`, it must cover as many jobs as the preview said.
+/// first operation. With `expected`, it must cover as many jobs as the preview said, and with `digest`
+/// the same ones.
 ///
 /// # Errors
-/// An invalid or empty selection, another number than expected, no reason; the database's.
+/// An invalid or empty selection, other jobs than expected, no reason; the database's.
 pub async fn start(
     conn: &mut PgConnection,
     by: &Attribution,
     id: Uuid,
     action: BulkAction,
     selection: &Selection,
-    expected: Option<i64>,
+    expected: Expected<'_>,
 ) -> Result<Bulk, Error> {
     if let Some(before) = show(&mut *conn, id).await? {
         return Ok(before);
     }
     let reason = by.reason()?;
-    let (ids, more) = select_jobs(&mut *conn, action, selection).await?;
-    let covers = count(ids.len());
-    if expected.is_some_and(|expected| expected != covers) {
+    let selected = Wanted::of(&mut *conn, action, selection).await?.select(&mut *conn).await?;
+    let (covers, more) = (count(selected.ids.len()), selected.more);
+    let is_other = |digest: &str| digest != selected.digest;
+    if expected.covers.is_some_and(|expected| expected != covers) || expected.digest.is_some_and(is_other) {
         return Err(Refusal::BulkChanged { covers }.into());
     }
-    if ids.is_empty() {
+    if selected.ids.is_empty() {
         return Err(Refusal::Invalid(FieldError::new(
             "/filter",
             "no job matches it that this action applies to",
@@ -148,7 +158,7 @@ pub async fn start(
     .execute(&mut *conn)
     .await?;
     if fresh.rows_affected() == 1 {
-        store_items(&mut *conn, id, &ids).await?;
+        store_items(&mut *conn, id, &selected.ids).await?;
         queue::enqueue(&mut *conn, &[NewJob::of(&Job::new(id))], Due::Now).await?;
         let detail = json!({ "act": action.as_str(), "selection": chosen, "covers": covers, "more": more });
         by.record(&mut *conn, Action::BulkStart, &Subject::of("bulk", &id), &detail).await?;

@@ -1,35 +1,26 @@
-//! Which jobs an operation covers, and a preview of what it would do.
+//! Which jobs an operation covers.
 
 use crate::{
-    domain::{Currency, Effects, Error, FieldError, Localized, Money, Refusal},
-    ops::{impact, search::JobQuery},
+    domain::{Error, FieldError, Refusal},
+    ops::search::JobQuery,
 };
 use farebox_jobs::{
     MqTag,
     queue::admin::{self, JobFilter, JobTable},
 };
-use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    str::FromStr,
-};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// Most jobs of one operation: the oldest. The rest is for another operation.
 pub const MAX_JOBS: i64 = 100_000;
 /// Most jobs that are chosen by id.
 pub const MAX_IDS: usize = 1_000;
-/// Most jobs whose orders, seats and money a preview reads.
-pub const MAX_PREVIEWED: usize = 10_000;
-/// The same for a page of the console, which must load quickly.
-pub const MAX_PREVIEWED_ON_PAGE: usize = 10_000;
-/// Most orders that a preview lists.
-pub const MAX_NAMED: usize = 100;
-/// Jobs whose facts one statement reads.
-const FACTS_BATCH: usize = 500;
+/// Bytes of a digest that are shown: enough that no other selection of a console has the same.
+const DIGEST_BYTES: usize = 8;
 
 /// What is done to each job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,165 +87,105 @@ impl Selection {
     }
 }
 
-/// What an operation would do.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "BulkPreview")]
-pub struct Preview {
-    /// How many jobs it would cover.
-    pub covers: i64,
+/// The jobs of a selection.
+#[derive(Clone, Debug)]
+pub(super) struct Selected {
+    /// Oldest first, at most [`MAX_JOBS`].
+    pub(super) ids: Vec<Uuid>,
     /// Whether there are more than one operation may cover.
-    pub more: bool,
-    /// How many of them were previewed, for the fields below.
-    pub looked_at: i64,
-    /// How many of each tag.
-    pub by_tag: BTreeMap<String, i64>,
-    /// How many orders they are about.
-    pub orders: i64,
-    /// The first of those.
-    pub order_ids: Vec<Uuid>,
-    /// How many riders' orders those are.
-    pub riders: i64,
-    /// Seats that running them would free, or that stay taken if they are cancelled.
-    pub seats: i64,
-    /// Money that running them would give back, or that is not given back if they are cancelled.
-    pub amount: Money,
-    /// The currency of the amount.
-    pub currency: Currency,
-    /// Which of them workers would put back after they are cancelled.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub comes_back: Vec<Localized>,
+    pub(super) more: bool,
+    /// The digest of the ids: an act that names it is refused if it would cover other jobs.
+    pub(super) digest: String,
 }
 
-/// What an operation would do now.
-///
-/// # Errors
-/// A selection that breaks a rule; the database's.
-pub async fn preview(
-    pool: &PgPool,
-    action: BulkAction,
-    selection: &Selection,
-    max_previewed: usize,
-) -> Result<Preview, Error> {
-    let mut conn = pool.acquire().await?;
-    let (ids, more) = select_jobs(&mut conn, action, selection).await?;
-    let mut preview = Preview {
-        covers: count(ids.len()),
-        more,
-        looked_at: 0,
-        by_tag: BTreeMap::new(),
-        orders: 0,
-        order_ids: Vec::new(),
-        riders: 0,
-        seats: 0,
-        amount: Money::from_database(Decimal::ZERO),
-        currency: Currency::installed(),
-        comes_back: Vec::new(),
-    };
-    let (mut orders, mut riders, mut amount) = (BTreeSet::new(), BTreeSet::new(), Decimal::ZERO);
-    let looked_at = &ids[..ids.len().min(max_previewed)];
-    for chunk in looked_at.chunks(FACTS_BATCH) {
-        let among = admin::KeyFilter { keys: Vec::new(), ids: chunk.to_vec() };
-        let filter = JobFilter {
-            tables: action.places(),
-            key_filter: Some(among),
-            brief: true,
-            ..JobFilter::default()
+fn digest_of(ids: &[Uuid]) -> String {
+    let mut all = Sha256::new();
+    ids.iter().for_each(|id| all.update(id.as_bytes()));
+    all.finalize().iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A selection that keeps the rules, as the queue reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    filter: JobFilter,
+    most: i64,
+}
+
+impl Wanted {
+    /// Checks a selection.
+    ///
+    /// # Errors
+    /// A selection that breaks a rule; the database's.
+    pub(super) async fn of(
+        conn: &mut PgConnection,
+        action: BulkAction,
+        selection: &Selection,
+    ) -> Result<Self, Error> {
+        let (selection, most) = match selection {
+            Selection::FirstOf(all) => (&**all, 1),
+            all => (all, MAX_JOBS),
         };
-        let jobs = admin::list(&mut *conn, &filter, count(chunk.len())).await?;
-        let facts = impact::facts(&mut *conn, &jobs).await?;
-        preview.looked_at += count(jobs.len());
-        for (job, facts) in jobs.iter().zip(facts) {
-            let Effects { seats, amount: back, .. } = impact::effects(&job.tag, &facts.undo);
-            *preview.by_tag.entry(job.tag.clone()).or_default() += 1;
-            orders.extend(facts.order_id);
-            riders.extend(facts.rider_id);
-            preview.seats += count(seats.len());
-            amount += back.map_or(Decimal::ZERO, Money::decimal);
+        let mut filter = filter_of(conn, action, selection).await?;
+        if filter.tags.is_empty() {
+            filter.tags = MqTag::ALL.map(|tag| tag.wire().to_owned()).to_vec();
         }
+        filter.tags.retain(|tag| tag != MqTag::Bulk.wire());
+        if filter.tags.is_empty() {
+            let rule = "a bulk operation can be stopped, not acted upon";
+            return Err(Refusal::Invalid(FieldError::new("/filter/tag", rule)).into());
+        }
+        Ok(Self { filter, most })
     }
-    if ids.len() > looked_at.len() {
-        preview.by_tag = by_tag(&mut conn, &ids).await?;
+
+    /// The jobs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn select(&self, conn: &mut PgConnection) -> Result<Selected, sqlx::Error> {
+        let mut ids = admin::ids(conn, &self.filter, self.most + 1).await?;
+        let more = count(ids.len()) > self.most;
+        ids.truncate(usize::try_from(self.most).unwrap_or(usize::MAX));
+        Ok(Selected { digest: digest_of(&ids), ids, more })
     }
-    preview.orders = count(orders.len());
-    preview.riders = count(riders.len());
-    preview.order_ids = orders.into_iter().take(MAX_NAMED).collect();
-    preview.amount = Money::from_database(amount);
-    if action == BulkAction::Cancel {
-        let by_tag = preview.by_tag.iter();
-        preview.comes_back = by_tag.filter_map(|(tag, count)| impact::comes_back(tag, *count)).collect();
+
+    /// The jobs, if there are at most `few`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn select_few(
+        &self,
+        conn: &mut PgConnection,
+        few: i64,
+    ) -> Result<Option<Selected>, sqlx::Error> {
+        let first = Self { filter: self.filter.clone(), most: self.most.min(few) };
+        let selected = first.select(conn).await?;
+        Ok(if selected.more && first.most < self.most { None } else { Some(selected) })
     }
-    Ok(preview)
 }
 
-/// How many there are of each tag.
-async fn by_tag(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<String, i64>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select coalesce(j.tag, d.tag) as "tag!", count(*) as "many!"
-           from unnest($1::uuid[]) as c (id)
-           left join queue.job j on j.id = c.id
-           left join queue.dead_letter d on d.id = c.id
-           where coalesce(j.tag, d.tag) is not null group by 1"#,
-        ids
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.tag, row.many)).collect())
-}
-
-/// How many jobs an operation would cover now, at most [`MAX_JOBS`].
-///
-/// # Errors
-/// A selection that breaks a rule; the database's.
-pub async fn covers(pool: &PgPool, action: BulkAction, selection: &Selection) -> Result<i64, Error> {
-    let (ids, _) = select_jobs(&mut *pool.acquire().await?, action, selection).await?;
-    Ok(count(ids.len()))
-}
-
-/// The jobs of a selection, oldest first, and whether there are more than one operation may cover.
-pub(super) async fn select_jobs(
+async fn filter_of(
     conn: &mut PgConnection,
     action: BulkAction,
     selection: &Selection,
-) -> Result<(Vec<Uuid>, bool), Error> {
-    let (selection, most) = match selection {
-        Selection::FirstOf(all) => (&**all, 1),
-        all => (all, MAX_JOBS),
-    };
-    let mut filter = match selection {
+) -> Result<JobFilter, Error> {
+    match selection {
         Selection::FirstOf(_) => {
-            return Err(
-                Refusal::Invalid(FieldError::new("/filter", "one is tried of a filter or of ids")).into()
-            );
+            Err(Refusal::Invalid(FieldError::new("/filter", "one is tried of a filter or of ids")).into())
         }
         Selection::Ids(ids) if ids.is_empty() || ids.len() > MAX_IDS => {
-            return Err(Refusal::Invalid(FieldError::new("/ids", format!("1 to {MAX_IDS} ids"))).into());
+            Err(Refusal::Invalid(FieldError::new("/ids", format!("1 to {MAX_IDS} ids"))).into())
         }
-        Selection::Ids(ids) => JobFilter {
+        Selection::Ids(ids) => Ok(JobFilter {
             tables: action.places(),
             key_filter: Some(admin::KeyFilter { keys: Vec::new(), ids: ids.clone() }),
             ..JobFilter::default()
-        },
-        Selection::Filter(query) => {
-            if query == &JobQuery::default() {
-                let rule = "at least one condition is needed";
-                return Err(Refusal::Invalid(FieldError::new("/filter", rule)).into());
-            }
-            query.filter(&mut *conn, action.places()).await?
+        }),
+        Selection::Filter(query) if query == &JobQuery::default() => {
+            let rule = "at least one condition is needed";
+            Err(Refusal::Invalid(FieldError::new("/filter", rule)).into())
         }
-    };
-    let others = || MqTag::ALL.into_iter().filter(|tag| *tag != MqTag::Bulk).map(|tag| tag.wire().to_owned());
-    if filter.tags.is_empty() {
-        filter.tags = others().collect();
+        Selection::Filter(query) => query.filter(conn, action.places()).await,
     }
-    filter.tags.retain(|tag| tag != MqTag::Bulk.wire());
-    if filter.tags.is_empty() {
-        let rule = "a bulk operation can be stopped, not acted upon";
-        return Err(Refusal::Invalid(FieldError::new("/filter/tag", rule)).into());
-    }
-    let mut ids = admin::ids(conn, &filter, most + 1).await?;
-    let more = count(ids.len()) > most;
-    ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    Ok((ids, more))
 }
 
 pub(super) fn count(length: usize) -> i64 {

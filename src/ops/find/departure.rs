@@ -4,7 +4,7 @@
 use crate::domain::{Day, TripId, wall};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Most words of a departure.
@@ -133,7 +133,7 @@ impl FoundTrip {
 /// # Errors
 /// The database's.
 pub(super) async fn departures(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     zone: Tz,
     wanted: &WantedDeparture,
     limit: i64,
@@ -164,19 +164,19 @@ pub(super) async fn departures(
         number,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await
 }
 
 /// These trips, newest first.
-pub(super) async fn trips(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<FoundTrip>, sqlx::Error> {
+pub(super) async fn trips(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<FoundTrip>, sqlx::Error> {
     sqlx::query_as!(
         FoundTrip,
         r#"select id, bus_id, route, direction, departs_at, cancelled_at is not null as "is_cancelled!"
            from trip where id = any($1) order by id desc"#,
         ids
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await
 }
 

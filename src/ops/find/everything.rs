@@ -14,11 +14,12 @@ use crate::{
         search::ErrorGroup,
     },
     orders::search::{Found, of_ids},
+    storage,
 };
 use chrono::Utc;
 use chrono_tz::Tz;
 use farebox_jobs::queue::admin::JobView;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -120,36 +121,38 @@ impl Findings {
 /// # Errors
 /// The database's.
 pub async fn search(pool: &PgPool, zone: Tz, text: &str) -> Result<Findings, Error> {
+    let mut tx = storage::begin_search(pool).await?;
+    let conn = &mut *tx;
     let reading = Reading::of(text, Utc::now().with_timezone(&zone).date_naive());
-    let mut found = Findings { riders: accounts(pool, &reading).await?, ..Findings::default() };
+    let mut found = Findings { riders: accounts_on(conn, &reading).await?, ..Findings::default() };
     if let Some(end) = &reading.end {
-        let orders = things::orders_by_end(pool, end, i32::from(SHOWN) + 1).await?;
-        found.orders = Hits::of(of_ids(pool, &orders).await?);
-        let trips = things::trips_by_end(pool, end, ASKED).await?;
-        found.trips = Hits::of(departure::trips(pool, &trips).await?);
+        let orders = things::orders_by_end(&mut *conn, end, i32::from(SHOWN) + 1).await?;
+        found.orders = Hits::of(of_ids(&mut *conn, &orders).await?);
+        let trips = things::trips_by_end(&mut *conn, end, ASKED).await?;
+        found.trips = Hits::of(departure::trips(&mut *conn, &trips).await?);
     }
     if let Some(wanted) = &reading.departure {
-        found.trips = Hits::of(departure::departures(pool, zone, wanted, ASKED).await?);
+        found.trips = Hits::of(departure::departures(&mut *conn, zone, wanted, ASKED).await?);
     }
-    found.jobs = Hits::of(jobs(pool, &reading).await?);
+    found.jobs = Hits::of(jobs(&mut *conn, &reading).await?);
     if reading.trace.is_some() {
         // A trace is kept with the jobs of its request alone: its order is theirs.
         let orders: BTreeSet<Uuid> =
             found.jobs.items.iter().filter_map(|job| order_of(&job.payload)).map(|order| order.0).collect();
-        found.orders = Hits::of(of_ids(pool, &Vec::from_iter(orders)).await?);
+        found.orders = Hits::of(of_ids(&mut *conn, &Vec::from_iter(orders)).await?);
     }
     if let Some(id) = reading.id {
-        found.entry = things::entry_by_id(pool, id).await?;
+        found.entry = things::entry_by_id(&mut *conn, id).await?;
     }
-    found.errors = Hits::of(things::errors_with(pool, &reading.text, usize::from(SHOWN) + 1).await?);
+    found.errors = Hits::of(things::errors_with(&mut *conn, &reading.text, usize::from(SHOWN) + 1).await?);
     if reading.is_key {
-        found.requests = Hits::of(things::requests(pool, &reading.text, ASKED).await?);
+        found.requests = Hits::of(things::requests(&mut *conn, &reading.text, ASKED).await?);
         if found.entry.is_none() {
-            found.entry = things::entry(pool, &reading.text).await?;
+            found.entry = things::entry(&mut *conn, &reading.text).await?;
         }
         let subject = Some(reading.text.clone());
         let filter = audit::Filter { subject, ..audit::Filter::default() };
-        let acts = audit::list(pool, &filter, None, SHOWN).await?;
+        let acts = audit::list(&mut *conn, &filter, None, SHOWN).await?;
         found.acts = Hits { items: acts.items, more: acts.next.is_some() };
     }
     Ok(found)
@@ -160,7 +163,11 @@ pub async fn search(pool: &PgPool, zone: Tz, text: &str) -> Result<Findings, Err
 /// # Errors
 /// The database's.
 pub async fn accounts(pool: &PgPool, reading: &Reading) -> Result<Hits<FoundRider>, sqlx::Error> {
-    let found = riders::search(pool, reading, ASKED).await?;
+    accounts_on(&mut *storage::begin_search(pool).await?, reading).await
+}
+
+async fn accounts_on(conn: &mut PgConnection, reading: &Reading) -> Result<Hits<FoundRider>, sqlx::Error> {
+    let found = riders::search(conn, reading, ASKED).await?;
     let many = usize::try_from(MAX_FOUND).unwrap_or(0);
     let named = found.iter().filter(|rider| matches!(rider.by, FoundBy::UserName | FoundBy::Email)).count();
     // Those with one address are all there, so that none is taken for the only one.
@@ -171,18 +178,18 @@ pub async fn accounts(pool: &PgPool, reading: &Reading) -> Result<Hits<FoundRide
     })
 }
 
-async fn jobs(pool: &PgPool, reading: &Reading) -> Result<Vec<JobView>, sqlx::Error> {
+async fn jobs(conn: &mut PgConnection, reading: &Reading) -> Result<Vec<JobView>, sqlx::Error> {
     let mut found = Vec::new();
     if let Some(end) = &reading.end {
-        found.extend(things::jobs_by_end(pool, end, ASKED).await?);
+        found.extend(things::jobs_by_end(&mut *conn, end, ASKED).await?);
     }
     if let Some(trace) = &reading.trace {
-        found.extend(things::jobs_by_trace(pool, trace, ASKED).await?);
+        found.extend(things::jobs_by_trace(&mut *conn, trace, ASKED).await?);
     }
     // The key of most jobs is an order's id, which leads to the order.
     if reading.is_key && reading.text.parse::<Id>().is_err() {
-        found.extend(things::jobs_by_key(pool, &reading.text, ASKED).await?);
-        found.extend(things::jobs_by_serial(pool, &reading.text, ASKED).await?);
+        found.extend(things::jobs_by_key(&mut *conn, &reading.text, ASKED).await?);
+        found.extend(things::jobs_by_serial(&mut *conn, &reading.text, ASKED).await?);
     }
     found.sort_by_key(|job: &JobView| std::cmp::Reverse(job.id));
     found.dedup_by_key(|job| job.id);

@@ -4,12 +4,15 @@
 use super::reading::{MIN_NATIONAL, Reading, WantedPhone};
 use crate::{accounts::user_name, domain::RiderId};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Most accounts with one e-mail address.
 pub const MAX_FOUND: i64 = 50;
+
+/// The newest accounts, among which a part is looked for that many have.
+const NEWEST: i64 = 1_000;
 
 /// What a text is of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,20 +89,20 @@ impl Row {
 /// # Errors
 /// The database's.
 pub(super) async fn search(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     reading: &Reading,
     limit: i64,
 ) -> Result<Vec<FoundRider>, sqlx::Error> {
-    let mut found = named(pool, &reading.text).await?;
+    let mut found = named(&mut *conn, &reading.text).await?;
     let mut others = Vec::new();
     if let Some(end) = &reading.end {
-        others.extend(with_id_end(pool, end, limit).await?);
+        others.extend(with_id_end(&mut *conn, end, limit).await?);
     }
     if let Some(phone) = &reading.phone {
-        others.extend(with_phone(pool, phone, limit).await?);
+        others.extend(with_phone(&mut *conn, phone, limit).await?);
     }
     if reading.is_part {
-        others.extend(with_part(pool, &reading.text, limit).await?);
+        others.extend(with_part(&mut *conn, &reading.text, limit).await?);
     }
     let mut known: HashSet<RiderId> = found.iter().map(|rider| rider.id).collect();
     others.retain(|rider| known.insert(rider.id));
@@ -111,7 +114,7 @@ pub(super) async fn search(
 /// Accounts with this user name (at most one) or this e-mail address (any number, at most one of
 /// them verified): the user name's first, then the verified one, then older ones before newer ones.
 /// Addresses are compared without the case of ASCII letters.
-async fn named(pool: &PgPool, text: &str) -> Result<Vec<FoundRider>, sqlx::Error> {
+async fn named(conn: &mut PgConnection, text: &str) -> Result<Vec<FoundRider>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select id, user_name, nick_name, role, email, email_verified_at is not null as "is_verified!", phone,
@@ -124,14 +127,14 @@ async fn named(pool: &PgPool, text: &str) -> Result<Vec<FoundRider>, sqlx::Error
         text,
         MAX_FOUND
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     let by = |is_name| if is_name { FoundBy::UserName } else { FoundBy::Email };
     Ok(rows.into_iter().map(|row| (by(row.is_exact), row)).map(|(by, row)| row.found(by)).collect())
 }
 
 /// Accounts whose id ends in these digits.
-async fn with_id_end(pool: &PgPool, end: &str, limit: i64) -> Result<Vec<FoundRider>, sqlx::Error> {
+async fn with_id_end(conn: &mut PgConnection, end: &str, limit: i64) -> Result<Vec<FoundRider>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select id, user_name, nick_name, role, email, email_verified_at is not null as "is_verified!", phone,
@@ -142,14 +145,18 @@ async fn with_id_end(pool: &PgPool, end: &str, limit: i64) -> Result<Vec<FoundRi
         end,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.found(FoundBy::IdEnd)).collect())
 }
 
 /// Accounts with this phone number or with one that ends so, whole numbers first. The index knows
 /// the last four digits.
-async fn with_phone(pool: &PgPool, wanted: &WantedPhone, limit: i64) -> Result<Vec<FoundRider>, sqlx::Error> {
+async fn with_phone(
+    conn: &mut PgConnection,
+    wanted: &WantedPhone,
+    limit: i64,
+) -> Result<Vec<FoundRider>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
         r#"select id, user_name, nick_name, role, email, email_verified_at is not null as "is_verified!", phone,
@@ -164,15 +171,32 @@ async fn with_phone(pool: &PgPool, wanted: &WantedPhone, limit: i64) -> Result<V
         limit,
         MIN_NATIONAL
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     let by = |is_whole| if is_whole { FoundBy::Phone } else { FoundBy::PhoneEnd };
     Ok(rows.into_iter().map(|row| (by(row.is_exact), row)).map(|(by, row)| row.found(by)).collect())
 }
 
-/// Accounts with this part in a name or in the e-mail address, in no order that would have all of
-/// them read: of a part that very many have, any of them.
-async fn with_part(pool: &PgPool, part: &str, limit: i64) -> Result<Vec<FoundRider>, sqlx::Error> {
+/// Accounts with this part in a name or in the e-mail address: of a part that very many have, any of
+/// them. Such a part is found among the newest accounts: the index would first have all of them listed.
+async fn with_part(conn: &mut PgConnection, part: &str, limit: i64) -> Result<Vec<FoundRider>, sqlx::Error> {
+    let newest = sqlx::query_as!(
+        Row,
+        r#"select id, user_name, nick_name, role, email, email_verified_at is not null as "is_verified!", phone,
+                  created_at, false as "is_exact!"
+           from (select * from rider order by id desc limit $3) as newest
+           where strpos(folded(user_name), folded($1)) > 0 or strpos(folded(nick_name), folded($1)) > 0
+              or strpos(folded(email), folded($1)) > 0
+           limit $2"#,
+        part,
+        limit,
+        NEWEST
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    if i64::try_from(newest.len()).is_ok_and(|found| found >= limit) {
+        return Ok(newest.into_iter().map(|row| row.found(FoundBy::Part)).collect());
+    }
     let rows = sqlx::query_as!(
         Row,
         r#"select id, user_name, nick_name, role, email, email_verified_at is not null as "is_verified!", phone,
@@ -186,7 +210,7 @@ async fn with_part(pool: &PgPool, part: &str, limit: i64) -> Result<Vec<FoundRid
         part,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     Ok(rows.into_iter().map(|row| row.found(FoundBy::Part)).collect())
 }

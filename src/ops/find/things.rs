@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{OrderId, Reference, RiderId},
-    ops::search::{ErrorGroup, MAX_GROUPS, errors},
+    ops::search::{ErrorGroup, MAX_GROUPS, errors_on},
 };
 use chrono::{DateTime, Utc};
 use farebox_jobs::{
@@ -11,7 +11,7 @@ use farebox_jobs::{
     queue::admin::{self, ErrorCursor, JobFilter, JobView, KeyFilter},
 };
 use rust_decimal::Decimal;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Live jobs, dead letters and trips among which the end of an id is looked for: the newest.
@@ -32,7 +32,11 @@ fn tags() -> Vec<String> {
 }
 
 /// The trips whose ids end in these digits, among the newest.
-pub(super) async fn trips_by_end(pool: &PgPool, end: &str, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(super) async fn trips_by_end(
+    conn: &mut PgConnection,
+    end: &str,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select id from (select id from trip order by id desc limit $2) as newest
            where right(id::text, 12) = $1 limit $3"#,
@@ -40,20 +44,28 @@ pub(super) async fn trips_by_end(pool: &PgPool, end: &str, limit: i64) -> Result
         NEWEST,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await
 }
 
 /// The orders whose ids end in these digits.
-pub(super) async fn orders_by_end(pool: &PgPool, end: &str, limit: i32) -> Result<Vec<Uuid>, sqlx::Error> {
+pub(super) async fn orders_by_end(
+    conn: &mut PgConnection,
+    end: &str,
+    limit: i32,
+) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(r#"select id as "id!" from orders_by_end($1, $2) as found (id)"#, end, limit)
-        .fetch_all(pool)
+        .fetch_all(&mut *conn)
         .await
 }
 
 /// The jobs whose ids end in these digits, among the newest. Jobs are added and ended too often to
 /// have an index for it.
-pub(super) async fn jobs_by_end(pool: &PgPool, end: &str, limit: i64) -> Result<Vec<JobView>, sqlx::Error> {
+pub(super) async fn jobs_by_end(
+    conn: &mut PgConnection,
+    end: &str,
+    limit: i64,
+) -> Result<Vec<JobView>, sqlx::Error> {
     // planner fence: `between` and the order by tag leave the index by tag. In the order of ids alone
     // a partition is read as a whole for a tag that it has few jobs of.
     let ids = sqlx::query_scalar!(
@@ -75,15 +87,15 @@ pub(super) async fn jobs_by_end(pool: &PgPool, end: &str, limit: i64) -> Result<
         &tags(),
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
-    jobs(pool, KeyFilter { keys: Vec::new(), ids }, limit).await
+    jobs(&mut *conn, KeyFilter { keys: Vec::new(), ids }, limit).await
 }
 
 /// The jobs of this trace: those that its request enqueued, and those with an attempt in it. Among
 /// the newest, as [`jobs_by_end`].
 pub(super) async fn jobs_by_trace(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     trace: &str,
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
@@ -109,45 +121,49 @@ pub(super) async fn jobs_by_trace(
         &tags(),
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
-    jobs(pool, KeyFilter { keys: Vec::new(), ids }, limit).await
+    jobs(&mut *conn, KeyFilter { keys: Vec::new(), ids }, limit).await
 }
 
 /// The jobs with this unique key.
-pub(super) async fn jobs_by_key(pool: &PgPool, key: &str, limit: i64) -> Result<Vec<JobView>, sqlx::Error> {
-    jobs(pool, KeyFilter { keys: vec![key.to_owned()], ids: Vec::new() }, limit).await
+pub(super) async fn jobs_by_key(
+    conn: &mut PgConnection,
+    key: &str,
+    limit: i64,
+) -> Result<Vec<JobView>, sqlx::Error> {
+    jobs(&mut *conn, KeyFilter { keys: vec![key.to_owned()], ids: Vec::new() }, limit).await
 }
 
 /// The live and dead jobs with this concurrency key.
 pub(super) async fn jobs_by_serial(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     key: &str,
     limit: i64,
 ) -> Result<Vec<JobView>, sqlx::Error> {
     let filter = JobFilter { concurrency_key: Some(key.to_owned()), brief: true, ..JobFilter::default() };
-    admin::list(pool, &filter, limit).await
+    admin::list(&mut *conn, &filter, limit).await
 }
 
-async fn jobs(pool: &PgPool, few: KeyFilter, limit: i64) -> Result<Vec<JobView>, sqlx::Error> {
+async fn jobs(conn: &mut PgConnection, few: KeyFilter, limit: i64) -> Result<Vec<JobView>, sqlx::Error> {
     if few.keys.is_empty() && few.ids.is_empty() {
         return Ok(Vec::new());
     }
     let filter = JobFilter { tags: tags(), key_filter: Some(few), ..JobFilter::default() };
-    admin::list(pool, &filter, limit).await
+    admin::list(&mut *conn, &filter, limit).await
 }
 
 /// Groups of errors with this text in their newest error, or with this fingerprint; and whether the
 /// text is the error itself, of live or dead jobs older than those that are grouped.
 pub(super) async fn errors_with(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     text: &str,
     limit: usize,
 ) -> Result<Vec<ErrorGroup>, sqlx::Error> {
     if text.chars().count() < MIN_ERROR {
         return Ok(Vec::new());
     }
-    let print = sqlx::query_scalar!("select queue.fingerprint($1)", text).fetch_one(pool).await?;
+    let print = sqlx::query_scalar!("select queue.fingerprint($1)", text).fetch_one(&mut *conn).await?;
     let (lower, print) = (text.to_lowercase(), print.unwrap_or_default());
     let fits = |group: &ErrorGroup| {
         group.fingerprint == print
@@ -156,7 +172,7 @@ pub(super) async fn errors_with(
     };
     let (mut found, mut after) = (Vec::new(), None::<ErrorCursor>);
     for _ in 0..ERROR_PAGES {
-        let page = errors(pool, None, after.as_ref(), MAX_GROUPS).await?;
+        let page = errors_on(&mut *conn, None, after.as_ref(), MAX_GROUPS).await?;
         found.extend(page.items.into_iter().filter(fits));
         after = page.next.and_then(|next| next.parse().ok());
         if after.is_none() || found.len() >= limit {
@@ -183,7 +199,11 @@ pub struct FoundRequest {
 }
 
 /// The requests with this idempotency key, newest first.
-pub(super) async fn requests(pool: &PgPool, key: &str, limit: i64) -> Result<Vec<FoundRequest>, sqlx::Error> {
+pub(super) async fn requests(
+    conn: &mut PgConnection,
+    key: &str,
+    limit: i64,
+) -> Result<Vec<FoundRequest>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select i.actor, i.subject, i.started_at, i.status, coalesce(o.id, p.order_id) as order_id
            from (select * from idempotency where key = $1 limit $2) as i
@@ -193,7 +213,7 @@ pub(super) async fn requests(pool: &PgPool, key: &str, limit: i64) -> Result<Vec
         key,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *conn)
     .await?;
     let request = rows.into_iter().map(|row| FoundRequest {
         actor: RiderId(row.actor),
@@ -221,14 +241,14 @@ pub struct FoundEntry {
 }
 
 /// The entry with this reference, compared as references are.
-pub(super) async fn entry(pool: &PgPool, text: &str) -> Result<Option<FoundEntry>, sqlx::Error> {
+pub(super) async fn entry(conn: &mut PgConnection, text: &str) -> Result<Option<FoundEntry>, sqlx::Error> {
     let Ok(reference) = text.parse::<Reference>() else { return Ok(None) };
     let row = sqlx::query!(
         "select e.rider_id, e.order_id, e.kind, e.amount, e.at from top_up_reference r
          join ledger_entry e on e.rider_id = r.rider_id and e.seq = r.seq where r.key = $1",
         reference.key()
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *conn)
     .await?;
     Ok(row.map(|row| FoundEntry {
         rider: RiderId(row.rider_id),
@@ -241,9 +261,12 @@ pub(super) async fn entry(pool: &PgPool, text: &str) -> Result<Option<FoundEntry
 
 /// The entry with this id. Entries have their wallet's key, and ids that grow with time: the index of
 /// blocks leaves a few of the blocks to read, and no debit has a row to add to it.
-pub(super) async fn entry_by_id(pool: &PgPool, id: Uuid) -> Result<Option<FoundEntry>, sqlx::Error> {
+pub(super) async fn entry_by_id(
+    conn: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<FoundEntry>, sqlx::Error> {
     let row = sqlx::query!("select rider_id, order_id, kind, amount, at from ledger_entry where id = $1", id)
-        .fetch_optional(pool)
+        .fetch_optional(&mut *conn)
         .await?;
     Ok(row.map(|row| FoundEntry {
         rider: RiderId(row.rider_id),

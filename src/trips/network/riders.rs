@@ -102,7 +102,7 @@ pub(super) async fn record(
     write_trips(&mut *conn, import, &touched).await?;
     let operator = author.operator.unwrap_or(RiderId(Uuid::nil()));
     for effect in touched.iter().filter(|effect| effect.kind == Kind::Ends) {
-        let cancelled = cancel::cancel(&mut *conn, TripId(effect.trip), author.reason, operator).await;
+        let cancelled = cancel::cancel(&mut *conn, TripId(effect.trip), author.reason, None, operator).await;
         cancelled.map_err(of_database)?;
     }
     queue::enqueue(conn, &[NewJob::of(&NetworkImport::new(import))], Due::Now).await?;

@@ -143,7 +143,7 @@ async fn ticket(visitor: &Visitor, order: &Order, code: &Markup) -> Result<Marku
     Ok(html! {
         @if map.trip.status == "cancelled" { div.alert role="alert" {
             strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
-            @if let Some(message) = &map.trip.message { p { (message) } }
+            @if let Some(message) = &map.trip.cancelled_message { p { (message) } }
             p { (visitor.t("Your money is given back. You need do nothing.", "款项将退回，您无需任何操作。")) }
         } }
         section.ticket aria-label=(visitor.t("Ticket", "车票")) data-ticket {

@@ -64,7 +64,9 @@ async fn shown(
             strong { (visitor.t("Taken in the meantime: ", "已被他人占用：")) (lost.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ")) }
         } }
         (facts(visitor, &map))
-        @if map.trip.status == "cancelled" { div.alert { strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) } } }
+        @if map.trip.status == "cancelled" { div.alert { strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
+            @if let Some(message) = &map.trip.cancelled_message { p { (message) } }
+        } }
         @else if !is_open { p { strong { (visitor.t("Booking has ended for this bus.", "该班车已停止预订。")) } } }
         @else { (form(visitor, &map, chosen)) }
         (stops(visitor, &map))

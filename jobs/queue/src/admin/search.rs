@@ -327,10 +327,17 @@ pub async fn errors(
 ) -> Result<Vec<ErrorGroup>, sqlx::Error> {
     sqlx::query_as!(
         ErrorGroup,
+        // planner fence: `between` and the order by tag leave the index by tag, so that dead letters of
+        // other tags are not read, however many there are.
         r#"with dead as (
-               select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at
-                   from queue.dead_letter
-               where fingerprint is not null and ($1::text is null or tag = $1) order by id desc limit $2
+               (select fingerprint, failures -> -1 ->> 'error' as error, tag, died_at as at
+                from queue.dead_letter
+                where $1::text is null and fingerprint is not null order by id desc limit $2)
+               union all
+               (select fingerprint, failures -> -1 ->> 'error', tag, died_at
+                from queue.dead_letter
+                where tag between $1 and $1 and fingerprint is not null
+                order by tag desc, id desc limit $2)
            ), live as (
                select queue.fingerprint(failures -> -1 ->> 'error') as fingerprint,
                    failures -> -1 ->> 'error' as error, tag,

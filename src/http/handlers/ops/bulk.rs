@@ -10,7 +10,7 @@ use crate::http::{
 use crate::{
     domain::{FieldError, Id, Page, Refusal},
     ops::{
-        bulk::{self, Bulk, BulkAction, Item, Preview, Selection},
+        bulk::{self, Bulk, BulkAction, Expected, Item, Preview, Selection},
         search::JobQuery,
     },
 };
@@ -37,6 +37,9 @@ pub(crate) struct NewBulk {
     /// The number of jobs that the preview counted: with another number, the request is refused.
     #[schemars(range(min = 0))]
     expected: Option<i64>,
+    /// The digest that the preview named: if other jobs would be covered, the request is refused.
+    #[schemars(length(max = 64))]
+    digest: Option<String>,
     /// Only return the preview.
     #[serde(default)]
     preview: bool,
@@ -50,19 +53,20 @@ pub(crate) async fn start(
     State(app): State<App>,
     OpsChange(change): OpsChange<NewBulk>,
 ) -> Result<Response, Reply> {
-    let NewBulk { act: what, ids, filter, expected, preview, reason } = change.body;
+    let NewBulk { act: what, ids, filter, expected, digest, preview, reason } = change.body;
     let selection = match (ids, filter) {
         (Some(ids), None) => Selection::Ids(ids.into_iter().map(|Id(id)| id).collect()),
         (None, Some(filter)) => Selection::Filter(filter),
         _ => return Err(Problem::field(&FieldError::new("/filter", "either ids or filter")).into()),
     };
     if preview {
-        let preview: Preview = bulk::preview(&app.saga.pool, what, &selection, bulk::MAX_PREVIEWED).await?;
+        let preview: Preview = bulk::preview(&app.saga.pool, what, &selection).await?;
         return Ok((StatusCode::OK, Json(preview)).into_response());
     }
     let by = by(&change.caller, reason.as_deref())?;
     by.reason()?;
     let mut act = IdempotentChange::begin(&app.saga.pool, change.key.as_ref()).await?;
+    let expected = Expected { covers: expected, digest: digest.as_deref() };
     let done = bulk::start(act.conn(), &by, Uuid::now_v7(), what, &selection, expected).await;
     act.end(StatusCode::ACCEPTED, done).await
 }

@@ -8,7 +8,7 @@ use crate::http::{
 };
 use crate::{
     accounts::Caller,
-    domain::{Page, Refusal, SeatSet, csv::MEDIA_TYPE},
+    domain::{Page, Refusal, RiderMessage, SeatSet, csv::MEDIA_TYPE},
     ops::{
         Attribution,
         audit::{Actor, Through},
@@ -70,6 +70,9 @@ async fn set_blocked(
 pub(crate) struct CancelTrip {
     #[schemars(with = "crate::domain::Reason")]
     reason: String,
+    /// What riders read; they never read the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<RiderMessage>,
 }
 
 pub(crate) async fn cancel(
@@ -78,7 +81,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Reply> {
     let (trip, by) = (trip_id(&id)?, by(&change.caller, &change.body.reason)?);
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = trips::cancel(act.conn(), &by, trip).await;
+    let done = trips::cancel(act.conn(), &by, trip, change.body.message.as_ref()).await;
     act.end(StatusCode::ACCEPTED, done).await
 }
 
