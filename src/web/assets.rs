@@ -3,7 +3,7 @@
 use crate::browser::assets::{Asset, serve as serve_asset};
 use axum::{
     extract::Path,
-    http::header,
+    http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
 use std::sync::LazyLock;
@@ -24,7 +24,11 @@ pub(super) async fn serve(Path(name): Path<String>) -> Response {
 /// The service worker. Its address stays the same, so browsers ask for it anew.
 pub(super) async fn worker() -> Response {
     let text = include_str!("assets/worker.js").replace("STYLE_ADDRESS", &STYLE.address);
-    let headers =
-        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        // It is for /ride itself, too, which is not below its own folder.
+        (HeaderName::from_static("service-worker-allowed"), "/ride"),
+    ];
     (headers, text).into_response()
 }
