@@ -13,7 +13,7 @@ async fn money_of_a_failed_payment_comes_back_before_the_riders_eyes() {
     let browser = phone(&world).await;
     sign_in(&browser, &name).await;
     browser.goto(&format!("/ride/orders/{order}")).await;
-    browser.fill("Pay password", "123456").await;
+    browser.fill("Pay password", crate::harness::PAY_PASSWORD).await;
     browser.click("Pay 4.00\u{a0}CNY").await;
     browser.sees("4.00\u{a0}CNY is being given back").await;
     browser.sees("You need do nothing.").await;

@@ -23,7 +23,7 @@ async fn a_seat_is_booked_paid_and_refunded_without_a_script() {
     browser.fill("Pay password", "111111").await;
     browser.click("Pay 4.00\u{a0}CNY").await;
     browser.until("the refusal is said", "document.querySelector('[role=alert]')").await;
-    browser.fill("Pay password", "123456").await;
+    browser.fill("Pay password", crate::harness::PAY_PASSWORD).await;
     browser.click("Pay 4.00\u{a0}CNY").await;
     browser.sees("Seats 9").await;
     let _worker = world.worker();
