@@ -31,7 +31,8 @@ impl Trips {
                     ops::trips::cancel(&mut tx, &by, TripId(one.id.0), one.message.as_ref()).await;
                 let progress = cancelled.map_err(sentence)?;
                 tx.commit().await?;
-                one.printed(&progress)
+                one.print(&progress);
+                Ok(())
             }
         }
     }
@@ -56,7 +57,8 @@ async fn show(pool: &PgPool, one: &OneTrip) -> Result<(), BoxError> {
     let id = TripId(one.id.0);
     let mut conn = pool.acquire().await?;
     if let Some(progress) = cancel::progress(&mut conn, id).await? {
-        return one.printed(&progress);
+        one.print(&progress);
+        return Ok(());
     }
     let trip = trips::detail(&mut conn, id, Viewer::Staff).await?.ok_or("there is no such trip")?.trip;
     drop(conn);
@@ -77,11 +79,10 @@ async fn show(pool: &PgPool, one: &OneTrip) -> Result<(), BoxError> {
 }
 
 impl OneTrip {
-    #[allow(clippy::unnecessary_wraps, reason = "every arm of the command ends with it")]
-    fn printed(&self, progress: &Progress) -> Result<(), BoxError> {
+    fn print(&self, progress: &Progress) {
         if self.shown.json {
             println!("{}", json!(progress));
-            return Ok(());
+            return;
         }
         let ended = progress.orders - progress.left;
         println!("{} cancelled: {ended} of {} orders ended", progress.trip_id, progress.orders);
@@ -89,6 +90,5 @@ impl OneTrip {
             Some(message) => println!("riders read:    {message}"),
             None => println!("riders read:    no message"),
         }
-        Ok(())
     }
 }

@@ -34,6 +34,18 @@ pub(crate) fn action_form(
     preview: Option<Markup>,
     danger: bool,
 ) -> Markup {
+    form_of_act(context, action, label, fields, preview, send_button(label, danger, true))
+}
+
+/// The same with its own end, which has the button.
+pub(crate) fn form_of_act(
+    context: &PageContext,
+    action: &str,
+    label: &str,
+    fields: Markup,
+    preview: Option<Markup>,
+    end: Markup,
+) -> Markup {
     let disabled = !context.can_write();
     let reason = format!("reason-{}", action.rsplit('/').next().unwrap_or_default());
     html! {
@@ -45,11 +57,16 @@ pub(crate) fn action_form(
                 (fields)
                 label for=(reason) { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) }
                 input id=(reason) name="reason" type="text" maxlength=(MAX_REASON) required autocomplete="off";
-                button.primary.danger[danger] type="submit" { (label) }
+                (end)
                 @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
             }
         }
     }
+}
+
+/// The button that sends the form of an act, once it is ready.
+pub(crate) fn send_button(label: &str, danger: bool, ready: bool) -> Markup {
+    html! { button.primary.danger[danger] type="submit" disabled[!ready] { (label) } }
 }
 
 /// A link to the page that confirms an action; for a viewer, a disabled button.

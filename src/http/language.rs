@@ -1,16 +1,14 @@
 //! Which of the two languages a client prefers, by the weights of RFC 9110 (12.4.2 and 12.5.4).
 
 use crate::network::Language;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
-/// Most language ranges that are read; browsers send fewer.
+/// Most ranges of a header that are read; browsers send fewer.
 const MAX_RANGES: usize = 64;
 
 /// Whether Chinese is preferred to English; English is the default.
 pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<(&str, u16)> =
-        lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect();
+    let ranges = ranges(headers, &header::ACCEPT_LANGUAGE);
     let (chinese, english) = (weight(&ranges, "zh"), weight(&ranges, "en"));
     // Of two with the same weight, the one that is named first.
     let named_first = chinese.0 == english.0 && chinese.0 > 0 && chinese.1 < english.1;
@@ -20,9 +18,7 @@ pub(crate) fn prefers_chinese(headers: &HeaderMap) -> bool {
 /// The language of those offered that a client prefers; the first if it wants none of them. Of tags with
 /// the same weight the one whose range says more, then the one that is named first.
 pub(crate) fn preferred(headers: &HeaderMap, offered: &[Language]) -> Option<Language> {
-    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<(&str, u16)> =
-        lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect();
+    let ranges = ranges(headers, &header::ACCEPT_LANGUAGE);
     let starts = |text: &str, start: &str| {
         let rest = text
             .get(start.len()..)
@@ -58,8 +54,14 @@ fn weight(ranges: &[(&str, u16)], language: &str) -> (u16, usize) {
     of(language).or_else(|| of("*")).unwrap_or((0, usize::MAX))
 }
 
+/// The ranges of a header like `Accept` or `Accept-Language`, with their weights in thousandths.
+pub(super) fn ranges<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<(&'a str, u16)> {
+    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect()
+}
+
 /// Parses a range with its weight, thousandths.
-pub(super) fn parse_range(item: &str) -> Option<(&str, u16)> {
+fn parse_range(item: &str) -> Option<(&str, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
     let Some(parameter) = parts.next() else { return Some((range, 1_000)) };

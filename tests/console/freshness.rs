@@ -1,6 +1,6 @@
 //! Pages say when what they show is old, and come back by themselves.
 
-use super::{ConsoleSession, a11y::Accessibility};
+use super::{ConsoleSession, a11y::Accessibility, ten_tabs::TABS};
 use crate::harness::{Browser, Frozen, OwnServer, World, signal};
 use std::time::{Duration, Instant};
 
@@ -140,20 +140,6 @@ async fn an_update_goes_around_what_is_in_use() {
     let expected = serde_json::json!(["new,running,done", "b", "b", "half a rea", true, true]);
     assert_eq!(browser.run(kept).await, expected);
 }
-
-/// What is open in ten tabs; the last page has no live part.
-const TABS: [&str; 10] = [
-    "",
-    "/jobs",
-    "/queues",
-    "/bulk",
-    "/account",
-    "/jobs?state=dead",
-    "/queues",
-    "/jobs?state=done",
-    "/jobs",
-    "/account",
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_ten_tabs_works_and_says_that_the_session_ended() {

@@ -8,7 +8,7 @@ use crate::harness::{Browser, Frozen, OwnServer, Process, World, free_port, unti
 use std::time::{Duration, Instant};
 
 /// What is open; accounts and searches have no live part.
-const TABS: [&str; 10] = [
+pub(super) const TABS: [&str; 10] = [
     "",
     "/jobs",
     "/queues",

@@ -1,12 +1,12 @@
 //! What the pages of bulk operations share: the fields of their forms, and their words.
 
 use crate::console::{
-    components::{self, badge, live, when},
+    components::{self, badge, form_of_act, live, send_button, when},
     failure::Failure,
     session::PageContext,
 };
 use crate::{
-    domain::{FieldError, Id, MAX_REASON},
+    domain::{FieldError, Id},
     ops::{
         Counted,
         bulk::{BulkAction, Preview, Selection},
@@ -30,28 +30,18 @@ pub(super) fn start_form(
     card: Markup,
     danger: bool,
 ) -> Markup {
-    let disabled = !context.can_write();
     let whole = counted.value.as_ref().filter(|_| counted.is_whole);
-    html! {
-        form.act.card method="post" action="/console/bulk" {
-            div.preview { (card) }
-            fieldset disabled[disabled] {
-                legend.hidden { (label) }
-                input type="hidden" name="csrf" value=(context.csrf);
-                input type="hidden" name="id" value=(Uuid::now_v7());
-                @for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-                    input type="hidden" name=(name) value=(value);
-                }
-                label for="reason-bulk" { (context.t("Reason (kept in the audit log)", "原因（记入审计日志）")) }
-                input #reason-bulk name="reason" type="text" maxlength=(MAX_REASON) required autocomplete="off";
-                (live("start", context, html! {
-                    @if let Some(preview) = whole { (exactly(preview)) }
-                    button.primary.danger[danger] type="submit" disabled[whole.is_none()] { (label) }
-                }))
-                @if disabled { p.quiet { (context.t("For operators only.", "仅限操作员。")) } }
-            }
+    let fields = html! {
+        input type="hidden" name="id" value=(Uuid::now_v7());
+        @for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            input type="hidden" name=(name) value=(value);
         }
-    }
+    };
+    let end = html! {
+        @if let Some(preview) = whole { (exactly(preview)) }
+        (send_button(label, danger, whole.is_some()))
+    };
+    form_of_act(context, "/console/bulk", label, fields, Some(card), live("start", context, end))
 }
 
 /// The fields that name the jobs of a preview.

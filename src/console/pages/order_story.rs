@@ -33,8 +33,9 @@ pub(super) fn trace_link(context: &PageContext, trace: &str) -> Markup {
 
 /// The list of what happened. Live jobs that wait stand in [`next`].
 pub(super) fn story(context: &PageContext, events: &[Event]) -> Markup {
+    let past: Vec<&Event> = events.iter().filter(|event| !is_to_come(event)).collect();
     html! {
-        ol.story { @for run in runs(events) { @match run.as_slice() {
+        ol.story { @for run in past.chunk_by(|one, other| are_alike(one, other)) { @match run {
             [first, alike @ .., last] if alike.len() > 1 => {
                 (line(context, first))
                 li.bad { details id=(format!("alike-{}", first.at.timestamp_micros())) {
@@ -51,19 +52,7 @@ pub(super) fn story(context: &PageContext, events: &[Event]) -> Markup {
     }
 }
 
-/// What has happened, one after the other. Attempts of a job that failed with one error in a row are
-/// one run.
-fn runs(events: &[Event]) -> Vec<Vec<&Event>> {
-    let mut runs: Vec<Vec<&Event>> = Vec::new();
-    for event in events.iter().filter(|event| !is_to_come(event)) {
-        match runs.last_mut().filter(|run| run.last().is_some_and(|last| are_alike(last, event))) {
-            Some(run) => run.push(event),
-            None => runs.push(vec![event]),
-        }
-    }
-    runs
-}
-
+/// Whether two attempts of a job failed with one error.
 fn are_alike(one: &Event, other: &Event) -> bool {
     let same = |key: &str| one.detail[key] == other.detail[key];
     one.kind == "attempt" && other.kind == "attempt" && same("id") && same("error")

@@ -1,13 +1,10 @@
 //! What answers where no route does: a problem, and at `/` the way into the console for a browser.
 
-use crate::http::{language::parse_range, problem};
+use crate::http::{language::ranges, problem};
 use axum::{
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
-
-/// Most media ranges that are read; browsers send fewer.
-const MAX_RANGES: usize = 64;
 
 /// 404. At `/`, a client that prefers HTML to JSON is led to the console.
 pub(in crate::http) async fn missing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -22,9 +19,7 @@ pub(in crate::http) async fn missing(method: Method, uri: Uri, headers: HeaderMa
 
 /// Whether `Accept` weighs HTML higher than JSON (RFC 9110, 12.5.1). A client without wishes wants JSON.
 fn prefers_html(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<(&str, u16)> =
-        lines.flat_map(|line| line.split(',')).take(MAX_RANGES).filter_map(parse_range).collect();
+    let ranges = ranges(headers, &header::ACCEPT);
     let weight = |kind: &str, group: &str| {
         let of = |wanted: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(wanted));
         of(kind).or_else(|| of(group)).or_else(|| of("*/*")).map_or(0, |(_, weight)| *weight)
