@@ -46,6 +46,9 @@ use pages::{
 };
 use std::sync::Arc;
 
+/// The path of the console's pages.
+pub(crate) const CONSOLE: &str = "/console";
+
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
     let around = |all: Router<App>, app: &App| {

@@ -1,7 +1,7 @@
 //! The notice of an action, carried over its redirect by a cookie that is signed for its session:
 //! no other page can put words into the console's mouth.
 
-use super::session::CONSOLE;
+use super::CONSOLE;
 use crate::browser::cookies::Cookies;
 use crate::{
     accounts::{TokenKeys, token_keys::Use},

@@ -1,6 +1,7 @@
 //! What every page starts with: the signed-in account, its role, and the preferences.
 
 use super::{
+    CONSOLE,
     failure::Failure,
     notice::Notices,
     preferences::{Preferences, path_of, timetable_zone},
@@ -25,8 +26,6 @@ use chrono_tz::Tz;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// The path of the console's pages.
-pub(crate) const CONSOLE: &str = "/console";
 /// The cookie that holds the session's token.
 pub(crate) const SESSION: &str = "farebox_console";
 /// Longest address of a page that is kept through signing in, bytes.

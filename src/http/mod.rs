@@ -146,8 +146,11 @@ pub struct Pages {
     pub routes: Router<App>,
     /// What is put around the whole router, the innermost first: so responses of limits under these
     /// addresses become pages too, and pages can call the API behind its limits.
-    pub around: Vec<fn(Router<App>, &App) -> Router<App>>,
+    pub around: Vec<AroundAll>,
 }
+
+/// Puts something around a router of everything.
+pub type AroundAll = fn(Router<App>, &App) -> Router<App>;
 
 /// A route that the settings may switch off; then it answers as one that does not exist.
 fn shown(is_shown: bool, route: MethodRouter<App>) -> MethodRouter<App> {
@@ -249,11 +252,10 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
-    let around = |routes, around: fn(Router<App>, &App) -> Router<App>| around(routes, app);
     pages
         .around
         .into_iter()
-        .fold(routes, around)
+        .fold(routes, |routes, around| around(routes, app))
         .layer((
             from_fn_with_state(app.saga.tracer.clone(), context::request_context),
             from_fn_with_state(app.clone(), host::check_host),

@@ -104,6 +104,11 @@ impl Api {
         Self { routes: web.api.clone(), headers, peer: extensions.get().copied(), lang, token }
     }
 
+    /// The same with the token of a session that has just begun.
+    pub(super) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
     /// Reads what is at this address.
     pub(super) async fn read<T: DeserializeOwned>(&self, address: &str) -> Result<T, Refused> {
         let answer = self.send(Method::GET, address, None, None).await?;

@@ -4,6 +4,7 @@ use super::{
     RIDE, Web,
     api::Refused,
     assets::{SCRIPT, STYLE},
+    refusals,
     session::{Visitor, end},
 };
 use crate::browser::{headers::secure, language::Theme};
@@ -110,46 +111,21 @@ pub(super) fn fields(visitor: &Visitor) -> Markup {
     html! { @if let Some(csrf) = &visitor.csrf { input type="hidden" name="csrf" value=(csrf); } }
 }
 
-/// What the API refused, in its place on a page.
-pub(super) fn alert(refused: &Refused) -> Markup {
-    html! { div.alert role="alert" {
-        strong { (refused.text("title")) }
-        @if !refused.text("detail").is_empty() && refused.status.is_client_error() { p { (refused.text("detail")) } }
-    } }
-}
-
 /// The response to a read that was refused: a session that ended leads to signing in.
 pub(super) fn refused(web: &Web, visitor: &Visitor, headers: &HeaderMap, refused: &Refused) -> Response {
     if refused.is_signed_out() {
         let gone = end(web, headers);
         return ([(header::SET_COOKIE, gone)], Redirect::to(&visitor.sign_in())).into_response();
     }
-    let title = match refused.text("title") {
-        "" => visitor.t("Something went wrong", "出错了"),
-        title => title,
-    };
+    let (title, help) = (refusals::title(visitor, refused), refusals::help(visitor, refused));
     let body = html! {
-        p { (words_of(visitor, refused.status)) }
-        p.quiet { (refused.code()) " · " (refused.text("trace_id")) }
-        p { a.button href=(visitor.path) { (visitor.t("Try again", "重试")) } " " a href=(RIDE) { (visitor.t("To the buses", "返回班车")) } }
+        @if let Some(help) = help { p { (help) } }
+        @if refused.status.is_server_error() { p.quiet { (refused.code()) " · " (refused.text("trace_id")) } }
+        p { a.button href=(visitor.path) { (visitor.t("Try again", "重试")) } " " a.button href=(RIDE) { (visitor.t("To the buses", "返回班车")) } }
     };
-    let mut response = page(visitor, Nav::Elsewhere, title, body);
+    let mut response = page(visitor, Nav::Elsewhere, &title, body);
     *response.status_mut() = refused.status;
     response
-}
-
-fn words_of(visitor: &Visitor, status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::NOT_FOUND => visitor.lang.t("There is nothing at this address.", "此地址没有内容。"),
-        StatusCode::TOO_MANY_REQUESTS => {
-            visitor.lang.t("Too many requests. Wait a little.", "请求过多，请稍候。")
-        }
-        status if status.is_server_error() => visitor.lang.t(
-            "It is not you. Nothing was lost: what had begun is finished or undone by itself.",
-            "不是您的问题。不会有任何损失：已开始的操作会自动完成或撤销。",
-        ),
-        _ => "",
-    }
 }
 
 pub(super) async fn no_such_page(State(web): State<Web>, visitor: Visitor, headers: HeaderMap) -> Response {

@@ -14,6 +14,7 @@ mod form;
 mod frame;
 mod pages;
 mod qr;
+mod refusals;
 mod session;
 mod views;
 mod words;
@@ -47,6 +48,9 @@ pub fn pages(console: Pages) -> Pages {
 }
 
 fn beside(api: Router<App>, app: &App) -> Router<App> {
+    if !app.settings.http.rider_pages {
+        return api;
+    }
     let own = app.on_operator_pool();
     let web = Web { api: api.clone().with_state(own.clone()), app: Arc::new(own) };
     let routes = Router::new()

@@ -88,6 +88,13 @@ pub(super) fn with_next(address: &str, next: &str) -> String {
     format!("{address}?{next}")
 }
 
+/// The page to go to that a query string names.
+pub(super) fn next_of(query: Option<String>) -> String {
+    let query = query.unwrap_or_default();
+    let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
+    inside(&next.map(|(_, next)| next.into_owned()).unwrap_or_default()).to_owned()
+}
+
 /// The page to go to: `next` if it is one of these, the first one otherwise.
 pub(super) fn inside(next: &str) -> &str {
     let is_plain =

@@ -128,14 +128,14 @@ pub(super) struct Order {
     /// `unpaid`, `paying`, `paid`, `refunding`, `refunded` or `closed`.
     pub(super) status: String,
     pub(super) closed_reason: Option<String>,
+    /// Of a cancelled trip: what its operator says to riders.
+    pub(super) cancelled_message: Option<String>,
     pub(super) created_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) departs_at: DateTime<Utc>,
     pub(super) refundable_until: DateTime<Utc>,
     pub(super) refund_percent: u8,
     pub(super) refund_fee: Option<String>,
-    #[serde(default)]
-    pub(super) history: Vec<Happened>,
     #[serde(default)]
     pub(super) changes: Vec<Changed>,
     pub(super) evaluation: Option<Evaluation>,
@@ -152,13 +152,6 @@ pub(super) struct Payment {
     pub(super) state: String,
     /// When it came into its state.
     pub(super) at: DateTime<Utc>,
-}
-
-/// A state that an order came into.
-#[derive(Deserialize)]
-pub(super) struct Happened {
-    pub(super) at: DateTime<Utc>,
-    pub(super) status: String,
 }
 
 /// What a change of the timetable changed.

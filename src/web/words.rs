@@ -20,19 +20,24 @@ pub(super) fn money(amount: &str, currency: &str) -> String {
         }
         grouped.push(digit);
     }
-    format!("{sign}{grouped}{rest}\u{a0}{currency}")
+    format!("{sign}{grouped}{rest}\u{a0}{currency}").trim_end().to_owned()
 }
 
-/// A day: today, tomorrow, or the day of the week with the date.
+/// A day: yesterday, today, tomorrow, or its date.
 pub(super) fn day(visitor: &Visitor, day: NaiveDate, today: NaiveDate) -> String {
-    let date = match visitor.lang {
+    match (day - today).num_days() {
+        -1 => visitor.t("Yesterday", "昨天").to_owned(),
+        0 => visitor.t("Today", "今天").to_owned(),
+        1 => visitor.t("Tomorrow", "明天").to_owned(),
+        _ => date(visitor, day),
+    }
+}
+
+/// A day of the week with its date, which stays true on a page that is kept.
+pub(super) fn date(visitor: &Visitor, day: NaiveDate) -> String {
+    match visitor.lang {
         Lang::Chinese => format!("{} {}", day.format("%-m月%-d日"), weekday(day)),
         Lang::English => day.format("%a %-d %b").to_string(),
-    };
-    match (day - today).num_days() {
-        0 => format!("{}, {date}", visitor.t("Today", "今天")),
-        1 => format!("{}, {date}", visitor.t("Tomorrow", "明天")),
-        _ => date,
     }
 }
 
@@ -47,10 +52,32 @@ pub(super) fn today(zone: &str) -> NaiveDate {
 
 /// A moment by the clock of the journey's first stop.
 pub(super) fn moment(visitor: &Visitor, journey: &Journey, at: DateTime<Utc>) -> Markup {
-    let zone = journey.zone.parse::<Tz>().unwrap_or(Tz::UTC);
-    let local = at.with_timezone(&zone);
-    let day = day(visitor, local.date_naive(), today(&journey.zone));
-    html! { time datetime=(at.to_rfc3339()) { (day) " " (local.format("%H:%M")) } }
+    moment_in(visitor, &journey.zone, at)
+}
+
+/// The same with its date, for pages that are kept.
+pub(super) fn dated(visitor: &Visitor, journey: &Journey, at: DateTime<Utc>) -> Markup {
+    let local = at.with_timezone(&journey.zone.parse::<Tz>().unwrap_or(Tz::UTC));
+    html! { time datetime=(at.to_rfc3339()) { (date(visitor, local.date_naive())) " " (local.format("%H:%M")) } }
+}
+
+/// A moment by the clock of this zone.
+pub(super) fn moment_in(visitor: &Visitor, zone: &str, at: DateTime<Utc>) -> Markup {
+    let local = at.with_timezone(&zone.parse::<Tz>().unwrap_or(Tz::UTC));
+    let (date, today) = (local.date_naive(), today(zone));
+    html! { time datetime=(at.to_rfc3339()) {
+        @if date != today { (day(visitor, date, today)) " " } (local.format("%H:%M"))
+    } }
+}
+
+/// A duration in the one unit that fits it.
+pub(super) fn duration(visitor: &Visitor, secs: i64) -> String {
+    let (number, english, chinese) = match secs {
+        ..90 => (secs, "s", "秒"),
+        90..5_400 => ((secs + 59) / 60, "min", "分钟"),
+        _ => ((secs + 3_599) / 3_600, "h", "小时"),
+    };
+    format!("{number} {}", visitor.t(english, chinese))
 }
 
 /// A time of a timetable.
@@ -68,15 +95,17 @@ pub(super) fn way(visitor: &Visitor, journey: &Journey) -> String {
     match (&journey.from, &journey.to, &journey.direction_name) {
         (Some(from), Some(to), _) => format!("{} → {}", from.name, to.name),
         (_, _, Some(name)) => format!("→ {name}"),
-        _ => format!("{} {}", visitor.t("direction", "方向"), journey.direction),
+        // Of the network's first days: there and back.
+        (_, _, None) if journey.direction == 0 => visitor.t("Outbound", "去程").to_owned(),
+        (_, _, None) if journey.direction == 1 => visitor.t("Return", "返程").to_owned(),
+        _ => format!("{} {}", visitor.t("Direction", "方向"), journey.direction),
     }
 }
 
 /// The name of a trip: day, time, and where it goes.
 pub(super) fn trip_title(visitor: &Visitor, journey: &Journey) -> String {
     let departs = journey.departs_local;
-    let day = day(visitor, departs.date_naive(), today(&journey.zone));
-    format!("{} · {day} {}", way(visitor, journey), departs.format("%H:%M"))
+    format!("{} · {} {}", way(visitor, journey), date(visitor, departs.date_naive()), departs.format("%H:%M"))
 }
 
 /// The state of an order, as its rider reads it.

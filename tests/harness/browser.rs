@@ -153,18 +153,6 @@ impl Browser {
         self.waits(what, holds).await;
     }
 
-    /// Waits until an expression of JavaScript that awaits something holds.
-    pub async fn until_async(&self, what: &str, expression: &str) {
-        let script = format!(
-            "const done = arguments[arguments.length - 1]; (async () => Boolean({expression}))().then(done, () => done(false))"
-        );
-        let holds = || async {
-            let held = self.driver.execute_async(script.as_str(), Vec::new()).await;
-            held.is_ok_and(|held| *held.json() == json!(true))
-        };
-        self.waits(what, holds).await;
-    }
-
     /// Waits until the page says this. To a reader, a no-break space is a space.
     pub async fn sees(&self, text: &str) {
         let text = text.replace('\u{a0}', " ");

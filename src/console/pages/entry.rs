@@ -2,10 +2,11 @@
 
 use crate::browser::{cookies::Cookies, language::Lang};
 use crate::console::{
+    CONSOLE,
     failure::{Failure, PageResult},
     layout::without_nav,
     preferences::Preferences,
-    session::{CONSOLE, SESSION, session_of},
+    session::{SESSION, session_of},
 };
 use crate::{
     accounts::Authenticated,

@@ -5,9 +5,10 @@ use crate::browser::{
     language::{LANGUAGE, THEME},
 };
 use crate::console::{
+    CONSOLE,
     form::PlainForm,
     preferences::{LOCAL, ZONE},
-    session::{CONSOLE, inside},
+    session::inside,
 };
 use crate::http::App;
 use axum::{

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::browser::cookies::Cookies;
 use crate::console::{
+    CONSOLE,
     failure::{Failure, PageResult},
     form::{EmptyForm, PlainForm},
     notice::Notices,
     preferences::Preferences,
-    session::{CONSOLE, PageContext, SESSION, inside},
+    session::{PageContext, SESSION, inside},
 };
 use crate::{
     domain::Refusal,

@@ -3,7 +3,7 @@
 
 use super::{fill::comes_back, sent::SentForm};
 use crate::browser::cookies::Cookies;
-use crate::console::session::CONSOLE;
+use crate::console::CONSOLE;
 use crate::{
     accounts::token_keys::Use,
     domain::RiderId,

@@ -14,18 +14,19 @@
     // Amounts have at most four decimals; whole numbers add up exactly.
     const places = Math.max(0, ...chosen.map((box) => (box.dataset.price.split(".")[1] || "").length));
     const total = chosen.reduce((all, box) => all + Math.round(Number(box.dataset.price) * 10 ** places), 0);
-    sum.textContent = `${sum.dataset.words.replace("{n}", chosen.length)}, ${(total / 10 ** places).toFixed(places)} ${sum.dataset.currency}`;
+    const seats = chosen.length === 1 ? sum.dataset.one : sum.dataset.words.replace("{n}", chosen.length);
+    sum.textContent = `${seats}, ${(total / 10 ** places).toFixed(places)} ${sum.dataset.currency}`;
   };
+  // Shows a seat's state. Says whether a chosen one was lost.
   const set = ({ seat, state }) => {
     const box = boxes().find((one) => one.value === seat);
-    if (!box || box.closest(".mine")) return;
+    if (!box || box.closest(".mine")) return false;
     const free = state === "free";
-    if (!free && box.checked) {
-      box.checked = false;
-      said.textContent = bus.dataset.lost.replace("{seat}", seat);
-    }
+    const lost = !free && box.checked;
+    if (lost) box.checked = false;
     box.disabled = !free;
     box.closest("label").querySelector(".state").textContent = `, ${free ? bus.dataset.free : bus.dataset.taken}`;
+    return lost;
   };
   if (bus && sum) {
     bus.addEventListener("change", count);
@@ -35,7 +36,8 @@
       stream = new EventSource(bus.dataset.liveSeats);
       const take = (event) => {
         const news = JSON.parse(event.data);
-        (news.seats || news.changed).forEach(set);
+        const lost = (news.seats || news.changed).filter(set);
+        if (lost.length) said.textContent = lost.map(({ seat }) => bus.dataset.lost.replace("{seat}", seat)).join(" ");
         count();
       };
       stream.addEventListener("snapshot", take);
@@ -58,7 +60,7 @@
       const left = Math.ceil((Number(timer.dataset.until) - (Date.now() - clock)) / 1000);
       if (left <= 0) {
         timer.textContent = timer.dataset.over;
-        setTimeout(() => location.reload(), 1500);
+        setTimeout(() => location.replace(timer.dataset.then), 1500);
         return;
       }
       const time = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
@@ -68,22 +70,24 @@
     tick();
   }
 
-  // What is on its way back, or being paid, is looked at again until it is settled.
+  // What changes without its rider is looked at until it is settled. The forms stay as they are until the
+  // order's state is another, so that nobody loses what he types.
   const order = document.getElementById("order");
-  const pending = (part) => part && (part.dataset.owed || ["paying", "refunding"].includes(part.dataset.status));
-  if (pending(order)) {
-    let rounds = 0;
-    const look = async () => {
-      const answer = await fetch(location.href).catch(() => undefined);
-      if (answer?.ok) {
-        const now = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("order");
-        if (now) order.replaceChildren(...now.childNodes);
-        if (!pending(now)) return;
-      }
-      if (++rounds < 600) setTimeout(look, Math.min(1000 + rounds * 100, 10000));
-    };
-    setTimeout(look, 1000);
-  }
+  let rounds = 0;
+  const look = async () => {
+    const answer = await fetch(order.dataset.look).catch(() => undefined);
+    if (answer?.ok) {
+      const now = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("order");
+      if (!now) return;
+      const put = (part) => order.querySelector(part).replaceChildren(...now.querySelector(part).childNodes);
+      if (order.querySelector("#news").textContent !== now.querySelector("#news").textContent) put("#news");
+      if (order.dataset.state !== now.dataset.state) put("#rest");
+      order.dataset.state = now.dataset.state;
+      if (!now.dataset.look) return;
+    }
+    if (++rounds < 600) setTimeout(look, Math.min(1000 + rounds * 100, 10000));
+  };
+  if (order?.dataset.look) setTimeout(look, 1000);
 
   // Tickets are kept for when there is no network.
   if ("serviceWorker" in navigator) {

@@ -4,12 +4,13 @@ use crate::web::{
     Web,
     api::Refused,
     form::Form,
-    frame::{Nav, alert, fields, page, refused},
-    session::{Visitor, inside},
+    frame::{Nav, fields, page, refused},
+    refusals::alert,
+    session::{Visitor, inside, next_of},
     views::Account,
 };
 use axum::{
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderMap, Method},
     response::{IntoResponse, Redirect, Response},
 };
@@ -17,11 +18,27 @@ use maud::{Markup, html};
 use serde_json::json;
 use uuid::Uuid;
 
-pub(in crate::web) async fn show(State(web): State<Web>, visitor: Visitor, headers: HeaderMap) -> Response {
-    shown(&web, &visitor, &headers, None).await
+/// The page's address.
+const ACCOUNT: &str = "/ride/account";
+
+pub(in crate::web) async fn show(
+    State(web): State<Web>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let next = query.is_some().then(|| next_of(query));
+    shown(&web, &visitor, &headers, next.as_deref().unwrap_or(ACCOUNT), None).await
 }
 
-async fn shown(web: &Web, visitor: &Visitor, headers: &HeaderMap, why: Option<&Refused>) -> Response {
+/// The page, which leads to `next` after the pay password is set.
+async fn shown(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    next: &str,
+    why: Option<&Refused>,
+) -> Response {
     if visitor.caller.is_none() {
         return Redirect::to(&visitor.sign_in()).into_response();
     }
@@ -30,14 +47,14 @@ async fn shown(web: &Web, visitor: &Visitor, headers: &HeaderMap, why: Option<&R
         Err(problem) => return refused(web, visitor, headers, &problem),
     };
     let body = html! {
-        @if let Some(why) = why { (alert(why)) }
+        @if let Some(why) = why { (alert(visitor, why)) }
         dl.facts_list {
             dt { (visitor.t("User name", "用户名")) } dd { (account.user_name) }
             @if let Some(phone) = &account.phone { dt { (visitor.t("Phone", "电话")) } dd { (phone) } }
             @if let Some(email) = &account.email { dt { (visitor.t("E-mail", "电子邮箱")) } dd { (email) } }
         }
         h2 { (visitor.t("Pay password", "支付密码")) }
-        (pay_password(visitor, account.has_pay_password))
+        (pay_password(visitor, account.has_pay_password, next))
     };
     let mut response = page(visitor, Nav::Account, visitor.t("Account", "账户"), body);
     if let Some(why) = why {
@@ -46,10 +63,11 @@ async fn shown(web: &Web, visitor: &Visitor, headers: &HeaderMap, why: Option<&R
     response
 }
 
-fn pay_password(visitor: &Visitor, is_set: bool) -> Markup {
+fn pay_password(visitor: &Visitor, is_set: bool, next: &str) -> Markup {
     html! { form.card method="post" action="/ride/account/pay-password" {
         (fields(visitor))
         input type="hidden" name="key" value=(Uuid::now_v7());
+        input type="hidden" name="next" value=(next);
         @if is_set {
             label for="current" { (visitor.t("The present one", "当前支付密码")) }
             input #current name="current" type="password" inputmode="numeric" autocomplete="off" required;
@@ -68,13 +86,13 @@ pub(in crate::web) async fn set_pay_password(
     headers: HeaderMap,
     form: Form,
 ) -> Response {
-    let visitor = Visitor { path: "/ride/account".to_owned(), ..form.visitor.clone() };
+    let visitor = Visitor { path: ACCOUNT.to_owned(), ..form.visitor.clone() };
     let body = json!({
         "new": form.text("new"), "current": form.some("current"), "password": form.some("password"),
     });
-    let address = "/v1/riders/me/pay-password";
+    let (address, next) = ("/v1/riders/me/pay-password", inside(form.text("next")));
     match visitor.api.send(Method::PUT, address, Some(form.text("key")), Some(&body)).await {
-        Ok(answer) => answer.acknowledged_by(Redirect::to(inside(form.text("next"))).into_response()),
-        Err(problem) => shown(&web, &visitor, &headers, Some(&problem)).await,
+        Ok(answer) => answer.acknowledged_by(Redirect::to(next).into_response()),
+        Err(problem) => shown(&web, &visitor, &headers, next, Some(&problem)).await,
     }
 }

@@ -1,7 +1,9 @@
 //! The pages, a file for each subject.
 
 pub(super) mod account;
+mod choice;
 pub(super) mod order;
+mod order_parts;
 pub(super) mod orders;
 pub(super) mod preferences;
 mod seats;

@@ -33,15 +33,18 @@ pub(in crate::web) async fn list(
         return Redirect::to(&visitor.sign_in()).into_response();
     }
     let query = query.unwrap_or_default();
-    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "list");
-    let asked = asked.map(|(_, list)| list.into_owned());
+    let given = |wanted: &str| {
+        let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.into_owned())
+    };
+    let (asked, after) = (given("list"), given("after"));
     let one = LISTS.iter().find(|(list, ..)| asked.as_deref() == Some(*list));
     let mut parts = Vec::new();
     for (list, en, zh) in one.map_or(&LISTS[..], std::slice::from_ref) {
-        let after = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
-        let after = after.map(|(_, after)| format!("&after={after}")).unwrap_or_default();
-        let address = format!("/v1/orders?list={list}{after}");
-        match visitor.api.read::<Page<Order>>(&address).await {
+        let mut wanted = vec![("list", *list)];
+        wanted.extend(after.as_deref().map(|after| ("after", after)));
+        let wanted = serde_urlencoded::to_string(wanted).unwrap_or_default();
+        match visitor.api.read::<Page<Order>>(&format!("/v1/orders?{wanted}")).await {
             Ok(orders) => parts.push((*list, visitor.lang.t(en, zh), orders)),
             Err(problem) => return refused(&web, &visitor, &headers, &problem),
         }

@@ -45,9 +45,9 @@ fn plain(map: &TripMap) -> Vec<Row<'_>> {
             let missing = (most.min(MAX_COLUMNS) as usize).saturating_sub(places.len());
             let empty = std::iter::repeat_n(None, missing);
             if to_the_left {
-                places.splice(0..0, empty).for_each(drop)
+                places.splice(0..0, empty).for_each(drop);
             } else {
-                places.extend(empty)
+                places.extend(empty);
             }
             places
         };

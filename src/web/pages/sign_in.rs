@@ -1,11 +1,13 @@
-//! Registering, signing in and out. A choice of seats waits in `next` meanwhile.
+//! Registering, signing in and out. A choice of seats waits in `next` meanwhile, and is held then.
 
+use super::choice::Choice;
 use crate::web::{
     Web,
     api::{Api, Refused},
     form::Form,
-    frame::{Nav, alert, fields, page},
-    session::{Visitor, begin, end, inside, with_next},
+    frame::{Nav, fields, page},
+    refusals::alert,
+    session::{Visitor, begin, end, inside, next_of, with_next},
 };
 use axum::{
     extract::{RawQuery, State},
@@ -22,19 +24,14 @@ const MAX_AGE_SECS: u32 = 12 * 3_600;
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
 
-fn next_of(query: Option<String>) -> String {
-    let query = query.unwrap_or_default();
-    let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
-    inside(&next.map(|(_, next)| next.into_owned()).unwrap_or_default()).to_owned()
-}
-
 pub(in crate::web) async fn form(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     sign_in_page(&visitor, &next_of(query), "", None)
 }
 
 fn sign_in_page(visitor: &Visitor, next: &str, name: &str, why: Option<&Refused>) -> Response {
     let body = html! {
-        @if let Some(why) = why { (alert(why)) }
+        @if let Some(why) = why { (alert(visitor, why)) }
+        (waiting(visitor, next))
         form.card method="post" action="/ride/sign-in" {
             (fields(visitor))
             input type="hidden" name="next" value=(next);
@@ -46,6 +43,14 @@ fn sign_in_page(visitor: &Visitor, next: &str, name: &str, why: Option<&Refused>
         p { (visitor.t("New here? ", "还没有账户？")) a.button href=(with_next("/ride/register", next)) { (visitor.t("Register", "注册")) } }
     };
     answered(page(visitor, Nav::Elsewhere, visitor.t("Sign in", "登录"), body), why)
+}
+
+/// The seats that wait.
+fn waiting(visitor: &Visitor, next: &str) -> Markup {
+    let choice = Choice::of_address(next).filter(|choice| choice.key.is_some());
+    html! { @if let Some(choice) = choice { p.notice {
+        (visitor.t("Then these seats are held for you: ", "登录后将为您保留座位：")) strong { (choice.seats.join(", ")) }
+    } } }
 }
 
 fn name_field(visitor: &Visitor, name: &str) -> Markup {
@@ -67,7 +72,8 @@ fn registration_page(
     why: Option<&Refused>,
 ) -> Response {
     let body = html! {
-        @if let Some(why) = why { (alert(why)) }
+        @if let Some(why) = why { (alert(visitor, why)) }
+        (waiting(visitor, next))
         form.card method="post" action="/ride/register" {
             (fields(visitor))
             input type="hidden" name="key" value=(Uuid::now_v7());
@@ -96,7 +102,7 @@ fn answered(mut response: Response, why: Option<&Refused>) -> Response {
 pub(in crate::web) async fn enter(State(web): State<Web>, headers: HeaderMap, form: Form) -> Response {
     let (name, next) = (form.text("user_name"), inside(form.text("next")));
     match session(&form.visitor.api, name, form.text("password")).await {
-        Ok(token) => entered(&web, &headers, &token, next),
+        Ok(token) => entered(&web, &headers, &form.visitor.api, &token, next).await,
         Err(problem) => {
             let visitor = Visitor { path: with_next("/ride/sign-in", next), ..form.visitor.clone() };
             sign_in_page(&visitor, next, name, Some(&problem))
@@ -117,7 +123,7 @@ pub(in crate::web) async fn register(State(web): State<Web>, headers: HeaderMap,
         Err(problem) => Err(problem),
     };
     match registered {
-        Ok(token) => entered(&web, &headers, &token, next),
+        Ok(token) => entered(&web, &headers, api, &token, next).await,
         Err(problem) => {
             let visitor = Visitor { path: with_next("/ride/register", next), ..form.visitor.clone() };
             registration_page(&visitor, next, (name, form.text("phone")), Some(&problem))
@@ -132,9 +138,17 @@ async fn session(api: &Api, name: &str, password: &str) -> Result<String, Refuse
     Ok(answer.body["token"].as_str().map(str::to_owned).unwrap_or_default())
 }
 
-fn entered(web: &Web, headers: &HeaderMap, token: &str, next: &str) -> Response {
-    let cookie = begin(web, headers, token, MAX_AGE_SECS);
-    ([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()
+/// Begins the session, and holds the seats that waited; the page of their trip tells what was lost.
+async fn entered(web: &Web, headers: &HeaderMap, api: &Api, token: &str, next: &str) -> Response {
+    let choice = Choice::of_address(next);
+    let held = match choice.as_ref().filter(|choice| choice.key.is_some()) {
+        Some(choice) => choice.hold(&api.with_token(token)).await.ok(),
+        None => None,
+    };
+    let next = choice.map_or_else(|| next.to_owned(), |choice| choice.without_key().address());
+    let mut response = held.unwrap_or_else(|| Redirect::to(&next).into_response());
+    response.headers_mut().append(header::SET_COOKIE, begin(web, headers, token, MAX_AGE_SECS));
+    response
 }
 
 pub(in crate::web) async fn leave(State(web): State<Web>, headers: HeaderMap, form: Form) -> Response {

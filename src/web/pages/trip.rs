@@ -1,14 +1,15 @@
 //! A trip: its bus, in which seats are chosen, its stops, and holding the seats.
 
-use super::seats::chooser;
+use super::{choice::Choice, seats::chooser};
 use crate::web::{
     Web,
     api::Refused,
     form::Form,
-    frame::{Nav, alert, fields, page, refused},
+    frame::{Nav, fields, no_such_page, page, refused},
+    refusals::{alert, taken},
     session::{Visitor, with_next},
     views::TripMap,
-    words::{bus, clock, moment, money, trip_title},
+    words::{bus, clock, dated, money, trip_title},
 };
 use axum::{
     extract::{Path, RawQuery, State},
@@ -17,7 +18,6 @@ use axum::{
 };
 use chrono::Utc;
 use maud::{Markup, html};
-use serde_json::json;
 use uuid::Uuid;
 
 /// All of an amount, percent.
@@ -30,11 +30,8 @@ pub(in crate::web) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let chosen = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "seats");
-    let chosen: Vec<String> =
-        chosen.flat_map(|(_, seats)| seats.split(',').map(str::to_owned).collect::<Vec<_>>()).collect();
-    shown(&web, &visitor, &headers, &id, &chosen, None).await
+    let choice = Choice::of_query(&query.unwrap_or_default());
+    shown(&web, &visitor, &headers, &id, &choice.seats, None).await
 }
 
 /// The page of a trip, with these seats chosen.
@@ -47,22 +44,18 @@ async fn shown(
     why: Option<&Refused>,
 ) -> Response {
     let Ok(id) = id.parse::<Uuid>() else {
-        return crate::web::frame::no_such_page(State(web.clone()), visitor.clone(), headers.clone()).await;
+        return no_such_page(State(web.clone()), visitor.clone(), headers.clone()).await;
     };
     let map = match visitor.api.read::<TripMap>(&format!("/v1/trips/{id}")).await {
         Ok(map) => map,
         Err(problem) => return refused(web, visitor, headers, &problem),
     };
-    let lost: Vec<&String> = chosen
-        .iter()
-        .filter(|label| !map.seats.iter().any(|seat| seat.seat == **label && seat.state == "free"))
-        .collect();
+    let is_free = |label: &&String| map.seats.iter().any(|seat| seat.seat == **label && seat.state == "free");
+    let lost: Vec<String> = chosen.iter().filter(|label| !is_free(label)).cloned().collect();
     let is_open = map.trip.status == "scheduled" && map.trip.bookable_until > Utc::now();
     let body = html! {
-        @if let Some(why) = why { (alert(why)) }
-        @else if !lost.is_empty() { div.alert role="alert" {
-            strong { (visitor.t("Taken in the meantime: ", "已被他人占用：")) (lost.iter().map(|l| l.as_str()).collect::<Vec<_>>().join(", ")) }
-        } }
+        @if let Some(why) = why { (alert(visitor, why)) }
+        @else if !lost.is_empty() { div.alert role="alert" tabindex="-1" autofocus { strong { (taken(visitor, &lost)) } } }
         (facts(visitor, &map))
         @if map.trip.status == "cancelled" { div.alert { strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
             @if let Some(message) = &map.trip.cancelled_message { p { (message) } }
@@ -85,8 +78,8 @@ fn facts(visitor: &Visitor, map: &TripMap) -> Markup {
         (bus(visitor, &trip.journey)) " · " (clock(trip.journey.departs_local)) " – " (clock(trip.journey.arrives_local))
         " · " (money(&trip.price, &trip.currency)) " " (visitor.t("a seat", "每座"))
         br;
-        (visitor.t("Refundable until ", "可退款至 ")) (moment(visitor, &trip.journey, trip.refundable_until))
-        @if trip.refund_percent < WHOLE { ", " (trip.refund_percent) " %" }
+        (visitor.t("Refundable until ", "可退款至 ")) (dated(visitor, &trip.journey, trip.refundable_until))
+        @if trip.refund_percent < WHOLE { " · " (trip.refund_percent) (visitor.t(" % of the price comes back", "% 退回")) }
     } }
 }
 
@@ -95,9 +88,10 @@ fn form(visitor: &Visitor, map: &TripMap, chosen: &[String]) -> Markup {
         (fields(visitor))
         input type="hidden" name="key" value=(Uuid::now_v7());
         (chooser(visitor, map, chosen))
-        p role="status" #said {}
+        p #said role="status" aria-live="assertive" {}
         div.foot {
-            p #sum data-currency=(map.trip.currency) data-words=(visitor.t("{n} seats", "{n} 个座位")) hidden {}
+            p #sum aria-live="polite" data-currency=(map.trip.currency) data-one=(visitor.t("1 seat", "1 个座位"))
+                data-words=(visitor.t("{n} seats", "{n} 个座位")) hidden {}
             button.primary type="submit" { (visitor.t("Hold these seats", "占座")) }
         }
     } }
@@ -114,7 +108,7 @@ fn stops(visitor: &Visitor, map: &TripMap) -> Markup {
 }
 
 /// Holds the seats: books them, to be paid on the order's page. Without a session, the choice waits in
-/// the address while its rider signs in.
+/// the address while its rider signs in; then the seats are held.
 pub(in crate::web) async fn hold(
     State(web): State<Web>,
     Path(id): Path<String>,
@@ -122,13 +116,9 @@ pub(in crate::web) async fn hold(
     form: Form,
 ) -> Response {
     let (visitor, seats) = (form.visitor.clone(), form.all("seats"));
-    let back = {
-        let query = serde_urlencoded::to_string([("seats", seats.join(","))]).unwrap_or_default();
-        format!("/ride/trips/{id}?{query}")
+    let Ok(trip) = id.parse::<Uuid>() else {
+        return no_such_page(State(web), visitor, headers).await;
     };
-    if visitor.caller.is_none() {
-        return Redirect::to(&with_next("/ride/sign-in", &back)).into_response();
-    }
     if seats.is_empty() {
         let mut problem = serde_json::Map::new();
         let words = visitor.t("Choose a seat first", "请先选择座位");
@@ -136,15 +126,17 @@ pub(in crate::web) async fn hold(
         let why = Refused { status: StatusCode::UNPROCESSABLE_ENTITY, problem };
         return shown(&web, &visitor, &headers, &id, &seats, Some(&why)).await;
     }
-    let body = json!({ "trip_id": id, "seats": seats });
-    match visitor.api.post("/v1/orders", form.text("key"), &body).await {
-        Ok(answer) => {
-            let order = answer.body["id"].as_str().unwrap_or_default();
-            answer.acknowledged_by(Redirect::to(&format!("/ride/orders/{order}")).into_response())
+    let choice = Choice { trip, seats, key: Some(form.text("key").to_owned()) };
+    let signing_in = || Redirect::to(&with_next("/ride/sign-in", &choice.address())).into_response();
+    if visitor.caller.is_none() {
+        return signing_in();
+    }
+    match choice.hold(&visitor.api).await {
+        Ok(held) => held,
+        Err(problem) if problem.is_signed_out() => signing_in(),
+        Err(problem) => {
+            let visitor = Visitor { path: choice.without_key().address(), ..visitor };
+            shown(&web, &visitor, &headers, &id, &choice.seats, Some(&problem)).await
         }
-        Err(problem) if problem.is_signed_out() => {
-            Redirect::to(&with_next("/ride/sign-in", &back)).into_response()
-        }
-        Err(problem) => shown(&web, &visitor, &headers, &id, &seats, Some(&problem)).await,
     }
 }

@@ -5,14 +5,13 @@ use crate::web::{
     frame::{Nav, page, refused},
     session::{Visitor, network_zone},
     views::{Entry, Page, Wallet},
-    words::{entry_kind, money},
+    words::{entry_kind, moment_in, money},
 };
 use axum::{
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
-use chrono_tz::Tz;
 use maud::html;
 
 pub(in crate::web) async fn show(
@@ -26,15 +25,15 @@ pub(in crate::web) async fn show(
     }
     let query = query.unwrap_or_default();
     let after = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
-    let after = after.map(|(_, after)| format!("?after={after}")).unwrap_or_default();
-    let address = format!("/v1/wallet/entries{after}");
+    let after = serde_urlencoded::to_string(after.as_slice()).unwrap_or_default();
+    let address = format!("/v1/wallet/entries?{after}");
     let read =
         tokio::join!(visitor.api.read::<Wallet>("/v1/wallet"), visitor.api.read::<Page<Entry>>(&address));
     let (wallet, entries) = match read {
         (Ok(wallet), Ok(entries)) => (wallet, entries),
         (Err(problem), _) | (_, Err(problem)) => return refused(&web, &visitor, &headers, &problem),
     };
-    let zone = network_zone(&web).await.parse::<Tz>().unwrap_or(Tz::UTC);
+    let zone = network_zone(&web).await;
     let body = html! {
         p.figure { (money(&wallet.balance, &wallet.currency)) }
         @if entries.items.is_empty() { p.empty { (visitor.t("No money has moved yet.", "暂无收支。")) } }
@@ -42,7 +41,7 @@ pub(in crate::web) async fn show(
             span { (entry_kind(&visitor, &entry.kind)) }
             strong.amount { (money(&entry.amount, &entry.currency)) }
             span.quiet {
-                time datetime=(entry.at.to_rfc3339()) { (entry.at.with_timezone(&zone).format("%Y-%m-%d %H:%M")) }
+                (moment_in(&visitor, &zone, entry.at))
                 @if let Some(order) = &entry.order_id { " · " a href=(format!("/ride/orders/{order}")) { (visitor.t("ticket", "车票")) } }
             }
             span.quiet { (visitor.t("then ", "余额 ")) (money(&entry.balance_after, &entry.currency)) }
