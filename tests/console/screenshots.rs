@@ -55,8 +55,8 @@ async fn screenshots() {
 /// The pages of a rider with a ticket, an order to be paid, and one whose payment failed.
 async fn rides(rider: &Client, trip: &str, ticket: &str, failed: &str) -> Vec<(&'static str, String)> {
     let unpaid = rider.get("/v1/orders?list=unpaid").await.expect(200)["items"].clone();
-    let ids = unpaid.as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap());
-    let open = ids.filter(|id| *id != failed).next_back().unwrap();
+    let mut ids = unpaid.as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap());
+    let open = ids.rfind(|id| *id != failed).unwrap();
     let day = rider.get(&format!("/v1/orders/{ticket}")).await.expect(200)["departs_local"].clone();
     vec![
         ("ride", format!("/ride?date={}", &day.as_str().unwrap()[..10])),

@@ -4,7 +4,8 @@
 //! $ cargo test --profile fast --test farebox-tests watchers_beside_bookings -- --ignored --nocapture
 //! ```
 //!
-//! `BENCH_ROUNDS` is the number of turns. Watchers, bookers and API share the machine.
+//! `BENCH_ROUNDS` is the number of turns, `BENCH_WATCHERS` that of the pages. Watchers, bookers and API share
+//! the machine.
 
 use crate::harness::{Client, Wire, World, new_rider};
 use farebox::accounts::{self, Role};
@@ -23,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Riders with the page of a trip's seats open.
+/// Riders with the page of a trip's seats open; a multiple of [`TRIPS`].
 const WATCHERS: usize = 2_000;
 /// Riders who book and give back without a pause.
 const BOOKERS: usize = 64;
@@ -49,6 +50,14 @@ struct Marks {
     /// The number of the change and its time; odd numbers hold the seat.
     last: watch::Sender<(u64, Instant)>,
     seen: Mutex<Vec<Duration>>,
+}
+
+fn scale(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+fn open_pages() -> usize {
+    scale("BENCH_WATCHERS", WATCHERS)
 }
 
 fn marks(trips: &[String]) -> Vec<Arc<Marks>> {
@@ -77,14 +86,13 @@ async fn watchers_beside_bookings() {
         ));
     }
     let marker = rider(&world, BOOKERS).await;
-    let rounds = std::env::var("BENCH_ROUNDS").map_or(4, |rounds| rounds.parse().unwrap());
     let (mut alone, mut beside, mut seen) = (0.0, 0.0, Vec::new());
-    for round in 0..rounds {
+    for round in 0..scale("BENCH_ROUNDS", 4) {
         // First the one, then the other.
         let first = if round % 2 == 0 { rate(&done).await } else { 0.0 };
         let (with, mut all) = watched(&world, &trips, &marker, &done).await;
         let without = if round % 2 == 0 { first } else { rate(&done).await };
-        println!("round {round}: {without:.0} bookings/s alone, {with:.0} beside {WATCHERS} watchers");
+        println!("round {round}: {without:.0} bookings/s alone, {with:.0} beside {} watchers", open_pages());
         (alone, beside) = (alone + without, beside + with);
         seen.append(&mut all);
     }
@@ -102,7 +110,7 @@ async fn watchers_beside_bookings() {
         at(50),
         at(99)
     );
-    println!("{reads:.1} reads of a trip's seats a second for {WATCHERS} watchers of {TRIPS} trips");
+    println!("{reads:.1} reads of a trip's seats a second for {} watchers of {TRIPS} trips", open_pages());
     assert!(lost < MOST_LOST, "bookings lose {lost:.1} %");
     assert!(at(99) < SOON, "{:?}", at(99));
     assert!(reads <= MOST_READS, "{reads:.1} reads a second: more than one poll for all");
@@ -178,7 +186,7 @@ async fn watched(world: &World, trips: &[String], marker: &Client, done: &Atomic
     let changes: u64 = marks.iter().map(|marks| marks.last.borrow().0).sum();
     let seen: Vec<Duration> =
         marks.iter().flat_map(|marks| std::mem::take(&mut *marks.seen.lock().unwrap())).collect();
-    let expected = changes as usize * (WATCHERS / trips.len());
+    let expected = changes as usize * (open_pages() / trips.len());
     assert_eq!(seen.len(), expected, "every watcher sees every change of the marker's seat");
     (rate, seen)
 }
@@ -187,12 +195,12 @@ async fn watched(world: &World, trips: &[String], marker: &Client, done: &Atomic
 async fn open_all(world: &World, trips: &[String], marks: &[Arc<Marks>]) -> JoinSet<()> {
     let mut watchers = JoinSet::new();
     let opened = Arc::new(AtomicU64::new(0));
-    for nr in 0..WATCHERS {
+    for nr in 0..open_pages() {
         let (trip, marks) = (trips[nr % trips.len()].clone(), marks[nr % trips.len()].clone());
         watchers.spawn(follow(world.api.base(), trip, marks, opened.clone()));
     }
     crate::harness::until("all pages are open", || async {
-        opened.load(Ordering::Relaxed) == WATCHERS as u64
+        opened.load(Ordering::Relaxed) == open_pages() as u64
     })
     .await;
     watchers
