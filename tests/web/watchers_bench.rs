@@ -40,6 +40,8 @@ const MOST_LOST: f64 = 10.0;
 const SOON: Duration = Duration::from_secs(2);
 /// Reads of a trip's seats a second with one poll for all each 250 ms, and a quarter more.
 const MOST_READS: f64 = 4.0 * TRIPS as f64 * 1.25;
+/// Windows in which reads are counted.
+const REPORTS: usize = 3;
 /// How long a marker's seat stays as it is, so that everybody sees it.
 const KEPT: Duration = Duration::from_millis(1_500);
 /// What a watcher reads at once, bytes.
@@ -246,10 +248,14 @@ async fn polls(world: &World, trips: &[String]) -> f64 {
         let sql = "select (seq_scan + coalesce(idx_scan, 0))::bigint from pg_stat_user_tables where relname = 'seat'";
         sqlx::query_scalar::<_, i64>(sql).fetch_one(&world.pool).await.unwrap()
     };
-    let (before, began) = (reads().await, Instant::now());
-    tokio::time::sleep(WINDOW).await;
-    let read = reads().await - before;
+    // Sessions report late what they read: the least of some windows has only what is read now.
+    let mut least = f64::MAX;
+    for _ in 0..REPORTS {
+        let (before, began) = (reads().await, Instant::now());
+        tokio::time::sleep(WINDOW).await;
+        least = least.min((reads().await - before) as f64 / began.elapsed().as_secs_f64());
+    }
     watchers.abort_all();
     while watchers.join_next().await.is_some() {}
-    read as f64 / began.elapsed().as_secs_f64()
+    least
 }
