@@ -25,3 +25,4 @@ mod saga;
 mod soak;
 mod traces;
 mod webhooks;
+mod web;

@@ -41,11 +41,20 @@ pub(crate) enum Use {
     Tickets,
     /// The console's forms that wait while their operator signs in.
     KeptForms,
+    /// The codes on riders' tickets.
+    RiderTickets,
 }
 
 impl Use {
-    const ALL: [Self; 6] =
-        [Self::Tokens, Self::Forms, Self::Notices, Self::Requests, Self::Tickets, Self::KeptForms];
+    const ALL: [Self; 7] = [
+        Self::Tokens,
+        Self::Forms,
+        Self::Notices,
+        Self::Requests,
+        Self::Tickets,
+        Self::KeptForms,
+        Self::RiderTickets,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -55,6 +64,7 @@ impl Use {
             Self::Requests => "farebox request digests",
             Self::Tickets => "farebox console sign-in steps",
             Self::KeptForms => "farebox console forms that wait",
+            Self::RiderTickets => "farebox tickets of riders",
         }
     }
 }

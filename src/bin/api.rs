@@ -7,6 +7,7 @@ use farebox::{
     domain::BoxError,
     http,
     telemetry::metrics::Program,
+    web,
 };
 use std::process::ExitCode;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -57,7 +58,7 @@ async fn run(Args {}: &Args) -> Result<ExitCode, BoxError> {
     telling.spawn(service_manager::run_watchdog_loop());
     // Connections wait in the kernel's queue until they are accepted.
     service_manager::notify_ready();
-    http::serve(app.clone(), console::pages(&app), listener, app::stop_signal()).await;
+    http::serve(app.clone(), web::pages(console::pages(&app)), listener, app::stop_signal()).await;
     app::close_traces(&app.saga).await;
     Ok(ExitCode::SUCCESS)
 }

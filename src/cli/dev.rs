@@ -17,6 +17,7 @@ use crate::{
     saga::SagaContext,
     storage,
     telemetry::metrics::Program,
+    web,
 };
 use farebox_jobs::MqTag;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -70,7 +71,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     pruning.spawn(ops::verifier::run_verifier_loop(pool, reads, settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
     let works = worker::work(&undoing, &settings, &MqTag::ALL, &app.metrics, until(stopped.clone()));
-    let serves = http::serve(app.clone(), console::pages(&app), listener, until(stopped));
+    let serves = http::serve(app.clone(), web::pages(console::pages(&app)), listener, until(stopped));
     let signal = async {
         app::stop_signal().await;
         stop.send_replace(true);

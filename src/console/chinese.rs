@@ -9,7 +9,7 @@ mod audit;
 mod notes;
 mod problems;
 
-use super::preferences::Lang;
+use crate::browser::language::Lang;
 use serde_json::{Map, Value};
 use std::{borrow::Cow, iter};
 

@@ -2,10 +2,13 @@
 //! CSRF token of an operator's session and a reason.
 
 use super::{
-    csrf::{owner, verify_csrf},
     failure::Failure,
     refused::PAGE,
     session::{PageContext, next, page_context, signed_in},
+};
+use crate::browser::{
+    csrf::{owner, verify_csrf},
+    origin::is_own_page,
 };
 use crate::{
     accounts::{Caller, confirmation},
@@ -16,7 +19,7 @@ use crate::{
             bytes, denied,
             strict::{self, Pairs},
         },
-        middleware::{client_address::Address, scheme::is_own_origin},
+        middleware::client_address::Address,
         problem::Problem,
     },
     ops::{
@@ -162,14 +165,7 @@ pub(super) fn is_forged(request: &Request, app: &App) -> impl Fn(&PageContext) -
 
 /// Refuses a form that a page of another origin sent.
 pub(super) fn require_own_page(request: &Request, app: &App) -> Result<(), Response> {
-    let headers = request.headers();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_origin = match (text("sec-fetch-site"), text("origin")) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => is_own_origin(app, headers, origin),
-        (None, None) => true,
-    };
-    if !same_origin {
+    if !is_own_page(app, request.headers()) {
         Event::FormForged.record(None, Some(&network_of(request, app)));
         return Err(Failure::from(Problem::denied()).into_response());
     }

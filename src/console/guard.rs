@@ -5,34 +5,22 @@ use super::{
     layout::{Nav, with_nav, without_nav},
     numbers::in_words,
     outage::{self, LastHealth},
-    preferences::{Lang, Preferences},
+    preferences::Preferences,
     refused::{self, Brought, Console},
     session::{error_page_context, is_inside},
 };
+use crate::browser::{headers::secure, language::Lang};
 use crate::http::{middleware::context::with_language, problem::PoolExhausted};
 use axum::{
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
+    http::{HeaderValue, Method, StatusCode, header, uri::PathAndQuery},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use chrono_tz::Tz;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
-
-/// What pages may do in a browser: nothing from other origins, no inline script or style.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    // With `no-referrer`, the origin of a form would be null.
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-];
 
 /// The largest problem body that is shown as a page, bytes.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
@@ -58,13 +46,7 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, foll
         problem_as_page(&console, &brought, preferences, reads, response).await
     };
     let mut response = with_language(lang == Lang::Chinese, serving).await;
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, value);
-    }
-    let is_page = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/html");
-    if response.headers().get(header::CONTENT_TYPE).is_some_and(is_page) {
-        response.headers_mut().insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.code()));
-    }
+    secure(response.headers_mut(), lang.code());
     response
 }
 

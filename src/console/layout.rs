@@ -1,15 +1,16 @@
 //! The page around every page's content, with the navigation.
 
 use super::{
-    assets::{SCRIPT_ADDRESS, STYLE_ADDRESS},
+    assets::{SCRIPT, STYLE},
     banner,
     cards::label_cells,
     components::{LIVE_BEGIN, notice},
-    preferences::{LOCAL, Lang, Preferences, Theme},
+    preferences::{LOCAL, Preferences},
     session::{PageContext, next},
     standing::Standing,
     time::clock,
 };
+use crate::browser::language::{Lang, Theme};
 use axum::{
     http::header,
     response::{Html, IntoResponse, Redirect, Response},
@@ -149,8 +150,8 @@ fn document(preferences: &Preferences, tab: &Standing, top: Markup, main: Markup
                 meta name="color-scheme" content="light dark";
                 title { (tab.title) }
                 link #icon rel="icon" href=(tab.icon);
-                link rel="stylesheet" href=(*STYLE_ADDRESS);
-                script src=(*SCRIPT_ADDRESS) defer {}
+                link rel="stylesheet" href=(STYLE.address);
+                script src=(SCRIPT.address) defer {}
             }
             body {
                 a.skip href="#main" { (lang.t("Skip to the content", "跳到正文")) }

@@ -14,8 +14,6 @@ mod cards;
 mod chart;
 mod chinese;
 mod components;
-mod cookies;
-mod csrf;
 mod failure;
 mod filters;
 mod form;
@@ -48,14 +46,17 @@ use pages::{
 };
 use std::sync::Arc;
 
+/// The path of the console's pages.
+pub(crate) const CONSOLE: &str = "/console";
+
 /// The console, for [`http::serve`](crate::http::serve).
 pub fn pages(app: &App) -> Pages {
-    let layer = |all: Router<App>, app: &App| {
+    let around = |all: Router<App>, app: &App| {
         let own = app.on_operator_pool();
         let routes = all.clone().with_state(own.clone());
         all.layer(from_fn_with_state(refused::Console { app: Arc::new(own), routes }, guard::guard))
     };
-    Pages { routes: router(app), layer }
+    Pages { routes: router(app), around: vec![around] }
 }
 
 /// The route table, by subject.

@@ -1,7 +1,8 @@
 //! The notice of an action, carried over its redirect by a cookie that is signed for its session:
 //! no other page can put words into the console's mouth.
 
-use super::cookies::Cookies;
+use super::CONSOLE;
+use crate::browser::cookies::Cookies;
 use crate::{
     accounts::{TokenKeys, token_keys::Use},
     http::App,
@@ -33,7 +34,7 @@ impl std::fmt::Debug for Notices {
 
 impl Notices {
     pub(super) fn of(app: &App, headers: &HeaderMap, session: Uuid) -> Self {
-        Self { keys: app.sessions.keys().clone(), cookies: Cookies::of(app, headers), session }
+        Self { keys: app.sessions.keys().clone(), cookies: Cookies::of(app, headers, CONSOLE), session }
     }
 
     /// For pages before a session begins.

@@ -2,10 +2,8 @@
 //! the process remembers, instead of waiting as long as any request may. A page that gets no
 //! connection from a database that answers says that the server is busy.
 
-use super::{
-    preferences::{Lang, Preferences},
-    time::clock,
-};
+use super::{preferences::Preferences, time::clock};
+use crate::browser::language::Lang;
 use crate::{
     http::{
         App,

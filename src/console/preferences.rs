@@ -1,37 +1,22 @@
 //! Language, theme and zone of the console: cookies of the browser, independent of the account.
 
-use super::cookies::preference;
-use crate::http::{App, language::prefers_chinese};
+use crate::browser::{
+    cookies::preference,
+    language::{Lang, Theme},
+};
+use crate::http::App;
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
 };
 use chrono_tz::Tz;
 
-/// The cookie that holds the language, if one was chosen.
-pub(crate) const LANGUAGE: &str = "farebox_lang";
-/// The cookie that holds the theme, if one was chosen.
-pub(crate) const THEME: &str = "farebox_theme";
 /// The cookie that holds the zone, if one was chosen; [`LOCAL`] for the browser's.
 pub(crate) const ZONE: &str = "farebox_zone";
 /// The choice of the browser's zone, or the timetable's if the browser names none.
 pub(crate) const LOCAL: &str = "local";
 /// The cookie in which the script names the browser's zone.
 const BROWSER_ZONE: &str = "farebox_browser_zone";
-
-/// A language of the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lang {
-    English,
-    Chinese,
-}
-
-/// A theme; without one the browser decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Theme {
-    Light,
-    Dark,
-}
 
 /// How pages are shown, from cookies and headers.
 #[derive(Clone, Debug)]
@@ -46,39 +31,10 @@ pub(crate) struct Preferences {
     pub(crate) path: String,
 }
 
-impl Lang {
-    /// Translates: returns the text of this language.
-    pub(crate) fn t<'a>(self, english: &'a str, chinese: &'a str) -> &'a str {
-        if self == Self::Chinese { chinese } else { english }
-    }
-
-    /// The language's tag for HTML and HTTP.
-    pub(crate) fn code(self) -> &'static str {
-        self.t("en", "zh")
-    }
-}
-
-impl Theme {
-    /// The theme's name in the cookie and the page.
-    pub(crate) fn code(self) -> &'static str {
-        if self == Self::Dark { "dark" } else { "light" }
-    }
-}
-
 impl Preferences {
     /// Reads the cookies; a language that was not chosen follows `Accept-Language`.
     pub(crate) fn of(headers: &HeaderMap, path: &str) -> Self {
-        let lang = match preference(headers, LANGUAGE) {
-            Some("zh") => Lang::Chinese,
-            Some("en") => Lang::English,
-            _ if prefers_chinese(headers) => Lang::Chinese,
-            _ => Lang::English,
-        };
-        let theme = match preference(headers, THEME) {
-            Some("dark") => Some(Theme::Dark),
-            Some("light") => Some(Theme::Light),
-            _ => None,
-        };
+        let (lang, theme) = (Lang::of(headers), Theme::of(headers));
         let named = |cookie| preference(headers, cookie).and_then(|zone| zone.parse::<Tz>().ok());
         let chosen = named(ZONE);
         let zone = chosen.or_else(|| named(BROWSER_ZONE));

@@ -1,12 +1,12 @@
 //! What every page starts with: the signed-in account, its role, and the preferences.
 
 use super::{
-    cookies::Cookies,
-    csrf::csrf_token,
+    CONSOLE,
     failure::Failure,
     notice::Notices,
-    preferences::{Lang, Preferences, path_of, timetable_zone},
+    preferences::{Preferences, path_of, timetable_zone},
 };
+use crate::browser::{cookies::Cookies, csrf::csrf_token, language::Lang};
 use crate::{
     accounts::{self, Caller, Role},
     http::App,
@@ -152,7 +152,7 @@ pub(crate) async fn error_page_context(headers: &HeaderMap, path: String, app: &
 
 /// The session of the browser that sent these headers.
 pub(crate) fn session_of(headers: &HeaderMap, app: &App) -> Option<Caller> {
-    let token = Cookies::of(app, headers).get(headers, SESSION)?;
+    let token = Cookies::of(app, headers, CONSOLE).get(headers, SESSION)?;
     app.sessions.read(token)
 }
 

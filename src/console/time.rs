@@ -4,9 +4,10 @@
 //! The viewer's zone is the one chosen in the preferences, else the browser's, else the timetable's.
 
 use super::{
-    preferences::{Lang, Preferences, timetable_zone},
+    preferences::{Preferences, timetable_zone},
     session::PageContext,
 };
+use crate::browser::language::Lang;
 use crate::{domain::Instant, http::App};
 use axum::{
     extract::{Request, State},

@@ -1,12 +1,12 @@
 //! A form that sends a file.
 
 use super::{
-    csrf::verify_csrf,
     failure::Failure,
     form::{is_forged, require_own_page},
     multipart::{RULE, boundary, parts},
     session::{PageContext, page_context},
 };
+use crate::browser::csrf::verify_csrf;
 use crate::{
     domain::FieldError,
     http::{

@@ -1,6 +1,6 @@
 //! The HTTP API: the route table, middleware, extractors, handlers and problem bodies.
 
-mod acknowledged;
+pub(crate) mod acknowledged;
 pub(crate) mod events;
 pub(crate) mod extract;
 pub(crate) mod handlers;
@@ -144,9 +144,13 @@ impl App {
 pub struct Pages {
     /// Served on the operators' connections, behind the same limits as the API.
     pub routes: Router<App>,
-    /// Wraps the whole router, so that responses of limits under these addresses become pages too.
-    pub layer: fn(Router<App>, &App) -> Router<App>,
+    /// What is put around the whole router, the innermost first: so responses of limits under these
+    /// addresses become pages too, and pages can call the API behind its limits.
+    pub around: Vec<AroundAll>,
 }
+
+/// Puts something around a router of everything.
+pub type AroundAll = fn(Router<App>, &App) -> Router<App>;
 
 /// A route that the settings may switch off; then it answers as one that does not exist.
 fn shown(is_shown: bool, route: MethodRouter<App>) -> MethodRouter<App> {
@@ -259,7 +263,10 @@ pub fn router(app: &App, pages: Pages) -> Router {
             from_fn_with_state(app.clone(), rate_limit::limit),
             from_fn_with_state(app.clone(), admission::admit),
         ));
-    (pages.layer)(routes, app)
+    pages
+        .around
+        .into_iter()
+        .fold(routes, |routes, around| around(routes, app))
         .layer((
             from_fn_with_state(app.saga.tracer.clone(), context::request_context),
             from_fn_with_state(app.clone(), host::check_host),

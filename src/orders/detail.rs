@@ -1,10 +1,10 @@
 //! One order with its history and its evaluation, as its rider sees it.
 
 use super::{Evaluation, ListedOrder, list::ride, order_row, query_orders};
-use crate::domain::{OrderId, RiderId};
+use crate::domain::{Money, OrderId, RiderId};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::{PgPool, types::Json};
 
 /// An order and what has become of it.
@@ -17,6 +17,8 @@ pub struct OrderDetail {
     pub history: Vec<StateChange>,
     /// What changes of the timetable changed for it, the first one first.
     pub changes: Vec<TripChange>,
+    /// The payments for it, the first one first: also those that failed, and were given back.
+    pub payments: Vec<OrderPayment>,
     /// What its rider thought of the trip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<Evaluation>,
@@ -44,6 +46,26 @@ pub struct TripChange {
     pub what: String,
 }
 
+/// A payment for an order.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OrderPayment")]
+pub struct OrderPayment {
+    /// What was debited.
+    #[serde(deserialize_with = "stored")]
+    pub amount: Money,
+    /// When it came into its state.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub at: DateTime<Utc>,
+    /// `debited`: a job settles it or gives it back; `settled`; `reversed`: it failed and was given back;
+    /// `refunded`.
+    pub state: String,
+}
+
+/// An amount as it is stored, with more decimals than its currency has.
+fn stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Money::from_database).map_err(serde::de::Error::custom)
+}
+
 /// The rider's order with its history.
 ///
 /// # Errors
@@ -64,6 +86,9 @@ pub async fn detail(
             from order_history e where e.order_id = o.id) as "history!: Json<Vec<StateChange>>",
            (select coalesce(jsonb_agg(jsonb_build_object('at', c.at, 'what', c.what) order by c.at), '[]')
             from order_change c where c.order_id = o.id) as "changes!: Json<Vec<TripChange>>",
+           (select coalesce(jsonb_agg(jsonb_build_object('at', p.changed_at, 'state', p.state, 'amount', p.amount::text)
+                                      order by p.created_at, p.id), '[]')
+            from payment p where p.order_id = o.id) as "payments!: Json<Vec<OrderPayment>>",
            (select to_jsonb(v) from evaluation v where v.order_id = o.id) as "evaluation: Json<Evaluation>""#,
         " from order_shown o join trip t on t.id = o.trip_id where o.id = $1 and o.rider_id = $2",
         order.0,
@@ -73,8 +98,8 @@ pub async fn detail(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let ride = ride!(row);
-    let (history, changes) = (row.history.0, row.changes.0);
+    let (history, changes, payments) = (row.history.0, row.changes.0, row.payments.0);
     let evaluation = row.evaluation.map(|json| json.0);
     let order = ListedOrder { order: order_row!(row).try_into()?, ride };
-    Ok(Some(OrderDetail { order, history, changes, evaluation }))
+    Ok(Some(OrderDetail { order, history, changes, payments, evaluation }))
 }

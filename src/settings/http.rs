@@ -42,6 +42,8 @@ pub struct Http {
     pub hsts_secs: u32,
     /// Whether the API's description is served.
     pub docs: bool,
+    /// Whether the riders' pages are served.
+    pub rider_pages: bool,
     /// Whether metrics are served.
     pub metrics: bool,
     /// Address and port for metrics and health alone; none if empty.

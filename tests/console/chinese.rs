@@ -74,7 +74,7 @@ fn is_english(text: &str) -> bool {
 }
 
 /// The English sentences of a page, but for what the test wrote.
-fn english(page: &str) -> Vec<String> {
+pub fn english(page: &str) -> Vec<String> {
     let own = page.replace(NICK_NAME, "").replace(REASON, "");
     texts(&own).into_iter().filter(|text| is_english(text)).collect()
 }

@@ -5,7 +5,7 @@ use super::ConsoleSession;
 use crate::harness::{Browser, Frozen, OwnServer, PRODUCTION, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_is_led_to_the_console_and_a_client_is_not() {
+async fn a_browser_is_led_to_the_pages_and_a_client_is_not() {
     let world = World::new().await;
     let at_root = async |method: &str, accept: &str| {
         let nobody = ConsoleSession::stranger(&world);
@@ -14,7 +14,7 @@ async fn a_browser_is_led_to_the_console_and_a_client_is_not() {
     };
     let browser = at_root("GET", "text/html,application/xhtml+xml,*/*;q=0.8").await;
     assert_eq!(browser.status().as_u16(), 303);
-    assert_eq!(browser.headers()["location"], "/console");
+    assert_eq!(browser.headers()["location"], "/ride");
     assert_eq!(browser.headers()["vary"], "accept");
     for (method, accept) in [("GET", "*/*"), ("GET", "application/json"), ("POST", "text/html")] {
         let client = at_root(method, accept).await;

@@ -25,7 +25,7 @@ pub(super) const NICK_NAME: &str = "Adolph Blaine Charles David Earl Frederick G
 const PHONE: &str = "+86 (0)28 5550-0101/5550-0102/5550-0103";
 const LARGEST: &str = "1000000000.00";
 const MAILBOX: &str = "wolfeschlegelsteinhausenbergerdorff.wolfeschlegelsteinhausenber";
-pub(super) const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
+pub const REASON: &str = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft\
     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft 因为大雪封山所以全部班次取消";
 
 /// The routes that are no pages to open: forms before a session, files, and what only redirects.
@@ -48,7 +48,7 @@ const NO_PAGES: [&str; 14] = [
 
 /// What is measured on a page: text that leaves a box it stands in, whatever is drawn as one, and
 /// anything that scrolls sideways.
-pub(super) const MEASURE: &str = r"
+pub const MEASURE: &str = r"
 const bad = new Set(), root = document.documentElement;
 if (root.scrollWidth > root.clientWidth) bad.add(`the page scrolls sideways: ${root.scrollWidth} in ${root.clientWidth}`);
 const name = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + [...e.classList].map(c => '.' + c).join('');

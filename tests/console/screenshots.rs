@@ -28,10 +28,12 @@ async fn screenshots() {
     for (rider, seat) in [(&people[1], "35"), (&people[5], "36")] {
         rider.fault("order_add_seats_cancle.after=error").book(&trip, &[seat]).await.problem(500, "003099");
     }
+    let ticket = people[3].booked(&trip, &["27", "28"]).await;
+    people[3].pay(&ticket).await.expect(200);
     let order = people[3].booked(&trip, &["37", "38"]).await;
     people[3].fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
     let (dead, _worker) = dead_letters(&world).await;
-    until("the debit is given back", || async { people[3].balance().await == "60.00" }).await;
+    until("the debit is given back", || async { people[3].balance().await == "52.00" }).await;
     tallies_of_the_hour_before(&world).await;
     let bulk =
         sqlx::query_scalar::<_, String>("select id::text from bulk").fetch_one(&world.pool).await.unwrap();
@@ -45,8 +47,25 @@ async fn screenshots() {
     pictures(
         &world,
         &pages(&world, &Shown { dead: &dead[0], bulk: &bulk, order: &order, paid: &paid, trip: &trip }),
+        &rides(&people[3], &trip, &ticket, &order).await,
     )
     .await;
+}
+
+/// The pages of a rider with a ticket, an order to be paid, and one whose payment failed.
+async fn rides(rider: &Client, trip: &str, ticket: &str, failed: &str) -> Vec<(&'static str, String)> {
+    let unpaid = rider.get("/v1/orders?list=unpaid").await.expect(200)["items"].clone();
+    let mut ids = unpaid.as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap());
+    let open = ids.rfind(|id| *id != failed).unwrap();
+    let day = rider.get(&format!("/v1/orders/{ticket}")).await.expect(200)["departs_local"].clone();
+    vec![
+        ("ride", format!("/ride?date={}", &day.as_str().unwrap()[..10])),
+        ("ride-trip", format!("/ride/trips/{trip}?seats=31,32")),
+        ("ride-pay", format!("/ride/orders/{open}")),
+        ("ride-ticket", format!("/ride/orders/{ticket}")),
+        ("ride-owed", format!("/ride/orders/{failed}")),
+        ("ride-wallet", "/ride/wallet".to_owned()),
+    ]
 }
 
 /// What the pages are of.
@@ -159,14 +178,14 @@ async fn tallies_of_the_hour_before(world: &World) {
     .unwrap();
 }
 
-async fn pictures(world: &World, pages: &[(&str, String)]) {
+async fn pictures(world: &World, pages: &[(&str, String)], rides: &[(&str, String)]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let browser = Browser::signed_in(world, "ines").await;
     browser.sees("jobs have given up.").await;
     browser.sees("invariants, checked").await;
-    let mut bytes = 0;
+    let mut bytes = crate::web::pictures::take(world, &folder, RIDERS[3], rides).await;
     for (look, screen, scheme) in [
         ("light", Screen::Desktop, "light"),
         ("dark", Screen::Desktop, "dark"),

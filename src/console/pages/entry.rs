@@ -1,10 +1,11 @@
 //! The way into the console: the sign-in form, and the cookie of a new session.
 
+use crate::browser::{cookies::Cookies, language::Lang};
 use crate::console::{
-    cookies::Cookies,
+    CONSOLE,
     failure::{Failure, PageResult},
     layout::without_nav,
-    preferences::{Lang, Preferences},
+    preferences::Preferences,
     session::{SESSION, session_of},
 };
 use crate::{
@@ -44,7 +45,7 @@ pub(super) async fn session_cookie(
     if let Some(before) = session_of(headers, app) {
         app.sessions.revoke(&app.saga.pool, before.session_id).await?;
     }
-    let cookie = Cookies::of(app, headers).set(SESSION, &session.token, MAX_AGE_SECS);
+    let cookie = Cookies::of(app, headers, CONSOLE).set(SESSION, &session.token, MAX_AGE_SECS);
     Ok([(header::SET_COOKIE, cookie)])
 }
 

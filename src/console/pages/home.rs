@@ -5,6 +5,7 @@ use super::{
     home_standby::standby,
     home_tiles::{ages, count_dead, count_failing, counted, tiles},
 };
+use crate::browser::language::Lang;
 use crate::console::{
     banner::because_paused,
     components::{empty, link_job, link_order, link_rider, live, program_text, span, state, tag, when},
@@ -12,7 +13,6 @@ use crate::console::{
     layout::{Nav, with_standing},
     numbers::{grouped, money_words, with_currency},
     outage::LastHealth,
-    preferences::Lang,
     session::PageContext,
     standing::Standing,
 };

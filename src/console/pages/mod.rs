@@ -41,6 +41,7 @@ pub(crate) mod second_factor;
 pub(crate) mod sign_in;
 pub(crate) mod styleguide;
 mod styleguide_samples;
+mod ticket_check;
 pub(crate) mod trip_acts;
 pub(crate) mod trip_change;
 mod trip_words;

@@ -1,9 +1,13 @@
 //! The form for language, theme and zone.
 
-use crate::console::{
+use crate::browser::{
     cookies::Cookies,
+    language::{LANGUAGE, THEME},
+};
+use crate::console::{
+    CONSOLE,
     form::PlainForm,
-    preferences::{LANGUAGE, LOCAL, THEME, ZONE},
+    preferences::{LOCAL, ZONE},
     session::inside,
 };
 use crate::http::App;
@@ -36,7 +40,7 @@ pub(crate) async fn choose(
     let lang = choice.lang.as_deref().filter(|lang| ["en", "zh"].contains(lang));
     let theme = choice.theme.as_deref().filter(|theme| ["light", "dark", "auto"].contains(theme));
     let zone = choice.zone.as_deref().filter(|zone| *zone == LOCAL || zone.parse::<Tz>().is_ok());
-    let cookies = Cookies::of(&app, &headers);
+    let cookies = Cookies::of(&app, &headers, CONSOLE);
     let set = |name: &str, value: &str| (header::SET_COOKIE, cookies.set(name, value, MAX_AGE_SECS));
     let chosen = [
         lang.map(|lang| set(LANGUAGE, lang)),

@@ -1,12 +1,13 @@
 //! The second step of signing in: a code of the second factor, or setting one up.
 
 use super::entry::{let_in, session_cookie, sign_in_page};
+use crate::browser::language::Lang;
 use crate::console::{
     chinese,
     failure::{Failure, PageResult},
     form::PlainForm,
     layout::without_nav,
-    preferences::{Lang, Preferences},
+    preferences::Preferences,
     session::inside,
     ticket::{self, Step},
 };

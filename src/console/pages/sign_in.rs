@@ -4,8 +4,9 @@ use super::{
     entry::{noted_sign_in_page, sign_in_page},
     second_factor::second_step,
 };
+use crate::browser::cookies::Cookies;
 use crate::console::{
-    cookies::Cookies,
+    CONSOLE,
     failure::{Failure, PageResult},
     form::{EmptyForm, PlainForm},
     notice::Notices,
@@ -97,7 +98,7 @@ pub(crate) async fn leave(
     PlainForm(EmptyForm {}): PlainForm<EmptyForm>,
 ) -> PageResult {
     end_session(&app, &context.caller).await.map_err(Failure::from)?;
-    let gone = Cookies::of(&app, &headers).remove(SESSION);
+    let gone = Cookies::of(&app, &headers, CONSOLE).remove(SESSION);
     let leaving = [(header::SET_COOKIE, gone), (CLEAR_SITE_DATA, CLEARED)];
     Ok((leaving, Redirect::to("/console/sign-in")).into_response())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     seat_map::{map, prices},
-    trip_acts,
+    ticket_check, trip_acts,
     trip_words::{self, known},
 };
 use crate::console::{
@@ -251,6 +251,8 @@ pub(crate) async fn show(State(app): State<App>, context: PageContext, Path(Id(i
 pub(crate) struct Lines {
     /// The number of lines before it.
     after: Option<usize>,
+    /// The code of a ticket to check.
+    ticket: Option<String>,
 }
 
 async fn who_rides(app: &App, context: &PageContext, id: Uuid) -> Result<Manifest, Failure> {
@@ -272,6 +274,7 @@ pub(crate) async fn manifest(
     let after = lines.after.unwrap_or_default().min(manifest.seats.len());
     let shown = &manifest.seats[after..manifest.seats.len().min(after + MANIFEST_PAGE)];
     let next = Some(after + MANIFEST_PAGE).filter(|next| *next < manifest.seats.len());
+    let door = ticket_check::at_the_door(&app, &context, &manifest, lines.ticket.as_deref()).await?;
     let body = html! {
         @if let Some(at) = manifest.cancelled_at { div.card.verdict.wait {
             strong { (context.t("Cancelled", "已取消")) } " " (when(&context, at))
@@ -280,6 +283,7 @@ pub(crate) async fn manifest(
         } }
         p { (context.t("Trip", "班次")) " " (link_trip(TripId(id))) " · " (grouped(manifest.seats.len())) " " (context.t("seats", "个座位")) }
         @if !context.can_write() { p.quiet { (context.t("Phone numbers and e-mail addresses are for operators only.", "电话和邮箱仅限操作员查看。")) } }
+        (door)
         (live("manifest", &context, manifest_table(&context, shown)))
         (next_page_link(&context, next, context.t("More seats", "更多座位")))
         div.acts { a.button href=(format!("/console/trips/{id}/manifest.csv")) download { (context.t("For a spreadsheet (CSV)", "下载表格（CSV）")) } }

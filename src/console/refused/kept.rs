@@ -2,9 +2,10 @@
 //! signed for its account: nobody else's session shows it.
 
 use super::{fill::comes_back, sent::SentForm};
+use crate::browser::cookies::Cookies;
+use crate::console::CONSOLE;
 use crate::{
     accounts::token_keys::Use,
-    console::cookies::Cookies,
     domain::RiderId,
     http::{App, extract::strict::Pairs},
 };
@@ -43,12 +44,12 @@ pub(super) fn save(app: &App, headers: &HeaderMap, form: &SentForm) -> Option<He
     text.extend_from_slice(&body);
     let mac = app.sessions.keys().digest(Use::KeptForms, &[&text]);
     let value = URL_SAFE_NO_PAD.encode([mac, text].concat());
-    Some(Cookies::of(app, headers).set(KEPT, &value, LIFETIME_SECS))
+    Some(Cookies::of(app, headers, CONSOLE).set(KEPT, &value, LIFETIME_SECS))
 }
 
 /// The form that waits for this account, if its time is not over.
 pub(super) fn kept(app: &App, headers: &HeaderMap, account: RiderId) -> Option<KeptForm> {
-    let bytes = URL_SAFE_NO_PAD.decode(Cookies::of(app, headers).get(headers, KEPT)?).ok()?;
+    let bytes = URL_SAFE_NO_PAD.decode(Cookies::of(app, headers, CONSOLE).get(headers, KEPT)?).ok()?;
     let (mac, text) = bytes.split_at_checked(MAC_BYTES)?;
     if !app.sessions.keys().verify(Use::KeptForms, &[text], mac) {
         return None;
@@ -62,5 +63,5 @@ pub(super) fn kept(app: &App, headers: &HeaderMap, account: RiderId) -> Option<K
 
 /// The header that removes a form that came back.
 pub(super) fn remove(app: &App, headers: &HeaderMap) -> HeaderValue {
-    Cookies::of(app, headers).remove(KEPT)
+    Cookies::of(app, headers, CONSOLE).remove(KEPT)
 }

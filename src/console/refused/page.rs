@@ -4,11 +4,12 @@ use super::{
     fill::{PAGE, comes_back},
     sent::SentForm,
 };
+use crate::browser::language::Lang;
 use crate::console::{
     chinese,
     layout::{Nav, with_nav, without_nav},
     numbers::in_words,
-    preferences::{Lang, Preferences},
+    preferences::Preferences,
     session::{PageContext, next},
 };
 use axum::{

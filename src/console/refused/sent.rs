@@ -1,11 +1,9 @@
 //! A form as it was sent.
 
 use super::fill::PAGE;
+use crate::browser::csrf::owner;
 use crate::{
-    console::{
-        csrf::owner,
-        session::{inside, is_inside, signed_in},
-    },
+    console::session::{inside, is_inside, signed_in},
     domain::RiderId,
     http::{
         App,

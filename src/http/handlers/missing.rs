@@ -1,18 +1,26 @@
-//! What answers where no route does: a problem, and at `/` the way into the console for a browser.
+//! What answers where no route does: a problem, and at `/` the way to the pages for a browser.
 
-use crate::http::{language::ranges, problem};
+use crate::http::{App, language::ranges, problem};
 use axum::{
+    extract::State,
     http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
 
-/// 404. At `/`, a client that prefers HTML to JSON is led to the console.
-pub(in crate::http) async fn missing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+/// Answers 404. At `/`, a client that prefers HTML to JSON is led to the riders' pages, or to the console
+/// if they are not served.
+pub(in crate::http) async fn missing(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let reads = matches!(method, Method::GET | Method::HEAD);
     if !(reads && uri.path() == "/" && prefers_html(&headers)) {
         return problem::no_such_route().await.into_response();
     }
-    let mut response = Redirect::to("/console").into_response();
+    let pages = if app.settings.http.rider_pages { "/ride" } else { "/console" };
+    let mut response = Redirect::to(pages).into_response();
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }

@@ -242,7 +242,7 @@ impl Problem {
     }
 }
 
-pub(super) async fn no_such_route() -> Problem {
+pub(crate) async fn no_such_route() -> Problem {
     Problem::new(&UNKNOWN, "no such address")
 }
 

@@ -1,4 +1,4 @@
-//! The console's cookies. In production their names begin with `__Host-`, and they are `Secure`,
+//! Cookies of pages. In production their names begin with `__Host-`, and they are `Secure`,
 //! whatever a header says: a browser then takes them only over HTTPS, from this host and for all of
 //! its paths, so that no other host or path can plant one (RFC 6265bis).
 //!
@@ -15,13 +15,15 @@ const HOST_PREFIX: &str = "__Host-";
 pub(crate) struct Cookies {
     has_prefix: bool,
     secure: bool,
+    /// The path of the pages, for names without the prefix.
+    path: &'static str,
 }
 
 impl Cookies {
-    /// For the response to a request with these headers.
-    pub(crate) fn of(app: &App, headers: &HeaderMap) -> Self {
+    /// For the response to a request with these headers, of the pages below `path`.
+    pub(crate) fn of(app: &App, headers: &HeaderMap, path: &'static str) -> Self {
         let has_prefix = app.settings.environment.is_production();
-        Self { has_prefix, secure: has_prefix || is_https(app, headers) }
+        Self { has_prefix, secure: has_prefix || is_https(app, headers), path }
     }
 
     /// The value of the cookie `name`. Two different ones are none: one of them was planted.
@@ -34,7 +36,7 @@ impl Cookies {
 
     /// The header that sets a cookie for a number of seconds.
     pub(crate) fn set(self, name: &str, value: &str, max_age_secs: u32) -> HeaderValue {
-        let (prefix, path) = if self.has_prefix { (HOST_PREFIX, "/") } else { ("", "/console") };
+        let (prefix, path) = if self.has_prefix { (HOST_PREFIX, "/") } else { ("", self.path) };
         let secure = if self.secure { "; Secure" } else { "" };
         // Lax and not strict, so that a link in an alert opens a signed-in page; forms have a CSRF
         // token.
@@ -52,7 +54,7 @@ impl Cookies {
 }
 
 /// The value of a cookie that decides nothing but how pages look, under either name.
-pub(super) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn preference<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values(headers, HOST_PREFIX, name).next().or_else(|| values(headers, "", name).next())
 }
 

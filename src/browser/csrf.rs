@@ -15,7 +15,7 @@ use uuid::Uuid;
 const CLAIMS: usize = 16 + 16;
 
 /// The token of a session's forms.
-pub(super) fn csrf_token(app: &App, caller: &Caller) -> String {
+pub(crate) fn csrf_token(app: &App, caller: &Caller) -> String {
     let mut token = Vec::with_capacity(CLAIMS + 32);
     token.extend_from_slice(caller.session_id.as_bytes());
     token.extend_from_slice(caller.rider_id.0.as_bytes());
@@ -26,7 +26,7 @@ pub(super) fn csrf_token(app: &App, caller: &Caller) -> String {
 
 /// Whether this is the token of the session's forms, by any accepted key. Compared in constant
 /// time. Pages of version 0.2.0 hold a token without an account: they are taken, too.
-pub(super) fn verify_csrf(token: &str, app: &App, session: Uuid) -> bool {
+pub(crate) fn verify_csrf(token: &str, app: &App, session: Uuid) -> bool {
     if let Some((of, _)) = claims(token, app) {
         return of == session;
     }
@@ -35,7 +35,7 @@ pub(super) fn verify_csrf(token: &str, app: &App, session: Uuid) -> bool {
 }
 
 /// The account that a token was made for, in a session that may have ended.
-pub(super) fn owner(token: &str, app: &App) -> Option<RiderId> {
+pub(crate) fn owner(token: &str, app: &App) -> Option<RiderId> {
     claims(token, app).map(|(_, account)| account)
 }
 

@@ -1,0 +1,142 @@
+//! A trip: its bus, in which seats are chosen, its stops, and holding the seats.
+
+use super::{choice::Choice, seats::chooser};
+use crate::web::{
+    Web,
+    api::Refused,
+    form::Form,
+    frame::{Nav, fields, no_such_page, page, refused},
+    refusals::{alert, taken},
+    session::{Visitor, with_next},
+    views::TripMap,
+    words::{bus, clock, dated, money, trip_title},
+};
+use axum::{
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+use chrono::Utc;
+use maud::{Markup, html};
+use uuid::Uuid;
+
+/// All of an amount, percent.
+const WHOLE: u8 = 100;
+
+pub(in crate::web) async fn show(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let choice = Choice::of_query(&query.unwrap_or_default());
+    shown(&web, &visitor, &headers, &id, &choice.seats, None).await
+}
+
+/// The page of a trip, with these seats chosen.
+async fn shown(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    id: &str,
+    chosen: &[String],
+    why: Option<&Refused>,
+) -> Response {
+    let Ok(id) = id.parse::<Uuid>() else {
+        return no_such_page(State(web.clone()), visitor.clone(), headers.clone()).await;
+    };
+    let map = match visitor.api.read::<TripMap>(&format!("/v1/trips/{id}")).await {
+        Ok(map) => map,
+        Err(problem) => return refused(web, visitor, headers, &problem),
+    };
+    let is_free = |label: &&String| map.seats.iter().any(|seat| seat.seat == **label && seat.state == "free");
+    let lost: Vec<String> = chosen.iter().filter(|label| !is_free(label)).cloned().collect();
+    let is_open = map.trip.status == "scheduled" && map.trip.bookable_until > Utc::now();
+    let body = html! {
+        @if let Some(why) = why { (alert(visitor, why)) }
+        @else if !lost.is_empty() { div.alert role="alert" tabindex="-1" autofocus { strong { (taken(visitor, &lost)) } } }
+        (facts(visitor, &map))
+        @if map.trip.status == "cancelled" { div.alert { strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
+            @if let Some(message) = &map.trip.cancelled_message { p { (message) } }
+        } }
+        @else if !is_open { p { strong { (visitor.t("Booking has ended for this bus.", "该班车已停止预订。")) } } }
+        @else { (form(visitor, &map, chosen)) }
+        (stops(visitor, &map))
+    };
+    let mut response = page(visitor, Nav::Trips, &trip_title(visitor, &map.trip.journey), body);
+    if let Some(why) = why {
+        *response.status_mut() = why.status;
+    }
+    response
+}
+
+fn facts(visitor: &Visitor, map: &TripMap) -> Markup {
+    let trip = &map.trip;
+    html! { p.facts {
+        @if let Some(route) = &trip.journey.route { (route.name) " · " }
+        (bus(visitor, &trip.journey)) " · " (clock(trip.journey.departs_local)) " – " (clock(trip.journey.arrives_local))
+        " · " (money(&trip.price, &trip.currency)) " " (visitor.t("a seat", "每座"))
+        br;
+        (visitor.t("Refundable until ", "可退款至 ")) (dated(visitor, &trip.journey, trip.refundable_until))
+        @if trip.refund_percent < WHOLE { " · " (trip.refund_percent) (visitor.t(" % of the price comes back", "% 退回")) }
+    } }
+}
+
+fn form(visitor: &Visitor, map: &TripMap, chosen: &[String]) -> Markup {
+    html! { form.choose method="post" action=(format!("/ride/trips/{}", map.trip.id)) {
+        (fields(visitor))
+        input type="hidden" name="key" value=(Uuid::now_v7());
+        (chooser(visitor, map, chosen))
+        p #said role="status" aria-live="assertive" {}
+        div.foot {
+            p #sum aria-live="polite" data-currency=(map.trip.currency) data-one=(visitor.t("1 seat", "1 个座位"))
+                data-words=(visitor.t("{n} seats", "{n} 个座位")) hidden {}
+            button.primary type="submit" { (visitor.t("Hold these seats", "占座")) }
+        }
+    } }
+}
+
+fn stops(visitor: &Visitor, map: &TripMap) -> Markup {
+    html! { @if !map.stops.is_empty() { details {
+        summary { (visitor.t("Stops", "站点")) " (" (map.stops.len()) ")" }
+        ol.stops { @for stop in &map.stops { li {
+            @if let Some(at) = stop.departs_local.or(stop.arrives_local) { (clock(at)) " " }
+            (stop.name)
+        } } }
+    } } }
+}
+
+/// Holds the seats: books them, to be paid on the order's page. Without a session, the choice waits in
+/// the address while its rider signs in; then the seats are held.
+pub(in crate::web) async fn hold(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    form: Form,
+) -> Response {
+    let (visitor, seats) = (form.visitor.clone(), form.all("seats"));
+    let Ok(trip) = id.parse::<Uuid>() else {
+        return no_such_page(State(web), visitor, headers).await;
+    };
+    if seats.is_empty() {
+        let mut problem = serde_json::Map::new();
+        let words = visitor.t("Choose a seat first", "请先选择座位");
+        problem.insert("title".to_owned(), words.into());
+        let why = Refused { status: StatusCode::UNPROCESSABLE_ENTITY, problem };
+        return shown(&web, &visitor, &headers, &id, &seats, Some(&why)).await;
+    }
+    let choice = Choice { trip, seats, key: Some(form.text("key").to_owned()) };
+    let signing_in = || Redirect::to(&with_next("/ride/sign-in", &choice.address())).into_response();
+    if visitor.caller.is_none() {
+        return signing_in();
+    }
+    match choice.hold(&visitor.api).await {
+        Ok(held) => held,
+        Err(problem) if problem.is_signed_out() => signing_in(),
+        Err(problem) => {
+            let visitor = Visitor { path: choice.without_key().address(), ..visitor };
+            shown(&web, &visitor, &headers, &id, &choice.seats, Some(&problem)).await
+        }
+    }
+}

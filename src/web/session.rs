@@ -1,0 +1,120 @@
+//! Who opens a page: the session of the browser, the language, and the token of forms.
+
+use super::{RIDE, Web, api::Api};
+use crate::{
+    accounts::Caller,
+    browser::{
+        cookies::Cookies,
+        csrf::csrf_token,
+        language::{Lang, Theme},
+    },
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, HeaderMap, HeaderValue, request::Parts},
+};
+use std::convert::Infallible;
+
+/// The cookie that holds the session's token.
+pub(super) const SESSION: &str = "farebox_ride";
+/// Longest address of a page that is kept through signing in, bytes.
+const MAX_NEXT_BYTES: usize = 2_000;
+
+/// Who opens a page, and how it is shown.
+#[derive(Clone)]
+pub(super) struct Visitor {
+    pub(super) lang: Lang,
+    pub(super) theme: Option<Theme>,
+    /// The account that the token names. The API says whether its session lives.
+    pub(super) caller: Option<Caller>,
+    /// Goes into every form of a session.
+    pub(super) csrf: Option<String>,
+    /// The API, with the session's token.
+    pub(super) api: Api,
+    /// The path and query of the page.
+    pub(super) path: String,
+}
+
+impl Visitor {
+    pub(super) fn of(web: &Web, headers: &HeaderMap, extensions: &Extensions, path: String) -> Self {
+        let (lang, theme) = (Lang::of(headers), Theme::of(headers));
+        let token = Cookies::of(&web.app, headers, RIDE).get(headers, SESSION).map(str::to_owned);
+        let caller = token.as_deref().and_then(|token| web.app.sessions.read(token));
+        let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
+        let api = Api::new(web, headers, extensions, lang, token.filter(|_| caller.is_some()));
+        Self { lang, theme, caller, csrf, api, path }
+    }
+
+    /// Translates: returns the text of the page's language.
+    pub(super) fn t<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
+        self.lang.t(english, chinese)
+    }
+
+    /// The way to sign in, and back to this page.
+    pub(super) fn sign_in(&self) -> String {
+        with_next("/ride/sign-in", &self.path)
+    }
+}
+
+impl FromRequestParts<Web> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
+        let path = parts.uri.path_and_query().map_or(RIDE, |path| path.as_str()).to_owned();
+        Ok(Self::of(web, &parts.headers, &parts.extensions, path))
+    }
+}
+
+/// The zone of the timetable: the network's, or that of the settings without one or when it is not read.
+pub(super) async fn network_zone(web: &Web) -> String {
+    let otherwise = web.app.settings.trips.zone;
+    let zone = web.app.itineraries.zone(&web.app.saga.pool, otherwise).await.unwrap_or(otherwise);
+    zone.name().to_owned()
+}
+
+/// The header that begins a session in the browser. It ends with the token.
+pub(super) fn begin(web: &Web, headers: &HeaderMap, token: &str, secs: u32) -> HeaderValue {
+    Cookies::of(&web.app, headers, RIDE).set(SESSION, token, secs)
+}
+
+/// The header that ends it.
+pub(super) fn end(web: &Web, headers: &HeaderMap) -> HeaderValue {
+    Cookies::of(&web.app, headers, RIDE).remove(SESSION)
+}
+
+/// An address with the page to go to afterwards.
+pub(super) fn with_next(address: &str, next: &str) -> String {
+    let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+    format!("{address}?{next}")
+}
+
+/// The page to go to that a query string names.
+pub(super) fn next_of(query: Option<String>) -> String {
+    let query = query.unwrap_or_default();
+    let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
+    inside(&next.map(|(_, next)| next.into_owned()).unwrap_or_default()).to_owned()
+}
+
+/// The page to go to: `next` if it is one of these, the first one otherwise.
+pub(super) fn inside(next: &str) -> &str {
+    let is_plain =
+        next.len() <= MAX_NEXT_BYTES && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let path = next.split('?').next().unwrap_or_default();
+    let is_page = path == RIDE || path.strip_prefix(RIDE).is_some_and(|rest| rest.starts_with('/'));
+    if is_plain && is_page { next } else { RIDE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inside;
+
+    #[test]
+    fn signing_in_leads_nowhere_else() {
+        for page in ["/ride", "/ride/trips/1?seats=3A", "/ride?date=2026-11-30"] {
+            assert_eq!(inside(page), page);
+        }
+        for away in ["//evil.example", "/console", "/ride\\@evil", "/riders", "/ride/a\nb", ""] {
+            assert_eq!(inside(away), "/ride", "{away}");
+        }
+    }
+}

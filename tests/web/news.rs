@@ -1,0 +1,100 @@
+//! What a rider at the stop wants to know: the next bus, a cancelled one, and how the trip was.
+
+use super::{depart, named, phone, sign_in};
+use crate::harness::{PAY_PASSWORD, World};
+use chrono::{NaiveDate, Utc};
+use chrono_tz::Asia::Shanghai;
+use serde_json::json;
+
+const REASON: &str = "the driver is ill";
+const MESSAGE: &str = "No bus today. Please take the one at ten.";
+
+fn today() -> NaiveDate {
+    Utc::now().with_timezone(&Shanghai).date_naive()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_bus_today_the_first_page_leads_to_tomorrow() {
+    let world = World::new().await;
+    let browser = phone(&world).await;
+    let before = today();
+    let trip = world.trip(20).await;
+    browser.goto("/ride").await;
+    let listed = format!("document.querySelector('a.trip[href=\"/ride/trips/{trip}\"]')");
+    browser.until("the bus of tomorrow is listed", &listed).await;
+    // Unless midnight has made it today.
+    if today() == before {
+        browser.sees("No bus leaves on this day any more.").await;
+        browser.sees("The next buses: tomorrow, ").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_trip_tells_its_riders_the_message() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let client = named(&world, "rider", "10.00").await;
+    let order = client.booked(&trip, &["3"]).await;
+    client.pay_with(&order, PAY_PASSWORD).await.expect(200);
+    let cancelling = json!({ "reason": REASON, "message": MESSAGE });
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &cancelling).await.expect(202);
+    let browser = phone(&world).await;
+    sign_in(&browser, "rider").await;
+    browser.goto(&format!("/ride/orders/{order}")).await;
+    browser.sees("This bus is cancelled.").await;
+    browser.sees(MESSAGE).await;
+    browser.sees("You need do nothing.").await;
+    let _worker = world.worker();
+    browser.goto(&format!("/ride/orders/{order}")).await;
+    world.drained().await;
+    browser.goto(&format!("/ride/orders/{order}")).await;
+    browser.sees("4.00\u{a0}CNY was given back at ").await;
+    browser.sees(MESSAGE).await;
+    for page in [format!("/ride/trips/{trip}"), format!("/ride?date={}", day_of(&world, &trip).await)] {
+        browser.goto(&page).await;
+        browser.sees(MESSAGE).await;
+    }
+    assert!(!browser.text().await.contains(REASON), "the reason is the operator's");
+    world.verify().await;
+}
+
+/// The day of a trip in the timetable's zone.
+async fn day_of(world: &World, trip: &str) -> String {
+    let sql = "select (departs_at at time zone 'Asia/Shanghai')::date::text from trip where id = $1::uuid";
+    sqlx::query_scalar(sql).bind(trip).fetch_one(&world.pool).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_is_evaluated_once_it_has_departed() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let client = named(&world, "rider", "10.00").await;
+    let order = client.booked(&trip, &["3"]).await;
+    client.pay(&order).await.expect(200);
+    depart(&world, &trip).await;
+    let browser = phone(&world).await;
+    sign_in(&browser, "rider").await;
+    browser.click("My tickets").await;
+    browser.sees("How was it?").await;
+    browser.goto(&format!("/ride/orders/{order}")).await;
+    browser.until("nothing is to be refunded", "!document.querySelector('form[action$=refund]')").await;
+    browser.run("document.querySelector('input[name=rating][value=\"4\"]').click()").await;
+    browser.fill("A word about it", "on time").await;
+    browser.click("Send").await;
+    browser.sees("You rated it 4 / 5: on time").await;
+    browser.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_switch_the_pages_off() {
+    let world = World::with(&[("FAREBOX__HTTP__RIDER_PAGES", "false")]).await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let get = async |path: &str| {
+        http.get(format!("{}{path}", world.api.base())).header("accept", "text/html").send().await.unwrap()
+    };
+    for path in ["/ride", "/ride/sign-in", "/ride/worker.js"] {
+        assert_eq!(get(path).await.status().as_u16(), 404, "{path}");
+    }
+    let root = get("/").await;
+    assert_eq!((root.status().as_u16(), root.headers()["location"].to_str().unwrap()), (303, "/console"));
+}
