@@ -11,7 +11,7 @@
 //! slot until the stream is `trips.live_stream_secs` old; then the stream ends, and a client that
 //! is still there reconnects. The id of an event names the whole state after it and is the same on
 //! every replica: a client that reconnects with the present id has missed nothing, any other gets a
-//! snapshot. That a trip is cancelled is told each stream once, also one that resumes.
+//! snapshot. Each stream says once that its trip is cancelled, also one that resumes.
 
 use super::{
     layouts::{Layouts, ModelLayout},
@@ -136,7 +136,7 @@ pub enum NoStream {
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
-    /// Whether this stream was told that its trip is cancelled.
+    /// Whether this stream has said that its trip is cancelled.
     knows_cancelled: bool,
     ends: Instant,
     _slot: Slot,

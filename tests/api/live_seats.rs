@@ -326,14 +326,14 @@ async fn followers_learn_that_the_trip_is_cancelled_also_when_they_come_late() {
     assert_eq!(data["message"], "The pass is closed.");
     let at = data["cancelled_at"].as_str().unwrap().to_owned();
     assert!(at.ends_with('Z'), "{at}");
-    // No worker runs, so no seat is blocked: one that comes back without the event's state is told at once.
+    // No worker runs, so no seat is blocked: one that comes back without the event's state learns it at once.
     let mut late = Reader::open(&http, &base, &trip, Some(&first.id)).await;
     let (name, id, seats) = late.any_event().await;
     assert_eq!(name, "snapshot");
     assert_ne!(id.as_deref(), Some(first.id.as_str()), "another state than before");
     assert_eq!(seats["seats"].as_array().unwrap().len(), 4);
-    let (name, _, told) = late.any_event().await;
-    assert_eq!((name.as_str(), &told), ("cancelled", &data));
+    let (name, _, again) = late.any_event().await;
+    assert_eq!((name.as_str(), &again), ("cancelled", &data));
     // One that comes back with the present state as well, though it gets no snapshot.
     let mut resumed = Reader::open(&http, &base, &trip, id.as_deref()).await;
     assert_eq!(resumed.any_event().await.0, "cancelled");

@@ -26,161 +26,83 @@ fn no_change_of_the_description_breaks_a_client() {
     );
 }
 
-/// The place of a schema's field in the description.
-fn field(schema: &str, name: &str) -> String {
-    format!("/components/schemas/{schema}/properties/{name}")
+/// A change of the description.
+enum Change {
+    Remove(&'static str),
+    Set(&'static str, Value),
+    /// Adds to a list.
+    Add(&'static str, Value),
+    /// Takes a word out of a list.
+    Without(&'static str, &'static str),
 }
 
-fn without(list: &mut Value, word: &str) {
-    list.as_array_mut().unwrap().retain(|one| one != word);
+impl Change {
+    fn make(&self, document: &mut Value) {
+        let (pointer, last) = match self {
+            Self::Remove(pointer) | Self::Set(pointer, _) => pointer.rsplit_once('/').unwrap(),
+            Self::Add(pointer, _) | Self::Without(pointer, _) => (*pointer, ""),
+        };
+        let place = document.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is not there"));
+        match self {
+            Self::Remove(_) => drop(place.as_object_mut().unwrap().remove(&last.replace("~1", "/")).unwrap()),
+            Self::Set(_, value) => place[last.replace("~1", "/")] = value.clone(),
+            Self::Add(_, value) => place.as_array_mut().unwrap().push(value.clone()),
+            Self::Without(_, word) => place.as_array_mut().unwrap().retain(|one| one != word),
+        }
+    }
+}
+
+#[rustfmt::skip] // A table.
+fn changes_that_break() -> Vec<(&'static str, Change)> {
+    use Change::{Add, Remove, Set, Without};
+    vec![
+        ("post /v1/orders is gone", Remove("/paths/~1v1~1orders/post")),
+        ("is called", Set("/paths/~1v1~1orders/post/operationId", json!("reserve"))),
+        ("parameter \"list\": is gone", Set("/paths/~1v1~1orders/get/parameters", json!([]))),
+        ("is new and required", Add("/paths/~1v1~1orders/post/parameters",
+            json!({ "name": "zone", "in": "query", "required": true, "schema": {} }))),
+        ("a token is needed", Set("/paths/~1v1~1trips/get/security", json!([{ "token": [] }]))),
+        ("201: is gone", Remove("/paths/~1v1~1orders/post/responses/201")),
+        ("202: is new", Set("/paths/~1v1~1orders/post/responses/202", json!({}))),
+        ("the header Link is gone", Remove("/paths/~1v1~1orders/get/responses/200/headers/Link")),
+        ("/seats: is gone", Remove("/components/schemas/NewOrder/properties/seats")),
+        ("/class: is required now", Add("/components/schemas/NewOrder/required", json!("class"))),
+        ("the type", Set("/components/schemas/OrderView/properties/seats", json!({ "type": "string" }))),
+        ("the type", Set("/components/schemas/OrderView/properties/trip_id/type", json!(["string", "null"]))),
+        ("/paid_at: is gone", Remove("/components/schemas/OrderView/properties/paid_at")),
+        ("/amount: may be absent now", Without("/components/schemas/OrderView/required", "amount")),
+        ("not foreseen", Add("/components/schemas/OrderStatus/enum", json!("lost"))),
+        ("not taken any more", Without("/components/schemas/OrderList/enum", "upcoming")),
+        ("maxLength", Set("/components/parameters/IdempotencyKey/schema/maxLength", json!(20))),
+        ("event cancelled: is gone", Remove("/paths/~1v1~1trips~1{id}~1seats~1events/get/responses/200/content/text~1event-stream/x-events/cancelled")),
+    ]
+}
+
+#[rustfmt::skip] // A table.
+fn changes_that_break_nobody() -> Vec<Change> {
+    use Change::{Add, Set};
+    vec![
+        Set("/components/schemas/OrderView/properties/note", json!({ "type": "string" })),
+        Set("/components/schemas/NewOrder/properties/note", json!({ "type": "string" })),
+        Set("/paths/~1v1~1new", json!({ "get": {} })),
+        Add("/components/schemas/OrderList/enum", json!("x")),
+        Add("/components/schemas/ProblemCode/enum", json!("009999")),
+    ]
 }
 
 #[test]
 fn each_kind_of_break_is_found() {
     let old = bones(farebox::http::description());
-    let orders = "/paths/~1v1~1orders/post";
-    let change = |change: &dyn Fn(&mut Value)| {
+    let changed = |change: &Change| {
         let mut new = old.clone();
-        change(&mut new);
+        change.make(&mut new);
         breaks(&old, &new)
     };
-    let at = |new: &'_ mut Value, pointer: &str, set: Value| *new.pointer_mut(pointer).expect(pointer) = set;
-    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
-        (
-            "post /v1/orders is gone",
-            Box::new(|new| drop(new["paths"]["/v1/orders"].as_object_mut().unwrap().remove("post"))),
-        ),
-        ("is called", Box::new(|new| at(new, &format!("{orders}/operationId"), json!("reserve")))),
-        (
-            "parameter \"list\": is gone",
-            Box::new(|new| {
-                let all =
-                    new.pointer_mut("/paths/~1v1~1orders/get/parameters").unwrap().as_array_mut().unwrap();
-                all.retain(|one| one["name"] != "list");
-            }),
-        ),
-        (
-            "is new and required",
-            Box::new(|new| {
-                let all = new.pointer_mut(&format!("{orders}/parameters")).unwrap().as_array_mut().unwrap();
-                all.push(json!({ "name": "zone", "in": "query", "required": true, "schema": {} }));
-            }),
-        ),
-        (
-            "a token is needed",
-            Box::new(|new| {
-                at(new, "/paths/~1v1~1trips/get/security", json!([{ "token": [] }]));
-            }),
-        ),
-        (
-            "201: is gone",
-            Box::new(|new| {
-                drop(
-                    new.pointer_mut(&format!("{orders}/responses"))
-                        .unwrap()
-                        .as_object_mut()
-                        .unwrap()
-                        .remove("201"),
-                );
-            }),
-        ),
-        (
-            "202: is new",
-            Box::new(|new| {
-                new.pointer_mut(&format!("{orders}/responses")).unwrap()["202"] = json!({});
-            }),
-        ),
-        (
-            "/seats: is gone",
-            Box::new(|new| {
-                drop(
-                    new.pointer_mut("/components/schemas/NewOrder/properties")
-                        .unwrap()
-                        .as_object_mut()
-                        .unwrap()
-                        .remove("seats"),
-                );
-            }),
-        ),
-        (
-            "/class: is required now",
-            Box::new(|new| {
-                let schema = new.pointer_mut("/components/schemas/NewOrder").unwrap();
-                schema["properties"]["class"] = json!({ "type": "string" });
-                schema["required"].as_array_mut().unwrap().push(json!("class"));
-            }),
-        ),
-        ("the type", Box::new(|new| at(new, &field("OrderView", "seats"), json!({ "type": "string" })))),
-        (
-            "/paid_at: is gone",
-            Box::new(|new| {
-                drop(
-                    new.pointer_mut("/components/schemas/OrderView/properties")
-                        .unwrap()
-                        .as_object_mut()
-                        .unwrap()
-                        .remove("paid_at"),
-                );
-            }),
-        ),
-        (
-            "/amount: may be absent now",
-            Box::new(|new| {
-                without(&mut new["components"]["schemas"]["OrderView"]["required"], "amount");
-            }),
-        ),
-        (
-            "not foreseen",
-            Box::new(|new| {
-                new["components"]["schemas"]["OrderStatus"]["enum"]
-                    .as_array_mut()
-                    .unwrap()
-                    .push(json!("lost"));
-            }),
-        ),
-        (
-            "not taken any more",
-            Box::new(|new| {
-                without(&mut new["components"]["schemas"]["OrderList"]["enum"], "upcoming");
-            }),
-        ),
-        (
-            "maxLength",
-            Box::new(|new| {
-                at(new, "/components/parameters/IdempotencyKey/schema/maxLength", json!(20));
-            }),
-        ),
-        (
-            "event cancelled: is gone",
-            Box::new(|new| {
-                let content = new
-                    .pointer_mut("/paths/~1v1~1trips~1{id}~1seats~1events/get/responses/200/content")
-                    .unwrap();
-                drop(content["text/event-stream"]["x-events"].as_object_mut().unwrap().remove("cancelled"));
-            }),
-        ),
-    ];
-    for (expected, case) in cases {
-        let found = change(&*case);
+    for (expected, change) in changes_that_break() {
+        let found = changed(&change);
         assert!(found.iter().any(|one| one.contains(expected)), "{expected}: {found:?}");
     }
-    // What clients do not notice.
-    let harmless: Vec<Box<dyn Fn(&mut Value)>> = vec![
-        Box::new(|new| {
-            new["components"]["schemas"]["OrderView"]["properties"]["note"] = json!({ "type": "string" })
-        }),
-        Box::new(|new| {
-            new["components"]["schemas"]["NewOrder"]["properties"]["note"] = json!({ "type": "string" })
-        }),
-        Box::new(|new| new["paths"]["/v1/new"] = json!({ "get": {} })),
-        Box::new(|new| {
-            new["components"]["schemas"]["OrderList"]["enum"].as_array_mut().unwrap().push(json!("x"))
-        }),
-        Box::new(|new| {
-            new["components"]["schemas"]["ProblemCode"]["enum"].as_array_mut().unwrap().push(json!("9"))
-        }),
-    ];
-    for (nr, case) in harmless.into_iter().enumerate() {
-        assert_eq!(change(&*case), Vec::<String>::new(), "harmless change {nr}");
+    for change in changes_that_break_nobody() {
+        assert_eq!(changed(&change), Vec::<String>::new());
     }
 }

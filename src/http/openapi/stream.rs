@@ -27,7 +27,7 @@ pub(super) fn events() -> Value {
             json!({ "changed": [{ "seat": "1", "state": "held" }] })),
         "cancelled": event("TripCancelled", false, "The trip is cancelled: once a stream, when it happens or, if it has \
             happened, after the snapshot. Its seats are then blocked one after another. It has no id, so a client that comes \
-            back is told again.",
+            back gets it again.",
             json!({ "cancelled_at": "2030-01-01T06:30:00.000000Z", "message": "The pass is closed." })),
         "busy": event("StreamBusy", false, "No room, or no database: come back then. The stream ends.",
             json!({ "retry_after": 7 })),

@@ -1,6 +1,7 @@
 //! An operation as a call: with curl, and with Python's httpx.
 
 use super::{Entry, text};
+use maud::{Markup, html};
 use serde_json::Value;
 
 /// What a call of an operation has.
@@ -22,6 +23,22 @@ fn call<'a>(entry: &'a Entry<'a>) -> Call<'a> {
         is_file: media == "application/octet-stream",
         has_key: parameters.into_iter().any(|one| text(&one["$ref"]).ends_with("/IdempotencyKey")),
         has_token: entry.said["security"].as_array().is_some_and(|all| !all.is_empty()),
+    }
+}
+
+/// What the calls of all operations begin with.
+pub(super) fn preamble() -> Markup {
+    html! {
+        section.guide data-item="" {
+            h2 #guide-calls { "Calls on this page" }
+            p { "Calls with curl begin with the address and, once signed in, the token:" }
+            pre { code { "API=http://127.0.0.1:8087\nTOKEN=…" } }
+            p { "Calls with Python use httpx:" }
+            pre { code {
+                "import httpx\nfrom uuid import uuid4\n\napi = httpx.Client(base_url=\"http://127.0.0.1:8087\")\n"
+                "api.headers[\"Authorization\"] = f\"Bearer {token}\""
+            } }
+        }
     }
 }
 

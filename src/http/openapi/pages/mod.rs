@@ -97,6 +97,7 @@ fn page_of(document: &Value) -> Markup {
                 main #main tabindex="-1" {
                     h1 { "API" }
                     @for section in &guides { (section.shown()) }
+                    (calls::preamble())
                     @for (tag, about) in tags(document) {
                         section data-group="" {
                             h2 #{ "tag-" (tag) } { (tag) }
@@ -125,7 +126,10 @@ fn contents(document: &Value, guides: &[guide::Section]) -> Markup {
             details open {
                 summary { "Contents" }
                 p.group { "Guides" }
-                ul { @for section in guides { li { a href={ "#" (section.id) } { (section.title) } } } }
+                ul {
+                    @for section in guides { li { a href={ "#" (section.id) } { (section.title) } } }
+                    li { a href="#guide-calls" { "Calls on this page" } }
+                }
                 @for (tag, _) in tags(document) {
                     p.group { a href={ "#tag-" (tag) } { (tag) } }
                     ul {
