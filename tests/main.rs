@@ -12,6 +12,7 @@
 
 mod api;
 mod console;
+mod contract;
 mod deploy;
 mod docs;
 mod edges;

@@ -102,6 +102,7 @@ pub struct Rider {
     pub nick_name: Option<String>,
     /// Optional.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::profile::Sex>")]
     pub sex: Option<String>,
     /// Optional.
     #[serde(skip_serializing_if = "Option::is_none")]

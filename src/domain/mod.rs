@@ -23,6 +23,7 @@ mod text;
 mod text_rules;
 mod time;
 pub mod wall;
+pub mod words;
 
 pub use currency::{Currency, MAX_MINOR};
 pub use effects::{Effects, UndoFacts};

@@ -10,11 +10,14 @@ mod keyed_hash;
 pub(crate) mod language;
 pub(crate) mod middleware;
 mod openapi;
+mod paged;
 pub(crate) mod problem;
 mod server;
+mod validators;
 
 pub use handlers::health::{WORKER_CONNECTIONS, serve_metrics};
 pub use middleware::admission::Admission;
+pub use openapi::description;
 pub(crate) use openapi::pages::ICON;
 pub use server::require_files;
 

@@ -119,8 +119,10 @@ pub struct Entry {
     /// Its user name, or the name in the operating system.
     pub actor: String,
     /// The account's role, or `shell`.
+    #[schemars(with = "crate::domain::words::ActorRole")]
     pub role: String,
     /// `api`, `console` or `cli`.
+    #[schemars(with = "crate::domain::words::ActInterface")]
     pub through: String,
     /// What was done.
     pub act: String,
@@ -135,6 +137,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Further details.
+    #[schemars(with = "serde_json::Map<String, Value>")]
     pub detail: Value,
 }
 

@@ -44,6 +44,7 @@ pub struct Impact {
     pub order_id: Option<Uuid>,
     /// The order's state; none if it was never added.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::OrderStatus>")]
     pub order_status: Option<String>,
     /// The order's rider.
     #[serde(skip_serializing_if = "Option::is_none")]

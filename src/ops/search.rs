@@ -48,6 +48,7 @@ pub struct JobQuery {
     pub tag: Option<String>,
     /// In this state.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::words::JobStateWord>")]
     pub state: Option<String>,
     /// With this key.
     #[serde(skip_serializing_if = "Option::is_none")]

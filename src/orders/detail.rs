@@ -31,6 +31,7 @@ pub struct StateChange {
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
     /// `unpaid`, `paid`, `refunding`, `refunded` or `closed`; `paying` is never stored, and so never here.
+    #[schemars(with = "crate::domain::OrderStatus")]
     pub status: String,
     /// Why.
     pub reason: String,
@@ -38,6 +39,7 @@ pub struct StateChange {
 
 /// What a change of the timetable changed for an order.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OrderChange")]
 pub struct TripChange {
     /// When.
     #[serde(serialize_with = "crate::domain::json::micros")]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 /// `order_listed` says on which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "OrderList")]
 pub enum List {
     /// Every one, newest first.
     #[default]

@@ -69,7 +69,7 @@ pub struct PendingWork {
     pub job_id: Option<Uuid>,
     /// Its state: a `dead` or `cancelled` job will not do it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<crate::domain::words::JobStateWord>")]
     pub job_state: Option<JobState>,
     /// How many of its attempts failed.
     pub failures: i32,

@@ -22,11 +22,13 @@ pub struct Event {
     pub at: DateTime<Utc>,
     /// `request`, `failed_request`, `step`, `undo`, `state`, `change`, `ledger`, `job`, `attempt` (a failed
     /// attempt at a job), `died` (a job that gave up and was redriven since), `act`, or `evaluation`.
+    #[schemars(with = "crate::domain::words::TimelineKind")]
     pub kind: String,
     /// What was asked for, the tag, the state, what an import changed, the entry's kind, the act, or the
     /// rating. Of a failed request, the tag of the step that failed.
     pub what: String,
     /// Details of the kind.
+    #[schemars(with = "serde_json::Map<String, Value>")]
     pub detail: Value,
 }
 

@@ -16,6 +16,7 @@ pub struct OrderView {
     pub amount: Money,
     /// Why it was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::words::ClosedReason>")]
     pub closed_reason: Option<String>,
     /// When the seats were claimed.
     #[serde(serialize_with = "crate::domain::json::micros")]

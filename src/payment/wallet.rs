@@ -17,6 +17,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
     /// `top_up`, `payment`, `payment_reversed`, `refund`, `refund_fee` or `correction`.
+    #[schemars(with = "crate::domain::words::EntryKind")]
     pub kind: String,
     /// Signed.
     pub amount: Money,

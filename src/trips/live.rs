@@ -11,7 +11,7 @@
 //! slot until the stream is `trips.live_stream_secs` old; then the stream ends, and a client that
 //! is still there reconnects. The id of an event names the whole state after it and is the same on
 //! every replica: a client that reconnects with the present id has missed nothing, any other gets a
-//! snapshot.
+//! snapshot. Each stream says once that its trip is cancelled, also one that resumes.
 
 use super::{
     layouts::{Layouts, ModelLayout},
@@ -23,6 +23,8 @@ use crate::{
     settings::Trips as TripRules,
     storage::note_outage,
 };
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -65,22 +67,36 @@ struct Seats {
     id: String,
     /// The version of the bus's model, which has the labels.
     model: Option<(i64, Arc<ModelLayout>)>,
+    /// That the trip is cancelled, if it is.
+    cancelled: Option<TripCancelled>,
+}
+
+/// The content of the event `cancelled`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TripCancelled {
+    /// When it was cancelled.
+    #[serde(serialize_with = "crate::domain::json::micros")]
+    pub cancelled_at: DateTime<Utc>,
+    /// What its operator says to riders; null if nothing.
+    pub message: Option<String>,
 }
 
 /// A seat's public state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "LiveSeat")]
 pub struct SeatState {
     /// Its label.
     pub seat: String,
-    /// `free`, `held`, `sold` or `blocked`.
+    /// What it is.
+    #[schemars(with = "crate::domain::words::PublicSeatState")]
     pub state: &'static str,
 }
 
 /// One event of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatEvent {
-    /// Names the state after the event.
-    pub id: String,
+    /// Names the state after the event. None of an event after which seats may follow that belong to it.
+    pub id: Option<String>,
     /// The change.
     pub delta: Delta,
 }
@@ -93,6 +109,9 @@ pub enum Delta {
     Seats(Vec<SeatState>),
     /// The seats that have changed.
     Changed(Vec<SeatState>),
+    /// The trip is cancelled. Its seats go on changing: they are blocked.
+    #[serde(untagged)]
+    Cancelled(TripCancelled),
 }
 
 /// Why there is no stream.
@@ -117,6 +136,8 @@ pub enum NoStream {
 pub struct Stream {
     seats: watch::Receiver<Arc<Seats>>,
     known: Option<Arc<Seats>>,
+    /// Whether this stream has said that its trip is cancelled.
+    knows_cancelled: bool,
     ends: Instant,
     _slot: Slot,
 }
@@ -163,7 +184,8 @@ impl Live {
         };
         let present = Arc::clone(&seats.borrow_and_update());
         let known = (last_id == Some(present.id.as_str())).then_some(present);
-        Ok(Stream { seats, known, ends: Instant::now() + self.0.longest, _slot: slot })
+        let ends = Instant::now() + self.0.longest;
+        Ok(Stream { seats, known, knows_cancelled: false, ends, _slot: slot })
     }
 
     fn reserve(&self, address: IpAddr) -> Result<Slot, NoStream> {
@@ -247,38 +269,44 @@ impl Stream {
     /// The next event; `None` when the server stops or the stream is too old.
     pub async fn next(&mut self) -> Option<SeatEvent> {
         loop {
-            let Some(known) = &self.known else {
-                let present = Arc::clone(&self.seats.borrow_and_update());
-                let delta = Delta::Seats(present.all());
-                let id = present.id.clone();
+            let present = Arc::clone(&self.seats.borrow_and_update());
+            let Some(known) = self.known.clone().filter(|known| present.has_seats_of(known)) else {
+                let (id, delta) = (Some(present.id.clone()), Delta::Seats(present.all()));
                 self.known = Some(present);
                 return Some(SeatEvent { id, delta });
             };
-            timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
-            let present = Arc::clone(&self.seats.borrow_and_update());
-            if !present.has_seats_of(known) {
-                self.known = None;
-                continue;
+            if let Some(cancelled) = present.cancelled.clone().filter(|_| !self.knows_cancelled) {
+                self.knows_cancelled = true;
+                // Without an id: a client that is cut off now has not seen the seats of this state.
+                return Some(SeatEvent { id: None, delta: Delta::Cancelled(cancelled) });
             }
-            let changed = present.changed_since(known);
-            let id = present.id.clone();
+            let changed = present.changed_since(&known);
+            let id = Some(present.id.clone());
             self.known = Some(present);
             if !changed.is_empty() {
                 return Some(SeatEvent { id, delta: Delta::Changed(changed) });
             }
+            timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
         }
     }
 }
 
 impl Seats {
-    fn new(letters: String, model: Option<(i64, Arc<ModelLayout>)>) -> Self {
+    fn new(
+        letters: String,
+        model: Option<(i64, Arc<ModelLayout>)>,
+        cancelled: Option<TripCancelled>,
+    ) -> Self {
         let mut hash = Sha256::new();
         hash.update(&letters);
         if let Some((model, _)) = &model {
             hash.update(model.to_be_bytes());
         }
+        if cancelled.is_some() {
+            hash.update("cancelled");
+        }
         let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { letters, id, model }
+        Self { letters, id, model, cancelled }
     }
 
     /// Whether both are of one model: an import may give a trip another.
@@ -316,10 +344,13 @@ impl Live {
         let ids: Vec<Uuid> = trips.iter().map(|trip| trip.0).collect();
         let mut conn = pool.acquire().await?;
         let rows = sqlx::query!(
-            r#"select s.trip_id,
-                      string_agg(seat_state(s.blocked, s.order_id, s.held_until), '' order by s.seat) as "letters!",
-                      (select t.model_id from trip t where t.id = s.trip_id) as model_id
-               from seat s where s.trip_id = any($1) group by s.trip_id"#,
+            r#"select t.id, of_trip.letters as "letters!", t.model_id, t.cancelled_at,
+                      case when t.cancelled_at is not null
+                           then (select c.message from trip_cancellation c where c.trip_id = t.id) end as message
+               from (select s.trip_id,
+                            string_agg(seat_state(s.blocked, s.order_id, s.held_until), '' order by s.seat) as letters
+                     from seat s where s.trip_id = any($1) group by s.trip_id) as of_trip
+               join trip t on t.id = of_trip.trip_id"#,
             &ids
         )
         .fetch_all(&mut *conn)
@@ -327,7 +358,9 @@ impl Live {
         let layouts = self.0.layouts.of(&mut conn, rows.iter().filter_map(|row| row.model_id)).await?;
         let seats = rows.into_iter().map(|row| {
             let model = row.model_id.and_then(|model| Some((model, Arc::clone(layouts.get(&model)?))));
-            (TripId(row.trip_id), Seats::new(row.letters, model))
+            let message = row.message;
+            let cancelled = row.cancelled_at.map(|cancelled_at| TripCancelled { cancelled_at, message });
+            (TripId(row.id), Seats::new(row.letters, model, cancelled))
         });
         Ok(seats.collect())
     }
@@ -339,9 +372,12 @@ mod tests {
 
     #[test]
     fn an_id_names_a_state_and_a_change_names_its_seats() {
-        let (then, now) = (Seats::new("ffhs".to_owned(), None), Seats::new("fhfb".to_owned(), None));
+        let (then, now) =
+            (Seats::new("ffhs".to_owned(), None, None), Seats::new("fhfb".to_owned(), None, None));
         assert_ne!(then.id, now.id);
-        assert_eq!(now.id, Seats::new("fhfb".to_owned(), None).id, "the same on every replica");
+        assert_eq!(now.id, Seats::new("fhfb".to_owned(), None, None).id, "the same on every replica");
+        let cancelled = TripCancelled { cancelled_at: DateTime::UNIX_EPOCH, message: None };
+        assert_ne!(now.id, Seats::new("fhfb".to_owned(), None, Some(cancelled)).id);
         let changed: Vec<_> = now.changed_since(&then).into_iter().map(|s| (s.seat, s.state)).collect();
         let expected = [("2", "held"), ("3", "free"), ("4", "blocked")];
         assert_eq!(changed, expected.map(|(seat, state)| (seat.to_owned(), state)));

@@ -56,6 +56,7 @@ pub struct Line {
     /// The rider's user name.
     pub user_name: String,
     /// The order's state.
+    #[schemars(with = "crate::domain::OrderStatus")]
     pub status: String,
     /// Whether the order is paid and not refunded.
     pub paid: bool,
@@ -73,10 +74,12 @@ pub struct Line {
     pub paid_at: Option<DateTime<Utc>>,
     /// Why the order was closed, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::words::ClosedReason>")]
     pub closed_reason: Option<String>,
     /// The state of the payment: `debited` (being paid), `settled` (paid), `refunded` (given back);
     /// absent if nothing was paid.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::words::PaymentStateWord>")]
     pub payment: Option<String>,
 }
 

@@ -53,8 +53,10 @@ pub struct Seat {
     /// From the front, from 1; of its deck.
     pub row: i32,
     /// `left` or `right` of the aisle; null if its row has not one aisle.
+    #[schemars(with = "Option<crate::domain::words::SeatSide>")]
     pub side: Option<&'static str>,
     /// `free`, `held`, `sold`, `mine` or `blocked`.
+    #[schemars(with = "crate::domain::words::SeatState")]
     pub state: &'static str,
     /// Of a bus with a model: the deck, the lowest is 1.
     #[serde(skip_serializing_if = "Option::is_none")]

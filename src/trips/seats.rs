@@ -23,7 +23,6 @@ pub enum SeatBlock {
 
 /// The trip's seats that are blocked now.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Blocked")]
 pub struct BlockedSeats {
     /// The trip.
     pub trip_id: TripId,

@@ -63,6 +63,7 @@ pub struct Trip {
     /// Seats that can be booked: free, or held past their deadline.
     pub free_seats: i64,
     /// `scheduled`, `in_transit`, `arrived` or `cancelled`, by the clock.
+    #[schemars(with = "crate::domain::words::TripStatus")]
     pub status: &'static str,
     /// Of a cancelled trip: what its operator says to riders.
     #[serde(skip_serializing_if = "Option::is_none")]

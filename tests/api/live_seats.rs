@@ -65,6 +65,19 @@ impl Reader {
         }
     }
 
+    /// The next event with data, with its id if it has one.
+    async fn any_event(&mut self) -> (String, Option<String>, Value) {
+        loop {
+            let block = self.block().await.expect("the stream goes on");
+            let field =
+                |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            if let (Some(name), Some(data)) = (field("event"), field("data")) {
+                let data = serde_json::from_str(data).unwrap();
+                return (name.to_owned(), field("id").map(str::to_owned), data);
+            }
+        }
+    }
+
     /// The next event, which says exactly this.
     async fn changed(&mut self, seat: &str, state: &str) -> Event {
         let event = self.event().await;
@@ -296,4 +309,38 @@ async fn one_operators_tabs_leave_live_pages_to_the_others() {
     assert_eq!(retry(&block), Some(3_000));
     drop(tabs);
     until("there is a place again", async || retry(&open(&session).await.0) == Some(3_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_learn_that_the_trip_is_cancelled_also_when_they_come_late() {
+    let world = World::new().await;
+    let http = reqwest::Client::new();
+    let (trip, other) = (world.trip(4).await, world.trip(4).await);
+    let base = world.api.base();
+    let mut reader = Reader::open(&http, &base, &trip, None).await;
+    let first = reader.event().await;
+    let cancel = json!({"reason": "snow", "message": "The pass is closed."});
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &cancel).await.expect(202);
+    let (name, id, data) = reader.any_event().await;
+    assert_eq!((name.as_str(), id), ("cancelled", None));
+    assert_eq!(data["message"], "The pass is closed.");
+    let at = data["cancelled_at"].as_str().unwrap().to_owned();
+    assert!(at.ends_with('Z'), "{at}");
+    // No worker runs, so no seat is blocked: one that comes back without the event's state learns it at once.
+    let mut late = Reader::open(&http, &base, &trip, Some(&first.id)).await;
+    let (name, id, seats) = late.any_event().await;
+    assert_eq!(name, "snapshot");
+    assert_ne!(id.as_deref(), Some(first.id.as_str()), "another state than before");
+    assert_eq!(seats["seats"].as_array().unwrap().len(), 4);
+    let (name, _, again) = late.any_event().await;
+    assert_eq!((name.as_str(), &again), ("cancelled", &data));
+    // One that comes back with the present state as well, though it gets no snapshot.
+    let mut resumed = Reader::open(&http, &base, &trip, id.as_deref()).await;
+    assert_eq!(resumed.any_event().await.0, "cancelled");
+    // Without a message, and only the trip's own followers.
+    let mut still = Reader::open(&http, &base, &other, None).await;
+    still.event().await;
+    world.ops.post(&format!("/v1/ops/trips/{other}/cancel"), &json!({"reason": "snow"})).await.expect(202);
+    let (name, _, data) = still.any_event().await;
+    assert_eq!((name.as_str(), &data["message"]), ("cancelled", &Value::Null));
 }

@@ -3,5 +3,6 @@
 mod compose;
 mod documents;
 mod invariants_table;
+mod page;
 mod profiles;
 mod tour;

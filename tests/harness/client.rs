@@ -1,6 +1,6 @@
 //! A client of the API.
 
-use super::{PASSWORD, PAY_PASSWORD, World, new_rider};
+use super::{PASSWORD, PAY_PASSWORD, World, described, new_rider};
 use farebox::{
     accounts::{self, Role},
     domain::RiderId,
@@ -203,7 +203,7 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Answer, reqwest::Error> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
@@ -225,6 +225,9 @@ impl Client {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null), text })
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let answer = Answer { status, headers, body, text };
+        described::check(&method, path, &answer);
+        Ok(answer)
     }
 }

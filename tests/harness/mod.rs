@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod collector;
 mod database;
+mod described;
 mod folder;
 mod inside;
 pub mod mount;

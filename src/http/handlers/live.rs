@@ -28,7 +28,7 @@ const MIN_HEARTBEAT_MS: u64 = 10;
 /// How long a browser waits before it opens another stream, milliseconds.
 const RECONNECT_MS: u64 = 3_000;
 /// `snapshot` with every seat first, unless `Last-Event-ID` names the present state; then `seats`
-/// with what changed.
+/// with what changed. `cancelled` once, if the trip is.
 pub(crate) async fn events(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -58,8 +58,13 @@ fn event(news: &SeatEvent) -> Result<Event, axum::Error> {
     let name = match news.delta {
         Delta::Seats(_) => "snapshot",
         Delta::Changed(_) => "seats",
+        Delta::Cancelled(_) => "cancelled",
     };
-    Event::default().event(name).id(&news.id).json_data(&news.delta)
+    let event = Event::default().event(name).json_data(&news.delta)?;
+    Ok(match &news.id {
+        Some(id) => event.id(id),
+        None => event,
+    })
 }
 
 impl From<NoStream> for Problem {

@@ -7,6 +7,7 @@ use crate::http::{
     idempotent::{IdempotentChange, Reply, as_replay, is_replay, replay},
     language::preferred,
     middleware::client_address::Address,
+    paged::before,
     problem::Problem,
 };
 use crate::telemetry::{flows::Flow, traffic::TrafficKind};
@@ -242,7 +243,7 @@ pub(crate) async fn list(
     let language = preferred(&headers, itineraries.languages());
     let journeys = app.journeys(&itineraries, language.as_ref());
     let items = page.items.iter().map(|order| ShownOrder::new(order, &order.ride, &journeys)).collect();
-    Ok(by_language(Page { items, next: page.next.clone() }))
+    Ok(before(page.next.clone(), by_language(Page { items, next: page.next.clone() })))
 }
 
 pub(crate) async fn show(

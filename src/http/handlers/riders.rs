@@ -6,6 +6,7 @@ use crate::http::{
     handlers::account::{check_code, confirm_session, note_barred},
     idempotent::{IdempotentChange, Reply, StoredForm, not_answered_as, not_answered_yet},
     middleware::{admission::Permit, client_address::Address, context::with_current_context},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         pay_password::{self, ChangeCheck},
         user_name,
     },
-    domain::{Currency, Email, Error, Money, Page, Phone, Refusal, RiderId},
+    domain::{Currency, Email, Error, Money, Phone, Refusal, RiderId},
     ops::{audit::Through, reads},
     payment::wallet,
     saga::run_undropped,
@@ -25,7 +26,7 @@ use crate::{
 use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 pub(crate) async fn register(State(app): State<App>, new: KeyedRegistration) -> Result<Response, Reply> {
@@ -271,20 +272,29 @@ async fn change_pay_password(change: Change<PayPassword>) -> Result<Response, Re
     Err(Problem::overloaded().into())
 }
 
+/// What a rider has.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Wallet {
+    /// The balance.
+    balance: Money,
+    /// Its currency.
+    currency: Currency,
+}
+
 pub(crate) async fn balance(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Wallet>, Problem> {
     let balance: Option<Money> = wallet::balance(&app.saga.pool, caller.rider_id).await?;
     let balance = balance.ok_or(Refusal::NotFound("wallet"))?;
-    Ok(Json(json!({ "balance": balance, "currency": Currency::installed() })))
+    Ok(Json(Wallet { balance, currency: Currency::installed() }))
 }
 
 pub(crate) async fn entries(
     State(app): State<App>,
     SignedIn(caller): SignedIn,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<wallet::Entry>>, Problem> {
+) -> Result<Paged<wallet::Entry>, Problem> {
     let after = paging.cursor()?;
-    Ok(Json(wallet::entries(&app.saga.pool, caller.rider_id, after, paging.limit()?).await?))
+    Ok(Paged(wallet::entries(&app.saga.pool, caller.rider_id, after, paging.limit()?).await?))
 }

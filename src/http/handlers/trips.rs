@@ -4,7 +4,9 @@ use crate::http::{
     App,
     extract::{MaybeSignedIn, Paging, Params, Path, trip_id},
     language::preferred,
+    paged::{before, next_in},
     problem::Problem,
+    validators::{Keep, respond},
 };
 use crate::{
     domain::{self, FieldError, Id, Refusal, TripId},
@@ -12,12 +14,7 @@ use crate::{
     storage::again,
     trips::{self, Itineraries, ListContext, PAGE, TripQuery, Viewer},
 };
-use axum::{
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, HeaderName, header},
-    response::{IntoResponse, Response},
-};
+use axum::{body::Bytes, extract::State, http::HeaderMap, response::Response};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -56,7 +53,9 @@ pub(crate) async fn list(
         trips: &app.settings.trips,
     };
     let list = again(|| trips::list(&context, date, &wanted, limit)).await?;
-    Ok((JSON, Bytes::from_owner(list)).into_response())
+    let next = next_in(&list);
+    let list = respond(&headers, Keep::Revalidated, "accept-language", Bytes::from_owner(list));
+    Ok(before(next, list))
 }
 
 pub(crate) async fn show(
@@ -70,6 +69,8 @@ pub(crate) async fn show(
         Some(caller) => Viewer::Rider(caller.rider_id),
         None => Viewer::Anyone,
     };
+    // Own seats and drivers are for the caller alone.
+    let keep = if viewer == Viewer::Anyone { Keep::Revalidated } else { Keep::Nobody };
     let map = app.seat_maps.submit((trip_id(&id)?, viewer)).await?;
     let map = map.ok_or(Refusal::NotFound("trip"))?;
     let itineraries = app.itineraries.of_import(&app.saga.pool, map.trip.route.imported_at).await?;
@@ -78,12 +79,8 @@ pub(crate) async fn show(
     // The capacity is reserved at once: a body that grows is copied each time.
     let mut body = Vec::with_capacity(TRIP_BYTES + map.seats.len() * SEAT_BYTES);
     serde_json::to_writer(&mut body, &journeys.shown(&map)).map_err(|_| Problem::broken())?;
-    Ok((JSON, body).into_response())
+    Ok(respond(&headers, keep, "accept-language, authorization", body.into()))
 }
-
-/// The names in it depend on the reader's language.
-const JSON: [(HeaderName, &str); 2] =
-    [(header::CONTENT_TYPE, "application/json"), (header::VARY, "accept-language")];
 
 /// The approximate length of a trip without its seats in a response, bytes.
 const TRIP_BYTES: usize = 600;

@@ -6,6 +6,7 @@ use crate::{
     http::{
         acknowledged::{Acknowledged, acknowledged},
         language::prefers_chinese,
+        paged,
     },
     security,
     telemetry::requests::CountedRequest,
@@ -162,7 +163,7 @@ fn end_span(span: &Span, response: &Response) {
 async fn respond(request: Request, next: Next, context: Context, recorded: Option<Span>) -> Response {
     let began = Instant::now();
     let request_id = request_id(request.headers()).cloned();
-    let method = request.method().clone();
+    let (method, asked) = (request.method().clone(), request.uri().clone());
     let counted = CountedRequest::begin(context.route.as_ref().map(MatchedPath::as_str), &method);
     // Log lines of a saga carry the trace id of its request, on any task.
     let span = tracing::info_span!("request", trace_id = %context.trace_id);
@@ -170,6 +171,7 @@ async fn respond(request: Request, next: Next, context: Context, recorded: Optio
     if let Some(span) = &recorded {
         end_span(span, &response);
     }
+    paged::link(&asked, &mut response);
     let headers = response.headers_mut();
     for (name, value) in EVERYWHERE {
         headers.entry(name).or_insert(value);

@@ -21,6 +21,7 @@ pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::ACCEPT_LANGUAGE,
+            header::IF_NONE_MATCH,
             name("idempotency-key"),
             name("last-event-id"),
             name("x-request-id"),
@@ -28,6 +29,10 @@ pub(crate) fn layer(origins: &Origins) -> Option<CorsLayer> {
         ])
         .expose_headers([
             header::RETRY_AFTER,
+            header::ETAG,
+            header::LINK,
+            name("deprecation"),
+            name("sunset"),
             name("ratelimit"),
             name("ratelimit-policy"),
             name("idempotent-replayed"),

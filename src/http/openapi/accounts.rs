@@ -6,7 +6,7 @@ use super::builder::{
 };
 use crate::{
     accounts::{NewRider, ProfileChange, Rider, Session, own_sessions::OpenSessions},
-    domain::{Currency, Money, Page},
+    domain::Page,
     http::handlers::{account as http_account, riders as http_riders},
     payment::wallet::Entry,
 };
@@ -43,6 +43,7 @@ pub(super) fn accounts(s: &mut Schemas) -> Vec<Operation> {
             s.gives::<Rider>(),
         ),
         operation("patch", "/v1/riders/me", SignedIn, "Change one's own profile; null clears a field")
+            .refuses("003091")
             .may_take(s.takes::<ProfileChange>(), json!({ "nick_name": "Mei", "phone": null }))
             .gives(200, "The profile", s.gives::<Rider>()),
         operation(
@@ -56,12 +57,7 @@ pub(super) fn accounts(s: &mut Schemas) -> Vec<Operation> {
         .refuses("003004 003005 003006 003007 003092 004001 006007")
         .keyed(),
         operation("get", "/v1/wallet", SignedIn, "The wallet's balance")
-            .gives(
-                200,
-                "The balance",
-                json!({ "type": "object", "required": ["balance", "currency"], "properties": {
-                "balance": s.gives::<Money>(), "currency": s.gives::<Currency>() } }),
-            )
+            .gives(200, "The balance", s.gives::<http_riders::Wallet>())
             .refuses("003070"),
         operation("get", "/v1/wallet/entries", SignedIn, "The wallet's ledger, newest first").paged().gives(
             200,

@@ -3,15 +3,21 @@
 
 mod accounts;
 mod builder;
+mod describe;
 pub(crate) mod examples;
+mod names;
 mod network;
+mod normal;
 mod operations;
 mod orders;
 pub(crate) mod pages;
+mod problems;
+mod shared;
+mod stream;
 mod wallets;
 mod webhooks;
 
-pub(crate) use builder::{Access, Operation};
+pub(crate) use builder::Operation;
 
 use axum::{Json, http::header, response::IntoResponse};
 use builder::Schemas;
@@ -19,6 +25,9 @@ use examples::examples;
 use operations::operations;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::LazyLock};
+
+/// For people, in Markdown.
+const INTRODUCTION: &str = include_str!("introduction.md");
 
 /// Builds the operations and the document.
 fn build() -> (Vec<Operation>, Value) {
@@ -29,13 +38,9 @@ fn build() -> (Vec<Operation>, Value) {
         paths.entry(operation.path).or_default().insert(operation.method.to_owned(), operation.describe());
     }
     let events = webhooks::events(&mut schemas);
-    let mut schemas = schemas.all();
-    for (name, example) in examples() {
-        if let Some(schema) = schemas.get_mut(&name) {
-            schema["examples"] = json!([example]);
-        }
-    }
-    schemas.insert("Problem".to_owned(), problem());
+    let tags =
+        names::TAGS.iter().filter(|(tag, _)| operations.iter().any(|operation| operation.tag() == *tag));
+    let tags: Vec<Value> = tags.map(|(tag, about)| json!({ "name": tag, "description": about })).collect();
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -45,64 +50,42 @@ fn build() -> (Vec<Operation>, Value) {
             "description": INTRODUCTION,
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
+        "servers": [{ "url": "/", "description": "The installation that serves this document" }],
+        "tags": tags,
         "paths": paths,
         "webhooks": events,
         "components": {
-            "schemas": schemas,
-            "parameters": { "IdempotencyKey": {
-                "name": "Idempotency-Key", "in": "header", "required": false,
-                "description": "The same key and body return the first response again, marked `Idempotent-Replayed: true`.",
-                "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$" },
+            "schemas": all_schemas(schemas),
+            "parameters": shared::parameters(),
+            "headers": shared::headers(),
+            "securitySchemes": { "token": {
+                "type": "http", "scheme": "bearer", "description": "The `token` that `sign_in` answers with.",
             } },
-            "headers": {
-                "TraceId": {
-                    "description": "Names this request in the logs and in what it left behind.",
-                    "schema": { "type": "string" },
-                },
-                "ContentLanguage": {
-                    "description": "The language of the title: what Accept-Language weighs more.",
-                    "schema": { "type": "string", "enum": ["en", "zh"] },
-                },
-            },
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     });
     (operations, document)
 }
 
-const INTRODUCTION: &str = "Money is a decimal string with the decimals of the installation's currency, which stands beside it by ISO 4217, times are RFC 3339 UTC, ids are UUIDv7, seats \
-    are labels. Errors are RFC 9457 problems with a six-digit `code`; their titles are English, or Chinese by \
-    `Accept-Language`. Lengths count characters. Fields and parameters that are unknown or repeated are refused. A step that fails answers 500 with the order's id and `rollback`: what was done is undone.";
-
-fn problem() -> Value {
-    json!({
-        "type": "object",
-        "description": "RFC 9457. Further members help with this very problem: the seats lost, the balance, when to retry.",
-        "required": ["type", "title", "status", "detail", "code", "trace_id"],
-        "properties": {
-            "type": { "type": "string", "description": "A URN that ends in the code." },
-            "title": { "type": "string", "description": "English, or Chinese by Accept-Language." },
-            "status": { "type": "integer" },
-            "detail": { "type": "string", "description": "For the client's developer." },
-            "code": { "type": "string", "pattern": "^[0-9]{6}$" },
-            "trace_id": { "type": "string" },
-            "field": { "type": "string", "description": "The field at fault, as a JSON pointer, or a parameter's name." },
-            "rule": { "type": "string", "description": "The rule it breaks." },
-            "faults": { "type": "array", "items": { "type": "object" }, "description": "The first faults of a network's files: file, line, column and rule." },
-            "fault_count": { "type": "integer", "description": "How many faults there are." },
-            "import_id": { "type": "string", "description": "The import that is not finished." },
-            "seats": { "type": "array", "items": { "type": "string" }, "description": "The seats lost." },
-            "balance": { "type": "string", "description": "What the wallet holds." },
-            "currency": { "type": "string", "description": "The currency of the balance." },
-            "retry_after": { "type": "integer", "description": "Seconds." },
-            "order_id": { "type": "string", "description": "The order whose saga failed." },
-            "rollback": { "type": "string", "description": "The state of its rollback." },
-            "trip_id": { "type": "string", "description": "The trip that is in the way." },
-        },
-    })
+/// The schemas by name, each with its example if there is one.
+fn all_schemas(mut schemas: Schemas) -> Map<String, Value> {
+    let others = [problems::schemas(&mut schemas), stream::schemas(&mut schemas)];
+    let (mut all, ambiguous) = schemas.all();
+    debug_assert!(ambiguous.is_empty(), "a request and a response differ in {ambiguous:?}");
+    others.into_iter().for_each(|more| all.extend(more));
+    for (name, example) in examples() {
+        if let Some(schema) = all.get_mut(&name) {
+            schema["examples"] = json!([example]);
+        }
+    }
+    all
 }
 
 static BUILT: LazyLock<(Vec<Operation>, Value)> = LazyLock::new(build);
+
+/// The document, for programs that read it without a server.
+pub fn description() -> &'static Value {
+    &BUILT.1
+}
 
 /// Every operation.
 pub(crate) fn described() -> &'static [Operation] {
@@ -116,7 +99,6 @@ pub(crate) async fn document() -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::problem::catalogue;
     use std::collections::BTreeSet;
 
     /// The routes as the router has them, read from the one screen they are on.
@@ -174,15 +156,59 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_some_operations_and_every_code_is_known() {
-        let of_operations: BTreeSet<&str> =
-            described().iter().flat_map(|op| op.kinds()).map(|kind| kind.code).collect();
-        let all: BTreeSet<&str> = catalogue::all().map(|kind| kind.code).collect();
-        assert_eq!(of_operations, all);
-        for op in described() {
-            for code in op.problems.split(' ').filter(|code| !code.is_empty()) {
-                assert!(all.contains(code), "{code} of {}", op.path);
+    fn every_operation_has_a_name_a_tag_and_a_sentence() {
+        let ids: Vec<String> = described().iter().map(Operation::id).collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "a name is there twice");
+        for operation in described() {
+            let (method, path) = (operation.method, operation.path);
+            assert!(names::name_of(method, path).is_some(), "{method} {path} has no line in names.rs");
+            assert!(names::TAGS.iter().any(|(tag, _)| *tag == operation.tag()), "{method} {path}");
+            assert_ne!(operation.tag(), "ops-others", "{path} needs a tag in names.rs");
+        }
+    }
+
+    /// Whether a schema is a boolean or a list of alternatives that are constants.
+    fn faults_of(value: &Value, at: &str, faults: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for name in ["items", "schema"] {
+                    if fields.get(name).is_some_and(Value::is_boolean) {
+                        faults.push(format!("{at}/{name} is a boolean"));
+                    }
+                }
+                let properties = fields.get("properties").and_then(Value::as_object);
+                for (name, _) in properties.into_iter().flatten().filter(|(_, field)| field.is_boolean()) {
+                    faults.push(format!("{at}/properties/{name} is a boolean"));
+                }
+                let is_constant = |part: &Value| part.get("const").is_some();
+                for name in ["oneOf", "anyOf"] {
+                    let parts = fields.get(name).and_then(Value::as_array);
+                    if parts.is_some_and(|parts| parts.iter().any(is_constant)) {
+                        faults.push(format!("{at}/{name} has constants"));
+                    }
+                }
+                fields.iter().for_each(|(name, value)| faults_of(value, &format!("{at}/{name}"), faults));
             }
+            Value::Array(values) => values.iter().for_each(|value| faults_of(value, at, faults)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn words_are_enumerations_and_no_schema_is_a_boolean() {
+        let mut faults = Vec::new();
+        faults_of(&BUILT.1, "", &mut faults);
+        assert!(faults.is_empty(), "{faults:#?}");
+        assert_eq!(crate::domain::words::ApprovalState::ALL, crate::ops::wallets::approvals::STATES);
+        let status = &BUILT.1["components"]["schemas"]["OrderStatus"]["enum"];
+        assert_eq!(*status, json!(["unpaid", "paying", "paid", "refunding", "refunded", "closed"]));
+    }
+
+    #[test]
+    fn every_reference_has_its_target() {
+        let text = BUILT.1.to_string();
+        for name in text.split("\"#/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(BUILT.1.pointer(&format!("/{name}")).is_some(), "#/{name}");
         }
     }
 }

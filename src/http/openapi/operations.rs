@@ -6,7 +6,7 @@ use super::{
         Access::{Anyone, Operator, SignedIn, Viewer},
         Operation, Schemas, bounded_text, operation, text, time, uuid,
     },
-    network, orders as ops_orders, wallets, webhooks,
+    network, orders as ops_orders, stream, wallets, webhooks,
 };
 use crate::{
     accounts::password_reset::ResetCode,
@@ -38,13 +38,6 @@ use serde_json::{Value, json};
 const MANIFEST: &str = "The manifest. The CSV follows RFC 4180, in UTF-8 without a byte order mark. Texts that people chose \
     begin with an apostrophe where a spreadsheet would read a formula, a number, a date or a truth value; a program takes one \
     leading apostrophe off";
-
-/// The description of the streams of live seats.
-const EVENTS: &str = "First a `snapshot` of every seat, then `seats` with the changes; a `snapshot` again if the trip gets \
-    other seats. A client that accepts \
-    `text/event-stream` gets one event `busy` with `retry_after`, seconds, and the end of the stream when the server, or the \
-    client's address, has too many streams, or when the database is unavailable. The `retry:` line of that stream makes an \
-    EventSource reconnect. Any other client gets the problem";
 
 /// Every operation of the router.
 pub(super) fn operations(s: &mut Schemas) -> Vec<Operation> {
@@ -82,18 +75,31 @@ fn extra_trip() -> Value {
     })
 }
 
+/// What a probe gets.
+fn health(word: &str) -> Value {
+    json!({ "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "enum": [word] } } })
+}
+
 /// Health, metrics and this description.
 fn service(_: &mut Schemas) -> Vec<Operation> {
     vec![
         operation("get", "/health/live", Anyone, "Whether the process lives").gives(
             200,
             "It does",
-            json!({}),
+            health("alive"),
         ),
-        operation("get", "/health/ready", Anyone, "Whether it can serve").gives(200, "It can", json!({})),
+        operation("get", "/health/ready", Anyone, "Whether it can serve").gives(
+            200,
+            "It can",
+            health("ready"),
+        ),
         operation("get", "/metrics", Anyone, "Metrics for a scraper")
             .gives_text("application/openmetrics-text", "OpenMetrics"),
-        operation("get", "/openapi.json", Anyone, "This description").gives(200, "OpenAPI 3.1", json!({})),
+        operation("get", "/openapi.json", Anyone, "This description").gives(
+            200,
+            "OpenAPI 3.1",
+            json!({ "type": "object" }),
+        ),
         operation("get", "/docs", Anyone, "This description as a page").gives_text("text/html", "A page"),
     ]
 }
@@ -118,19 +124,20 @@ fn trips_of_riders(s: &mut Schemas) -> Vec<Operation> {
                 json!({ "type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$" }),
             )
             .paged_by(trips::PAGE, trips::PAGE)
-            .gives(200, "A page, soonest first", s.gives::<Page<ListedTrip<'static>>>()),
-        operation("get", "/v1/trips/{id}", Anyone, "A trip with its bus and each seat").gives(
-            200,
-            "The trip",
-            s.gives::<ShownTrip<'static>>(),
-        ),
+            .gives(200, "A page, soonest first", s.gives::<Page<ListedTrip<'static>>>())
+            .localized()
+            .validated(),
+        operation("get", "/v1/trips/{id}", Anyone, "A trip with its bus and each seat")
+            .gives(200, "The trip", s.gives::<ShownTrip<'static>>())
+            .localized()
+            .validated(),
         operation(
             "get",
             "/v1/trips/{id}/seats/events",
             Anyone,
             "Seat changes as they commit, as server-sent events",
         )
-        .gives_text("text/event-stream", EVENTS)
+        .gives_events(stream::MEANING, stream::events())
         .refuses("006021"),
     ]
 }
@@ -141,13 +148,14 @@ fn orders(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/orders", SignedIn, "One's own orders: unpaid by deadline, upcoming by departure, those that departed the last one first, others newest first")
             .query("list", "Which of them", s.takes::<crate::orders::List>())
             .paged()
-            .gives(200, "A page", s.gives::<Page<http_orders::ShownOrder<'static, ListedOrder>>>()),
+            .gives(200, "A page", s.gives::<Page<http_orders::ShownOrder<'static, ListedOrder>>>())
+            .localized(),
         operation("post", "/v1/orders", SignedIn, "Book seats")
             .takes(s.takes::<http_orders::NewOrder>(), json!({ "trip_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "seats": ["3", "4"] }))
             .gives(201, "The order, unpaid, with its deadline", s.gives::<OrderView>())
             .refuses("004000 006003 006004 006040 003070")
             .keyed(),
-        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order with its history", s.gives::<http_orders::ShownOrder<'static, OrderDetail>>()),
+        operation("get", "/v1/orders/{id}", SignedIn, "One of one's own orders").gives(200, "The order with its history", s.gives::<http_orders::ShownOrder<'static, OrderDetail>>()).localized(),
         operation("post", "/v1/orders/{id}/pay", SignedIn, "Pay an order from the wallet")
             .takes(s.takes::<http_orders::PayWith>(), json!({ "pay_password": "271828" }))
             .gives(200, "The order, paid", s.gives::<OrderView>())
@@ -156,11 +164,11 @@ fn orders(s: &mut Schemas) -> Vec<Operation> {
         operation("post", "/v1/payment-authorizations", SignedIn, "Check the pay password beforehand, for one payment")
             .takes(s.takes::<http_orders::Authorize>(), json!({ "order_id": "0193fa1c-2e7b-7c3d-9a41-b6f0c8d2e511", "pay_password": "271828" }))
             .gives(201, "Leave to pay this order once", s.gives::<Authorization>())
-            .refuses("003070 004001 006001 006002 006004 006007 006008"),
+            .refuses("003070 003091 004001 006001 006002 006004 006007 006008 006010"),
         operation("post", "/v1/orders/{id}/cancel", SignedIn, "Cancel an unpaid order")
             .may_take(s.takes::<EmptyBody>(), json!({}))
             .gives(200, "The order, closed", s.gives::<OrderView>())
-            .refuses("006001 006002")
+            .refuses("006002")
             .keyed(),
         operation("post", "/v1/orders/{id}/refund", SignedIn, "Give a paid order back, before the cut-off; one whose trip an import changed, before departure")
             .may_take(s.takes::<EmptyBody>(), json!({}))
@@ -278,7 +286,7 @@ fn ops_bulk(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/ops/bulk/{id}", Viewer, "A bulk operation and its progress")
             .gives(200, "The operation", s.gives::<Bulk>()),
         operation("get", "/v1/ops/bulk/{id}/items", Viewer, "The jobs of a bulk operation and their outcomes")
-            .query("outcome", "Of this outcome", json!({ "type": "string", "enum": ["open", "done", "asked", "busy", "gone"] }))
+            .query("outcome", "Of this outcome", json!({ "type": "string", "enum": ["open", "done", "asked", "busy", "gone", "owes"] }))
             .paged()
             .gives(200, "A page", s.gives::<Page<Item>>()),
         operation("post", "/v1/ops/bulk/{id}/stop", Operator, "Stop a bulk operation")

@@ -143,7 +143,7 @@ fn event(kind: EventKind, data: &Value) -> Value {
     json!({ "post": {
         "operationId": format!("event_{}", kind.wire().replace('.', "_")),
         "summary": summary(kind),
-        "tags": ["operations"],
+        "tags": ["ops-webhooks"],
         "parameters": [
             header("webhook-id", "The event's id, the same at every attempt: what a receiver knows it has done."),
             header("webhook-timestamp", "When this attempt was signed, seconds since 1970."),

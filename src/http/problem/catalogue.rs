@@ -2,7 +2,6 @@
 //! description.
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
 
 /// A kind of problem.
 pub(in crate::http) struct Kind {
@@ -24,18 +23,6 @@ impl Kind {
         chinese: &'static str,
     ) -> Self {
         Self { status, code, english, chinese }
-    }
-
-    /// A body of this kind, for the API's description.
-    pub(in crate::http) fn example(&self) -> Value {
-        json!({
-            "type": format!("urn:farebox:problem:{}", self.code),
-            "title": self.english,
-            "status": self.status.as_u16(),
-            "detail": "what exactly is wrong, for a developer",
-            "code": self.code,
-            "trace_id": "0193fa1c2e7b7c3d9a41b6f0c8d2e511",
-        })
     }
 }
 

@@ -3,6 +3,8 @@
 pub(super) mod catalogue;
 mod convert;
 mod networks;
+mod next;
+mod samples;
 
 use super::{
     json::sorted,

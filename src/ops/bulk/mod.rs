@@ -39,14 +39,17 @@ pub struct Bulk {
     /// Its id.
     pub id: Uuid,
     /// `retry`, `cancel`, `redrive` or `discard`.
+    #[schemars(with = "BulkAction")]
     pub act: String,
     /// The selection.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub selection: serde_json::Value,
     /// Who started it.
     pub actor: String,
     /// Why.
     pub reason: String,
     /// `waiting`, `running`, `done` or `stopped`.
+    #[schemars(with = "crate::domain::words::BulkState")]
     pub state: String,
     /// How many jobs it covers.
     pub covers: i32,
@@ -94,9 +97,11 @@ pub struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
     /// `done`, `asked`, `busy`, `gone` or `owes`; absent until the operation has processed it.
+    #[schemars(with = "Option<crate::domain::words::BulkOutcome>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Where the job is now: `live`, `dead` or `ended`.
+    #[schemars(with = "crate::domain::words::BulkJobPlace")]
     pub now: String,
 }
 

@@ -25,6 +25,7 @@ pub struct TouchedTrip {
     pub day: Option<NaiveDate>,
     /// `ends`, `changes`, `returns` or `price`; `stays` for an extra trip whose bus ends or gets other
     /// seats; `follows` if the trip only follows its departure again.
+    #[schemars(with = "crate::domain::words::TripEffect")]
     pub kind: &'static str,
     /// What changes, each in words.
     pub what: Vec<String>,

@@ -69,6 +69,7 @@ pub struct ChangedDeparture {
     /// Its code.
     pub code: String,
     /// What of it changes: `route`, `stops`, `bus`, `seats`, `days`, `time`, `zone`, `legs`.
+    #[schemars(with = "Vec<crate::domain::words::DepartureChange>")]
     pub what: Vec<&'static str>,
 }
 
@@ -136,6 +137,7 @@ pub struct PreviewView {
     /// The network that was uploaded.
     pub network: Summary,
     /// What of the network itself changes: `name`, `zone`, `currency`, `languages`, `addresses`, `defaults`.
+    #[schemars(with = "Vec<crate::domain::words::NetworkChange>")]
     pub head: Vec<&'static str>,
     /// Departures that are new.
     pub added: Codes,

@@ -30,10 +30,12 @@ pub struct Approval {
     /// Its id.
     pub id: Uuid,
     /// `waiting`, `approved`, `refused` or `expired`.
+    #[schemars(with = "crate::domain::words::ApprovalState")]
     pub state: &'static str,
     /// Whose wallet.
     pub rider_id: RiderId,
     /// `top_up`, `correction` or `refund`.
+    #[schemars(with = "crate::domain::words::ApprovalKind")]
     pub kind: String,
     /// Signed; of a refund, the order's amount.
     pub amount: SignedMoney,

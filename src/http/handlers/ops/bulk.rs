@@ -5,10 +5,11 @@ use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, Viewer, id},
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
-    domain::{FieldError, Id, Page, Refusal},
+    domain::{FieldError, Id, Refusal},
     ops::{
         bulk::{self, Bulk, BulkAction, Expected, Item, Preview, Selection},
         search::JobQuery,
@@ -75,9 +76,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     _: Viewer,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Bulk>>, Problem> {
+) -> Result<Paged<Bulk>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(bulk::list(&app.saga.pool, after, paging.limit()?).await?))
+    Ok(Paged(bulk::list(&app.saga.pool, after, paging.limit()?).await?))
 }
 
 pub(crate) async fn show(
@@ -101,7 +102,7 @@ pub(crate) async fn items(
     Path(text): Path<String>,
     Params(filter): Params<ItemFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Item>>, Problem> {
+) -> Result<Paged<Item>, Problem> {
     let known = ["open", "done", "asked", "busy", "gone", "owes"];
     if filter.outcome.as_ref().is_some_and(|outcome| !known.contains(&outcome.as_str())) {
         return Err(Problem::field(&FieldError::new("outcome", format!("one of {}", known.join(", ")))));
@@ -109,7 +110,7 @@ pub(crate) async fn items(
     let (after, limit) = (paging.cursor()?, paging.limit()?);
     let id = id(&text, "operation")?;
     bulk::show(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("operation"))?;
-    Ok(Json(bulk::items(&app.saga.pool, id, filter.outcome.as_deref(), after, limit).await?))
+    Ok(Paged(bulk::items(&app.saga.pool, id, filter.outcome.as_deref(), after, limit).await?))
 }
 
 /// Why a bulk operation is stopped.

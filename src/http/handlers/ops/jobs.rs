@@ -8,6 +8,7 @@ use crate::http::{
         reason::{OptionalReason, known_tag},
     },
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
@@ -38,6 +39,7 @@ pub(crate) struct Job {
     key: String,
     /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next),
     /// `running`, `done`, `dead` or `cancelled`.
+    #[schemars(with = "crate::domain::words::JobStateWord")]
     state: String,
     attempt: i32,
     max_attempts: i32,
@@ -77,6 +79,7 @@ pub(crate) struct Job {
     note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
+    #[schemars(with = "Vec<FailedAttempt>")]
     attempts: Value,
 }
 
@@ -107,6 +110,24 @@ impl From<JobView> for Job {
             attempts: job.attempts,
         }
     }
+}
+
+/// A failed attempt at a job, as the queue stores it.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "it is the schema of a stored value")]
+struct FailedAttempt {
+    /// Its number, from 1.
+    attempt: i32,
+    /// The worker that ran it.
+    worker: Option<String>,
+    /// When it began.
+    started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    ended_at: Option<DateTime<Utc>>,
+    /// The trace that it belongs to.
+    trace_id: Option<String>,
+    /// What went wrong.
+    error: String,
 }
 
 /// The filter of the query string.
@@ -143,10 +164,10 @@ pub(crate) async fn list(
     _: Viewer,
     Params(filter): Params<JobFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Job>>, Problem> {
+) -> Result<Paged<Job>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
     let page = search::list(&app.saga.pool, &filter.try_into()?, after, paging.limit()?).await?;
-    Ok(Json(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
+    Ok(Paged(Page { items: page.items.into_iter().map(Job::from).collect(), next: page.next }))
 }
 
 /// Only errors of this tag.
@@ -160,10 +181,10 @@ pub(crate) async fn errors(
     _: Viewer,
     Params(filter): Params<ErrorFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<ErrorGroup>>, Problem> {
+) -> Result<Paged<ErrorGroup>, Problem> {
     filter.tag.as_deref().map(known_tag).transpose()?;
     let (after, limit) = (paging.cursor::<ErrorCursor>()?, paging.limit_of(MAX_GROUPS, MAX_GROUPS)?);
-    Ok(Json(search::errors(&app.saga.pool, filter.tag.as_deref(), after.as_ref(), limit).await?))
+    Ok(Paged(search::errors(&app.saga.pool, filter.tag.as_deref(), after.as_ref(), limit).await?))
 }
 
 /// What a run of the job would change now.

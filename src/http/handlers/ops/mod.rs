@@ -15,6 +15,7 @@ use crate::http::{
     App,
     extract::{OpsChange, Paging, Params, Path, SignedIn, Viewer, order_id},
     idempotent::{IdempotentChange, Reply},
+    paged::{Paged, before},
     problem::Problem,
 };
 use crate::{
@@ -76,7 +77,7 @@ pub(crate) async fn timeline(
     SignedIn(caller): SignedIn,
     Path(id): Path<String>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Timeline>, Problem> {
+) -> Result<Response, Problem> {
     let order = order_id(&id)?;
     let limit = paging.limit_of(MOST_EVENTS, MOST_EVENTS)?;
     let skip = paging.cursor::<Skip>()?.map_or(0, |Skip(events)| events);
@@ -84,7 +85,7 @@ pub(crate) async fn timeline(
     match snapshot::snapshot(&app.saga.pool, order).await? {
         Some(whole) if !items.is_empty() || paging.after.is_some() => {
             reads::record(&app.saga.pool, &caller, Through::Api, &Read::Order(order)).await?;
-            Ok(Json(Timeline { items, next, owed: whole.pending_work() }))
+            Ok(before(next.clone(), Json(Timeline { items, next, owed: whole.pending_work() })))
         }
         _ => Err(Refusal::NotFound("order").into()),
     }
@@ -142,7 +143,7 @@ pub(crate) async fn audit(
     _: Viewer,
     Params(filter): Params<AuditFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<audit::Entry>>, Problem> {
+) -> Result<Paged<audit::Entry>, Problem> {
     let AuditFilter { actor, act, subject_kind, subject, order, since, before } = filter;
     if act.as_ref().is_some_and(|act| audit::Action::ALL.iter().all(|known| known.as_str() != act)) {
         let known = audit::Action::ALL.map(audit::Action::as_str).join(", ");
@@ -159,5 +160,5 @@ pub(crate) async fn audit(
         before: before.map(Instant::utc),
     };
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(audit::list(&app.saga.pool, &filter, after, paging.limit()?).await?))
+    Ok(Paged(audit::list(&app.saga.pool, &filter, after, paging.limit()?).await?))
 }

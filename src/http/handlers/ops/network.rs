@@ -5,10 +5,11 @@ use crate::http::{
     App,
     extract::{ConfirmedChange, Paging, Params, Path, Upload, Viewer},
     idempotent::{IdempotentChange, Reply, not_answered_yet},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
-    domain::{Error, Id, Page, Refusal},
+    domain::{Error, Id, Refusal},
     network::{Network, write, zipped},
     ops::{
         Attribution,
@@ -138,9 +139,9 @@ pub(crate) async fn list_imports(
     State(app): State<App>,
     _: Viewer,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Progress>>, Problem> {
+) -> Result<Paged<Progress>, Problem> {
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(imports(&app.saga.pool, after, paging.limit()?).await?))
+    Ok(Paged(imports(&app.saga.pool, after, paging.limit()?).await?))
 }
 
 pub(crate) async fn show_import(

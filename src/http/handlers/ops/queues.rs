@@ -9,6 +9,7 @@ use crate::http::{
         reason::{OptionalReason, known_tag},
     },
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
@@ -55,6 +56,7 @@ pub(crate) struct Queue {
     oldest_debt_secs: Option<f64>,
     paused: bool,
     /// `open`; `draining`: paused while attempts still run; `paused`.
+    #[schemars(with = "crate::domain::words::QueueState")]
     state: &'static str,
     done_last_hour: i64,
     failed_last_hour: i64,
@@ -207,6 +209,7 @@ pub(crate) struct Worker {
     tags: Vec<String>,
     slots: i32,
     held: i32,
+    #[schemars(with = "crate::domain::words::WorkerState")]
     state: String,
     #[serde(serialize_with = "micros")]
     started_at: DateTime<Utc>,
@@ -226,13 +229,13 @@ pub(crate) async fn workers(
     State(app): State<App>,
     _: Viewer,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Worker>>, Problem> {
+) -> Result<Paged<Worker>, Problem> {
     let (after, limit) = (paging.cursor::<WorkerCursor>()?, paging.limit_of(MAX_WORKERS, MAX_WORKERS)?);
     let mut workers = admin::workers(&app.saga.pool, after.as_ref(), i64::from(limit) + 1).await?;
     let more = workers.len() > usize::from(limit);
     workers.truncate(limit.into());
     let next = workers.last().filter(|_| more).map(|last| WorkerCursor::from(last).to_string());
-    Ok(Json(Page { items: workers.into_iter().map(Worker::from).collect(), next }))
+    Ok(Paged(Page { items: workers.into_iter().map(Worker::from).collect(), next }))
 }
 
 /// How far back the roll-ups go.

@@ -4,11 +4,12 @@ use crate::http::{
     App,
     extract::{ConfirmedChange, OpsChange, Paging, Params, Path, SignedIn, Viewer, as_a_set, trip_id},
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
     accounts::Caller,
-    domain::{Page, Refusal, RiderMessage, SeatSet, csv::MEDIA_TYPE},
+    domain::{Refusal, RiderMessage, SeatSet, csv::MEDIA_TYPE},
     ops::{
         Attribution,
         audit::{Actor, Through},
@@ -99,9 +100,9 @@ pub(crate) async fn not_made(
     State(app): State<App>,
     _: Viewer,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<NotMade>>, Problem> {
+) -> Result<Paged<NotMade>, Problem> {
     let after = paging.cursor::<NotMadeCursor>()?;
-    Ok(Json(crate::trips::not_made(&app.saga.pool, after, paging.limit()?).await?))
+    Ok(Paged(crate::trips::not_made(&app.saga.pool, after, paging.limit()?).await?))
 }
 
 #[derive(Deserialize)]

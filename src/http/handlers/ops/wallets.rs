@@ -6,11 +6,12 @@ use crate::http::{
         ConfirmedChange, OpsChange, Paging, Params, Path, Viewer, id, reason::OptionalReason, rider_id,
     },
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
     accounts::Caller,
-    domain::{Error, FieldError, Id, Money, Page, Reference, SignedMoney},
+    domain::{Error, FieldError, Id, Money, Reference, SignedMoney},
     ops::{
         Attribution, approve as approve_waiting,
         audit::{Actor, Through},
@@ -23,7 +24,7 @@ use crate::{
     },
     payment::by_hand::{ChangeKind, WalletChange},
 };
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -102,14 +103,14 @@ pub(crate) async fn list(
     _: Viewer,
     Params(filter): Params<InState>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Approval>>, Problem> {
+) -> Result<Paged<Approval>, Problem> {
     let state = filter.state.as_deref();
     if state.is_some_and(|state| !approvals::STATES.contains(&state)) {
         let rule = format!("one of {}", approvals::STATES.join(", "));
         return Err(Problem::field(&FieldError::new("state", rule)));
     }
     let after = paging.cursor::<Id>()?.map(|Id(id)| id);
-    Ok(Json(approvals::list(&app.saga.pool, state, after, paging.limit()?).await?))
+    Ok(Paged(approvals::list(&app.saga.pool, state, after, paging.limit()?).await?))
 }
 
 pub(crate) async fn approve(
