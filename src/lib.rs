@@ -30,5 +30,5 @@ pub mod telemetry;
 pub mod traces;
 pub mod trips;
 pub mod verify;
-pub mod webhooks;
 pub mod web;
+pub mod webhooks;

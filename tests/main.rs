@@ -25,5 +25,5 @@ mod restore;
 mod saga;
 mod soak;
 mod traces;
-mod webhooks;
 mod web;
+mod webhooks;

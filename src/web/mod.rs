@@ -26,7 +26,6 @@ use axum::{
     routing::{any, get, post},
 };
 use pages::{account, order, orders, preferences, sign_in, trip, trips, wallet};
-use std::sync::Arc;
 
 /// The path of all pages.
 pub(crate) const RIDE: &str = "/ride";
@@ -34,7 +33,7 @@ pub(crate) const RIDE: &str = "/ride";
 /// What a page needs: the settings and keys of the process, and the API.
 #[derive(Clone)]
 struct Web {
-    app: Arc<App>,
+    app: App,
     /// The routes of the API, behind their limits.
     api: Router,
 }
@@ -51,8 +50,8 @@ fn beside(api: Router<App>, app: &App) -> Router<App> {
     if !app.settings.http.rider_pages {
         return api;
     }
-    let own = app.on_operator_pool();
-    let web = Web { api: api.clone().with_state(own.clone()), app: Arc::new(own) };
+    // On the connections of the API: riders must not be able to exhaust those of operators.
+    let web = Web { api: api.clone().with_state(app.clone()), app: app.clone() };
     let routes = Router::new()
         .route("/ride", get(trips::list))
         .route("/ride/trips/{id}", get(trip::show).post(trip::hold))
