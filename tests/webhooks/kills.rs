@@ -48,7 +48,7 @@ impl Sale {
                     return answer;
                 }
                 Ok(answer) => {
-                    *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text)
+                    *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text);
                 }
                 Err(_) => {}
             }
