@@ -48,7 +48,7 @@ impl Sale {
                     return answer;
                 }
                 Ok(answer) => {
-                    *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text)
+                    *self.odd.lock().unwrap() = format!("{path} {}: {}", answer.status, answer.text);
                 }
                 Err(_) => {}
             }
@@ -98,9 +98,11 @@ async fn trouble(
             3 => receiver.now_answers(Answers::Never),
             _ => receiver.now_answers(Answers::With(204)),
         }
+        let met = attempts(world, receiver).await;
         let before = sale.paid.load(Ordering::Relaxed);
         let step = (sale.wanted / 20).max(5);
         sold(sale, (before + step).min(sale.wanted)).await;
+        until("the trouble is met", || async { attempts(world, receiver).await > met }).await;
         worker.kill();
         *worker = quick_worker(world, env);
         if round % 2 == 0 {
@@ -118,6 +120,12 @@ async fn trouble(
     // The last API lives until its requests are answered.
     receiver.now_answers(Answers::With(204));
     sold(sale, sale.wanted).await;
+}
+
+/// Attempts that the receiver saw, and those that are in the log.
+async fn attempts(world: &World, receiver: &Receiver) -> (usize, i64) {
+    let sql = "select coalesce(sum(attempts), 0)::bigint from webhook_delivery";
+    (receiver.hooks().len(), crate::harness::count(&world.pool, sql).await)
 }
 
 /// Waits until as many orders are paid.
