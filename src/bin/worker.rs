@@ -56,6 +56,7 @@ async fn run() -> Result<ExitCode, BoxError> {
         settings.verify.overdue_bound(),
     ));
     pruning.spawn(ops::chain::run_chain_loop(saga.pool.clone()));
+    pruning.spawn(ops::find::run_summary_loop(saga.pool.clone()));
     if !listen.is_empty() {
         let listener =
             TcpListener::bind(listen).await.map_err(|e| format!("worker.metrics_listen {listen}: {e}"))?;

@@ -70,6 +70,7 @@ pub(super) async fn dev(args: Dev) -> Result<(), BoxError> {
     let (pool, reads) = (undoing.pool.clone(), app.reads.on(undoing.pool.clone()));
     pruning.spawn(ops::verifier::run_verifier_loop(pool, reads, settings.verify.overdue_bound()));
     pruning.spawn(ops::chain::run_chain_loop(undoing.pool.clone()));
+    pruning.spawn(ops::find::run_summary_loop(undoing.pool.clone()));
     let works = worker::work(&undoing, &settings, &MqTag::ALL, &app.metrics, until(stopped.clone()));
     let serves = http::serve(app.clone(), web::pages(console::pages(&app)), listener, until(stopped));
     let signal = async {

@@ -4,12 +4,14 @@ mod departure;
 mod everything;
 mod reading;
 mod riders;
+mod summaries;
 mod things;
 
 pub use departure::FoundTrip;
 pub use everything::{Findings, Hits, Only, SHOWN, accounts, search};
 pub use reading::{MAX_CHARS, Reading};
 pub use riders::{FoundBy, FoundRider, MAX_FOUND, unmistakable};
+pub use summaries::{run_summary_loop, summarize_orders};
 pub use things::{FoundEntry, FoundRequest};
 
 use crate::domain::RiderId;

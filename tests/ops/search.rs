@@ -6,6 +6,7 @@ use crate::{
     console::ConsoleSession,
     harness::{Client, World, count, until},
 };
+use farebox::ops::find;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -342,4 +343,19 @@ async fn each_search_is_by_an_index() {
     assert_eq!(count(&world.pool, whole).await, 0, "read from end to end");
     let walked = "select idx_tup_fetch from pg_stat_user_indexes where indexrelname = 'orders_pkey'";
     assert!(count(&world.pool, walked).await < 1_000, "no walk over all orders");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_orders_are_summarized_unless_a_vacuum_works_on_them() {
+    let world = World::new().await;
+    let rider = world.rider("mei", "100.00").await;
+    let trip = world.trip(2).await;
+    rider.booked(&trip, &["1"]).await;
+    let mut vacuum = world.pool.begin().await.unwrap();
+    sqlx::query("lock table orders in share update exclusive mode").execute(&mut *vacuum).await.unwrap();
+    assert_eq!(find::summarize_orders(&world.pool).await.unwrap(), 0);
+    vacuum.rollback().await.unwrap();
+    find::summarize_orders(&world.pool).await.unwrap();
+    let left = "select brin_summarize_new_values('orders_by_blocks')::bigint";
+    assert_eq!(count(&world.pool, left).await, 0);
 }

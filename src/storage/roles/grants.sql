@@ -234,5 +234,5 @@ grant execute on function orders_by_end(text, integer), orders_of_trips(uuid[], 
 grant execute on function erase_rider(uuid, text), fit_seats(uuid[]), keep_failures(text[], text[], jsonb[]) to {api};
 grant execute on function seats_without_place(uuid, bigint) to {api}, {worker};
 grant execute on function move_seats(uuid, uuid) to {worker};
-grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer),
+grant execute on function queue.keep_finished(interval, integer), chain_order_events(integer), summarize_orders(),
     erase_audit_text(interval, integer), forget_idle_riders(uuid, interval, integer, text) to {worker};
