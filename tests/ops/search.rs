@@ -336,7 +336,7 @@ async fn each_search_is_by_an_index() {
                    where datname = current_database() and pid <> pg_backend_pid() and application_name like 'farebox%'";
     sqlx::query(hang_up).execute(&mut db).await.unwrap();
     let used = "select count(*) from pg_stat_user_indexes where idx_scan > 0
-                and indexrelname in ('rider_by_terms', 'orders_by_blocks', 'idempotency_by_key', 'ledger_by_blocks')";
+                and indexrelname in ('rider_by_terms', 'orders_by_filters', 'idempotency_by_key', 'ledger_by_blocks')";
     until("the indexes were used", async || count(&world.pool, used).await == 4).await;
     let whole = "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_user_tables
                  where relname in ('rider', 'orders', 'idempotency', 'ledger_entry')";
@@ -348,7 +348,7 @@ async fn each_search_is_by_an_index() {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_orders_are_summarized_unless_a_vacuum_works_on_them() {
     let world = World::new().await;
-    let rider = world.rider("mei", "100.00").await;
+    let rider = world.rider("100.00").await;
     let trip = world.trip(2).await;
     rider.booked(&trip, &["1"]).await;
     let mut vacuum = world.pool.begin().await.unwrap();
@@ -356,6 +356,6 @@ async fn new_orders_are_summarized_unless_a_vacuum_works_on_them() {
     assert_eq!(find::summarize_orders(&world.pool).await.unwrap(), 0);
     vacuum.rollback().await.unwrap();
     find::summarize_orders(&world.pool).await.unwrap();
-    let left = "select brin_summarize_new_values('orders_by_blocks')::bigint";
+    let left = "select brin_summarize_new_values('orders_by_filters')::bigint";
     assert_eq!(count(&world.pool, left).await, 0);
 }

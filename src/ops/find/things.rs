@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Trips among which the end of an id is looked for: the newest.
-const NEWEST_TRIPS: i64 = 20_000;
+const NEWEST_TRIPS: i64 = 10_000;
 /// Live jobs among which the end of an id is looked for: the newest.
 const NEWEST: i64 = 5_000;
 /// Ended jobs are looked for among those of the last days: partitions of earlier ones are not opened.
@@ -25,7 +25,7 @@ const NEWEST_ENDED: i64 = 1_000;
 /// Live jobs and dead letters among which a trace is looked for: the newest.
 const NEWEST_TRACED: i64 = 1_000;
 /// Ended jobs of each tag among which a trace is looked for: the newest.
-const NEWEST_ENDED_TRACED: i64 = 1_000;
+const NEWEST_ENDED_TRACED: i64 = 300;
 /// Pages of [`MAX_GROUPS`] groups of errors that are looked through.
 const ERROR_PAGES: usize = 10;
 /// Fewest characters of an error's text.

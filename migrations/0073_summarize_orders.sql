@@ -5,7 +5,7 @@
 create function summarize_orders() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 begin
-    return brin_summarize_new_values('public.orders_by_blocks'::regclass);
+    return brin_summarize_new_values('public.orders_by_filters'::regclass);
 exception when lock_not_available then
     return 0;
 end $$;
