@@ -53,12 +53,20 @@ async fn taken(conn: &mut PgConnection, migration: &Migration) -> Taken {
     taken
 }
 
-/// Builds an index beside writers. It commits in between, so its lock is that of PostgreSQL's
-/// documentation; it reads the table.
+/// Builds an index beside writers, or drops one. It commits in between, so its lock is that of PostgreSQL's
+/// documentation; building reads the table.
 async fn taken_concurrently(conn: &mut PgConnection, migration: &Migration) -> Taken {
     let sql = migration.sql.as_str();
+    let dropped =
+        sql.split_once("drop index concurrently ").map(|(_, rest)| rest.trim().trim_end_matches(';'));
+    let of_dropped = "select format('%s.%s', schemaname, tablename) from pg_indexes where indexname = $1";
+    let of_dropped: Option<String> =
+        sqlx::query_scalar(of_dropped).bind(dropped).fetch_optional(&mut *conn).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *conn).await.unwrap();
-    let statement = sql.split_once("create index concurrently ").expect("the only kind that there is").1;
+    if let Some(table) = of_dropped {
+        return Taken::from([(table, (LockMode::ShareUpdateExclusive, false, false))]);
+    }
+    let statement = sql.split_once("create index concurrently ").expect("the other kind").1;
     let table = statement.split_once(" on ").unwrap().1.split_whitespace().next().unwrap();
     let table = if table.contains('.') { table.to_owned() } else { format!("public.{table}") };
     Taken::from([(table, (LockMode::ShareUpdateExclusive, false, true))])
