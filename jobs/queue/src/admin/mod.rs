@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 mod change;
+mod key_filter;
 mod search;
 mod table;
 pub(crate) mod views;
@@ -20,7 +21,8 @@ use crate::QueueConnection;
 use change::{busy_or_gone, lock, restore};
 
 pub use change::{AdminOutcome, JobRef, discard};
-pub use search::{ErrorCursor, ErrorGroup, JobFilter, KeyFilter, errors, first_id, ids, list, newest_ids};
+pub use key_filter::KeyFilter;
+pub use search::{ErrorCursor, ErrorGroup, JobFilter, errors, first_id, ids, list, newest_ids};
 pub use table::JobTable;
 pub use views::{
     COUNT_MAX, FAILED_MAX, JobView, Minute, QueueView, WorkerCursor, WorkerView, find, minutes, queues,

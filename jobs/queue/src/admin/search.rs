@@ -2,48 +2,18 @@
 //! that each is served by its index however large the tables are.
 
 use super::{
+    key_filter::KeyFilter,
     table::{JobTable, columns, table_name},
     views::{COUNT_MAX, JobView},
 };
 use crate::Priority;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, Postgres, QueryBuilder};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 /// Dead letters, and as many live jobs that failed, that [`errors`] looks at: the newest.
 const GROUPED_MAX: i64 = 500;
-
-/// By how much the clock that makes ids may be ahead of the database's.
-const MAX_SKEW: TimeDelta = TimeDelta::days(1);
-
-/// Jobs by their keys or by their ids.
-#[derive(Clone, Debug, Default)]
-pub struct KeyFilter {
-    /// With one of these keys.
-    pub keys: Vec<String>,
-    /// Or one of these.
-    pub ids: Vec<Uuid>,
-}
-
-impl KeyFilter {
-    /// Those that ended. A key or an id that tells when it was made leaves out the partitions of earlier
-    /// days; one that does not is looked for in all.
-    fn finished(&self, sql: &mut QueryBuilder<Postgres>) {
-        let first = |id: Option<Uuid>| id.and_then(first_end).unwrap_or(DateTime::UNIX_EPOCH);
-        let of_keys: Vec<_> = self.keys.iter().map(|key| first(key.parse().ok())).collect();
-        let of_ids: Vec<_> = self.ids.iter().map(|id| first(Some(*id))).collect();
-        sql.push("select job.* from unnest(").push_bind(self.keys.clone()).push("::text[], ");
-        sql.push_bind(of_keys).push("::timestamptz[]) as of (of_key, first_end) cross join lateral (");
-        sql.push("select * from queue.finished where key = of_key and ended_at >= first_end offset 0) job");
-        sql.push(" union all select job.* from unnest(").push_bind(self.ids.clone()).push("::uuid[], ");
-        sql.push_bind(of_ids).push("::timestamptz[]) as of (of_id, first_end) cross join lateral (");
-        sql.push(
-            "select * from queue.finished where id = of_id and ended_at >= first_end and not key = any(",
-        );
-        sql.push_bind(self.keys.clone()).push(") offset 0) job");
-    }
-}
 
 /// Which jobs; all that is given must fit.
 #[derive(Clone, Debug)]
@@ -253,29 +223,12 @@ impl JobFilter {
     /// due.
     fn from(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
         if let Some(filter) = &self.key_filter {
-            self.by_key_filter(sql, table, filter);
+            filter.found(sql, table, &self.tags);
+            sql.push(self.in_state());
         } else {
             self.all_in(sql, table, most);
         }
         self.conditions(sql, table);
-    }
-
-    /// A few jobs, found by their keys and ids before anything else is asked of them.
-    fn by_key_filter(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, filter: &KeyFilter) {
-        if table == JobTable::Finished {
-            sql.push(" from (");
-            filter.finished(sql);
-        } else {
-            sql.push(" from (select * from ").push(table_name(table));
-            sql.push(" where (key = any(").push_bind(filter.keys.clone()).push(")");
-            if table == JobTable::Live {
-                sql.push(" and tag = any(").push_bind(self.tags.clone()).push(")");
-            }
-            sql.push(") or id = any(").push_bind(filter.ids.clone()).push(") offset 0");
-        }
-        // planner fence: the jobs are found by their keys before the other conditions are looked at. Without
-        // `offset 0` all jobs are walked in the order of the page until enough of these were met.
-        sql.push(") found where ").push(self.in_state());
     }
 
     fn all_in(&self, sql: &mut QueryBuilder<Postgres>, table: JobTable, most: i64) {
@@ -369,12 +322,6 @@ impl JobFilter {
             }
         }
     }
-}
-
-/// No job with this id or key ended earlier, since the id was made before. Unknown if it tells no time.
-fn first_end(id: Uuid) -> Option<DateTime<Utc>> {
-    let (secs, _) = id.get_timestamp()?.to_unix();
-    DateTime::from_timestamp(i64::try_from(secs).ok()?, 0)?.checked_sub_signed(MAX_SKEW)
 }
 
 /// The least UUIDv7 of this moment: ids from it on were made since then.
