@@ -155,11 +155,9 @@ pub(super) async fn nameless_facts_of(
     read_facts(db, payloads, false).await
 }
 
-async fn read_facts(
-    db: impl PgExecutor<'_>,
-    payloads: &[&Value],
-    named: bool,
-) -> Result<Vec<Facts>, sqlx::Error> {
+type FactsResult = Result<Vec<Facts>, sqlx::Error>;
+
+async fn read_facts(db: impl PgExecutor<'_>, payloads: &[&Value], named: bool) -> FactsResult {
     let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
         paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
     };
