@@ -84,6 +84,22 @@ words! {
         "refund_fee": "What a refund keeps by the rules of the trip.",
         "correction": "An operator corrected an earlier entry.",
     }
+    /// Whether a webhook is sent events.
+    WebhookState {
+        "enabled": "Events are sent to it.",
+        "disabled": "Nothing is sent, and no events are added for it.",
+    }
+    /// Why a webhook is disabled.
+    DisabledBecause {
+        "operator": "An operator has disabled it.",
+        "gone": "Its receiver answered 410.",
+    }
+    /// Where the delivery of an event is.
+    DeliveryState {
+        "pending": "It is sent, or sent again.",
+        "delivered": "The receiver answered well.",
+        "failed": "It was given up.",
+    }
     /// Where a payment's money is.
     PaymentStateWord {
         "debited": "Taken from the wallet; the order is not paid yet.",

@@ -58,8 +58,8 @@ pub struct OrderPayment {
     /// When it came into its state.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
-    /// `debited`: a job settles it or gives it back; `settled`; `reversed`: it failed and was given back;
-    /// `refunded`.
+    /// Where its money is.
+    #[schemars(with = "crate::domain::words::PaymentStateWord")]
     pub state: String,
 }
 

@@ -30,11 +30,14 @@ pub struct Endpoint {
     /// Where events are sent to.
     pub url: String,
     /// The kinds of events that it takes.
+    #[schemars(with = "Vec<farebox_jobs::EventKind>")]
     pub kinds: Vec<String>,
-    /// `enabled` or `disabled`.
+    /// Whether events are sent to it.
+    #[schemars(with = "crate::domain::words::WebhookState")]
     pub state: String,
     /// Why it is disabled: `operator`, or `gone` if its receiver answered 410.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::domain::words::DisabledBecause>")]
     pub disabled_because: Option<String>,
     /// Attempts that failed since one was answered well; at 10 it is paused, and tried with one event.
     pub failures: i32,

@@ -19,13 +19,15 @@ pub struct Delivery {
     /// The header `webhook-id` of each attempt.
     pub event_id: String,
     /// The kind of event.
+    #[schemars(with = "farebox_jobs::EventKind")]
     pub kind: String,
     /// The order, the trip or the job that it is about.
     pub subject: Uuid,
     /// When the change was made.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
-    /// `pending`, `delivered` or `failed`.
+    /// Where it is.
+    #[schemars(with = "crate::domain::words::DeliveryState")]
     pub state: String,
     /// Attempts, since it was last to be sent again.
     pub attempts: i32,
