@@ -101,8 +101,8 @@ fn session_settings(settings: &Database) -> String {
     format!(
         "set statement_timeout = {statement_timeout_ms}; set lock_timeout = {lock_timeout_ms}; \
          set idle_in_transaction_session_timeout = {statement_timeout_ms}; \
-         set enable_seqscan = off; set plan_cache_mode = force_generic_plan; set jit = off; \
-         set max_parallel_workers_per_gather = 0"
+         set enable_seqscan = off; set plan_cache_mode = force_generic_plan; \
+         set max_parallel_workers_per_gather = 0; set jit = off"
     )
 }
 

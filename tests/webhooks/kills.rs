@@ -78,14 +78,15 @@ async fn paid_orders(world: &World) -> BTreeSet<String> {
     sqlx::query_scalar(sql).fetch_all(&world.pool).await.unwrap().into_iter().collect()
 }
 
-/// One round of trouble for each kind, in turns, until everything is sold.
+/// One round of trouble for each kind, in turns, until everything is sold. Returns the last API: riders
+/// whose requests it has not answered yet ask until it has.
 async fn trouble(
     world: &World,
     sale: &Sale,
     receiver: &mut Receiver,
     worker: &mut Process,
     env: &[(&str, &str)],
-) {
+) -> Option<Process> {
     let mut api: Option<Process> = None;
     for round in 0_u32.. {
         if sale.paid.load(Ordering::Relaxed) >= sale.wanted {
@@ -117,9 +118,9 @@ async fn trouble(
             receiver.restart().await;
         }
     }
-    // The last API lives until its requests are answered.
     receiver.now_answers(Answers::With(204));
     sold(sale, sale.wanted).await;
+    api
 }
 
 /// Attempts that the receiver saw, and those that are in the log.
@@ -165,8 +166,9 @@ async fn events_survive(wanted: usize, env: &[(&str, &str)], limit: Duration) {
         riders.spawn(buy(world.rider("100000.00").await, trip.clone(), Arc::clone(&sale)));
     }
     let mut worker = quick_worker(&world, env);
-    trouble(&world, &sale, &mut receiver, &mut worker, env).await;
+    let api = trouble(&world, &sale, &mut receiver, &mut worker, env).await;
     riders.join_all().await;
+    drop(api);
     let well = Instant::now();
     let orders = paid_orders(&world).await;
     until_within(limit * 2, || async { receiver.taken().len() >= orders.len() }).await;
