@@ -21,6 +21,7 @@ async fn the_log_has_pages_and_states() {
         let page = world.ops.get(&path).await;
         let items = page.expect(200)["items"].as_array().unwrap();
         assert_eq!(items.len(), expected);
+        assert_eq!(page.headers.contains_key("link"), page.body["next"].is_string());
         seen.extend(items.iter().map(|one| one["event_id"].as_str().unwrap().to_owned()));
         after = page.body["next"].as_str().map_or(String::new(), |next| format!("&after={next}"));
     }

@@ -5,6 +5,7 @@ use crate::http::{
     App,
     extract::{ConfirmedChange, OpsChange, Paging, Params, Path, Viewer, id},
     idempotent::{IdempotentChange, Reply},
+    paged::Paged,
     problem::Problem,
 };
 use crate::{
@@ -174,11 +175,11 @@ pub(crate) async fn deliveries(
     Path(text): Path<String>,
     Params(filter): Params<DeliveryFilter>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<Delivery>>, Problem> {
+) -> Result<Paged<Delivery>, Problem> {
     let (after, limit) = (paging.cursor::<DeliveryCursor>()?, paging.limit()?);
     let id = id(&text, "webhook")?;
     webhooks::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("webhook"))?;
-    Ok(Json(webhooks::deliveries(&app.saga.pool, id, filter.state, after, limit).await?))
+    Ok(Paged(webhooks::deliveries(&app.saga.pool, id, filter.state, after, limit).await?))
 }
 
 pub(crate) async fn redeliver(
