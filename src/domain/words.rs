@@ -94,12 +94,6 @@ words! {
         "operator": "An operator has disabled it.",
         "gone": "Its receiver answered 410.",
     }
-    /// Where the delivery of an event is.
-    DeliveryState {
-        "pending": "It is sent, or sent again.",
-        "delivered": "The receiver answered well.",
-        "failed": "It was given up.",
-    }
     /// Where a payment's money is.
     PaymentStateWord {
         "debited": "Taken from the wallet; the order is not paid yet.",

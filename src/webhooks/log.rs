@@ -27,7 +27,7 @@ pub struct Delivery {
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
     /// Where it is.
-    #[schemars(with = "crate::domain::words::DeliveryState")]
+    #[schemars(with = "DeliveryState")]
     pub state: String,
     /// Attempts, since it was last to be sent again.
     pub attempts: i32,
