@@ -60,12 +60,12 @@ fn table(context: &PageContext, all: &[Endpoint]) -> Markup {
     }
 }
 
-/// A webhook's state with a mark that is readable without colours.
 /// The kinds of events that it takes.
 fn kinds(one: &Endpoint) -> Markup {
     html! { @for (nr, kind) in one.kinds.iter().enumerate() { @if nr > 0 { ", " } code { (kind) } } }
 }
 
+/// A webhook's state with a mark that is readable without colours.
 fn standing(context: &PageContext, one: &Endpoint) -> Markup {
     match (one.state.as_str(), one.disabled_because.as_deref(), one.failing_since) {
         ("enabled", _, None) => badge("good", "✓", context.t("enabled", "已启用")),
