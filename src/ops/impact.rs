@@ -134,30 +134,25 @@ async fn describe_trip_cancel(pool: &PgPool, trip: TripId) -> Result<(Localized,
     Ok((run, cancel))
 }
 
+/// Whether names of riders, labels of seats and departures are read: for what is shown, not for what is
+/// counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    Read,
+    LeftOut,
+}
+
 /// The facts of these jobs, in their order, in one statement.
 pub(super) async fn facts(db: impl PgExecutor<'_>, jobs: &[JobView]) -> Result<Vec<Facts>, sqlx::Error> {
-    facts_of(db, &jobs.iter().map(|job| &job.payload).collect::<Vec<_>>()).await
+    facts_of(db, &jobs.iter().map(|job| &job.payload).collect::<Vec<_>>(), Names::Read).await
 }
 
 /// The facts of the jobs with these payloads, in their order, in one statement.
 pub(super) async fn facts_of(
     db: impl PgExecutor<'_>,
     payloads: &[&Value],
+    names: Names,
 ) -> Result<Vec<Facts>, sqlx::Error> {
-    read_facts(db, payloads, true).await
-}
-
-/// The same without names, labels of seats and departures: for what is counted and not shown.
-pub(super) async fn nameless_facts_of(
-    db: impl PgExecutor<'_>,
-    payloads: &[&Value],
-) -> Result<Vec<Facts>, sqlx::Error> {
-    read_facts(db, payloads, false).await
-}
-
-type FactsResult = Result<Vec<Facts>, sqlx::Error>;
-
-async fn read_facts(db: impl PgExecutor<'_>, payloads: &[&Value], named: bool) -> FactsResult {
     let id = |payload: &Value, paths: &[&str]| -> Option<Uuid> {
         paths.iter().find_map(|path| payload.pointer(path)?.as_str()?.parse().ok())
     };
@@ -196,7 +191,7 @@ async fn read_facts(db: impl PgExecutor<'_>, payloads: &[&Value], named: bool) -
         &trips as &[Option<Uuid>],
         &payments as &[Option<Uuid>],
         &seats,
-        named,
+        names == Names::Read,
     )
     .fetch_all(db)
     .await?;

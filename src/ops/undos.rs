@@ -1,7 +1,7 @@
 //! Undos that are due and not done, and dead letters of undos, with their seats, money and riders.
 //! The home page shows the sums; the invariant `debts_are_paid_in_time` lists the oldest ones.
 
-use super::impact;
+use super::impact::{self, Names};
 use crate::{
     domain::{Currency, Localized},
     verify::OverdueUndo,
@@ -135,7 +135,7 @@ pub async fn overdue(
 ) -> Result<Vec<OverdueUndo>, sqlx::Error> {
     let rows = due(&mut *conn, bound, limit).await?;
     let payloads: Vec<&Value> = rows.iter().map(|row| &row.payload).collect();
-    let facts = impact::facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::facts_of(&mut *conn, &payloads, Names::Read).await?;
     let undos = rows.iter().zip(facts).map(|(row, facts)| {
         let effects = impact::effects(&row.tag, &facts.undo);
         let amount = effects.amount.or_else(|| facts.undo.amount.filter(|_| effects.marks_paid));
@@ -229,7 +229,7 @@ pub async fn orders_owed(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Err
     .fetch_all(&mut *conn)
     .await?;
     let payloads: Vec<&Value> = due.iter().map(|row| &row.payload).chain(&dead).collect();
-    let facts = impact::nameless_facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::facts_of(&mut *conn, &payloads, Names::LeftOut).await?;
     let mut orders: BTreeSet<Uuid> = facts.iter().filter_map(|facts| facts.order_id).collect();
     // The job of a cancelled trip speaks of no order.
     let whole = facts.iter().filter(|facts| facts.order_id.is_none());
@@ -241,7 +241,7 @@ pub async fn orders_owed(conn: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Err
 /// What these jobs, each with tag and payload, would change.
 async fn changes(conn: &mut PgConnection, jobs: &[(&str, &Value)]) -> Result<Vec<Change>, sqlx::Error> {
     let payloads: Vec<&Value> = jobs.iter().map(|(_, payload)| *payload).collect();
-    let facts = impact::nameless_facts_of(&mut *conn, &payloads).await?;
+    let facts = impact::facts_of(&mut *conn, &payloads, Names::LeftOut).await?;
     let mut changes: Vec<Change> = Vec::with_capacity(facts.len());
     let mut trips: Vec<Uuid> = Vec::new();
     for ((tag, _), facts) in jobs.iter().zip(facts) {

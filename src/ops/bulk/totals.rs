@@ -8,7 +8,7 @@ use crate::{
     domain::{Currency, Effects, Error, Localized, Money},
     ops::{
         counts::{Counted, Counts, Progress},
-        impact,
+        impact::{self, Names},
     },
 };
 use rust_decimal::Decimal;
@@ -165,7 +165,7 @@ impl Totals {
         .fetch_all(&mut *conn)
         .await?;
         let payloads: Vec<&Value> = jobs.iter().map(|job| &job.payload).collect();
-        let facts = impact::nameless_facts_of(conn, &payloads).await?;
+        let facts = impact::facts_of(conn, &payloads, Names::LeftOut).await?;
         self.jobs += count(jobs.len());
         for (job, facts) in jobs.iter().zip(facts) {
             let Effects { seats, amount, .. } = impact::effects(&job.tag, &facts.undo);
