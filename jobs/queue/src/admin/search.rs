@@ -3,7 +3,7 @@
 
 use super::{
     key_filter::KeyFilter,
-    table::{JobTable, columns, table_name},
+    table::{JobTable, Order, columns, table_name},
     views::{COUNT_MAX, JobView},
 };
 use crate::Priority;
@@ -152,7 +152,7 @@ pub async fn list(
         sql.push(" union all (select ").push(columns);
         filter.from(&mut sql, table, COUNT_MAX);
         // The limit is written out: the planner is to know that few rows are wanted.
-        sql.push(filter.newest_first(table)).push(" limit ").push(limit).push(")");
+        sql.push(filter.order_by(table, Order::NewestFirst)).push(" limit ").push(limit).push(")");
     }
     sql.push(") as job order by id desc limit ").push(limit);
     sql.build_query_as().fetch_all(db).await
@@ -160,7 +160,7 @@ pub async fn list(
 
 /// The ids of what fits, oldest first.
 pub async fn ids(db: impl PgExecutor<'_>, filter: &JobFilter, limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
-    ids_by(db, filter, limit, JobFilter::oldest_first, " order by id").await
+    ids_by(db, filter, limit, Order::OldestFirst).await
 }
 
 /// The ids of what fits, newest first.
@@ -169,23 +169,22 @@ pub async fn newest_ids(
     filter: &JobFilter,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    ids_by(db, filter, limit, JobFilter::newest_first, " order by id desc").await
+    ids_by(db, filter, limit, Order::NewestFirst).await
 }
 
 async fn ids_by(
     db: impl PgExecutor<'_>,
     filter: &JobFilter,
     limit: i64,
-    order_in: fn(&JobFilter, JobTable) -> &'static str,
-    order: &'static str,
+    order: Order,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sql = QueryBuilder::new("select id from (select null::uuid as id where false");
     for table in filter.searched() {
         sql.push(" union all (select id");
         filter.from(&mut sql, table, limit);
-        sql.push(order_in(filter, table)).push(" limit ").push(limit).push(")");
+        sql.push(filter.order_by(table, order)).push(" limit ").push(limit).push(")");
     }
-    sql.push(") as job").push(order).push(" limit ").push(limit);
+    sql.push(") as job").push(order.by_id()).push(" limit ").push(limit);
     sql.build_query_scalar().fetch_all(db).await
 }
 
@@ -203,19 +202,11 @@ impl JobFilter {
 
     /// planner fence: dead letters of one error are in the order of their ids. Said so, the planner leaves
     /// their index; with the order of ids alone it reads all dead letters for an error that has few.
-    fn newest_first(&self, table: JobTable) -> &'static str {
-        if table == JobTable::Dead && self.fingerprint.is_some() {
-            " order by fingerprint desc, id desc"
-        } else {
-            " order by id desc"
-        }
-    }
-
-    fn oldest_first(&self, table: JobTable) -> &'static str {
-        if table == JobTable::Dead && self.fingerprint.is_some() {
-            " order by fingerprint, id"
-        } else {
-            " order by id"
+    fn order_by(&self, table: JobTable, order: Order) -> &'static str {
+        match order {
+            _ if table != JobTable::Dead || self.fingerprint.is_none() => order.by_id(),
+            Order::NewestFirst => " order by fingerprint desc, id desc",
+            Order::OldestFirst => " order by fingerprint, id",
         }
     }
 

@@ -55,3 +55,20 @@ pub(super) fn columns(table: JobTable) -> &'static str {
         }
     }
 }
+
+/// In which order rows are read.
+#[derive(Clone, Copy)]
+pub(super) enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+impl Order {
+    /// By ids, which grow with time.
+    pub(super) fn by_id(self) -> &'static str {
+        match self {
+            Self::NewestFirst => " order by id desc",
+            Self::OldestFirst => " order by id",
+        }
+    }
+}
