@@ -12,6 +12,7 @@ use crate::{
 use axum::{
     extract::FromRequestParts,
     http::{Extensions, HeaderMap, HeaderValue, request::Parts},
+    response::{IntoResponse, Redirect, Response},
 };
 use std::convert::Infallible;
 
@@ -54,6 +55,11 @@ impl Visitor {
     pub(super) fn sign_in(&self) -> String {
         with_next("/ride/sign-in", &self.path)
     }
+
+    /// Where somebody without a session is led from a page that needs one.
+    pub(super) fn must_sign_in(&self) -> Option<Response> {
+        self.caller.is_none().then(|| Redirect::to(&self.sign_in()).into_response())
+    }
 }
 
 impl FromRequestParts<Web> for Visitor {
@@ -90,9 +96,13 @@ pub(super) fn with_next(address: &str, next: &str) -> String {
 
 /// The page to go to that a query string names.
 pub(super) fn next_of(query: Option<String>) -> String {
-    let query = query.unwrap_or_default();
-    let next = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
-    inside(&next.map(|(_, next)| next.into_owned()).unwrap_or_default()).to_owned()
+    inside(&parameter(query.as_deref(), "next").unwrap_or_default()).to_owned()
+}
+
+/// A parameter of a query string.
+pub(super) fn parameter(query: Option<&str>, wanted: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
 }
 
 /// The page to go to: `next` if it is one of these, the first one otherwise.

@@ -39,8 +39,8 @@ async fn shown(
     next: &str,
     why: Option<&Refused>,
 ) -> Response {
-    if visitor.caller.is_none() {
-        return Redirect::to(&visitor.sign_in()).into_response();
+    if let Some(elsewhere) = visitor.must_sign_in() {
+        return elsewhere;
     }
     let account = match visitor.api.read::<Account>("/v1/riders/me").await {
         Ok(account) => account,

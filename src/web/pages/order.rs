@@ -45,8 +45,8 @@ async fn shown(
     let Ok(id) = id.parse::<Uuid>() else {
         return no_such_page(State(web.clone()), visitor.clone(), headers.clone()).await;
     };
-    if visitor.caller.is_none() {
-        return Redirect::to(&visitor.sign_in()).into_response();
+    if let Some(elsewhere) = visitor.must_sign_in() {
+        return elsewhere;
     }
     let order = match visitor.api.read::<Order>(&format!("/v1/orders/{id}")).await {
         Ok(order) => order,

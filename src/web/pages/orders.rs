@@ -3,14 +3,14 @@
 use crate::web::{
     Web,
     frame::{Nav, page, refused},
-    session::Visitor,
+    session::{Visitor, parameter},
     views::{Order, Page},
     words::{money, order_state, trip_title},
 };
 use axum::{
     extract::{RawQuery, State},
     http::HeaderMap,
-    response::{IntoResponse, Redirect, Response},
+    response::Response,
 };
 use maud::{Markup, html};
 
@@ -29,15 +29,10 @@ pub(in crate::web) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    if visitor.caller.is_none() {
-        return Redirect::to(&visitor.sign_in()).into_response();
+    if let Some(elsewhere) = visitor.must_sign_in() {
+        return elsewhere;
     }
-    let query = query.unwrap_or_default();
-    let given = |wanted: &str| {
-        let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value.into_owned())
-    };
-    let (asked, after) = (given("list"), given("after"));
+    let (asked, after) = (parameter(query.as_deref(), "list"), parameter(query.as_deref(), "after"));
     let one = LISTS.iter().find(|(list, ..)| asked.as_deref() == Some(*list));
     let mut parts = Vec::new();
     for (list, en, zh) in one.map_or(&LISTS[..], std::slice::from_ref) {

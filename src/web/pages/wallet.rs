@@ -3,14 +3,14 @@
 use crate::web::{
     Web,
     frame::{Nav, page, refused},
-    session::{Visitor, network_zone},
+    session::{Visitor, network_zone, parameter},
     views::{Entry, Page, Wallet},
     words::{entry_kind, moment_in, money},
 };
 use axum::{
     extract::{RawQuery, State},
     http::HeaderMap,
-    response::{IntoResponse, Redirect, Response},
+    response::Response,
 };
 use maud::html;
 
@@ -20,11 +20,10 @@ pub(in crate::web) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    if visitor.caller.is_none() {
-        return Redirect::to(&visitor.sign_in()).into_response();
+    if let Some(elsewhere) = visitor.must_sign_in() {
+        return elsewhere;
     }
-    let query = query.unwrap_or_default();
-    let after = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
+    let after = parameter(query.as_deref(), "after").map(|after| ("after", after));
     let after = serde_urlencoded::to_string(after.as_slice()).unwrap_or_default();
     let address = format!("/v1/wallet/entries?{after}");
     let read =
