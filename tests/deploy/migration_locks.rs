@@ -80,7 +80,8 @@ fn name(mode: LockMode) -> String {
 
 #[tokio::test]
 async fn the_file_of_locks_is_what_a_server_shows() {
-    let mut conn = PgConnection::connect(&Database::empty().await.url).await.unwrap();
+    let db = Database::empty().await;
+    let mut conn = PgConnection::connect(&db.url).await.unwrap();
     let mut text = "migration,relation,lock,rewrites,reads_all\n".to_owned();
     for migration in MIGRATIONS.iter() {
         for (relation, (mode, rewrites, reads_all)) in taken(&mut conn, migration).await {

@@ -23,7 +23,7 @@ fn programs() -> [(&'static str, &'static [&'static str]); 5] {
 async fn in_session_mode_riders_book_and_pay_and_a_woken_worker_rolls_back() {
     let db = Database::fresh().await;
     let pooler = Pooler::before(&db.url, "session");
-    let world = World::on(Database { url: pooler.url.clone() }, &[]).await;
+    let world = World::on(Database::at(&pooler.url), &[]).await;
     let hourly = [("FAREBOX__WORKER__POLL_MS", "3600000"), ("FAREBOX__DATABASE__MAX_CONNECTIONS", "8")];
     let worker = Process::worker(&pooler.url, &hourly, &[]);
     let listening = "select count(*) from pg_stat_activity

@@ -1,4 +1,5 @@
 //! One disposable server for all test processes, one database for each test, cloned from a migrated template.
+//! The database of a test that passes is dropped soon after; that of a test that fails stays for an hour.
 
 use super::lasting_folder;
 use farebox::{
@@ -13,14 +14,17 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::{
     path::Path,
     process::Command,
+    sync::Mutex,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::OnceCell;
 
-/// A test's database is dropped by a later run once it is this old, seconds.
+/// A database that a failed test has left is dropped by a later run once it is this old, seconds.
 const KEEP: u64 = 3600;
 /// Databases one run drops, at most: a DROP takes a tenth of a second.
 const DROPS: usize = 100;
+/// Databases of ended tests that one new database drops, at most: more than it makes, so that they end.
+const FOLLOWED: usize = 2;
 /// Key of the advisory lock under which the template is made.
 const LOCK: i64 = 0x0FA2_EB0C;
 
@@ -29,8 +33,21 @@ const TIMETABLE: &str = include_str!("timetable.sql");
 
 static SERVER: OnceCell<(embedded::Server, String)> = OnceCell::const_new();
 
+/// Names of databases whose tests have passed. A database takes 13 MB, and the suite makes 800.
+static PASSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 pub struct Database {
     pub url: String,
+    /// None if another value owns it.
+    name: Option<String>,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take().filter(|_| !std::thread::panicking()) {
+            PASSED.lock().unwrap().push(name);
+        }
+    }
 }
 
 impl Database {
@@ -48,7 +65,13 @@ impl Database {
         sqlx::raw_sql(AssertSqlSafe(connect)).execute(&mut db).await.unwrap();
         let url = server.url(&name);
         put_under_trial(&url).await;
-        Self { url }
+        drop_passed(&mut db).await;
+        Self { url, name: Some(name) }
+    }
+
+    /// A database that something else owns.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), name: None }
     }
 
     /// One with nothing in it.
@@ -79,7 +102,7 @@ impl Database {
         let mut db = PgConnection::connect(&server.url("postgres")).await.unwrap();
         let create = format!("create database {name} template template0 {how}");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();
-        Self { url: server.url(&name) }
+        Self { url: server.url(&name), name: Some(name) }
     }
 }
 
@@ -155,6 +178,22 @@ pub async fn put_under_trial(url: &str) {
 pub async fn grant(pool: &PgPool) {
     let owner = sqlx::query_scalar("select current_user::text").fetch_one(pool).await.unwrap();
     roles::establish(pool, &RoleNames { owner, ..RoleNames::default() }).await.unwrap();
+}
+
+/// Processes of a test that has passed may be about to be killed: their sessions are ended.
+async fn drop_passed(db: &mut PgConnection) {
+    let names: Vec<String> = {
+        let mut passed = PASSED.lock().unwrap();
+        let rest = passed.len().saturating_sub(FOLLOWED);
+        passed.split_off(rest)
+    };
+    for name in names {
+        let drop = format!("drop database if exists {name} with (force)");
+        // What is left is dropped by a later run, once it is old.
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *db).await {
+            println!("{name} stays: {error}");
+        }
+    }
 }
 
 async fn drop_old(db: &mut PgConnection) {

@@ -42,7 +42,8 @@ fn lines(network: &Network) -> Vec<Line> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_network_is_what_tests_have_as_departures_of_before() {
     let network = network::read(demo()).unwrap().network;
-    let pool = PgPool::connect(&Database::fresh().await.url).await.unwrap();
+    let db = Database::fresh().await;
+    let pool = PgPool::connect(&db.url).await.unwrap();
     let timetable =
         "select id, bus_id, direction, departs_minute, minutes, price::text from timetable order by id";
     let timetable: Vec<Line> = sqlx::query_as(timetable).fetch_all(&pool).await.unwrap();
