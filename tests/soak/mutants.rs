@@ -150,6 +150,8 @@ impl Workshop {
             cargo.arg("--release");
         }
         cargo.current_dir(self.home.join("tree")).env("CARGO_TARGET_DIR", self.home.join("target"));
+        // One tree after another that differs in a line.
+        cargo.env("CARGO_INCREMENTAL", "1");
         cargo.env("DATABASE_URL", &self.url).env("SQLX_OFFLINE", "false").env_remove("RUSTFLAGS");
         cargo.output().unwrap()
     }
