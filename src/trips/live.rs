@@ -1,32 +1,31 @@
 //! Live seats: events for riders who have a trip's seat map open.
 //!
 //! One task of each API process reads the seats of all streamed trips, in one statement every
-//! `trips.live_poll_ms`, and publishes the differences. So it sends what has committed on any
-//! replica, at no cost for bookings: a NOTIFY would take a cluster-wide lock in their commits, and
-//! LISTEN a connection. A thousand streams of one trip cost as much as one. Without streams,
-//! nothing is read.
+//! `trips.live_poll_ms`, or less often for many streams, and publishes the differences. So it sends
+//! what has committed on any replica, at no cost for bookings: a NOTIFY would take a cluster-wide
+//! lock in their commits, and LISTEN a connection. A thousand streams of one trip cost the database
+//! as much as one. Without streams, nothing is read.
 //!
-//! A stream keeps the last state that it sent, and sends the difference to the present one. There
-//! is no backlog: for a slow reader, changes merge into one. A reader that reads nothing keeps its
-//! slot until the stream is `trips.live_stream_secs` old; then the stream ends, and a client that
-//! is still there reconnects. The id of an event names the whole state after it and is the same on
+//! A stream keeps the last state that it sent, and sends the difference to the present one. The
+//! difference between two published states is written once for all streams. There is no backlog:
+//! for a slow reader, changes merge into one. A reader that reads nothing keeps its slot until the
+//! stream is `trips.live_stream_secs` old; then the stream ends, and a client that is still there
+//! reconnects. The id of an event names the whole state after it and is the same on
 //! every replica: a client that reconnects with the present id has missed nothing, any other gets a
 //! snapshot. Each stream says once that its trip is cancelled, also one that resumes.
 
-use super::{
-    layouts::{Layouts, ModelLayout},
-    seat_map,
-};
+mod seats;
+
+pub use seats::{SeatEvent, SeatState, TripCancelled};
+
+use super::layouts::Layouts;
 use crate::{
     domain::TripId,
     limits::{OpenByNetwork, OpenSlot},
     settings::Trips as TripRules,
     storage::note_outage,
 };
-use chrono::{DateTime, Utc};
-use schemars::JsonSchema;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use seats::{Delta, Seats};
 use sqlx::PgPool;
 use std::{
     collections::HashMap,
@@ -43,6 +42,11 @@ use uuid::Uuid;
 /// How many times as long as a read the pause after it is, at least: reads take at most a tenth of
 /// one connection.
 const PAUSE_FACTOR: u32 = 9;
+/// The pause for each open stream. A round of events takes at most 25 µs of processor time a stream, that
+/// of its reader included (docs/benchmarks/2026-11-30-riders-beside-bookings.md): a tenth of one processor.
+const PAUSE_PER_STREAM: Duration = Duration::from_micros(250);
+/// The longest pause because of many streams.
+const LONGEST_PAUSE_FOR_STREAMS: Duration = Duration::from_secs(1);
 /// The longest stream, whatever the settings say.
 const MAX_STREAM: Duration = Duration::from_secs(24 * 3_600);
 
@@ -52,66 +56,13 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     slots: Arc<Semaphore>,
+    most: usize,
     by_network: OpenByNetwork,
     trips: Mutex<HashMap<TripId, watch::Sender<Arc<Seats>>>>,
     opened: Notify,
     layouts: Layouts,
     period: Duration,
     longest: Duration,
-}
-
-/// The states of a trip's seats: a letter for each, from seat 1 on.
-#[derive(Debug)]
-struct Seats {
-    letters: String,
-    id: String,
-    /// The version of the bus's model, which has the labels.
-    model: Option<(i64, Arc<ModelLayout>)>,
-    /// That the trip is cancelled, if it is.
-    cancelled: Option<TripCancelled>,
-}
-
-/// The content of the event `cancelled`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct TripCancelled {
-    /// When it was cancelled.
-    #[serde(serialize_with = "crate::domain::json::micros")]
-    pub cancelled_at: DateTime<Utc>,
-    /// What its operator says to riders; null if nothing.
-    pub message: Option<String>,
-}
-
-/// A seat's public state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "LiveSeat")]
-pub struct SeatState {
-    /// Its label.
-    pub seat: String,
-    /// What it is.
-    #[schemars(with = "crate::domain::words::PublicSeatState")]
-    pub state: &'static str,
-}
-
-/// One event of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeatEvent {
-    /// Names the state after the event. None of an event after which seats may follow that belong to it.
-    pub id: Option<String>,
-    /// The change.
-    pub delta: Delta,
-}
-
-/// The content of an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Delta {
-    /// Every seat.
-    Seats(Vec<SeatState>),
-    /// The seats that have changed.
-    Changed(Vec<SeatState>),
-    /// The trip is cancelled. Its seats go on changing: they are blocked.
-    #[serde(untagged)]
-    Cancelled(TripCancelled),
 }
 
 /// Why there is no stream.
@@ -151,8 +102,10 @@ struct Slot {
 impl Live {
     /// With the bounds and times of the settings; `limited` says whether an address is bounded.
     pub fn new(rules: &TripRules, limited: bool, layouts: Layouts) -> Self {
+        let most = rules.live_streams.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
-            slots: Arc::new(Semaphore::new(rules.live_streams.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(most)),
+            most,
             by_network: OpenByNetwork::new(if limited { rules.live_streams_per_address } else { usize::MAX }),
             trips: Mutex::default(),
             opened: Notify::new(),
@@ -223,7 +176,8 @@ impl Live {
                     failing = true;
                 }
             }
-            tokio::time::sleep(self.0.period.max(began.elapsed() * PAUSE_FACTOR)).await;
+            let open = self.0.most.saturating_sub(self.0.slots.available_permits());
+            tokio::time::sleep(pause(self.0.period, began.elapsed(), open)).await;
         }
     }
 
@@ -236,10 +190,11 @@ impl Live {
 
     fn publish(&self, seen: Vec<(TripId, Seats)>) {
         let trips = self.trips();
-        for (trip, now) in seen {
-            if let Some(seats) = trips.get(&trip)
-                && seats.borrow().id != now.id
-            {
+        for (trip, mut now) in seen {
+            let Some(seats) = trips.get(&trip) else { continue };
+            let before = Arc::clone(&seats.borrow());
+            if before.id != now.id {
+                now.step = now.step_from(&before);
                 seats.send_replace(Arc::new(now));
             }
         }
@@ -265,70 +220,37 @@ impl Live {
     }
 }
 
+/// The pause after a read that took this long, with as many streams open.
+fn pause(period: Duration, took: Duration, open: usize) -> Duration {
+    let for_streams = PAUSE_PER_STREAM.saturating_mul(u32::try_from(open).unwrap_or(u32::MAX));
+    period.max(took * PAUSE_FACTOR).max(for_streams.min(LONGEST_PAUSE_FOR_STREAMS))
+}
+
 impl Stream {
     /// The next event; `None` when the server stops or the stream is too old.
     pub async fn next(&mut self) -> Option<SeatEvent> {
         loop {
             let present = Arc::clone(&self.seats.borrow_and_update());
             let Some(known) = self.known.clone().filter(|known| present.has_seats_of(known)) else {
-                let (id, delta) = (Some(present.id.clone()), Delta::Seats(present.all()));
+                let event = SeatEvent::new(Some(&present.id), &Delta::Seats(present.all())).ok()?;
                 self.known = Some(present);
-                return Some(SeatEvent { id, delta });
+                return Some(event);
             };
             if let Some(cancelled) = present.cancelled.clone().filter(|_| !self.knows_cancelled) {
                 self.knows_cancelled = true;
                 // Without an id: a client that is cut off now has not seen the seats of this state.
-                return Some(SeatEvent { id: None, delta: Delta::Cancelled(cancelled) });
+                return SeatEvent::new(None, &Delta::Cancelled(cancelled)).ok();
             }
-            let changed = present.changed_since(&known);
-            let id = Some(present.id.clone());
+            let event = match &present.step {
+                Some(step) if step.from == known.id => step.event.clone(),
+                _ => present.event_since(&known).ok()?,
+            };
             self.known = Some(present);
-            if !changed.is_empty() {
-                return Some(SeatEvent { id, delta: Delta::Changed(changed) });
+            if event.is_some() {
+                return event;
             }
             timeout_at(self.ends.into(), self.seats.changed()).await.ok()?.ok()?;
         }
-    }
-}
-
-impl Seats {
-    fn new(
-        letters: String,
-        model: Option<(i64, Arc<ModelLayout>)>,
-        cancelled: Option<TripCancelled>,
-    ) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(&letters);
-        if let Some((model, _)) = &model {
-            hash.update(model.to_be_bytes());
-        }
-        if cancelled.is_some() {
-            hash.update("cancelled");
-        }
-        let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { letters, id, model, cancelled }
-    }
-
-    /// Whether both are of one model: an import may give a trip another.
-    fn has_seats_of(&self, other: &Self) -> bool {
-        let model = |seats: &Self| seats.model.as_ref().map(|(model, _)| *model);
-        model(self) == model(other)
-    }
-
-    fn all(&self) -> Vec<SeatState> {
-        (1_usize..).zip(self.letters.bytes()).map(|(seat, letter)| self.state(seat, letter)).collect()
-    }
-
-    fn changed_since(&self, before: &Self) -> Vec<SeatState> {
-        let both = self.letters.bytes().zip(before.letters.bytes());
-        let changed = (1_usize..).zip(both).filter(|(_, (now, then))| now != then);
-        changed.map(|(seat, (now, _))| self.state(seat, now)).collect()
-    }
-
-    fn state(&self, seat: usize, letter: u8) -> SeatState {
-        let painted = self.model.as_ref().and_then(|(_, model)| model.seats.get(seat - 1));
-        let label = painted.map_or_else(|| seat.to_string(), |seat| seat.label.to_string());
-        SeatState { seat: label, state: seat_map::state(letter) }
     }
 }
 
@@ -371,16 +293,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_names_a_state_and_a_change_names_its_seats() {
-        let (then, now) =
-            (Seats::new("ffhs".to_owned(), None, None), Seats::new("fhfb".to_owned(), None, None));
-        assert_ne!(then.id, now.id);
-        assert_eq!(now.id, Seats::new("fhfb".to_owned(), None, None).id, "the same on every replica");
-        let cancelled = TripCancelled { cancelled_at: DateTime::UNIX_EPOCH, message: None };
-        assert_ne!(now.id, Seats::new("fhfb".to_owned(), None, Some(cancelled)).id);
-        let changed: Vec<_> = now.changed_since(&then).into_iter().map(|s| (s.seat, s.state)).collect();
-        let expected = [("2", "held"), ("3", "free"), ("4", "blocked")];
-        assert_eq!(changed, expected.map(|(seat, state)| (seat.to_owned(), state)));
-        assert_eq!(then.all().last().map(|s| s.state), Some("sold"));
+    fn the_pause_grows_with_slow_reads_and_many_streams() {
+        let millis = Duration::from_millis;
+        let after = |took: u64, open: usize| pause(millis(250), millis(took), open);
+        assert_eq!(after(1, 1_000), millis(250));
+        assert_eq!(after(1, 2_000), millis(500));
+        assert_eq!(after(100, 2_000), millis(900));
+        assert_eq!(after(1, usize::MAX), LONGEST_PAUSE_FOR_STREAMS);
     }
 }

@@ -9,7 +9,7 @@ use crate::http::{
 };
 use crate::{
     domain::Refusal,
-    trips::live::{Delta, NoStream, SeatEvent},
+    trips::live::{NoStream, SeatEvent},
 };
 use axum::{
     extract::State,
@@ -20,7 +20,7 @@ use axum::{
     },
 };
 use futures_util::{StreamExt, stream};
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 /// The shortest time between two heartbeats, milliseconds.
 const MIN_HEARTBEAT_MS: u64 = 10;
@@ -40,9 +40,10 @@ pub(crate) async fn events(
         Ok(opened) => opened,
         Err(why) => return refuse(why, &headers),
     };
-    let first = stream::iter([Ok(Event::default().retry(Duration::from_millis(RECONNECT_MS)))]);
+    let first =
+        stream::iter([Ok::<_, Infallible>(Event::default().retry(Duration::from_millis(RECONNECT_MS)))]);
     let events =
-        stream::unfold(opened, |mut opened| async move { Some((event(&opened.next().await?), opened)) });
+        stream::unfold(opened, |mut opened| async move { Some((Ok(event(&opened.next().await?)), opened)) });
     let heartbeat = Duration::from_millis(app.settings.trips.live_heartbeat_ms.max(MIN_HEARTBEAT_MS));
     let sse = Sse::new(first.chain(events)).keep_alive(KeepAlive::new().interval(heartbeat));
     // A proxy that buffers a response would hold events back.
@@ -54,17 +55,12 @@ fn refuse(why: NoStream, headers: &HeaderMap) -> Result<Response, Problem> {
     if problem.status.is_server_error() && takes_events(headers) { Ok(busy()) } else { Err(problem) }
 }
 
-fn event(news: &SeatEvent) -> Result<Event, axum::Error> {
-    let name = match news.delta {
-        Delta::Seats(_) => "snapshot",
-        Delta::Changed(_) => "seats",
-        Delta::Cancelled(_) => "cancelled",
-    };
-    let event = Event::default().event(name).json_data(&news.delta)?;
-    Ok(match &news.id {
+fn event(news: &SeatEvent) -> Event {
+    let event = Event::default().event(news.name).data(&news.data);
+    match &news.id {
         Some(id) => event.id(id),
         None => event,
-    })
+    }
 }
 
 impl From<NoStream> for Problem {
