@@ -61,8 +61,11 @@ async fn a_note_is_bounded_text_in_the_orders_story_and_changes_nothing() {
     }
     let none = Uuid::now_v7().to_string();
     act(&world.ops, &none, "notes", &json!({ "note": "hello" })).await.problem(404, "003070");
-    let noted = act(&world.ops, &order, "notes", &json!({ "note": "<b>called</b> at noon" })).await;
+    // Its answer is kept, and is not taken for that of a booking.
+    let note = json!({ "note": "<b>called</b> at noon" });
+    let noted = act(&world.ops.key("a note"), &order, "notes", &note).await;
     assert_eq!(noted.expect(201)["status"], "unpaid");
+    assert_eq!(act(&world.ops.key("a note"), &order, "notes", &note).await.text, noted.text);
     let (done, said) = farebox(&world, &["orders", "note", &order, "--text", "called again"]);
     assert!(done, "{said}");
     let (done, said) = farebox(&world, &["orders", "note", &order, "--text", &long]);
