@@ -2,7 +2,10 @@
 //! its owner likes: neither may lead a worker to a service inside the network.
 
 use crate::settings::{Environment, Webhooks};
-use axum::http::{HeaderValue, Uri, uri::Scheme};
+use axum::http::{
+    HeaderValue, Uri,
+    uri::{Authority, Scheme},
+};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -80,7 +83,7 @@ impl Addresses {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Target {
             is_encrypted,
-            port: uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 }),
+            port: port(authority, if is_encrypted { 443 } else { 80 })?,
             host,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| "a URL with a host")?,
             path: path.parse().map_err(|_| "a URL with a path")?,
@@ -112,6 +115,16 @@ impl Addresses {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)
+    }
+}
+
+/// The port of an authority. What follows the host and is no port is an error: the parser takes any digits.
+fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
+    let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    match (after_host.strip_prefix(':'), authority.port_u16()) {
+        (None | Some(""), _) => Ok(usual),
+        (Some(_), Some(port)) if port > 0 => Ok(port),
+        _ => Err("a URL with a port from 1 to 65535".to_owned()),
     }
 }
 
@@ -229,6 +242,9 @@ mod tests {
             ("https://a:b@example.com/", "without a user"),
             ("https://10.0.0.1/in", "public address"),
             ("https://[::1]/in", "public address"),
+            ("https://example.com:0/in", "a port from 1"),
+            ("https://example.com:65536/in", "a port from 1"),
+            ("https://[2620:fe::fe]:99999/in", "a port from 1"),
         ] {
             let said = production.read(wrong).expect_err(wrong);
             assert!(said.contains(rule), "{wrong}: {said}");
@@ -237,6 +253,11 @@ mod tests {
         let target = production.read("https://hooks.example.com:8443/in?for=a").expect("a receiver");
         assert_eq!((target.host.as_str(), target.port), ("hooks.example.com", 8443));
         assert_eq!(target.path.to_string(), "/in?for=a");
+        for (usual, port) in
+            [("https://a.example/", 443), ("https://a.example:/", 443), ("https://[2620:fe::fe]:1/", 1)]
+        {
+            assert_eq!(production.read(usual).expect(usual).port, port, "{usual}");
+        }
         assert!(addresses(Environment::Development, false).read("http://127.0.0.1:1/in").is_ok());
     }
 
