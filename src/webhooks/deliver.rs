@@ -12,6 +12,7 @@ use super::{
     prune::give_up,
     receiver::Answer,
     round::{self, Attempt, Event, Round},
+    schedule::PROBE_AFTER,
     secret,
 };
 use crate::{outbound::Connection, saga::JobContext};
@@ -142,8 +143,8 @@ fn headers(secrets: &[Vec<u8>], event: Uuid, timestamp: i64, body: &[u8]) -> Hea
     values.into_iter().filter_map(header).collect()
 }
 
-/// Ends the job, or lets it come again when the next delivery is due and the endpoint's pause is over. It
-/// holds the endpoint's lock alone: an event that is written down meanwhile waits for it, and then finds no
+/// Ends the job, or lets it come again when the next delivery is due and the endpoint's pause is over; at
+/// the end of the pause, if the endpoint is then tried with any delivery. It holds the endpoint's lock alone: an event that is written down meanwhile waits for it, and then finds no
 /// job and enqueues one.
 async fn end(context: &JobContext, delivery: &Delivery, endpoint: Uuid) -> Result<Outcome, JobError> {
     give_up(context.pool(), MAX_GIVEN_UP).await?;
@@ -153,12 +154,14 @@ async fn end(context: &JobContext, delivery: &Delivery, endpoint: Uuid) -> Resul
         .execute(&mut *tx)
         .await?;
     let next = sqlx::query_scalar!(
-        r#"select greatest(min(d.due_at), e.paused_until) as "at!"
+        r#"select case when e.failures >= $2 then coalesce(e.paused_until, now())
+                       else greatest(min(d.due_at), e.paused_until) end as "at!"
            from webhook_endpoint e
            join webhook_delivery d on d.endpoint_id = e.id and d.state = 'pending' and d.give_up_at > now()
            where e.id = $1 and e.state = 'enabled'
            group by e.id"#,
-        endpoint
+        endpoint,
+        PROBE_AFTER
     )
     .fetch_optional(&mut *tx)
     .await?;

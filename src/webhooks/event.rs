@@ -70,10 +70,14 @@ async fn receivers(conn: &mut PgConnection, event: &WebhookEvent) -> Result<Vec<
 struct Receiver {
     id: Uuid,
     paused_until: Option<DateTime<Utc>>,
+    /// Whether its job comes later than the end of its pause, as after a failed event that waits for long.
+    is_late: bool,
 }
 
 /// Makes the jobs of these endpoints due now, which have new deliveries; that of a paused endpoint at the end
 /// of its pause. It belongs to the transaction that writes the deliveries.
+///
+/// A paused endpoint's job that would come after the pause runs now: it sends nothing, and sets its time anew.
 ///
 /// A job that runs ends only if nothing is due, and then does not see a delivery that is not committed. So
 /// it holds the endpoint's lock alone while it ends, and those who add deliveries share the lock until they
@@ -86,21 +90,24 @@ struct Receiver {
 pub(super) async fn wake(conn: &mut PgConnection, endpoints: &[Uuid]) -> Result<(), sqlx::Error> {
     let receivers = sqlx::query_as!(
         Receiver,
-        r#"select e.id as "id!", case when e.paused_until > now() then e.paused_until end as paused_until
+        r#"select e.id as "id!", case when e.paused_until > now() then e.paused_until end as paused_until,
+                  exists(select from queue.job j
+                         where j.tag = $2 and j.key = e.id::text and j.run_at > e.paused_until) as "is_late!"
            from (select id, paused_until from webhook_endpoint where id = any($1) order by id) as e
            where (select true from pg_advisory_xact_lock_shared(hashtextextended('webhook ' || e.id, 0)))"#,
-        endpoints
+        endpoints,
+        WebhookDelivery::TAG
     )
     .fetch_all(&mut *conn)
     .await?;
     let job = |receiver: &Receiver| NewJob::of(&WebhookDelivery::new(receiver.id));
-    for receiver in &receivers {
+    for receiver in receivers.iter().filter(|receiver| !receiver.is_late) {
         if let Some(until) = receiver.paused_until {
             queue::enqueue(&mut *conn, &[job(receiver)], Due::At(until)).await?;
         }
     }
-    let open: Vec<NewJob> =
-        receivers.iter().filter(|receiver| receiver.paused_until.is_none()).map(job).collect();
+    let is_open = |receiver: &&Receiver| receiver.paused_until.is_none() || receiver.is_late;
+    let open: Vec<NewJob> = receivers.iter().filter(is_open).map(job).collect();
     let there = queue::enqueue(&mut *conn, &open, Due::NowSilently).await?;
     let waiting: Vec<(&str, String)> = open
         .iter()

@@ -58,7 +58,8 @@ impl Attempt {
 }
 
 /// The next round; none if the endpoint is disabled or paused, or nothing is due. A paused endpoint whose
-/// pause has ended gets one event.
+/// pause has ended gets one event, due or not: a receiver that is back need not wait for the waits of its
+/// events, which are up to hours.
 pub(super) async fn next(pool: &PgPool, endpoint: Uuid, most: usize) -> Result<Option<Round>, sqlx::Error> {
     let mut conn = pool.acquire().await?;
     let found = sqlx::query!(
@@ -70,15 +71,17 @@ pub(super) async fn next(pool: &PgPool, endpoint: Uuid, most: usize) -> Result<O
     .fetch_optional(&mut *conn)
     .await?;
     let Some(found) = found else { return Ok(None) };
-    let most = if found.failures < PROBE_AFTER { i64::try_from(most).unwrap_or(1) } else { 1 };
+    let is_probe = found.failures >= PROBE_AFTER;
+    let most = if is_probe { 1 } else { i64::try_from(most).unwrap_or(1) };
     let events = sqlx::query_as!(
         Event,
         "select v.id, v.kind, v.at, v.data, d.attempts
          from webhook_delivery d join webhook_event v on v.id = d.event_id
-         where d.endpoint_id = $1 and d.state = 'pending' and d.due_at <= now() and d.give_up_at > now()
+         where d.endpoint_id = $1 and d.state = 'pending' and (d.due_at <= now() or $3) and d.give_up_at > now()
          order by d.due_at limit $2",
         endpoint,
-        most
+        most,
+        is_probe
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -133,7 +136,7 @@ async fn write_attempts(
 ) -> Result<(), sqlx::Error> {
     let waits = attempts.iter().map(|attempt| {
         let wait = schedule::wait(settings.first_wait(), settings.longest_wait(), attempt.attempts);
-        wait.max(attempt.retry_after.unwrap_or_default().min(settings.longest_wait())).as_secs_f64()
+        wait.max(attempt.retry_after.unwrap_or_default().min(settings.longest_pause())).as_secs_f64()
     });
     let status = |attempt: &Attempt| attempt.status.and_then(|status| i16::try_from(status).ok());
     let error = |attempt: &Attempt| attempt.error.as_deref().map(storable);

@@ -27,6 +27,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 pub enum Answers {
     /// With this status.
     With(u16),
+    /// With 503, and this `Retry-After`, seconds.
+    Later(u32),
     /// With 204, after this time.
     Slowly(Duration),
     /// With 302, to this path.
@@ -191,6 +193,10 @@ async fn receive(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answ
         let now = *answers.borrow_and_update();
         match now {
             Answers::With(status) => break status,
+            Answers::Later(secs) => {
+                response.headers_mut().insert("retry-after", HeaderValue::from(secs));
+                break 503;
+            }
             Answers::Slowly(time) => {
                 tokio::time::sleep(time).await;
                 break 204;

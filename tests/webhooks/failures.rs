@@ -27,6 +27,41 @@ async fn a_failed_event_comes_again_with_the_same_id_and_body() {
     assert_eq!(webhook.now(&world).await["failures"], 0);
 }
 
+/// It asks for an hour. What it has refused, and what happens in the pause, comes after the longest pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_left_alone_for_the_longest_pause_at_most() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    receiver.now_answers(Answers::Later(3_600));
+    let webhook = Webhook::add(&world, &receiver, &["order.paid"]).await;
+    let (rider, trip) = (world.rider("100.00").await, world.trip(5).await);
+    let long =
+        [("FAREBOX__WEBHOOKS__LONGEST_WAIT_SECS", "21600"), ("FAREBOX__WEBHOOKS__LONGEST_PAUSE_MS", "2000")];
+    let _worker = quick_worker(&world, &long);
+    paid(&rider, &trip, 1..=1).await;
+    until("it is paused", || async { webhook.now(&world).await["paused_until"].is_string() }).await;
+    receiver.now_answers(Answers::With(204));
+    paid(&rider, &trip, 2..=3).await;
+    receiver.has_taken(3).await;
+}
+
+/// By the waits of its event alone, the twentieth attempt would come after a quarter of an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_receiver_is_tried_after_each_pause_though_its_event_waits_for_longer() {
+    let world = World::new().await;
+    let receiver = Receiver::start().await;
+    receiver.now_answers(Answers::With(500));
+    Webhook::add(&world, &receiver, &["order.paid"]).await;
+    let (rider, trip) = (world.rider("100.00").await, world.trip(5).await);
+    let short_first =
+        [("FAREBOX__WEBHOOKS__FIRST_WAIT_MS", "1"), ("FAREBOX__WEBHOOKS__LONGEST_WAIT_SECS", "21600")];
+    let _worker = quick_worker(&world, &short_first);
+    paid(&rider, &trip, 1..=1).await;
+    receiver.has(20).await;
+    receiver.now_answers(Answers::With(204));
+    receiver.has_taken(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_gone_is_sent_nothing_more() {
     let world = World::new().await;
