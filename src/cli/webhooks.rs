@@ -16,6 +16,7 @@ use crate::{
 use farebox_jobs::EventKind;
 use serde::Serialize;
 use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
 
 impl Webhooks {
     pub(crate) async fn run(self, pool: &PgPool, settings: &Settings) -> Result<(), BoxError> {
@@ -28,13 +29,15 @@ impl Webhooks {
             }
             Self::Add(add) => {
                 let kinds = if add.kinds.is_empty() { EventKind::ALL.to_vec() } else { add.kinds };
-                let new = NewEndpoint { name: name(&add.name)?, url: address(settings, add.url)?, kinds };
+                let (name, url) = (name(&add.name)?, address(settings, add.url)?);
+                let new = NewEndpoint { id: Uuid::now_v7(), name, url, kinds };
                 let (by, mut tx) = (by(&add.why)?, storage::begin(pool).await?);
                 let added = acts::add(&mut tx, &by, new).await;
                 done(tx, added, &add.shown).await
             }
             Self::Change(change) => {
                 let what = Change {
+                    seen: None,
                     name: change.name.as_deref().map(name).transpose()?,
                     url: change.url.map(|url| address(settings, url)).transpose()?,
                     kinds: change.kinds,
@@ -78,7 +81,9 @@ async fn print_secret(pool: &PgPool, settings: &Settings, act: &Act) -> Result<(
 }
 
 async fn print_deliveries(pool: &PgPool, which: &Deliveries) -> Result<(), BoxError> {
-    webhooks::find(pool, which.id.0).await?.ok_or("there is no such webhook")?;
+    if !webhooks::has_been(pool, which.id.0).await? {
+        return Err("there is no such webhook".into());
+    }
     let page = webhooks::deliveries(pool, which.id.0, which.state, None, which.limit).await?;
     for one in page.items {
         let error = one.last_error.as_deref().map_or(String::new(), |error| format!(": {error}"));

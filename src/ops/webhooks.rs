@@ -25,12 +25,15 @@ async fn record(
     Ok(by.record(conn, action, &Subject::of("webhook", &webhook), detail).await?)
 }
 
-/// Adds a webhook, for a reason.
+/// Adds a webhook, for a reason. One that is there already under this id stays as it is.
 ///
 /// # Errors
 /// As [`webhooks::add`]; no reason.
 pub async fn add(conn: &mut PgConnection, by: &Attribution, new: NewEndpoint) -> Result<Endpoint, Error> {
-    let added = webhooks::add(&mut *conn, new).await?;
+    let id = new.id;
+    let Some(added) = webhooks::add(&mut *conn, new).await? else {
+        return Ok(webhooks::find(conn, id).await?.ok_or(Refusal::NotFound("webhook"))?);
+    };
     let detail = json!({ "name": added.name, "url": added.url, "kinds": added.kinds });
     record(conn, by, Action::WebhookAdd, added.id, &detail).await?;
     Ok(added)

@@ -63,6 +63,8 @@ pub struct Endpoint {
 /// An endpoint to add, with an address that was read.
 #[derive(Clone, Debug)]
 pub struct NewEndpoint {
+    /// Its id, which the caller has drawn: what is added twice under one id is there once.
+    pub id: Uuid,
     /// What operators call it.
     pub name: WebhookName,
     /// Where events are sent to.
@@ -74,6 +76,8 @@ pub struct NewEndpoint {
 /// What is changed of an endpoint; what is absent stays.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// The state that was looked at, by [`Endpoint::changed_at`]; nothing changes if it is another by now.
+    pub seen: Option<DateTime<Utc>>,
     /// What operators call it.
     pub name: Option<WebhookName>,
     /// Where events are sent to, an address that was read.
@@ -126,6 +130,16 @@ pub async fn find(db: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Endpoint>,
     endpoints!(db, "e.id = $1", id).fetch_optional(db).await
 }
 
+/// Whether there is such an endpoint, or was: the log of a removed one stays until it is old.
+///
+/// # Errors
+/// The database's.
+pub async fn has_been(db: impl PgExecutor<'_>, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists(select from webhook_endpoint where id = $1) as "has!""#, id)
+        .fetch_one(db)
+        .await
+}
+
 async fn known(conn: &mut PgConnection, id: Uuid) -> Result<Endpoint, Error> {
     Ok(find(conn, id).await?.ok_or(Refusal::NotFound("webhook"))?)
 }
@@ -140,14 +154,14 @@ fn words(mut kinds: Vec<EventKind>) -> Result<Vec<String>, Refusal> {
     Ok(kinds.into_iter().map(|kind| kind.wire().to_owned()).collect())
 }
 
-/// Adds an endpoint, enabled, in the caller's transaction. It gets the events of changes that begin after its
-/// commit.
+/// Adds an endpoint, enabled, in the caller's transaction; none if it is there already. It gets the events of
+/// changes that begin after its commit.
 ///
 /// # Errors
 /// No kind; [`MAX_ENDPOINTS`] are there; the database's.
-pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Endpoint, Error> {
+pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Option<Endpoint>, Error> {
     let kinds = words(new.kinds)?;
-    let (id, nonce) = (Uuid::now_v7(), new_nonce().map_err(Error::Broken)?);
+    let (id, nonce) = (new.id, new_nonce().map_err(Error::Broken)?);
     for _ in 0..MAX_TRIES {
         // Two that take the same place: the second waits for the first, gets no row, and takes the next one.
         let added = sqlx::query!(
@@ -155,7 +169,7 @@ pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Endpoint, 
          select $1, min(p.place)::smallint, $2, $3, $4, $5 from generate_series(1, 32) as p (place)
          where not exists(select from webhook_endpoint e where e.place = p.place)
          having min(p.place) is not null
-         on conflict (place) do nothing",
+         on conflict do nothing",
             id,
             new.name.as_str(),
             new.url,
@@ -165,7 +179,10 @@ pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Endpoint, 
         .execute(&mut *conn)
         .await?;
         if added.rows_affected() > 0 {
-            return known(conn, id).await;
+            return known(conn, id).await.map(Some);
+        }
+        if find(&mut *conn, id).await?.is_some() {
+            return Ok(None);
         }
     }
     let rule = format!("one of at most {MAX_ENDPOINTS} webhooks: remove another one first");
@@ -176,24 +193,28 @@ pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Endpoint, 
 /// before was paused. Deliveries that wait stay, whatever kinds it takes from now on.
 ///
 /// # Errors
-/// No kind; an unknown endpoint; the database's.
+/// No kind; an unknown endpoint; one that has changed since it was seen; the database's.
 pub async fn change(conn: &mut PgConnection, id: Uuid, change: Change) -> Result<Endpoint, Error> {
     let kinds = change.kinds.map(words).transpose()?;
-    sqlx::query!(
+    let changed = sqlx::query!(
         "update webhook_endpoint e
          set name = coalesce($2, name), url = coalesce($3, url), kinds = coalesce($4, kinds),
              failures = case when $3 <> url then 0 else failures end,
              failing_since = case when $3 <> url then null else failing_since end,
              paused_until = case when $3 <> url then null else paused_until end,
              changed_at = now()
-         where id = $1 and state <> 'removed'",
+         where id = $1 and state <> 'removed' and ($5::timestamptz is null or changed_at = $5)",
         id,
         change.name.map(WebhookName::into_string),
         change.url,
-        kinds.as_deref()
+        kinds.as_deref(),
+        change.seen
     )
     .execute(&mut *conn)
     .await?;
+    if changed.rows_affected() == 0 && find(&mut *conn, id).await?.is_some() {
+        return Err(Refusal::PreviewStale.into());
+    }
     super::event::wake(&mut *conn, &[id]).await?;
     known(conn, id).await
 }

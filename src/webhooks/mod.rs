@@ -31,8 +31,8 @@ pub use address::{Addresses, Target};
 pub use body::id_of;
 pub use deliver::run_delivery;
 pub use endpoint::{
-    Change, Endpoint, MAX_ENDPOINTS, NewEndpoint, ROTATION_SECS, Secret, add, change, find, list, remove,
-    rotate, secret, set_enabled,
+    Change, Endpoint, MAX_ENDPOINTS, NewEndpoint, ROTATION_SECS, Secret, add, change, find, has_been, list,
+    remove, rotate, secret, set_enabled,
 };
 pub use event::run_event;
 pub use facts::{OrderData, RollbackData, TripData};

@@ -92,3 +92,29 @@ async fn a_secret_is_read_after_the_password() {
     let answer = session.send("POST", &page, Some(form)).await;
     assert_eq!(answer.headers()["cache-control"], "no-store");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_twice_adds_one_and_an_old_form_changes_nothing() {
+    let world = World::new().await;
+    let session = ConsoleSession::enter(&world, "ops").await;
+    let list = "/console/webhooks";
+    let (csrf, id) = (session.hidden(list, "csrf").await, session.hidden(list, "id").await);
+    let fields = "url=http%3A%2F%2F127.0.0.1%3A9%2Fin&order_paid=yes&reason=a+test";
+    let add = format!("csrf={csrf}&id={id}&name=first&{fields}");
+    for _ in 0..2 {
+        let answer = session.send("POST", list, Some(add.clone())).await;
+        assert_eq!(
+            answer.headers()["location"].to_str().unwrap().split('?').next(),
+            Some(&*format!("{list}/{id}"))
+        );
+    }
+    assert_eq!(count(&world.pool, "select count(*) from webhook_endpoint").await, 1);
+    assert_eq!(count(&world.pool, "select count(*) from audit where act = 'webhook_add'").await, 1);
+    let page = format!("{list}/{id}/change");
+    let seen = session.hidden(&page, "seen").await;
+    let change = |name: &str| Some(format!("csrf={csrf}&seen={seen}&name={name}&{fields}"));
+    assert_eq!(session.send("POST", &page, change("second")).await.status(), 303);
+    assert_eq!(session.send("POST", &page, change("third")).await.status(), 409);
+    let kept = "select count(*) from webhook_endpoint where name = 'second'";
+    assert_eq!(count(&world.pool, kept).await, 1);
+}

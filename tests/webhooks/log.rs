@@ -72,6 +72,7 @@ async fn old_events_are_deleted_and_then_removed_webhooks() {
     receiver.has_taken(3).await;
     world.drained().await;
     webhook.act(&world, "remove").await;
+    assert_eq!(webhook.log(&world, "delivered").await.len(), 3, "its log stays");
     sqlx::query("update webhook_event set created_at = now() - interval '31 days'")
         .execute(&world.pool)
         .await

@@ -73,7 +73,7 @@ pub(super) const TEXTS: super::Table = &[
         "任务正在执行，或有相同键的存活任务；请稍后再看",
     ),
     ("a dead letter that owes something is redriven", "仍有未清事项的死信须重投"),
-    ("the order has changed since: look at the preview again", "订单此后有变更：请重新查看预览"),
+    ("what it shows has changed since: look at it again", "其显示的内容此后有变更：请重新查看"),
     ("it would cover {} jobs now: look at the preview again", "现在将涉及 {} 个任务：请重新查看预览"),
     ("all of it is done, or it was stopped before", "操作已全部完成，或此前已停止"),
     // Money.

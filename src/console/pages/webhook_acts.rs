@@ -22,6 +22,7 @@ use crate::{
     webhooks::{self, Addresses, Change, NewEndpoint, Secret},
 };
 use axum::{extract::State, response::Response};
+use chrono::{DateTime, Utc};
 use farebox_jobs::EventKind;
 use maud::html;
 use serde::Deserialize;
@@ -40,6 +41,10 @@ pub(crate) struct WebhookForm {
     rollback_done: Option<String>,
     rollback_failed: Option<String>,
     event: String,
+    /// The id that the page has drawn for a webhook to add: a form that is sent twice adds one.
+    id: Option<Uuid>,
+    /// When the webhook was last changed that the page showed, RFC 3339.
+    seen: Option<DateTime<Utc>>,
 }
 
 impl WebhookForm {
@@ -47,7 +52,8 @@ impl WebhookForm {
         let addresses = Addresses::new(&app.settings.webhooks, app.settings.environment);
         addresses.read(&self.url).map_err(|rule| FieldError::new("url", rule))?;
         let kinds = EventKind::ALL.into_iter().filter(|kind| self.has(*kind)).collect();
-        Ok(NewEndpoint { name: WebhookName::read("name", &self.name)?, url: self.url.clone(), kinds })
+        let (id, name) = (self.id.unwrap_or_else(Uuid::now_v7), WebhookName::read("name", &self.name)?);
+        Ok(NewEndpoint { id, name, url: self.url.clone(), kinds })
     }
 
     fn has(&self, kind: EventKind) -> bool {
@@ -121,8 +127,8 @@ pub(crate) async fn act(
     let mut back = format!("/console/webhooks/{id}");
     let done = match act {
         Act::Change => {
-            let NewEndpoint { name, url, kinds } = form.endpoint(&app)?;
-            let change = Change { name: Some(name), url: Some(url), kinds: Some(kinds) };
+            let NewEndpoint { name, url, kinds, .. } = form.endpoint(&app)?;
+            let change = Change { seen: form.seen, name: Some(name), url: Some(url), kinds: Some(kinds) };
             acts::change(&mut tx, &by, id, change).await?.name
         }
         Act::Enable | Act::Disable => acts::set_enabled(&mut tx, &by, id, act == Act::Enable).await?.name,

@@ -2,7 +2,7 @@
 
 use crate::{
     console::{failure::Failure, form::password_page, session::PageContext},
-    domain::Refusal,
+    domain::{Refusal, json::rfc3339},
     http::App,
     webhooks::Endpoint,
 };
@@ -140,6 +140,10 @@ pub(super) fn fields(context: &PageContext, one: Option<&Endpoint>) -> Markup {
     let (name, url) = one.map_or(("", ""), |one| (&one.name, &one.url));
     let takes = |kind: EventKind| one.is_none_or(|one| one.kinds.iter().any(|word| word == kind.wire()));
     html! {
+        @match one {
+            Some(one) => input type="hidden" name="seen" value=(rfc3339(&one.changed_at));,
+            None => input type="hidden" name="id" value=(Uuid::now_v7());,
+        }
         label for="name" { (context.t("Name", "名称")) }
         input #name name="name" type="text" maxlength="100" required autocomplete="off" value=(name);
         label for="url" { (context.t("Address", "地址")) }

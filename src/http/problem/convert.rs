@@ -76,7 +76,7 @@ impl From<Refusal> for Problem {
             Refusal::JobBusy => Self::busy_job(),
             Refusal::StillOwed => Self::new(&STILL_OWED, "a dead letter that owes something is redriven"),
             Refusal::PreviewStale => {
-                Self::new(&PREVIEW_STALE, "the order has changed since: look at the preview again")
+                Self::new(&PREVIEW_STALE, "what it shows has changed since: look at it again")
             }
             Refusal::BulkOver => Self::new(&BULK_OVER, "all of it is done, or it was stopped before"),
             Refusal::BulkChanged { covers } => Self::new(

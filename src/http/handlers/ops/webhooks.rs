@@ -23,6 +23,7 @@ use axum::{
 use farebox_jobs::EventKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A webhook to add.
 #[derive(Deserialize, Serialize, JsonSchema)]
@@ -93,7 +94,7 @@ pub(crate) async fn add(
     let by = by(&change.caller, Some(change.body.reason.as_str()))?;
     let NewWebhook { name, url, kinds, .. } = change.body;
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = acts::add(act.conn(), &by, NewEndpoint { name, url, kinds }).await;
+    let done = acts::add(act.conn(), &by, NewEndpoint { id: Uuid::now_v7(), name, url, kinds }).await;
     act.end(StatusCode::CREATED, done).await
 }
 
@@ -108,7 +109,7 @@ pub(crate) async fn change(
     let (id, by) = (id(&text, "webhook")?, by(&change.caller, Some(change.body.reason.as_str()))?);
     let ChangeWebhook { name, url, kinds, .. } = change.body;
     let mut act = IdempotentChange::begin(&change.saga.pool, change.key.as_ref()).await?;
-    let done = acts::change(act.conn(), &by, id, Change { name, url, kinds }).await;
+    let done = acts::change(act.conn(), &by, id, Change { seen: None, name, url, kinds }).await;
     act.end(StatusCode::OK, done).await
 }
 
@@ -178,7 +179,9 @@ pub(crate) async fn deliveries(
 ) -> Result<Paged<Delivery>, Problem> {
     let (after, limit) = (paging.cursor::<DeliveryCursor>()?, paging.limit()?);
     let id = id(&text, "webhook")?;
-    webhooks::find(&app.saga.pool, id).await?.ok_or(Refusal::NotFound("webhook"))?;
+    if !webhooks::has_been(&app.saga.pool, id).await? {
+        return Err(Refusal::NotFound("webhook").into());
+    }
     Ok(Paged(webhooks::deliveries(&app.saga.pool, id, filter.state, after, limit).await?))
 }
 
