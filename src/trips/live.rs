@@ -166,7 +166,11 @@ impl Live {
             match self.read_states(&pool, &trips).await {
                 Ok(seen) => {
                     failing = false;
-                    self.publish(seen);
+                    for (trip, now) in seen {
+                        self.publish(trip, now);
+                        // Requests are not to wait until the streams of all trips have been woken.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Err(error) => {
                     let outage = note_outage(&error);
@@ -188,15 +192,13 @@ impl Live {
         trips.keys().copied().collect()
     }
 
-    fn publish(&self, seen: Vec<(TripId, Seats)>) {
+    fn publish(&self, trip: TripId, mut now: Seats) {
         let trips = self.trips();
-        for (trip, mut now) in seen {
-            let Some(seats) = trips.get(&trip) else { continue };
-            let before = Arc::clone(&seats.borrow());
-            if before.id != now.id {
-                now.step = now.step_from(&before);
-                seats.send_replace(Arc::new(now));
-            }
+        let Some(seats) = trips.get(&trip) else { return };
+        let before = Arc::clone(&seats.borrow());
+        if before.id != now.id {
+            now.step = now.step_from(&before);
+            seats.send_replace(Arc::new(now));
         }
     }
 
