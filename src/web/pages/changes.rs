@@ -1,4 +1,4 @@
-//! What changes of the timetable changed for an order, in its rider's language and by the clocks of the stops.
+//! What changes of the timetable changed for an order, in its rider's language, by the clocks of the stops.
 //! The API says it as it is recorded: in English phrases between commas, with times in UTC.
 
 use crate::web::{session::Visitor, views::Order, words::date};
