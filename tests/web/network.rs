@@ -1,9 +1,11 @@
 //! The network between a phone and the API, which can be away.
 
-use std::sync::atomic::AtomicBool;
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{
     io::copy_bidirectional,
@@ -37,11 +39,11 @@ impl Line {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let cut = shared.cut.notified();
-                    // Without a network, who connects is hung up on.
+                    // Without a network, and after the API has ended, who connects is hung up on.
                     if shared.is_away.load(Ordering::SeqCst) {
                         return;
                     }
-                    let mut server = TcpStream::connect(target).await.unwrap();
+                    let Ok(mut server) = TcpStream::connect(target).await else { return };
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut server) => {}
                         () = cut => {}
