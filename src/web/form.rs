@@ -1,6 +1,6 @@
 //! Forms: each comes from one of these pages; those of a session carry its token.
 
-use super::{Web, session::Visitor};
+use super::{Web, frame::refused, refusals::out_of_date, session::Visitor};
 use crate::{
     browser::{csrf::verify_csrf, origin::is_own_page},
     http::{
@@ -18,6 +18,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+/// What the address of a form has at its end, behind the address of its page.
+const ACTS: [&str; 7] =
+    ["/pay", "/cancel", "/refund", "/evaluate", "/pay-password", "/sign-out", "/preferences"];
 /// What a form may hold several times: the seats that were chosen.
 const REPEATED: [&str; 1] = ["seats"];
 
@@ -50,15 +53,16 @@ impl FromRequest<Web> for Form {
 
     async fn from_request(request: Request, web: &Web) -> Result<Self, Response> {
         let app = &web.app;
-        let path = request.uri().path().to_owned();
+        let path = page_of(request.uri().path()).to_owned();
         let visitor = Visitor::of(web, request.headers(), request.extensions(), path);
         let forged = {
             let proxies = app.settings.http.trusted_proxies;
             let address = Address::of(request.extensions(), request.headers(), proxies);
-            let account = visitor.caller.map(|caller| security::account(caller.rider_id));
+            let (visitor, headers) = (visitor.clone(), request.headers().clone());
             move || {
+                let account = visitor.caller.map(|caller| security::account(caller.rider_id));
                 Event::FormForged.record(account.as_deref(), Some(&security::network(address.0)));
-                Problem::denied().into_response()
+                refused(web, &visitor, &headers, &out_of_date(&visitor))
             }
         };
         if !is_own_page(app, request.headers()) {
@@ -66,13 +70,36 @@ impl FromRequest<Web> for Form {
         }
         let bytes = bytes(request, app).await.map_err(IntoResponse::into_response)?;
         let text = String::from_utf8_lossy(&bytes);
-        let fields =
-            strict::pairs(&text).and_then(|fields| strict::once(&fields, &REPEATED).map(|()| fields));
+        let fields = strict::pairs_of_lines(&text)
+            .and_then(|fields| strict::once(&fields, &REPEATED).map(|()| fields));
         let fields = fields.map_err(|error| Problem::field(&error).into_response())?;
         let form = Self { visitor, fields };
         match form.visitor.caller {
             Some(caller) if !verify_csrf(form.text("csrf"), app, caller.session_id) => Err(forged()),
             _ => Ok(form),
+        }
+    }
+}
+
+/// The page that a form with this address is on; the first one if it is on every page.
+fn page_of(path: &str) -> &str {
+    ACTS.iter().find_map(|act| path.strip_suffix(act)).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn a_form_is_on_a_page() {
+        for (form, page) in [
+            ("/ride/orders/7/pay", "/ride/orders/7"),
+            ("/ride/account/pay-password", "/ride/account"),
+            ("/ride/sign-out", "/ride"),
+            ("/ride/trips/7", "/ride/trips/7"),
+            ("/ride/sign-in", "/ride/sign-in"),
+        ] {
+            assert_eq!(page_of(form), page);
         }
     }
 }

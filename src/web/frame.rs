@@ -12,7 +12,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Response},
 };
 use chrono::Utc;
 use maud::{DOCTYPE, Markup, html};
@@ -102,6 +102,10 @@ fn preferences(visitor: &Visitor) -> Markup {
                 (fields(visitor))
                 button type="submit" { (visitor.t("Sign out", "退出登录")) }
             }
+            p #leaving role="status" data-offline=(visitor.t(
+                "There is no network, so you are still signed in. The tickets that this browser kept are removed. \
+                 Leave this page open: it signs you out as soon as there is a network.",
+                "没有网络，尚未退出登录。此浏览器保存的车票已删除。请保持此页面打开，恢复网络后将自动退出。")) {}
         }
     }
 }
@@ -114,8 +118,7 @@ pub(super) fn fields(visitor: &Visitor) -> Markup {
 /// The response to a read that was refused: a session that ended leads to signing in.
 pub(super) fn refused(web: &Web, visitor: &Visitor, headers: &HeaderMap, refused: &Refused) -> Response {
     if refused.is_signed_out() {
-        let gone = end(web, headers);
-        return ([(header::SET_COOKIE, gone)], Redirect::to(&visitor.sign_in())).into_response();
+        return end(web, headers, &visitor.sign_in());
     }
     let (title, help) = (refusals::title(visitor, refused), refusals::help(visitor, refused));
     let body = html! {

@@ -9,6 +9,9 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
 
+/// What stands for a code where a form is not of a page of the session.
+const OUT_OF_DATE: &str = "out of date";
+
 /// The refusal in its place on a page. Assistive technology reads it out.
 pub(super) fn alert(visitor: &Visitor, refused: &Refused) -> Markup {
     html! { div.alert role="alert" tabindex="-1" autofocus {
@@ -29,12 +32,27 @@ pub(super) fn title(visitor: &Visitor, refused: &Refused) -> String {
     }
 }
 
+/// A form of another session, or of another site: the page says how to go on.
+pub(super) fn out_of_date(visitor: &Visitor) -> Refused {
+    let mut problem = serde_json::Map::new();
+    let words = visitor.t("This page is out of date", "页面已过期");
+    problem.insert("title".to_owned(), words.into());
+    problem.insert("code".to_owned(), OUT_OF_DATE.into());
+    Refused { status: StatusCode::FORBIDDEN, problem }
+}
+
 /// What the rider can do, or need not do.
 pub(super) fn help(visitor: &Visitor, refused: &Refused) -> Option<String> {
     let t = |english: &str, chinese: &str| Some(visitor.t(english, chinese).to_owned());
     match refused.code() {
         "003074" => Some(rule(visitor, refused)),
-        "003001" => t("Both are as you registered them.", "请使用注册时的用户名和密码。"),
+        "003001" => {
+            t("Use the name and the password that you registered with.", "请使用注册时的用户名和密码。")
+        }
+        OUT_OF_DATE => t(
+            "You have signed in or out since it was opened. Open it again, and send the form from there.",
+            "打开此页面后登录状态已变化。请重新打开页面后再提交。",
+        ),
         "004000" => Some(taken(visitor, &labels(refused))),
         "004001" => Some(tries(visitor, refused)),
         "004002" => Some(format!(
@@ -43,7 +61,12 @@ pub(super) fn help(visitor: &Visitor, refused: &Refused) -> Option<String> {
             money(refused.text("balance"), "")
         )),
         "006001" => t("Nothing was charged. Book again.", "未扣款，请重新预订。"),
-        "006010" => t("Wait a moment: nothing is charged twice.", "请稍候，不会重复扣款。"),
+        "006002" => t(
+            "It has changed in the meantime. This page shows how it is now.",
+            "订单状态已变化，本页显示最新状态。",
+        ),
+        "006040" => t("Pay for one of them, or give its seats back.", "请先支付其中一个，或放弃其座位。"),
+        "006006" | "006010" => t("Wait a moment: nothing is charged twice.", "请稍候，不会重复扣款。"),
         _ if refused.status == StatusCode::NOT_FOUND => {
             t("There is nothing at this address.", "此地址没有内容。")
         }

@@ -11,13 +11,16 @@ use crate::{
 };
 use axum::{
     extract::FromRequestParts,
-    http::{Extensions, HeaderMap, HeaderValue, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use std::convert::Infallible;
 
 /// The cookie that holds the session's token.
 pub(super) const SESSION: &str = "farebox_ride";
+/// Where a session ends, the browser removes what it stored, with the tickets that are kept for later.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
 /// Longest address of a page that is kept through signing in, bytes.
 const MAX_NEXT_BYTES: usize = 2_000;
 
@@ -83,9 +86,10 @@ pub(super) fn begin(web: &Web, headers: &HeaderMap, token: &str, secs: u32) -> H
     Cookies::of(&web.app, headers, RIDE).set(SESSION, token, secs)
 }
 
-/// The header that ends it.
-pub(super) fn end(web: &Web, headers: &HeaderMap) -> HeaderValue {
-    Cookies::of(&web.app, headers, RIDE).remove(SESSION)
+/// Ends it in the browser, and leads to this address.
+pub(super) fn end(web: &Web, headers: &HeaderMap, then: &str) -> Response {
+    let gone = Cookies::of(&web.app, headers, RIDE).remove(SESSION);
+    ([(header::SET_COOKIE, gone), (CLEAR_SITE_DATA, CLEARED)], Redirect::to(then)).into_response()
 }
 
 /// An address with the page to go to afterwards.

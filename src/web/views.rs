@@ -144,6 +144,13 @@ pub(super) struct Order {
     pub(super) payments: Vec<Payment>,
 }
 
+impl Order {
+    /// Whether its seats are the rider's.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "unpaid" | "paying" | "paid")
+    }
+}
+
 /// A payment for an order.
 #[derive(Deserialize)]
 pub(super) struct Payment {

@@ -9,6 +9,9 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 
+/// All of an amount, percent.
+const WHOLE: u8 = 100;
+
 /// An amount with its currency, read as one word.
 pub(super) fn money(amount: &str, currency: &str) -> String {
     let (whole, rest) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
@@ -106,6 +109,25 @@ pub(super) fn way(visitor: &Visitor, journey: &Journey) -> String {
 pub(super) fn trip_title(visitor: &Visitor, journey: &Journey) -> String {
     let departs = journey.departs_local;
     format!("{} · {} {}", way(visitor, journey), date(visitor, departs.date_naive()), departs.format("%H:%M"))
+}
+
+/// That a trip is cancelled, with what its operator says to riders.
+pub(super) fn cancelled(visitor: &Visitor, journey: &Journey, message: Option<&str>) -> Markup {
+    let day = format!("/ride?date={}", journey.departs_local.date_naive());
+    html! { div.alert {
+        strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
+        @if let Some(message) = message { p.message { (message) } }
+        p { a.button href=(day) { (visitor.t("Other buses of the day", "当天其他班车")) } }
+    } }
+}
+
+/// Until when a ticket can be given back, and for how much of its price.
+pub(super) fn refundable(visitor: &Visitor, journey: &Journey, until: DateTime<Utc>, percent: u8) -> Markup {
+    html! {
+        (visitor.t("Refundable until ", "可退款至 ")) strong { (dated(visitor, journey, until)) }
+        @if percent < WHOLE { " · " (visitor.t(
+            &format!("{percent} % of the price comes back"), &format!("退回票价的 {percent}%"))) }
+    }
 }
 
 /// The state of an order, as its rider reads it.

@@ -31,7 +31,7 @@ mod real_feed;
 mod rules;
 mod rules_of_many;
 mod selling;
-mod sold;
+pub mod sold;
 mod sold_guards;
 mod sold_kills;
 mod sold_races;

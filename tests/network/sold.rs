@@ -35,7 +35,7 @@ pub(super) fn label(number: u16) -> String {
 }
 
 /// A network with both models: buses 1 and 2 of the first, bus 3 of the other.
-pub(super) fn sold_network(departures: &str) -> Files {
+pub fn sold_network(departures: &str) -> Files {
     let mut files = network(departures);
     files.insert("models.toml", models());
     files.insert("buses.csv", b"number,model\n1,m\n2,m\n3,n\n".to_vec());
@@ -43,14 +43,14 @@ pub(super) fn sold_network(departures: &str) -> Files {
 }
 
 /// A world that sells a departure `d` of bus 1 at eight, and `e` of bus 2 at nine.
-pub(super) async fn selling(name: &str, world: World) -> World {
+pub async fn selling(name: &str, world: World) -> World {
     import(&world.db, &written(name, &sold_network("d,r,0,1,k,8:00,10 5\ne,r,0,2,k,9:00,10 5\n")));
     farebox(&world.db, &["trips", "--days", "4"]).succeeded();
     world
 }
 
 /// The change: `d` half an hour later by a bus of the other model, and no `e`.
-pub(super) fn other_bus(name: &str) -> PathBuf {
+pub fn other_bus(name: &str) -> PathBuf {
     written(name, &sold_network("d,r,0,3,k,8:30,10 5\n"))
 }
 
@@ -60,7 +60,7 @@ pub(super) fn apply_only(world: &World, path: &Path, digest: &str) -> Ran {
 }
 
 /// Waits until the newest import is finished.
-pub(super) async fn finished(world: &World) {
+pub async fn finished(world: &World) {
     until("the import is finished", || async {
         count(&world.pool, "select count(*) from network_import where finished_at is null").await == 0
     })

@@ -1,10 +1,13 @@
 //! The rider's pages, in a real browser at the width of a phone.
 
 mod at_the_door;
+mod changes;
 mod chinese;
 mod every_page;
 mod first_page;
 mod keyboard;
+mod leaving;
+mod network;
 mod news;
 pub mod pictures;
 mod ticket;

@@ -1,7 +1,10 @@
 //! What a rider at the stop wants to know: the next bus, a cancelled one, and how the trip was.
 
-use super::{depart, named, phone, sign_in};
-use crate::harness::{PAY_PASSWORD, World};
+use super::{depart, named, phone, says, sign_in, tap_seat};
+use crate::{
+    console::a11y::Accessibility,
+    harness::{PAY_PASSWORD, World},
+};
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Asia::Shanghai;
 use serde_json::json;
@@ -36,8 +39,7 @@ async fn a_cancelled_trip_tells_its_riders_the_message() {
     let client = named(&world, "rider", "10.00").await;
     let order = client.booked(&trip, &["3"]).await;
     client.pay_with(&order, PAY_PASSWORD).await.expect(200);
-    let cancelling = json!({ "reason": REASON, "message": MESSAGE });
-    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &cancelling).await.expect(202);
+    cancel(&world, &trip).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
     browser.goto(&format!("/ride/orders/{order}")).await;
@@ -55,6 +57,94 @@ async fn a_cancelled_trip_tells_its_riders_the_message() {
         browser.sees(MESSAGE).await;
     }
     assert!(!browser.text().await.contains(REASON), "the reason is the operator's");
+    world.verify().await;
+}
+
+/// Cancels a trip.
+async fn cancel(world: &World, trip: &str) {
+    let cancelling = json!({ "reason": REASON, "message": MESSAGE });
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &cancelling).await.expect(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_is_cancelled_while_riders_look_at_its_seats() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let page = format!("/ride/trips/{trip}");
+    let (english, chinese) = (phone(&world).await, phone(&world).await);
+    chinese.goto("/ride").await;
+    chinese.click("中文").await;
+    chinese.sees("班车").await;
+    for browser in [&english, &chinese] {
+        browser.goto(&page).await;
+        browser.until("the bus is drawn", "document.querySelector('table.deck')").await;
+        tap_seat(browser, "5").await;
+        browser.run("window.isTheSamePage = true").await;
+    }
+    // One rider reads elsewhere on the page.
+    chinese.run("document.querySelector('header nav a').focus()").await;
+    cancel(&world, &trip).await;
+    let mut accessibility = Accessibility::default();
+    for (browser, words) in [(&english, "This bus is cancelled."), (&chinese, "该班车已取消。")] {
+        browser.sees(words).await;
+        browser.sees(MESSAGE).await;
+        let gone = "!document.querySelector('#choice, form.choose, table.deck, input[name=seats]')";
+        browser.until("nothing is to be chosen", gone).await;
+        let aloud = "document.getElementById('news').matches('[role=alert]') && window.isTheSamePage";
+        assert_eq!(browser.run(&format!("return {aloud}")).await, true, "it is read out, without a reload");
+        accessibility.at(browser, words).await;
+    }
+    let focus = "document.activeElement";
+    assert_eq!(says(&english, &format!("{focus}.id")).await, "news", "the focus is at what is said");
+    assert_eq!(says(&chinese, &format!("{focus}.pathname")).await, "/ride", "the focus stays where it was");
+    // The page is what it is for who opens it now.
+    for browser in [&english, &chinese] {
+        let text = "document.querySelector('main').innerText.trim()";
+        let before = says(browser, text).await;
+        browser.goto(&page).await;
+        assert_eq!(says(browser, text).await, before);
+        assert!(!before.contains(REASON), "the reason is the operator's");
+    }
+    english.click("Other buses of the day").await;
+    english.until("the buses of its day are listed", "location.search.startsWith('?date=')").await;
+    accessibility.found_nothing();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_is_cancelled_while_its_riders_have_their_orders_open() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let client = named(&world, "rider", "10.00").await;
+    let (order, unpaid) = (client.booked(&trip, &["3"]).await, client.booked(&trip, &["4"]).await);
+    client.pay(&order).await.expect(200);
+    let (ticket, paying) = (phone(&world).await, phone(&world).await);
+    for (browser, order) in [(&ticket, &order), (&paying, &unpaid)] {
+        sign_in(browser, "rider").await;
+        browser.goto(&format!("/ride/orders/{order}")).await;
+        browser.run("window.isTheSamePage = true").await;
+    }
+    ticket.until("there is a ticket", "document.querySelector('[data-ticket]')").await;
+    paying.fill("Pay password", PAY_PASSWORD).await;
+    cancel(&world, &trip).await;
+    // As when a phone is taken out of a pocket.
+    for browser in [&ticket, &paying] {
+        browser.run("document.dispatchEvent(new Event('visibilitychange'))").await;
+        browser.sees("This bus is cancelled.").await;
+        browser.sees(MESSAGE).await;
+        let gone = "!document.querySelector('[data-ticket], #rest form')";
+        browser.until("there is no ticket, and nothing to pay", gone).await;
+    }
+    ticket.sees("Your money is being given back. You need do nothing.").await;
+    paying.sees("Nothing was charged.").await;
+    assert_eq!(says(&paying, "document.activeElement.id").await, "news", "the focus is at what is said");
+    let _worker = world.worker();
+    ticket.sees("4.00\u{a0}CNY was given back at ").await;
+    paying.until("the order is closed", "document.querySelector('#rest dd').innerText === 'cancelled'").await;
+    for browser in [&ticket, &paying] {
+        assert_eq!(browser.run("return window.isTheSamePage").await, true, "without a reload");
+        browser.check().await;
+    }
+    world.drained().await;
     world.verify().await;
 }
 

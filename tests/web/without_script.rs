@@ -1,7 +1,8 @@
 //! Every step works without the script.
 
-use super::{chosen, named, phone, tap_seat};
+use super::{chosen, depart, named, phone, says, sign_in, tap_seat};
 use crate::harness::{Browser, PASSWORD, PAY_PASSWORD, World};
+use serde_json::json;
 
 async fn without_script(world: &World) -> Browser {
     let browser = phone(world).await;
@@ -39,6 +40,34 @@ async fn a_seat_is_booked_paid_and_refunded_without_a_script() {
     browser.until("the ticket is gone", "!document.querySelector('[data-ticket]')").await;
     world.drained().await;
     assert_eq!(client.balance().await, "10.00");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_is_evaluated_without_a_script() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let client = named(&world, "rider", "10.00").await;
+    let order = client.booked(&trip, &["3"]).await;
+    client.pay(&order).await.expect(200);
+    depart(&world, &trip).await;
+    let browser = without_script(&world).await;
+    sign_in(&browser, "rider").await;
+    browser.click("My tickets").await;
+    browser.sees("How was it?").await;
+    let row = says(&browser, "document.querySelector('a.trip').innerText.trim()").await;
+    browser.click(&row).await;
+    browser.sees("How was the trip?").await;
+    // A form without a rating is not sent.
+    browser.click("Send").await;
+    let asks = "document.querySelector('[name=rating]').matches(':invalid') && location.pathname.endsWith('";
+    browser.until("the rating is asked for", &format!("{asks}{order}')")).await;
+    browser.field("4").await.click().await.unwrap();
+    browser.fill("A word about it", "on time\nand warm").await;
+    browser.click("Send").await;
+    browser.sees("You rated it 4 / 5: on time and warm").await;
+    let said = client.get(&format!("/v1/orders/{order}")).await.expect(200)["evaluation"].clone();
+    assert_eq!((&said["rating"], &said["comment"]), (&json!(4), &json!("on time\nand warm")));
     world.verify().await;
 }
 

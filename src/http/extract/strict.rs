@@ -51,6 +51,18 @@ pub(crate) fn unknown(name: &str, known: &[&str]) -> FieldError {
 /// # Errors
 /// Text that is not UTF-8 or holds control characters; the error names the parameter.
 pub(crate) fn pairs(text: &str) -> Result<Pairs, FieldError> {
+    parsed(text, char::is_control)
+}
+
+/// The same for the body of a form with a field of several lines.
+///
+/// # Errors
+/// As [`pairs`], but for the ends of lines and tabulators.
+pub(crate) fn pairs_of_lines(text: &str) -> Result<Pairs, FieldError> {
+    parsed(text, |c| c.is_control() && !matches!(c, '\r' | '\n' | '\t'))
+}
+
+fn parsed(text: &str, is_refused: fn(char) -> bool) -> Result<Pairs, FieldError> {
     let all = text.split('&').filter(|pair| !pair.is_empty());
     all.map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -59,7 +71,7 @@ pub(crate) fn pairs(text: &str) -> Result<Pairs, FieldError> {
         let read = |text: &str| {
             let text = String::from_utf8(decoded(text))
                 .map_err(|_| FieldError::new(shown(), "text in UTF-8, percent-encoded"))?;
-            if text.chars().any(char::is_control) {
+            if text.chars().any(is_refused) {
                 return Err(FieldError::new(shown(), "no control characters"));
             }
             Ok(text)

@@ -1,6 +1,7 @@
 //! The pages, a file for each subject.
 
 pub(super) mod account;
+mod changes;
 mod choice;
 pub(super) mod order;
 mod order_parts;

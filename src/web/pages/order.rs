@@ -4,11 +4,12 @@ use super::order_parts::{evaluation, facts, news, paying, ticket};
 use crate::web::{
     Web,
     api::Refused,
+    assets::ORDER,
     form::Form,
     frame::{Nav, no_such_page, page, refused},
     qr,
     refusals::alert,
-    session::Visitor,
+    session::{Visitor, end},
     views::{Order, TripMap},
     words::trip_title,
 };
@@ -22,6 +23,11 @@ use maud::html;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// The script looks so soon again while an order changes without its rider, milliseconds, and then at growing
+/// intervals.
+const SOON_MS: u32 = 1_000;
+/// It looks so often while the bus is ahead, milliseconds: the trip may be cancelled, or get another time.
+const CALM_MS: u32 = 30_000;
 /// What the address holds after a payment that failed, so that the page goes on saying so.
 const FAILED: &str = "?failed=payment";
 
@@ -34,14 +40,15 @@ pub(in crate::web) async fn show(
     shown(&web, &visitor, &headers, &id, None).await
 }
 
-/// The page of an order, with why an act was refused.
+/// The page of an order, with why a form was refused.
 async fn shown(
     web: &Web,
     visitor: &Visitor,
     headers: &HeaderMap,
     id: &str,
-    why: Option<&Refused>,
+    refusal: Option<(&Refused, &Form)>,
 ) -> Response {
+    let (why, form) = refusal.unzip();
     let Ok(id) = id.parse::<Uuid>() else {
         return no_such_page(State(web.clone()), visitor.clone(), headers.clone()).await;
     };
@@ -52,33 +59,35 @@ async fn shown(
         Ok(order) => order,
         Err(problem) => return refused(web, visitor, headers, &problem),
     };
+    // Who drives, and whether the bus is cancelled. A ticket is shown without it, too.
+    let trip = visitor.api.read::<TripMap>(&format!("/v1/trips/{}", order.trip_id)).await.ok();
+    let is_cancelled =
+        order.cancelled_message.is_some() || trip.as_ref().is_some_and(|map| map.trip.status == "cancelled");
     let part = match order.status.as_str() {
-        "unpaid" if order.expires_at <= Utc::now() => html! {},
+        "unpaid" if is_cancelled || order.expires_at <= Utc::now() => html! {},
         "unpaid" => match paying(visitor, &order).await {
             Ok(part) => part,
             Err(problem) => return refused(web, visitor, headers, &problem),
         },
         _ => html! {},
     };
-    // Who drives, and whether the bus is cancelled. A ticket is shown without it, too.
-    let trip = match order.status.as_str() {
-        "unpaid" => None,
-        _ => visitor.api.read::<TripMap>(&format!("/v1/trips/{}", order.trip_id)).await.ok(),
-    };
     let has_failed = why.is_some_and(|why| why.status.is_server_error()) || visitor.path.ends_with(FAILED);
     let words = visitor.t("The code of this ticket", "车票二维码");
+    let is_pending = is_pending(&order, is_cancelled);
+    let pause = if is_pending { Some(SOON_MS) } else { is_ahead(&order).then_some(CALM_MS) };
     let body = html! {
         @if let Some(why) = why { (alert(visitor, why)) }
-        div #order data-state=(state(&order)) data-look=[is_pending(&order).then(|| refreshed(&order, has_failed))] {
-            div #news aria-live="polite" { (news(visitor, &order, trip.as_ref(), has_failed)) }
-            @if is_pending(&order) { noscript { p { a.button href=(refreshed(&order, has_failed)) { (visitor.t("Look again", "刷新")) } } } }
+        div #order data-state=(state(&order, is_cancelled)) data-pause=[pause] data-look=[pause.map(|_| refreshed(&order, has_failed))] {
+            div #news aria-live="polite" tabindex="-1" { (news(visitor, &order, is_cancelled, has_failed)) }
+            @if is_pending { noscript { p { a.button href=(refreshed(&order, has_failed)) { (visitor.t("Look again", "刷新")) } } } }
             div #rest {
                 (part)
-                @if order.status == "paid" { (ticket(visitor, &order, trip.as_ref(), &qr::of(web, &order.id, words))) }
-                (evaluation(visitor, &order))
+                @if order.status == "paid" && !is_cancelled { (ticket(visitor, &order, trip.as_ref(), &qr::of(web, &order.id, words))) }
+                @if !is_cancelled { (evaluation(visitor, &order, form)) }
                 (facts(visitor, &order))
             }
         }
+        script src=(ORDER.address) defer {}
     };
     let mut response = page(visitor, Nav::Orders, &trip_title(visitor, &order.journey), body);
     if let Some(why) = why {
@@ -93,18 +102,29 @@ fn refreshed(order: &Order, has_failed: bool) -> String {
 }
 
 /// Whether the order changes without its rider: money is on its way, or its time to pay is over.
-fn is_pending(order: &Order) -> bool {
+fn is_pending(order: &Order, is_cancelled: bool) -> bool {
     matches!(order.status.as_str(), "paying" | "refunding")
+        || is_cancelled && order.is_open()
         || order.payments.iter().any(|payment| payment.state == "debited")
         || order.status == "unpaid" && order.expires_at <= Utc::now()
 }
 
+/// Whether the bus of the order is ahead: it may yet be cancelled, or get another time.
+fn is_ahead(order: &Order) -> bool {
+    order.is_open() && Utc::now() < order.departs_at
+}
+
 /// What the script compares: the rest of the page is new only with a new state, so that nothing
 /// that is typed is lost.
-fn state(order: &Order) -> String {
-    let is_over = order.status == "unpaid" && order.expires_at <= Utc::now();
+fn state(order: &Order, is_cancelled: bool) -> String {
+    let now = Utc::now();
+    let is_over = order.status == "unpaid" && order.expires_at <= now;
+    let is_paid = order.status == "paid";
+    let (is_final, has_left) = (is_paid && order.refundable_until <= now, is_paid && order.departs_at <= now);
     let payments = order.payments.iter().map(|payment| payment.state.as_str()).collect::<Vec<_>>().join(" ");
-    format!("{}{} {payments}", order.status, if is_over { " over" } else { "" })
+    let parts = [(is_over, "over"), (is_cancelled, "cancelled"), (is_final, "final"), (has_left, "has left")];
+    let parts: Vec<&str> = parts.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect();
+    format!("{} {} {payments} {}", order.status, parts.join(" "), order.changes.len())
 }
 
 /// What a form of this page sends to the API.
@@ -115,7 +135,9 @@ fn body_of(act: &str, form: &Form) -> Option<(&'static str, Value)> {
         "refund" => Some(("refund", json!({}))),
         "evaluate" => {
             let rating = form.text("rating").parse::<i16>().unwrap_or_default();
-            Some(("evaluation", json!({ "rating": rating, "comment": form.some("comment") })))
+            // A form sends two characters for the end of a line that its rider typed as one.
+            let comment = form.some("comment").map(|comment| comment.replace("\r\n", "\n"));
+            Some(("evaluation", json!({ "rating": rating, "comment": comment })))
         }
         _ => None,
     }
@@ -134,7 +156,7 @@ pub(in crate::web) async fn act(
     let address = format!("/v1/orders/{id}/{route}");
     match visitor.api.send(Method::POST, &address, Some(form.text("key")), Some(&body)).await {
         Ok(answer) => answer.acknowledged_by(Redirect::to(&visitor.path).into_response()),
-        Err(problem) if problem.is_signed_out() => Redirect::to(&visitor.sign_in()).into_response(),
-        Err(problem) => shown(&web, &visitor, &headers, &id.to_string(), Some(&problem)).await,
+        Err(problem) if problem.is_signed_out() => end(&web, &headers, &visitor.sign_in()),
+        Err(problem) => shown(&web, &visitor, &headers, &id.to_string(), Some((&problem, &form))).await,
     }
 }

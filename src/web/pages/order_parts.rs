@@ -1,33 +1,35 @@
 //! The parts of an order's page: what is on its way back, paying, the ticket, refunding, evaluating.
 
+use super::changes::in_words;
 use crate::web::{
     api::Refused,
+    form::Form,
     frame::fields,
     session::{Visitor, with_next},
     views::{Account, Order, Payment, TripMap, Wallet},
-    words::{bus, clock, date, dated, moment, money, order_state},
+    words::{bus, cancelled, clock, date, dated, moment, money, order_state, refundable},
 };
 use chrono::Utc;
 use maud::{Markup, html};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-/// All of an amount, percent.
-const WHOLE: u8 = 100;
 /// The ratings of a trip.
 const RATINGS: [u8; 5] = [1, 2, 3, 4, 5];
 
-/// What the rider waits for, and need not do: a cancelled bus, money on its way, money that has come back.
-pub(super) fn news(visitor: &Visitor, order: &Order, trip: Option<&TripMap>, has_failed: bool) -> Markup {
-    let is_cancelled =
-        order.cancelled_message.is_some() || trip.is_some_and(|map| map.trip.status == "cancelled");
+/// What the rider waits for, and need not do: a cancelled bus, another time, money on its way, money that has
+/// come back.
+pub(super) fn news(visitor: &Visitor, order: &Order, is_cancelled: bool, has_failed: bool) -> Markup {
+    let is_over = order.status == "unpaid" && order.expires_at <= Utc::now();
     html! {
-        @if is_cancelled { div.alert {
-            strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
-            @if let Some(message) = &order.cancelled_message { p { (message) } }
-            @if order.status == "paid" { p { (visitor.t("Your money is being given back. You need do nothing.", "款项将退回，您无需任何操作。")) } }
-        } }
-        @if order.status == "unpaid" && order.expires_at <= Utc::now() { p.notice {
+        @if is_cancelled {
+            (cancelled(visitor, &order.journey, order.cancelled_message.as_deref()))
+            @if order.status == "paid" { p.notice { (visitor.t("Your money is being given back. You need do nothing.", "款项将退回，您无需任何操作。")) } }
+            @if order.payments.is_empty() { p.notice { (visitor.t("Nothing was charged.", "未扣款。")) } }
+        } @else if order.is_open() { @for change in &order.changes { p.notice {
+            strong { (visitor.t("Changed: ", "有变更：")) } (in_words(visitor, order, &change.what))
+        } } }
+        @if is_over && !is_cancelled { p.notice {
             (visitor.t("The time to pay is over: the seats are given up. Nothing was charged.", "支付时间已过，座位将释放，未扣款。"))
         } }
         @for payment in &order.payments { (news_of(visitor, order, payment, has_failed)) }
@@ -40,7 +42,7 @@ fn news_of(visitor: &Visitor, order: &Order, payment: &Payment, has_failed: bool
     let amount = || money(&payment.amount, &order.currency);
     match payment.state.as_str() {
         "debited" if order.status == "paying" && !has_failed => html! { p.notice {
-            strong { (visitor.t("Your payment is under way: ", "支付处理中：")) (amount()) } ". "
+            strong { (visitor.t("Your payment is under way: ", "支付处理中：")) (amount()) } (visitor.t(". ", "。"))
             (visitor.t("If it does not go through, the money is given back. ", "如未成功，款项将自动退回。")) (need_nothing)
         } },
         "debited" => being_given_back(visitor, &amount(), need_nothing),
@@ -116,6 +118,10 @@ pub(super) async fn paying(visitor: &Visitor, order: &Order) -> Result<Markup, R
 pub(super) fn ticket(visitor: &Visitor, order: &Order, trip: Option<&TripMap>, code: &Markup) -> Markup {
     let journey = &order.journey;
     let bus_of = trip.map(|map| &map.bus);
+    // A network's bus may have no driver yet.
+    let known = |text: &&str| !text.is_empty();
+    let driver = bus_of.and_then(|bus| bus.driver_name.as_deref()).filter(known);
+    let phone = bus_of.and_then(|bus| bus.driver_phone.as_deref()).filter(known);
     html! {
         section.ticket aria-label=(visitor.t("Ticket", "车票")) data-ticket {
             (code)
@@ -123,13 +129,13 @@ pub(super) fn ticket(visitor: &Visitor, order: &Order, trip: Option<&TripMap>, c
             p { strong { (bus(visitor, journey)) } " · " (date(visitor, journey.departs_local.date_naive())) " · "
                 strong { (clock(journey.departs_local)) } " – " (clock(journey.arrives_local)) }
             @if let (Some(from), Some(to)) = (&journey.from, &journey.to) { p { (from.name) " → " (to.name) } }
-            @if let Some(driver) = bus_of.and_then(|bus| bus.driver_name.as_deref()) { p.quiet {
+            @if let Some(driver) = driver { p.quiet {
                 (visitor.t("Driver: ", "司机：")) (driver)
-                @if let Some(phone) = bus_of.and_then(|bus| bus.driver_phone.as_deref()) { " · " a href=(format!("tel:{phone}")) { (phone) } }
+                @if let Some(phone) = phone { " · " a href=(format!("tel:{phone}")) { (phone) } }
             } }
             p.quiet { (visitor.t("Opens without a network, too, once it was opened here.", "在此打开过后，无网络也可查看。")) }
         }
-        @if trip.is_none_or(|map| map.trip.status != "cancelled") { (refund(visitor, order)) }
+        (refund(visitor, order))
     }
 }
 
@@ -139,8 +145,7 @@ fn refund(visitor: &Visitor, order: &Order) -> Markup {
         @if now < order.refundable_until { form.card method="post" action=(format!("/ride/orders/{}/refund", order.id)) {
             (fields(visitor))
             input type="hidden" name="key" value=(Uuid::now_v7());
-            p { (visitor.t("Refundable until ", "可退款至 ")) strong { (dated(visitor, &order.journey, order.refundable_until)) }
-                @if order.refund_percent < WHOLE { " · " (order.refund_percent) (visitor.t(" % of the price comes back", "% 退回")) } }
+            p { (refundable(visitor, &order.journey, order.refundable_until, order.refund_percent)) }
             button type="submit" { (visitor.t("Refund", "退款")) }
         } }
         @else if now < order.departs_at { p.quiet { (visitor.t("Refunding ended at ", "退款截止于 ")) (dated(visitor, &order.journey, order.refundable_until)) } }
@@ -157,28 +162,31 @@ pub(super) fn facts(visitor: &Visitor, order: &Order) -> Markup {
         dt { (visitor.t("Price", "金额")) } dd { (money(&order.amount, &order.currency)) }
         @if let Some(fee) = &order.refund_fee { dt { (visitor.t("Fee", "手续费")) } dd { (money(fee, &order.currency)) } }
         dt { (visitor.t("Booked", "预订于")) } dd { (dated(visitor, &order.journey, order.created_at)) }
-        @for change in &order.changes { dt { (visitor.t("Changed", "变更")) } dd lang="en" { (change.what) } }
+        @if !order.is_open() { @for change in &order.changes {
+            dt { (visitor.t("Changed", "变更")) } dd { (in_words(visitor, order, &change.what)) }
+        } }
         dt { (visitor.t("Number", "编号")) } dd { code { (order.id) } }
     } }
 }
 
-/// After the trip: what the rider thought of it.
-pub(super) fn evaluation(visitor: &Visitor, order: &Order) -> Markup {
+/// After the trip: what the rider thought of it. A form that was refused comes back as it was filled in.
+pub(super) fn evaluation(visitor: &Visitor, order: &Order, refused: Option<&Form>) -> Markup {
     let has_left = Utc::now() >= order.departs_at;
+    let typed = |field: &str| refused.map_or("", |form| form.text(field));
     html! {
         @if let Some(said) = &order.evaluation {
             p { (visitor.t("You rated it ", "您的评分 ")) (said.rating) " / 5"
-                @if let Some(comment) = &said.comment { ": " (comment) } }
+                @if let Some(comment) = &said.comment { (visitor.t(": ", "：")) (comment) } }
         } @else if order.status == "paid" && has_left {
             form.card method="post" action=(format!("/ride/orders/{}/evaluate", order.id)) {
                 (fields(visitor))
                 input type="hidden" name="key" value=(Uuid::now_v7());
                 fieldset.ratings {
                     legend { (visitor.t("How was the trip?", "这趟车怎么样？")) }
-                    @for rating in RATINGS { label { input type="radio" name="rating" value=(rating) required; " " (rating) } }
+                    @for rating in RATINGS { label { input type="radio" name="rating" value=(rating) checked[typed("rating") == rating.to_string()] required; " " (rating) } }
                 }
                 label for="comment" { (visitor.t("A word about it (may stay empty)", "评价（可不填）")) }
-                textarea #comment name="comment" rows="3" maxlength="1000" {}
+                textarea #comment name="comment" rows="3" maxlength="1000" { (typed("comment")) }
                 button.primary type="submit" { (visitor.t("Send", "提交")) }
             }
         }

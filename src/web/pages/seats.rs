@@ -71,7 +71,7 @@ pub(super) fn chooser(visitor: &Visitor, map: &TripMap, chosen: &[String]) -> Ma
             @for (deck, nr) in decks.iter().zip(1..) {
                 table.deck {
                     caption {
-                        @if decks.len() > 1 { (visitor.t("Deck", "层")) " " (nr) ", " }
+                        @if decks.len() > 1 { (visitor.t(&format!("Deck {nr}, "), &format!("第 {nr} 层，"))) }
                         (visitor.t("front of the bus", "车头"))
                     }
                     tbody { @for row in deck { tr {

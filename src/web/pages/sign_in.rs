@@ -2,7 +2,7 @@
 
 use super::choice::Choice;
 use crate::web::{
-    Web,
+    RIDE, Web,
     api::{Api, Refused},
     form::Form,
     frame::{Nav, fields, page},
@@ -11,7 +11,7 @@ use crate::web::{
 };
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, Method, header},
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
@@ -20,9 +20,6 @@ use uuid::Uuid;
 
 /// How long the browser keeps a session, seconds: as long as its token lives.
 const MAX_AGE_SECS: u32 = 12 * 3_600;
-/// Signing out removes what the browser stored, with the tickets that are kept for later.
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
 
 pub(in crate::web) async fn form(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     sign_in_page(&visitor, &next_of(query), "", None)
@@ -160,6 +157,5 @@ pub(in crate::web) async fn leave(State(web): State<Web>, headers: HeaderMap, fo
     {
         return crate::web::frame::refused(&web, &form.visitor, &headers, &problem);
     }
-    let leaving = [(header::SET_COOKIE, end(&web, &headers)), (CLEAR_SITE_DATA, CLEARED)];
-    (leaving, Redirect::to("/ride")).into_response()
+    end(&web, &headers, RIDE)
 }

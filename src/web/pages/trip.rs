@@ -4,12 +4,13 @@ use super::{choice::Choice, seats::chooser};
 use crate::web::{
     Web,
     api::Refused,
+    assets::SEATS,
     form::Form,
     frame::{Nav, fields, no_such_page, page, refused},
     refusals::{alert, taken},
-    session::{Visitor, with_next},
+    session::{Visitor, end, with_next},
     views::TripMap,
-    words::{bus, clock, dated, money, trip_title},
+    words::{bus, cancelled, clock, money, refundable, trip_title},
 };
 use axum::{
     extract::{Path, RawQuery, State},
@@ -19,9 +20,6 @@ use axum::{
 use chrono::Utc;
 use maud::{Markup, html};
 use uuid::Uuid;
-
-/// All of an amount, percent.
-const WHOLE: u8 = 100;
 
 pub(in crate::web) async fn show(
     State(web): State<Web>,
@@ -52,16 +50,15 @@ async fn shown(
     };
     let is_free = |label: &&String| map.seats.iter().any(|seat| seat.seat == **label && seat.state == "free");
     let lost: Vec<String> = chosen.iter().filter(|label| !is_free(label)).cloned().collect();
+    let is_cancelled = map.trip.status == "cancelled";
     let is_open = map.trip.status == "scheduled" && map.trip.bookable_until > Utc::now();
     let body = html! {
-        @if let Some(why) = why { (alert(visitor, why)) }
-        @else if !lost.is_empty() { div.alert role="alert" tabindex="-1" autofocus { strong { (taken(visitor, &lost)) } } }
+        @if let Some(why) = why.filter(|_| !is_cancelled) { (alert(visitor, why)) }
+        @else if !lost.is_empty() && is_open { div.alert role="alert" tabindex="-1" autofocus { strong { (taken(visitor, &lost)) } } }
         (facts(visitor, &map))
-        @if map.trip.status == "cancelled" { div.alert { strong { (visitor.t("This bus is cancelled.", "该班车已取消。")) }
-            @if let Some(message) = &map.trip.cancelled_message { p { (message) } }
-        } }
+        @if is_cancelled { (cancelled(visitor, &map.trip.journey, map.trip.cancelled_message.as_deref())) }
         @else if !is_open { p { strong { (visitor.t("Booking has ended for this bus.", "该班车已停止预订。")) } } }
-        @else { (form(visitor, &map, chosen)) }
+        @else { (choice(visitor, &map, chosen)) }
         (stops(visitor, &map))
     };
     let mut response = page(visitor, Nav::Trips, &trip_title(visitor, &map.trip.journey), body);
@@ -77,10 +74,22 @@ fn facts(visitor: &Visitor, map: &TripMap) -> Markup {
         @if let Some(route) = &trip.journey.route { (route.name) " · " }
         (bus(visitor, &trip.journey)) " · " (clock(trip.journey.departs_local)) " – " (clock(trip.journey.arrives_local))
         " · " (money(&trip.price, &trip.currency)) " " (visitor.t("a seat", "每座"))
-        br;
-        (visitor.t("Refundable until ", "可退款至 ")) (dated(visitor, &trip.journey, trip.refundable_until))
-        @if trip.refund_percent < WHOLE { " · " (trip.refund_percent) (visitor.t(" % of the price comes back", "% 退回")) }
     } }
+}
+
+/// The seats to choose from, and room for the news that the trip is cancelled: then the script takes the
+/// choice away, and says what the page of a cancelled trip says.
+fn choice(visitor: &Visitor, map: &TripMap, chosen: &[String]) -> Markup {
+    let trip = &map.trip;
+    html! {
+        div #news role="alert" tabindex="-1" {}
+        template #cancelled { (cancelled(visitor, &trip.journey, Some(""))) }
+        div #choice {
+            p.facts { (refundable(visitor, &trip.journey, trip.refundable_until, trip.refund_percent)) }
+            (form(visitor, map, chosen))
+        }
+        script src=(SEATS.address) defer {}
+    }
 }
 
 fn form(visitor: &Visitor, map: &TripMap, chosen: &[String]) -> Markup {
@@ -127,13 +136,13 @@ pub(in crate::web) async fn hold(
         return shown(&web, &visitor, &headers, &id, &seats, Some(&why)).await;
     }
     let choice = Choice { trip, seats, key: Some(form.text("key").to_owned()) };
-    let signing_in = || Redirect::to(&with_next("/ride/sign-in", &choice.address())).into_response();
+    let signing_in = with_next("/ride/sign-in", &choice.address());
     if visitor.caller.is_none() {
-        return signing_in();
+        return Redirect::to(&signing_in).into_response();
     }
     match choice.hold(&visitor.api).await {
         Ok(held) => held,
-        Err(problem) if problem.is_signed_out() => signing_in(),
+        Err(problem) if problem.is_signed_out() => end(&web, &headers, &signing_in),
         Err(problem) => {
             let visitor = Visitor { path: choice.without_key().address(), ..visitor };
             shown(&web, &visitor, &headers, &id, &choice.seats, Some(&problem)).await

@@ -43,7 +43,7 @@ pub(in crate::web) async fn show(
                 (moment_in(&visitor, &zone, entry.at))
                 @if let Some(order) = &entry.order_id { " · " a href=(format!("/ride/orders/{order}")) { (visitor.t("ticket", "车票")) } }
             }
-            span.quiet { (visitor.t("then ", "余额 ")) (money(&entry.balance_after, &entry.currency)) }
+            span.quiet { (visitor.t("balance ", "余额 ")) (money(&entry.balance_after, &entry.currency)) }
         } } } }
         @if let Some(next) = &entries.next {
             p.more { a.button href=(format!("/ride/wallet?after={next}")) { (visitor.t("Older", "更早")) } }
