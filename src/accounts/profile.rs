@@ -41,16 +41,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for FieldChange<T> {
     }
 }
 
-/// What `sex` may say.
+/// A rider's sex, as the rider gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Sex {
-    /// `female`.
+    /// Female.
     Female,
-    /// `male`.
+    /// Male.
     Male,
-    /// `other`.
+    /// Another one.
     Other,
 }
 

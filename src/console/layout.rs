@@ -157,7 +157,7 @@ fn document(preferences: &Preferences, tab: &Standing, top: Markup, main: Markup
                 a.skip href="#main" { (lang.t("Skip to the content", "跳到正文")) }
                 header { a.brand href="/console" { "Farebox" } (top) }
                 main #main tabindex="-1" { (main) }
-                footer { (preferences_form(preferences)) (keyboard_help(lang)) }
+                footer { (preferences_form(preferences)) (keyboard_help(lang)) (api_link(lang)) }
             }
         }
     };
@@ -213,6 +213,11 @@ fn keyboard_help(lang: Lang) -> Markup {
             dl.keys { @for (key, en, zh) in keys { div { dt { kbd { (key) } } dd { (lang.t(en, zh)) } } } }
         }
     }
+}
+
+/// Where the description of the API is, which is in English.
+fn api_link(lang: Lang) -> Markup {
+    html! { p.small { a href="/docs" hreflang="en" { (lang.t("API documentation", "API 文档（英文）")) } } }
 }
 
 fn role(context: &PageContext) -> &'static str {

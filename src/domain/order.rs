@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::str::FromStr;
 
-/// What an order is. `Paying` is how an unpaid order shows while a debit for it is live; it is
-/// never stored.
+// `Paying` is never stored.
+/// What an order is. `paying` is how an unpaid order shows while a debit for it is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {

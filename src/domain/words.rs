@@ -73,7 +73,7 @@ words! {
     ClosedReason {
         "expired": "It was not paid in time.",
         "cancelled_by_rider": "Its rider cancelled it.",
-        "cancelled_by_system": "Its trip was cancelled, or its booking failed and was undone.",
+        "cancelled_by_system": "Its trip was cancelled or lost its seats, an operator closed it, or its booking failed.",
     }
     /// What a ledger entry is.
     EntryKind {
@@ -98,6 +98,13 @@ words! {
     PaymentStateWord {
         "debited": "Taken from the wallet; the order is not paid yet.",
         "settled": "The order is paid.",
+        "refunded": "Given back, because the order was refunded.",
+    }
+    /// Where the money of a payment for an order is.
+    OrderPaymentState {
+        "debited": "Taken from the wallet; the order is not paid yet.",
+        "settled": "The order is paid.",
+        "reversed": "Given back, because the payment failed.",
         "refunded": "Given back, because the order was refunded.",
     }
     /// Where a job is in its life.
@@ -231,6 +238,8 @@ mod tests {
         assert_eq!(JobStateWord::ALL, JobState::ALL.map(JobState::as_str));
         let reasons = [CloseReason::Expired, CloseReason::CancelledByRider, CloseReason::CancelledBySystem];
         assert_eq!(ClosedReason::ALL, reasons.map(CloseReason::as_str));
+        assert_eq!(OrderPaymentState::ALL, PaymentState::ALL.map(PaymentState::as_str));
+        // Of a manifest, which has no payment that failed.
         let shown = PaymentState::ALL.into_iter().filter(|state| *state != PaymentState::Reversed);
         assert_eq!(PaymentStateWord::ALL, shown.map(PaymentState::as_str).collect::<Vec<_>>());
     }

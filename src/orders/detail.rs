@@ -33,7 +33,7 @@ pub struct StateChange {
     /// `unpaid`, `paid`, `refunding`, `refunded` or `closed`; `paying` is never stored, and so never here.
     #[schemars(with = "crate::domain::OrderStatus")]
     pub status: String,
-    /// Why.
+    /// Why, in a word or in words: `booked`, `paid`, `expired` and others.
     pub reason: String,
 }
 
@@ -44,7 +44,7 @@ pub struct TripChange {
     /// When.
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
-    /// What.
+    /// What, in words.
     pub what: String,
 }
 
@@ -59,7 +59,7 @@ pub struct OrderPayment {
     #[serde(serialize_with = "crate::domain::json::micros")]
     pub at: DateTime<Utc>,
     /// Where its money is.
-    #[schemars(with = "crate::domain::words::PaymentStateWord")]
+    #[schemars(with = "crate::domain::words::OrderPaymentState")]
     pub state: String,
 }
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Which of a rider's orders. But for `All`, each order is on exactly one list at a time: the view
-/// `order_listed` says on which.
+// The view `order_listed` says on which list an order is.
+/// Which of a rider's orders. But for `all`, each order is on exactly one list at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "OrderList")]

@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// An order in a response. The fields stand in alphabetical order, so that a replay from the database,
-/// whose objects have that order too, has the same text.
+// The fields stand in alphabetical order, so that a replay from the database, whose objects have that
+// order too, has the same text.
+/// An order.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OrderView {
     /// The sum of the seats' prices.

@@ -19,7 +19,7 @@ pub struct Entry {
     /// `top_up`, `payment`, `payment_reversed`, `refund`, `refund_fee` or `correction`.
     #[schemars(with = "crate::domain::words::EntryKind")]
     pub kind: String,
-    /// Signed.
+    /// What it changed; with a minus sign if money left the wallet.
     pub amount: Money,
     /// The currency of the amounts.
     pub currency: Currency,

@@ -25,7 +25,7 @@ pub struct Journey<'a> {
     pub from: Option<NamedStop<'a>>,
     /// The last stop.
     pub to: Option<NamedStop<'a>>,
-    /// The zone of the first stop.
+    /// The zone of the first stop, by its name at IANA.
     pub zone: &'static str,
     /// The departure by the clock of the first stop, with its offset.
     pub departs_local: String,

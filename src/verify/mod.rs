@@ -57,8 +57,8 @@ pub struct Verdict {
     pub count: i64,
     /// Some ids of those places.
     pub samples: Vec<String>,
-    /// Of `debts_are_paid_in_time`: the same places, with their seats, money and riders. Added by
-    /// `ops::verifier::check`.
+    // Added by `ops::verifier::check`.
+    /// Of `debts_are_paid_in_time`: the same places, with their seats, money and riders.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub debts: Vec<OverdueUndo>,
 }

@@ -1,7 +1,7 @@
 //! The description names only problems that can occur: each of a rider's operations is provoked. That it
 //! forgets none is checked by every test (`tests/harness/described.rs`).
 
-use crate::harness::{Answer, Client, World};
+use crate::harness::{Answer, Client, World, described::response};
 use chrono::Duration;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,10 +18,9 @@ fn described(id: &str) -> BTreeSet<(String, String)> {
     let paths = farebox::http::description()["paths"].as_object().unwrap();
     let operations = paths.values().flat_map(|methods| methods.as_object().unwrap().values());
     let operation = operations.into_iter().find(|operation| operation["operationId"] == id).expect(id);
-    let responses = operation["responses"].as_object().unwrap().iter();
-    let codes = responses
-        .filter(|(status, _)| status.starts_with('4'))
-        .flat_map(|(_, response)| response["x-problem-codes"].as_array().into_iter().flatten());
+    let refused = operation["responses"].as_object().unwrap().keys().filter(|status| status.starts_with('4'));
+    let responses = refused.map(|status| response(operation, status.as_str()));
+    let codes = responses.flat_map(|response| response["x-problem-codes"].as_array().into_iter().flatten());
     let codes = codes.filter_map(Value::as_str).filter(|code| !GENERAL.contains(code));
     codes.map(|code| (id.to_owned(), code.to_owned())).collect()
 }

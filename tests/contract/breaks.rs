@@ -34,6 +34,8 @@ pub fn breaks(old: &Value, new: &Value) -> Vec<String> {
             }
         }
     }
+    let of_problem = |document: &Value| document["components"]["schemas"]["Problem"].clone();
+    comparison.schema("a problem", &of_problem(old), &of_problem(new), Way::Answered, 0);
     comparison.breaks
 }
 
@@ -48,7 +50,12 @@ pub fn bones(document: &Value) -> Value {
             let is_text = |name: &str, value: &Value| {
                 TEXTS.contains(&name) && !value.get("type").is_some_and(Value::is_string)
             };
-            let is_failure = |name: &str| matches!(name.as_bytes(), [b'4' | b'5', rest @ ..] if rest.len() == 2 && name.parse::<u16>().is_ok());
+            // By its status in an operation, and by its name where it is shared.
+            let is_failure = |name: &str| {
+                let status = name.strip_prefix("Problem").unwrap_or(name).get(..3);
+                let is_named = name.len() == 3 || (name.starts_with("Problem") && name.contains('_'));
+                is_named && status.is_some_and(|status| matches!(status.parse::<u16>(), Ok(400..=599)))
+            };
             let kept = object.iter().filter(|(name, value)| !is_text(name, value) && !is_failure(name));
             kept.map(|(name, value)| (name.clone(), bones(value))).collect::<Map<_, _>>().into()
         }
@@ -82,12 +89,14 @@ impl Comparison<'_> {
             self.say(at, "a token is needed now");
         }
         self.parameters(at, &old["parameters"], &new["parameters"]);
-        self.body(&format!("{at} body"), &old["requestBody"], &new["requestBody"]);
+        let (before, now) =
+            (resolved(self.old, &old["requestBody"]), resolved(self.new, &new["requestBody"]));
+        self.body(&format!("{at} body"), &before, &now);
         let is_success = |status: &str| status.starts_with('2') || status.starts_with('3');
         for (status, response) in fields(&old["responses"]).filter(|(status, _)| is_success(status)) {
             let at = format!("{at} {status}");
             match new["responses"].get(status) {
-                Some(now) => self.response(&at, response, now),
+                Some(now) => self.response(&at, &resolved(self.old, response), &resolved(self.new, now)),
                 None => self.say(&at, "is gone"),
             }
         }

@@ -1,6 +1,7 @@
 //! The API's description is a contract: clients that were made from the last release's go on.
 
 mod breaks;
+mod examples;
 mod python;
 mod scene;
 mod typescript;
@@ -74,6 +75,11 @@ fn changes_that_break() -> Vec<(&'static str, Change)> {
         ("not foreseen", Add("/components/schemas/OrderStatus/enum", json!("lost"))),
         ("not taken any more", Without("/components/schemas/OrderList/enum", "upcoming")),
         ("maxLength", Set("/components/parameters/IdempotencyKey/schema/maxLength", json!(20))),
+        // Through references: to nothing of its kind, and to a schema that all failures share.
+        ("application/json is gone",
+            Set("/paths/~1v1~1orders/post/responses/201", json!({ "$ref": "#/components/schemas/Money" }))),
+        ("a problem/trace_id: is gone", Remove("/components/schemas/Problem/properties/trace_id")),
+        ("a problem/code", Remove("/components/schemas/Problem/properties/code/anyOf")),
         ("event cancelled: is gone", Remove("/paths/~1v1~1trips~1{id}~1seats~1events/get/responses/200/content/text~1event-stream/x-events/cancelled")),
     ]
 }
@@ -88,6 +94,19 @@ fn changes_that_break_nobody() -> Vec<Change> {
         Add("/components/schemas/OrderList/enum", json!("x")),
         Add("/components/schemas/ProblemCode/enum", json!("009999")),
     ]
+}
+
+#[test]
+fn a_response_may_become_a_shared_one() {
+    let old = bones(farebox::http::description());
+    let (mut new, place) = (old.clone(), "/paths/~1v1~1orders/post/responses/201");
+    let response = new.pointer(place).unwrap().clone();
+    new["components"]["responses"]["Booked"] = response;
+    *new.pointer_mut(place).unwrap() = json!({ "$ref": "#/components/responses/Booked" });
+    assert_eq!(breaks(&old, &new), Vec::<String>::new());
+    assert_eq!(breaks(&new, &old), Vec::<String>::new());
+    new["components"]["responses"]["Booked"]["headers"] = json!({});
+    assert!(breaks(&old, &new).iter().any(|one| one.contains("the header Idempotent-Replayed is gone")));
 }
 
 #[test]

@@ -4,7 +4,7 @@ import os
 from typing import TypeVar
 
 from farebox_client import AuthenticatedClient, Client
-from farebox_client.api.orders import book_seats, list_orders, pay_order, refund_order
+from farebox_client.api.orders import book_seats, get_order, list_orders, pay_order, refund_order
 from farebox_client.api.sessions import sign_in
 from farebox_client.api.trips import get_trip
 from farebox_client.api.wallet import get_wallet
@@ -12,7 +12,9 @@ from farebox_client.models import (
     Credentials,
     EmptyBody,
     NewOrder,
+    OrderDetail,
     OrderList,
+    OrderPaymentState,
     OrderStatus,
     OrderView,
     PageOfListedOrder,
@@ -84,7 +86,11 @@ while page.next_ is not None:
         list_orders.sync(client=client, list_=OrderList.ALL, limit=1, after=page.next_), PageOfListedOrder
     )
     found += [order.status for order in page.items]
-assert found == [OrderStatus.UNPAID, OrderStatus.REFUNDED, OrderStatus.PAID], found
+assert found == [OrderStatus.UNPAID, OrderStatus.REFUNDED, OrderStatus.PAID, OrderStatus.CLOSED], found
+
+# A payment that failed, and was given back.
+failed = some(get_order.sync(UUID(os.environ["FAREBOX_FAILED"]), client=client), OrderDetail)
+assert [payment.state for payment in failed.payments] == [OrderPaymentState.REVERSED], failed.payments
 
 # An error that names its field.
 wrong = some(book([], "py-8"), Problem)

@@ -93,7 +93,11 @@ do {
   found.push(...page.items.map((order) => order.status));
   after = page.next ?? undefined;
 } while (after !== undefined);
-expect(found, ["unpaid", "refunded", "paid"], "the orders");
+expect(found, ["unpaid", "refunded", "paid", "closed"], "the orders");
+
+// A payment that failed, and was given back.
+const failed = await api.GET("/v1/orders/{id}", { params: { path: { id: env("FAREBOX_FAILED") } } });
+expect(some(failed.data, "failed payment").payments.map((one) => one.state), ["reversed"], "a failed payment");
 
 // An error that names its field.
 const wrong = await api.POST("/v1/orders", { body: { trip_id, seats: [] } });

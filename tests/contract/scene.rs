@@ -1,4 +1,5 @@
-//! What generated clients meet: a rider with money, a trip, and a seat that somebody else has.
+//! What generated clients meet: a rider with money and a payment that failed, a trip, and a seat that
+//! somebody else has.
 
 use crate::harness::{PASSWORD, PAY_PASSWORD, World};
 use std::{
@@ -21,6 +22,12 @@ impl Scene {
         let rider = world.rider("100.00").await;
         let other = world.rider("100.00").await;
         other.booked(&trip, &["3"]).await;
+        let failed = rider.booked(&trip, &["7"]).await;
+        rider.fault("pay_money_cancle.after=error").pay(&failed).await.problem(500, "003099");
+        let worker = world.worker();
+        world.drained().await;
+        drop(worker);
+        rider.cancel(&failed).await.expect(200);
         let profile = rider.get("/v1/riders/me").await;
         let name = profile.expect(200)["user_name"].as_str().unwrap().to_owned();
         let env = vec![
@@ -29,11 +36,12 @@ impl Scene {
             ("FAREBOX_PASSWORD", PASSWORD.to_owned()),
             ("FAREBOX_PAY_PASSWORD", PAY_PASSWORD.to_owned()),
             ("FAREBOX_TRIP", trip.clone()),
+            ("FAREBOX_FAILED", failed),
         ];
         Self { world, trip, env }
     }
 
-    /// What the scenario has left behind: a paid order, one refunded, one unpaid, and the other rider's.
+    /// What the scenario has left behind: a paid order, one refunded, one unpaid; and the other rider's.
     pub async fn check(&self) {
         let count = |status: &'static str| async move {
             let sql = "select count(*) from orders where trip_id = $1::uuid and status = $2";

@@ -52,3 +52,22 @@ async fn without_a_script_the_page_is_whole() {
     let search = browser.run("return document.querySelector('form[role=search]').hidden").await;
     assert_eq!(search, Value::Bool(true), "a field that does nothing is not shown");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_foot_of_the_console_leads_to_the_page_without_a_script() {
+    let world = World::new().await;
+    let browser = Browser::at(&world.api.base()).await;
+    browser.without_scripts().await;
+    for (language, code, words) in
+        [("中文", "zh", "API 文档（英文）"), ("English", "en", "API documentation")]
+    {
+        browser.goto("/console/sign-in").await;
+        browser.click(language).await;
+        browser.until("it is chosen", &format!("document.documentElement.lang === '{code}'")).await;
+        browser.click(words).await;
+        browser.until("the page is open", "location.pathname === '/docs'").await;
+        browser.click("What may change").await;
+        browser.until("it is there", "location.hash === '#guide-changes-of-this-document'").await;
+    }
+    browser.check().await;
+}

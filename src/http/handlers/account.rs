@@ -25,10 +25,13 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// The password of before and the new one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordChange {
+    /// The password of before.
     current: String,
+    /// At least 8 characters, and not easy to guess.
     #[schemars(with = "crate::domain::Password")]
     new: String,
     /// Of the second factor, if the account has one.
@@ -123,11 +126,15 @@ pub(super) fn note_barred(app: &App, error: &Error, who: &str, network: &str) {
     }
 }
 
+/// A one-time code and the new password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordReset {
+    /// Whose password.
     user_name: String,
+    /// The code, as the operator hands it over.
     code: String,
+    /// At least 8 characters, and not easy to guess.
     #[schemars(with = "crate::domain::Password")]
     new_password: String,
 }
@@ -206,9 +213,11 @@ pub(crate) async fn end_session(
     }
 }
 
+/// The password, given again.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
+    /// The sign-in password.
     password: String,
     /// Of the second factor, if the account has one.
     code: Option<String>,

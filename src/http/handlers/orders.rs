@@ -38,10 +38,13 @@ use serde_json::Value;
 use std::future::Future;
 use uuid::Uuid;
 
+/// Which seats are booked.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewOrder {
+    /// The trip.
     trip_id: TripId,
+    /// The labels of its seats, as the seat map has them, each once; at most 20 (`booking.max_seats`).
     #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(length(min = 1, max = 8)))]
     seats: Vec<String>,
@@ -112,7 +115,9 @@ fn count(app: &App, asked: TrafficKind, response: Result<Response, Problem>) -> 
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayWith {
+    /// The pay password.
     pay_password: Option<String>,
+    /// What `authorize_payment` answered with.
     authorization: Option<String>,
 }
 
@@ -153,10 +158,13 @@ pub(crate) async fn pay(
     count(&app, TrafficKind::Pay, response)
 }
 
+/// What is authorized.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Authorize {
+    /// The order that is to be paid.
     order_id: OrderId,
+    /// The pay password.
     pay_password: String,
 }
 

@@ -66,10 +66,13 @@ fn stored_form(new: &NewRider) -> StoredForm {
     )
 }
 
+/// Who signs in.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
+    /// The account's name, without regard to case.
     user_name: String,
+    /// The sign-in password.
     password: String,
     /// Of the second factor, or a recovery code: for accounts of the operations side that have one.
     code: Option<String>,
@@ -189,10 +192,13 @@ pub(crate) async fn change_me(change: Change<ProfileChange>) -> Result<Json<Ride
     Ok(Json(accounts::change(&mut conn, change.caller.rider_id, &change.body).await?))
 }
 
+/// A new pay password, with what permits it.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayPassword {
+    /// The pay password of before; left out for the first one.
     current: Option<String>,
+    /// Six digits, and not easy to guess.
     #[schemars(with = "crate::domain::PayPassword")]
     new: String,
     /// The sign-in password: for the first pay password, unless it was given to this session lately.

@@ -159,7 +159,7 @@ impl Operation {
         let limit = json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default });
         self.query("limit", "Most items of the page", limit).query(
             "after",
-            "The `next` of the previous page",
+            "The `next` of the previous page; the first page if left out",
             json!({ "type": "string" }),
         )
     }

@@ -2,15 +2,14 @@
 
 use super::{
     builder::{Access, Operation, Response},
+    failures::failures,
     names::{name_of, tag_of},
     normal,
-    problems::{kinds_of, says_when},
+    shared::headers_of,
 };
-use crate::http::{middleware::limited_routes::class_of, problem::catalogue::Kind};
-use serde_json::{Map, Value, json};
+use crate::http::middleware::limited_routes::class_of;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-const PROBLEM: &str = "application/problem+json";
 
 impl Access {
     /// The word for it in the description.
@@ -74,7 +73,8 @@ impl Operation {
 
     fn describe_parameters(&self) -> Vec<Value> {
         let shared = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
-        let mut parameters: Vec<Value> = self.path_parameters().map(path_parameter).collect();
+        let mut parameters: Vec<Value> =
+            self.path_parameters().map(|name| path_parameter(self.path, name)).collect();
         parameters.extend(self.query.iter().map(|(name, meaning, schema)| {
             let mut schema = schema.clone();
             normal::taken(&mut schema);
@@ -96,16 +96,12 @@ impl Operation {
             responses.insert(response.status.to_string(), self.describe_success(response));
         }
         if self.validated {
-            let headers = headers(&["ETag", "TraceId"]);
+            let headers = headers_of(&["ETag", "TraceId"]);
             let about = "The client has the present body: `If-None-Match` names it";
             responses.insert("304".to_owned(), json!({ "description": about, "headers": headers }));
         }
-        let mut by_status: BTreeMap<u16, Vec<&'static Kind>> = BTreeMap::new();
-        for kind in kinds_of(self) {
-            by_status.entry(kind.status.as_u16()).or_default().push(kind);
-        }
-        for (status, kinds) in by_status {
-            responses.insert(status.to_string(), self.describe_problems(status, &kinds));
+        for failure in failures(self) {
+            responses.insert(failure.status.to_string(), failure.reference());
         }
         json!(responses)
     }
@@ -120,7 +116,7 @@ impl Operation {
             (self.shows_its_limit(), "RateLimitPolicy"),
         ];
         names.extend(by_kind.into_iter().filter(|(has, _)| *has).map(|(_, name)| name));
-        let mut response = json!({ "description": meaning, "headers": headers(&names) });
+        let mut response = json!({ "description": meaning, "headers": headers_of(&names) });
         if let Some((media, schema)) = content {
             let mut schema = schema.clone();
             normal::given(&mut schema);
@@ -136,49 +132,26 @@ impl Operation {
     }
 
     /// Whether each answer says how much of its quota is left: those of changes do.
-    fn shows_its_limit(&self) -> bool {
+    pub(super) fn shows_its_limit(&self) -> bool {
         class_of(&self.method.to_uppercase(), self.path).is_some_and(|class| !class.is_read())
     }
-
-    fn describe_problems(&self, status: u16, kinds: &[&'static Kind]) -> Value {
-        let is_kept = self.keyed && (400..500).contains(&status);
-        let by_kind = [
-            (is_kept, "IdempotentReplayed"),
-            (kinds.iter().any(|kind| says_when(kind)), "RetryAfter"),
-            (status == 401, "Authenticate"),
-            (status == 429 || self.shows_its_limit(), "RateLimit"),
-            (status == 429 || self.shows_its_limit(), "RateLimitPolicy"),
-        ];
-        let mut names = vec!["ContentLanguage", "TraceId"];
-        names.extend(by_kind.into_iter().filter(|(has, _)| *has).map(|(_, name)| name));
-        let titles: Vec<String> =
-            kinds.iter().map(|kind| format!("{} {}", kind.code, kind.english)).collect();
-        let codes: Vec<&str> = kinds.iter().map(|kind| kind.code).collect();
-        let example = |kind: &&Kind| {
-            let example = json!({ "summary": kind.english, "value": kind.example() });
-            (kind.code.to_owned(), example)
-        };
-        let examples: Map<String, Value> = kinds.iter().map(example).collect();
-        let schema = json!({ "$ref": "#/components/schemas/Problem" });
-        json!({
-            "description": titles.join(" · "),
-            "headers": headers(&names),
-            "content": { PROBLEM: { "schema": schema, "examples": examples } },
-            "x-problem-codes": codes,
-        })
-    }
 }
 
-/// References to the headers of these names. Each component knows its header's name.
-fn headers(names: &[&str]) -> Map<String, Value> {
-    let reference = |name: &&str| {
-        let header = super::shared::header_of(name);
-        (header.to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }))
+fn path_parameter(path: &str, name: &str) -> Value {
+    // What stands before an id says whose it is.
+    let before = path.split(&format!("/{{{name}}}")).next().and_then(|before| before.rsplit('/').next());
+    let whose = match before {
+        Some("approvals") => "An approval's id",
+        Some("bulk") => "A bulk operation's id",
+        Some("imports") => "An import's id",
+        Some("jobs") => "A job's id",
+        Some("orders") => "An order's id",
+        Some("riders") => "An account's id",
+        Some("sessions") => "A session's id",
+        Some("trips") => "A trip's id",
+        Some("webhooks") => "A webhook's id",
+        _ => "An id",
     };
-    names.iter().map(reference).collect()
-}
-
-fn path_parameter(name: &str) -> Value {
     let (schema, about) = match name {
         "tag" => {
             let tags = farebox_jobs::MqTag::ALL.map(|tag| tag.wire());
@@ -186,7 +159,7 @@ fn path_parameter(name: &str) -> Value {
         }
         "rider_id" => (super::builder::uuid(), "An account's id"),
         "event_id" => (json!({ "type": "string", "pattern": "^evt_[0-9a-f]{32}$" }), "An event's id"),
-        _ => (super::builder::uuid(), "An id, as answers have it"),
+        _ => (super::builder::uuid(), whose),
     };
     json!({ "name": name, "in": "path", "required": true, "description": about, "schema": schema })
 }

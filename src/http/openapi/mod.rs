@@ -5,6 +5,7 @@ mod accounts;
 mod builder;
 mod describe;
 pub(crate) mod examples;
+mod failures;
 mod names;
 mod network;
 mod normal;
@@ -19,7 +20,7 @@ mod webhooks;
 
 pub(crate) use builder::Operation;
 
-use axum::{Json, http::header, response::IntoResponse};
+use axum::{body::Bytes, http::header, response::IntoResponse};
 use builder::Schemas;
 use examples::examples;
 use operations::operations;
@@ -56,6 +57,7 @@ fn build() -> (Vec<Operation>, Value) {
         "webhooks": events,
         "components": {
             "schemas": all_schemas(schemas),
+            "responses": failures::responses(&operations),
             "parameters": shared::parameters(),
             "headers": shared::headers(),
             "securitySchemes": { "token": {
@@ -77,7 +79,20 @@ fn all_schemas(mut schemas: Schemas) -> Map<String, Value> {
             schema["examples"] = json!([example]);
         }
     }
+    let pages: Vec<(String, Value)> =
+        all.iter().filter_map(|(name, _)| example_of_page(&all, name)).collect();
+    for (name, example) in pages {
+        all[&name]["examples"] = json!([example]);
+    }
     all
+}
+
+/// The example of a page, with that of its items.
+fn example_of_page(all: &Map<String, Value>, name: &str) -> Option<(String, Value)> {
+    let schema = all.get(name).filter(|_| name.starts_with("PageOf"))?;
+    let item = schema["properties"]["items"]["items"]["$ref"].as_str()?.rsplit('/').next()?;
+    let example = all.get(item)?["examples"].get(0)?;
+    Some((name.to_owned(), json!({ "items": [example], "next": null })))
 }
 
 static BUILT: LazyLock<(Vec<Operation>, Value)> = LazyLock::new(build);
@@ -92,8 +107,13 @@ pub(crate) fn described() -> &'static [Operation] {
     &BUILT.0
 }
 
+/// The document as it is sent: written down once.
+static TEXT: LazyLock<Bytes> = LazyLock::new(|| BUILT.1.to_string().into());
+
 pub(crate) async fn document() -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, "public, max-age=300")], Json(&BUILT.1))
+    let headers =
+        [(header::CACHE_CONTROL, "public, max-age=300"), (header::CONTENT_TYPE, "application/json")];
+    (headers, TEXT.clone())
 }
 
 #[cfg(test)]
@@ -156,6 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn every_answer_to_a_rider_or_about_a_webhook_has_an_example() {
+        let schemas = &BUILT.1["components"]["schemas"];
+        let mut seen = 0;
+        for operation in described().iter().filter(|one| one.path.starts_with("/v1/")) {
+            let of_operators =
+                matches!(operation.access, builder::Access::Viewer | builder::Access::Operator);
+            if of_operators && !operation.path.starts_with("/v1/ops/webhooks") {
+                continue;
+            }
+            for (media, schema) in operation.responses.iter().filter_map(|one| one.content.as_ref()) {
+                let name = schema["$ref"].as_str().and_then(|target| target.rsplit('/').next());
+                if let Some(name) = name.filter(|_| *media == "application/json") {
+                    assert!(schemas[name]["examples"][0].is_object(), "{name} of {}", operation.path);
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
+    #[test]
     fn every_operation_has_a_name_a_tag_and_a_sentence() {
         let ids: Vec<String> = described().iter().map(Operation::id).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "a name is there twice");
@@ -202,6 +243,60 @@ mod tests {
         assert_eq!(crate::domain::words::ApprovalState::ALL, crate::ops::wallets::approvals::STATES);
         let status = &BUILT.1["components"]["schemas"]["OrderStatus"]["enum"];
         assert_eq!(*status, json!(["unpaid", "paying", "paid", "refunding", "refunded", "closed"]));
+    }
+
+    /// The fields under a schema that nothing is said of.
+    fn unsaid(schema: &Value, at: &str, found: &mut Vec<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let is_said = field["description"].as_str().is_some_and(|about| !about.trim().is_empty());
+            // What an alternative is, its own description says.
+            if !is_said && field.get("enum").and_then(Value::as_array).is_none_or(|words| words.len() > 1) {
+                found.push(format!("{at}/{name}"));
+            }
+        }
+        for part in ["oneOf", "anyOf"].iter().filter_map(|name| schema[*name].as_array()).flatten() {
+            unsaid(part, at, found);
+        }
+    }
+
+    #[test]
+    fn every_schema_and_every_field_is_described() {
+        let mut found = Vec::new();
+        for (name, schema) in BUILT.1["components"]["schemas"].as_object().expect("schemas") {
+            if schema["description"].as_str().is_none_or(str::is_empty) {
+                found.push(name.clone());
+            }
+            unsaid(schema, name, &mut found);
+        }
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    #[test]
+    fn every_number_of_time_says_its_unit() {
+        const UNITS: [&str; 4] = ["second", "minute", "millisecond", "hour"];
+        let ends = |name: &str| ["_secs", "_ms", "_after", "minutes"].iter().any(|end| name.ends_with(end));
+        let (mut seen, mut found) = (0, Vec::new());
+        let mut look = |at: String, name: &str, schema: &Value, about: &Value| {
+            let kinds = schema["type"].to_string();
+            if ends(name) && (kinds.contains("integer") || kinds.contains("number")) {
+                seen += 1;
+                let about = about.as_str().unwrap_or_default().to_lowercase();
+                if !UNITS.iter().any(|unit| about.contains(unit)) {
+                    found.push(format!("{at}: {about}"));
+                }
+            }
+        };
+        for (owner, schema) in BUILT.1["components"]["schemas"].as_object().expect("schemas") {
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                look(format!("{owner}/{name}"), name, field, &field["description"]);
+            }
+        }
+        for operation in described() {
+            for (name, about, schema) in &operation.query {
+                look(format!("{} {name}", operation.path), name, schema, &json!(about));
+            }
+        }
+        assert!(found.is_empty() && seen > 8, "{seen}: {found:#?}");
     }
 
     #[test]

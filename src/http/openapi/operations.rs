@@ -110,7 +110,7 @@ fn trips_of_riders(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/trips", Anyone, "The trips of a day, with free seats")
             .query(
                 "date",
-                "A local date; today if left out",
+                "A date in the zone of the network; today if left out",
                 json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
             )
             .query(
@@ -337,7 +337,7 @@ fn ops_queues(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/ops/queues/{tag}/minutes", Viewer, "What ended in each minute")
             .query(
                 "minutes",
-                "How far back",
+                "How far back, minutes",
                 json!({ "type": "integer", "minimum": 1, "maximum": 1440, "default": 60 }),
             )
             .gives(200, "The roll-ups", s.gives::<queues::Minutes>()),
@@ -383,7 +383,7 @@ fn ops_reports(s: &mut Schemas) -> Vec<Operation> {
         operation("get", "/v1/ops/verify", Viewer, "Every invariant with its verdict")
             .query(
                 "recent_secs",
-                "Only orders and payments of the last seconds",
+                "Only orders and payments of so much time before now, seconds; all if left out",
                 json!({ "type": "integer", "minimum": 1, "maximum": verify::MAX_RECENT_SECS }),
             )
             .gives(200, "The verdicts", s.gives::<http_ops::Report>()),

@@ -49,6 +49,20 @@ pub(super) fn says_when(kind: &Kind) -> bool {
     kind.example().get("retry_after").is_some()
 }
 
+/// Whether an answer of a kind may be the one that was kept under the request's key: a rule gave it once the
+/// change had begun. Of those that say when to try again, only a payment's with a locked pay password is
+/// kept.
+pub(super) fn may_be_kept(kind: &Kind) -> bool {
+    let status = kind.status.as_u16();
+    // What the request is, whose it is, its quota and its key are looked at before.
+    let comes_before = matches!(
+        (status, kind.code),
+        (400 | 401 | 408 | 413 | 421 | 429, _) | (_, "003073" | "003091" | "003092" | "006005")
+    );
+    let must_wait = says_when(kind) && kind.code != "006007";
+    kind.status.is_client_error() && !comes_before && !must_wait
+}
+
 /// The schemas of problems.
 pub(super) fn schemas(s: &mut Schemas) -> Map<String, Value> {
     let mut schemas = Map::new();

@@ -10,9 +10,9 @@ pub(super) fn parameters() -> Value {
             "description": "Makes the request safe to repeat: the same key, path and body are carried out once. A repeat \
                 gets the first answer, marked `Idempotent-Replayed: true`; while the first runs, 409 `006006`; with another \
                 body, 422 `006005`. Kept for 48 hours (`idempotency.retention_hours`): answers of success, and 4xx that a \
-                rule gave once the change had begun, unless they have `retry_after`. Never kept: 5xx, 429, and what is \
-                refused before the change begins (body, token, role). The key belongs to the account; make a random one \
-                for each thing that the user wants to do.",
+                rule gave once the change had begun; of those with `retry_after` only a payment's 423. Never kept: 5xx, \
+                429, a rider's 404, and what is refused before the change begins (body, token, role). The key belongs to \
+                the account, of a registration to the user name; make a random one for each thing that the user wants.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[\\x20-\\x7e]+$" },
         },
         "AcceptLanguage": {
@@ -93,8 +93,15 @@ pub(super) fn headers() -> Map<String, Value> {
     HEADERS.iter().map(component).collect()
 }
 
+/// References to the headers of these names. Each component knows its header's name.
+pub(super) fn headers_of(names: &[&str]) -> Map<String, Value> {
+    let reference =
+        |name: &&str| (header_of(name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
+    names.iter().map(reference).collect()
+}
+
 /// The name of the header that a component describes.
-pub(super) fn header_of(component: &str) -> &'static str {
+fn header_of(component: &str) -> &'static str {
     let known = HEADERS.iter().find(|(name, ..)| *name == component);
     known.map_or("X-Trace-Id", |(_, header, ..)| header)
 }

@@ -38,7 +38,7 @@ pub struct OrderActs {
 /// The terms on which a paid order can be refunded now.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RefundTerms {
-    /// What the rider paid.
+    /// What the rider paid, in the currency of the order.
     pub amount: Money,
     /// What is kept of it by the order's rules.
     pub fee: Money,

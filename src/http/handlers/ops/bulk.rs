@@ -29,6 +29,7 @@ use uuid::Uuid;
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBulk {
+    /// What is done to each of the jobs.
     act: BulkAction,
     /// These jobs.
     #[schemars(length(min = 1, max = 1000))]

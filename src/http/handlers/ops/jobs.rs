@@ -34,14 +34,19 @@ use uuid::Uuid;
 /// A job in a response.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Job {
+    /// Its id.
     id: Uuid,
+    /// Its tag: what it does.
     tag: String,
+    /// Its key: of the live jobs of a tag at most one has it.
     key: String,
     /// `ready`, `delayed`, `retrying` (its last attempt failed, and it waits for the next),
     /// `running`, `done`, `dead` or `cancelled`.
     #[schemars(with = "crate::domain::words::JobStateWord")]
     state: String,
+    /// Attempts begun.
     attempt: i32,
+    /// Attempts before it is given up; of a job that has ended, those it took.
     max_attempts: i32,
     /// How many attempts have failed since it was enqueued or redriven.
     failures: i32,
@@ -54,31 +59,41 @@ pub(crate) struct Job {
     /// When it first fell due, if `run_at` is that of a later attempt.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_micros")]
     first_due_at: Option<DateTime<Utc>>,
+    /// When it was enqueued.
     #[serde(serialize_with = "micros")]
     created_at: DateTime<Utc>,
+    /// When its attempt began; of a job that has ended, its last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     started_at: Option<DateTime<Utc>>,
     /// Of a running job: when its lease ends, unless its worker renews it.
     #[serde(skip_serializing_if = "Option::is_none")]
     lease_until: Option<DateTime<Utc>>,
+    /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<DateTime<Utc>>,
+    /// Of a live job: its serial key. Of the jobs with the same one, one runs at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<String>,
+    /// The trace of the request that enqueued it.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
+    /// The order it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<String>,
+    /// What its last failed attempt said.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_error: Option<String>,
     /// The fingerprint of the last error: equal errors about different orders, numbers or times
     /// have the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// How it ended, or why it was given up; of a running job, why it is to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// The worker that runs it, or ran it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
+    /// The failed attempts, the oldest first.
     #[schemars(with = "Vec<FailedAttempt>")]
     attempts: Value,
 }
@@ -112,7 +127,7 @@ impl From<JobView> for Job {
     }
 }
 
-/// A failed attempt at a job, as the queue stores it.
+/// A failed attempt at a job.
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "it is the schema of a stored value")]
 struct FailedAttempt {
@@ -268,6 +283,7 @@ pub(crate) async fn snooze(
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ByKey {
+    /// The job's key.
     key: Label,
     #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,

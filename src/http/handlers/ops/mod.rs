@@ -50,8 +50,10 @@ pub(crate) async fn add_trip(OpsChange(change): OpsChange<NewTrip>) -> Result<Re
     act.end(StatusCode::CREATED, done).await
 }
 
+/// What happened to an order.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Timeline {
+    /// What is on this page, the first thing first.
     items: Vec<Event>,
     /// The cursor of the next page, if there is one.
     next: Option<String>,
@@ -91,12 +93,15 @@ pub(crate) async fn timeline(
     }
 }
 
+/// What the verifier found.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Report {
+    /// Whether every invariant holds.
     holds: bool,
     /// The level of the worst breach; none if everything holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<verify::Level>,
+    /// Every invariant with its verdict.
     invariants: Vec<Verdict>,
 }
 

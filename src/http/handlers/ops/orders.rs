@@ -88,6 +88,7 @@ pub(crate) async fn refund(
 /// The dead letters of an order that were redriven.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct RedrivenJobs {
+    /// They, as they are now.
     jobs: Vec<Job>,
 }
 

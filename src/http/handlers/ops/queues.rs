@@ -40,25 +40,34 @@ const MAX_BACK_MINUTES: u32 = 1_440;
 /// The numbers of a tag in a response.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Queue {
+    /// The tag.
     tag: String,
+    /// Due jobs that wait for a worker, but for those that failed.
     ready: i64,
+    /// Jobs that are not due yet, but for those that failed.
     delayed: i64,
     /// Failed, and waiting for their next attempt.
     retrying: i64,
+    /// Jobs of which an attempt runs.
     running: i64,
+    /// Dead letters.
     dead: i64,
     /// The most failed attempts of one live job.
     most_failures: i32,
+    /// How long the job that is due longest has waited, seconds; absent if none is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_ready_secs: Option<f64>,
     /// Of a tag whose jobs owe seats or money: for how long the oldest pending one is due, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_debt_secs: Option<f64>,
+    /// Whether it is paused: no job of it is claimed.
     paused: bool,
     /// `open`; `draining`: paused while attempts still run; `paused`.
     #[schemars(with = "crate::domain::words::QueueState")]
     state: &'static str,
+    /// Jobs done in the last hour.
     done_last_hour: i64,
+    /// Attempts that failed in the last hour.
     failed_last_hour: i64,
 }
 
@@ -118,12 +127,13 @@ pub(crate) async fn resume(
     act.end(StatusCode::OK, done).await
 }
 
-/// Why a tag is drained, and how long the response may wait for the last attempt, seconds.
+/// Why a tag is drained, and how long the response may wait for that.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Drain {
     #[schemars(with = "Option<crate::domain::Reason>")]
     reason: Option<String>,
+    /// How long the response may wait for the last attempt, seconds; 0 if left out.
     #[schemars(range(max = 15))]
     wait_secs: Option<u64>,
 }
@@ -171,6 +181,7 @@ pub(crate) struct Redrive {
 /// How many dead letters were redriven.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Redriven {
+    /// How many.
     redriven: u64,
 }
 
@@ -201,18 +212,29 @@ pub(crate) async fn redrive(OpsChange(change): OpsChange<Redrive>) -> Result<Res
 /// A worker in a response.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Worker {
+    /// Its id, another one after each start.
     id: String,
+    /// What people call it.
     name: String,
+    /// The machine that it runs on.
     host: String,
+    /// Its process there.
     pid: i32,
+    /// Its build.
     build: String,
+    /// The tags whose jobs it runs.
     tags: Vec<String>,
+    /// Attempts that it runs at a time, at most.
     slots: i32,
+    /// Jobs that it held when it last reported.
     held: i32,
+    /// Whether it claims jobs.
     #[schemars(with = "crate::domain::words::WorkerState")]
     state: String,
+    /// When it began.
     #[serde(serialize_with = "micros")]
     started_at: DateTime<Utc>,
+    /// When it last reported.
     #[serde(serialize_with = "micros")]
     last_seen_at: DateTime<Utc>,
 }
@@ -244,27 +266,41 @@ pub(crate) struct Back {
     minutes: Option<u32>,
 }
 
-/// The attempts that ended in each minute. `pickup`, `lateness` and `run` are histograms with the
-/// upper bounds `bounds_secs` and one bucket beyond.
+/// The attempts that ended in each minute. `pickup`, `lateness` and `run` count jobs by bucket: by the
+/// upper bounds `bounds_secs`, and one bucket beyond.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Minutes {
+    /// The upper bounds of the buckets, seconds.
     bounds_secs: [f64; BOUNDS.len()],
+    /// The minutes in which an attempt ended, the oldest first.
     items: Vec<OneMinute>,
 }
 
+/// What ended in a minute.
 #[derive(Serialize, JsonSchema)]
 struct OneMinute {
+    /// Its beginning.
     #[serde(serialize_with = "micros")]
     minute: DateTime<Utc>,
+    /// Jobs done.
     done: i64,
+    /// Attempts that failed and are made again.
     failed: i64,
+    /// Jobs given up.
     dead: i64,
+    /// Jobs cancelled while they ran.
     cancelled: i64,
+    /// Claims of jobs whose worker was gone.
     rescued: i64,
+    /// Attempts that lost their lease.
     lost: i64,
+    /// How long all attempts took together, seconds.
     run_secs: f64,
+    /// How long jobs that were due at once waited for a worker, by bucket.
     pickup: Vec<i64>,
+    /// How long delayed jobs waited for a worker once they were due, by bucket.
     lateness: Vec<i64>,
+    /// How long attempts took, by bucket.
     run: Vec<i64>,
 }
 

@@ -35,9 +35,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
+/// Seats, and why they are blocked or released.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeatsWithReason {
+    /// The labels of the seats, as the seat map has them.
     #[serde(serialize_with = "as_a_set")]
     #[schemars(length(min = 1), inner(length(min = 1, max = 8)))]
     seats: Vec<String>,
@@ -66,6 +68,7 @@ async fn set_blocked(
     act.end(StatusCode::OK, done).await
 }
 
+/// Why a trip is cancelled.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelTrip {

@@ -40,9 +40,11 @@ pub(crate) fn mover(caller: &Caller, through: Through, reason: Option<&str>) -> 
     Ok(Attribution::new(Actor::caller(caller, through), reason))
 }
 
+/// Money into a wallet.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TopUp {
+    /// How much, in the currency of the installation.
     amount: Money,
     reference: Reference,
     #[schemars(with = "Option<crate::domain::Reason>")]
@@ -60,6 +62,7 @@ pub(crate) async fn top_up(
     end(act, done).await
 }
 
+/// The correction of a ledger entry.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Correction {
@@ -124,6 +127,7 @@ pub(crate) async fn approve(
     act.end(StatusCode::OK, done).await
 }
 
+/// Why an approval is refused.
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RefuseApproval {

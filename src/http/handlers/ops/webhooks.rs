@@ -44,8 +44,10 @@ pub(crate) struct NewWebhook {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeWebhook {
     name: Option<WebhookName>,
+    /// Where events are sent to: `https://`, at a public address.
     #[schemars(length(min = 1, max = 2000))]
     url: Option<String>,
+    /// The kinds of events that it takes: these, and no others.
     #[schemars(length(min = 1, max = 6))]
     kinds: Option<Vec<EventKind>>,
     reason: Reason,

@@ -89,6 +89,8 @@ fn page_of(document: &Value) -> Markup {
                     p.title { a href="#main" { "Farebox API" } " " small { (text(&document["info"]["version"])) } }
                     nav aria-label="Farebox" {
                         a href="/openapi.json" { "openapi.json" } " "
+                        a href="#guide-conventions" { "Guides" } " "
+                        a href="#guide-changes-of-this-document" { "What may change" } " "
                         a href="/console" lang="en" { "Console" } " "
                         a href="/console" lang="zh" { "控制台" }
                     }

@@ -59,9 +59,14 @@ fn body(document: &Value, said: &Value) -> Markup {
     }
 }
 
-fn answers(document: &Value, said: &Value) -> Markup {
+/// Its answers by status, those that it shares with other operations as well.
+fn all<'a>(document: &'a Value, said: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let answers = said["responses"].as_object().into_iter().flatten();
-    let successes = answers.filter(|(_, answer)| answer.get("x-problem-codes").is_none());
+    answers.map(|(status, answer)| (status, resolved(document, answer)))
+}
+
+fn answers(document: &Value, said: &Value) -> Markup {
+    let successes = all(document, said).filter(|(_, answer)| answer.get("x-problem-codes").is_none());
     html! {
         h4 { "Answers" }
         dl.answers {
@@ -100,28 +105,23 @@ fn events(events: &Value) -> Markup {
 }
 
 fn problems(document: &Value, said: &Value) -> Markup {
-    let answers = said["responses"].as_object().into_iter().flatten();
-    let all: Vec<(&String, &Value)> = answers
+    let problems: Vec<(&String, &str, &str)> = all(document, said)
         .flat_map(|(status, answer)| {
-            answer["x-problem-codes"].as_array().into_iter().flatten().map(move |code| (status, code))
+            let examples = &answer["content"]["application/problem+json"]["examples"];
+            let codes = answer["x-problem-codes"].as_array().into_iter().flatten().map(text);
+            codes.map(move |code| (status, code, text(&examples[code]["summary"])))
         })
         .collect();
     html! {
         details {
-            summary { (all.len()) " problems" }
+            summary { (problems.len()) " problems" }
             ul.problems {
-                @for (status, code) in all {
-                    @let title = title(document, said, status, text(code));
-                    li { (status) " " a href={ "#problem-" (text(code)) } { (text(code)) } " " (title) }
+                @for (status, code, title) in problems {
+                    li { (status) " " a href={ "#problem-" (code) } { (code) } " " (title) }
                 }
             }
         }
     }
-}
-
-fn title<'a>(_: &Value, said: &'a Value, status: &str, code: &str) -> &'a str {
-    let examples = &said["responses"][status]["content"]["application/problem+json"]["examples"];
-    text(&examples[code]["summary"])
 }
 
 /// Every problem, with what its client does next.
