@@ -93,8 +93,9 @@ pub(super) fn python(entry: &Entry<'_>) -> String {
     }
     if is_stream(entry) {
         let address = &arguments[0];
+        // httpx gives a read five seconds, and a heartbeat comes after fifteen.
         return format!(
-            "with api.stream(\"GET\", {address}) as stream:\n    for line in stream.iter_lines():\n        print(line)"
+            "with api.stream(\"GET\", {address}, timeout=60) as stream:\n    for line in stream.iter_lines():\n        print(line)"
         );
     }
     let arguments = arguments.join(",\n    ");
