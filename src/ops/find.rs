@@ -6,6 +6,7 @@ mod reading;
 mod riders;
 mod summaries;
 mod things;
+mod webhooks;
 
 pub use departure::FoundTrip;
 pub use everything::{Findings, Hits, Only, SHOWN, accounts, search};
@@ -13,6 +14,7 @@ pub use reading::{MAX_CHARS, Reading};
 pub use riders::{FoundBy, FoundRider, MAX_FOUND, unmistakable};
 pub use summaries::{run_summary_loop, summarize_orders};
 pub use things::{FoundEntry, FoundRequest};
+pub use webhooks::FoundWebhook;
 
 use crate::domain::RiderId;
 use chrono::{DateTime, Utc};
@@ -22,7 +24,7 @@ use uuid::Uuid;
 /// Where the console shows something: the list and the id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// `orders`, `trips`, `riders`, `jobs` or `bulk`.
+    /// `orders`, `trips`, `riders`, `jobs`, `bulk` or `webhooks`.
     pub list: String,
     /// The id.
     pub id: Uuid,
@@ -44,6 +46,7 @@ pub async fn by_id(pool: &PgPool, id: Uuid) -> Result<Option<Location>, sqlx::Er
                union all select 5, 'jobs', id from queue.any_job where id = $1
                union all select 6, 'bulk', id from bulk where id = $1
                union all select 7, 'orders', subject from barrier where subject = $1
+               union all select 8, 'webhooks', id from webhook_endpoint where id = $1 and state <> 'removed'
            ) found order by nr limit 1"#,
         id
     )

@@ -1,6 +1,7 @@
-//! Finding anything, in a real browser: one field and one key to a rider, and filters that keep what
-//! was typed.
+//! Finding anything, most of it in a real browser: one field and one key to a rider, and filters that
+//! keep what was typed.
 
+use super::session::ConsoleSession;
 use crate::harness::{Browser, World};
 use serde_json::json;
 
@@ -60,4 +61,28 @@ async fn a_refused_filter_is_corrected_in_its_form() {
     let trip_kept = "return document.querySelector('#trip').value";
     assert_eq!(browser.run(trip_kept).await, json!(trip));
     browser.check().await;
+}
+
+/// A developer who wrote to the operator has the `webhook-id` alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_found_by_its_name_and_by_an_event() {
+    let world = World::new().await;
+    let webhook = super::viewer_role::webhook(&world).await;
+    let event = "select replace(event_id::text, '-', '') from webhook_delivery";
+    let event: String = sqlx::query_scalar(event).fetch_one(&world.pool).await.unwrap();
+    let session = ConsoleSession::enter(&world, "ops").await;
+    let leads_to = async |text: &str| {
+        let answer = session.send("GET", &format!("/console/search?q={text}"), None).await;
+        answer.headers().get("location").map(|at| at.to_str().unwrap().to_owned())
+    };
+    let page = Some(format!("/console/webhooks/{webhook}"));
+    for text in [&webhook, &format!("evt_{event}"), &event[20..]] {
+        assert_eq!(leads_to(text).await, page, "{text}");
+    }
+    assert_eq!(leads_to("countin").await, None, "a part of a name");
+    let found = session.page("/console/search?q=countin").await;
+    assert!(found.contains(&page.unwrap()), "{found}");
+    assert!(
+        session.page("/console/search?q=evt_ffffffffffffffffffffffffffffffff").await.contains("Nothing has")
+    );
 }

@@ -18,7 +18,7 @@ use crate::{
     domain::{Id, Localized, Money},
     http::App,
     ops::{
-        find::{self, Findings, FoundEntry, FoundRequest, FoundTrip, Hits, MAX_CHARS},
+        find::{self, Findings, FoundEntry, FoundRequest, FoundTrip, FoundWebhook, Hits, MAX_CHARS},
         jobs::order_of,
     },
 };
@@ -88,9 +88,9 @@ fn finds(context: &PageContext) -> &'static str {
     context.t(
         "Ids, whole or as shown (…0f4b8d2e7c31); user names, e-mail addresses and parts of names of 3 letters; \
          phone numbers or their last 4 digits; trace ids; idempotency keys; keys of jobs; texts of errors; \
-         references and entries of payments; departures (bus 3 tomorrow 8:00).",
+         references and entries of payments; names of webhooks and ids of their events; departures (bus 3 tomorrow 8:00).",
         "编号（完整或如页面所示 …0f4b8d2e7c31）；用户名、邮箱、姓名中的两个汉字或 3 个字母；电话或其后 4 位；追踪编号；\
-         幂等键；任务的键；错误文字；付款凭证号与账目编号；班次（3路 明天 8:00）。",
+         幂等键；任务的键；错误文字；付款凭证号与账目编号；Webhook 名称及其事件编号；班次（3路 明天 8:00）。",
     )
 }
 
@@ -119,6 +119,7 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
         @if let Some(entry) = &found.entry {
             (section(context, ("Wallet entries", "钱包账目"), &Hits { items: vec![entry.clone()], more: false }, |entries| entry_table(context, entries)))
         }
+        (section(context, ("Webhooks", "Webhook"), &found.webhooks, |webhooks| webhook_table(context, webhooks)))
         (section(context, ("Audit log", "审计日志"), &found.acts, |acts| html! {
             table {
                 thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Act", "操作")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Reason", "原因")) } } }
@@ -196,6 +197,20 @@ fn entry_table(context: &PageContext, entries: &[FoundEntry]) -> Markup {
         tbody { @for entry in entries { tr {
             td { (when(context, entry.at)) } td { (chinese::word(context.lang, &entry.kind)) } td.number { (amount(Money::from_database(entry.amount))) } td { (link_rider(entry.rider)) }
             td { @if let Some(order) = entry.order { (link_order(order)) } }
+        } } }
+    } }
+}
+
+fn webhook_table(context: &PageContext, webhooks: &[FoundWebhook]) -> Markup {
+    html! { table {
+        thead { tr {
+            th scope="col" { (context.t("Name", "名称")) } th scope="col" { (context.t("State", "状态")) }
+            th scope="col" { (context.t("Event", "事件")) } th scope="col" { (context.t("Delivery", "发送")) }
+        } }
+        tbody { @for webhook in webhooks { tr {
+            td { a href=(format!("/console/webhooks/{}", webhook.id)) { (webhook.name) } } td { (state(context, &webhook.state)) }
+            td { @if let Some(event) = &webhook.event { code { (event) } } }
+            td { @if let Some(delivery) = &webhook.delivery { (state(context, delivery)) } }
         } } }
     } }
 }

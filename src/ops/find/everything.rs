@@ -5,6 +5,7 @@ use super::{
     reading::Reading,
     riders::{self, FoundBy, FoundRider, MAX_FOUND},
     things::{self, FoundEntry, FoundRequest},
+    webhooks::{FoundWebhook, webhooks},
 };
 use crate::{
     domain::{Error, Id},
@@ -72,6 +73,8 @@ pub struct Findings {
     pub requests: Hits<FoundRequest>,
     /// The entry of a wallet by its reference or its id.
     pub entry: Option<FoundEntry>,
+    /// Webhooks, by themselves or by an event in their logs.
+    pub webhooks: Hits<FoundWebhook>,
     /// Acts upon a subject of this name.
     pub acts: Hits<Entry>,
 }
@@ -89,6 +92,7 @@ impl Findings {
             + self.errors.items.len()
             + self.requests.items.len()
             + usize::from(self.entry.is_some())
+            + self.webhooks.items.len()
             + self.acts.items.len()
     }
 
@@ -107,7 +111,10 @@ impl Findings {
         let job = self.jobs.items.first().map(|job| ("jobs", job.id.to_string()));
         let request = self.requests.items.first().and_then(|request| request.order);
         let request = request.map(|order| ("orders", order.to_string()));
-        order.or(trip).or(job).or(request)
+        // A part of a name is not beyond doubt.
+        let webhook = self.webhooks.items.first().filter(|webhook| webhook.event.is_some());
+        let webhook = webhook.map(|webhook| ("webhooks", webhook.id.to_string()));
+        order.or(trip).or(job).or(request).or(webhook)
     }
 
     /// Whether accounts are shown that were found by what they are called, which nobody checks.
@@ -144,6 +151,7 @@ pub async fn search(pool: &PgPool, zone: Tz, text: &str) -> Result<Findings, Err
     if let Some(id) = reading.id {
         found.entry = things::entry_by_id(&mut *conn, id).await?;
     }
+    found.webhooks = Hits::of(webhooks(&mut *conn, &reading, ASKED).await?);
     found.errors = Hits::of(things::errors_with(&mut *conn, &reading.text, usize::from(SHOWN) + 1).await?);
     if reading.is_key {
         found.requests = Hits::of(things::requests(&mut *conn, &reading.text, ASKED).await?);
