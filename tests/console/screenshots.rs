@@ -4,7 +4,7 @@
 //! $ cargo test --test farebox-tests screenshots -- --ignored
 //! ```
 
-use crate::harness::{Browser, Client, Process, Screen, World, new_rider, until, with_palette};
+use crate::harness::{Browser, Client, Process, Receiver, Screen, World, new_rider, until, with_palette};
 use farebox::accounts::{self, Role};
 use serde_json::json;
 use std::{fs, path::Path};
@@ -22,6 +22,8 @@ const HALF_FIXED: &str = "undo.order_add_seats_cancle.before=error";
 #[ignore = "writes docs/screenshots"]
 async fn screenshots() {
     let world = World::new().await;
+    let receiver = Receiver::start().await;
+    let webhook = webhook(&world, &receiver).await;
     let trip = world.trip(40).await;
     let people = people(&world).await;
     orders_in_every_state(&world, &trip, &people).await;
@@ -34,6 +36,10 @@ async fn screenshots() {
     people[3].fault("pay_money_cancle.after=error").pay(&order).await.problem(500, "003099");
     let (dead, _worker) = dead_letters(&world).await;
     until("the debit is given back", || async { people[3].balance().await == "52.00" }).await;
+    receiver.has_taken(1).await;
+    // The name of a receiver of the world outside, which is sent nothing: the worker reads it later.
+    let outside = "update webhook_endpoint set url = 'https://books.example.com/farebox'";
+    sqlx::query(outside).execute(&world.pool).await.unwrap();
     tallies_of_the_hour_before(&world).await;
     let bulk =
         sqlx::query_scalar::<_, String>("select id::text from bulk").fetch_one(&world.pool).await.unwrap();
@@ -46,7 +52,17 @@ async fn screenshots() {
     accounts::register(&world.pool, &world.saga.passwords, &new_rider("ines"), Role::Admin).await.unwrap();
     pictures(
         &world,
-        &pages(&world, &Shown { dead: &dead[0], bulk: &bulk, order: &order, paid: &paid, trip: &trip }),
+        &pages(
+            &world,
+            &Shown {
+                dead: &dead[0],
+                bulk: &bulk,
+                order: &order,
+                paid: &paid,
+                trip: &trip,
+                webhook: &webhook,
+            },
+        ),
         &rides(&people[3], &trip, &ticket, &order).await,
     )
     .await;
@@ -75,11 +91,12 @@ struct Shown<'a> {
     order: &'a str,
     paid: &'a str,
     trip: &'a str,
+    webhook: &'a str,
 }
 
 /// Every page, by the name of its pictures.
 fn pages(world: &World, shown: &Shown<'_>) -> Vec<(&'static str, String)> {
-    let Shown { dead, bulk, order, paid, trip } = shown;
+    let Shown { dead, bulk, order, paid, trip, webhook } = shown;
     let rider = world.ops.id;
     let day = (chrono::Utc::now() + chrono::Duration::hours(24 + 8)).date_naive();
     let console = |path: &str| format!("/console{path}");
@@ -109,7 +126,20 @@ fn pages(world: &World, shown: &Shown<'_>) -> Vec<(&'static str, String)> {
         ("operators", console("/accounts")),
         ("account", console("/account")),
         ("search", console("/search?q=simulated")),
+        ("webhooks", console("/webhooks")),
+        ("webhook", console(&format!("/webhooks/{webhook}"))),
+        ("webhook-change", console(&format!("/webhooks/{webhook}/change"))),
     ]
+}
+
+/// A webhook that takes all that has to do with money.
+async fn webhook(world: &World, receiver: &Receiver) -> String {
+    let body = json!({
+        "name": "bookkeeping", "url": receiver.url(), "reason": "the books",
+        "kinds": ["order.paid", "order.refunded", "rollback.failed"],
+    });
+    let added = world.ops.post("/v1/ops/webhooks", &body).await;
+    added.expect(201)["id"].as_str().unwrap().to_owned()
 }
 
 /// Riders who can pay.
