@@ -1,11 +1,17 @@
 //! Forms that come too late, twice or broken, and addresses that no page is at: each is answered with a
 //! page that leads on, and what was chosen stays.
 
-use super::{chinese::in_english, named};
+use super::{
+    chinese::{in_chinese, in_english, sentences},
+    named,
+};
 use crate::{
     console::session::ConsoleSession,
     harness::{PAY_PASSWORD, World},
 };
+
+/// A number of bytes that no form may have.
+const TOO_LONG: usize = 70_000;
 
 /// The status of an answer, where it leads, and its page.
 async fn answer(session: &ConsoleSession, path: &str, form: Option<&str>) -> (u16, String, String) {
@@ -22,6 +28,89 @@ async fn answer(session: &ConsoleSession, path: &str, form: Option<&str>) -> (u1
 
 async fn sent(session: &ConsoleSession, path: &str, form: &str) -> (u16, String, String) {
     answer(session, path, Some(form)).await
+}
+
+fn holds(text: &str, words: &str) {
+    assert!(text.contains(words), "{words:?} in {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_out_of_date_leads_on_with_what_was_chosen() {
+    let world = World::new().await;
+    let trip = world.trip(8).await;
+    named(&world, "rider", "8.00").await;
+    let (english, chinese) = (in_english(&world, "rider").await, in_chinese(&world, "rider").await);
+    let page = format!("/ride/trips/{trip}");
+    let kept = format!("{page}?seats=3%2C4");
+    let mut wrong = Vec::new();
+    for (path, form, leads_to) in [
+        (page.as_str(), "key=a&seats=3&seats=4", kept.as_str()),
+        (&page, "key=a&seats=3&seats=4&csrf=of+another+session", &kept),
+        ("/ride/sign-in", "user_name=rider&password=x&next=%2Fride%2Forders", "/ride/orders"),
+        ("/ride/register", "key=b&user_name=rider&next=%2Fride%2Forders", "/ride/orders"),
+        ("/ride/preferences", "theme=dark&next=%2Fride%2Fwallet", "/ride/wallet"),
+        ("/ride/sign-out", "", "/ride"),
+        ("/ride/account/pay-password", "new=1", "/ride/account"),
+    ] {
+        let (status, _, text) = sent(&english, path, form).await;
+        assert_eq!(status, 403, "{path} {form}: {text}");
+        holds(&text, "You are signed in now as rider");
+        holds(&text, &format!("href=\"{leads_to}\">Go on<"));
+        let (_, _, text) = sent(&chinese, path, form).await;
+        wrong.extend(sentences(path, &text));
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let chosen = english.page(&kept).await;
+    assert_eq!(chosen.matches(" checked").count(), 2, "both seats are chosen: {chosen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_and_no_form_is_answered_without_a_page() {
+    let world = World::new().await;
+    let trip = world.trip(8).await;
+    let rider = named(&world, "rider", "8.00").await;
+    let order = format!("/ride/orders/{}", rider.booked(&trip, &["1"]).await);
+    let (english, chinese) = (in_english(&world, "rider").await, in_chinese(&world, "rider").await);
+    let long = "a".repeat(TOO_LONG);
+    let mut wrong = Vec::new();
+    for session in [&english, &chinese] {
+        let csrf = session.hidden("/ride/account", "csrf").await;
+        for (form, status) in [
+            ("comment=%00", 422),
+            ("key=a&key=b", 422),
+            ("comment=%ff", 422),
+            ("key=&rating=3", 422),
+            (format!("comment={long}").as_str(), 413),
+        ] {
+            let (got, _, text) =
+                sent(session, &format!("{order}/evaluate"), &format!("csrf={csrf}&{form}")).await;
+            assert_eq!(got, status, "{form:.20}: {text}");
+            holds(&text, &format!("\"{order}"));
+            wrong.extend(if session.cookie.ends_with("zh") { sentences(form, &text) } else { Vec::new() });
+        }
+        for nowhere in
+            ["/ride/nowhere", "/ride/orders/", "/ride/wallet/", "/ride/orders/1/nothing", "/ride/a/b"]
+        {
+            let (status, _, text) = answer(session, nowhere, None).await;
+            assert_eq!(status, 404, "{nowhere}: {text}");
+            holds(&text, "href=\"/ride\"");
+            wrong.extend(if session.cookie.ends_with("zh") { sentences(nowhere, &text) } else { Vec::new() });
+        }
+        assert_eq!(answer(session, "/ride/orders/%ff", None).await.0, 400);
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+    // After a refusal, a browser's address bar holds the address of the form.
+    for (form, page) in [
+        (format!("{order}/pay"), order.as_str()),
+        (format!("{order}/evaluate"), &order),
+        ("/ride/sign-out".to_owned(), "/ride"),
+        ("/ride/preferences".to_owned(), "/ride"),
+        ("/ride/account/pay-password".to_owned(), "/ride/account"),
+        ("/ride/".to_owned(), "/ride"),
+    ] {
+        let (status, to, _) = answer(&english, &form, None).await;
+        assert_eq!((status, to.as_str()), (303, page), "{form}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
