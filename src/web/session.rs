@@ -21,6 +21,8 @@ pub(super) const SESSION: &str = "farebox_ride";
 /// Where a session ends, the browser removes what it stored, with the tickets that are kept for later.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
+/// What an address holds where a form was not sent, because the session had ended.
+pub(super) const UNSENT: &str = "unsent";
 /// Longest address of a page that is kept through signing in, bytes.
 const MAX_NEXT_BYTES: usize = 2_000;
 
@@ -47,6 +49,13 @@ impl Visitor {
         let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
         let api = Api::new(web, headers, extensions, lang, token.filter(|_| caller.is_some()));
         Self { lang, theme, caller, csrf, api, path }
+    }
+
+    /// The same in the session that has just begun, at this page.
+    pub(super) fn entered(&self, web: &Web, token: &str, path: String) -> Self {
+        let caller = web.app.sessions.read(token);
+        let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
+        Self { caller, csrf, api: self.api.with_token(token), path, ..self.clone() }
     }
 
     /// Translates: returns the text of the page's language.
@@ -96,6 +105,11 @@ pub(super) fn end(web: &Web, headers: &HeaderMap, then: &str) -> Response {
 pub(super) fn with_next(address: &str, next: &str) -> String {
     let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
     format!("{address}?{next}")
+}
+
+/// The way to sign in for somebody whose session ended before a form of this page was sent.
+pub(super) fn unsent(visitor: &Visitor) -> String {
+    format!("{}&{UNSENT}=1", visitor.sign_in())
 }
 
 /// The page to go to that a query string names.
