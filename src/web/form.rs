@@ -4,7 +4,7 @@ use super::{
     Web,
     frame::refused,
     refusals::out_of_date,
-    session::{Visitor, inside},
+    session::{Visitor, inside, page_of},
     views::Account,
 };
 use crate::{
@@ -25,9 +25,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// What the address of a form has at its end, behind the address of its page.
-const ACTS: [&str; 7] =
-    ["/pay", "/cancel", "/refund", "/evaluate", "/pay-password", "/sign-out", "/preferences"];
 /// What a form may hold several times: the seats that were chosen.
 const REPEATED: [&str; 1] = ["seats"];
 /// Most seats of a form that is out of date that stay in an address: more than an order may have.
@@ -107,29 +104,6 @@ impl FromRequest<Web> for Form {
                 Err(form.forged(web, &headers, address).await)
             }
             _ => Ok(form),
-        }
-    }
-}
-
-/// The page that a form with this address is on; the first one if it is on every page.
-pub(super) fn page_of(path: &str) -> &str {
-    ACTS.iter().find_map(|act| path.strip_suffix(act)).unwrap_or(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::page_of;
-
-    #[test]
-    fn a_form_is_on_a_page() {
-        for (form, page) in [
-            ("/ride/orders/7/pay", "/ride/orders/7"),
-            ("/ride/account/pay-password", "/ride/account"),
-            ("/ride/sign-out", "/ride"),
-            ("/ride/trips/7", "/ride/trips/7"),
-            ("/ride/sign-in", "/ride/sign-in"),
-        ] {
-            assert_eq!(page_of(form), page);
         }
     }
 }

@@ -4,9 +4,8 @@ use super::{
     RIDE, Web,
     api::Refused,
     assets::{SCRIPT, STYLE},
-    form::page_of,
     refusals,
-    session::{Visitor, end},
+    session::{Visitor, end, page_of},
 };
 use crate::{
     browser::{

@@ -23,6 +23,9 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
 /// What an address holds where a form was not sent, because the session had ended.
 pub(super) const UNSENT: &str = "unsent";
+/// What the address of a form has at its end, behind the address of its page.
+const ACTS: [&str; 7] =
+    ["/pay", "/cancel", "/refund", "/evaluate", "/pay-password", "/sign-out", "/preferences"];
 /// Longest address of a page that is kept through signing in, bytes.
 const MAX_NEXT_BYTES: usize = 2_000;
 
@@ -132,9 +135,14 @@ pub(super) fn inside(next: &str) -> &str {
     if is_plain && is_page { next } else { RIDE }
 }
 
+/// The page that a form with this address is on; the first one if it is on every page.
+pub(super) fn page_of(path: &str) -> &str {
+    ACTS.iter().find_map(|act| path.strip_suffix(act)).unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::inside;
+    use super::{inside, page_of};
 
     #[test]
     fn signing_in_leads_nowhere_else() {
@@ -143,6 +151,19 @@ mod tests {
         }
         for away in ["//evil.example", "/console", "/ride\\@evil", "/riders", "/ride/a\nb", ""] {
             assert_eq!(inside(away), "/ride", "{away}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_on_a_page() {
+        for (form, page) in [
+            ("/ride/orders/7/pay", "/ride/orders/7"),
+            ("/ride/account/pay-password", "/ride/account"),
+            ("/ride/sign-out", "/ride"),
+            ("/ride/trips/7", "/ride/trips/7"),
+            ("/ride/sign-in", "/ride/sign-in"),
+        ] {
+            assert_eq!(page_of(form), page);
         }
     }
 }
