@@ -20,7 +20,7 @@ use std::time::Duration;
 /// Wrong attempts until it is locked.
 pub const MAX_TRIES: i32 = 5;
 /// How long it stays locked.
-const LOCK: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LOCK: Duration = Duration::from_secs(15 * 60);
 /// How old a reserved attempt without a result is when it counts as abandoned by a dead process.
 /// Longer than a hash may take.
 const ABANDONED_AFTER: Duration = Duration::from_secs(15);

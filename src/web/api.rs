@@ -3,8 +3,10 @@
 
 use super::Web;
 use crate::{
+    accounts::token_keys::Use,
     browser::language::Lang,
     http::{
+        App,
         acknowledged::Acknowledged,
         middleware::{client_address::Peer, context::with_language},
     },
@@ -15,6 +17,7 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
     response::Response,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tower::ServiceExt;
@@ -33,6 +36,7 @@ const PASSED_ON: [HeaderName; 4] = [
 /// The API for one request of a browser.
 #[derive(Clone)]
 pub(super) struct Api {
+    app: App,
     routes: Router,
     headers: HeaderMap,
     peer: Option<Peer>,
@@ -101,7 +105,8 @@ impl Api {
         let names = PASSED_ON;
         let passed = names.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
         let headers = passed.map(|(name, value)| (name.clone(), value.clone())).collect();
-        Self { routes: web.api.clone(), headers, peer: extensions.get().copied(), lang, token }
+        let (app, routes) = (web.app.clone(), web.api.clone());
+        Self { app, routes, headers, peer: extensions.get().copied(), lang, token }
     }
 
     /// The same with the token of a session that has just begun.
@@ -123,6 +128,19 @@ impl Api {
         self.send(Method::POST, address, Some(key), Some(body)).await
     }
 
+    /// The idempotency key of what a form sends. A browser that goes back shows a page with its old form:
+    /// with another choice, or a corrected password, the form asks for another change, and needs no script
+    /// for another key. The same form sent twice is one change still. A password is not guessed from the
+    /// key, which is a digest under the process's secret.
+    fn key_of(&self, key: &str, address: &str, body: &str) -> String {
+        // The API says what is wrong with a form without a key.
+        if key.is_empty() {
+            return String::new();
+        }
+        let parts = [address, key, body].join("\0");
+        URL_SAFE_NO_PAD.encode(self.app.sessions.keys().digest(Use::Requests, &[parts.as_bytes()]))
+    }
+
     /// Sends a request. Safe to drop where the API's own handlers are: a saga runs to its end.
     pub(super) async fn send(
         &self,
@@ -131,8 +149,9 @@ impl Api {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> Result<Answer, Refused> {
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let mut request = Request::new(body);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let key = key.map(|key| self.key_of(key, address, &body));
+        let mut request = Request::new(Body::from(body));
         *request.method_mut() = method;
         *request.uri_mut() = address.parse().map_err(|_| Refused::broken())?;
         *request.headers_mut() = self.headers.clone();
@@ -145,7 +164,7 @@ impl Api {
             }
         };
         set(header::AUTHORIZATION, self.token.as_ref().map(|token| format!("Bearer {token}")));
-        set(HeaderName::from_static("idempotency-key"), key.map(str::to_owned));
+        set(HeaderName::from_static("idempotency-key"), key);
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);
         }

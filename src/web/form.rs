@@ -1,6 +1,12 @@
 //! Forms: each comes from one of these pages; those of a session carry its token.
 
-use super::{Web, frame::refused, refusals::out_of_date, session::Visitor};
+use super::{
+    Web,
+    frame::refused,
+    refusals::out_of_date,
+    session::{Visitor, inside, page_of},
+    views::Account,
+};
 use crate::{
     browser::{csrf::verify_csrf, origin::is_own_page},
     http::{
@@ -15,14 +21,14 @@ use crate::{
 };
 use axum::{
     extract::{FromRequest, Request},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 
-/// What the address of a form has at its end, behind the address of its page.
-const ACTS: [&str; 7] =
-    ["/pay", "/cancel", "/refund", "/evaluate", "/pay-password", "/sign-out", "/preferences"];
 /// What a form may hold several times: the seats that were chosen.
 const REPEATED: [&str; 1] = ["seats"];
+/// Most seats of a form that is out of date that stay in an address: more than an order may have.
+const MAX_KEPT_SEATS: usize = 50;
 
 /// A form and its sender.
 pub(super) struct Form {
@@ -46,6 +52,33 @@ impl Form {
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect()
     }
+
+    /// The address that leads on from a form that is out of date, with what was chosen.
+    fn leads_on(&self) -> String {
+        let (path, mut seats) = (&self.visitor.path, self.all("seats"));
+        seats.truncate(MAX_KEPT_SEATS);
+        match self.text("next") {
+            _ if !seats.is_empty() => {
+                let seats = serde_urlencoded::to_string([("seats", seats.join(","))]).unwrap_or_default();
+                format!("{path}?{seats}")
+            }
+            "" => path.clone(),
+            next => inside(next).to_owned(),
+        }
+    }
+
+    /// The answer to a form that no page of this session made.
+    async fn forged(self, web: &Web, headers: &HeaderMap, address: Address) -> Response {
+        let caller = self.visitor.caller;
+        let account = caller.map(|caller| security::account(caller.rider_id));
+        Event::FormForged.record(account.as_deref(), Some(&security::network(address.0)));
+        let visitor = Visitor { path: self.leads_on(), ..self.visitor };
+        let now = match caller {
+            Some(_) => visitor.api.read::<Account>("/v1/riders/me").await.ok(),
+            None => None,
+        };
+        refused(web, &visitor, headers, &out_of_date(&visitor, now.map(|account| account.user_name)))
+    }
 }
 
 impl FromRequest<Web> for Form {
@@ -55,18 +88,10 @@ impl FromRequest<Web> for Form {
         let app = &web.app;
         let path = page_of(request.uri().path()).to_owned();
         let visitor = Visitor::of(web, request.headers(), request.extensions(), path);
-        let forged = {
-            let proxies = app.settings.http.trusted_proxies;
-            let address = Address::of(request.extensions(), request.headers(), proxies);
-            let (visitor, headers) = (visitor.clone(), request.headers().clone());
-            move || {
-                let account = visitor.caller.map(|caller| security::account(caller.rider_id));
-                Event::FormForged.record(account.as_deref(), Some(&security::network(address.0)));
-                refused(web, &visitor, &headers, &out_of_date(&visitor))
-            }
-        };
-        if !is_own_page(app, request.headers()) {
-            return Err(forged());
+        let headers = request.headers().clone();
+        let address = Address::of(request.extensions(), &headers, app.settings.http.trusted_proxies);
+        if !is_own_page(app, &headers) {
+            return Err(Self { visitor, fields: Pairs::new() }.forged(web, &headers, address).await);
         }
         let bytes = bytes(request, app).await.map_err(IntoResponse::into_response)?;
         let text = String::from_utf8_lossy(&bytes);
@@ -75,31 +100,10 @@ impl FromRequest<Web> for Form {
         let fields = fields.map_err(|error| Problem::field(&error).into_response())?;
         let form = Self { visitor, fields };
         match form.visitor.caller {
-            Some(caller) if !verify_csrf(form.text("csrf"), app, caller.session_id) => Err(forged()),
+            Some(caller) if !verify_csrf(form.text("csrf"), app, caller.session_id) => {
+                Err(form.forged(web, &headers, address).await)
+            }
             _ => Ok(form),
-        }
-    }
-}
-
-/// The page that a form with this address is on; the first one if it is on every page.
-fn page_of(path: &str) -> &str {
-    ACTS.iter().find_map(|act| path.strip_suffix(act)).unwrap_or(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::page_of;
-
-    #[test]
-    fn a_form_is_on_a_page() {
-        for (form, page) in [
-            ("/ride/orders/7/pay", "/ride/orders/7"),
-            ("/ride/account/pay-password", "/ride/account"),
-            ("/ride/sign-out", "/ride"),
-            ("/ride/trips/7", "/ride/trips/7"),
-            ("/ride/sign-in", "/ride/sign-in"),
-        ] {
-            assert_eq!(page_of(form), page);
         }
     }
 }

@@ -5,17 +5,28 @@ use super::{
     api::Refused,
     assets::{SCRIPT, STYLE},
     refusals,
-    session::{Visitor, end},
+    session::{Visitor, end, page_of},
 };
-use crate::browser::{headers::secure, language::Theme};
+use crate::{
+    browser::{
+        headers::secure,
+        language::{Lang, Theme},
+    },
+    http::middleware::context::with_language,
+};
 use axum::{
+    body::to_bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
 use chrono::Utc;
 use maud::{DOCTYPE, Markup, html};
+use serde_json::Map;
+
+/// The largest problem that is shown as a page, bytes.
+const MAX_PROBLEM_BYTES: usize = 64 * 1024;
 
 /// Where in the navigation a page is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +47,7 @@ const NAVIGATION: [(Nav, &str, &str, &str); 4] = [
 
 /// The headers of every response under the pages' path.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
-    let lang = crate::browser::language::Lang::of(request.headers());
+    let lang = Lang::of(request.headers());
     let mut response = next.run(request).await;
     secure(response.headers_mut(), lang.code());
     // Tickets without a network: the worker is the pages' own script.
@@ -46,6 +57,31 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     );
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
+}
+
+/// Answers a browser with a page where no page did: a body that is not read, an address or a method that is
+/// not served. So no extractor has to know of pages. The address of a form, which a browser's address bar
+/// offers after a refusal, leads to the form's page.
+pub(super) async fn always_a_page(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let path = page_of(request.uri().path()).to_owned();
+    let is_form = path != request.uri().path();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
+    let response = with_language(Lang::of(&headers) == Lang::Chinese, next.run(request)).await;
+    let status = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED if is_read && is_form => return Redirect::to(&path).into_response(),
+        StatusCode::METHOD_NOT_ALLOWED if is_read => StatusCode::NOT_FOUND,
+        status => status,
+    };
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_page = kind.is_some_and(|kind| kind.starts_with("text/html"));
+    if is_page || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let body = to_bytes(response.into_body(), MAX_PROBLEM_BYTES).await.unwrap_or_default();
+    let problem = serde_json::from_slice(&body).unwrap_or_default();
+    let visitor = Visitor::of(&web, &headers, &extensions, path);
+    refused(&web, &visitor, &headers, &Refused { status, problem })
 }
 
 /// A page.
@@ -124,7 +160,7 @@ pub(super) fn refused(web: &Web, visitor: &Visitor, headers: &HeaderMap, refused
     let body = html! {
         @if let Some(help) = help { p { (help) } }
         @if refused.status.is_server_error() { p.quiet { (refused.code()) " · " (refused.text("trace_id")) } }
-        p { a.button href=(visitor.path) { (visitor.t("Try again", "重试")) } " " a.button href=(RIDE) { (visitor.t("To the buses", "返回班车")) } }
+        p { a.button href=(visitor.path) { (refusals::again(visitor, refused)) } " " a.button href=(RIDE) { (visitor.t("To the buses", "返回班车")) } }
     };
     let mut response = page(visitor, Nav::Elsewhere, &title, body);
     *response.status_mut() = refused.status;
@@ -132,7 +168,5 @@ pub(super) fn refused(web: &Web, visitor: &Visitor, headers: &HeaderMap, refused
 }
 
 pub(super) async fn no_such_page(State(web): State<Web>, visitor: Visitor, headers: HeaderMap) -> Response {
-    let mut problem = serde_json::Map::new();
-    problem.insert("title".to_owned(), visitor.t("No such page", "没有此页面").into());
-    refused(&web, &visitor, &headers, &Refused { status: StatusCode::NOT_FOUND, problem })
+    refused(&web, &visitor, &headers, &Refused { status: StatusCode::NOT_FOUND, problem: Map::new() })
 }

@@ -22,7 +22,8 @@ mod words;
 use crate::http::{App, Pages};
 use axum::{
     Router,
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
+    response::Redirect,
     routing::{any, get, post},
 };
 use pages::{account, order, orders, preferences, sign_in, trip, trips, wallet};
@@ -67,7 +68,9 @@ fn beside(api: Router<App>, app: &App) -> Router<App> {
         .route("/ride/preferences", post(preferences::choose))
         .route("/ride/assets/{name}", get(assets::serve))
         .route("/ride/worker.js", get(assets::worker))
+        .route("/ride/", any(|| async { Redirect::to(RIDE) }))
         .route("/ride/{*other}", any(frame::no_such_page))
+        .layer(from_fn_with_state(web.clone(), frame::always_a_page))
         .layer(from_fn(frame::headers))
         .with_state::<App>(web);
     api.merge(routes)

@@ -21,6 +21,11 @@ pub(super) const SESSION: &str = "farebox_ride";
 /// Where a session ends, the browser removes what it stored, with the tickets that are kept for later.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CLEARED: HeaderValue = HeaderValue::from_static("\"storage\"");
+/// What an address holds where a form was not sent, because the session had ended.
+pub(super) const UNSENT: &str = "unsent";
+/// What the address of a form has at its end, behind the address of its page.
+const ACTS: [&str; 7] =
+    ["/pay", "/cancel", "/refund", "/evaluate", "/pay-password", "/sign-out", "/preferences"];
 /// Longest address of a page that is kept through signing in, bytes.
 const MAX_NEXT_BYTES: usize = 2_000;
 
@@ -47,6 +52,13 @@ impl Visitor {
         let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
         let api = Api::new(web, headers, extensions, lang, token.filter(|_| caller.is_some()));
         Self { lang, theme, caller, csrf, api, path }
+    }
+
+    /// The same in the session that has just begun, at this page.
+    pub(super) fn entered(&self, web: &Web, token: &str, path: String) -> Self {
+        let caller = web.app.sessions.read(token);
+        let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
+        Self { caller, csrf, api: self.api.with_token(token), path, ..self.clone() }
     }
 
     /// Translates: returns the text of the page's language.
@@ -98,6 +110,11 @@ pub(super) fn with_next(address: &str, next: &str) -> String {
     format!("{address}?{next}")
 }
 
+/// The way to sign in for somebody whose session ended before a form of this page was sent.
+pub(super) fn unsent(visitor: &Visitor) -> String {
+    format!("{}&{UNSENT}=1", visitor.sign_in())
+}
+
 /// The page to go to that a query string names.
 pub(super) fn next_of(query: Option<String>) -> String {
     inside(&parameter(query.as_deref(), "next").unwrap_or_default()).to_owned()
@@ -118,9 +135,14 @@ pub(super) fn inside(next: &str) -> &str {
     if is_plain && is_page { next } else { RIDE }
 }
 
+/// The page that a form with this address is on; the first one if it is on every page.
+pub(super) fn page_of(path: &str) -> &str {
+    ACTS.iter().find_map(|act| path.strip_suffix(act)).unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::inside;
+    use super::{inside, page_of};
 
     #[test]
     fn signing_in_leads_nowhere_else() {
@@ -129,6 +151,19 @@ mod tests {
         }
         for away in ["//evil.example", "/console", "/ride\\@evil", "/riders", "/ride/a\nb", ""] {
             assert_eq!(inside(away), "/ride", "{away}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_on_a_page() {
+        for (form, page) in [
+            ("/ride/orders/7/pay", "/ride/orders/7"),
+            ("/ride/account/pay-password", "/ride/account"),
+            ("/ride/sign-out", "/ride"),
+            ("/ride/trips/7", "/ride/trips/7"),
+            ("/ride/sign-in", "/ride/sign-in"),
+        ] {
+            assert_eq!(page_of(form), page);
         }
     }
 }

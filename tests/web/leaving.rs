@@ -1,7 +1,7 @@
 //! Signing out takes the tickets that a browser keeps along, with a network and without one.
 
 use super::{at_390, named, network::Line, says, sign_in};
-use crate::harness::{Browser, Client, World, until};
+use crate::harness::{Browser, Client, PASSWORD, World, until};
 use serde_json::json;
 
 /// Whether nobody is signed in on the page.
@@ -105,6 +105,36 @@ async fn a_session_that_has_ended_leaves_no_ticket_behind() {
         "document.dispatchEvent(new Event('visibilitychange')) && location.pathname === '/ride/sign-in'";
     kept.browser.until("it is to sign in", looks).await;
     kept.keeps(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_next_finds_no_ticket_of_the_one_before() {
+    let world = World::new().await;
+    let trip = world.trip(20).await;
+    let client = named(&world, "rider", "10.00").await;
+    let order = client.booked(&trip, &["3"]).await;
+    client.pay(&order).await.expect(200);
+    named(&world, "other", "10.00").await;
+    let line = Line::to(&world.api.base()).await;
+    let browser = Browser::at(&line.base).await;
+    // The page to sign in is open before there is a ticket, so that the page itself removes none.
+    browser.goto("/ride/sign-in").await;
+    browser.fill("User name", "other").await;
+    browser.another_tab().await;
+    sign_in(&browser, "rider").await;
+    let kept = Kept { world, client, line, browser, page: format!("/ride/orders/{order}") };
+    kept.open().await;
+    // The session ends with its time.
+    kept.browser.debug("Network.clearBrowserCookies", &json!({})).await;
+    kept.browser.tab(0).await;
+    kept.browser.fill("Password", PASSWORD).await;
+    kept.browser.click("Sign in").await;
+    kept.browser.until("the other one is signed in", "location.pathname === '/ride'").await;
+    kept.keeps(false).await;
+    kept.browser.goto(&kept.page).await;
+    kept.browser.sees("Does not exist").await;
+    kept.line.cut();
+    assert_eq!(kept.asks().await, "nothing", "without a network there is no ticket of the rider before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

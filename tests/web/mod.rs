@@ -10,6 +10,7 @@ mod leaving;
 mod network;
 mod news;
 pub mod pictures;
+mod stale;
 mod ticket;
 mod undone;
 mod watchers_bench;

@@ -6,7 +6,7 @@ use crate::web::{
     form::Form,
     frame::{Nav, fields, page, refused},
     refusals::alert,
-    session::{Visitor, inside, next_of},
+    session::{Visitor, end, inside, next_of, unsent},
     views::Account,
 };
 use axum::{
@@ -93,6 +93,7 @@ pub(in crate::web) async fn set_pay_password(
     let (address, next) = ("/v1/riders/me/pay-password", inside(form.text("next")));
     match visitor.api.send(Method::PUT, address, Some(form.text("key")), Some(&body)).await {
         Ok(answer) => answer.acknowledged_by(Redirect::to(next).into_response()),
+        Err(problem) if problem.is_signed_out() => end(&web, &headers, &unsent(&visitor)),
         Err(problem) => shown(&web, &visitor, &headers, next, Some(&problem)).await,
     }
 }

@@ -9,7 +9,7 @@ use crate::web::{
     frame::{Nav, no_such_page, page, refused},
     qr,
     refusals::alert,
-    session::{Visitor, end},
+    session::{Visitor, end, unsent},
     views::{Order, TripMap},
     words::trip_title,
 };
@@ -156,7 +156,7 @@ pub(in crate::web) async fn act(
     let address = format!("/v1/orders/{id}/{route}");
     match visitor.api.send(Method::POST, &address, Some(form.text("key")), Some(&body)).await {
         Ok(answer) => answer.acknowledged_by(Redirect::to(&visitor.path).into_response()),
-        Err(problem) if problem.is_signed_out() => end(&web, &headers, &visitor.sign_in()),
+        Err(problem) if problem.is_signed_out() => end(&web, &headers, &unsent(&visitor)),
         Err(problem) => shown(&web, &visitor, &headers, &id.to_string(), Some((&problem, &form))).await,
     }
 }

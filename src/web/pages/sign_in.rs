@@ -1,13 +1,13 @@
 //! Registering, signing in and out. A choice of seats waits in `next` meanwhile, and is held then.
 
-use super::choice::Choice;
+use super::{choice::Choice, trip::shown};
 use crate::web::{
     RIDE, Web,
     api::{Api, Refused},
     form::Form,
     frame::{Nav, fields, page},
     refusals::alert,
-    session::{Visitor, begin, end, inside, next_of, with_next},
+    session::{UNSENT, Visitor, begin, end, inside, next_of, parameter, with_next},
 };
 use axum::{
     extract::{RawQuery, State},
@@ -22,12 +22,16 @@ use uuid::Uuid;
 const MAX_AGE_SECS: u32 = 12 * 3_600;
 
 pub(in crate::web) async fn form(visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    sign_in_page(&visitor, &next_of(query), "", None)
+    let why = parameter(query.as_deref(), UNSENT).map(|_| html! { p.notice role="status" {
+        strong { (visitor.t("Your session had ended.", "登录已失效。")) } " "
+        (visitor.t("Nothing was paid or changed. Sign in, and press again.", "未支付，也未作任何更改。请登录后重试。"))
+    } });
+    sign_in_page(&visitor, &next_of(query), "", why.unwrap_or_default())
 }
 
-fn sign_in_page(visitor: &Visitor, next: &str, name: &str, why: Option<&Refused>) -> Response {
+fn sign_in_page(visitor: &Visitor, next: &str, name: &str, why: Markup) -> Response {
     let body = html! {
-        @if let Some(why) = why { (alert(visitor, why)) }
+        (why)
         (waiting(visitor, next))
         form.card method="post" action="/ride/sign-in" {
             (fields(visitor))
@@ -39,7 +43,7 @@ fn sign_in_page(visitor: &Visitor, next: &str, name: &str, why: Option<&Refused>
         }
         p { (visitor.t("New here? ", "还没有账户？")) a.button href=(with_next("/ride/register", next)) { (visitor.t("Register", "注册")) } }
     };
-    answered(page(visitor, Nav::Elsewhere, visitor.t("Sign in", "登录"), body), why)
+    page(visitor, Nav::Elsewhere, visitor.t("Sign in", "登录"), body)
 }
 
 /// The seats that wait.
@@ -97,19 +101,19 @@ fn answered(mut response: Response, why: Option<&Refused>) -> Response {
 }
 
 pub(in crate::web) async fn enter(State(web): State<Web>, headers: HeaderMap, form: Form) -> Response {
-    let (name, next) = (form.text("user_name"), inside(form.text("next")));
+    let (name, next) = (form.text("user_name").trim(), inside(form.text("next")));
     match session(&form.visitor.api, name, form.text("password")).await {
-        Ok(token) => entered(&web, &headers, &form.visitor.api, &token, next).await,
+        Ok(token) => entered(&web, &headers, &form.visitor, &token, next).await,
         Err(problem) => {
             let visitor = Visitor { path: with_next("/ride/sign-in", next), ..form.visitor.clone() };
-            sign_in_page(&visitor, next, name, Some(&problem))
+            answered(sign_in_page(&visitor, next, name, alert(&visitor, &problem)), Some(&problem))
         }
     }
 }
 
 /// Registers, and signs in at once.
 pub(in crate::web) async fn register(State(web): State<Web>, headers: HeaderMap, form: Form) -> Response {
-    let (name, next) = (form.text("user_name"), inside(form.text("next")));
+    let (name, next) = (form.text("user_name").trim(), inside(form.text("next")));
     let body = json!({
         "user_name": name, "password": form.text("password"),
         "pay_password": form.some("pay_password"), "phone": form.some("phone"),
@@ -120,7 +124,7 @@ pub(in crate::web) async fn register(State(web): State<Web>, headers: HeaderMap,
         Err(problem) => Err(problem),
     };
     match registered {
-        Ok(token) => entered(&web, &headers, api, &token, next).await,
+        Ok(token) => entered(&web, &headers, &form.visitor, &token, next).await,
         Err(problem) => {
             let visitor = Visitor { path: with_next("/ride/register", next), ..form.visitor.clone() };
             registration_page(&visitor, next, (name, form.text("phone")), Some(&problem))
@@ -135,15 +139,22 @@ async fn session(api: &Api, name: &str, password: &str) -> Result<String, Refuse
     Ok(answer.body["token"].as_str().map(str::to_owned).unwrap_or_default())
 }
 
-/// Begins the session, and holds the seats that waited; the page of their trip tells what was lost.
-async fn entered(web: &Web, headers: &HeaderMap, api: &Api, token: &str, next: &str) -> Response {
-    let choice = Choice::of_address(next);
-    let held = match choice.as_ref().filter(|choice| choice.key.is_some()) {
-        Some(choice) => choice.hold(&api.with_token(token)).await.ok(),
-        None => None,
+/// Begins the session, and holds the seats that waited; the page of their trip says why it could not.
+async fn entered(web: &Web, headers: &HeaderMap, visitor: &Visitor, token: &str, next: &str) -> Response {
+    let choice = Choice::of_address(next).filter(|choice| choice.key.is_some());
+    let mut response = match choice {
+        Some(choice) => {
+            let visitor = visitor.entered(web, token, choice.without_key().address());
+            match choice.hold(&visitor.api).await {
+                Ok(held) => held,
+                Err(problem) => {
+                    let trip = choice.trip.to_string();
+                    shown(web, &visitor, headers, &trip, &choice.seats, Some(&problem)).await
+                }
+            }
+        }
+        None => Redirect::to(next).into_response(),
     };
-    let next = choice.map_or_else(|| next.to_owned(), |choice| choice.without_key().address());
-    let mut response = held.unwrap_or_else(|| Redirect::to(&next).into_response());
     response.headers_mut().append(header::SET_COOKIE, begin(web, headers, token, MAX_AGE_SECS));
     response
 }

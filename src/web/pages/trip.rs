@@ -7,7 +7,7 @@ use crate::web::{
     assets::SEATS,
     form::Form,
     frame::{Nav, fields, no_such_page, page, refused},
-    refusals::{alert, taken},
+    refusals::{TAKEN, alert, taken},
     session::{Visitor, end, with_next},
     views::TripMap,
     words::{bus, cancelled, clock, money, refundable, trip_title},
@@ -33,7 +33,7 @@ pub(in crate::web) async fn show(
 }
 
 /// The page of a trip, with these seats chosen.
-async fn shown(
+pub(super) async fn shown(
     web: &Web,
     visitor: &Visitor,
     headers: &HeaderMap,
@@ -48,13 +48,21 @@ async fn shown(
         Ok(map) => map,
         Err(problem) => return refused(web, visitor, headers, &problem),
     };
-    let is_free = |label: &&String| map.seats.iter().any(|seat| seat.seat == **label && seat.state == "free");
-    let lost: Vec<String> = chosen.iter().filter(|label| !is_free(label)).cloned().collect();
+    let in_state = |is_in: fn(&str) -> bool| -> Vec<String> {
+        let is_it = |label: &str| map.seats.iter().any(|seat| seat.seat == label && is_in(&seat.state));
+        chosen.iter().filter(|label| is_it(label)).cloned().collect()
+    };
+    let (mine, lost) =
+        (in_state(|state| state == "mine"), in_state(|state| !matches!(state, "free" | "mine")));
+    let is_own = lost.is_empty() && !mine.is_empty();
     let is_cancelled = map.trip.status == "cancelled";
     let is_open = map.trip.status == "scheduled" && map.trip.bookable_until > Utc::now();
     let body = html! {
-        @if let Some(why) = why.filter(|_| !is_cancelled) { (alert(visitor, why)) }
-        @else if !lost.is_empty() && is_open { div.alert role="alert" tabindex="-1" autofocus { strong { (taken(visitor, &lost)) } } }
+        @if let Some(why) = why.filter(|why| !(is_cancelled || is_own && why.code() == TAKEN)) { (alert(visitor, why)) }
+        @else if is_open && !(lost.is_empty() && mine.is_empty()) { div.alert role="alert" tabindex="-1" autofocus {
+            @if !lost.is_empty() { strong { (taken(visitor, &lost)) } }
+            @if !mine.is_empty() { p { (visitor.t("Yours already: ", "已是您的座位：")) (mine.join(", ")) } }
+        } }
         (facts(visitor, &map))
         @if is_cancelled { (cancelled(visitor, &map.trip.journey, map.trip.cancelled_message.as_deref())) }
         @else if !is_open { p { strong { (visitor.t("Booking has ended for this bus.", "该班车已停止预订。")) } } }

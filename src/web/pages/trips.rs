@@ -126,10 +126,10 @@ pub(in crate::web) async fn list(
     let body = html! {
         (days(&visitor, &asked, today))
         (ways(&visitor, &asked, &found.ways))
-        (rows(&visitor, &asked, &found))
+        (rows(&visitor, &asked, &found, today))
         @if let Some((found, next)) = &later { @if !found.trips.is_empty() {
             h2 { (visitor.t("The next buses: tomorrow, ", "最近的班车：明天，")) (date(&visitor, next.date)) }
-            (rows(&visitor, next, found))
+            (rows(&visitor, next, found, today))
         } }
     };
     page(&visitor, Nav::Trips, visitor.t("Buses", "班车"), body)
@@ -174,10 +174,15 @@ fn ways(visitor: &Visitor, asked: &Asked, ways: &BTreeSet<String>) -> Markup {
     }
 }
 
-fn rows(visitor: &Visitor, asked: &Asked, found: &Found) -> Markup {
+fn rows(visitor: &Visitor, asked: &Asked, found: &Found, today: NaiveDate) -> Markup {
+    let none = if asked.date > today {
+        visitor.t("No bus is on sale for this day yet.", "当天的班车尚未开售。")
+    } else {
+        visitor.t("No bus leaves on this day any more.", "当天没有可乘的班车了。")
+    };
     let last = found.trips.last().filter(|_| found.has_more);
     html! {
-        @if found.trips.is_empty() { p.empty { (visitor.t("No bus leaves on this day any more.", "当天没有可乘的班车了。")) } }
+        @if found.trips.is_empty() { p.empty { (none) } }
         @else { ol.trips { @for trip in &found.trips { li { (row(visitor, trip)) } } } }
         @if let Some(last) = last { p.more { a.button rel="next" href=(asked.after(&last.id)) { (visitor.t("Later buses", "更晚的班车")) } } }
     }
