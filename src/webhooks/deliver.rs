@@ -144,8 +144,8 @@ fn headers(secrets: &[Vec<u8>], event: Uuid, timestamp: i64, body: &[u8]) -> Hea
 }
 
 /// Ends the job, or lets it come again when the next delivery is due and the endpoint's pause is over; at
-/// the end of the pause, if the endpoint is then tried with any delivery. It holds the endpoint's lock alone: an event that is written down meanwhile waits for it, and then finds no
-/// job and enqueues one.
+/// the end of the pause, if the endpoint is then tried with any delivery. It holds the endpoint's lock alone:
+/// an event that is written down meanwhile waits for it, and then finds no job and enqueues one.
 async fn end(context: &JobContext, delivery: &Delivery, endpoint: Uuid) -> Result<Outcome, JobError> {
     give_up(context.pool(), MAX_GIVEN_UP).await?;
     let mut tx = context.begin().await?;

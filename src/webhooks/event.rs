@@ -77,7 +77,8 @@ struct Receiver {
 /// Makes the jobs of these endpoints due now, which have new deliveries; that of a paused endpoint at the end
 /// of its pause. It belongs to the transaction that writes the deliveries.
 ///
-/// A paused endpoint's job that would come after the pause runs now: it sends nothing, and sets its time anew.
+/// A paused endpoint's job that would come after the pause runs now. It sends nothing, and sets its time
+/// anew.
 ///
 /// A job that runs ends only if nothing is due, and then does not see a delivery that is not committed. So
 /// it holds the endpoint's lock alone while it ends, and those who add deliveries share the lock until they
