@@ -44,10 +44,8 @@ const WORKERS: usize = 3;
 #[test]
 fn the_tables_say_what_the_model_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let conn = runtime.block_on(async {
-        let db = Database::fresh().await;
-        RefCell::new(PgConnection::connect(&db.url).await.unwrap())
-    });
+    let db = runtime.block_on(Database::fresh());
+    let conn = RefCell::new(runtime.block_on(PgConnection::connect(&db.url)).unwrap());
     let outcome = TestRunner::new(config()).run(&vec(op(), 1..=STEPS), |ops| {
         let mut conn = conn.borrow_mut();
         runtime.block_on(interleaving(&mut conn, ops))
