@@ -56,17 +56,17 @@ impl Fleet {
     /// Accounts, money, a trip for each rider, and their traffic.
     async fn ride(&mut self) {
         let base = block_in_place(|| self.apis[0].base());
-        let anybody = Client::stranger(&base);
+        let anybody = Client::stranger(&base).of_another_release();
         let ops = json!({ "user_name": "ops", "password": PASSWORD });
         anybody.post("/v1/riders", &ops).await.expect(201);
         sqlx::query("update rider set role = 'operator'").execute(&self.pool).await.unwrap();
-        let ops = Client::with_password(&base, "ops", PASSWORD).await;
+        let ops = Client::with_password(&base, "ops", PASSWORD).await.of_another_release();
         let capacity = SEATS.to_string();
         for nr in 0..RIDERS {
             let name = format!("rider{nr}");
             let new = json!({ "user_name": name, "password": PASSWORD, "pay_password": PAY });
             anybody.post("/v1/riders", &new).await.expect(201);
-            let rider = Client::with_password(&base, &name, PASSWORD).await;
+            let rider = Client::with_password(&base, &name, PASSWORD).await.of_another_release();
             let top_up = json!({ "amount": "9000.00", "reference": format!("first {name}") });
             ops.post(&format!("/v1/ops/wallets/{}/top-ups", rider.id), &top_up).await.expect(201);
             let bus = 900 + i32::try_from(nr).unwrap();
