@@ -188,9 +188,8 @@ async fn drop_passed(db: &mut PgConnection) {
         passed.split_off(rest)
     };
     for name in names {
-        let drop = format!("drop database if exists {name} with (force)");
         // What is left is dropped by a later run, once it is old.
-        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *db).await {
+        if let Err(error) = drop_one(db, &name).await {
             println!("{name} stays: {error}");
         }
     }
@@ -207,9 +206,13 @@ async fn drop_old(db: &mut PgConnection) {
         made.is_some_and(|made| made + KEEP < now())
     };
     for name in names.iter().filter(old).take(DROPS) {
-        let drop = format!("drop database if exists {name} with (force)");
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *db).await.unwrap();
+        drop_one(db, name).await.unwrap();
     }
+}
+
+async fn drop_one(db: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    let drop = format!("drop database if exists {name} with (force)");
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(db).await.map(|_| ())
 }
 
 fn now() -> u64 {
