@@ -1,6 +1,6 @@
 //! Signing out takes the tickets that a browser keeps along, with a network and without one.
 
-use super::{at_390, named, network::Line, says, sign_in};
+use super::{at_390, named, network::Line, says, sign_in, with_ticket};
 use crate::harness::{Browser, Client, PASSWORD, World, until};
 use serde_json::json;
 
@@ -22,10 +22,7 @@ struct Kept {
 impl Kept {
     async fn new() -> Self {
         let world = World::new().await;
-        let trip = world.trip(20).await;
-        let client = named(&world, "rider", "10.00").await;
-        let order = client.booked(&trip, &["3"]).await;
-        client.pay(&order).await.expect(200);
+        let (client, _, order) = with_ticket(&world).await;
         let line = Line::to(&world.api.base()).await;
         let browser = Browser::at(&line.base).await;
         at_390(&browser).await;
@@ -110,10 +107,7 @@ async fn a_session_that_has_ended_leaves_no_ticket_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_in_next_finds_no_ticket_of_the_one_before() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
-    client.pay(&order).await.expect(200);
+    let (client, _, order) = with_ticket(&world).await;
     named(&world, "other", "10.00").await;
     let line = Line::to(&world.api.base()).await;
     let browser = Browser::at(&line.base).await;

@@ -41,6 +41,21 @@ pub async fn named(world: &World, name: &str, money: &str) -> Client {
     Client::sign_in(&world.api.base(), name).await
 }
 
+/// A rider with 10.00, who holds seat 3 of a trip; that trip, and the order.
+pub async fn holder(world: &World) -> (Client, String, String) {
+    let trip = world.trip(20).await;
+    let client = named(world, "rider", "10.00").await;
+    let order = client.booked(&trip, &["3"]).await;
+    (client, trip, order)
+}
+
+/// The same with a ticket: the order is paid.
+pub async fn with_ticket(world: &World) -> (Client, String, String) {
+    let (client, trip, order) = holder(world).await;
+    client.pay(&order).await.expect(200);
+    (client, trip, order)
+}
+
 /// Signs a rider in.
 pub async fn sign_in(browser: &Browser, name: &str) {
     browser.goto("/ride/sign-in").await;

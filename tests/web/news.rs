@@ -1,6 +1,6 @@
 //! What a rider at the stop wants to know: the next bus, a cancelled one, and how the trip was.
 
-use super::{depart, named, phone, says, sign_in, tap_seat};
+use super::{depart, phone, says, sign_in, tap_seat, with_ticket};
 use crate::{
     console::a11y::Accessibility,
     harness::{PAY_PASSWORD, World},
@@ -35,10 +35,7 @@ async fn without_a_bus_today_the_first_page_leads_to_tomorrow() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_trip_tells_its_riders_the_message() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
-    client.pay_with(&order, PAY_PASSWORD).await.expect(200);
+    let (_, trip, order) = with_ticket(&world).await;
     cancel(&world, &trip).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
@@ -113,10 +110,8 @@ async fn a_trip_is_cancelled_while_riders_look_at_its_seats() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_is_cancelled_while_its_riders_have_their_orders_open() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let (order, unpaid) = (client.booked(&trip, &["3"]).await, client.booked(&trip, &["4"]).await);
-    client.pay(&order).await.expect(200);
+    let (client, trip, order) = with_ticket(&world).await;
+    let unpaid = client.booked(&trip, &["4"]).await;
     let (ticket, paying) = (phone(&world).await, phone(&world).await);
     for (browser, order) in [(&ticket, &order), (&paying, &unpaid)] {
         sign_in(browser, "rider").await;
@@ -157,10 +152,7 @@ async fn day_of(world: &World, trip: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_is_evaluated_once_it_has_departed() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
-    client.pay(&order).await.expect(200);
+    let (_, trip, order) = with_ticket(&world).await;
     depart(&world, &trip).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;

@@ -1,9 +1,9 @@
 //! From the first page to a ticket, two riders at one seat, a refund, and the ticket without a network.
 
-use super::{at_390, chosen, named, phone, says, sign_in, tap_seat};
+use super::{at_390, chosen, named, phone, says, sign_in, tap_seat, with_ticket};
 use crate::{
     console::a11y::Accessibility,
-    harness::{Browser, Client, PASSWORD, World, until},
+    harness::{Browser, PASSWORD, World, until},
 };
 use serde_json::json;
 use sqlx::Row;
@@ -149,9 +149,7 @@ async fn a_seat_that_is_lost_while_holding_leaves_the_others_chosen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_is_refunded_and_the_wallet_says_why() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = paid(&client, &trip, "3").await;
+    let (client, _, order) = with_ticket(&world).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
     browser.click("My tickets").await;
@@ -175,18 +173,10 @@ async fn a_ticket_is_refunded_and_the_wallet_says_why() {
     world.verify().await;
 }
 
-async fn paid(client: &Client, trip: &str, seat: &str) -> String {
-    let order = client.booked(trip, &[seat]).await;
-    client.pay(&order).await.expect(200);
-    order
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_opens_without_a_network() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = paid(&client, &trip, "3").await;
+    let (_, _, order) = with_ticket(&world).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
     let page = format!("/ride/orders/{order}");

@@ -1,15 +1,13 @@
 //! What failed is undone before the rider's eyes.
 
-use super::{named, phone, sign_in};
+use super::{holder, phone, sign_in};
 use crate::harness::{PAY_PASSWORD, World, until};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_of_a_failed_payment_comes_back_before_the_riders_eyes() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
+    let (client, _, order) = holder(&world).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
     browser.goto(&format!("/ride/orders/{order}")).await;
@@ -39,9 +37,7 @@ async fn money_of_a_failed_payment_comes_back_before_the_riders_eyes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_not_paid_in_time_says_so() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
+    let (client, _, order) = holder(&world).await;
     let browser = phone(&world).await;
     sign_in(&browser, "rider").await;
     browser.goto(&format!("/ride/orders/{order}")).await;

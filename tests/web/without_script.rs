@@ -1,6 +1,6 @@
 //! Every step works without the script.
 
-use super::{chosen, depart, named, phone, says, sign_in, tap_seat};
+use super::{chosen, depart, named, phone, says, sign_in, tap_seat, with_ticket};
 use crate::harness::{Browser, PASSWORD, PAY_PASSWORD, World};
 use serde_json::json;
 
@@ -46,10 +46,7 @@ async fn a_seat_is_booked_paid_and_refunded_without_a_script() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_is_evaluated_without_a_script() {
     let world = World::new().await;
-    let trip = world.trip(20).await;
-    let client = named(&world, "rider", "10.00").await;
-    let order = client.booked(&trip, &["3"]).await;
-    client.pay(&order).await.expect(200);
+    let (client, trip, order) = with_ticket(&world).await;
     depart(&world, &trip).await;
     let browser = without_script(&world).await;
     sign_in(&browser, "rider").await;
