@@ -1,6 +1,9 @@
 //! Where spans are sent to.
 
-use crate::settings::{Environment, Otel, is_loopback};
+use crate::{
+    outbound::port_of,
+    settings::{Environment, Otel, is_loopback},
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, uri::Scheme};
 use secrecy::ExposeSecret;
 
@@ -59,7 +62,7 @@ impl Endpoint {
         let path = format!("{}{PATH}", uri.path().trim_end_matches('/'));
         Ok(Some(Self {
             is_encrypted,
-            port: uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 }),
+            port: port_of(authority, is_encrypted).ok_or_else(|| wrong("has a port that is none"))?,
             host,
             authority: authority.as_str().parse().map_err(|_| wrong("has no host"))?,
             path: path.parse().map_err(|_| wrong("has another path"))?,
@@ -107,7 +110,16 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_refused_with_its_rule() {
-        for wrong in ["4318", "localhost:4318", "ftp://a", "http://", "http://a:b@c", "http://a/?b=c"] {
+        for wrong in [
+            "4318",
+            "localhost:4318",
+            "ftp://a",
+            "http://",
+            "http://a:b@c",
+            "http://a/?b=c",
+            "http://a:0",
+            "http://[::1]:65536",
+        ] {
             let said = endpoint(wrong, "", Environment::Development).expect_err(wrong);
             assert!(said.starts_with("otel.endpoint"), "{said}");
         }

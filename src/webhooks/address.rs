@@ -1,11 +1,11 @@
 //! Which receivers may be sent to. An endpoint's address is an operator's word, and its name resolves to what
 //! its owner likes: neither may lead a worker to a service inside the network.
 
-use crate::settings::{Environment, Webhooks};
-use axum::http::{
-    HeaderValue, Uri,
-    uri::{Authority, Scheme},
+use crate::{
+    outbound::port_of,
+    settings::{Environment, Webhooks},
 };
+use axum::http::{HeaderValue, Uri, uri::Scheme};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -83,7 +83,7 @@ impl Addresses {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Target {
             is_encrypted,
-            port: port(authority, if is_encrypted { 443 } else { 80 })?,
+            port: port_of(authority, is_encrypted).ok_or("a URL with a port from 1 to 65535")?,
             host,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| "a URL with a host")?,
             path: path.parse().map_err(|_| "a URL with a path")?,
@@ -115,16 +115,6 @@ impl Addresses {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)
-    }
-}
-
-/// The port of an authority. What follows the host and is no port is an error: the parser takes any digits.
-fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
-    let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    match (after_host.strip_prefix(':'), authority.port_u16()) {
-        (None | Some(""), _) => Ok(usual),
-        (Some(_), Some(port)) if port > 0 => Ok(port),
-        _ => Err("a URL with a port from 1 to 65535".to_owned()),
     }
 }
 
