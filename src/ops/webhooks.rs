@@ -30,12 +30,11 @@ async fn record(
 /// # Errors
 /// As [`webhooks::add`]; no reason.
 pub async fn add(conn: &mut PgConnection, by: &Attribution, new: NewEndpoint) -> Result<Endpoint, Error> {
-    let id = new.id;
-    let Some(added) = webhooks::add(&mut *conn, new).await? else {
-        return Ok(webhooks::find(conn, id).await?.ok_or(Refusal::NotFound("webhook"))?);
-    };
-    let detail = json!({ "name": added.name, "url": added.url, "kinds": added.kinds });
-    record(conn, by, Action::WebhookAdd, added.id, &detail).await?;
+    let (added, is_new) = webhooks::add(&mut *conn, new).await?;
+    if is_new {
+        let detail = json!({ "name": added.name, "url": added.url, "kinds": added.kinds });
+        record(conn, by, Action::WebhookAdd, added.id, &detail).await?;
+    }
     Ok(added)
 }
 

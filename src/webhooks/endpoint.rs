@@ -154,12 +154,12 @@ fn words(mut kinds: Vec<EventKind>) -> Result<Vec<String>, Refusal> {
     Ok(kinds.into_iter().map(|kind| kind.wire().to_owned()).collect())
 }
 
-/// Adds an endpoint, enabled, in the caller's transaction; none if it is there already. It gets the events of
-/// changes that begin after its commit.
+/// Adds an endpoint, enabled, in the caller's transaction, and says whether it is new: one that is there already
+/// stays as it is. It gets the events of changes that begin after its commit.
 ///
 /// # Errors
 /// No kind; [`MAX_ENDPOINTS`] are there; the database's.
-pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Option<Endpoint>, Error> {
+pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<(Endpoint, bool), Error> {
     let kinds = words(new.kinds)?;
     let (id, nonce) = (new.id, new_nonce().map_err(Error::Broken)?);
     for _ in 0..MAX_TRIES {
@@ -179,10 +179,10 @@ pub async fn add(conn: &mut PgConnection, new: NewEndpoint) -> Result<Option<End
         .execute(&mut *conn)
         .await?;
         if added.rows_affected() > 0 {
-            return known(conn, id).await.map(Some);
+            return Ok((known(conn, id).await?, true));
         }
-        if find(&mut *conn, id).await?.is_some() {
-            return Ok(None);
+        if let Some(there) = find(&mut *conn, id).await? {
+            return Ok((there, false));
         }
     }
     let rule = format!("one of at most {MAX_ENDPOINTS} webhooks: remove another one first");
