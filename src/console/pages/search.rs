@@ -21,6 +21,7 @@ use crate::{
         find::{self, Findings, FoundEntry, FoundRequest, FoundTrip, FoundWebhook, Hits, MAX_CHARS},
         jobs::order_of,
     },
+    webhooks,
 };
 use axum::{
     extract::State,
@@ -119,7 +120,7 @@ fn sections(context: &PageContext, zone: Tz, found: &Findings) -> Markup {
         @if let Some(entry) = &found.entry {
             (section(context, ("Wallet entries", "钱包账目"), &Hits { items: vec![entry.clone()], more: false }, |entries| entry_table(context, entries)))
         }
-        (section(context, ("Webhooks", "Webhook"), &found.webhooks, |webhooks| webhook_table(context, webhooks)))
+        (section(context, ("Webhooks", "Webhook"), &found.webhooks, |found| webhook_table(context, found)))
         (section(context, ("Audit log", "审计日志"), &found.acts, |acts| html! {
             table {
                 thead { tr { th scope="col" { (context.t("When", "时间")) } th scope="col" { (context.t("Act", "操作")) } th scope="col" { (context.t("Who", "操作人")) } th scope="col" { (context.t("Reason", "原因")) } } }
@@ -201,15 +202,15 @@ fn entry_table(context: &PageContext, entries: &[FoundEntry]) -> Markup {
     } }
 }
 
-fn webhook_table(context: &PageContext, webhooks: &[FoundWebhook]) -> Markup {
+fn webhook_table(context: &PageContext, found: &[FoundWebhook]) -> Markup {
     html! { table {
         thead { tr {
             th scope="col" { (context.t("Name", "名称")) } th scope="col" { (context.t("State", "状态")) }
             th scope="col" { (context.t("Event", "事件")) } th scope="col" { (context.t("Delivery", "发送")) }
         } }
-        tbody { @for webhook in webhooks { tr {
+        tbody { @for webhook in found { tr {
             td { a href=(format!("/console/webhooks/{}", webhook.id)) { (webhook.name) } } td { (state(context, &webhook.state)) }
-            td { @if let Some(event) = &webhook.event { code { (event) } } }
+            td { @if let Some(event) = webhook.event { code { (webhooks::id_of(event)) } } }
             td { @if let Some(delivery) = &webhook.delivery { (state(context, delivery)) } }
         } } }
     } }

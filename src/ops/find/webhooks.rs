@@ -17,8 +17,8 @@ pub struct FoundWebhook {
     pub name: String,
     /// Whether events are sent to it.
     pub state: String,
-    /// The header `webhook-id` of the event by which it was found.
-    pub event: Option<String>,
+    /// The event by which it was found.
+    pub event: Option<Uuid>,
     /// What became of that event.
     pub delivery: Option<String>,
 }
@@ -33,8 +33,7 @@ pub(super) async fn webhooks(
     sqlx::query_as!(
         FoundWebhook,
         r#"select e.id as "id!", e.name as "name!", e.state as "state!",
-                  case when f.event_id is not null then 'evt_' || replace(f.event_id::text, '-', '') end as event,
-                  f.state as delivery
+                  f.event_id as event, f.state as delivery
            from (
                select id, null::uuid as event_id, null::text as state from webhook_endpoint
                where state <> 'removed'
