@@ -154,8 +154,8 @@ fn words(mut kinds: Vec<EventKind>) -> Result<Vec<String>, Refusal> {
     Ok(kinds.into_iter().map(|kind| kind.wire().to_owned()).collect())
 }
 
-/// Adds an endpoint, enabled, in the caller's transaction, and says whether it is new: one that is there already
-/// stays as it is. It gets the events of changes that begin after its commit.
+/// Adds an endpoint, enabled, in the caller's transaction, and says whether it is new: one that is there
+/// already stays as it is. It gets the events of changes that begin after its commit.
 ///
 /// # Errors
 /// No kind; [`MAX_ENDPOINTS`] are there; the database's.
