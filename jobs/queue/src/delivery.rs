@@ -83,12 +83,10 @@ pub(crate) fn without_envelope(mut payload: Value) -> (Value, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewJob, QueueConfig, RetryPolicy, with_trace_id, with_traceparent};
+    use crate::{NewJob, RetryPolicy, with_trace_id, with_traceparent};
     use chrono::Utc;
     use serde::{Deserialize, Serialize};
     use std::time::Duration;
-    use tokio::time::Instant;
-    use uuid::Uuid;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -109,23 +107,7 @@ mod tests {
     }
 
     fn delivery(payload: &Value) -> Delivery {
-        let lease = Lease {
-            job_id: Uuid::nil(),
-            tag: "greet".to_owned(),
-            key: "ann".to_owned(),
-            token: Uuid::nil(),
-            attempt: 1,
-            max_attempts: 3,
-            run_at: Utc::now(),
-            trace: None,
-            traceparent: None,
-            concurrency_key: None,
-            waited: Duration::ZERO,
-            delayed: false,
-            queue: QueueConfig::default(),
-            claimed: Instant::now(),
-        };
-        Delivery::new(lease, &payload.to_string())
+        Delivery::new(Lease::of_test("greet", Utc::now()), &payload.to_string())
     }
 
     #[tokio::test]

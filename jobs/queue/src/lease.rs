@@ -68,6 +68,32 @@ impl Lease {
         self.waited
     }
 
+    /// The time by the database's clock, less the way of the claim's answer.
+    pub(crate) fn database_now(&self) -> DateTime<Utc> {
+        self.run_at + self.waited + self.claimed.elapsed()
+    }
+
+    /// A first attempt that is claimed now.
+    #[cfg(test)]
+    pub(crate) fn of_test(tag: &str, run_at: DateTime<Utc>) -> Self {
+        Self {
+            job_id: Uuid::nil(),
+            tag: tag.to_owned(),
+            key: "ann".to_owned(),
+            token: Uuid::nil(),
+            attempt: 1,
+            max_attempts: 3,
+            run_at,
+            trace: None,
+            traceparent: None,
+            concurrency_key: None,
+            waited: Duration::ZERO,
+            delayed: false,
+            queue: QueueConfig::default(),
+            claimed: Instant::now(),
+        }
+    }
+
     /// Ends the job as done, in the caller's transaction: effect and completion commit together.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::{collections::HashMap, time::Duration};
 
 /// The upper bounds of the buckets of waits and run times, seconds; one more bucket holds what is
 /// longer. Those that end `queue.tally` counts in are the same, in this order.
@@ -18,13 +17,14 @@ pub(crate) const BUCKETS: usize = BOUNDS.len() + 1;
 /// A tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByTag {
-    tag: String,
+    pub(crate) tag: String,
 }
 
+/// A tag, and how its attempts ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByOutcome {
-    tag: String,
-    outcome: &'static str,
+pub(crate) struct ByOutcome {
+    pub(crate) tag: String,
+    pub(crate) outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,7 +32,7 @@ struct ByConnection {
     line: &'static str,
 }
 
-type Histograms = Family<ByTag, Histogram, fn() -> Histogram>;
+pub(crate) type Histograms = Family<ByTag, Histogram, fn() -> Histogram>;
 
 fn histogram() -> Histogram {
     Histogram::new(BOUNDS)
@@ -41,12 +41,12 @@ fn histogram() -> Histogram {
 /// What workers of this process have done since it began. Cloning it shares it.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    attempts: Family<ByOutcome, Counter>,
-    pickup: Histograms,
-    lateness: Histograms,
-    run: Histograms,
-    leases_lost: Family<ByTag, Counter>,
-    rescued: Family<ByTag, Counter>,
+    pub(crate) attempts: Family<ByOutcome, Counter>,
+    pub(crate) pickup: Histograms,
+    pub(crate) lateness: Histograms,
+    pub(crate) run: Histograms,
+    pub(crate) leases_lost: Family<ByTag, Counter>,
+    pub(crate) rescued: Family<ByTag, Counter>,
     reconnects: Family<ByConnection, Counter>,
     errors: Counter,
     held: Gauge,
@@ -125,9 +125,9 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Dead, Self::Cancelled, Self::Released];
+    pub(crate) const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Dead, Self::Cancelled, Self::Released];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",
@@ -138,7 +138,7 @@ impl Event {
     }
 }
 
-/// One tag's sums since they were last written down, as `queue.tally` has them.
+/// One tag's sums of one minute since they were last written down, as `queue.tally` has them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rollup {
     pub(crate) ended: [i64; 5],
@@ -148,100 +148,4 @@ pub(crate) struct Rollup {
     pub(crate) pickup: [i64; BUCKETS],
     pub(crate) lateness: [i64; BUCKETS],
     pub(crate) run: [i64; BUCKETS],
-}
-
-/// One tag's handles, looked up once.
-struct TagMetrics {
-    ended: [Counter; 5],
-    pickup: Histogram,
-    lateness: Histogram,
-    run: Histogram,
-    lost: Counter,
-    rescued: Counter,
-    rollup: Option<Rollup>,
-}
-
-/// The driver's book.
-pub(crate) struct Recorder {
-    metrics: Metrics,
-    tags: HashMap<String, TagMetrics>,
-}
-
-impl Recorder {
-    pub(crate) fn new(metrics: Metrics, tags: &[String]) -> Self {
-        let tags = tags.iter().map(|tag| (tag.clone(), TagMetrics::new(&metrics, tag))).collect();
-        Self { metrics, tags }
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// An attempt began after its job had been due for so long.
-    pub(crate) fn began(&mut self, tag: &str, waited: Duration, delayed: bool) {
-        let Some(line) = self.tags.get_mut(tag) else { return };
-        let rollup = line.rollup.get_or_insert_default();
-        line.pickup.observe(waited.as_secs_f64());
-        rollup.pickup[bucket(waited)] += 1;
-        if delayed {
-            line.lateness.observe(waited.as_secs_f64());
-            rollup.lateness[bucket(waited)] += 1;
-        }
-    }
-
-    /// An attempt took so long.
-    pub(crate) fn ran(&mut self, tag: &str, took: Duration) {
-        let Some(line) = self.tags.get_mut(tag) else { return };
-        let rollup = line.rollup.get_or_insert_default();
-        line.run.observe(took.as_secs_f64());
-        rollup.run[bucket(took)] += 1;
-        rollup.run_secs += took.as_secs_f64();
-    }
-
-    /// An attempt ended like this.
-    pub(crate) fn ended(&mut self, tag: &str, how: Event) {
-        let Some(line) = self.tags.get_mut(tag) else { return };
-        line.ended[how as usize].inc();
-        line.rollup.get_or_insert_default().ended[how as usize] += 1;
-    }
-
-    /// An attempt lost its lease.
-    pub(crate) fn lost(&mut self, tag: &str) {
-        let Some(line) = self.tags.get_mut(tag) else { return };
-        line.lost.inc();
-        line.rollup.get_or_insert_default().lost += 1;
-    }
-
-    /// A claim took over a job whose lease had expired.
-    pub(crate) fn rescued(&mut self, tag: &str) {
-        let Some(line) = self.tags.get_mut(tag) else { return };
-        line.rescued.inc();
-        line.rollup.get_or_insert_default().rescued += 1;
-    }
-
-    /// What is to be written down now; the sums begin anew.
-    pub(crate) fn take(&mut self) -> Vec<(String, Rollup)> {
-        let taken = self.tags.iter_mut();
-        taken.filter_map(|(tag, line)| Some((tag.clone(), line.rollup.take()?))).collect()
-    }
-}
-
-impl TagMetrics {
-    fn new(metrics: &Metrics, tag: &str) -> Self {
-        let label = ByTag { tag: tag.to_owned() };
-        let outcome = |how: Event| ByOutcome { tag: tag.to_owned(), outcome: how.name() };
-        Self {
-            ended: Event::ALL.map(|how| metrics.attempts.get_or_create(&outcome(how)).clone()),
-            pickup: metrics.pickup.get_or_create(&label).clone(),
-            lateness: metrics.lateness.get_or_create(&label).clone(),
-            run: metrics.run.get_or_create(&label).clone(),
-            lost: metrics.leases_lost.get_or_create(&label).clone(),
-            rescued: metrics.rescued.get_or_create(&label).clone(),
-            rollup: None,
-        }
-    }
-}
-
-fn bucket(took: Duration) -> usize {
-    BOUNDS.iter().position(|bound| took.as_secs_f64() <= *bound).unwrap_or(BOUNDS.len())
 }

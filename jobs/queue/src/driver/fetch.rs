@@ -127,7 +127,7 @@ impl Driver {
         for completion in done {
             if completed.is_some_and(|completed| !completed.contains(&completion.lease.job_id)) {
                 log_lease_lost(&completion.lease, &self.config.id);
-                self.recorder.lost(&completion.lease.tag);
+                self.recorder.lost(&completion.lease);
             }
             self.leases.remove(&completion.lease);
         }
@@ -150,7 +150,7 @@ impl Driver {
             let job = Delivery::new(lease, &payload);
             self.leases.insert(&job.lease, begun, job.cancelled.clone());
             if matches!(kind, ClaimKind::Rescued | ClaimKind::Crashed) {
-                self.recorder.rescued(&job.lease.tag);
+                self.recorder.rescued(&job.lease);
             }
             match kind {
                 ClaimKind::Fresh | ClaimKind::Rescued => jobs.push(job),
@@ -160,7 +160,7 @@ impl Driver {
                 }
                 ClaimKind::Crashed => {
                     log_crashed(&job.lease, &self.config.id);
-                    self.recorder.ended(&job.lease.tag, Event::Dead);
+                    self.recorder.ended(&job.lease, Event::Dead);
                     self.outbox.push(Completion { lease: job.lease, disposition: Disposition::Crashed });
                 }
             }

@@ -89,7 +89,7 @@ impl Driver {
                 }
                 Some(CompletionResult::LeaseLost) => {
                     log_lease_lost(&completion.lease, &self.config.id);
-                    self.recorder.lost(&completion.lease.tag);
+                    self.recorder.lost(&completion.lease);
                 }
                 Some(CompletionResult::Written) | None => {}
             }

@@ -15,12 +15,12 @@ mod housekeeping;
 mod leases;
 mod log;
 mod outbox;
+mod recorder;
 mod request;
 mod schedule;
 
 use crate::{
     WorkerConfig,
-    metrics::Recorder,
     notify::listener::{WakeSignal, listen},
     outcome::{AttemptReport, Completion, Disposition},
     prefetch::PrefetchBuffer,
@@ -33,6 +33,7 @@ use decide::{decide, event_of};
 use estimator::CompletionEstimator;
 use leases::Leases;
 use outbox::Outbox;
+use recorder::Recorder;
 use schedule::Schedule;
 use sqlx::postgres::PgConnectOptions;
 use std::{
@@ -234,16 +235,16 @@ impl Driver {
     }
 
     fn record(&mut self, report: &AttemptReport, disposition: Option<&Disposition>) {
-        let tag = &report.lease.tag;
+        let lease = &report.lease;
         if let Some((began, took)) = report.ran {
-            let waited = report.lease.waited + began.duration_since(report.lease.claimed);
-            self.recorder.began(tag, waited, report.lease.delayed);
-            self.recorder.ran(tag, took);
+            let waited = lease.waited + began.duration_since(lease.claimed);
+            self.recorder.began(lease, waited);
+            self.recorder.ran(lease, took);
             self.estimator.record_attempt(took);
         }
         match event_of(report, disposition) {
-            Some(event) => self.recorder.ended(tag, event),
-            None => self.recorder.lost(tag),
+            Some(event) => self.recorder.ended(lease, event),
+            None => self.recorder.lost(lease),
         }
     }
 }
