@@ -182,8 +182,7 @@ async fn end(world: &World, rider: &Client, trip: &str, seen: &mut Seen) {
     let soon = world.trip_in(Duration::minutes(5), 4).await;
     let late = paid(rider, &soon, "1").await;
     seen.note("refund_order", &rider.refund(&late).await);
-    let sql = "update trip set departs_at = now() - interval '1 minute' where id = $1::uuid";
-    sqlx::query(sql).bind(&soon).execute(&world.pool).await.unwrap();
+    world.departs_in(&soon, -Duration::minutes(1)).await;
     evaluate(rider, &late).await.expect(201);
     seen.note("evaluate_trip", &evaluate(rider, &late).await);
     let off = world.trip(4).await;

@@ -5,6 +5,7 @@ use super::{
     tokens::{expired, forged},
 };
 use crate::harness::{Client, PAY_PASSWORD, World, new_rider};
+use chrono::TimeDelta;
 use farebox::accounts::{self, Role};
 use serde_json::{Value, json};
 use std::{
@@ -70,8 +71,7 @@ impl Scene<'_> {
             self.owner.pay(&order).await.expect(200);
         }
         if path.ends_with("evaluation") {
-            let sql = "update trip set departs_at = now() - interval '1 hour', arrives_at = now() where id = $1::uuid";
-            sqlx::query(sql).bind(&trip).execute(&self.world.pool).await.unwrap();
+            self.world.departs_in(&trip, TimeDelta::hours(-1)).await;
         }
         if path.ends_with("cancellation") {
             let cancel = format!("/v1/ops/trips/{trip}/cancel");

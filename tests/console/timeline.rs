@@ -2,6 +2,7 @@
 
 use super::session::ConsoleSession;
 use crate::harness::World;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 /// The events of this kind: what, and a detail.
@@ -62,13 +63,7 @@ async fn the_timeline_has_each_request_its_actor_and_the_evaluation() {
     let ridden = rider.booked(&trip, &["6"]).await;
     rider.pay(&ridden).await.expect(200);
     assert_eq!(requests(&world, &ridden).await, [], "requests without a key leave nothing");
-    sqlx::query(
-        "update trip set departs_at = now() - interval '1 hour', arrives_at = now() where id = $1::uuid",
-    )
-    .bind(&trip)
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    world.departs_in(&trip, TimeDelta::hours(-1)).await;
     let thought = json!({"rating": 4, "comment": "on <time>"});
     let path = format!("/v1/orders/{ridden}/evaluation");
     rider.key("thought").post(&path, &thought).await.expect(201);

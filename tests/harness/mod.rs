@@ -167,12 +167,18 @@ impl World {
         let answer = self.ops.post("/v1/ops/trips", &body).await;
         let trip = answer.expect(201)["id"].as_str().unwrap().to_owned();
         if from_now < chrono::Duration::zero() {
-            let sql =
-                "update trip set departs_at = $2, arrives_at = $2 + interval '1 hour' where id = $1::uuid";
-            let departs = chrono::Utc::now() + from_now;
-            sqlx::query(sql).bind(&trip).bind(departs).execute(&self.pool).await.unwrap();
+            self.departs_in(&trip, from_now).await;
         }
         trip
+    }
+
+    /// Moves a trip: it departs so long from now and takes as long as before, with a bus of its own. Its
+    /// bus may be on another trip at that time of the day.
+    pub async fn departs_in(&self, trip: &str, from_now: chrono::Duration) {
+        let sql = "update trip set departs_at = now() + $2, arrives_at = now() + $2 + (arrives_at - departs_at), bus_id = $3
+                   where id = $1::uuid";
+        let bus = self.bus().await;
+        sqlx::query(sql).bind(trip).bind(from_now).bind(bus).execute(&self.pool).await.unwrap();
     }
 
     /// A bus of its own.

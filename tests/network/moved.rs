@@ -74,8 +74,7 @@ async fn nobody_pays_for_a_trip_that_has_departed() {
     let (trip, rider) = (world.trip(4).await, world.rider("100.00").await);
     let order = rider.booked(&trip, &["1"]).await;
     // As an import had it, before its job came to the order.
-    let gone = "update trip set departs_at = now() - interval '1 second' where id = $1::uuid";
-    sqlx::query(gone).bind(&trip).execute(&world.pool).await.unwrap();
+    world.departs_in(&trip, TimeDelta::seconds(-1)).await;
     rider.pay(&order).await.problem(409, "006001");
     assert_eq!(rider.balance().await, "100.00");
     world.verify().await;

@@ -41,12 +41,6 @@ async fn sold(rules: &str, name: &str) -> World {
     world
 }
 
-/// The trip departs so long from now.
-async fn departs_in(world: &World, trip: &str, by: TimeDelta) {
-    let sql = "update trip set departs_at = now() + $2, arrives_at = now() + $2 + interval '15 minutes' where id = $1::uuid";
-    sqlx::query(sql).bind(trip).bind(by).execute(&world.pool).await.unwrap();
-}
-
 fn at(json: &Value) -> DateTime<Utc> {
     json.as_str().unwrap().parse().unwrap()
 }
@@ -81,13 +75,13 @@ async fn a_route_holds_seats_and_ends_booking_by_its_own_rules() {
     let trip = shown.expect(200);
     assert_eq!(at(&trip["departs_at"]) - at(&trip["bookable_until"]), TimeDelta::hours(1));
     // The hold never outlives the end of booking, and then nobody books.
-    departs_in(&world, &ring, TimeDelta::minutes(61)).await;
+    world.departs_in(&ring, TimeDelta::minutes(61)).await;
     let booked = rider.book(&ring, &["2"]).await;
     let order = booked.expect(201);
     assert!(at(&order["expires_at"]) - at(&order["created_at"]) <= TimeDelta::seconds(60));
-    departs_in(&world, &ring, TimeDelta::minutes(59)).await;
+    world.departs_in(&ring, TimeDelta::minutes(59)).await;
     rider.book(&ring, &["3"]).await.problem(409, "006003");
-    departs_in(&world, &quay, TimeDelta::minutes(59)).await;
+    world.departs_in(&quay, TimeDelta::minutes(59)).await;
     rider.book(&quay, &["2"]).await.expect(201);
     world.verify().await;
 }
@@ -131,7 +125,7 @@ async fn a_refund_keeps_the_fee_that_the_order_was_sold_with() {
     assert_eq!(wallet.expect(200)["balance"], "96.17", "{}", wallet.text);
     world.verify().await;
     // Too late for this order, in time by the settings.
-    departs_in(&world, &ring, TimeDelta::minutes(59)).await;
+    world.departs_in(&ring, TimeDelta::minutes(59)).await;
     rider.post(&format!("/v1/orders/{third}/refund"), &json!({})).await.problem(409, "006009");
     world.verify().await;
 }

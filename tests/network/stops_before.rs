@@ -5,6 +5,7 @@ use super::{
     written,
 };
 use crate::harness::{Client, World};
+use chrono::TimeDelta;
 use serde_json::Value;
 
 const DEPARTURES: &str = "d,r,0,1,k,8:00,10 5\ne,r,0,2,k,9:00,10 5\n";
@@ -37,14 +38,7 @@ async fn a_trip_that_has_departed_keeps_its_stops() {
     let rider = world.rider("10.00").await;
     let order = rider.booked(&gone, &["1"]).await;
     rider.pay(&order).await.expect(200);
-    sqlx::query(
-        "update trip set departs_at = now() - interval '1 hour', arrives_at = now() - interval '45 minutes'
-         where id = $1::uuid",
-    )
-    .bind(&gone)
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    world.departs_in(&gone, TimeDelta::hours(-1)).await;
 
     import(&world.db, &by("second", DEPARTURES, ["c", "a", "b"]));
     assert_eq!(stops(&rider, &gone).await, ["a", "b", "c"]);

@@ -17,6 +17,7 @@ mod watchers_bench;
 mod without_script;
 
 use crate::harness::{Browser, Client, PASSWORD, World, new_rider};
+use chrono::TimeDelta;
 use farebox::accounts::{self, Role};
 use serde_json::json;
 
@@ -80,10 +81,7 @@ pub async fn says(browser: &Browser, script: &str) -> String {
     browser.run(&format!("return String({script})")).await.as_str().unwrap_or_default().to_owned()
 }
 
-/// Lets a trip have departed an hour ago.
+/// Lets a trip have arrived a minute ago.
 pub async fn depart(world: &World, trip: &str) {
-    let sql =
-        "update trip set departs_at = now() - interval '1 hour', arrives_at = now() - interval '1 minute'
-               where id = $1::uuid";
-    sqlx::query(sql).bind(trip).execute(&world.pool).await.unwrap();
+    world.departs_in(trip, TimeDelta::minutes(-61)).await;
 }

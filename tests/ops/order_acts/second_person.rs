@@ -2,6 +2,7 @@
 
 use super::{act, because, logged, possible, refunds::paid, row};
 use crate::harness::{Answer, Client, World, until};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 async fn decide(ops: &Client, approval: &Value, decision: &str) -> Answer {
@@ -60,9 +61,7 @@ async fn a_departed_trip_is_refunded_as_an_exception() {
     let trip = world.trip(4).await;
     let rider = world.rider("20.00").await;
     let order = paid(&world, &rider, &trip, &["1"], 100).await;
-    let sql =
-        "update trip set departs_at = now() - interval '1 hour', arrives_at = now() where id = $1::uuid";
-    sqlx::query(sql).bind(&trip).execute(&world.pool).await.unwrap();
+    world.departs_in(&trip, TimeDelta::hours(-1)).await;
     let waits = act(&world.ops, &order, "refund", &json!({ "reason": "no bus", "late": true })).await;
     decide(&till, &waits.expect(202)["approval"]["id"], "approve").await.expect(200);
     let _worker = world.worker();
