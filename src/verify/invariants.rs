@@ -293,8 +293,9 @@ pub(super) const INVARIANTS: [Invariant; 30] = [
         breach_zh: "{n} 个留存的应答与其订单或支付不符。",
         query: "select i.subject::text from idempotency i left join orders o on o.id = i.subject
                 where i.started_at >= $4 and i.subject >= $3 and i.status = 201 and i.body ? 'seats' and i.body ? 'trip_id'
-                -- Operators book nothing: an order in their answer is one that they have written a note on.
-                and exists(select from rider r where r.id = i.actor and r.role = 'rider')
+                -- Not that of a note on an order, which has the order as well.
+                and not (o.id is null and exists(select from audit a where a.order_id::text = i.body ->> 'id'
+                                                 and a.actor_id = i.actor and a.act = 'order_note'))
                 and (o.id is null or i.body ->> 'id' <> o.id::text or (i.body ->> 'amount')::numeric
                          * power(10::numeric, coalesce((select decimals from network), 2) - 2) <> o.amount
                      or (select array_agg(seat) from jsonb_array_elements_text(i.body -> 'seats') seat)

@@ -76,4 +76,11 @@ async fn a_note_is_bounded_text_in_the_orders_story_and_changes_nothing() {
     );
     assert_eq!(world.order(&order).await, before);
     world.verify().await;
+    // Nor when its author is no operator any more.
+    sqlx::query("update rider set role = 'rider' where id = $1")
+        .bind(world.ops.id.0)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    world.verify().await;
 }
