@@ -91,7 +91,9 @@ async fn dead_letters_are_read_on_home_and_their_cause_in_two_clicks() {
     {
         person.browser.sees(words).await;
     }
-    assert!(!person.browser.text().await.contains("Seats and money are safe"), "they are not");
+    let home = person.browser.text().await;
+    assert!(!home.contains("Seats and money are safe"), "they are not");
+    assert_eq!(home.matches("2 jobs have given up.").count(), 1, "{home}");
     is_seen_at_once(&person.browser).await;
     assert_eq!(person.clicks, 0);
     for order in [&paying, &booking] {

@@ -124,7 +124,7 @@ fn verdict_card(
                 @if verdict.is_old() {
                     div { (context.t("The last check is old: is a worker running?", "检查结果已过时：是否有工作进程在运行？")) }
                 }
-                @for broken in verdict.broken() { (breach(context, &broken)) }
+                @for broken in verdict.broken() { (breach(context, &broken, dead)) }
                 div.quiet {
                     (verdict.invariants.as_array().map_or(0, Vec::len)) " " (context.t("invariants, checked", "项不变量，检查于")) " " (when(context, verdict.at))
                     " · " (context.t("took", "耗时")) " " (span(context, verdict.took_secs))
@@ -214,8 +214,10 @@ fn ordinal(number: i32) -> String {
     format!("{number}{ending}")
 }
 
-/// A broken invariant: its count, some samples, and a link to the rest.
-fn breach(context: &PageContext, broken: &BrokenInvariant) -> Markup {
+/// A broken invariant: its count, some samples, and a link to the rest. The number of dead letters has been
+/// said, unless the verifier counted another.
+fn breach(context: &PageContext, broken: &BrokenInvariant, dead: i64) -> Markup {
+    let is_said = broken.name == "nothing_is_dead" && broken.count == dead;
     let words = verify::breach(&broken.name, broken.count);
     let more = broken.count - i64::try_from(broken.samples.len()).unwrap_or(0);
     let list = match broken.name.as_str() {
@@ -229,7 +231,8 @@ fn breach(context: &PageContext, broken: &BrokenInvariant) -> Markup {
         format!("and {} more", grouped(more))
     };
     html! { div {
-        @if let Some((words, _)) = &words { (context.t(&words.en, &words.zh)) }
+        @if is_said {}
+        @else if let Some((words, _)) = &words { (context.t(&words.en, &words.zh)) }
         @else { (broken.name) ": " (grouped(broken.count)) }
         " "
         @if broken.debts.is_empty() { @for id in &broken.samples { (sample(id)) " " } }
