@@ -262,7 +262,8 @@ pub async fn rotate(conn: &mut PgConnection, id: Uuid) -> Result<Endpoint, Error
     known(conn, id).await
 }
 
-/// Removes an endpoint in the caller's transaction. Its deliveries stay until they are old.
+/// Removes an endpoint in the caller's transaction, and answers what it was. Its deliveries stay until they
+/// are old.
 ///
 /// # Errors
 /// An unknown endpoint; the database's.

@@ -144,7 +144,7 @@ const NAMES: &[Name] = &[
     name("post", "/v1/ops/webhooks/{id}/enable", "enable_webhook", "Events of the time when it was disabled are not sent."),
     name("post", "/v1/ops/webhooks/{id}/disable", "disable_webhook", "What waits for it goes on waiting, for three days at most."),
     name("post", "/v1/ops/webhooks/{id}/rotate", "rotate_webhook_secret", "A receiver has a day to take the new one."),
-    name("post", "/v1/ops/webhooks/{id}/remove", "remove_webhook", "It cannot be taken back; add another."),
+    name("post", "/v1/ops/webhooks/{id}/remove", "remove_webhook", "The answer is the webhook as it was. It cannot be taken back; add another."),
     name("get", "/v1/ops/webhooks/{id}/deliveries", "list_webhook_deliveries", "One item an event."),
     name("post", "/v1/ops/webhooks/{id}/deliveries/{event_id}/redeliver", "redeliver_event", "The receiver knows by the id \
         whether it has done it."),
