@@ -3,7 +3,7 @@
 use super::Attribution;
 use crate::{
     accounts::passwords::Passwords,
-    domain::{Error, Refusal},
+    domain::{Error, Refusal, json::rfc3339},
     ops::audit::{Action, Subject},
     webhooks::{self, Change, Endpoint, NewEndpoint, Redelivered, Secret},
 };
@@ -127,7 +127,10 @@ pub async fn again(
     give_up: Duration,
 ) -> Result<Redelivered, Error> {
     let before = webhooks::again(&mut *conn, id, event, give_up).await?;
-    let detail = json!({ "event_id": webhooks::id_of(event), "last_error": before });
+    let delivered_at = before.delivered_at.as_ref().map(rfc3339);
+    let detail = json!({
+        "event_id": webhooks::id_of(event), "last_error": before.last_error, "delivered_at": delivered_at,
+    });
     record(conn, by, Action::WebhookRedeliver, id, &detail).await?;
     Ok(Redelivered { redelivered: 1, more: false })
 }

@@ -176,8 +176,17 @@ pub struct Redelivered {
     pub more: bool,
 }
 
-/// Sends an event again, in the caller's transaction: at once, and for as long as a new one. Returns what was
-/// known of it before. One that waits is made due now.
+/// How a delivery stood before it was sent again.
+#[derive(Clone, Debug)]
+pub struct DeliveryBefore {
+    /// Why its last attempt failed.
+    pub last_error: Option<String>,
+    /// When the receiver had it.
+    pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// Sends an event again, in the caller's transaction: at once, and for as long as a new one. Returns how it
+/// stood before, which its row does not keep. One that waits is made due now.
 ///
 /// # Errors
 /// No such delivery; a disabled endpoint; the database's.
@@ -186,17 +195,19 @@ pub async fn again(
     endpoint: Uuid,
     event: Uuid,
     give_up: Duration,
-) -> Result<Option<String>, Error> {
+) -> Result<DeliveryBefore, Error> {
     require_enabled(&mut *conn, endpoint).await?;
-    let before = sqlx::query!(
+    let before = sqlx::query_as!(
+        DeliveryBefore,
         "with before as (
-             select event_id, last_error from webhook_delivery where endpoint_id = $1 and event_id = $2 for update
+             select event_id, last_error, delivered_at from webhook_delivery
+             where endpoint_id = $1 and event_id = $2 for update
          )
          update webhook_delivery d
          set state = 'pending', due_at = now(), give_up_at = now() + make_interval(secs => $3), attempts = 0,
              last_at = null, last_status = null, last_error = null, last_ms = null, delivered_at = null
          from before b where d.endpoint_id = $1 and d.event_id = b.event_id
-         returning b.last_error",
+         returning b.last_error, b.delivered_at",
         endpoint,
         event,
         give_up.as_secs_f64()
@@ -205,7 +216,7 @@ pub async fn again(
     .await?;
     let before = before.ok_or(Refusal::NotFound("delivery"))?;
     wake(conn, &[endpoint]).await?;
-    Ok(before.last_error)
+    Ok(before)
 }
 
 /// Sends the events again that were given up since then, the oldest first, at most [`MAX_AGAIN`], in the

@@ -37,7 +37,8 @@ pub use endpoint::{
 pub use event::run_event;
 pub use facts::{OrderData, RollbackData, TripData};
 pub use log::{
-    Delivery, DeliveryCursor, DeliveryState, MAX_AGAIN, Redelivered, again, again_all, deliveries, event_id,
+    Delivery, DeliveryBefore, DeliveryCursor, DeliveryState, MAX_AGAIN, Redelivered, again, again_all,
+    deliveries, event_id,
 };
 pub use metrics::{ATTEMPTS, WebhookMetrics};
 pub use prune::{give_up, prune};

@@ -160,6 +160,17 @@ async fn what_is_given_up_is_in_the_log_and_can_be_sent_again() {
     receiver.has_taken(1).await;
     let ids = receiver.taken();
     assert_eq!(ids.into_keys().collect::<Vec<_>>(), [log[0]["event_id"].as_str().unwrap()]);
+    // What its row forgets when it is sent once more, the audit log keeps.
+    until("it is delivered", || async { webhook.log(&world, "delivered").await.len() == 1 }).await;
+    let delivered_at = webhook.log(&world, "delivered").await[0]["delivered_at"].clone();
+    world.ops.post(&path, &body).await.expect(202);
+    let acts = "select jsonb_agg(detail order by id) from audit where act = 'webhook_redeliver'";
+    let acts: serde_json::Value = sqlx::query_scalar(acts).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(
+        (&acts[0]["last_error"], &acts[0]["delivered_at"]),
+        (&log[0]["last_error"], &serde_json::Value::Null)
+    );
+    assert_eq!((&acts[1]["last_error"], &acts[1]["delivered_at"]), (&serde_json::Value::Null, &delivered_at));
 }
 
 /// Two receivers never answer, one does not listen, one is slow. The fifth, and the undos, do not notice.
