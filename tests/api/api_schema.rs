@@ -32,6 +32,7 @@ async fn no_answer_is_outside_the_description() {
     for which in [everything, signing_out] {
         let mut command = Command::new(&program);
         command
+            .args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/schemathesis.toml")])
             .args(["run", &url, "--no-color", "--seed", "1", "--workers", "1", "--continue-on-failure"])
             .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--checks", CHECKS])
             .args(["--generation-database", "none", "--request-timeout", "30", "--warnings", "off"])
