@@ -85,7 +85,9 @@ pub async fn pay(saga: &SagaContext, request: Request) -> SagaResult<OrderView> 
     let rollback = |step: Step| Rollback {
         undo: step.undo(&paying),
         replaces: Some((PayMoney::TAG, request.payment_id.to_string())),
-        key: request.key.clone(),
+        // The undo of the last step pays the order if it can. The key stays that of this payment, so that a
+        // repeated request is answered by what becomes of it.
+        key: request.key.clone().filter(|_| !matches!(step, Step::MarkPaid)),
         subject: request.payment_id.0,
         error: String::new(),
     };

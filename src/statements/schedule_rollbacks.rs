@@ -19,7 +19,8 @@ pub struct Rollback {
     pub undo: NewJob,
     /// The undo that an earlier step armed and that `undo` replaces, as (tag, key).
     pub replaces: Option<(&'static str, String)>,
-    /// The client's key, freed so that the request may be tried again.
+    /// The client's key, freed so that the request may be tried again. None if the undo may carry the request
+    /// to its end.
     pub key: Option<IdempotencyKey>,
     /// The order or payment that the key was reserved for.
     pub subject: Uuid,

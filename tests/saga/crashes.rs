@@ -146,6 +146,34 @@ async fn after_a_crash_between_commit_and_answer_the_key_gives_the_answer() {
     world.verify().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_last_step_fails_is_answered_under_its_key() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(20).await, world.rider("100.00").await);
+    // Carried out, though the request failed.
+    let order = rider.booked(&trip, &["1"]).await;
+    rider.fault("pay_cancle.after=error").key("done").pay(&order).await.problem(500, "003099");
+    assert_eq!(rider.key("done").pay(&order).await.expect(200)["status"], "paid");
+    // Not carried out yet, and then by the undo; or too late for it.
+    let (order, late) = (rider.booked(&trip, &["2"]).await, rider.booked(&trip, &["3"]).await);
+    rider.fault("pay_cancle.before=error").key("open").pay(&order).await.problem(500, "003099");
+    rider.key("open").pay(&order).await.problem(409, "006006");
+    rider.fault("pay_cancle.before=error").key("late").pay(&late).await.problem(500, "003099");
+    world.pass_deadline(&late).await;
+    let _worker = world.worker();
+    world.drained().await;
+    let paid = rider.key("open").pay(&order).await;
+    assert_eq!(paid.expect(200)["status"], "paid");
+    assert_eq!(paid.headers["idempotent-replayed"], "true");
+    // The money is back, and the key is free once its request is too old to run.
+    let old = "update idempotency set started_at = now() - interval '2 minutes' where key = 'late'";
+    sqlx::query(old).execute(&world.pool).await.unwrap();
+    rider.key("late").pay(&late).await.problem(409, "006001");
+    assert_eq!(world.ledger(&late).await, ["payment", "payment_reversed"]);
+    assert_eq!(rider.balance().await, "92.00");
+    world.verify().await;
+}
+
 /// Undos fail too: at their start and after their commit, by an error, a panic, and the death of the worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undo_that_fails_is_done_in_the_end_and_once() {

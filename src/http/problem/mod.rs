@@ -24,6 +24,7 @@ use catalogue::{
     BUSY_JOB, DATABASE, DENIED, INVALID, KEY_REUSED, Kind, LIMITED, MALFORMED, METHOD, MISDIRECTED, MISSING,
     OVERLOADED, RUNNING, SLOW_BODY, STREAMS_FULL, SYSTEM, TIMED_OUT, TOKEN, TOO_LARGE, UNKNOWN,
 };
+use farebox_jobs::MqTag;
 use serde_json::{Map, Value, json};
 
 /// How long a client waits after a 503, seconds.
@@ -198,7 +199,7 @@ impl Problem {
         } else if failure.is_busy() {
             Self::overloaded()
         } else {
-            Self::new(&SYSTEM, "a step failed; what was done is being undone")
+            Self::new(&SYSTEM, what_follows(failure.step))
         };
         let rollback = rollback.map_or("armed", RollbackStatus::as_str);
         problem
@@ -284,4 +285,14 @@ impl IntoResponse for Problem {
 pub(super) fn language_of(body: &Map<String, Value>) -> HeaderValue {
     let chinese = body.get("title").and_then(Value::as_str).is_some_and(|title| !title.is_ascii());
     HeaderValue::from_static(if chinese { "zh" } else { "en" })
+}
+
+/// What becomes of what the failed step's saga has begun, as the step's undo does it.
+fn what_follows(failed: MqTag) -> &'static str {
+    match failed {
+        MqTag::Pay | MqTag::PayBack | MqTag::OrderCancel => {
+            "a step failed; what was begun is being finished, or undone if that is too late"
+        }
+        _ => "a step failed; what was done is being undone",
+    }
 }
