@@ -36,6 +36,8 @@ pub(super) struct Visitor {
     pub(super) theme: Option<Theme>,
     /// The account that the token names. The API says whether its session lives.
     pub(super) caller: Option<Caller>,
+    /// Ends the session in the browser, if its token is read no more.
+    pub(super) ended: Option<HeaderValue>,
     /// Goes into every form of a session.
     pub(super) csrf: Option<String>,
     /// The API, with the session's token.
@@ -47,18 +49,20 @@ pub(super) struct Visitor {
 impl Visitor {
     pub(super) fn of(web: &Web, headers: &HeaderMap, extensions: &Extensions, path: String) -> Self {
         let (lang, theme) = (Lang::of(headers), Theme::of(headers));
-        let token = Cookies::of(&web.app, headers, RIDE).get(headers, SESSION).map(str::to_owned);
+        let cookies = Cookies::of(&web.app, headers, RIDE);
+        let token = cookies.get(headers, SESSION).map(str::to_owned);
         let caller = token.as_deref().and_then(|token| web.app.sessions.read(token));
+        let ended = (token.is_some() && caller.is_none()).then(|| cookies.remove(SESSION));
         let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
         let api = Api::new(web, headers, extensions, lang, token.filter(|_| caller.is_some()));
-        Self { lang, theme, caller, csrf, api, path }
+        Self { lang, theme, caller, ended, csrf, api, path }
     }
 
     /// The same in the session that has just begun, at this page.
     pub(super) fn entered(&self, web: &Web, token: &str, path: String) -> Self {
         let caller = web.app.sessions.read(token);
         let csrf = caller.map(|caller| csrf_token(&web.app, &caller));
-        Self { caller, csrf, api: self.api.with_token(token), path, ..self.clone() }
+        Self { caller, ended: None, csrf, api: self.api.with_token(token), path, ..self.clone() }
     }
 
     /// Translates: returns the text of the page's language.
@@ -73,7 +77,10 @@ impl Visitor {
 
     /// Where somebody without a session is led from a page that needs one.
     pub(super) fn must_sign_in(&self) -> Option<Response> {
-        self.caller.is_none().then(|| Redirect::to(&self.sign_in()).into_response())
+        self.caller.is_none().then(|| match &self.ended {
+            Some(gone) => without_session(gone.clone(), &self.sign_in()),
+            None => Redirect::to(&self.sign_in()).into_response(),
+        })
     }
 }
 
@@ -100,7 +107,10 @@ pub(super) fn begin(web: &Web, headers: &HeaderMap, token: &str, secs: u32) -> H
 
 /// Ends it in the browser, and leads to this address.
 pub(super) fn end(web: &Web, headers: &HeaderMap, then: &str) -> Response {
-    let gone = Cookies::of(&web.app, headers, RIDE).remove(SESSION);
+    without_session(Cookies::of(&web.app, headers, RIDE).remove(SESSION), then)
+}
+
+fn without_session(gone: HeaderValue, then: &str) -> Response {
     ([(header::SET_COOKIE, gone), (CLEAR_SITE_DATA, CLEARED)], Redirect::to(then)).into_response()
 }
 
@@ -132,7 +142,10 @@ pub(super) fn inside(next: &str) -> &str {
         next.len() <= MAX_NEXT_BYTES && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let path = next.split('?').next().unwrap_or_default();
     let is_page = path == RIDE || path.strip_prefix(RIDE).is_some_and(|rest| rest.starts_with('/'));
-    if is_plain && is_page { next } else { RIDE }
+    // Browsers resolve these segments, encoded ones too.
+    let climbs =
+        path.split('/').any(|part| [".", ".."].contains(&&*part.replace("%2e", ".").replace("%2E", ".")));
+    if is_plain && is_page && !climbs { next } else { RIDE }
 }
 
 /// The page that a form with this address is on; the first one if it is on every page.
@@ -149,7 +162,17 @@ mod tests {
         for page in ["/ride", "/ride/trips/1?seats=3A", "/ride?date=2026-11-30"] {
             assert_eq!(inside(page), page);
         }
-        for away in ["//evil.example", "/console", "/ride\\@evil", "/riders", "/ride/a\nb", ""] {
+        for away in [
+            "//evil.example",
+            "/console",
+            "/ride\\@evil",
+            "/riders",
+            "/ride/a\nb",
+            "",
+            "/ride/../console",
+            "/ride/%2e%2E/console",
+            "/ride/.%2e?a",
+        ] {
             assert_eq!(inside(away), "/ride", "{away}");
         }
     }

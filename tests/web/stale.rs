@@ -9,6 +9,7 @@ use crate::{
     console::session::ConsoleSession,
     harness::{PASSWORD, PAY_PASSWORD, World, until},
 };
+use reqwest::header::HeaderValue;
 use serde_json::json;
 
 /// A number of bytes that no form may have.
@@ -216,6 +217,13 @@ async fn refusals_say_what_to_do() {
     until("the session has ended", || async { sent(&session, &pay, &press).await.0 == 303 }).await;
     let (_, to, _) = sent(&session, &pay, &press).await;
     holds(&session.page(&to).await, "Nothing was paid or changed.");
+    // A page that needs the session ends it in the browser, with the tickets that are kept there.
+    let page = session.send("GET", "/ride/orders", None).await;
+    assert_eq!(
+        (page.status(), &page.headers()["clear-site-data"]),
+        (303.try_into().unwrap(), &HeaderValue::from_static("\"storage\""))
+    );
+    assert!(page.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"), "{:?}", page.headers());
 }
 
 #[tokio::test(flavor = "multi_thread")]
