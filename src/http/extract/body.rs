@@ -69,8 +69,9 @@ async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
 /// Parses a JSON object; an empty body is an empty object.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = if bytes.is_empty() { b"{}" } else { bytes };
-    // serde would also accept a list, with the fields in the order of the source.
-    if text.trim_ascii_start().starts_with(b"[") {
+    // serde would also accept a list, with the fields in the order of the source. Of another value it would
+    // name the type that it expects.
+    if !text.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::malformed("the body must be a JSON object"));
     }
     if holds_nul(text) {

@@ -235,3 +235,14 @@ async fn ids_and_cursors_have_one_form() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_one_object() {
+    let world = World::new().await;
+    let rider = world.rider("1.00").await;
+    for body in ["null", "1", "true", "\"x\"", "[]", " \n[{}]", "x", "\u{feff}{}"] {
+        let refused = rider.post_text("/v1/orders", body).await;
+        assert_eq!(refused.problem(400, "003074")["detail"], "the body must be a JSON object", "{body}");
+    }
+    rider.post_text("/v1/orders", " {}").await.problem(422, "003073");
+}
