@@ -126,8 +126,27 @@ async fn send(
     into.insert(header::CONTENT_TYPE, JSON);
     into.insert(header::USER_AGENT, AGENT);
     let (head, rest) = connection.send(request).await?.into_parts();
-    let retry_after =
-        head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let answer = Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs) };
+    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
+    let answer = Answer { status: head.status, retry_after };
     Ok((answer, connection, rest))
+}
+
+/// A number of seconds; one too large to count is a very long time.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Duration::from_secs(text.parse::<u32>().unwrap_or(u32::MAX).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, seconds};
+
+    #[test]
+    fn a_wait_that_is_too_long_to_count_is_long() {
+        assert_eq!(seconds("600"), Some(Duration::from_secs(600)));
+        assert_eq!(seconds("18446744073709551616"), Some(Duration::from_secs(u32::MAX.into())));
+        for none in ["", "-1", "+1", "1.5", "Tue, 01 Dec 2026 00:00:00 GMT"] {
+            assert_eq!(seconds(none), None, "{none}");
+        }
+    }
 }
