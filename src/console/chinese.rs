@@ -71,8 +71,10 @@ fn in_language<'a>(lang: Lang, text: &'a str, tables: &[Table]) -> Cow<'a, str> 
 
 fn translated(text: &str, tables: &[Table], depth: u8) -> Option<String> {
     let depth = depth.checked_sub(1)?;
-    let mut all = tables.iter().copied().flatten();
-    let (parts, chinese) = all.find_map(|(english, chinese)| Some((varying(text, english)?, chinese)))?;
+    let all = tables.iter().copied().flatten();
+    let fitting = all.filter_map(|(english, chinese)| Some((varying(text, english)?, english, chinese)));
+    // Of several that fit, the longest says most.
+    let (parts, _, chinese) = fitting.max_by_key(|(_, english, _)| english.len())?;
     let parts = parts
         .into_iter()
         .map(|part| translated(part, tables, depth).unwrap_or_else(|| part.to_owned()))
@@ -125,6 +127,14 @@ mod tests {
         assert_eq!(varying("a1b2c", "a{}b{}c"), Some(vec!["1", "2"]));
         assert_eq!(varying("a1b", "a{}c"), None);
         assert_eq!(varying("a: ", "a: {}"), Some(vec![""]));
+    }
+
+    #[test]
+    fn no_pattern_takes_what_a_later_one_is_for() {
+        for (english, chinese) in problems::TEXTS {
+            let filled = [english, chinese].map(|text| text.replace(HOLE, "7"));
+            assert_eq!(problem(Lang::Chinese, &filled[0]), filled[1]);
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ pub(super) const TEXTS: super::Table = &[
     ),
     ("a change of the wallet waits for its approval", "钱包的一笔变更正在等待批准"),
     (
-        "an order is open: unpaid, being refunded, or paid for a trip to come",
-        "有未了结的订单：未支付、退款中，或已支付的未来班次",
+        "an order is open: unpaid, to be refunded, or paid for a trip to come",
+        "有未了结的订单：未支付、待退款，或已支付的未来班次",
     ),
 ];
