@@ -25,7 +25,7 @@ pub(crate) fn parameters(route: &str) -> Vec<&'static str> {
     match route {
         "/console" | "/console/queues" => vec!["range"],
         "/console/sign-in" | "/console/confirm" => vec!["next"],
-        "/console/bulk" => vec!["after"],
+        "/console/approvals" | "/console/bulk" => vec!["after"],
         "/console/bulk/new" => [&["act", "one", REPEATED[0]], &FILTERS[..]].concat(),
         "/console/bulk/{id}" => vec!["outcome", "after"],
         "/console/search" => vec!["q"],

@@ -30,7 +30,7 @@ pub(super) async fn imports(pool: &PgPool, context: &PageContext) -> Result<Mark
         h2 { (context.t("Imports", "导入记录")) }
         div.scroll { table {
             thead { tr {
-                th scope="col" { (context.t("Applied (UTC)", "应用时间 (UTC)")) }
+                th scope="col" { (context.t("Applied", "应用时间")) }
                 th scope="col" { (context.t("By", "操作员")) } th scope="col" { (context.t("Reason", "原因")) }
                 th scope="col" { (context.t("State", "状态")) }
                 th scope="col" { (context.t("Trips with riders", "有乘客的场次")) }

@@ -14,6 +14,8 @@ async fn what_a_query_string_or_a_form_holds_is_known_and_there_once() {
     refused(&world.ops.get("/v1/ops/audit?unknown=1").await, "unknown");
     refused(&rider.get("/v1/trips?date=2026-11-30&date=2026-12-01").await, "date");
     refused(&rider.get("/v1/orders?limit=1&limit=1").await, "limit");
+    let older = page(&world, &format!("/console/approvals?after={NOBODY}")).await;
+    assert_eq!(older.0, 200, "{}", older.1);
     // Every address of the description, those without parameters as well.
     let description = rider.get("/openapi.json").await;
     for (path, methods) in description.expect(200)["paths"].as_object().unwrap() {
