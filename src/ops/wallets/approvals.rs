@@ -296,14 +296,15 @@ pub(in crate::ops) async fn lock_waiting(conn: &mut PgConnection, id: Uuid) -> R
     Ok(approval)
 }
 
-/// Refuses an approval whose asker is an operator no more.
+/// Refuses an approval whose asker is an operator no more, or is shut out.
 pub(in crate::ops) async fn asker_may_operate(
     conn: &mut PgConnection,
     asked: &Approval,
 ) -> Result<(), Error> {
-    let role = sqlx::query_scalar!("select role from rider where id = $1", asked.asked_by)
-        .fetch_optional(conn)
-        .await?;
+    let role =
+        sqlx::query_scalar!("select role from rider where id = $1 and state = 'active'", asked.asked_by)
+            .fetch_optional(conn)
+            .await?;
     let role = role.map(|role| decode::<Role>(&role)).transpose()?;
     match role.is_some_and(Role::may_operate) {
         true => Ok(()),

@@ -114,6 +114,11 @@ async fn a_large_amount_waits_and_is_judged_again_when_it_is_approved() {
     sqlx::query(demote).bind(world.ops.id.0).bind("viewer").execute(&world.pool).await.unwrap();
     assert_eq!(decide(&till, &waits, "approve").await.problem(409, "006063")["approval_state"], "expired");
     sqlx::query(demote).bind(world.ops.id.0).bind("operator").execute(&world.pool).await.unwrap();
+    // Nor does one who is shut out.
+    let state = "update rider set state = $2 where id = $1";
+    sqlx::query(state).bind(world.ops.id.0).bind("disabled").execute(&world.pool).await.unwrap();
+    decide(&till, &waits, "approve").await.problem(409, "006063");
+    sqlx::query(state).bind(world.ops.id.0).bind("active").execute(&world.pool).await.unwrap();
     decide(&till, &waits, "approve").await.expect(200);
     let _worker = world.worker();
     world.drained().await;
