@@ -139,6 +139,23 @@ async fn the_export_has_all_that_is_held_and_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_forgotten_while_a_refund_is_owed() {
+    let world = World::new().await;
+    let (trip, rider) = (world.trip(4).await, world.rider("4.00").await);
+    let order = rider.booked(&trip, &["1"]).await;
+    rider.pay(&order).await.expect(200);
+    // No worker comes to its refunds.
+    world.ops.post(&format!("/v1/ops/trips/{trip}/cancel"), &json!({ "reason": "snow" })).await.expect(202);
+    let forget = ["riders", "forget", &rider.id.to_string(), "--reason", "the rider's letter"];
+    let refused = farebox(&world, &forget);
+    assert!(text(&refused.stderr).contains("an order is open"), "{}", text(&refused.stderr));
+    let _worker = world.worker();
+    world.drained().await;
+    assert_eq!(rider.balance().await, "4.00");
+    world.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_rider_is_nowhere_and_everything_still_adds_up() {
     let world = World::with(&production(&[])).await;
     let (rider, order) = mei(&world).await;

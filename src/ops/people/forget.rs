@@ -66,7 +66,7 @@ async fn refuse_if_open(conn: &mut PgConnection, rider: RiderId) -> Result<(), E
                   exists(select from orders o join trip t on t.id = o.trip_id
                          where o.rider_id = $1
                            and (o.status in ('unpaid', 'refunding')
-                                or o.status = 'paid' and t.arrives_at > now() and t.cancelled_at is null))
+                                or o.status = 'paid' and (t.arrives_at > now() or t.cancelled_at is not null)))
                       as "orders!",
                   exists(select from payment p join orders o on o.id = p.order_id
                          where o.rider_id = $1 and p.state = 'debited') as "payment!""#,
@@ -78,7 +78,7 @@ async fn refuse_if_open(conn: &mut PgConnection, rider: RiderId) -> Result<(), E
         return Err(in_the_way("a change of the wallet waits for its approval"));
     }
     if open.orders || open.payment {
-        return Err(in_the_way("an order is open: unpaid, being refunded, or paid for a trip to come"));
+        return Err(in_the_way("an order is open: unpaid, to be refunded, or paid for a trip to come"));
     }
     Ok(())
 }
