@@ -17,14 +17,13 @@ pub(crate) const BUCKETS: usize = BOUNDS.len() + 1;
 /// A tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ByTag {
-    pub(crate) tag: String,
+    tag: String,
 }
 
-/// A tag, and how its attempts ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ByOutcome {
-    pub(crate) tag: String,
-    pub(crate) outcome: &'static str,
+struct ByOutcome {
+    tag: String,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,7 +31,7 @@ struct ByConnection {
     line: &'static str,
 }
 
-pub(crate) type Histograms = Family<ByTag, Histogram, fn() -> Histogram>;
+type Histograms = Family<ByTag, Histogram, fn() -> Histogram>;
 
 fn histogram() -> Histogram {
     Histogram::new(BOUNDS)
@@ -41,12 +40,12 @@ fn histogram() -> Histogram {
 /// What workers of this process have done since it began. Cloning it shares it.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(crate) attempts: Family<ByOutcome, Counter>,
-    pub(crate) pickup: Histograms,
-    pub(crate) lateness: Histograms,
-    pub(crate) run: Histograms,
-    pub(crate) leases_lost: Family<ByTag, Counter>,
-    pub(crate) rescued: Family<ByTag, Counter>,
+    attempts: Family<ByOutcome, Counter>,
+    pickup: Histograms,
+    lateness: Histograms,
+    run: Histograms,
+    leases_lost: Family<ByTag, Counter>,
+    rescued: Family<ByTag, Counter>,
     reconnects: Family<ByConnection, Counter>,
     errors: Counter,
     held: Gauge,
@@ -98,6 +97,20 @@ impl Metrics {
         r.register("held", "Jobs that this process holds", self.held.clone());
     }
 
+    /// What is counted of a tag.
+    pub(crate) fn of_tag(&self, tag: &str) -> TagHandles {
+        let label = ByTag { tag: tag.to_owned() };
+        let outcome = |how: Event| ByOutcome { tag: tag.to_owned(), outcome: how.name() };
+        TagHandles {
+            ended: Event::ALL.map(|how| self.attempts.get_or_create(&outcome(how)).clone()),
+            pickup: self.pickup.get_or_create(&label).clone(),
+            lateness: self.lateness.get_or_create(&label).clone(),
+            run: self.run.get_or_create(&label).clone(),
+            lost: self.leases_lost.get_or_create(&label).clone(),
+            rescued: self.rescued.get_or_create(&label).clone(),
+        }
+    }
+
     /// A connection was lost: `driver` or `listener`.
     pub(crate) fn reconnect(&self, line: &'static str) {
         self.reconnects.get_or_create(&ByConnection { line }).inc();
@@ -114,6 +127,16 @@ impl Metrics {
     }
 }
 
+/// One tag's handles, looked up once.
+pub(crate) struct TagHandles {
+    pub(crate) ended: [Counter; 5],
+    pub(crate) pickup: Histogram,
+    pub(crate) lateness: Histogram,
+    pub(crate) run: Histogram,
+    pub(crate) lost: Counter,
+    pub(crate) rescued: Counter,
+}
+
 /// How an attempt ended, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -125,9 +148,9 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    pub(crate) const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Dead, Self::Cancelled, Self::Released];
+    const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Dead, Self::Cancelled, Self::Released];
 
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",

@@ -2,24 +2,13 @@
 
 use crate::{
     Lease,
-    metrics::{BOUNDS, ByOutcome, ByTag, Event, Metrics, Rollup},
+    metrics::{BOUNDS, Event, Metrics, Rollup, TagHandles},
 };
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
-
-/// One tag's handles, looked up once.
-struct TagHandles {
-    ended: [Counter; 5],
-    pickup: Histogram,
-    lateness: Histogram,
-    run: Histogram,
-    lost: Counter,
-    rescued: Counter,
-}
 
 struct TagMetrics {
     handles: TagHandles,
@@ -35,7 +24,8 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(metrics: Metrics, tags: &[String]) -> Self {
-        let tags = tags.iter().map(|tag| (tag.clone(), TagMetrics::new(&metrics, tag))).collect();
+        let of_tag = |tag| TagMetrics { handles: metrics.of_tag(tag), rollups: BTreeMap::new() };
+        let tags = tags.iter().map(|tag| (tag.clone(), of_tag(tag))).collect();
         Self { metrics, tags }
     }
 
@@ -99,22 +89,6 @@ impl Recorder {
             std::mem::take(&mut metrics.rollups).into_iter().map(|(minute, sums)| (tag.clone(), minute, sums))
         })
         .collect()
-    }
-}
-
-impl TagMetrics {
-    fn new(metrics: &Metrics, tag: &str) -> Self {
-        let label = ByTag { tag: tag.to_owned() };
-        let outcome = |how: Event| ByOutcome { tag: tag.to_owned(), outcome: how.name() };
-        let handles = TagHandles {
-            ended: Event::ALL.map(|how| metrics.attempts.get_or_create(&outcome(how)).clone()),
-            pickup: metrics.pickup.get_or_create(&label).clone(),
-            lateness: metrics.lateness.get_or_create(&label).clone(),
-            run: metrics.run.get_or_create(&label).clone(),
-            lost: metrics.leases_lost.get_or_create(&label).clone(),
-            rescued: metrics.rescued.get_or_create(&label).clone(),
-        };
-        Self { handles, rollups: BTreeMap::new() }
     }
 }
 
